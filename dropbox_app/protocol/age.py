@@ -1,0 +1,281 @@
+"""Sealed files: age version 1 with post-quantum recipients, or with a passphrase (SPEC section 1).
+
+Everything sealed in Klankbord is such a file, and every file that stock age tools make for the
+same recipients opens here. age hides; it does not say who wrote (SPEC section 0).
+"""
+
+import hashlib
+import io
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from dropbox_app.protocol.age_header import (
+    FILE_KEY_SIZE,
+    MAX_HEADER,
+    Header,
+    Stanza,
+    check_mac,
+    decode,
+    encode,
+    parse_header,
+    write_header,
+)
+from dropbox_app.protocol.errors import HeaderFailure, NoMatch, WrongPassphrase
+from dropbox_app.protocol.keys import ENC_SIZE, Recipient, Seed
+from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
+from dropbox_app.protocol.stream import (
+    CHUNK,
+    NONCE,
+    TAG,
+    PayloadWriter,
+    open_payload,
+    payload_length,
+)
+
+__all__ = [
+    "MAX_LOG_N",
+    "MAX_RECIPIENTS",
+    "Header",
+    "Sealer",
+    "Stanza",
+    "check_shape",
+    "header_length",
+    "open_sealed",
+    "open_stream",
+    "open_with_file_key",
+    "open_with_passphrase",
+    "parse_header",
+    "seal",
+    "seal_with_passphrase",
+    "sealed_length",
+]
+
+MAX_RECIPIENTS = 80  # what MAX_HEADER holds
+MAX_LOG_N = 20  # scrypt: 1 GiB of memory
+
+_HYBRID = "mlkem768x25519"
+_SCRYPT = "scrypt"
+_SCRYPT_LABEL = b"age-encryption.org/v1/scrypt"
+_SALT_SIZE = 16
+_WRAPPED_SIZE = FILE_KEY_SIZE + TAG
+_WORK_FACTOR = re.compile(r"[1-9][0-9]?")
+# age fixes the nonce at zero for wrapping a file key: each wrapping key is used exactly once.
+_ZERO_NONCE = bytes(12)
+_BLOCK = 4_096
+
+
+class Sealer:
+    """Seals a stream for ``recipients``: ``update`` any number of times, then ``finish`` once.
+
+    ``write`` gets the header at once and then a chunk at a time; memory stays bounded. A file
+    whose ``finish`` was not called does not open. Raises ValueError without a recipient or with
+    more than MAX_RECIPIENTS.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
+        if not 1 <= len(recipients) <= MAX_RECIPIENTS:
+            raise ValueError(f"a file is sealed for 1 to {MAX_RECIPIENTS} recipients")
+        file_key = secrets.token_bytes(FILE_KEY_SIZE)
+        write(write_header([_wrap(recipient, file_key) for recipient in recipients], file_key))
+        self._payload = PayloadWriter(write, file_key, secrets.token_bytes(NONCE))
+
+    def update(self, data: bytes) -> None:
+        """Add ``data`` of any length."""
+        self._payload.update(data)
+
+    def finish(self) -> None:
+        """Seal what is left; ValueError the second time."""
+        self._payload.finish()
+
+
+def seal(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
+    """Seal ``plaintext`` for 1 to MAX_RECIPIENTS recipients, under a fresh file key."""
+    parts: list[bytes] = []
+    sealer = Sealer(parts.append, recipients)
+    sealer.update(plaintext)
+    sealer.finish()
+    return b"".join(parts)
+
+
+def open_sealed(sealed: bytes, seeds: Sequence[Seed]) -> bytes:
+    """Open a file with whichever of ``seeds`` fits; for the errors see ``open_stream``."""
+    parts: list[bytes] = []
+    open_stream(io.BytesIO(sealed).read, parts.append, seeds)
+    return b"".join(parts)
+
+
+def open_stream(
+    read: Callable[[int], bytes], write: Callable[[bytes], object], seeds: Sequence[Seed]
+) -> int:
+    """Open a file from ``read`` to ``write`` in bounded memory; return the plaintext's length.
+
+    ``read(n)`` answers at most ``n`` bytes, and none only at the end. ``write`` gets authenticated
+    chunks only, but those before a damaged one have reached it when PayloadFailure is raised:
+    use nothing of it before this returns. Raises HeaderFailure, NoMatch, HmacFailure or
+    PayloadFailure, each an AgeError.
+    """
+    return _open(read, write, lambda header: _unwrap(header, seeds))
+
+
+def open_with_file_key(
+    read: Callable[[int], bytes], write: Callable[[bytes], object], file_key: bytes
+) -> int:
+    """Open a file whose file key is known, whatever its stanzas; else as ``open_stream``."""
+    return _open(read, write, lambda header: file_key)
+
+
+def seal_with_passphrase(plaintext: bytes, passphrase: str, log_n: int = 18) -> bytes:
+    """Seal for a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
+
+    Raises ValueError for an empty passphrase or another cost. The passphrase is taken as it is,
+    in UTF-8: nothing is normalised.
+    """
+    if not passphrase or not 1 <= log_n <= MAX_LOG_N:
+        raise ValueError(f"a passphrase, and a cost of 1 to {MAX_LOG_N}")
+    file_key = secrets.token_bytes(FILE_KEY_SIZE)
+    salt = secrets.token_bytes(_SALT_SIZE)
+    body = _passphrase_key(passphrase, salt, log_n).encrypt(_ZERO_NONCE, file_key, None)
+    stanza = Stanza((_SCRYPT, encode(salt), str(log_n)), body)
+    parts = [write_header([stanza], file_key)]
+    payload = PayloadWriter(parts.append, file_key, secrets.token_bytes(NONCE))
+    payload.update(plaintext)
+    payload.finish()
+    return b"".join(parts)
+
+
+def open_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
+    """Open a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
+
+    Raises WrongPassphrase, NoMatch (the file is for keys, not for a passphrase), HeaderFailure
+    (also for a higher cost), HmacFailure or PayloadFailure.
+    """
+    parts: list[bytes] = []
+    _open(io.BytesIO(sealed).read, parts.append, lambda header: _unwrap_scrypt(header, passphrase))
+    return b"".join(parts)
+
+
+def header_length(recipients: int) -> int:
+    """The length of a header for so many ``mlkem768x25519`` recipients and nothing else."""
+    return 70 + 1_557 * recipients
+
+
+def sealed_length(payload: int, recipients: int) -> int:
+    """The length of an age file: 70 + 1,557·R + 16 + P + 16·⌈P ÷ 65,536⌉ for P of at least 1."""
+    return header_length(recipients) + payload_length(payload)
+
+
+def check_shape(
+    sealed_start: bytes, total: int, recipients: int, sizes: Literal["messages", "files"]
+) -> None:
+    """The server's rule for a file that it cannot open (SPEC section 6); else HeaderFailure.
+
+    ``sealed_start`` is the file or its first bytes, ``header_length(recipients)`` at the least;
+    ``total`` the length of the whole file. Accepted are exactly ``recipients`` stanzas
+    ``mlkem768x25519`` of the right lengths, and the length that a padded message or a padded
+    attachment gives. Whether the chunks are sound only a recipient can tell.
+    """
+    header = parse_header(sealed_start)
+    if len(header.stanzas) != recipients:
+        raise HeaderFailure(f"{len(header.stanzas)} stanzas, not {recipients}")
+    if any(stanza.args[0] != _HYBRID for stanza in header.stanzas):
+        raise HeaderFailure("a stanza of another kind")
+    for stanza in header.stanzas:
+        _hybrid_enc(stanza)
+    payload = total - header.length - NONCE
+    plaintext = payload - TAG * -(-payload // (CHUNK + TAG))
+    if plaintext < 1 or sealed_length(plaintext, recipients) != total:
+        raise HeaderFailure("no sealed file has this length")
+    if sizes == "messages" and plaintext not in MESSAGE_SIZES:
+        raise HeaderFailure("not the length of a message")
+    if sizes == "files" and plaintext != attachment_size(plaintext):
+        raise HeaderFailure("not the length of an attachment")
+
+
+def _open(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], object],
+    unwrap: Callable[[Header], bytes],
+) -> int:
+    head = _read_head(read)
+    header = parse_header(head)
+    file_key = unwrap(header)
+    check_mac(head, header, file_key)
+    return open_payload(read, write, file_key, head[header.length :])
+
+
+def _read_head(read: Callable[[int], bytes]) -> bytes:
+    """Read until a header must have ended: no line of a stanza can begin with the MAC's mark."""
+    head = bytearray()
+    mark = -1
+    while len(head) < MAX_HEADER:
+        block = read(_BLOCK)
+        before = len(head)
+        head += block
+        if mark < 0:
+            mark = head.find(b"\n--- ", max(0, before - 4))  # it may straddle two blocks
+        if not block or (mark >= 0 and head.find(b"\n", mark + 1) >= 0):
+            break
+    return bytes(head)
+
+
+def _wrap(recipient: Recipient, file_key: bytes) -> Stanza:
+    enc, body = recipient.wrap(file_key)
+    return Stanza((_HYBRID, encode(enc)), body)
+
+
+def _hybrid_enc(stanza: Stanza) -> bytes:
+    """The encapsulated key of an ``mlkem768x25519`` stanza; HeaderFailure if its form is wrong."""
+    if len(stanza.args) != 2:
+        raise HeaderFailure("a recipient stanza has one argument beside its type")
+    enc = decode(stanza.args[1].encode("ascii"))
+    if len(enc) != ENC_SIZE or len(stanza.body) != _WRAPPED_SIZE:
+        raise HeaderFailure("a recipient stanza has another length")
+    return enc
+
+
+def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
+    # All of them are read before one is tried, so what is refused does not hang on their order.
+    wrapped = [(_hybrid_enc(s), s.body) for s in header.stanzas if s.args[0] == _HYBRID]
+    for enc, body in wrapped:
+        for seed in seeds:
+            file_key = seed.unwrap(enc, body)
+            if file_key is not None:
+                return file_key
+    raise NoMatch("none of the keys fits")
+
+
+def _unwrap_scrypt(header: Header, passphrase: str) -> bytes:
+    stanza = header.stanzas[0]  # an scrypt stanza stands alone, or the header was refused
+    if stanza.args[0] != _SCRYPT:
+        raise NoMatch("sealed for keys, not for a passphrase")
+    if len(stanza.args) != 3 or not _WORK_FACTOR.fullmatch(stanza.args[2]):
+        raise HeaderFailure("a passphrase stanza has a salt and a cost")
+    salt = decode(stanza.args[1].encode("ascii"))
+    if len(salt) != _SALT_SIZE or len(stanza.body) != _WRAPPED_SIZE:
+        raise HeaderFailure("a passphrase stanza has another length")
+    log_n = int(stanza.args[2])
+    if log_n > MAX_LOG_N:
+        raise HeaderFailure(f"a cost of {log_n}; at most {MAX_LOG_N} is tried")
+    try:
+        return _passphrase_key(passphrase, salt, log_n).decrypt(_ZERO_NONCE, stanza.body, None)
+    except InvalidTag:
+        raise WrongPassphrase("the passphrase does not fit") from None
+
+
+def _passphrase_key(passphrase: str, salt: bytes, log_n: int) -> ChaCha20Poly1305:
+    n = 1 << log_n
+    key = hashlib.scrypt(
+        passphrase.encode("utf-8"),
+        salt=_SCRYPT_LABEL + salt,
+        n=n,
+        r=8,
+        p=1,
+        maxmem=128 * 8 * n + (1 << 20),  # its default refuses a log_n of 18
+        dklen=32,
+    )
+    return ChaCha20Poly1305(key)

@@ -1,0 +1,278 @@
+"""Counsellor cards: who one can write to, and with which key on which day (SPEC section 3)."""
+
+import datetime
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from dropbox_app.protocol.encoding import (
+    Json,
+    b64,
+    check_day,
+    check_hex,
+    clean_text,
+    from_line,
+    to_line,
+    unb64,
+)
+from dropbox_app.protocol.errors import CardError, FormatError
+from dropbox_app.protocol.keys import Recipient, SigningKey, VerifyKey
+
+Kind = Literal["internal", "external"]
+Scope = Literal["unwanted_behaviour", "integrity", "both"]
+
+MAX_BYTES = 64 * 1024
+MAX_WINDOWS = 13
+MAX_WINDOW_DAYS = 31
+MONTHS_AHEAD = 3
+MAX_NAME = 100  # characters
+MAX_LANGUAGES = 10
+
+_LABEL = b"klankbord/v1/card\n"
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_ONE_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sealing key and the days, both included, on which one may seal to it."""
+
+    recipient: Recipient
+    first: datetime.date
+    until: datetime.date
+
+
+@dataclass(frozen=True)
+class Away:
+    """An announced absence, and who stands in, if anyone."""
+
+    until: datetime.date
+    stand_in: VerifyKey | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card whose own signature and rules hold. Whose it is, pinning must say."""
+
+    site: str
+    serial: int
+    issued: datetime.date
+    name: str
+    kind: Kind
+    scope: Scope
+    languages: tuple[str, ...]
+    identity: VerifyKey
+    sealing: tuple[Window, ...]
+    away: Away | None
+    raw: bytes
+
+    def sealing_key(self, day: datetime.date) -> Recipient | None:
+        """The key to seal to on ``day``; None if no window holds it. Never an expired key."""
+        for window in self.sealing:
+            if window.first <= day <= window.until:
+                return window.recipient
+        return None
+
+    def over(self, day: datetime.date) -> bool:
+        """Whether the last window has ended before ``day``."""
+        return day > self.sealing[-1].until
+
+
+def month_window(day: datetime.date) -> tuple[datetime.date, datetime.date]:
+    """The first and the last day of the UTC month that holds ``day``."""
+    first = day.replace(day=1)
+    return first, _months_later(first, 1) - _ONE_DAY
+
+
+def issue(
+    *,
+    site: str,
+    serial: int,
+    issued: datetime.date,
+    name: str,
+    kind: Kind,
+    scope: Scope,
+    languages: Sequence[str],
+    sealing: Sequence[Window],
+    away: Away | None,
+    signing: SigningKey,
+) -> bytes:
+    """Write and sign a card file. Raises CardError if ``parse`` would refuse it."""
+    fields: dict[str, Json] = {
+        "v": 1,
+        "site": site,
+        "serial": serial,
+        "issued": issued.isoformat(),
+        "name": name,
+        "kind": kind,
+        "scope": scope,
+        "languages": list(languages),
+        "identity": str(signing.verify_key),
+        "sealing": [
+            {
+                "recipient": str(window.recipient),
+                "from": window.first.isoformat(),
+                "until": window.until.isoformat(),
+            }
+            for window in sealing
+        ],
+    }
+    if away is not None:
+        absence: dict[str, Json] = {"until": away.until.isoformat()}
+        if away.stand_in is not None:
+            absence["stand_in"] = str(away.stand_in)
+        fields["away"] = absence
+    line = to_line(fields)
+    raw = line + b"\n" + b64(signing.sign(_LABEL + line)).encode("ascii") + b"\n"
+    parse(raw)
+    return raw
+
+
+def parse(raw: bytes) -> Card:
+    """Read a card file and check all that it can prove by itself. Raises CardError."""
+    if len(raw) > MAX_BYTES:
+        raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
+    lines = raw.split(b"\n")
+    if len(lines) != 3 or lines[2] != b"":
+        raise CardError("a card has two lines")
+    try:
+        fields = from_line(lines[0])
+        card = _read(fields, raw)
+        signature = unb64(lines[1].decode("ascii", "replace"), 64)
+    except FormatError as error:
+        raise CardError(str(error)) from None
+    if not card.identity.verify(signature, _LABEL + lines[0]):
+        raise CardError("the signature does not fit the card")
+    _check_windows(card)
+    return card
+
+
+def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) -> Card:
+    """The server's rule for a card that comes over the API (SPEC section 3). Raises CardError.
+
+    The same bytes again are a success. ``pinned`` is the identity that the operator confirmed.
+    """
+    card = parse(raw)
+    if card.site != site:
+        raise CardError("the card was made for another site")
+    if card.identity != pinned:
+        raise CardError("the card is of another counsellor than the one confirmed here")
+    if current is not None and raw != current.raw and card.serial <= current.serial:
+        raise CardError("the card is older than the one in use")
+    return card
+
+
+def _read(fields: dict[str, Json], raw: bytes) -> Card:
+    if fields.get("v") != 1:
+        raise CardError("the card was made by a newer version")
+    site, identity = _string(fields, "site"), _string(fields, "identity")
+    return Card(
+        site=check_hex(site, 16),
+        serial=_serial(fields),
+        issued=check_day(_string(fields, "issued")),
+        name=_name(fields),
+        kind=cast(Kind, _one_of(fields, "kind", get_args(Kind))),
+        scope=cast(Scope, _one_of(fields, "scope", get_args(Scope))),
+        languages=_languages(fields),
+        identity=VerifyKey.parse(identity),
+        sealing=_sealing(fields),
+        away=_away(fields),
+        raw=raw,
+    )
+
+
+def _check_windows(card: Card) -> None:
+    """The rules between windows, and between them and the other days of the card."""
+    for window in card.sealing:
+        if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
+            raise CardError(f"a sealing key is for 1 to {MAX_WINDOW_DAYS} days")
+    for earlier, later in itertools.pairwise(card.sealing):
+        if later.first != earlier.until + _ONE_DAY:
+            raise CardError("between two sealing keys there is a day without one, or with two")
+    # Two days' grace: the clocks of desk, server and reporter may differ by that much.
+    if card.sealing[0].first > card.issued - 2 * _ONE_DAY:
+        raise CardError("the first sealing key begins too late")
+    last = card.sealing[-1].until
+    if last < _months_later(card.issued, MONTHS_AHEAD):
+        raise CardError(f"the sealing keys end sooner than {MONTHS_AHEAD} months ahead")
+    if card.away is not None and last <= card.away.until:
+        raise CardError("the sealing keys end before the announced absence does")
+
+
+def _months_later(day: datetime.date, months: int) -> datetime.date:
+    """The same day some months on, or the last of that month if it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    for last in (day.day, 30, 29, 28):
+        try:
+            return datetime.date(year, month + 1, min(day.day, last))
+        except ValueError:
+            continue
+    raise CardError("a day outside the calendar")
+
+
+def _string(fields: dict[str, Json], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise CardError(f"{key} is missing or no text")
+    return value
+
+
+def _one_of(fields: dict[str, Json], key: str, allowed: Sequence[str]) -> str:
+    value = _string(fields, key)
+    if value not in allowed:
+        raise CardError(f"{key} is none of {', '.join(allowed)}")
+    return value
+
+
+def _serial(fields: dict[str, Json]) -> int:
+    value = fields.get("serial")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CardError("serial is no number from 1")
+    return value
+
+
+def _name(fields: dict[str, Json]) -> str:
+    name = _string(fields, "name")
+    if not 1 <= len(name) <= MAX_NAME or name != clean_text(name).strip() or "\n" in name:
+        raise CardError(f"name is no line of 1 to {MAX_NAME} characters")
+    return name
+
+
+def _languages(fields: dict[str, Json]) -> tuple[str, ...]:
+    values = fields.get("languages")
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_LANGUAGES:
+        raise CardError(f"languages is no list of 1 to {MAX_LANGUAGES}")
+    languages = tuple(v for v in values if isinstance(v, str) and _LANGUAGE.fullmatch(v))
+    if len(set(languages)) != len(values):
+        raise CardError("languages are codes of two or three letters, each once")
+    return languages
+
+
+def _sealing(fields: dict[str, Json]) -> tuple[Window, ...]:
+    values = fields.get("sealing")
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_WINDOWS:
+        raise CardError(f"sealing is no list of 1 to {MAX_WINDOWS}")
+    windows = []
+    for value in values:
+        if not isinstance(value, dict):
+            raise CardError("sealing holds something that is no window")
+        windows.append(
+            Window(
+                Recipient.parse(_string(value, "recipient")),
+                check_day(_string(value, "from")),
+                check_day(_string(value, "until")),
+            )
+        )
+    return tuple(windows)
+
+
+def _away(fields: dict[str, Json]) -> Away | None:
+    value = fields.get("away")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise CardError("away is no object")
+    stand_in = VerifyKey.parse(_string(value, "stand_in")) if "stand_in" in value else None
+    return Away(check_day(_string(value, "until")), stand_in)

@@ -1,0 +1,92 @@
+"""How a desk signs a request, and how the server reads that (SPEC section 7)."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dropbox_app.protocol.encoding import b64, check_hex, unb64
+from dropbox_app.protocol.errors import FormatError, RequestError
+from dropbox_app.protocol.keys import SigningKey, VerifyKey
+
+SCHEME = "Klankbord"
+TOKEN_SECONDS = 120
+_LABEL = "klankbord/v1/desk"
+_TARGET = re.compile(r"/[A-Za-z0-9/._?=&-]*")
+_TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an Authorization header says; true only after ``check``."""
+
+    origin: str
+    identity: VerifyKey
+    token: str
+    body_hash: str
+    signature: bytes
+
+
+def header(
+    signing: SigningKey,
+    *,
+    origin: str,
+    site: str,
+    token: str,
+    method: str,
+    target: str,
+    body_hash: str,
+) -> str:
+    """The value of the Authorization header for one request.
+
+    ``origin`` is scheme, host and port as dialled; ``target`` path and query as sent;
+    ``body_hash`` the hex SHA-256 of the body, also of an empty one.
+    """
+    check_target(target)
+    signature = signing.sign(_signed(origin, site, token, method, target, body_hash))
+    return " ".join((SCHEME, origin, str(signing.verify_key), token, body_hash, b64(signature)))
+
+
+def parse_header(value: str) -> Claim:
+    """Read an Authorization header. Raises RequestError for any other form than ours."""
+    parts = value.split(" ")
+    if len(parts) != 6 or parts[0] != SCHEME:
+        raise RequestError("not a desk's authorization")
+    _, origin, identity, token, body_hash, signature = parts
+    if not _TOKEN.fullmatch(token):
+        raise RequestError("not a challenge token")
+    try:
+        return Claim(
+            origin,
+            VerifyKey.parse(identity),
+            token,
+            check_hex(body_hash, 32),
+            unb64(signature, 64),
+        )
+    except FormatError as error:
+        raise RequestError(str(error)) from None
+
+
+def check(claim: Claim, *, origins: Collection[str], site: str, method: str, target: str) -> None:
+    """Check origin, target and signature. Raises RequestError.
+
+    The age of the token, whether the identity is known here, and the hash of the body are the
+    caller's to check. ``origins`` are the server's own settings, never the Host header: else one
+    server could hand the desk another server's challenge and spend the answer there.
+    """
+    check_target(target)
+    if claim.origin not in origins:
+        raise RequestError("the request was made for another server")
+    signed = _signed(claim.origin, site, claim.token, method, target, claim.body_hash)
+    if not claim.identity.verify(claim.signature, signed):
+        raise RequestError("the signature does not fit the request")
+
+
+def check_target(target: str) -> None:
+    """Refuse a path and query that two programs might read in two ways. Raises RequestError."""
+    if not _TARGET.fullmatch(target) or "//" in target or ".." in target:
+        raise RequestError("the address of the request has a form that is not taken here")
+
+
+def _signed(origin: str, site: str, token: str, method: str, target: str, body_hash: str) -> bytes:
+    lines = (_LABEL, origin, site, token, method, target, body_hash)
+    return "".join(line + "\n" for line in lines).encode("utf-8")

@@ -1,0 +1,97 @@
+"""Every failure of the protocol, by whose fault it is.
+
+The docstring of a leaf is the sentence a person may be shown; ``str(error)`` adds the
+particulars. No error carries a text, a code or a key that was being worked on.
+"""
+
+
+class KlankbordError(Exception):
+    """Something went wrong in Klankbord."""
+
+
+class FormatError(KlankbordError):
+    """The bytes do not have the form that the protocol asks for."""
+
+
+class KeyFormatError(FormatError):
+    """This is not a key of the right kind."""
+
+
+# Sealed files (age). The classes are those of the published age vectors.
+
+
+class AgeError(KlankbordError):
+    """The sealed file could not be opened."""
+
+
+class HeaderFailure(AgeError):
+    """The beginning of the sealed file is damaged, or it is no age file."""
+
+
+class NoMatch(AgeError):
+    """The sealed file is intact as far as can be seen, but none of the keys fits it."""
+
+
+class HmacFailure(AgeError):
+    """A key fits, but the beginning of the sealed file was altered."""
+
+
+class PayloadFailure(AgeError):
+    """The contents of the sealed file were altered or cut off."""
+
+
+class WrongPassphrase(NoMatch):
+    """The passphrase does not fit."""
+
+
+# Retrieval codes, as typed by a person.
+
+
+class CodeError(KlankbordError):
+    """What was typed is not a code of seven words."""
+
+
+class WrongWordCount(CodeError):
+    """A code has seven words."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"a code has 7 words; {count} were read")
+        self.count = count
+
+
+class UnknownWord(CodeError):
+    """A word of the code stands in no list."""
+
+    def __init__(self, position: int, suggestions: tuple[str, ...]) -> None:
+        # The word itself stays out of the message: an exception may end up in a log.
+        super().__init__(f"word {position} of the code stands in no list")
+        self.position = position
+        self.suggestions = suggestions
+
+
+# Cards, messages, desk requests.
+
+
+class CardError(KlankbordError):
+    """The counsellor card is refused."""
+
+
+class MessageError(KlankbordError):
+    """The message could not be verified."""
+
+
+class TooLong(MessageError):
+    """The text is too long."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the text is {size} bytes; the limit is {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class NobodyToWriteTo(MessageError):
+    """None of the chosen counsellors can be written to today."""
+
+
+class RequestError(KlankbordError):
+    """The desk's request is refused."""

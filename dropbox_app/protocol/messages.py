@@ -1,0 +1,427 @@
+"""Messages: what stands inside a sealed file, and its exact form (SPEC section 4).
+
+``parse`` checks the form of one message. Who wrote it, to whom and in which order is for
+``thread`` to find out, from the signed lines alone.
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.protocol.encoding import (
+    Json,
+    b64,
+    check_day,
+    check_hex,
+    clean_text,
+    from_line,
+    sha256_hex,
+    to_line,
+    unb64,
+)
+from dropbox_app.protocol.errors import FormatError, KeyFormatError, MessageError, TooLong
+from dropbox_app.protocol.keys import Recipient, SigningKey, VerifyKey
+from dropbox_app.protocol.padding import MESSAGE_SIZES
+
+REPORTER = "reporter"
+SIGNED_LABEL = b"klankbord/v1/message\n"
+
+MAX_TEXT = 60_000  # bytes of all free text of a message, names of files included
+MAX_FILE_NAME = 255  # bytes
+MAX_TO = 5
+MAX_WANTED = 5
+MAX_FORMER = 20
+MAX_SEEN = 20
+MAX_FILES = 10
+
+NOTICE_STATUS = ("received", "read", "closed", "reopened")
+CONSENT_ANSWERS = ("yes", "no", "tell-me-more", "withdrawn")
+
+# The optional questions of a report: field -> (may hold several, the values known today).
+ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
+    "needs": (
+        True,
+        (
+            "be_heard",
+            "think_along",
+            "know_options",
+            "make_it_stop",
+            "help_with_complaint",
+            "dont_know",
+        ),
+    ),
+    "topics": (
+        True,
+        (
+            "bullying",
+            "sexual_harassment",
+            "abuse_of_power",
+            "discrimination",
+            "aggression",
+            "wrongdoing",
+            "conflict",
+            "other",
+            "dont_know",
+        ),
+    ),
+    "ongoing": (False, ("yes", "no", "dont_know")),
+    "about": (True, ("colleague", "manager", "board_owner", "customer", "other")),
+    "relation": (
+        False,
+        ("works_here", "worked_here", "hired", "intern_or_volunteer", "other", "rather_not"),
+    ),
+    "talked": (False, ("yes", "no", "rather_not")),
+    "safe": (False, ("yes", "no", "dont_know")),
+}
+
+_SIGNATURE_TEXT = 88  # base64 of 64 bytes
+_TOKEN = re.compile(r"[a-z][a-z_-]{0,39}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
+
+
+@dataclass(frozen=True)
+class ReporterPublic:
+    """The reporter's public keys, as every message of the reporter carries them."""
+
+    recipient_text: str
+    verify: VerifyKey
+
+    @property
+    def recipient(self) -> Recipient:
+        """The age recipient. Raises KeyFormatError: reading it is work, so it waits."""
+        return Recipient.parse(self.recipient_text)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One file of a message: the id of its sealed file, and what the sender says of it."""
+
+    sha256: str
+    name: str
+    type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message whose form is right. ``body`` holds the fields of its kind."""
+
+    site: str
+    mailbox: str
+    by: str
+    to: tuple[VerifyKey, ...]
+    n: int
+    prev: str | None
+    seen: tuple[tuple[str, int], ...]
+    day: datetime.date
+    lang: str
+    kind: str
+    body: Mapping[str, Json]
+    attachments: tuple[Attachment, ...]
+    reporter: ReporterPublic | None
+    wanted: tuple[VerifyKey, ...]
+    former: tuple[VerifyKey, ...]
+    thread: str | None
+    line: bytes
+    signature: bytes
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of line 1: what ``prev`` and ``request`` point to."""
+        return sha256_hex(self.line)
+
+    @property
+    def text(self) -> str:
+        """The free text; empty for a kind that carries none."""
+        value = self.body.get("text", "")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def known_kind(self) -> bool:
+        """Whether this build knows the kind; else it was made by a newer version."""
+        return self.kind in KINDS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Who may write a kind, and how the fields of its own are read."""
+
+    by_reporter: bool
+    read: Callable[[dict[str, Json]], dict[str, Json]]
+    files: bool = False
+
+
+def parse(plaintext: bytes) -> Message:
+    """Read the contents of a sealed message file. Raises FormatError or MessageError.
+
+    Checks the exact layout, the JSON line, every type and every limit; not the signature.
+    """
+    line, signature = _lay_open(plaintext)
+    fields = from_line(line)
+    if fields.get("v") != 1:
+        raise MessageError("made by a newer version")
+    by, kind = _string(fields, "by"), _string(fields, "kind")
+    if by != REPORTER:
+        VerifyKey.parse(by)
+    known = KINDS.get(kind)
+    if known is None and not _TOKEN.fullmatch(kind):
+        raise FormatError("kind is no word")
+    mine = by == REPORTER
+    message = Message(
+        site=check_hex(_string(fields, "site"), 16),
+        mailbox=check_hex(_string(fields, "mailbox"), 32),
+        by=by,
+        to=_identities(fields, "to", 1, MAX_TO),
+        n=_number(fields, "n", 1),
+        prev=check_hex(_string(fields, "prev"), 32) if "prev" in fields else None,
+        seen=_seen(fields),
+        day=check_day(_string(fields, "day")),
+        lang=_word(fields, "lang"),
+        kind=kind,
+        body=known.read(fields) if known else {},
+        attachments=_attachments(fields) if known and known.files else (),
+        reporter=_reporter(fields) if mine else None,
+        wanted=_identities(fields, "wanted", 1, MAX_WANTED) if mine else (),
+        former=_identities(fields, "former", 0, MAX_FORMER) if mine else (),
+        thread=check_hex(_string(fields, "thread"), 32) if "thread" in fields else None,
+        line=line,
+        signature=signature,
+    )
+    _check_whole(message)
+    return message
+
+
+def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
+    """Sign the fields of a message and pad it (SPEC section 4): what is then sealed.
+
+    Raises TooLong, or FormatError if ``parse`` would refuse it.
+    """
+    line = to_line(fields)
+    plaintext = pad_lines(line, b64(signing.sign(SIGNED_LABEL + line)).encode("ascii"))
+    parse(plaintext)
+    return plaintext
+
+
+def pad_lines(line: bytes, signature: bytes) -> bytes:
+    """Both lines and spaces up to the smallest size that fits. Raises TooLong."""
+    content = line + b"\n" + signature + b"\n"
+    for size in MESSAGE_SIZES:
+        if len(content) <= size:
+            return content.ljust(size, b" ")
+    raise TooLong(len(content), MESSAGE_SIZES[-1])
+
+
+def free_text_size(fields: Mapping[str, Json]) -> int:
+    """Bytes of free text in the fields of a message, names of files included."""
+    total = 0
+    for key in ("text", "step", "with", "scope"):
+        value = fields.get(key)
+        total += len(value.encode()) if isinstance(value, str) else 0
+    for key, members in (("options", ("title", "pro", "con")), ("attachments", ("name",))):
+        entries = fields.get(key)
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                texts = (entry.get(member) for member in members)
+                total += sum(len(text.encode()) for text in texts if isinstance(text, str))
+    return total
+
+
+def _lay_open(plaintext: bytes) -> tuple[bytes, bytes]:
+    """Line 1 and the raw signature of exactly the layout that ``pad_lines`` writes."""
+    line, _, rest = plaintext.partition(b"\n")
+    if rest[_SIGNATURE_TEXT : _SIGNATURE_TEXT + 1] != b"\n":
+        raise FormatError("the two lines of a message are missing")
+    text = rest[:_SIGNATURE_TEXT]
+    if plaintext != pad_lines(line, text):
+        raise FormatError("the padding is not the one that belongs to the text")
+    return line, unb64(text.decode("ascii", "replace"), 64)
+
+
+def _check_whole(message: Message) -> None:
+    """The rules that take more than one field."""
+    kind = KINDS.get(message.kind)
+    if kind is not None and kind.by_reporter != (message.by == REPORTER):
+        raise MessageError("this kind is not written by this author")
+    if message.by == REPORTER and (message.kind == "report") != (message.n == 1):
+        raise MessageError("a report is the first message, and the first message a report")
+    if (message.prev is None) != (message.n == 1):
+        raise MessageError("only the first message of an author has none before it")
+    if message.thread and (message.by != REPORTER or message.n == 1):
+        raise MessageError("only the reporter passes a thread on, and not in the first message")
+    if set(message.wanted) & set(message.former):
+        raise MessageError("a counsellor stands in wanted and in former")
+    if message.by == REPORTER and not set(message.to) <= set(message.wanted):
+        raise MessageError("addressed to somebody whom the reporter did not choose")
+
+
+def _string(fields: Mapping[str, Json], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise FormatError(f"{key} is missing or no text")
+    return value
+
+
+def _word(fields: Mapping[str, Json], key: str) -> str:
+    value = _string(fields, key)
+    if not _TOKEN.fullmatch(value):
+        raise FormatError(f"{key} is no word")
+    return value
+
+
+def _free(fields: Mapping[str, Json], key: str) -> str:
+    """Text that a person typed; what is never signed may not stand in it."""
+    value = _string(fields, key)
+    if value != clean_text(value):
+        raise FormatError(f"{key} holds control characters")
+    return value
+
+
+def _number(fields: Mapping[str, Json], key: str, least: int) -> int:
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise FormatError(f"{key} is no number from {least}")
+    return value
+
+
+def _objects(fields: Mapping[str, Json], key: str, most: int) -> list[dict[str, Json]]:
+    values = fields.get(key)
+    if not isinstance(values, list) or len(values) > most:
+        raise FormatError(f"{key} is no list of at most {most}")
+    objects = [value for value in values if isinstance(value, dict)]
+    if len(objects) != len(values):
+        raise FormatError(f"{key} holds something of the wrong type")
+    return objects
+
+
+def _identities(
+    fields: Mapping[str, Json], key: str, least: int, most: int
+) -> tuple[VerifyKey, ...]:
+    values = fields.get(key)
+    if not isinstance(values, list) or not least <= len(values) <= most:
+        raise FormatError(f"{key} is no list of {least} to {most}")
+    texts = [value for value in values if isinstance(value, str)]
+    if len(set(texts)) != len(values):
+        raise FormatError(f"{key} holds something twice, or of the wrong type")
+    return tuple(VerifyKey.parse(text) for text in texts)
+
+
+def _seen(fields: Mapping[str, Json]) -> tuple[tuple[str, int], ...]:
+    seen = []
+    for entry in _objects(fields, "seen", MAX_SEEN):
+        by = _string(entry, "by")
+        if by != REPORTER:
+            VerifyKey.parse(by)
+        seen.append((by, _number(entry, "n", 1)))
+    if len({by for by, _ in seen}) != len(seen):
+        raise FormatError("seen names an author twice")
+    return tuple(seen)
+
+
+def _reporter(fields: Mapping[str, Json]) -> ReporterPublic:
+    value = fields.get("reporter")
+    if not isinstance(value, dict):
+        raise FormatError("reporter is missing or no object")
+    recipient = _string(value, "recipient")
+    if not recipient.startswith("age1pq1"):
+        raise KeyFormatError("the reporter's recipient is of another kind")
+    return ReporterPublic(recipient, VerifyKey.parse(_string(value, "verify")))
+
+
+def _attachments(fields: Mapping[str, Json]) -> tuple[Attachment, ...]:
+    files = []
+    for entry in _objects(fields, "attachments", MAX_FILES):
+        name, media_type = _free(entry, "name"), _string(entry, "type")
+        if len(name.encode()) > MAX_FILE_NAME or "\n" in name:
+            raise FormatError(f"the name of a file is a line of at most {MAX_FILE_NAME} bytes")
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise FormatError("the type of a file has another form")
+        sha256 = check_hex(_string(entry, "sha256"), 32)
+        files.append(Attachment(sha256, name, media_type, _number(entry, "size", 0)))
+    if len({file.sha256 for file in files}) != len(files):
+        raise FormatError("a file stands twice in a message")
+    return tuple(files)
+
+
+def _limited(body: dict[str, Json], fields: Mapping[str, Json]) -> dict[str, Json]:
+    size = free_text_size(body) + free_text_size({"attachments": fields.get("attachments", [])})
+    if size > MAX_TEXT:
+        raise TooLong(size, MAX_TEXT)
+    return body
+
+
+def _read_text(fields: dict[str, Json]) -> dict[str, Json]:
+    return _limited({"text": _free(fields, "text")}, fields)
+
+
+def _read_report(fields: dict[str, Json]) -> dict[str, Json]:
+    given = fields.get("answers")
+    if not isinstance(given, dict):
+        raise FormatError("answers is missing or no object")
+    answers: dict[str, Json] = {}
+    for field, (several, _) in ANSWERS.items():
+        if field in given:
+            value = given[field]
+            entries = value if several and isinstance(value, list) else [value]
+            words = [e for e in entries if isinstance(e, str) and _TOKEN.fullmatch(e)]
+            if len(set(words)) != len(entries) or (several and not isinstance(value, list)):
+                raise FormatError(f"the answer {field} is of the wrong type")
+            answers[field] = value
+    return _read_text(fields) | {"answers": answers}
+
+
+def _read_notice(fields: dict[str, Json]) -> dict[str, Json]:
+    body: dict[str, Json] = {"status": _among(fields, "status", NOTICE_STATUS)}
+    return _limited(body | _optional_text(fields), fields)
+
+
+def _read_options(fields: dict[str, Json]) -> dict[str, Json]:
+    entries = _objects(fields, "options", 6)
+    if len(entries) < 2:
+        raise FormatError("options is no list of 2 to 6")
+    options: list[Json] = [
+        {member: _free(entry, member) for member in ("title", "pro", "con")} for entry in entries
+    ]
+    return _limited({"text": _free(fields, "text"), "options": options}, fields)
+
+
+def _read_consent_request(fields: dict[str, Json]) -> dict[str, Json]:
+    body: dict[str, Json] = {key: _free(fields, key) for key in ("step", "with", "scope")}
+    if "successor" in fields:
+        body["successor"] = str(VerifyKey.parse(_string(fields, "successor")))
+    return _limited(body, fields)
+
+
+def _read_consent_answer(fields: dict[str, Json]) -> dict[str, Json]:
+    body: dict[str, Json] = {
+        "request": check_hex(_string(fields, "request"), 32),
+        "answer": _among(fields, "answer", CONSENT_ANSWERS),
+    }
+    return _limited(body | _optional_text(fields), fields)
+
+
+def _read_nothing(_: dict[str, Json]) -> dict[str, Json]:
+    return {}
+
+
+def _optional_text(fields: Mapping[str, Json]) -> dict[str, Json]:
+    return {"text": _free(fields, "text")} if "text" in fields else {}
+
+
+def _among(fields: Mapping[str, Json], key: str, allowed: Sequence[str]) -> str:
+    value = _string(fields, key)
+    if value not in allowed:
+        raise FormatError(f"{key} is none of {', '.join(allowed)}")
+    return value
+
+
+KINDS: Mapping[str, Kind] = {
+    "report": Kind(True, _read_report, files=True),
+    "message": Kind(True, _read_text, files=True),
+    "reply": Kind(False, _read_text, files=True),
+    "notice": Kind(False, _read_notice),
+    "options": Kind(False, _read_options),
+    "consent-request": Kind(False, _read_consent_request),
+    "consent-answer": Kind(True, _read_consent_answer),
+    "withdrawal": Kind(True, _read_nothing),
+}

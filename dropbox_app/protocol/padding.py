@@ -1,0 +1,25 @@
+"""Sizes: what is sealed has one of few lengths, so that its length says little (SPEC section 4)."""
+
+MESSAGE_SIZES = (8_192, 32_768, 131_072)  # bytes of a message before sealing
+SMALLEST_ATTACHMENT = 16_384  # bytes
+
+
+def padme(length: int) -> int:
+    """Round ``length`` up so that at most log2 log2 of its bits stay; 2 or less stays as it is.
+
+    With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero: at most 12 % more,
+    under 6 % from 64 KiB on.
+    """
+    if length < 0:
+        raise ValueError("a length is not negative")
+    if length <= 2:
+        return length
+    exponent = length.bit_length() - 1
+    kept = exponent.bit_length()  # S; bit_length of E is the floor of its logarithm, plus 1
+    cut = max(0, exponent - kept)
+    return (length + (1 << cut) - 1) >> cut << cut
+
+
+def attachment_size(length: int) -> int:
+    """The padded length of an attachment whose content is ``length`` bytes."""
+    return max(SMALLEST_ATTACHMENT, padme(length))

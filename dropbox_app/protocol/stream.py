@@ -1,0 +1,117 @@
+"""The payload of an age file: a nonce, then chunks of 64 KiB, each sealed on its own.
+
+C2SP ``age.md``, section "Payload". Memory stays at a few chunks, whatever the length.
+"""
+
+from collections.abc import Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from dropbox_app.protocol.errors import HeaderFailure, PayloadFailure
+
+CHUNK = 65_536
+TAG = 16
+NONCE = 16
+
+
+class PayloadWriter:
+    """Seals what ``update`` is given; ``finish`` must be called once, at the end.
+
+    ``nonce`` is 16 fresh random bytes, never used before with this file key.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], file_key: bytes, nonce: bytes) -> None:
+        self._write = write
+        self._aead = _aead(file_key, nonce)
+        self._counter = 0
+        self._held = bytearray()
+        self._finished = False
+        write(nonce)
+
+    def update(self, data: bytes) -> None:
+        """Add ``data`` of any length."""
+        if self._finished:
+            raise ValueError("already finished")
+        view = memoryview(data)
+        while view:
+            # A full chunk is only sealed when more comes: the last one is marked, and not empty.
+            if len(self._held) == CHUNK:
+                self._seal(last=False)
+            taken = CHUNK - len(self._held)
+            self._held += view[:taken]
+            view = view[taken:]
+
+    def finish(self) -> None:
+        """Seal the last chunk, which is empty only if all of it was."""
+        if self._finished:
+            raise ValueError("already finished")
+        self._seal(last=True)
+        self._finished = True
+
+    def _seal(self, *, last: bool) -> None:
+        self._write(self._aead.encrypt(_chunk_nonce(self._counter, last=last), self._held, None))
+        self._counter += 1
+        self._held.clear()
+
+
+def open_payload(
+    read: Callable[[int], bytes],
+    write: Callable[[bytes], object],
+    file_key: bytes,
+    begun: bytes = b"",
+) -> int:
+    """Open a payload and return the length of its plaintext.
+
+    ``begun`` is what was read of the payload already; ``read(n)`` answers at most ``n`` bytes and
+    none at the end. Only authenticated chunks reach ``write``, in order; but the chunks before a
+    damaged one have reached it when PayloadFailure is raised, so the caller must not use them
+    before this returns. Raises HeaderFailure if even the nonce is not there, as age does.
+    """
+    held = bytearray(begun)
+    _fill(held, read, NONCE)
+    if len(held) < NONCE:
+        raise HeaderFailure("the nonce is missing")
+    aead = _aead(file_key, bytes(held[:NONCE]))
+    del held[:NONCE]
+    counter = total = 0
+    last = False
+    while not last:
+        _fill(held, read, CHUNK + TAG + 1)
+        last = len(held) <= CHUNK + TAG
+        sealed = bytes(held[: CHUNK + TAG])
+        del held[: CHUNK + TAG]
+        try:
+            chunk = aead.decrypt(_chunk_nonce(counter, last=last), sealed, None)
+        except InvalidTag:
+            raise PayloadFailure("a chunk was altered, or the end is missing") from None
+        if not chunk and counter:
+            raise PayloadFailure("an empty chunk at the end")
+        write(chunk)
+        counter += 1
+        total += len(chunk)
+    return total
+
+
+def payload_length(plaintext: int) -> int:
+    """The length of a payload, nonce and tags included, for so many bytes of plaintext."""
+    return NONCE + plaintext + TAG * max(1, -(-plaintext // CHUNK))
+
+
+def _aead(file_key: bytes, nonce: bytes) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(HKDF(SHA256(), 32, salt=nonce, info=b"payload").derive(file_key))
+
+
+def _chunk_nonce(counter: int, *, last: bool) -> bytes:
+    return counter.to_bytes(11, "big") + bytes([last])
+
+
+def _fill(held: bytearray, read: Callable[[int], bytes], wanted: int) -> None:
+    """Read until ``held`` has ``wanted`` bytes or there are no more."""
+    while len(held) < wanted:
+        block = read(wanted - len(held))
+        if not block:
+            return
+        held += block

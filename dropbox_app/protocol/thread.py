@@ -1,0 +1,376 @@
+"""The ordered reader: from opened files to a conversation that can be believed (SPEC section 4).
+
+Who wrote, to whom, where and in which order is only ever taken from the signed lines. What
+fails is kept and shown as such; nothing is dropped silently, nothing false shown as genuine.
+"""
+
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.encoding import b64, sha256_hex
+from dropbox_app.protocol.errors import (
+    AgeError,
+    FormatError,
+    HeaderFailure,
+    HmacFailure,
+    MessageError,
+    NoMatch,
+)
+from dropbox_app.protocol.keys import Seed, VerifyKey
+from dropbox_app.protocol.messages import (
+    REPORTER,
+    SIGNED_LABEL,
+    Message,
+    ReporterPublic,
+    pad_lines,
+    parse,
+)
+from dropbox_app.protocol.retrieval_code import mailbox_id
+
+State = Literal["verified", "newer", "conflict", "not_addressed", "unverified"]
+# "newer": signed as it should be, but of a kind that only a newer version can show.
+GENUINE = frozenset({"verified", "newer", "conflict"})
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One file of a mailbox: its id, and its contents, or why there are none (a fault's name)."""
+
+    item: str
+    plaintext: bytes | None
+    fault: str = ""
+    passed_on: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file as it is shown. ``reason`` names the first check that failed, if any did."""
+
+    item: str
+    message: Message | None
+    state: State
+    reason: str = ""
+    passed_on: bool = False
+
+    @property
+    def genuine(self) -> bool:
+        """Whether its author really wrote it."""
+        return self.state in GENUINE
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What a desk keeps of a thread, and holds the server to."""
+
+    verify: str
+    recipient: str
+    newest: Mapping[str, tuple[int, str]]  # author -> n and digest
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A mailbox as one reader may believe it, in the order in which it was written.
+
+    ``gaps``: author -> numbers that are missing between others. ``missing_beginning``: author ->
+    how many of the oldest are gone (purges take only those). ``withheld``: author -> the newest
+    number that somebody had seen, where it has not arrived here.
+    """
+
+    site: str
+    mailbox: str
+    entries: tuple[Entry, ...]
+    gaps: Mapping[str, tuple[int, ...]]
+    missing_beginning: Mapping[str, int]
+    withheld: Mapping[str, int]
+    reporter: ReporterPublic | None
+    newest: Mapping[str, Message]
+
+    @property
+    def wanted(self) -> tuple[VerifyKey, ...]:
+        """Whom the reporter has chosen, by the newest message."""
+        return self.newest[REPORTER].wanted if REPORTER in self.newest else ()
+
+    @property
+    def former(self) -> tuple[VerifyKey, ...]:
+        """Whom the reporter had chosen before."""
+        return self.newest[REPORTER].former if REPORTER in self.newest else ()
+
+    @property
+    def to(self) -> tuple[VerifyKey, ...]:
+        """To whom the reporter's newest message was sealed."""
+        return self.newest[REPORTER].to if REPORTER in self.newest else ()
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the reporter has taken the report back."""
+        return any(e.genuine and e.message and e.message.kind == "withdrawal" for e in self.entries)
+
+    def genuine(self) -> Iterator[Message]:
+        """The messages that their authors really wrote, in order."""
+        for entry in self.entries:
+            if entry.genuine and entry.message is not None:
+                yield entry.message
+
+    def answers(self, request: str) -> tuple[Message, ...]:
+        """The reporter's answers to the consent request of this digest, in order."""
+        return tuple(
+            message
+            for message in self.genuine()
+            if message.kind == "consent-answer" and message.body["request"] == request
+        )
+
+    def pins(self) -> Pins | None:
+        """What to keep of this thread; None before the reporter's keys are known."""
+        if self.reporter is None:
+            return None
+        newest = {by: (message.n, message.digest) for by, message in self.newest.items()}
+        return Pins(str(self.reporter.verify), self.reporter.recipient_text, newest)
+
+
+def open_item(item: str, sealed: bytes, seeds: Sequence[Seed]) -> Arrived:
+    """Open one stored file for a reader: the file must be its id, then age's own checks."""
+    if sha256_hex(sealed) != item:
+        return Arrived(item, None, "other_file")
+    try:
+        return Arrived(item, age.open_sealed(sealed, seeds))
+    except NoMatch:
+        return Arrived(item, None, "no_key")
+    except HeaderFailure:
+        return Arrived(item, None, "header")
+    except HmacFailure:
+        return Arrived(item, None, "header_mac")
+    except AgeError:
+        return Arrived(item, None, "payload")
+
+
+def read(
+    arrived: Iterable[Arrived],
+    *,
+    site: str,
+    mailbox: str,
+    viewer: VerifyKey | None,
+    reporter: ReporterPublic | None = None,
+    pins: Pins | None = None,
+) -> Thread:
+    """Check the opened files of a mailbox in the order of SPEC section 4 and put them in order.
+
+    A desk gives its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
+    client gives ``viewer`` None and ``reporter``, its keys from the code: it believes no others.
+    """
+    rules = _Rules(site, mailbox, viewer, reporter, pins)
+    entries = [rules.form(one) for one in arrived]
+    entries = [rules.check(e, ()) if _by(e) == REPORTER else e for e in entries]
+    own = [e.message for e in entries if e.message and e.genuine and _by(e) == REPORTER]
+    known = {identity for message in own for identity in (*message.wanted, *message.former)}
+    entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
+    entries = _chain(_once(entries), pins)
+    genuine = [e.message for e in entries if e.message and e.genuine]
+    newest: dict[str, Message] = {}
+    for message in genuine:
+        if message.by not in newest or message.n > newest[message.by].n:
+            newest[message.by] = message
+    gaps, beginning = _holes(genuine)
+    return Thread(
+        site=site,
+        mailbox=mailbox,
+        entries=tuple(_ordered(entries)),
+        gaps=gaps,
+        missing_beginning=beginning,
+        withheld=_withheld(genuine, newest, pins),
+        reporter=newest[REPORTER].reporter if REPORTER in newest else reporter,
+        newest=newest,
+    )
+
+
+def write_passed_on(thread: Thread) -> bytes:
+    """The contents of a ``thread`` attachment: both lines of every verified message so far."""
+    return b"".join(
+        message.line + b"\n" + b64(message.signature).encode("ascii") + b"\n"
+        for message in thread.genuine()
+    )
+
+
+def read_passed_on(item: str, contents: bytes) -> tuple[Arrived, ...]:
+    """Part the contents of a ``thread`` attachment into messages for ``read``.
+
+    Raises FormatError if it does not consist of pairs of lines.
+    """
+    lines = contents.split(b"\n")
+    if lines.pop() != b"" or len(lines) % 2:
+        raise FormatError("a passed-on thread consists of pairs of lines")
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    return tuple(
+        Arrived(f"{item}#{number}", pad_lines(line, signature), passed_on=True)
+        for number, (line, signature) in enumerate(pairs, start=1)
+    )
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The checks on a single message, for one reader of one mailbox."""
+
+    site: str
+    mailbox: str
+    viewer: VerifyKey | None
+    reporter: ReporterPublic | None
+    pins: Pins | None
+
+    def form(self, one: Arrived) -> Entry:
+        """Steps one to four: opened, layout, strict JSON, types."""
+        if one.plaintext is None:
+            return Entry(one.item, None, "unverified", one.fault, one.passed_on)
+        try:
+            message = parse(one.plaintext)
+        except (FormatError, MessageError):
+            return Entry(one.item, None, "unverified", "form", one.passed_on)
+        # Nothing is believed yet: the checks to come turn this into another state.
+        return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
+
+    def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
+        """The steps after the form, the first failure named; chain and doubles come later."""
+        message = entry.message
+        if message is None:
+            return entry
+        reason = self._foreign(message) or self._unsigned(message, known)
+        if reason:
+            return replace(entry, reason=reason)
+        if not entry.passed_on and not self._addressed(message):
+            return replace(entry, state="not_addressed", reason="not_addressed")
+        return replace(entry, state="verified" if message.known_kind else "newer", reason="")
+
+    def _foreign(self, message: Message) -> str:
+        if message.site != self.site:
+            return "other_site"
+        if message.mailbox != self.mailbox:
+            return "other_mailbox"
+        public = message.reporter
+        if public is None:
+            return ""
+        if mailbox_id(public.verify) != self.mailbox:
+            return "other_reporter"
+        expected = self.reporter.recipient_text if self.reporter else None
+        expected = self.pins.recipient if self.pins else expected
+        if expected is not None and public.recipient_text != expected:
+            return "other_recipient"
+        return ""
+
+    def _unsigned(self, message: Message, known: Collection[VerifyKey]) -> str:
+        if message.reporter is not None:
+            author = message.reporter.verify
+        else:
+            author = VerifyKey.parse(message.by)
+            if author not in known:
+                return "unknown_author"
+        if not author.verify(message.signature, SIGNED_LABEL + message.line):
+            return "signature"
+        return ""
+
+    def _addressed(self, message: Message) -> bool:
+        if self.viewer is None:
+            return True
+        return self.viewer in message.to or message.by == str(self.viewer)
+
+
+def _by(entry: Entry) -> str:
+    return entry.message.by if entry.message else ""
+
+
+def _once(entries: Sequence[Entry]) -> list[Entry]:
+    """Drop a genuine message that came twice; what came itself goes before what was passed on."""
+    kept: dict[tuple[str, bytes], Entry] = {}
+    rest = []
+    for entry in sorted(entries, key=lambda e: e.passed_on):
+        if entry.message is None or not entry.genuine:
+            rest.append(entry)
+        else:
+            kept.setdefault((entry.message.by, entry.message.line), entry)
+    return [*kept.values(), *rest]
+
+
+def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
+    """Name conflicts: two messages under one number, or a ``prev`` that points elsewhere."""
+    digests: dict[tuple[str, int], set[str]] = {}
+    for message in (e.message for e in entries if e.message and e.genuine):
+        digests.setdefault((message.by, message.n), set()).add(message.digest)
+    for by, (n, digest) in pins.newest.items() if pins else ():
+        digests.setdefault((by, n), set()).add(digest)
+
+    def conflict(message: Message) -> bool:
+        before = digests.get((message.by, message.n - 1), {message.prev})
+        return len(digests[message.by, message.n]) > 1 or message.prev not in before
+
+    return [
+        replace(e, state="conflict", reason="conflict")
+        if e.message and e.genuine and conflict(e.message)
+        else e
+        for e in entries
+    ]
+
+
+def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Per author: the numbers missing in between, and how many are missing before the first."""
+    numbers: dict[str, set[int]] = {}
+    for message in genuine:
+        numbers.setdefault(message.by, set()).add(message.n)
+    gaps, beginning = {}, {}
+    for by, have in numbers.items():
+        ordered = sorted(have)
+        if ordered[0] > 1:
+            beginning[by] = ordered[0] - 1
+        holes = [
+            number
+            for low, high in itertools.pairwise(ordered)
+            # A hostile author may sign any number: name at most the ends of a wide hole.
+            for number in (range(low + 1, high) if high - low < 100 else (low + 1, high - 1))
+        ]
+        if holes:
+            gaps[by] = tuple(holes)
+    return gaps, beginning
+
+
+def _withheld(
+    genuine: Sequence[Message], newest: Mapping[str, Message], pins: Pins | None
+) -> dict[str, int]:
+    """Per author: the newest number somebody saw, or this desk once had, but that is not here."""
+    claims = [claim for message in genuine for claim in message.seen]
+    claims += [(by, n) for by, (n, _) in pins.newest.items()] if pins else []
+    withheld: dict[str, int] = {}
+    for by, n in claims:
+        here = newest[by].n if by in newest else 0
+        if n > max(here, withheld.get(by, 0)):
+            withheld[by] = n
+    return withheld
+
+
+def _ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Each message after what its author had seen; else by day, the reporter before others.
+
+    What is not genuine comes last: nothing in it can be believed, its place neither.
+    """
+    queues: dict[str, list[tuple[Message, Entry]]] = {}
+    for entry in entries:
+        if entry.message is not None and entry.genuine:
+            queues.setdefault(entry.message.by, []).append((entry.message, entry))
+    for queue in queues.values():
+        queue.sort(key=lambda pair: pair[0].n, reverse=True)
+    while queues:
+        heads = sorted((queue[-1][0] for queue in queues.values()), key=_rank)
+        ready = (head for head in heads if _ready(head, queues))
+        # Two authors who claim to have seen each other's later message: then by day.
+        author = next(ready, heads[0]).by
+        yield queues[author].pop()[1]
+        if not queues[author]:
+            del queues[author]
+    yield from (entry for entry in entries if not entry.genuine)
+
+
+def _rank(message: Message) -> tuple[str, bool, str]:
+    return (message.day.isoformat(), message.by != REPORTER, message.by)
+
+
+def _ready(message: Message, queues: Mapping[str, list[tuple[Message, Entry]]]) -> bool:
+    """Whether everything that its author had seen of the others has been placed."""
+    return all(by not in queues or queues[by][-1][0].n > n for by, n in message.seen)

@@ -1,0 +1,184 @@
+"""How the next message of a thread is made: numbers, chain, addressees (SPEC section 4)."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.encoding import Json, clean_text
+from dropbox_app.protocol.errors import MessageError, NobodyToWriteTo
+from dropbox_app.protocol.keys import Recipient, SigningKey, VerifyKey
+from dropbox_app.protocol.messages import (
+    MAX_FORMER,
+    MAX_SEEN,
+    REPORTER,
+    Attachment,
+    Message,
+    lay_out,
+)
+from dropbox_app.protocol.retrieval_code import ReporterKeys
+from dropbox_app.protocol.thread import Thread
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A signed message, ready to be sealed. ``left_out``: chosen, but without a valid key today."""
+
+    n: int
+    to: tuple[VerifyKey, ...]
+    plaintext: bytes
+    recipients: tuple[Recipient, ...]
+    left_out: tuple[VerifyKey, ...]
+
+    def seal(self) -> bytes:
+        """Seal to the reporter first, then to every addressee in order; a fresh key each time."""
+        return age.seal(self.plaintext, self.recipients)
+
+
+def from_reporter(
+    keys: ReporterKeys,
+    *,
+    site: str,
+    day: datetime.date,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    thread: Thread | None,
+    wanted: Sequence[VerifyKey] | None,
+    cards: Sequence[Card],
+    attachments: Sequence[Attachment] = (),
+    passed_on: str | None = None,
+) -> Draft:
+    """The reporter's next message; the first one (``thread`` None) is the report.
+
+    ``wanted`` None: those of the newest message. ``passed_on``: the item id of the attachment
+    that ``thread.write_passed_on`` made. Raises TooLong, FormatError, or NobodyToWriteTo.
+    """
+    last = thread.newest.get(REPORTER) if thread else None
+    chosen = tuple(wanted) if wanted is not None else (last.wanted if last else ())
+    to, keys_of, left_out = _addressees(chosen, cards, day)
+    fields = _common(site, keys.mailbox, REPORTER, to, day, lang, kind, last, thread)
+    recipient = keys.recipient
+    fields |= {
+        "reporter": {"recipient": str(recipient), "verify": str(keys.verify)},
+        "wanted": _texts(chosen),
+        "former": _texts(_former(last, chosen)),
+    }
+    if passed_on is not None:
+        fields["thread"] = passed_on
+    fields |= _content(kind, body, attachments)
+    plaintext = lay_out(fields, keys.signing)
+    return Draft(_next(last), to, plaintext, (recipient, *keys_of), left_out)
+
+
+def from_counsellor(
+    signing: SigningKey,
+    *,
+    site: str,
+    day: datetime.date,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    thread: Thread,
+    cards: Sequence[Card],
+    attachments: Sequence[Attachment] = (),
+) -> Draft:
+    """A counsellor's next message in a thread, to the reporter and to all whom the reporter chose.
+
+    A colleague's card is only taken if its identity stands in the reporter's newest ``wanted``.
+    Raises TooLong, FormatError, NobodyToWriteTo, or MessageError where the reporter has turned to
+    somebody else or nothing of the reporter's could be verified.
+    """
+    if thread.reporter is None or REPORTER not in thread.newest:
+        raise MessageError("there is no message of the reporter to answer")
+    if signing.verify_key not in thread.wanted:
+        raise MessageError("the reporter now writes with another counsellor")
+    by = str(signing.verify_key)
+    last = thread.newest.get(by)
+    to, keys_of, left_out = _addressees(thread.wanted, cards, day)
+    fields = _common(site, thread.mailbox, by, to, day, lang, kind, last, thread)
+    fields |= _content(kind, body, attachments)
+    plaintext = lay_out(fields, signing)
+    recipients = (thread.reporter.recipient, *keys_of)
+    return Draft(_next(last), to, plaintext, recipients, left_out)
+
+
+def _addressees(
+    wanted: Sequence[VerifyKey], cards: Iterable[Card], day: datetime.date
+) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
+    """Those of ``wanted`` who have a key for today, their keys, and who is left out."""
+    keys = {card.identity: card.sealing_key(day) for card in cards}
+    valid = [(identity, key) for identity in wanted if (key := keys.get(identity))]
+    if not valid:
+        raise NobodyToWriteTo("none of the chosen counsellors has a valid sealing key today")
+    to = tuple(identity for identity, _ in valid)
+    return to, tuple(key for _, key in valid), tuple(i for i in wanted if i not in to)
+
+
+def _common(
+    site: str,
+    mailbox: str,
+    by: str,
+    to: Sequence[VerifyKey],
+    day: datetime.date,
+    lang: str,
+    kind: str,
+    last: Message | None,
+    thread: Thread | None,
+) -> dict[str, Json]:
+    newest = thread.newest if thread else {}
+    others = sorted((author, message.n) for author, message in newest.items() if author != by)
+    seen: list[Json] = [{"by": author, "n": n} for author, n in others[:MAX_SEEN]]
+    fields: dict[str, Json] = {
+        "v": 1,
+        "site": site,
+        "mailbox": mailbox,
+        "by": by,
+        "to": _texts(to),
+        "n": _next(last),
+        "seen": seen,
+        "day": day.isoformat(),
+        "lang": lang,
+        "kind": kind,
+    }
+    return fields | ({"prev": last.digest} if last else {})
+
+
+def _content(
+    kind: str, body: Mapping[str, Json], attachments: Sequence[Attachment]
+) -> dict[str, Json]:
+    """The fields of the kind, every text cleaned as SPEC section 1 wants it before signing."""
+    cleaned = {key: _clean(member) for key, member in body.items()}
+    if kind in ("report", "message", "reply"):
+        cleaned["attachments"] = [
+            {"sha256": f.sha256, "name": f.name, "type": f.type, "size": f.size}
+            for f in attachments
+        ]
+    return cleaned
+
+
+def _clean(value: Json) -> Json:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_clean(member) for member in value]
+    if isinstance(value, dict):
+        return {key: _clean(member) for key, member in value.items()}
+    return value
+
+
+def _former(last: Message | None, chosen: Sequence[VerifyKey]) -> tuple[VerifyKey, ...]:
+    """Everybody who was once chosen and no longer is, the newest last; the oldest fall off."""
+    if last is None:
+        return ()
+    past = dict.fromkeys((*last.former, *last.wanted))
+    return tuple(identity for identity in past if identity not in chosen)[-MAX_FORMER:]
+
+
+def _next(last: Message | None) -> int:
+    return last.n + 1 if last else 1
+
+
+def _texts(identities: Iterable[VerifyKey]) -> list[Json]:
+    return [str(identity) for identity in identities]
