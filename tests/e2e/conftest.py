@@ -1,0 +1,176 @@
+"""A real drop box for the journeys: gunicorn with two workers, the real desk program."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.plain_browser import PlainBrowser
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PASSPHRASE = "een zin die niemand raadt 1729"
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(
+    *arguments: str | Path, check: bool = True, env: dict[str, str] | None = None, given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a real program of the project; its words are in the failure, if it fails."""
+    done = subprocess.run(
+        [str(a) for a in arguments],
+        capture_output=True,
+        text=True,
+        input=given,
+        timeout=120,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+class Counsellor:
+    """A counsellor's own machine: the real command, one folder, one passphrase file."""
+
+    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+        self.folder = folder / "desk"
+        self.passphrase_file = folder / "passphrase"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.passphrase_file.write_text(PASSPHRASE + "\n")
+        self.passphrase_file.chmod(0o600)
+        self.env = env or {}
+
+    def desk(
+        self, *arguments: str | Path, check: bool = True, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return run(
+            *(BIN / "klankbord-desk", "--dir", self.folder),
+            *("--passphrase-file", self.passphrase_file, *arguments),
+            check=check,
+            env=self.env,
+            given=given,
+        )
+
+    def threads(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = json.loads(self.desk("list", "--json").stdout)
+        return listed
+
+    def read(self, thread: str) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.desk("read", thread, "--json").stdout)
+        return shown
+
+    def reply(self, thread: str, text: str) -> None:
+        file = self.folder.parent / "reply.txt"
+        file.write_text(text)
+        self.desk("reply", thread, "--text-file", file)
+        file.unlink()
+
+
+class DropBox:
+    """One server folder and, while it serves, its gunicorn with two workers."""
+
+    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = env or {}
+        self.log = folder.parent / f"{folder.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def server(
+        self, *arguments: str | Path, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        return run(
+            BIN / "klankbord-server", "--dir", self.folder, *arguments, check=check, env=self.env
+        )
+
+    def init(self, name: str = "Voorbeeld BV") -> str:
+        return self.server(
+            *("init", "--name", name, "--origin", self.url),
+            *("--phone", "030 123 45 67", "--hours", "9-17"),
+        ).stdout
+
+    def add(self, counsellor: Counsellor, invitation: str, name: str, *more: str) -> None:
+        """The whole ceremony: invitation, card, ten groups read out, card added."""
+        folder = counsellor.folder.parent
+        (folder / "invitation").write_text(invitation)
+        counsellor.desk("init", folder / "invitation", "--name", name, *more)
+        card = folder / "own.card"
+        said = counsellor.desk("card", "--out", card)
+        groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)
+        short = name.split()[0].lower()
+        self.server("card", "add", card, "--name", short, "--fingerprint", groups.strip())
+
+    def serve(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                (
+                    *(str(BIN / "klankbord-server"), "--dir", str(self.folder), "serve"),
+                    *("--bind", f"127.0.0.1:{self.port}", "--workers", "2"),
+                ),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.env},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                urllib.request.urlopen(self.url + "/nl/", timeout=5).close()  # noqa: S310 - loopback
+                return
+            except OSError:
+                assert self.process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.serve()
+
+    def browser(self, *, cookies: bool = True) -> PlainBrowser:
+        return PlainBrowser(self.url, cookies=cookies)
+
+
+@pytest.fixture
+def counsellor(tmp_path: Path) -> Counsellor:
+    return Counsellor(tmp_path / "els")
+
+
+@pytest.fixture
+def box(tmp_path: Path, counsellor: Counsellor) -> Iterator[DropBox]:
+    """A serving drop box with one counsellor, whose desk has fetched once."""
+    made = DropBox(tmp_path / "server")
+    made.add(counsellor, made.init(), "Els de Vries")
+    made.serve()
+    try:
+        counsellor.desk("fetch")
+        yield made
+    finally:
+        made.stop()

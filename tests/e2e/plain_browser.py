@@ -1,0 +1,211 @@
+"""A browser without JavaScript, as far as the journey needs one: links, forms, one cookie jar."""
+
+import http.client
+import urllib.parse
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+_VOID = {"input", "br", "img", "meta", "link", "hr"}
+
+
+@dataclass
+class Form:
+    """A form of a page: where it goes, what it holds, and its buttons."""
+
+    action: str
+    method: str
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    choices: dict[str, list[str]] = field(default_factory=dict)  # radios and ticks, all unset
+    buttons: list[tuple[str, str, str]] = field(default_factory=list)  # name, value, formaction
+
+    def names(self) -> set[str]:
+        return {name for name, _ in self.fields} | set(self.choices)
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self.links: list[str] = []
+        self.ids: dict[str, str] = {}
+        self.text: list[str] = []
+        self._form: Form | None = None
+        self._area: tuple[str, list[str]] | None = None
+        self._select: str | None = None
+        self._open: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        if tag not in _VOID:
+            self._open.append((tag, values.get("id", "")))
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        if tag == "form":
+            self._form = Form(values.get("action", ""), values.get("method", "get").lower())
+            self.forms.append(self._form)
+        if self._form is None or "disabled" in values:
+            return
+        name, value = values.get("name", ""), values.get("value", "")
+        if tag == "input" and values.get("type") in ("radio", "checkbox"):
+            self._form.choices.setdefault(name, []).append(value)
+            if "checked" in values:
+                self._form.fields.append((name, value))
+        elif tag == "input" and values.get("type") not in ("submit", "button"):
+            self._form.fields.append((name, value))
+        elif tag == "textarea":
+            self._area = (name, [])
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select:
+            self._form.choices.setdefault(self._select, []).append(value)
+            if "selected" in values:
+                self._form.fields.append((self._select, value))
+        elif tag == "button":
+            self._form.buttons.append((name, value, values.get("formaction", "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+        if tag == "textarea" and self._area and self._form:
+            content = "".join(self._area[1])
+            self._form.fields.append((self._area[0], content.removeprefix("\n")))
+            self._area = None
+        if tag == "select":
+            self._select = None
+        if tag == "form":
+            self._form = None
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self._area[1].append(data)
+        self.text.append(data)
+        for _, identifier in self._open:
+            if identifier:
+                self.ids[identifier] = self.ids.get(identifier, "") + data
+
+
+@dataclass
+class Page:
+    """An answer of the server, read as a person without scripts would see it."""
+
+    status: int
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def __post_init__(self) -> None:
+        self.html = self.body.decode("utf-8", "replace")
+        self._read = _Reader()
+        self._read.feed(self.html)
+
+    @property
+    def forms(self) -> list[Form]:
+        return self._read.forms
+
+    @property
+    def links(self) -> list[str]:
+        return self._read.links
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._read.text).split())
+
+    def element(self, identifier: str) -> str | None:
+        return self._read.ids.get(identifier)
+
+    @property
+    def code(self) -> str:
+        """The seven words, from the one element that holds them and nothing else."""
+        words = (self.element("code") or "").split()
+        assert len(words) == 7, f"the code page holds {len(words)} words ({self.status})"
+        return " ".join(words)
+
+    def header(self, name: str) -> str | None:
+        return next((v for k, v in self.headers if k.lower() == name.lower()), None)
+
+    def form_with(self, *names: str) -> Form:
+        """The first form that has all these fields."""
+        for form in self.forms:
+            if set(names) <= form.names():
+                return form
+        raise AssertionError(f"no form with {names} on {self.path} ({self.status})")
+
+    def form_to(self, part: str, *names: str) -> Form:
+        """The first form whose action holds ``part`` and which has all these fields."""
+        for form in self.forms:
+            if part in form.action and set(names) <= form.names():
+                return form
+        raise AssertionError(f"no form to {part} on {self.path} ({self.status})")
+
+
+class PlainBrowser:
+    """Fetches pages, follows redirects within the site, keeps cookies unless it refuses them."""
+
+    def __init__(self, url: str, *, cookies: bool = True) -> None:
+        self.url = url
+        self.keeps_cookies = cookies
+        self.cookies: dict[str, str] = {}
+        self.seen_cookies: list[str] = []
+
+    def get(self, path: str) -> Page:
+        return self.request("GET", path)
+
+    def submit(self, page: Page, form: Form, button: int = 0, /, **values: str | list[str]) -> Page:
+        """Send a form as a browser would: its own fields, those given, and the button pressed."""
+        fields = [(name, value) for name, value in form.fields if name not in values]
+        for name, value in values.items():
+            fields += [(name, one) for one in ([value] if isinstance(value, str) else value)]
+        action = form.action or page.path
+        if form.buttons:
+            name, value, formaction = form.buttons[button]
+            action = formaction or action
+            fields += [(name, value)] if name else []
+        target = urllib.parse.urljoin(page.path, action)
+        # A browser sends line ends in forms as CR LF.
+        pairs = [(name, value.replace("\n", "\r\n")) for name, value in fields]
+        body = urllib.parse.urlencode(pairs, encoding="utf-8")
+        if form.method == "get":
+            return self.request("GET", f"{target}?{body}")
+        return self.request("POST", target, body.encode("ascii"))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        follow: int = 5,
+    ) -> Page:
+        address = urllib.parse.urlsplit(self.url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=60)
+        send = {"Host": address.netloc, **(headers or {})}
+        if method == "POST":
+            send.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            send.setdefault("Origin", self.url)
+            send.setdefault("Sec-Fetch-Site", "same-origin")
+        if self.cookies:
+            send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        connection.request(method, path, body, send)
+        answer = connection.getresponse()
+        page = Page(answer.status, path, answer.getheaders(), answer.read())
+        connection.close()
+        self._keep(page)
+        location = page.header("Location")
+        if answer.status in (302, 303) and location and follow:
+            target = urllib.parse.urljoin(self.url + path, location)
+            if target.startswith(self.url + "/"):
+                return self.request("GET", target.removeprefix(self.url), follow=follow - 1)
+        return page
+
+    def _keep(self, page: Page) -> None:
+        for name, value in page.headers:
+            if name.lower() != "set-cookie":
+                continue
+            self.seen_cookies.append(value)
+            if not self.keeps_cookies:
+                continue
+            key, _, content = value.partition(";")[0].partition("=")
+            if "max-age=0" in value.lower() or "1970" in value or not content:
+                self.cookies.pop(key, None)
+            else:
+                self.cookies[key] = content

@@ -1,0 +1,199 @@
+"""Forward secrecy with real files and a moved clock (SPEC section 3).
+
+Server and desk run as real programs under a clock that the test sets; "taking the disk" is a
+copy of the folder. Every secret that the copied desk and its passphrase yield is tried on every
+sealed file of the copied server.
+"""
+
+import base64
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.errors import AgeError, FormatError
+from dropbox_app.protocol.keys import Seed
+from tests.e2e.conftest import PASSPHRASE, Counsellor, DropBox
+from tests.e2e.steps import report_and_code, the_only_thread
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+pytestmark = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
+
+
+class Calendar:
+    """One drop box and one desk whose clocks the test sets; None of it waits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME": "",
+        }
+        self.counsellor = Counsellor(folder / "els", env=self.clock)
+        self.box = DropBox(folder / "server", env=self.clock)
+
+    def turn_to(self, day: str) -> None:
+        """Set the clock of both to noon of ``day`` and let the server run from there."""
+        self.box.stop()
+        self.clock["FAKETIME"] = f"@{day} 12:00:00"
+        if self.box.folder.exists():
+            self.box.serve()
+
+    def begin(self, day: str) -> None:
+        self.turn_to(day)
+        self.box.add(self.counsellor, self.box.init(), "Els de Vries")
+        self.box.serve()
+        self.counsellor.desk("fetch")
+
+    def fetch_on(self, *days: str) -> None:
+        for day in days:
+            self.turn_to(day)
+            self.counsellor.desk("fetch")
+
+    def told_on(self, day: str, text: str) -> str:
+        """A report on that day; its thread, once it is fetched."""
+        self.turn_to(day)
+        report_and_code(self.box, "nl", text)
+        before = {thread["id"] for thread in self.counsellor.threads()}
+        self.counsellor.desk("fetch")
+        (new,) = {thread["id"] for thread in self.counsellor.threads()} - before
+        return str(new)
+
+    def texts(self, thread: str) -> list[str]:
+        return [message["text"] for message in self.counsellor.read(thread)["messages"]]
+
+
+@pytest.fixture
+def calendar(tmp_path: Path) -> Iterator[Calendar]:
+    made = Calendar(tmp_path)
+    try:
+        yield made
+    finally:
+        made.box.stop()
+
+
+def every_seed(desk: Path, reveal: str) -> list[Seed]:
+    """All that a thief with desk and passphrase could try: each 32 bytes found in the vault."""
+    found = re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", reveal)
+    for file in desk.rglob("*.age"):
+        try:
+            content = age.open_with_passphrase(file.read_bytes(), PASSPHRASE).decode("latin-1")
+        except AgeError:
+            continue
+        found += re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", content)
+        found += re.findall(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=", content)
+        found += re.findall(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", content)
+    seeds = []
+    for text in set(found):
+        try:
+            seeds.append(_as_seed(text))
+        except (FormatError, ValueError):
+            continue
+    return seeds
+
+
+def _as_seed(text: str) -> Seed:
+    if text.startswith("AGE-"):
+        return Seed.parse(text)
+    return Seed(bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text))
+
+
+def sealed_files(server: Path) -> list[bytes]:
+    """Every age file in a copied server folder, whatever table or file it lies in."""
+    found = []
+    for database in server.glob("*.db"):
+        connection = sqlite3.connect(database)
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - own tables
+                found += [
+                    value
+                    for value in row
+                    if isinstance(value, bytes) and value.startswith(b"age-encryption.org/v1")
+                ]
+        connection.close()
+    assert found
+    return found
+
+
+def opened(files: list[bytes], seeds: list[Seed]) -> list[bytes]:
+    contents = []
+    for sealed in files:
+        try:
+            contents.append(age.open_sealed(sealed, seeds))
+        except AgeError:
+            continue
+    return contents
+
+
+def copy_of(folder: Path, name: str) -> Path:
+    return Path(shutil.copytree(folder, folder.parent / name))
+
+
+def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Calendar) -> None:
+    """All was fetched: three months on, the old server disk and the desk open none of it."""
+    calendar.begin("2026-01-05")
+    forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
+    kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
+    calendar.box.stop()
+    server_of_january = copy_of(calendar.box.folder, "server-january")
+    stolen_early = every_seed(
+        calendar.counsellor.folder, calendar.counsellor.desk("keys", "--reveal").stdout
+    )
+    assert len(opened(sealed_files(server_of_january), stolen_early)) == 2  # the control
+    calendar.counsellor.desk("forget", forgotten, "--yes")
+    calendar.fetch_on("2026-02-03", "2026-03-01", "2026-04-04")
+
+    reveal = calendar.counsellor.desk("keys", "--reveal").stdout
+    seeds = every_seed(copy_of(calendar.counsellor.folder, "desk-april"), reveal)
+    assert len(seeds) >= 4
+    assert opened(sealed_files(server_of_january), seeds) == []
+    assert calendar.texts(kept) == ["Dit blijft bewaard"]
+    assert [thread["id"] for thread in calendar.counsellor.threads()] == [kept]
+
+
+def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calendar) -> None:
+    """A desk that was shut from January to September destroys the key on its first fetch."""
+    calendar.begin("2026-01-05")
+    forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
+    calendar.box.stop()
+    server_of_january = copy_of(calendar.box.folder, "server-january")
+    calendar.counsellor.desk("forget", forgotten, "--yes")
+    calendar.turn_to("2026-09-01")
+    calendar.counsellor.desk("fetch", check=False)
+    reveal = calendar.counsellor.desk("keys", "--reveal").stdout
+    seeds = every_seed(copy_of(calendar.counsellor.folder, "desk-september"), reveal)
+    assert opened(sealed_files(server_of_january), seeds) == []
+
+
+@pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
+def test_a_long_leave_loses_nothing(calendar: Calendar, back: str) -> None:
+    """What was written while the counsellor was away opens on the day of return."""
+    calendar.begin("2026-01-30")
+    calendar.turn_to("2026-02-12")
+    report_and_code(calendar.box, "nl", "Geschreven tijdens het verlof")
+    calendar.fetch_on(back)
+    thread = the_only_thread(calendar.counsellor)
+    assert calendar.texts(thread) == ["Geschreven tijdens het verlof"]
+
+
+@pytest.mark.parametrize("wrong", ["2027-01-12", "2025-01-12"], ids=["a year on", "a year back"])
+def test_a_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
+    """A desk whose clock is a year off says so, keeps every key, and goes on once it is right."""
+    calendar.begin("2026-01-05")
+    thread = calendar.told_on("2026-01-10", "Klok")
+    calendar.turn_to("2026-01-12")
+    before = calendar.counsellor.desk("keys", "--reveal").stdout
+    calendar.clock["FAKETIME"] = f"@{wrong} 12:00:00"
+    said = calendar.counsellor.desk("fetch", check=False)
+    assert said.returncode == 1
+    assert "2026-01-12" in said.stdout + said.stderr
+    keys = re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", before)
+    after = calendar.counsellor.desk("keys", "--reveal").stdout
+    assert set(keys) <= set(re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", after))
+    calendar.fetch_on("2026-01-13")
+    assert calendar.texts(thread) == ["Klok"]
