@@ -1,0 +1,102 @@
+"""The two word lists of the retrieval code keep what SPEC.md and their README promise."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib import resources
+
+import pytest
+
+# The EFF large list, sorted, one word a line: this hash is of the list as published.
+EFF_SHA256 = "6d557f0693958fb5e650b68b5bee585eb82cf4da32965505c789e924743bc522"
+EFF_OLD = {"drop-down", "felt-tip", "t-shirt", "yo-yo"}
+EFF_NEW = {"keyboard", "orchard", "rainbow", "tomato"}
+
+
+def text(name: str) -> str:
+    """The file as it is shipped, line ends untouched."""
+    data = (resources.files("dropbox_app.protocol") / "words" / name).read_bytes()
+    return data.decode("ascii")
+
+
+def words(name: str) -> list[str]:
+    """The words of a list, each ended by one LF."""
+    return text(name).split("\n")[:-1]
+
+
+def near_marks(word: str) -> set[str]:
+    """Marks that two words share exactly if one changed, added or dropped letter parts them."""
+    changed = {word[:i] + "?" + word[i + 1 :] for i in range(len(word))}
+    return changed | {word[:i] + "?" + word[i:] for i in range(len(word) + 1)}
+
+
+def near(chosen: list[str]) -> list[tuple[str, str]]:
+    """The pairs less than two letters apart, without comparing every word with every other."""
+    seen: dict[str, str] = {}
+    pairs = []
+    for word in chosen:
+        marks = near_marks(word)
+        pairs += sorted({(seen[mark], word) for mark in marks if mark in seen})
+        seen.update(dict.fromkeys(marks, word))
+    return pairs
+
+
+@pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
+def test_a_list_has_exactly_7776_different_words(name: str) -> None:
+    """One word more or fewer would change the odds, a double one would too."""
+    assert len(words(name)) == 7776
+    assert len(set(words(name))) == 7776
+
+
+@pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
+def test_a_list_is_sorted_and_holds_a_to_z_and_line_feeds_only(name: str) -> None:
+    """The reading of a typed code only ever meets the letters a to z."""
+    assert re.fullmatch("([a-z]+\n)+", text(name))
+    assert words(name) == sorted(words(name))
+
+
+def test_dutch_words_have_four_to_eight_letters() -> None:
+    """Short enough to write down, long enough not to be a slip of the pen."""
+    assert {len(word) for word in words("nl.txt")} == {4, 5, 6, 7, 8}
+
+
+def test_one_wrong_letter_never_makes_another_dutch_word() -> None:
+    """Every two words are at least two letters changed, added or dropped apart."""
+    assert near(words("nl.txt")) == []
+
+
+def test_the_search_for_near_words_finds_each_kind_of_slip() -> None:
+    """The test above would also pass if its search found nothing at all."""
+    assert near(["appel", "apel"]) == [("appel", "apel")]
+    assert near(["lopen", "lopend"]) == [("lopen", "lopend")]
+    assert near(["huis", "muis"]) == [("huis", "muis")]
+    assert near(["huis", "huizen", "muizen"]) == [("huizen", "muizen")]
+    assert near(["boter", "broer"]) == []
+
+
+def test_english_is_the_published_list_but_for_four_words() -> None:
+    """Put the four hyphenated words back and it is the EFF large list to the byte."""
+    chosen = set(words("en.txt"))
+    assert chosen >= EFF_NEW
+    published = "".join(f"{word}\n" for word in sorted(chosen - EFF_NEW | EFF_OLD))
+    assert hashlib.sha256(published.encode("ascii")).hexdigest() == EFF_SHA256
+
+
+def test_the_four_new_english_words_keep_clear_of_all_others() -> None:
+    """A slip of one letter cannot turn one of them into another word of the list."""
+    assert [pair for pair in near(words("en.txt")) if EFF_NEW & set(pair)] == []
+
+
+def test_no_struck_out_word_is_in_the_dutch_list() -> None:
+    """What was struck out after reading stays out."""
+    struck_out = words("excluded_nl.txt")
+    assert struck_out == sorted(set(struck_out))
+    assert set(struck_out).isdisjoint(words("nl.txt"))
+
+
+def test_two_forms_of_one_dutch_verb_or_noun_are_not_both_listed() -> None:
+    """A plain check without a stemmer; scripts/make_words makes the full one when it chooses."""
+    chosen = set(words("nl.txt"))
+    endings = ("en", "ende", "je", "tje", "jes", "tjes", "ster", "ere", "ste")
+    assert [(word, end) for word in chosen for end in endings if word + end in chosen] == []
