@@ -115,7 +115,7 @@ def open_stream(
     """Open a file from ``read`` to ``write`` in bounded memory; return the plaintext's length.
 
     ``read(n)`` answers at most ``n`` bytes, and none only at the end. ``write`` gets authenticated
-    chunks only, but those before a damaged one have reached it when PayloadFailure is raised:
+    chunks only, but those before a fault have reached it when PayloadFailure is raised:
     use nothing of it before this returns. Raises HeaderFailure, NoMatch, HmacFailure or
     PayloadFailure, each an AgeError.
     """

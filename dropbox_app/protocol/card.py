@@ -165,7 +165,7 @@ def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) ->
 
 
 def _read(fields: dict[str, Json], raw: bytes) -> Card:
-    if fields.get("v") != 1:
+    if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
         raise CardError("the card was made by a newer version")
     site, identity = _string(fields, "site"), _string(fields, "identity")
     return Card(
@@ -269,9 +269,9 @@ def _sealing(fields: dict[str, Json]) -> tuple[Window, ...]:
 
 
 def _away(fields: dict[str, Json]) -> Away | None:
-    value = fields.get("away")
-    if value is None:
+    if "away" not in fields:
         return None
+    value = fields["away"]
     if not isinstance(value, dict):
         raise CardError("away is no object")
     stand_in = VerifyKey.parse(_string(value, "stand_in")) if "stand_in" in value else None

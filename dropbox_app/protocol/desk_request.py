@@ -11,6 +11,8 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 SCHEME = "Klankbord"
 TOKEN_SECONDS = 120
 _LABEL = "klankbord/v1/desk"
+# As a browser writes it: lower case, no default port, no path; never what could end a line.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _TARGET = re.compile(r"/[A-Za-z0-9/._?=&-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
@@ -39,11 +41,15 @@ def header(
     """The value of the Authorization header for one request.
 
     ``origin`` is scheme, host and port as dialled; ``target`` path and query as sent;
-    ``body_hash`` the hex SHA-256 of the body, also of an empty one.
+    ``body_hash`` the hex SHA-256 of the body, also of an empty one. Raises RequestError if
+    ``parse_header`` would refuse it: token and origin come from elsewhere, and a line end in
+    one of them would make two readings of what is signed.
     """
     check_target(target)
     signature = signing.sign(_signed(origin, site, token, method, target, body_hash))
-    return " ".join((SCHEME, origin, str(signing.verify_key), token, body_hash, b64(signature)))
+    value = " ".join((SCHEME, origin, str(signing.verify_key), token, body_hash, b64(signature)))
+    parse_header(value)
+    return value
 
 
 def parse_header(value: str) -> Claim:
@@ -54,6 +60,8 @@ def parse_header(value: str) -> Claim:
     _, origin, identity, token, body_hash, signature = parts
     if not _TOKEN.fullmatch(token):
         raise RequestError("not a challenge token")
+    if not _ORIGIN.fullmatch(origin):
+        raise RequestError("not an origin")
     try:
         return Claim(
             origin,

@@ -18,7 +18,10 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INTEGER = 2**53 - 1  # what JavaScript still counts exactly
 MAX_DEPTH = 4
 
-_KEY = re.compile(r"[a-z_]+")
+# A letter first: JavaScript puts keys of digits before others, and does not copy `__proto__`.
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+# A string (to the end, if it is never closed: no second try from a quote inside it) or a bracket.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
 _HEX = re.compile(r"[0-9a-f]+")
 # C0 but TAB and LF, DEL, and C1: nothing that a person types, much that a terminal obeys.
@@ -36,8 +39,8 @@ def from_line(line: bytes) -> dict[str, Json]:
     """Read a JSON line (given without its LF); refuse every other writing of the same value.
 
     Raises FormatError for a doubled key, a fraction, NaN, an integer over 2^53 - 1, a lone
-    surrogate, a depth over 4, a key that is not ``a-z_``, white space, or anything that
-    ``to_line`` would have written otherwise.
+    surrogate, a depth over 4, a key that is not a letter and then ``a-z0-9_``, white space, or
+    anything that ``to_line`` would have written otherwise.
     """
     try:
         text = line.decode("utf-8")
@@ -125,7 +128,7 @@ def _refuse(_: str) -> NoReturn:
 def _deepest(text: str) -> int:
     """The deepest nesting of brackets outside strings; no parser needed, no recursion."""
     depth = deepest = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+    for token in _TOKEN.finditer(text):
         if token[0] in ("[", "{"):
             depth += 1
             deepest = max(deepest, depth)
@@ -143,7 +146,7 @@ def _check(value: Json, depth: int) -> None:
     if isinstance(value, dict):
         for key, member in value.items():
             if not _KEY.fullmatch(key):
-                raise FormatError("a key of other letters than a-z and _")
+                raise FormatError("a key that is not a letter and then a-z, 0-9 and _")
             _check(member, depth + 1)
     elif isinstance(value, list):
         for member in value:

@@ -59,6 +59,9 @@ class Recipient:
             raise KeyFormatError("not an X-Wing public key") from None
         object.__setattr__(self, "_key", hpke.MLKEM768X25519PublicKey(mlkem, x25519))
 
+    def __reduce__(self) -> tuple[type["Recipient"], tuple[bytes]]:
+        return Recipient, (self.raw,)  # the library's own key objects cannot be copied
+
     def __str__(self) -> str:
         return bech32.encode(_RECIPIENT_HRP, self.raw)
 

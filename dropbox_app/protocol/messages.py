@@ -159,7 +159,7 @@ def parse(plaintext: bytes) -> Message:
     """
     line, signature = _lay_open(plaintext)
     fields = from_line(line)
-    if fields.get("v") != 1:
+    if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
         raise MessageError("made by a newer version")
     by, kind = _string(fields, "by"), _string(fields, "kind")
     if by != REPORTER:
@@ -198,6 +198,9 @@ def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
     Raises TooLong, or FormatError if ``parse`` would refuse it.
     """
     line = to_line(fields)
+    # Before the padding, whose limit would name the size of the whole line instead.
+    if (size := free_text_size(fields)) > MAX_TEXT:
+        raise TooLong(size, MAX_TEXT)
     plaintext = pad_lines(line, b64(signing.sign(SIGNED_LABEL + line)).encode("ascii"))
     parse(plaintext)
     return plaintext

@@ -66,8 +66,14 @@ def read_typed(text: str) -> tuple[str, ...]:
 def derive_root(words: Sequence[str], site: str) -> bytes:
     """Stretch the seven words of ``read_typed`` or ``generate`` to 32 bytes.
 
-    Takes 19 MiB and some 14 ms of a core: the caller bounds how many run at once.
+    Takes 19 MiB and some 14 ms of a core: the caller bounds how many run at once. Raises
+    WrongWordCount or UnknownWord: whatever the caller does, only list words are stretched.
     """
+    if len(words) != WORDS:
+        raise WrongWordCount(len(words))
+    for position, word in enumerate(words, start=1):
+        if word not in _every_word():
+            raise UnknownWord(position, ())
     salt = bytes.fromhex(sha256_hex(b"klankbord/v1/code\n" + site.encode("ascii")))[:16]
     return nacl.pwhash.argon2id.kdf(
         32,

@@ -66,9 +66,10 @@ def open_payload(
     """Open a payload and return the length of its plaintext.
 
     ``begun`` is what was read of the payload already; ``read(n)`` answers at most ``n`` bytes and
-    none at the end. Only authenticated chunks reach ``write``, in order; but the chunks before a
-    damaged one have reached it when PayloadFailure is raised, so the caller must not use them
-    before this returns. Raises HeaderFailure if even the nonce is not there, as age does.
+    none at the end. Only authenticated chunks reach ``write``, in order; but those before a fault
+    (a damaged chunk, a missing end, something after the end) have reached it when PayloadFailure
+    is raised, so the caller must not use them before this returns. Raises HeaderFailure if even
+    the nonce is not there, as age does.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)
@@ -79,19 +80,17 @@ def open_payload(
     counter = total = 0
     last = False
     while not last:
-        _fill(held, read, CHUNK + TAG + 1)
-        last = len(held) <= CHUNK + TAG
-        sealed = bytes(held[: CHUNK + TAG])
+        _fill(held, read, CHUNK + TAG)
+        chunk, last = _open_chunk(aead, counter, bytes(held[: CHUNK + TAG]))
         del held[: CHUNK + TAG]
-        try:
-            chunk = aead.decrypt(_chunk_nonce(counter, last=last), sealed, None)
-        except InvalidTag:
-            raise PayloadFailure("a chunk was altered, or the end is missing") from None
         if not chunk and counter:
             raise PayloadFailure("an empty chunk at the end")
         write(chunk)
         counter += 1
         total += len(chunk)
+    _fill(held, read, 1)
+    if held:
+        raise PayloadFailure("something follows the end")
     return total
 
 
@@ -102,6 +101,17 @@ def payload_length(plaintext: int) -> int:
 
 def _aead(file_key: bytes, nonce: bytes) -> ChaCha20Poly1305:
     return ChaCha20Poly1305(HKDF(SHA256(), 32, salt=nonce, info=b"payload").derive(file_key))
+
+
+def _open_chunk(aead: ChaCha20Poly1305, counter: int, sealed: bytes) -> tuple[bytes, bool]:
+    """A chunk's plaintext, and whether it is the last one; PayloadFailure if it is neither."""
+    # A short chunk can only be the last. For a full one the nonce that opens it tells.
+    for last in (False, True) if len(sealed) == CHUNK + TAG else (True,):
+        try:
+            return aead.decrypt(_chunk_nonce(counter, last=last), sealed, None), last
+        except InvalidTag:
+            continue
+    raise PayloadFailure("a chunk was altered, or the end is missing")
 
 
 def _chunk_nonce(counter: int, *, last: bool) -> bytes:

@@ -4,10 +4,12 @@ Who wrote, to whom, where and in which order is only ever taken from the signed 
 fails is kept and shown as such; nothing is dropped silently, nothing false shown as genuine.
 """
 
+import contextlib
+import heapq
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import b64, sha256_hex
@@ -18,6 +20,7 @@ from dropbox_app.protocol.errors import (
     HmacFailure,
     MessageError,
     NoMatch,
+    TooLong,
 )
 from dropbox_app.protocol.keys import Seed, VerifyKey
 from dropbox_app.protocol.messages import (
@@ -30,19 +33,30 @@ from dropbox_app.protocol.messages import (
 )
 from dropbox_app.protocol.retrieval_code import mailbox_id
 
+_Place: TypeAlias = tuple[tuple[str, bool, str], int]  # rank, and how many its author has left
+
 State = Literal["verified", "newer", "conflict", "not_addressed", "unverified"]
+MAX_PASSED_ON = 1_000  # messages; more would only serve to choke a reader
+
+# The one kind of recipient in a message's file: another would be a reader whom nobody sees.
+_STANZA = "mlkem768x25519"
+
 # "newer": signed as it should be, but of a kind that only a newer version can show.
 GENUINE = frozenset({"verified", "newer", "conflict"})
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """One file of a mailbox: its id, and its contents, or why there are none (a fault's name)."""
+    """One file of a mailbox: its id, and its contents, or why there are none (a fault's name).
+
+    ``sealed_for``: how many recipients its header has; None if it has no header.
+    """
 
     item: str
     plaintext: bytes | None
     fault: str = ""
     passed_on: bool = False
+    sealed_for: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,11 +145,17 @@ class Thread:
 
 
 def open_item(item: str, sealed: bytes, seeds: Sequence[Seed]) -> Arrived:
-    """Open one stored file for a reader: the file must be its id, then age's own checks."""
+    """Open one stored file for a reader: the file must be its id, then age's own checks.
+
+    Age takes other kinds of recipients too; a reader does not (SPEC section 10).
+    """
     if sha256_hex(sealed) != item:
         return Arrived(item, None, "other_file")
     try:
-        return Arrived(item, age.open_sealed(sealed, seeds))
+        stanzas = age.parse_header(sealed).stanzas
+        if any(stanza.args[0] != _STANZA for stanza in stanzas):
+            return Arrived(item, None, "header")
+        return Arrived(item, age.open_sealed(sealed, seeds), sealed_for=len(stanzas))
     except NoMatch:
         return Arrived(item, None, "no_key")
     except HeaderFailure:
@@ -160,18 +180,19 @@ def read(
     A desk gives its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
     client gives ``viewer`` None and ``reporter``, its keys from the code: it believes no others.
     """
-    rules = _Rules(site, mailbox, viewer, reporter, pins)
+    rules = _Rules(site, mailbox, viewer, reporter.recipient_text if reporter else None)
     entries = [rules.form(one) for one in arrived]
+    if pins or not reporter:
+        rules = replace(rules, recipient=pins.recipient if pins else rules.first_recipient(entries))
     entries = [rules.check(e, ()) if _by(e) == REPORTER else e for e in entries]
     own = [e.message for e in entries if e.message and e.genuine and _by(e) == REPORTER]
     known = {identity for message in own for identity in (*message.wanted, *message.former)}
     entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
     entries = _chain(_once(entries), pins)
     genuine = [e.message for e in entries if e.message and e.genuine]
-    newest: dict[str, Message] = {}
-    for message in genuine:
-        if message.by not in newest or message.n > newest[message.by].n:
-            newest[message.by] = message
+    # Of two under one number the later, by what they say: not by the order they were handed over.
+    genuine.sort(key=lambda message: (message.n, message.day, message.line))
+    newest = {message.by: message for message in genuine}
     gaps, beginning = _holes(genuine)
     return Thread(
         site=site,
@@ -186,25 +207,31 @@ def read(
 
 
 def write_passed_on(thread: Thread) -> bytes:
-    """The contents of a ``thread`` attachment: both lines of every verified message so far."""
+    """The contents of a ``thread`` attachment: both lines of every verified message so far.
+
+    Of more than MAX_PASSED_ON the newest.
+    """
     return b"".join(
         message.line + b"\n" + b64(message.signature).encode("ascii") + b"\n"
-        for message in thread.genuine()
+        for message in tuple(thread.genuine())[-MAX_PASSED_ON:]
     )
 
 
 def read_passed_on(item: str, contents: bytes) -> tuple[Arrived, ...]:
     """Part the contents of a ``thread`` attachment into messages for ``read``.
 
-    Raises FormatError if it does not consist of pairs of lines.
+    Raises FormatError if it does not consist of pairs of lines, or of more than MAX_PASSED_ON.
     """
+    # Counted first: a hundred megabytes of line ends would else become as many messages.
+    ends = contents.count(b"\n")
+    if ends % 2 or not contents.endswith(b"\n") or ends > 2 * MAX_PASSED_ON:
+        raise FormatError(f"a passed-on thread consists of 1 to {MAX_PASSED_ON} pairs of lines")
     lines = contents.split(b"\n")
-    if lines.pop() != b"" or len(lines) % 2:
-        raise FormatError("a passed-on thread consists of pairs of lines")
-    pairs = zip(lines[::2], lines[1::2], strict=True)
     return tuple(
-        Arrived(f"{item}#{number}", pad_lines(line, signature), passed_on=True)
-        for number, (line, signature) in enumerate(pairs, start=1)
+        _passed_on(f"{item}#{number}", line, signature)
+        for number, (line, signature) in enumerate(
+            zip(lines[:-1:2], lines[1::2], strict=True), start=1
+        )
     )
 
 
@@ -215,8 +242,23 @@ class _Rules:
     site: str
     mailbox: str
     viewer: VerifyKey | None
-    reporter: ReporterPublic | None
-    pins: Pins | None
+    recipient: str | None  # the reporter's; None: not known yet
+
+    def first_recipient(self, entries: Iterable[Entry]) -> str | None:
+        """The recipient that a desk without pins holds the reporter to.
+
+        That of the oldest signed message whose recipient can be sealed to: whichever message
+        arrives first, all readers believe the same ones. "" if all that are signed have a useless
+        one: then none is believed.
+        """
+        own = [e.message for e in entries if e.message and e.message.reporter]
+        found = None
+        for message in sorted(own, key=lambda message: (message.n, message.line)):
+            if message.reporter and not self._foreign(message) and not self._unsigned(message, ()):
+                with contextlib.suppress(FormatError):
+                    return str(message.reporter.recipient)
+                found = ""
+        return found
 
     def form(self, one: Arrived) -> Entry:
         """Steps one to four: opened, layout, strict JSON, types."""
@@ -226,6 +268,8 @@ class _Rules:
             message = parse(one.plaintext)
         except (FormatError, MessageError):
             return Entry(one.item, None, "unverified", "form", one.passed_on)
+        if one.sealed_for not in (None, len(message.to) + 1):
+            return Entry(one.item, None, "unverified", "header", one.passed_on)
         # Nothing is believed yet: the checks to come turn this into another state.
         return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
 
@@ -251,9 +295,7 @@ class _Rules:
             return ""
         if mailbox_id(public.verify) != self.mailbox:
             return "other_reporter"
-        expected = self.reporter.recipient_text if self.reporter else None
-        expected = self.pins.recipient if self.pins else expected
-        if expected is not None and public.recipient_text != expected:
+        if self.recipient is not None and public.recipient_text != self.recipient:
             return "other_recipient"
         return ""
 
@@ -272,6 +314,13 @@ class _Rules:
         if self.viewer is None:
             return True
         return self.viewer in message.to or message.by == str(self.viewer)
+
+
+def _passed_on(item: str, line: bytes, signature: bytes) -> Arrived:
+    try:
+        return Arrived(item, pad_lines(line, signature), passed_on=True)
+    except TooLong:
+        return Arrived(item, None, "form", passed_on=True)
 
 
 def _by(entry: Entry) -> str:
@@ -355,22 +404,41 @@ def _ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
         if entry.message is not None and entry.genuine:
             queues.setdefault(entry.message.by, []).append((entry.message, entry))
     for queue in queues.values():
-        queue.sort(key=lambda pair: pair[0].n, reverse=True)
+        queue.sort(key=lambda pair: (pair[0].n, pair[0].day, pair[0].line), reverse=True)
+    # Hostile threads have thousands of authors: no step may look at all of them.
+    ready: list[_Place] = []
+    blocked: list[_Place] = []
+    waiting: dict[str, list[tuple[int, str]]] = {}  # author -> what is waited for, and by whom
+
+    def offer(by: str) -> None:
+        message = queues[by][-1][0]
+        place = (_rank(message), len(queues[by]))
+        for other, n in message.seen:
+            if other != by and other in queues and queues[other][-1][0].n <= n:
+                heapq.heappush(waiting.setdefault(other, []), (n, by))
+                heapq.heappush(blocked, place)
+                return
+        heapq.heappush(ready, place)
+
+    for author in queues:
+        offer(author)
     while queues:
-        heads = sorted((queue[-1][0] for queue in queues.values()), key=_rank)
-        ready = (head for head in heads if _ready(head, queues))
-        # Two authors who claim to have seen each other's later message: then by day.
-        author = next(ready, heads[0]).by
+        # None ready: two authors claim to have seen each other's later message. Then by day.
+        (*_, author), left = heapq.heappop(ready or blocked)
+        if len(queues.get(author, ())) != left:
+            continue  # it was blocked, became ready and has been placed
         yield queues[author].pop()[1]
-        if not queues[author]:
+        if queues[author]:
+            offer(author)
+        else:
             del queues[author]
+        pending = waiting.get(author, [])
+        while pending and (author not in queues or queues[author][-1][0].n > pending[0][0]):
+            waiter = heapq.heappop(pending)[1]
+            if waiter in queues:
+                offer(waiter)
     yield from (entry for entry in entries if not entry.genuine)
 
 
 def _rank(message: Message) -> tuple[str, bool, str]:
     return (message.day.isoformat(), message.by != REPORTER, message.by)
-
-
-def _ready(message: Message, queues: Mapping[str, list[tuple[Message, Entry]]]) -> bool:
-    """Whether everything that its author had seen of the others has been placed."""
-    return all(by not in queues or queues[by][-1][0].n > n for by, n in message.seen)

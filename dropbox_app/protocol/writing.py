@@ -57,8 +57,9 @@ def from_reporter(
     """
     last = thread.newest.get(REPORTER) if thread else None
     chosen = tuple(wanted) if wanted is not None else (last.wanted if last else ())
-    to, keys_of, left_out = _addressees(chosen, cards, day)
-    fields = _common(site, keys.mailbox, REPORTER, to, day, lang, kind, last, thread)
+    to, keys_of, left_out = _addressees(chosen, chosen, cards, site, day)
+    fields = _content(kind, body, attachments)
+    fields |= _common(site, keys.mailbox, REPORTER, to, day, lang, kind, last, thread)
     recipient = keys.recipient
     fields |= {
         "reporter": {"recipient": str(recipient), "verify": str(keys.verify)},
@@ -67,7 +68,6 @@ def from_reporter(
     }
     if passed_on is not None:
         fields["thread"] = passed_on
-    fields |= _content(kind, body, attachments)
     plaintext = lay_out(fields, keys.signing)
     return Draft(_next(last), to, plaintext, (recipient, *keys_of), left_out)
 
@@ -86,30 +86,39 @@ def from_counsellor(
 ) -> Draft:
     """A counsellor's next message in a thread, to the reporter and to all whom the reporter chose.
 
-    A colleague's card is only taken if its identity stands in the reporter's newest ``wanted``.
+    A colleague's card is only taken if its identity stands in the reporter's newest ``wanted``, and
+    in its ``to``: whoever was left out of that message is left out of the answer too, because the
+    server takes an answer for nobody else (SPEC section 7).
     Raises TooLong, FormatError, NobodyToWriteTo, or MessageError where the reporter has turned to
     somebody else or nothing of the reporter's could be verified.
     """
     if thread.reporter is None or REPORTER not in thread.newest:
         raise MessageError("there is no message of the reporter to answer")
-    if signing.verify_key not in thread.wanted:
+    if signing.verify_key not in thread.to:
         raise MessageError("the reporter now writes with another counsellor")
     by = str(signing.verify_key)
     last = thread.newest.get(by)
-    to, keys_of, left_out = _addressees(thread.wanted, cards, day)
-    fields = _common(site, thread.mailbox, by, to, day, lang, kind, last, thread)
-    fields |= _content(kind, body, attachments)
+    to, keys_of, left_out = _addressees(thread.wanted, thread.to, cards, site, day)
+    fields = _content(kind, body, attachments)
+    fields |= _common(site, thread.mailbox, by, to, day, lang, kind, last, thread)
     plaintext = lay_out(fields, signing)
     recipients = (thread.reporter.recipient, *keys_of)
     return Draft(_next(last), to, plaintext, recipients, left_out)
 
 
 def _addressees(
-    wanted: Sequence[VerifyKey], cards: Iterable[Card], day: datetime.date
+    wanted: Sequence[VerifyKey],
+    among: Sequence[VerifyKey],
+    cards: Iterable[Card],
+    site: str,
+    day: datetime.date,
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
-    """Those of ``wanted`` who have a key for today, their keys, and who is left out."""
-    keys = {card.identity: card.sealing_key(day) for card in cards}
-    valid = [(identity, key) for identity in wanted if (key := keys.get(identity))]
+    """Those of ``wanted`` who have a key of this site for today, their keys, and who is left out.
+
+    Only who stands in ``among`` too is addressed.
+    """
+    keys = {card.identity: card.sealing_key(day) for card in cards if card.site == site}
+    valid = [(one, key) for one in wanted if one in among and (key := keys.get(one))]
     if not valid:
         raise NobodyToWriteTo("none of the chosen counsellors has a valid sealing key today")
     to = tuple(identity for identity, _ in valid)
@@ -128,8 +137,10 @@ def _common(
     thread: Thread | None,
 ) -> dict[str, Json]:
     newest = thread.newest if thread else {}
-    others = sorted((author, message.n) for author, message in newest.items() if author != by)
-    seen: list[Json] = [{"by": author, "n": n} for author, n in others[:MAX_SEEN]]
+    # Where there are too many, those who may still write go first: the others fall silent anyway.
+    current = {REPORTER, *_texts(thread.wanted if thread else ())}
+    others = sorted(newest.keys() - {by}, key=lambda author: (author not in current, author))
+    seen: list[Json] = [{"by": author, "n": newest[author].n} for author in others[:MAX_SEEN]]
     fields: dict[str, Json] = {
         "v": 1,
         "site": site,

@@ -1,0 +1,129 @@
+"""A server's folder with everything real in it, a clock to move, and sealed files to send."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
+from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.server import settings, sites
+from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.server.store.files import write_new
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.vectors import world
+
+DAY = world.DAY
+ORIGIN = "https://drop.example.org"
+ANNA, BRAM, CHRIS = world.ANNA.verify_key, world.BRAM.verify_key, world.CHRIS.verify_key
+SIGNING: dict[VerifyKey, SigningKey] = {k.verify_key: k for k in (world.ANNA, world.BRAM)}
+RECIPIENTS: tuple[Recipient, ...] = tuple(
+    Seed(world.secret(f"recipient {n}")).recipient() for n in range(7)
+)
+
+
+class AServer:
+    """One site, its store and use cases; ``day`` is what its clock says."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        counsellors: Iterable[str] = ("anna", "bram"),
+        retention: Retention | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.folder = folder
+        self.day = DAY
+        folder.mkdir(mode=0o700)
+        made = Settings(
+            world.SITE,
+            "Voorbeeld BV",
+            (ORIGIN, "http://localhost:8000"),
+            retention=retention or Retention(),
+            # The disk of whoever runs the tests is not the matter here.
+            limits=dataclasses.replace(limits or Limits(), free_bytes=1),
+        )
+        write_new(folder / settings.FILE_NAME, settings.write(made).encode())
+        (folder / sites.CARDS).mkdir(mode=0o700)
+        self.store = SqliteStore.create(folder, self.today)
+        self.site = sites.load(folder)
+        self.mailboxes = Mailboxes(self.site, self.store, self.today)
+        for name in counsellors:
+            self.site.pin(name, world.issue_card(name), DAY)
+
+    def today(self) -> datetime.date:
+        return self.day
+
+    def later(self, days: int) -> None:
+        self.day = DAY + datetime.timedelta(days)
+
+    def report(self, name: str, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
+        """A report in a new mailbox; what was sealed."""
+        sealed = message(len(to))
+        mailbox, access = ids(name)
+        self.mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
+        return sealed
+
+    def add(self, name: str, n: int, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
+        sealed = message(len(to))
+        self.mailboxes.add(access=ids(name)[1], n=n, to=to, sealed=sealed)
+        return sealed
+
+    def reply(
+        self, name: str, n: int, by: VerifyKey = ANNA, to: Sequence[VerifyKey] = (ANNA,)
+    ) -> bytes:
+        sealed = message(len(to))
+        self.mailboxes.reply(identity=by, mailbox=ids(name)[0], n=n, to=to, sealed=sealed)
+        return sealed
+
+    def withdraw(self, name: str, n: int, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
+        sealed = message(len(to))
+        self.mailboxes.withdraw(access=ids(name)[1], n=n, to=to, sealed=sealed)
+        return sealed
+
+    def put_file(self, name: str, sealed: bytes, by: VerifyKey = ANNA) -> str:
+        with self.mailboxes.stage() as staged:
+            staged.write(sealed)
+            item = staged.digest()
+            self.mailboxes.put_file(identity=by, mailbox=ids(name)[0], item=item, staged=staged)
+        return item
+
+    def fetch(self, by: VerifyKey = ANNA) -> list[str]:
+        """What a desk does: read the inbox to its end, take each item, say that it is safe."""
+        after, fetched = 0, []
+        while True:
+            rows, more = self.mailboxes.inbox(by, after)
+            for row in rows:
+                assert self.mailboxes.fetched(by, row.item.id)
+                fetched.append(row.item.id)
+                after = row.number
+            if not more:
+                return fetched
+
+    def kept(self, name: str) -> list[tuple[str, int]]:
+        """The messages of a mailbox, for its reporter: authors and numbers."""
+        conversation = self.mailboxes.conversation(ids(name)[1])
+        assert conversation is not None
+        return [(i.author, i.n) for i in conversation.items if i.what == "message"]
+
+    def everything_on_disk(self) -> bytes:
+        return b"".join(p.read_bytes() for p in self.folder.rglob("*") if p.is_file())
+
+
+def ids(name: str) -> tuple[str, str]:
+    """The mailbox id and the access id of an invented reporter."""
+    return sha256_hex(f"mailbox {name}".encode()), sha256_hex(f"access {name}".encode())
+
+
+def message(identities: int, size: int = 8192) -> bytes:
+    """A message sealed to a reporter and so many counsellors."""
+    return age.seal(b" " * size, RECIPIENTS[: identities + 1])
+
+
+def file(recipients: int, size: int = 100) -> bytes:
+    """An attachment sealed to so many."""
+    return age.seal(bytes(attachment_size(size)), RECIPIENTS[:recipients])
