@@ -1,0 +1,155 @@
+"""What the scripts share: a virtual environment in the checkout, made and filled on first use.
+
+Standard library only, and syntax that an old Python can read, so that it can say one plain
+sentence there. Everything is told on stderr: stdout belongs to the command that is started.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+PYTHON = BIN / "python"
+
+
+def say(text: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def stop(text: str) -> NoReturn:
+    """End with one sentence and exit code 1."""
+    say(text)
+    raise SystemExit(1)
+
+
+def prepare(packages: str) -> None:
+    """Make ``.venv`` hold what ``requirements/PACKAGES.txt`` pins, and this checkout.
+
+    In: ``run`` or ``test`` (which holds all of ``run``). Does nothing where that is so already.
+    Ends the program with one sentence where it cannot be done.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is who this sentence is for
+        name = os.path.basename(sys.argv[0])
+        stop(
+            "Klankbord needs Python 3.11 or newer and this is "
+            f"{sys.version_info[0]}.{sys.version_info[1]}; where a newer one is installed, start "
+            f"it with that: python3.11 scripts/{name}"
+        )
+    if _ready(packages):
+        return
+    # Two scripts may be started at once: the second waits here, then finds the work done.
+    folder = os.open(ROOT, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    if not _ready(packages):
+        _make_venv()
+        _install(packages)
+    os.close(folder)
+
+
+def _ready(packages: str) -> bool:
+    """Say whether these packages, in the versions pinned now, are installed for this folder."""
+    for name in {packages, "test"}:
+        stamp = VENV / f"klankbord-{name}"
+        if stamp.is_file() and stamp.read_text() == _wanted(name):
+            return os.access(PYTHON, os.X_OK)
+    return False
+
+
+def _wanted(packages: str) -> str:
+    """Name a state of the environment: the pins, the project's own metadata, the folder."""
+    digest = hashlib.sha256(str(ROOT).encode())
+    for file in (ROOT / "requirements" / f"{packages}.txt", ROOT / "pyproject.toml"):
+        digest.update(file.read_bytes())
+    return digest.hexdigest() + "\n"
+
+
+def _make_venv() -> None:
+    if PYTHON.exists() and _runs(PYTHON, "-c", "import pip"):
+        return
+    if not (_has("venv") and _has("ensurepip")):
+        stop(
+            "Python's venv is not installed here; "
+            "on Debian and Ubuntu: sudo apt install python3-venv"
+        )
+    say(f"First use: making {VENV.relative_to(ROOT)} ...")
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(VENV)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        stop(made.stdout + "The virtual environment could not be made; the lines above say why.")
+
+
+def _has(module: str) -> bool:
+    # An empty folder that a removed package left behind has no origin.
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def _runs(*command: object) -> bool:
+    return not subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+def _install(packages: str) -> None:
+    pins = ROOT / "requirements" / f"{packages}.txt"
+    count = len(re.findall(r"^[a-z0-9].*==", pins.read_text(), re.MULTILINE))
+    say(f"Installing {count} packages, each checked against its hash; about a minute ...")
+    # Wheels only: nothing is compiled here, and no package's own set-up code runs.
+    _pip(count, "--require-hashes", "--only-binary", ":all:", "-r", str(pins))
+    _pip(0, "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT))
+    (VENV / f"klankbord-{packages}").write_text(_wanted(packages))
+
+
+def _pip(count: int, *arguments: str) -> None:
+    """Run ``pip install``; tell how far it is; show what it wrote only if it fails."""
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+    lines: list[str] = []
+    done = 0
+    pip = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert pip.stdout is not None  # noqa: S101 - PIPE was asked for, just above
+        for line in pip.stdout:
+            lines.append(line)
+            if count and " (from -r " in line:
+                done += 1
+                if sys.stderr.isatty():
+                    sys.stderr.write(f"\r  {done} of {count} ")
+                elif done % 10 == 0:
+                    say(f"  {done} of {count}")
+            elif count and line.startswith("Installing collected"):
+                say(("\r" if sys.stderr.isatty() else "") + "  writing them to disk ...")
+    except BaseException:
+        # Ctrl-C or SIGTERM: pip does not go on alone; the next start begins this step again.
+        pip.kill()
+        raise
+    finally:
+        pip.wait()
+    if pip.returncode:
+        sys.stderr.write("".join(lines[-25:]))
+        stop("The packages could not be installed; the lines above say why.")

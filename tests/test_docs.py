@@ -1,0 +1,247 @@
+"""The documents say what the code does: every command, option, setting, script, and no others."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dropbox_app.desk.cli import main as desk
+from dropbox_app.server.cli import main as server
+from dropbox_app.server.settings import Limits, Retention, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
+# Where each program is described in full.
+HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
+DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md")
+# What the documents name in code spans and is an option of another program.
+FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def commands(
+    command: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[str, click.Command]]:
+    """Every command under a program, each by the words that are typed for it."""
+    if not isinstance(command, click.Group):
+        yield " ".join(words), command
+        return
+    for name, inner in command.commands.items():
+        yield from commands(inner, (*words, name))
+
+
+def options(command: click.Command) -> set[str]:
+    """Every long option of a command and of all that stand under it."""
+    found = {
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            found |= options(inner)
+    return found - {"--help", "--version"}
+
+
+def script_options() -> set[str]:
+    """Every long option that the project's own scripts take."""
+    return {
+        option
+        for script in (ROOT / "scripts").iterdir()
+        if script.is_file()
+        for option in re.findall(r"--[a-z][a-z-]+", script.read_text("utf-8"))
+    }
+
+
+def code_of(document: str) -> str:
+    """What a document shows as code: its blocks and spans."""
+    source = text(document)
+    blocks = re.findall(r"```.*?\n(.*?)```", source, re.DOTALL)
+    rest = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`]+)`", rest)])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_command_is_described(program: str) -> None:
+    shown = code_of(HOME[program])
+    missing = [
+        words
+        for words, _ in commands(PROGRAMS[program])
+        if not re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", shown)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_option_is_described(program: str) -> None:
+    shown = code_of(HOME[program])
+    missing = {
+        option
+        for option in options(PROGRAMS[program])
+        if not re.search(rf"{re.escape(option)}(?![\w-])", shown)
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_option_is_invented(document: str) -> None:
+    known = options(server) | options(desk) | script_options() | FOREIGN
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code_of(document))) - known == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_command_is_invented(document: str) -> None:
+    """What follows a program's name, after options and their values, is a command of it."""
+    wrong = []
+    source = code_of(document).replace("\\\n", " ")
+    for line in source.splitlines():
+        for program, command in (*PROGRAMS.items(), ("scripts/counsellor", desk)):
+            found = re.search(rf"{program} +(.*)", line)
+            if not found:
+                continue
+            words = re.sub(r"--[a-z-]+ +[^-\s]\S*|\$D|\.\.\.|--\S+", " ", found[1]).split()
+            assert isinstance(command, click.Group)
+            if words and words[0].isalpha() and words[0].islower():
+                wrong += [line] if words[0] not in command.commands else []
+    assert wrong == []
+
+
+def test_the_table_of_the_desk_holds_its_commands_and_no_others() -> None:
+    assert isinstance(desk, click.Group)
+    rows = re.findall(r"^\| (`.*?) \| ", text("README.md"), re.MULTILINE)
+    named = [word for row in rows for word in re.findall(r"`(\w+)", row)]
+    assert sorted(named) == sorted(desk.commands)
+
+
+def _default(item: dataclasses.Field[object]) -> str:
+    if isinstance(item.default, bool):
+        return str(item.default).lower()
+    if item.default == "":
+        return '""'
+    return str(item.default)
+
+
+@pytest.mark.parametrize("group", [Settings, Retention, Limits])
+def test_every_setting_and_its_default_is_described(
+    group: type[Settings | Retention | Limits],
+) -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", text("deploy/README.md"), re.MULTILINE))
+    for item in dataclasses.fields(group):
+        if item.name in ("retention", "limits"):
+            assert f"`[{item.name}]`" in text("deploy/README.md")
+        elif item.default is dataclasses.MISSING:
+            assert item.name in rows
+        else:
+            assert rows[item.name] == _default(item)
+
+
+def test_no_setting_is_invented() -> None:
+    known = {
+        item.name for kind in (Settings, Retention, Limits) for item in dataclasses.fields(kind)
+    }
+    rows = re.findall(r"^\| `(\w+)` \|", text("deploy/README.md"), re.MULTILINE)
+    assert set(rows) <= known
+    assert len(rows) == len(set(rows))
+
+
+def test_every_script_is_described_and_none_is_invented() -> None:
+    scripts = {
+        f"scripts/{path.name}"
+        for path in (ROOT / "scripts").iterdir()
+        if path.is_file() and path.stat().st_mode & 0o100
+    }
+    named = {name for document in DOCUMENTS for name in re.findall(r"scripts/\w+", text(document))}
+    assert scripts - set(re.findall(r"scripts/\w+", text("README.md"))) == set()
+    assert named <= scripts
+
+
+def test_the_first_screen_is_two_commands_that_are_there() -> None:
+    """A newcomer copies the first two blocks; test_run.py runs one, the other runs this."""
+    blocks = re.findall(r"```sh\n(.*?)```", text("README.md"), re.DOTALL)
+    assert [block.strip() for block in blocks[:2]] == ["scripts/run", "scripts/test"]
+    done = subprocess.run(
+        [ROOT / "scripts" / "run", "--help"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: run")
+
+
+@pytest.mark.parametrize("arguments", [("--port", "0"), ("--port", "x"), ("--nonsense",)])
+def test_run_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "run", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+def test_one_version_everywhere() -> None:
+    version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
+    first = re.search(r"^## \[([^\]]+)\]", text("CHANGELOG.md"), re.MULTILINE)
+    assert first is not None
+    assert first[1] == version == importlib.metadata.version("klankbord")
+    assert f"version {version}" in text("README.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text(document)):
+        path, _, anchor = target.partition("#")
+        place = (folder / path).resolve() if path else ROOT / document
+        assert place.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", place.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}
+
+
+def test_the_pins_are_whole_and_name_no_host() -> None:
+    """Every pinned package has hashes; the small sets take the versions of the large one."""
+    pins: dict[str, dict[str, str]] = {}
+    for path in sorted((ROOT / "requirements").glob("*.txt")):
+        source = path.read_text("utf-8")
+        assert not re.search(r"://|^ *--(?!hash)", source, re.MULTILINE), path.name
+        blocks = re.findall(
+            r"^([a-z0-9-]+)==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}.*\n)+)",
+            source,
+            re.MULTILINE,
+        )
+        assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
+        pins[path.stem] = {name: version for name, version, _ in blocks}
+    assert set(pins) == {"desk", "run", "server", "test"}
+    for small in ("desk", "run", "server"):
+        assert pins[small].items() <= pins["test"].items()
+
+
+def test_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("this is no git checkout, so what belongs to it is not known")
+    # Written so that this file does not hold what it looks for.
+    hosts = "|".join(
+        ("pypi[.]org", "python" + "hosted", "npmjs[.](org|com)", "/" + "root/", "/" + "home/")
+    )
+    found = []
+    for name in listed.stdout.split("\0"):
+        path = ROOT / name
+        if path.is_file() and (
+            hit := re.search(hosts, path.read_bytes().decode("utf-8", "ignore"))
+        ):
+            found.append(f"{name}: {hit[0]}")
+    assert found == []

@@ -1,0 +1,233 @@
+"""Who may import whom, and what: the zones of dropbox_app, checked over every file's syntax tree.
+
+A folder is a place where code runs, and so who may hold which secret. The rules are a function
+of (path, source), so that planted breaches show that they bite.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "dropbox_app"
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
+
+# Beside the standard library, the zones it sees and the primitives, what each zone stands on.
+OTHERS: dict[str, set[str]] = {
+    "protocol": set(),
+    "server": {
+        "babel",
+        "click",
+        "flask",
+        "flask_wtf",
+        "gunicorn",
+        "itsdangerous",
+        "jinja2",
+        "markupsafe",
+        "sqlite_utils",
+        "werkzeug",
+        "wtforms",
+    },
+    "desk": {"certifi", "click", "httpcore"},
+}
+ZONES_SEEN = {
+    "protocol": {"protocol"},
+    "server": {"protocol", "server"},
+    "desk": {"protocol", "desk"},
+}
+
+# The protocol is pure: what it would need these for is handed in by who calls it.
+IMPURE = {
+    "asyncio", "concurrent", "ftplib", "glob", "http", "logging", "mmap", "multiprocessing", "os",
+    "pathlib", "random", "select", "shutil", "signal", "smtplib", "socket", "socketserver",
+    "sqlite3", "ssl", "subprocess", "sys", "syslog", "tempfile", "threading", "time", "urllib",
+    "warnings",
+}  # fmt: skip
+CLOCK_CALLS = {"today", "now", "utcnow", "time", "monotonic", "fromtimestamp"}
+FILE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
+
+PRIMITIVES = {"cryptography", "hashlib", "hmac", "nacl"}
+PRIMITIVES_IN = (
+    "dropbox_app/protocol/",
+    "dropbox_app/desk/vault.py",
+    "dropbox_app/server/web/session.py",
+)
+
+# What opens a seal or signs: in the server only where a reporter without JavaScript is served.
+OPENERS = {
+    "Seed", "SigningKey", "open_sealed", "open_stream", "open_with_passphrase", "derive_root",
+    "reporter_keys", "from_counsellor", "from_reporter",
+}  # fmt: skip
+AGENT = "dropbox_app/server/reporter_agent.py"
+
+# Data flows one way: web -> reporter_agent, mailboxes -> store. Nobody imports what is before it.
+EARLIER = {
+    "dropbox_app/server/store/": ("dropbox_app.protocol", "dropbox_app.server.mailboxes",
+                                  "dropbox_app.server.reporter_agent", "dropbox_app.server.web",
+                                  "dropbox_app.server.sites", "flask", "werkzeug"),
+    "dropbox_app/server/mailboxes.py": ("dropbox_app.server.reporter_agent",
+                                        "dropbox_app.server.web", "flask", "werkzeug"),
+    "dropbox_app/server/reporter_agent.py": ("dropbox_app.server.web", "flask", "werkzeug"),
+}  # fmt: skip
+
+
+def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Name every module that the file imports, at any depth, and each name taken from one."""
+    package = path.removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield node.lineno, module
+            for alias in node.names:
+                yield node.lineno, f"{module}.{alias.name}"
+
+
+def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Name every identifier that is used: plain, as an attribute, or imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield node.lineno, alias.name
+
+
+def faults(path: str, source: str) -> list[str]:
+    """Say every breach of the zone table in one file."""
+    tree = ast.parse(source, path)
+    found = [*_import_faults(path, tree)]
+    zone = _zone(path)
+    if zone == "protocol":
+        found += _impurities(tree)
+    if zone == "server" and path != AGENT:
+        found += [f"{line}: {name} opens or signs" for line, name in names(tree) if name in OPENERS]
+    if source.count("\n") > 450:
+        found.append(f"{source.count(chr(10))} lines: what is it really two of?")
+    return [f"{path}:{fault}" for fault in found]
+
+
+def _import_faults(path: str, tree: ast.AST) -> Iterator[str]:
+    zone = _zone(path)
+    for line, module in imports(path, tree):
+        root, _, rest = module.partition(".")
+        if zone == "":
+            yield f"{line}: the package itself imports nothing, and here {module}"
+        elif root == "dropbox_app":
+            if rest and rest.split(".")[0] not in ZONES_SEEN[zone]:
+                yield f"{line}: {zone} may not import {module}"
+        elif root in PRIMITIVES:
+            if not path.startswith(PRIMITIVES_IN):
+                yield f"{line}: {root} is a primitive and has no place here"
+        elif root not in sys.stdlib_module_names and root not in OTHERS[zone]:
+            yield f"{line}: {zone} does not stand on {root}"
+        for start, earlier in EARLIER.items():
+            if path.startswith(start) and f"{module}.".startswith(tuple(f"{e}." for e in earlier)):
+                yield f"{line}: {start} comes after {module}"
+
+
+def _impurities(tree: ast.AST) -> Iterator[str]:
+    for line, module in imports("", tree):
+        if module.partition(".")[0] in IMPURE:
+            yield f"{line}: the protocol does not use {module}"
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in FILE_CALLS:
+            yield f"{node.lineno}: the protocol does not call {node.func.id}"
+        if isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK_CALLS:
+            yield f"{node.lineno}: the protocol has no clock, and here {node.func.attr}"
+
+
+def _zone(path: str) -> str:
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_every_file_keeps_to_its_zone(path: str) -> None:
+    assert faults(path, (ROOT / path).read_text()) == []
+
+
+def test_the_zones_are_the_three_that_are_known() -> None:
+    assert {_zone(path) for path in FILES} == {"", "protocol", "server", "desk"}
+
+
+def test_only_the_word_lists_are_read_by_the_protocol() -> None:
+    readers = [
+        path
+        for path in FILES
+        if _zone(path) == "protocol"
+        and any("resources" in module for _, module in imports(path, _tree(path)))
+    ]
+    assert readers == ["dropbox_app/protocol/retrieval_code.py"]
+
+
+BREACHES = {
+    "a framework in the protocol": ("dropbox_app/protocol/x.py", "import flask"),
+    "hidden in a function": ("dropbox_app/protocol/x.py", "def f():\n    import socket\n"),
+    "a clock": ("dropbox_app/protocol/x.py", "from datetime import date\nd = date.today()"),
+    "a file": ("dropbox_app/protocol/x.py", "open('x')"),
+    "the desk in the server": ("dropbox_app/server/x.py", "from dropbox_app.desk import vault"),
+    "the desk by a dotted way": ("dropbox_app/server/web/x.py", "from ...desk import vault"),
+    "the package whole": ("dropbox_app/server/x.py", "from dropbox_app import desk"),
+    "the server in the desk": ("dropbox_app/desk/x.py", "import dropbox_app.server.sites"),
+    "the protocol in the store": ("dropbox_app/server/store/x.py", "from ...protocol import age"),
+    "a secret key in the server": (
+        "dropbox_app/server/mailboxes.py",
+        "from dropbox_app.protocol.keys import Seed",
+    ),
+    "opening in a page": (
+        "dropbox_app/server/web/x.py",
+        "from dropbox_app.protocol import age\nage.open_sealed(b'', [])",
+    ),
+    "a primitive elsewhere": ("dropbox_app/desk/courier.py", "from hashlib import sha256"),
+    "a page in the store of uses": ("dropbox_app/server/mailboxes.py", "import flask"),
+    "an unknown package": ("dropbox_app/desk/x.py", "import requests"),
+    "an import in the package": ("dropbox_app/__init__.py", "import os"),
+    "a long module": ("dropbox_app/desk/x.py", "x = 1\n" * 451),
+}
+
+
+@pytest.mark.parametrize("case", BREACHES)
+def test_a_breach_is_found(case: str) -> None:
+    assert faults(*BREACHES[case])
+
+
+LOADED = {
+    "protocol": {"flask", "werkzeug", "click", "gunicorn", "httpcore", "sqlite3", "babel"},
+    "desk": {"flask", "werkzeug", "gunicorn", "sqlite_utils", "dropbox_app.server"},
+    "server": {"httpcore", "dropbox_app.desk"},
+}
+
+
+@pytest.mark.parametrize("zone", LOADED)
+def test_what_really_gets_loaded(zone: str) -> None:
+    """A fresh interpreter imports the whole zone; what others need is not in memory after it."""
+    modules = [
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in FILES
+        if _zone(path) == zone
+    ]
+    program = "\n".join([*(f"import {module}" for module in modules), "import sys"])
+    program += "\nprint(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert modules
+    assert not LOADED[zone] & set(done.stdout.split())
+
+
+def _tree(path: str) -> ast.AST:
+    return ast.parse((ROOT / path).read_text(), path)
