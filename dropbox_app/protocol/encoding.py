@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import json
 import re
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 from dropbox_app.protocol.errors import FormatError
 
@@ -107,6 +107,18 @@ def clean_text(text: str) -> str:
 def sha256_hex(data: bytes) -> str:
     """SHA-256 in lower-case hex: the form of every id and every ``prev``."""
     return hashlib.sha256(data).hexdigest()
+
+
+class Digest(Protocol):
+    """A SHA-256 that grows as the bytes come."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def new_digest(data: bytes = b"") -> Digest:
+    """The same as ``sha256_hex`` for what comes in pieces."""
+    return hashlib.sha256(data)
 
 
 def _dump(value: dict[str, Json]) -> bytes:

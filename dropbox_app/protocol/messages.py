@@ -5,6 +5,7 @@
 """
 
 import datetime
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     "talked": (False, ("yes", "no", "rather_not")),
     "safe": (False, ("yes", "no", "dont_know")),
 }
+
+# Checking a point takes a tenth of a millisecond, and the same few identities, public anyway,
+# stand in every message of a site. A reporter's own key is not kept.
+parse_identity = functools.lru_cache(maxsize=256)(VerifyKey.parse)
 
 _SIGNATURE_TEXT = 88  # base64 of 64 bytes
 _TOKEN = re.compile(r"[a-z][a-z_-]{0,39}")
@@ -163,7 +168,7 @@ def parse(plaintext: bytes) -> Message:
         raise MessageError("made by a newer version")
     by, kind = _string(fields, "by"), _string(fields, "kind")
     if by != REPORTER:
-        VerifyKey.parse(by)
+        parse_identity(by)
     known = KINDS.get(kind)
     if known is None and not _TOKEN.fullmatch(kind):
         raise FormatError("kind is no word")
@@ -306,7 +311,7 @@ def _identities(
     texts = [value for value in values if isinstance(value, str)]
     if len(set(texts)) != len(values):
         raise FormatError(f"{key} holds something twice, or of the wrong type")
-    return tuple(VerifyKey.parse(text) for text in texts)
+    return tuple(parse_identity(text) for text in texts)
 
 
 def _seen(fields: Mapping[str, Json]) -> tuple[tuple[str, int], ...]:
@@ -314,7 +319,7 @@ def _seen(fields: Mapping[str, Json]) -> tuple[tuple[str, int], ...]:
     for entry in _objects(fields, "seen", MAX_SEEN):
         by = _string(entry, "by")
         if by != REPORTER:
-            VerifyKey.parse(by)
+            parse_identity(by)
         seen.append((by, _number(entry, "n", 1)))
     if len({by for by, _ in seen}) != len(seen):
         raise FormatError("seen names an author twice")
@@ -346,15 +351,17 @@ def _attachments(fields: Mapping[str, Json]) -> tuple[Attachment, ...]:
     return tuple(files)
 
 
-def _limited(body: dict[str, Json], fields: Mapping[str, Json]) -> dict[str, Json]:
-    size = free_text_size(body) + free_text_size({"attachments": fields.get("attachments", [])})
-    if size > MAX_TEXT:
+def _limited(body: dict[str, Json]) -> dict[str, Json]:
+    if (size := free_text_size(body)) > MAX_TEXT:
         raise TooLong(size, MAX_TEXT)
     return body
 
 
 def _read_text(fields: dict[str, Json]) -> dict[str, Json]:
-    return _limited({"text": _free(fields, "text")}, fields)
+    body: dict[str, Json] = {"text": _free(fields, "text")}
+    # The names of files count here; in a kind without files the field would be unknown.
+    _limited(body | {"attachments": fields.get("attachments")})
+    return body
 
 
 def _read_report(fields: dict[str, Json]) -> dict[str, Json]:
@@ -375,7 +382,7 @@ def _read_report(fields: dict[str, Json]) -> dict[str, Json]:
 
 def _read_notice(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {"status": _among(fields, "status", NOTICE_STATUS)}
-    return _limited(body | _optional_text(fields), fields)
+    return _limited(body | _optional_text(fields))
 
 
 def _read_options(fields: dict[str, Json]) -> dict[str, Json]:
@@ -385,14 +392,14 @@ def _read_options(fields: dict[str, Json]) -> dict[str, Json]:
     options: list[Json] = [
         {member: _free(entry, member) for member in ("title", "pro", "con")} for entry in entries
     ]
-    return _limited({"text": _free(fields, "text"), "options": options}, fields)
+    return _limited({"text": _free(fields, "text"), "options": options})
 
 
 def _read_consent_request(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {key: _free(fields, key) for key in ("step", "with", "scope")}
     if "successor" in fields:
-        body["successor"] = str(VerifyKey.parse(_string(fields, "successor")))
-    return _limited(body, fields)
+        body["successor"] = str(parse_identity(_string(fields, "successor")))
+    return _limited(body)
 
 
 def _read_consent_answer(fields: dict[str, Json]) -> dict[str, Json]:
@@ -400,7 +407,7 @@ def _read_consent_answer(fields: dict[str, Json]) -> dict[str, Json]:
         "request": check_hex(_string(fields, "request"), 32),
         "answer": _among(fields, "answer", CONSENT_ANSWERS),
     }
-    return _limited(body | _optional_text(fields), fields)
+    return _limited(body | _optional_text(fields))
 
 
 def _read_nothing(_: dict[str, Json]) -> dict[str, Json]:

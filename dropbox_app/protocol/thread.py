@@ -30,6 +30,7 @@ from dropbox_app.protocol.messages import (
     ReporterPublic,
     pad_lines,
     parse,
+    parse_identity,
 )
 from dropbox_app.protocol.retrieval_code import mailbox_id
 
@@ -303,7 +304,7 @@ class _Rules:
         if message.reporter is not None:
             author = message.reporter.verify
         else:
-            author = VerifyKey.parse(message.by)
+            author = parse_identity(message.by)
             if author not in known:
                 return "unknown_author"
         if not author.verify(message.signature, SIGNED_LABEL + message.line):

@@ -250,7 +250,7 @@ while True:
 
 
 def test_a_file_that_is_still_coming_in_is_not_swept(server: AServer) -> None:
-    with server.store.stage() as staged:
+    with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
         assert server.store.sweep() == 0
         assert len(list((server.folder / "files").iterdir())) == 1
@@ -263,7 +263,7 @@ def test_a_file_that_is_still_coming_in_is_not_swept(server: AServer) -> None:
 
 def test_a_large_file_of_a_failed_transaction_is_swept(server: AServer) -> None:
     server.report("one")
-    with server.store.stage() as staged:
+    with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
         info = ItemInfo(staged.digest(), "attachment", "reporter", 0, DAY, staged.size)
 
@@ -290,12 +290,20 @@ def test_a_transaction_that_fails_leaves_nothing(server: AServer) -> None:
     server.report("one")
 
 
+def _times_open(server: AServer) -> int:
+    """How many handles this process has on the database."""
+    path = str(server.folder / "klankbord.db")
+    handles = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(handle) == path for handle in handles)
+
+
 def test_a_forked_worker_opens_the_database_for_itself(server: AServer) -> None:
     server.report("one")
     process = os.fork()
     if process == 0:
+        before = _times_open(server)
         server.report("two")
-        os._exit(0)
+        os._exit(0 if _times_open(server) > before else 1)
     assert os.waitpid(process, 0)[1] == 0
     assert len(server.store.mailboxes()) == 2
 
@@ -335,3 +343,32 @@ def test_messages_of_every_size_come_back_byte_for_byte(server: AServer) -> None
         mailbox, access = ids(str(n))
         server.mailboxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
         assert server.mailboxes.item(mailbox, sha256_hex(sealed)) == sealed
+
+
+def test_a_full_disk_is_said_as_such_and_leaves_nothing(server: AServer) -> None:
+    """A limit on the size of files stands for a full disk: the system refuses to write on."""
+    program = f"""
+import resource, signal
+from pathlib import Path
+from dropbox_app.server.errors import SiteFull
+from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store import files
+import errno, os
+from tests.unit.a_server import DAY
+folder = Path({str(server.folder)!r})
+store = SqliteStore(folder, lambda: DAY)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+files.FULL |= {{errno.EFBIG}}
+from dropbox_app.protocol.encoding import new_digest
+try:
+    with store.stage(new_digest()) as staged:
+        for _ in range(100):
+            staged.write(bytes(100_000))
+except SiteFull:
+    print("full", os.listdir(folder / "files"))
+"""
+    said = subprocess.run(
+        (sys.executable, "-c", program), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout == "full []\n"

@@ -167,9 +167,9 @@ def _wrong_fields() -> Iterator[Vector]:
         ("away until no day", {"away": {"until": "2026-02-30"}}, "no such day"),
         ("a stand-in by name", {"away": {"until": "2026-05-01", "stand_in": "Bram"}}, "base64"),
         ("issued in another millennium", {"issued": "1999-12-31"}, "day"),
-        ("a window with a classic key", _first(spoilt, recipient="age1abc"), ""),
-        ("a recipient in capitals", _first(spoilt, recipient=_upper(spoilt)), ""),
-        ("a recipient with a letter altered", _first(spoilt, recipient=_typo(spoilt)), ""),
+        ("a window with a classic key", _first(spoilt, recipient="age1abc"), "age1pq1"),
+        ("a recipient in capitals", _first(spoilt, recipient=_upper(spoilt)), "age1pq1"),
+        ("a recipient with a letter altered", _first(spoilt, recipient=_typo(spoilt)), "checksum"),
         ("an identity of order 8", {"identity": b64(forge.EIGHTH)}, "prime order"),
     )
     for comment, change, refused in changes:
@@ -205,7 +205,7 @@ def _wrong_bytes() -> Iterator[Vector]:
     yield _case("nothing", b"", refused="two lines")
     yield _case("no line end at the end", GOOD[:-1], refused="two lines")
     yield _case("an empty third line", GOOD + b"\n", refused="two lines")
-    yield _case("CR LF", GOOD.replace(b"\n", b"\r\n"), refused="")
+    yield _case("CR LF", GOOD.replace(b"\n", b"\r\n"), refused="one way of")
     yield _case("a byte order mark", b"\xef\xbb\xbf" + GOOD, refused="not a JSON line")
     short = b"\n".join((lines[0], lines[1][:-4], b""))
     yield _case("a signature cut off", short, refused="64 bytes in base64")

@@ -122,6 +122,10 @@ def _good() -> Iterator[Vector]:
         ("a notice", _answer("notice", status="received")),
         ("a notice with a text", _answer("notice", status="closed", text="Dank je wel.")),
         (
+            "a field of another kind is unknown in this one, and ignored",
+            _answer("notice", status="read", attachments=[{"name": "a" * 70000}], options=1),
+        ),
+        (
             "options",
             _answer(
                 "options",

@@ -17,7 +17,7 @@ TOKEN = "InRva2VuIg.abcdef.0123456789-_"
 def code_vectors() -> list[Vector]:
     """What was typed, and the keys and ids that follow, or what is refused."""
     nl, en = " ".join(DUTCH), " ".join(ENGLISH)
-    mixed = (*DUTCH[:3], *ENGLISH[3:])
+    mixed, numbered = (*DUTCH[:3], *ENGLISH[3:]), enumerate(DUTCH)
     return [
         _code("seven Dutch words", nl, DUTCH),
         _code("seven English words", en, ENGLISH),
@@ -25,7 +25,7 @@ def code_vectors() -> list[Vector]:
         _code("words of both lists", " ".join(mixed), mixed),
         _code("one word seven times", "water " * 7, ("water",) * 7),
         _code("odd spacing", "\t\u00a0fles\r\nvlieg  boom\u2003water,koffie;appel-tafel.\n", DUTCH),
-        _code("numbered, one to a line", "\n".join(f"{n}. {w}" for n, w in enumerate(DUTCH)), DUTCH),
+        _code("numbered, one to a line", "\n".join(f"{n}. {w}" for n, w in numbered), DUTCH),
         _code("capitals", nl.upper(), DUTCH),
         _code("ligatures", "\ufb02ame a\ufb00ord a\ufb03x wa\ufb04e cactus abacus zoom", ENGLISH),
         _code("full width", "".join(_wide(letter) for letter in nl), DUTCH),
@@ -67,10 +67,7 @@ def request_vectors() -> list[Vector]:
         target=target,
         body_hash=body_hash,
     )
-    scheme, origin, identity, token, _, signature = good.split(" ")
-
-    def joined(*parts: str) -> str:
-        return " ".join(parts)
+    scheme, _, identity, token, _, signature = good.split(" ")
 
     raw = forge.sign_with(
         ANNA.seed,
@@ -83,7 +80,7 @@ def request_vectors() -> list[Vector]:
     return [
         _request("a good request", good, good=True),
         _request("another origin of this server", good.replace(".org", ".net"), refused="fit"),
-        _request("an origin of another server", good, origins=["https://x.example"], refused="other"),
+        _request("an origin of another server", good, origins=["https://x.nl"], refused="other"),
         _request("of this server, but on another site", good, site=OTHER_SITE, refused="fit"),
         _request("another method", good, method="POST", refused="fit"),
         _request("another target", good, target=target + "1", refused="fit"),
@@ -102,14 +99,14 @@ def request_vectors() -> list[Vector]:
             good.replace(signature, b64(raw)),
             refused="fit",
         ),
-        _request("an identity of order 1", good.replace(identity, b64(forge.NEUTRAL)), refused=""),
+        _request("an identity of no use", good.replace(identity, b64(bytes(32))), refused="key"),
         _request("another scheme", good.replace(scheme, "Bearer"), refused="authorization"),
-        _request("the scheme in capitals", good.replace(scheme, scheme.upper()), refused=""),
+        _request("the scheme in capitals", good.replace(scheme, scheme.upper()), refused="author"),
         _request("two spaces", good.replace(" ", "  ", 1), refused="authorization"),
         _request("a tab", good.replace(" ", "\t", 1), refused="authorization"),
         _request("a space at the end", good + " ", refused="authorization"),
         _request("nothing", "", refused="authorization"),
-        _request("no token", joined(scheme, origin, identity, body_hash, signature), refused=""),
+        _request("no token", good.replace(token + " ", ""), refused="desk"),
         _request("a token of 201 letters", good.replace(token, "a" * 201), refused="token"),
         _request("a hash in capitals", good.replace(body_hash, body_hash.upper()), refused="hex"),
         _request("an origin in capitals", good.replace("vp.", "VP."), refused="origin"),

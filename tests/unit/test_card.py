@@ -1,0 +1,121 @@
+"""Counsellor cards: what is issued is accepted; no expired key is given (SPEC section 3)."""
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.protocol import card
+from dropbox_app.protocol.encoding import Json, from_line
+from dropbox_app.protocol.errors import CardError
+from tests.vectors.card_cases import fields_of, sign_card
+from tests.vectors.world import ANNA, BRAM, DAY, OTHER_SITE, SITE, issue_card, windows
+
+GOOD = issue_card("anna", serial=3)
+DAYS = st.dates(datetime.date(2000, 3, 1), datetime.date(2999, 8, 1))
+ONE_DAY = datetime.timedelta(days=1)
+
+
+def test_what_is_issued_reads_back_field_by_field() -> None:
+    away = card.Away(DAY + 30 * ONE_DAY, BRAM.verify_key)
+    read = card.parse(issue_card("anna", serial=5, away=away))
+    assert (read.site, read.serial, read.issued, read.name) == (SITE, 5, DAY, "Anna")
+    assert (read.kind, read.scope, read.languages) == ("external", "both", ("nl", "en"))
+    assert read.identity == ANNA.verify_key
+    assert read.sealing == tuple(windows("anna", datetime.date(2026, 2, 1), 5))
+    assert read.away == away
+    assert fields_of(read.raw) == from_line(read.raw.split(b"\n")[0])
+
+
+@given(DAYS)
+def test_a_month_window_holds_its_day_and_the_next_begins_the_day_after(day: datetime.date) -> None:
+    first, until = card.month_window(day)
+    assert first <= day <= until
+    assert first.day == 1
+    assert card.month_window(until + ONE_DAY)[0] == until + ONE_DAY
+    assert 28 <= (until - first).days + 1 <= card.MAX_WINDOW_DAYS
+
+
+@given(st.integers(-60, 260))
+def test_a_key_is_given_on_the_days_of_its_window_and_on_no_other(offset: int) -> None:
+    """Never an expired key, and on every day at most one."""
+    read = card.parse(GOOD)
+    day = DAY + offset * ONE_DAY
+    holding = [w for w in read.sealing if w.first <= day <= w.until]
+    assert len(holding) <= 1
+    assert read.sealing_key(day) == (holding[0].recipient if holding else None)
+    assert read.over(day) == (day > read.sealing[-1].until)
+    if read.over(day):
+        assert read.sealing_key(day) is None
+
+
+def test_what_would_be_refused_is_not_issued() -> None:
+    with pytest.raises(CardError):
+        issue_card("anna", count=2)
+    with pytest.raises(CardError):
+        issue_card("anna", count=14)
+    with pytest.raises(CardError):
+        issue_card("anna", serial=0)
+    with pytest.raises(CardError):
+        issue_card("anna", away=card.Away(DAY + 300 * ONE_DAY, None))
+
+
+@given(st.data())
+def test_a_card_with_any_byte_changed_is_refused(data: st.DataObject) -> None:
+    raw = bytearray(GOOD)
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(CardError):
+        card.parse(bytes(raw))
+
+
+@given(st.binary(max_size=300) | st.text(max_size=100).map(lambda t: f'{{"v":1{t}}}\nx\n'.encode()))
+def test_any_bytes_are_refused_without_another_error(raw: bytes) -> None:
+    with pytest.raises(CardError):
+        card.parse(raw)
+
+
+VALUES: st.SearchStrategy[Json] = st.one_of(
+    st.none(), st.booleans(), st.integers(0, 2**53 - 1), st.text(max_size=20),
+    st.sampled_from([[], {}, [{}], [None], [["a"]], {"until": 1},
+                     {"until": "2026-05-01", "stand_in": None}]),
+)  # fmt: skip
+
+
+@given(st.sampled_from([*sorted(fields_of(GOOD)), "away"]), VALUES)
+def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
+    field: str, value: Json
+) -> None:
+    """The holder of the key may sign anything: only CardError may come of it."""
+    try:
+        card.parse(sign_card({**fields_of(GOOD), field: value}))
+    except CardError:
+        return
+    # What is left may be any of its kind; Hypothesis knows words of the source too.
+    assert field in ("v", "serial", "name", "site", "kind", "scope")
+
+
+def test_a_card_is_taken_by_its_own_site_only_and_from_the_confirmed_counsellor_only() -> None:
+    """Demo cards do not work on another site."""
+    with pytest.raises(CardError, match="another site"):
+        card.accept(GOOD, site=OTHER_SITE, pinned=ANNA.verify_key, current=None)
+    with pytest.raises(CardError, match="another counsellor"):
+        card.accept(GOOD, site=SITE, pinned=BRAM.verify_key, current=None)
+    assert card.accept(GOOD, site=SITE, pinned=ANNA.verify_key, current=None).raw == GOOD
+
+
+SERIALS = {serial: sign_card({**fields_of(GOOD), "serial": serial}) for serial in range(1, 7)}
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=8))
+def test_a_server_never_goes_back_to_an_older_card(serials: list[int]) -> None:
+    current: card.Card | None = None
+    for serial in serials:
+        try:
+            taken = card.accept(SERIALS[serial], site=SITE, pinned=ANNA.verify_key, current=current)
+        except CardError:
+            assert current is not None
+            assert serial < current.serial
+        else:
+            assert current is None or serial >= current.serial
+            current = taken

@@ -1,0 +1,350 @@
+"""``klankbord-server`` as the operator types it."""
+
+import datetime
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.protocol import card
+from dropbox_app.protocol.encoding import from_line
+from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.server import cli, sites
+from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.unit.a_server import ids, message
+from tests.vectors import world
+
+ORIGIN = "https://drop.example.org"
+
+
+class Operator:
+    """Types commands into one folder, on a day that can be moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.day = world.DAY
+
+    def types(self, *arguments: str | Path, given: str = "") -> Result:
+        words = ["--dir", str(self.folder), *map(str, arguments)]
+        return CliRunner().invoke(cli.main, words, input=given)
+
+    def init(self, *more: str) -> Result:
+        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
+
+    @property
+    def site(self) -> str:
+        return sites.load(self.folder).settings.site
+
+    def card(self, name: str, **changes: object) -> Path:
+        file = self.folder.parent / f"{name}.card"
+        made = {"site": self.site, "day": self.day} | changes
+        file.write_bytes(world.issue_card(name, **made))  # type: ignore[arg-type] # any change
+        return file
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    made = Operator(tmp_path / "server")
+    monkeypatch.setattr(cli, "today", lambda: made.day)
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    return made
+
+
+@pytest.fixture
+def ready(operator: Operator) -> Operator:
+    assert operator.init().exit_code == 0
+    return operator
+
+
+ANNAS_GROUPS = world.ANNA.verify_key.fingerprint()
+
+
+# init and move
+
+
+def test_init_prints_the_invitation_and_nothing_else_on_stdout(operator: Operator) -> None:
+    done = operator.init("--origin", "http://localhost:8000", "--phone", "030 123 45 67")
+    assert done.exit_code == 0
+    assert done.stdout.count("\n") == 1
+    assert from_line(done.stdout.strip().encode()) == {
+        "v": 1,
+        "origins": [ORIGIN, "http://localhost:8000"],
+        "site": operator.site,
+        "name": "Voorbeeld BV",
+        "day": "2026-03-10",
+    }
+    assert re.fullmatch("[0-9a-f]{32}", operator.site)
+    for path in (operator.folder, *operator.folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+
+
+def test_init_never_overwrites(ready: Operator) -> None:
+    before = {p: p.read_bytes() for p in ready.folder.rglob("*") if p.is_file()}
+    again = ready.init()
+    assert again.exit_code == 1
+    assert "nothing was changed" in again.stderr
+    assert {p: p.read_bytes() for p in ready.folder.rglob("*") if p.is_file()} == before
+
+
+def test_init_takes_an_empty_folder(operator: Operator) -> None:
+    operator.folder.mkdir()
+    assert operator.init().exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init", "--name", "A", "--origin", "http://drop.example.org"),
+        ("init", "--name", "", "--origin", ORIGIN),
+        ("init", "--name", "a\nb", "--origin", ORIGIN),
+    ],
+)
+def test_a_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
+    failed = operator.types(*arguments)
+    assert failed.exit_code == 1
+    assert failed.stderr.count("\n") == 1
+    assert list(operator.folder.parent.iterdir()) == []
+
+
+def test_an_init_that_cannot_write_leaves_nothing(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SqliteStore, "create", full)
+    failed = operator.init()
+    assert (failed.exit_code, failed.stderr) == (1, "Error: No space left on device\n")
+    assert list(operator.folder.parent.iterdir()) == []
+
+
+def test_move_changes_the_origins_only_and_invites_again(ready: Operator) -> None:
+    site = ready.site
+    moved = ready.types("move", "--origin", "http://localhost:9000")
+    assert moved.exit_code == 0
+    invitation = from_line(moved.stdout.strip().encode())
+    assert (invitation["site"], invitation["origins"]) == (site, ["http://localhost:9000"])
+    assert sites.load(ready.folder).settings.origins == ("http://localhost:9000",)
+    assert ready.types("move").stdout == moved.stdout
+    refused = ready.types("move", "--origin", "http://a.example.org")
+    assert refused.exit_code == 1
+    assert ready.types("move").stdout == moved.stdout
+
+
+# cards
+
+
+def test_the_ceremony_with_the_groups_typed_in(ready: Operator) -> None:
+    file = ready.card("anna")
+    typed = ANNAS_GROUPS.upper().replace(" ", "-")
+    done = ready.types("card", "add", file, "--fingerprint", typed)
+    assert (done.exit_code, done.stdout) == (0, "anna: in use from now on.\n")
+    listed = ready.types("card", "list")
+    assert "anna: Anna; open, keys until 2026-06-30" in listed.stdout
+    assert ANNAS_GROUPS in listed.stdout
+
+
+def test_the_ceremony_by_answering_yes(ready: Operator) -> None:
+    file = ready.card("anna")
+    refused = ready.types("card", "add", file, given="y\n")
+    assert refused.exit_code == 1
+    assert ANNAS_GROUPS in refused.stderr
+    assert ready.types("card", "add", file, given="").exit_code == 1
+    assert "not open" in ready.types("card", "list").stderr
+    assert ready.types("card", "add", file, given="yes\n").exit_code == 0
+
+
+def test_other_groups_than_were_read_out_put_nothing_in_use(ready: Operator) -> None:
+    groups = world.BRAM.verify_key.fingerprint()
+    for wrong in (groups, ANNAS_GROUPS[:-5], ""):
+        done = ready.types("card", "add", ready.card("anna"), "--fingerprint", wrong)
+        assert done.exit_code == 1
+        assert "do not use it" in done.stderr
+    assert list((ready.folder / "cards").iterdir()) == []
+
+
+def test_cards_are_refused_with_the_reason(ready: Operator) -> None:
+    assert _add(ready, ready.card("anna")).exit_code == 0
+    bad = ready.card("bram")
+    bad.write_bytes(bad.read_bytes().replace(b"Bram", b"Br4m"))
+    cases = {
+        "signature": bad,
+        "another site": ready.card("chris", site=world.OTHER_SITE),
+        "already: anna": ready.card("anna", serial=2),
+    }
+    for said, file in cases.items():
+        done = ready.types("card", "add", file, "--name", "other", "--fingerprint", ANNAS_GROUPS)
+        assert done.exit_code == 1
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+    old = ready.card("chris", day=datetime.date(2025, 1, 10))
+    assert "over" in _add(ready, old).stderr
+    assert ready.types("card", "add", "nowhere.card").exit_code == 2
+
+
+def _add(operator: Operator, file: Path, *more: str) -> Result:
+    groups = card.parse(file.read_bytes()).identity.fingerprint()
+    return operator.types("card", "add", file, "--fingerprint", groups, *more)
+
+
+def test_a_retired_card_makes_room_for_another(ready: Operator) -> None:
+    _add(ready, ready.card("anna"), "--name", "noor")
+    assert ready.types("card", "retire", "noor").exit_code == 0
+    assert ready.types("card", "retire", "noor").exit_code == 1
+    assert _add(ready, ready.card("bram"), "--name", "noor").exit_code == 0
+
+
+def test_a_card_whose_windows_are_over_is_listed_as_over(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    ready.day = datetime.date(2026, 7, 1)
+    assert "anna: Anna; over since 2026-06-30" in ready.types("card", "list").stdout
+
+
+def test_a_name_that_plays_with_a_terminal_is_shown_harmless(ready: Operator) -> None:
+    windows = world.windows("eve", datetime.date(2026, 2, 1), 5)
+    file = ready.folder.parent / "eve.card"
+    file.write_bytes(
+        card.issue(
+            site=ready.site, serial=1, issued=world.DAY, name="Eve\u202egnorw", kind="external",
+            scope="both", languages=("nl",), sealing=windows, away=None,
+            signing=SigningKey(world.secret("eve")),
+        )
+    )  # fmt: skip
+    done = _add(ready, file)
+    assert (done.exit_code, "\u202e" in done.output) == (0, False)
+    assert "eve-gnorw: in use" in done.stdout or "evegnorw: in use" in done.stdout
+
+
+# doctor and purge
+
+
+def _open(ready: Operator) -> Mailboxes:
+    site = sites.load(ready.folder)
+    store = SqliteStore(ready.folder, lambda: ready.day)
+    return Mailboxes(site, store, lambda: ready.day)
+
+
+def test_doctor_finds_nothing_wrong_with_a_server_in_order(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    done = ready.types("doctor")
+    assert done.exit_code == 0, done.output
+    assert "wrong" not in done.stdout
+    found = json.loads(ready.types("doctor", "--json").stdout)
+    assert {f["state"] for f in found} <= {"fine", "note"}
+    assert set(found[0]) == {"check", "state", "fault", "repair"}
+
+
+def test_doctor_names_each_fault_and_its_repair(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    ready.day += datetime.timedelta(90)
+    (ready.folder / "cards" / "broken.card").write_bytes(b"x")
+    (ready.folder / "klankbord.db").chmod(0o644)
+    (ready.folder / "withdrawn").write_text("x\n")
+    done = ready.types("doctor", "--json")
+    assert done.exit_code == 1
+    wrong = {f["check"]: f for f in json.loads(done.stdout) if f["state"] == "wrong"}
+    assert set(wrong) == {
+        "access to the files",
+        "card anna",
+        "card broken",
+        "desk of anna",
+        "the list of withdrawn mailboxes is readable",
+    }
+    assert all(f["fault"] and f["repair"] for f in wrong.values())
+    ready.day = datetime.date(2026, 2, 1)
+    assert any(
+        "clock" in line for line in ready.types("doctor").stdout.splitlines() if "wrong" in line
+    )
+
+
+def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
+    database = ready.folder / "klankbord.db"
+    for name in ("klankbord.db-wal", "klankbord.db-shm"):
+        (ready.folder / name).unlink(missing_ok=True)
+    database.write_bytes(b"damaged" * 1000)
+    done = ready.types("doctor")
+    assert (done.exit_code, "restore a backup" in done.stdout) == (1, True)
+    for command in ("serve", "purge"):
+        done = ready.types(command)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "restore it from a backup" in done.stderr
+    database.unlink()
+    done = ready.types("doctor")
+    assert (done.exit_code, "restore a backup" in done.stdout) == (1, True)
+
+
+def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    boxes = _open(ready)
+    for name in ("one", "two"):
+        mailbox, access = ids(name)
+        boxes.submit(mailbox=mailbox, access=access, to=(world.ANNA.verify_key,), sealed=message(1))
+    ready.day += datetime.timedelta(180)
+    done = ready.types("purge")
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "removed: 2 mailboxes, 0 items of others, 0 withdrawn ids, 0 left-over files\n"
+    )
+
+
+# the command itself
+
+
+def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = CliRunner()
+    folder = str(ready.folder)
+    assert runner.invoke(cli.main, ["card", "list", "--dir", folder]).exit_code == 0
+    assert runner.invoke(cli.main, ["--dir", folder, "card", "list"]).exit_code == 0
+    missing = runner.invoke(cli.main, ["card", "list"])
+    assert (missing.exit_code, "KLANKBORD_DIR" in missing.stderr) == (2, True)
+    monkeypatch.setenv("KLANKBORD_DIR", folder)
+    assert runner.invoke(cli.main, ["card", "list"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("init",), ("nonsense",), ("card", "add"), ("serve", "--workers", "0"), ("purge", "--x")],
+)
+def test_used_wrongly_is_exit_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
+    assert ready.types(*arguments).exit_code == 2
+
+
+def test_a_folder_that_is_no_server_is_said_in_one_sentence(operator: Operator) -> None:
+    for arguments in (("card", "list"), ("purge",), ("serve",), ("move",)):
+        done = operator.types(*arguments)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "init" in done.stderr
+
+
+def test_a_wrong_setting_stops_serve_with_its_name(ready: Operator) -> None:
+    path = ready.folder / "site.toml"
+    path.write_text(path.read_text().replace("idle = 90", "idle = -1"))
+    done = ready.types("serve")
+    assert done.exit_code == 1
+    assert "retention.idle" in done.stderr
+
+
+def test_every_command_has_help_with_an_example(operator: Operator) -> None:
+    commands = [("init",), ("move",), ("card", "add"), ("card", "list"), ("card", "retire")]
+    for command in [*commands, ("serve",), ("doctor",), ("purge",)]:
+        shown = operator.types(*command, "--help")
+        assert shown.exit_code == 0
+        assert f"klankbord-server --dir /var/lib/klankbord {' '.join(command)}" in shown.stdout
+
+
+def test_commands_put_the_umask_back(ready: Operator) -> None:
+    mask = os.umask(0o022)
+    try:
+        ready.types("card", "list")
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(mask)

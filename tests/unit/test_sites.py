@@ -1,0 +1,260 @@
+"""A site's folder: settings that are named when wrong, cards that are read again each time."""
+
+import dataclasses
+import datetime
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.errors import CardError
+from dropbox_app.server import settings, sites
+from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.settings import Limits, Retention, Settings
+from tests.unit.a_server import ANNA, BRAM, CHRIS, DAY, AServer
+from tests.vectors import world
+
+PATH = Path("site.toml")
+PLAIN = Settings(world.SITE, "Voorbeeld BV", ("https://drop.example.org",))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[AServer]:
+    made = AServer(tmp_path / "server")
+    yield made
+    made.store.close()
+
+
+# settings
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        PLAIN,
+        dataclasses.replace(
+            PLAIN,
+            name='Bakkerij "De Ster" \\ zoon ☆',
+            run_by="De gemeente",
+            run_by_is_employer=True,
+            phone="030 123 45 67",
+            hours="9 tot 17",
+            origins=("http://abc.onion", "https://x.nl:8443", "http://[::1]:8000"),
+            response_days=5,
+            retention=Retention(idle=10, notice=3),
+            limits=Limits(text=1000),
+        ),
+    ],
+)
+def test_settings_come_back_as_they_were_written(made: Settings) -> None:
+    assert settings.parse(settings.write(made), PATH) == made
+
+
+def test_what_init_writes_shows_every_setting_with_a_comment() -> None:
+    text = settings.write(PLAIN)
+    shown = tomllib.loads(text)
+    for kind, table in (
+        (Settings, shown),
+        (Retention, shown["retention"]),
+        (Limits, shown["limits"]),
+    ):
+        assert set(table) == {item.name for item in dataclasses.fields(kind)}
+    assert text.count("#") >= 20
+
+
+def test_a_setting_left_out_has_its_default() -> None:
+    text = f'site = "{world.SITE}"\nname = "Voorbeeld BV"\norigins = ["https://drop.example.org"]\n'
+    assert settings.parse(text, PATH) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "Voorbeeld BV"', "", "name is missing"),
+        ('name = "Voorbeeld BV"', 'name = ""', "organisation"),
+        ('name = "Voorbeeld BV"', "name = 3", "name must be a text"),
+        ('name = "Voorbeeld BV"', 'name = "a\\nb"', "one line"),
+        (f'"{world.SITE}"', '"ABC"', "site is not 16 bytes"),
+        ("idle = 90", "idle = 0", "retention.idle must be a whole number"),
+        ("idle = 90", "idle = 1.5", "retention.idle must be a whole number"),
+        ("idle = 90", "idle = true", "retention.idle must be a whole number"),
+        ("idle = 90", "idel = 90", "idel is no setting"),
+        ("backup = 30", "backup = 31", "restored backup"),
+        ("text = 60000", 'text = "60000"', "limits.text must be a whole number"),
+        ("run_by_is_employer = false", 'run_by_is_employer = "no"', "true or false"),
+        ("response_days = 2", "colour = 2", "colour is no setting"),
+        ('"https://www.wikipedia.org/"', '"javascript:alert(1)"', "leave_to"),
+        ("[limits]", "[limits", "no TOML"),
+        ('["https://drop.example.org"]', "[]", "at least one"),
+        ('["https://drop.example.org"]', '"https://drop.example.org"', "list"),
+        ('["https://drop.example.org"]', '["https://a.nl", "https://a.nl"]', "twice"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -> None:
+    text = settings.write(PLAIN)
+    assert old in text
+    with pytest.raises(SettingsError) as refused:
+        settings.parse(text.replace(old, new), PATH)
+    assert str(refused.value).startswith("site.toml: ")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://drop.example.org",
+        "https://drop.example.org:8443",
+        "http://" + "a" * 56 + ".onion",
+        "https://" + "a" * 56 + ".onion",
+        "http://localhost:8000",
+        "http://127.0.0.1",
+        "http://[::1]:8000",
+    ],
+)
+def test_good_origins(origin: str) -> None:
+    assert settings.check_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("https://Drop.example.org", "lower-case"),
+        ("https://drop.example.org/", "nothing after"),
+        ("https://drop.example.org/nl", "nothing after"),
+        ("https://drop.example.org:443", "default port"),
+        ("http://localhost:80", "default port"),
+        ("https://a@drop.example.org", "must be written"),
+        ("https://drop.example.org:99999", "no origin"),
+        ("https://[::1", "no origin"),
+        ("drop.example.org", "no origin"),
+        ("ftp://drop.example.org", "no origin"),
+        ("https://drop_box.example.org", "no origin"),
+        ("https://", "no origin"),
+        ("http://drop.example.org", "plain http"),
+        ("http://192.168.1.4:8000", "plain http"),
+        ("http://onion", "plain http"),
+    ],
+)
+def test_an_origin_in_another_form_than_a_desk_signs_is_refused(origin: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings.check_origin(origin)
+
+
+def test_new_origins_leave_the_operators_own_words_alone() -> None:
+    text = "# our own comment\n" + settings.write(PLAIN).replace("idle = 90", "idle = 60")
+    changed = settings.with_origins(text, ("http://localhost:9000",), PATH)
+    assert changed == text.replace("https://drop.example.org", "http://localhost:9000")
+    again = settings.with_origins(changed, ("http://[::1]:9000", "https://a.nl"), PATH)
+    back = settings.with_origins(again, PLAIN.origins, PATH)
+    kept = dataclasses.replace(PLAIN, retention=Retention(idle=60))
+    assert settings.parse(back, PATH) == kept
+    with pytest.raises(SettingsError):
+        settings.with_origins(text, ("http://a.nl",), PATH)
+
+
+def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="init"):
+        sites.load(tmp_path)
+
+
+# cards
+
+
+def test_cards_stand_in_order_of_their_names_and_are_read_again(server: AServer) -> None:
+    other_worker = sites.load(server.folder)
+    assert [c.file_name for c in other_worker.cards()] == ["anna", "bram"]
+    server.site.retire("anna")
+    assert [c.file_name for c in other_worker.cards()] == ["bram"]
+    server.site.pin("a-new-one", world.issue_card("chris"), DAY)
+    assert [c.file_name for c in other_worker.cards()] == ["a-new-one", "bram"]
+    server.site.update(BRAM, world.issue_card("bram", serial=2), DAY)
+    known = other_worker.card_of(BRAM)
+    assert known is not None
+    assert known.card.serial == 2
+    assert other_worker.card_of(ANNA) is None
+
+
+def test_a_card_is_read_once_for_its_bytes(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = server.site.cards()
+    assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
+
+
+def test_only_cards_with_a_key_for_the_day_are_open(server: AServer) -> None:
+    assert len(server.site.open_cards(DAY)) == 2
+    until = server.site.cards()[0].card.sealing[-1].until
+    assert len(server.site.open_cards(until)) == 2
+    assert server.site.open_cards(until + datetime.timedelta(1)) == ()
+    assert len(server.site.cards()) == 2
+
+
+def test_what_a_card_must_be_to_be_put_in_use(server: AServer) -> None:
+    good = world.issue_card("chris")
+    over = datetime.date(2027, 1, 1)
+    for name, raw, day, said in (
+        ("anna-2", world.issue_card("anna", serial=9), DAY, "already: anna"),
+        ("anna", good, DAY, "called anna already"),
+        ("chris", world.issue_card("chris", site=world.OTHER_SITE), DAY, "another site"),
+        ("chris", good.replace(b"Chris", b"Kris!"), DAY, "signature"),
+        ("chris", b"nothing", DAY, "two lines"),
+        ("chris", good, over, "over"),
+        ("../chris", good, DAY, "a-z, 0-9"),
+        ("Chris", good, DAY, "a-z, 0-9"),
+        ("", good, DAY, "a-z, 0-9"),
+        ("c" * 41, good, DAY, "a-z, 0-9"),
+    ):
+        with pytest.raises(CardError, match=said):
+            server.site.pin(name, raw, day)
+    assert [c.file_name for c in server.site.cards()] == ["anna", "bram"]
+    assert sorted(os.listdir(server.folder / "cards")) == ["anna.card", "bram.card"]
+    server.site.pin("chris", good, DAY)
+    assert server.site.card_of(CHRIS) is not None
+
+
+def test_a_retired_name_takes_another_identity(server: AServer) -> None:
+    server.site.retire("anna")
+    server.site.pin("anna", world.issue_card("chris"), DAY)
+    assert server.site.cards()[0].card.identity == CHRIS
+    for name in ("nobody", "../site.toml", ""):
+        with pytest.raises(CardError):
+            server.site.retire(name)
+
+
+def test_a_broken_card_is_named_and_hurts_no_other(server: AServer) -> None:
+    folder = server.folder / "cards"
+    (folder / "broken.card").write_bytes(b"x")
+    (folder / "Wrong Name.card").write_bytes(world.issue_card("chris"))
+    (folder / "foreign.card").write_bytes(world.issue_card("chris", site=world.OTHER_SITE))
+    (folder / "twice.card").write_bytes(world.issue_card("anna"))
+    (folder / "notes.txt").write_bytes(b"x")
+    assert [c.file_name for c in server.site.cards()] == ["anna", "bram"]
+    assert [name for name, _ in server.site.faults()] == [
+        "Wrong Name", "broken", "foreign", "twice",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_card_that_may_not_be_read_is_named(server: AServer) -> None:
+    (server.folder / "cards" / "anna.card").chmod(0)
+    assert [c.file_name for c in server.site.cards()] == ["bram"]
+    assert server.site.faults() == (("anna", "it cannot be read: Permission denied"),)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_writes_belongs_to_the_server(server: AServer) -> None:
+    cards = server.folder / "cards"
+    os.chown(cards, 65534, 65534)
+    server.site.pin("chris", world.issue_card("chris"), DAY)
+    assert (cards / "chris.card").stat().st_uid == 65534
+
+
+def test_a_card_is_replaced_whole_and_dated_midnight(server: AServer) -> None:
+    server.site.update(ANNA, world.issue_card("anna", serial=2), DAY)
+    path = server.folder / "cards" / "anna.card"
+    assert path.read_bytes() == world.issue_card("anna", serial=2)
+    assert path.stat().st_mtime % 86_400 == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(path.parent)) == ["anna.card", "bram.card"]

@@ -1,0 +1,61 @@
+"""Make the vectors again: ``python -m tests.vectors.make [--sealed]``.
+
+All but sealed.json follow from fixed names and come out byte for byte the same, which
+tests/unit/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written by
+hand; only ids, keys and hashes are computed. Sealing is random: sealed.json is made anew only
+with --sealed.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.vectors.card_cases import card_vectors
+from tests.vectors.message_cases import message_vectors
+from tests.vectors.other_cases import (
+    code_vectors,
+    line_vectors,
+    padme_vectors,
+    request_vectors,
+    text_vectors,
+)
+from tests.vectors.sealed_cases import sealed_vectors
+from tests.vectors.thread_cases import thread_vectors
+from tests.vectors.world import Vector
+
+FOLDER = Path(__file__).parent
+
+DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
+    "cards": card_vectors,
+    "codes": code_vectors,
+    "desk_requests": request_vectors,
+    "json_lines": line_vectors,
+    "messages": message_vectors,
+    "padme": padme_vectors,
+    "texts": text_vectors,
+    "threads": thread_vectors,
+}
+
+
+def written(vectors: list[Vector]) -> str:
+    """How a file of vectors is written: ASCII, so that no editor changes what cannot be seen."""
+    return json.dumps(vectors, indent=1, ensure_ascii=True) + "\n"
+
+
+def stored(name: str) -> list[Vector]:
+    """The vectors of a file of this folder."""
+    vectors: list[Vector] = json.loads((FOLDER / f"{name}.json").read_text("ascii"))
+    return vectors
+
+
+def main() -> None:
+    """Write the files."""
+    for name, make in DETERMINISTIC.items():
+        (FOLDER / f"{name}.json").write_text(written(make()), "ascii")
+    if "--sealed" in sys.argv[1:]:
+        (FOLDER / "sealed.json").write_text(written(sealed_vectors()), "ascii")
+
+
+if __name__ == "__main__":
+    main()
