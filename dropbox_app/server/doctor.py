@@ -1,0 +1,161 @@
+"""``klankbord-server doctor``: looks, changes nothing, and says how to repair what is wrong."""
+
+import datetime
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dropbox_app.server import settings, sites
+from dropbox_app.server.errors import ServerError
+from dropbox_app.server.lifetimes import silent
+from dropbox_app.server.sites import Site
+from dropbox_app.server.store import Store
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+
+SOON = 30  # days: a desk that fetches renews its card long before that
+BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. A ``note`` is for the operator to judge, and fails nothing."""
+
+    check: str
+    state: Literal["fine", "note", "wrong"]
+    fault: str = ""
+    repair: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.state:5}  {self.check}"
+        if self.state == "fine":
+            return said
+        return f"{said}: {self.fault}\n       {self.repair}"
+
+
+def examine(folder: Path, today: datetime.date) -> tuple[Finding, ...]:
+    """Look a server's folder and its machine over."""
+    try:
+        site = sites.load(folder)
+    except ServerError as error:
+        return (_finding("settings", str(error), f"correct {settings.FILE_NAME}"),)
+    findings = [Finding("settings", "fine"), *_modes(folder)]
+    try:
+        store = SqliteStore(folder, lambda: today)
+    except ServerError as error:
+        findings.append(_finding("database", str(error), "restore a backup"))
+        return (*findings, *_cards(site, today), *_machine())
+    try:
+        findings += _store(store)
+        findings += _room(site, store)
+        findings += _clock(store, today)
+        findings += _cards(site, today)
+        findings += _desks(site, store, today)
+    except ServerError as error:
+        findings.append(_finding("database", str(error), "restore a backup"))
+    finally:
+        store.close()
+    return (*findings, *_machine())
+
+
+def _finding(check: str, fault: str, repair: str) -> Finding:
+    return Finding(check, "wrong", fault, repair) if fault else Finding(check, "fine")
+
+
+def _modes(folder: Path) -> Iterator[Finding]:
+    """Nobody but the server's own user may read anything here."""
+    wrong = []
+    for name in ("", settings.FILE_NAME, sites.CARDS, DATABASE, FILES, WITHDRAWN):
+        path = folder / name
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            wrong.append(str(path))
+    yield _finding(
+        "access to the files", ", ".join(wrong) + " open to other users" if wrong else "",
+        f"chmod -R go= {folder}",
+    )  # fmt: skip
+
+
+def _store(store: Store) -> Iterator[Finding]:
+    for check, fault in store.checks():
+        yield _finding(check, fault, "stop the server and restore a backup")
+
+
+def _room(site: Site, store: Store) -> Iterator[Finding]:
+    limits = site.settings.limits
+    used, free = store.used(), store.free()
+    low = f"{free} bytes of the disk are free" if free < limits.free_bytes else ""
+    yield _finding("free disk", low, "make room: nothing new is taken until then")
+    full = (
+        f"{used} of {limits.site_bytes} bytes are taken" if used > 0.9 * limits.site_bytes else ""
+    )
+    yield _finding("room for reports", full, "run purge, or raise limits.site_bytes")
+
+
+def _clock(store: Store, today: datetime.date) -> Iterator[Finding]:
+    newest = store.newest_day()
+    fault = ""
+    if today < BUILT:
+        fault = f"it says {today}, before this program was made"
+    elif newest is not None and newest > today:
+        fault = f"it says {today}, but something here is of {newest}"
+    yield _finding("clock", fault, "set it (timedatectl set-ntp true); do not purge before")
+
+
+def _cards(site: Site, today: datetime.date) -> Iterator[Finding]:
+    if not site.open_cards(today):
+        yield _finding(
+            "counsellors", "nobody can be written to today: the site is not open",
+            "card add a counsellor's card, or let a desk fetch to renew one",
+        )  # fmt: skip
+    for name, fault in site.faults():
+        yield _finding(f"card {name}", fault, f"card retire {name}, then card add a good one")
+    for named in site.cards():
+        until = named.card.sealing[-1].until
+        fault = ""
+        if named.card.over(today):
+            fault = f"it is over since {until}"
+        elif (until - today).days < SOON:
+            fault = f"its keys end on {until}"
+        yield _finding(
+            f"card {named.file_name}", fault, "let the counsellor's desk fetch: that renews it"
+        )
+
+
+def _desks(site: Site, store: Store, today: datetime.date) -> Iterator[Finding]:
+    for named in site.cards():
+        last = store.last_fetch(str(named.card.identity))
+        fault = ""
+        if silent(last, today, site.settings.retention):
+            fault = f"not fetched since {last}" if last else "has never fetched"
+        yield _finding(f"desk of {named.file_name}", fault, "ask the counsellor to fetch")
+
+
+def _machine() -> Iterator[Finding]:
+    """What of the machine can be seen from here: only ever notes."""
+    swaps = _lines(Path("/proc/swaps"))[1:]
+    if any(not line.startswith("/dev/zram") for line in swaps):
+        yield Finding(
+            "swap", "note", "this machine may write memory to disk",
+            "swapoff -a, or encrypt the swap with a key that is made at each start",
+        )  # fmt: skip
+    else:
+        yield Finding("swap", "fine")
+    pattern = "".join(_lines(Path("/proc/sys/kernel/core_pattern")))
+    if pattern.startswith("|"):
+        yield Finding(
+            "core dumps", "note", "a program of the system collects them",
+            "the server asks to be left out; to be sure: sysctl kernel.core_pattern=core",
+        )  # fmt: skip
+    else:
+        yield Finding("core dumps", "fine")
+    if os.geteuid() == 0:
+        yield Finding("user", "note", "this runs as root", "give the server a user of its own")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,60 @@
+"""Every refusal of the server, by whose fault it is.
+
+As in ``protocol.errors``, the docstring of a leaf is the sentence a person may be shown and
+``str(error)`` adds the particulars. No error carries an id, a text or an address: an exception
+may end up in a log.
+"""
+
+from dropbox_app.protocol.errors import KlankbordError
+
+
+class ServerError(KlankbordError):
+    """The server could not do what it was asked for."""
+
+
+class SettingsError(ServerError):
+    """A setting of the server is wrong."""
+
+
+class StoreError(ServerError):
+    """The database cannot be used."""
+
+
+class StoreBusy(StoreError):
+    """The database was busy for too long. Nothing was stored."""
+
+
+class Refused(ServerError):
+    """The server does not take this."""
+
+
+class OutOfStep(Refused):
+    """Another message came first. Read it, and write again."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__("the number is not the one after this author's newest message")
+        self.newest = newest  # the author's newest n here; 0 if there is none
+
+
+class Gone(Refused):
+    """There is no such conversation: it never was, it has ended, or it was taken back."""
+
+
+class MailboxFull(Refused):
+    """This conversation holds as much as one may hold."""
+
+
+class SiteFull(Refused):
+    """The drop box is full. Nothing was stored."""
+
+
+class BadShape(Refused):
+    """This is not a sealed file of the form that is taken here."""
+
+
+class NotYours(Refused):
+    """This conversation is not addressed to this counsellor, or not to those named."""
+
+
+class UnknownCounsellor(Refused):
+    """One of those it is addressed to has no card on this site."""

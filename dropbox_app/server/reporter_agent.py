@@ -1,0 +1,311 @@
+"""Does for a browser without JavaScript what it cannot do itself (SPEC section 8).
+
+The only module of the server that ever sees a text or a code. It holds nothing between requests
+but what the caller keeps in the cookie, the root; it writes nothing but sealed files.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.protocol import thread as threads
+from dropbox_app.protocol import writing
+from dropbox_app.protocol.encoding import Json, clean_text
+from dropbox_app.protocol.errors import NobodyToWriteTo, TooLong
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import REPORTER, Message, ReporterPublic
+from dropbox_app.protocol.retrieval_code import (
+    ReporterKeys,
+    derive_root,
+    generate,
+    reporter_keys,
+)
+from dropbox_app.protocol.thread import Thread
+from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy
+from dropbox_app.server.gate import Gate
+from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.sites import Site
+
+# Each failure means that another message of this reporter was stored: somebody gets on.
+TRIES = 30
+
+
+@dataclass(frozen=True, repr=False)
+class NewReport:
+    """A report sealed and ready, and the code that will open it. Nothing is stored yet."""
+
+    words: tuple[str, ...]
+    root: bytes
+    mailbox: str
+    access: str
+    to: tuple[VerifyKey, ...]
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class ReporterView:
+    """A conversation as the reporter may believe it.
+
+    ``expires``: the day on which it goes if nobody writes. ``next_wanted``: whom the next message
+    is for: those of the newest one, or a successor after a yes to a handover.
+    """
+
+    thread: Thread
+    expires: datetime.date
+    next_wanted: tuple[VerifyKey, ...]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a message. ``left_out``: chosen, but without a valid key today."""
+
+    left_out: tuple[VerifyKey, ...]
+
+
+class ReporterAgent:
+    """For one site. ``today`` gives the UTC day. Safe between threads."""
+
+    def __init__(
+        self,
+        site: Site,
+        mailboxes: Mailboxes,
+        gate: Gate,
+        today: Callable[[], datetime.date],
+    ) -> None:
+        self._site = site
+        self._id = site.settings.site
+        self._mailboxes = mailboxes
+        self._gate = gate
+        self._today = today
+
+    def prepare(
+        self,
+        *,
+        lang: str,
+        text: str,
+        answers: Mapping[str, Json],
+        wanted: Sequence[VerifyKey],
+    ) -> NewReport:
+        """Draw a code and seal a report; everything that can fail but the storing itself.
+
+        Raises Busy, TooLong (the limit is the site's) or NobodyToWriteTo.
+        """
+        self._check_size(text)
+        day = self._today()
+        words = generate(lang)
+        root = self._stretch(words)
+        keys = reporter_keys(root)
+        draft = writing.from_reporter(
+            keys,
+            site=self._id,
+            day=day,
+            lang=lang,
+            kind="report",
+            body={"text": text, "answers": dict(answers)},
+            thread=None,
+            wanted=wanted,
+            cards=self._site.open_cards(day),
+        )
+        return NewReport(words, root, keys.mailbox, keys.access, draft.to, draft.seal())
+
+    def send(self, report: NewReport) -> None:
+        """Store a prepared report: fully, or not at all. Raises SiteFull or StoreBusy."""
+        self._mailboxes.submit(
+            mailbox=report.mailbox, access=report.access, to=report.to, sealed=report.sealed
+        )
+
+    def report(
+        self,
+        *,
+        lang: str,
+        text: str,
+        answers: Mapping[str, Json],
+        wanted: Sequence[VerifyKey],
+    ) -> tuple[tuple[str, ...], bytes]:
+        """Prepare and store in one; give the seven words and the root."""
+        prepared = self.prepare(lang=lang, text=text, answers=answers, wanted=wanted)
+        self.send(prepared)
+        return prepared.words, prepared.root
+
+    def enter(self, words: Sequence[str]) -> bytes | None:
+        """The root of a code, if its conversation is here. Raises Busy.
+
+        Unknown, expired and withdrawn are one answer, after the same work up to the look-up.
+        """
+        root = self._stretch(words)
+        keys = reporter_keys(root)
+        return root if self._mailboxes.conversation(keys.access) is not None else None
+
+    def view(self, root: bytes) -> ReporterView | None:
+        """Open, check and order the conversation; None if it is no longer here."""
+        return self._view(reporter_keys(root))
+
+    def write(
+        self,
+        root: bytes,
+        *,
+        lang: str,
+        kind: str,
+        body: Mapping[str, Json],
+        wanted: Sequence[VerifyKey] | None = None,
+    ) -> Sent:
+        """Write on. Reads the thread first, and again whenever another message came between.
+
+        ``wanted`` None: as ``next_wanted`` says. What is already the newest message of all, word
+        for word, is not sent again: without a script nothing else stops a second press.
+        Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull or StoreBusy.
+        """
+        for key in ("text", "step", "with", "scope"):
+            value = body.get(key)
+            self._check_size(value if isinstance(value, str) else "")
+        keys = reporter_keys(root)
+        for _ in range(TRIES):
+            view = self._view(keys)
+            if view is None:
+                raise Gone("there is no such conversation")
+            chosen = _choose(view, kind, wanted)
+            if _just_said(view.thread, kind, body, chosen):
+                return Sent(())
+            draft = self._draft(keys, view.thread, lang, kind, body, chosen)
+            try:
+                self._mailboxes.add(access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal())
+            except OutOfStep:
+                continue
+            return Sent(draft.left_out)
+        raise StoreBusy("another session of the same code kept writing")
+
+    def withdraw(self, root: bytes, *, lang: str) -> None:
+        """Take everything back. If nobody can be told today, it is taken back all the same.
+
+        Raises Gone or StoreBusy.
+        """
+        keys = reporter_keys(root)
+        for _ in range(TRIES):
+            view = self._view(keys)
+            if view is None:
+                raise Gone("there is no such conversation")
+            try:
+                draft = self._draft(keys, view.thread, lang, "withdrawal", {}, None)
+            except NobodyToWriteTo:
+                self._mailboxes.withdraw(access=keys.access, n=0, to=(), sealed=None)
+                return
+            try:
+                self._mailboxes.withdraw(
+                    access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal()
+                )
+            except OutOfStep:
+                continue
+            return
+        raise StoreBusy("another session of the same code kept writing")
+
+    def _stretch(self, words: Sequence[str]) -> bytes:
+        with self._gate.passing():
+            return derive_root(words, self._id)
+
+    def _check_size(self, text: str) -> None:
+        """The site's own limit, which may be lower than the protocol's."""
+        limit = self._site.settings.limits.text
+        size = len(clean_text(text).encode())
+        if size > limit:
+            raise TooLong(size, limit)
+
+    def _view(self, keys: ReporterKeys) -> ReporterView | None:
+        conversation = self._mailboxes.conversation(keys.access)
+        if conversation is None:
+            return None
+        seeds = (keys.reply,)
+        arrived = []
+        for item in conversation.items:
+            sealed = self._mailboxes.item(keys.mailbox, item.id) if item.what == "message" else None
+            if sealed is not None:
+                arrived.append(threads.open_item(item.id, sealed, seeds))
+        thread = threads.read(
+            arrived,
+            site=self._id,
+            mailbox=keys.mailbox,
+            viewer=None,
+            reporter=ReporterPublic(str(keys.recipient), keys.verify),
+        )
+        return ReporterView(thread, conversation.expires, self._next_wanted(thread))
+
+    def _draft(
+        self,
+        keys: ReporterKeys,
+        thread: Thread,
+        lang: str,
+        kind: str,
+        body: Mapping[str, Json],
+        wanted: Sequence[VerifyKey] | None,
+    ) -> writing.Draft:
+        day = self._today()
+        return writing.from_reporter(
+            keys,
+            site=self._id,
+            day=day,
+            lang=lang,
+            kind=kind,
+            body=body,
+            thread=thread,
+            wanted=wanted,
+            cards=self._site.open_cards(day),
+        )
+
+    def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
+        """Those of the newest message, with a successor in place of who handed over."""
+        wanted = thread.wanted
+        agreed = _agreed_handover(thread)
+        if agreed is None:
+            return wanted
+        asker, successor = agreed
+        open_now = {card.identity for card in self._site.open_cards(self._today())}
+        if successor not in open_now or asker not in wanted:
+            return wanted
+        return tuple(dict.fromkeys(successor if who == asker else who for who in wanted))
+
+
+def _choose(
+    view: ReporterView, kind: str, wanted: Sequence[VerifyKey] | None
+) -> tuple[VerifyKey, ...]:
+    """An answer goes to who asked; what is written after it to a successor, if that was agreed."""
+    if wanted is not None:
+        return tuple(wanted)
+    return view.thread.wanted if kind == "consent-answer" else view.next_wanted
+
+
+def _just_said(
+    thread: Thread, kind: str, body: Mapping[str, Json], wanted: Sequence[VerifyKey]
+) -> bool:
+    """Whether the newest message of the thread is this one already."""
+    last = None
+    for message in thread.genuine():
+        last = message
+    cleaned = {k: clean_text(v) if isinstance(v, str) else v for k, v in body.items()}
+    return (
+        last is not None
+        and (last.by, last.kind, last.wanted) == (REPORTER, kind, tuple(wanted))
+        and dict(last.body) == cleaned
+    )
+
+
+def _agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
+    """Who handed over to whom, where the newest word on it is yes and nothing came of it yet."""
+    requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
+    agreed: Message | None = None
+    answer: Message | None = None
+    for message in thread.genuine():
+        if message.by != REPORTER:
+            continue
+        if answer is not None and message.wanted != answer.wanted:
+            agreed = answer = None  # the reporter has chosen since: that holds
+        if message.kind != "consent-answer":
+            continue
+        request = requests.get(str(message.body["request"]))
+        if request is None or "successor" not in request.body:
+            continue
+        if message.body["answer"] == "yes":
+            agreed, answer = request, message
+        elif agreed is not None and agreed.digest == request.digest:
+            agreed = answer = None
+    if agreed is None:
+        return None
+    return VerifyKey.parse(agreed.by), VerifyKey.parse(str(agreed.body["successor"]))

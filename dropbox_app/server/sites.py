@@ -1,0 +1,165 @@
+"""One organisation's site: its settings and its counsellors' cards, from one folder.
+
+The folder holds ``site.toml``, ``cards/``, ``klankbord.db``, ``files/`` and ``withdrawn``. Settings
+are read once, at start, and strictly: a wrong one is named, nothing is guessed. Cards are read
+again each time, since another worker or the operator may have changed them; a card file in use is
+the pin of its identity (SPEC section 3).
+"""
+
+import datetime
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.errors import CardError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server import settings
+from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.server.store.files import at_midnight, replace_whole, sync_folder
+
+__all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
+
+CARDS = "cards"
+
+_CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@dataclass(frozen=True)
+class NamedCard:
+    """A card in use and the name of its file, without ``.card``."""
+
+    file_name: str
+    card: Card
+
+
+class Site:
+    """A loaded folder. Safe to share between threads."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._parsed: dict[bytes, Card | str] = {}
+
+    def cards(self) -> tuple[NamedCard, ...]:
+        """Every pinned counsellor's card, by name of file. A broken file is in ``faults``."""
+        return tuple(NamedCard(n, c) for n, c in self._read() if isinstance(c, Card))
+
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """Files among the cards that cannot be used, each with the reason."""
+        return tuple((n, c) for n, c in self._read() if isinstance(c, str))
+
+    def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
+        """The cards that one can seal to on ``day``."""
+        return tuple(c.card for c in self.cards() if c.card.sealing_key(day) is not None)
+
+    def card_of(self, identity: VerifyKey) -> NamedCard | None:
+        """The card of a pinned identity; None if it is not known here."""
+        return next((c for c in self.cards() if c.card.identity == identity), None)
+
+    def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
+        """Put a card in use that the operator has confirmed. Raises CardError with the reason."""
+        with self._changing():
+            card = self.check_new(name, raw, day)
+            self._write(name, raw, day)
+            return card
+
+    def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
+        """What ``pin`` would say to this card, without putting it in use."""
+        if not _CARD_NAME.fullmatch(name):
+            raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
+        card = cards.parse(raw)
+        if card.site != self.settings.site:
+            raise CardError("the card was made for another site")
+        if card.over(day):
+            raise CardError(f"the card is over: its last key was for {card.sealing[-1].until}")
+        known = self.card_of(card.identity)
+        if known is not None:
+            raise CardError(f"this counsellor has a card here already: {known.file_name}")
+        if self._path(name).exists():
+            raise CardError(f"there is a card called {name} already; retire it, or give --name")
+        return card
+
+    def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
+        """Replace a pinned counsellor's card by a newer one (SPEC section 3). Raises CardError."""
+        with self._changing():
+            known = self.card_of(identity)
+            if known is None:
+                raise CardError("this counsellor has no card here")
+            card = cards.accept(raw, site=self.settings.site, pinned=identity, current=known.card)
+            if card.raw != known.card.raw:
+                self._write(known.file_name, raw, day)
+            return card
+
+    def retire(self, name: str) -> None:
+        """End a card at once: its counsellor can no longer be written to, nor fetch."""
+        with self._changing():
+            if not _CARD_NAME.fullmatch(name) or not self._path(name).exists():
+                raise CardError(f"there is no card called {name}")
+            self._path(name).unlink()
+            sync_folder(self.folder / CARDS)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / CARDS / f"{name}.card"
+
+    def _read(self) -> Iterator[tuple[str, Card | str]]:
+        try:
+            names = sorted(n for n in os.listdir(self.folder / CARDS) if n.endswith(".card"))
+        except FileNotFoundError:
+            return
+        known = self._parsed
+        parsed: dict[bytes, Card | str] = {}
+        seen: set[VerifyKey] = set()
+        for name in names:
+            try:
+                with open(self.folder / CARDS / name, "rb") as file:
+                    raw = file.read(cards.MAX_BYTES + 1)
+            except FileNotFoundError:
+                continue  # retired this moment
+            except OSError as error:
+                yield name.removesuffix(".card"), f"it cannot be read: {error.strerror}"
+                continue
+            card = known.get(raw) or self._parse(name, raw)
+            parsed[raw] = card
+            if isinstance(card, Card):
+                if card.identity in seen:
+                    card = "the same counsellor has another card here"
+                else:
+                    seen.add(card.identity)
+            yield name.removesuffix(".card"), card
+        self._parsed = parsed
+
+    def _parse(self, name: str, raw: bytes) -> Card | str:
+        """Reading a card costs some milliseconds, so it is done once per content."""
+        if not _CARD_NAME.fullmatch(name.removesuffix(".card")):
+            return "the name of a card is 1 to 40 of a-z, 0-9 and -"
+        try:
+            card = cards.parse(raw)
+        except CardError as error:
+            return str(error)
+        return card if card.site == self.settings.site else "the card was made for another site"
+
+    def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
+        """Replace a card file whole, under times no finer than the day."""
+        replace_whole(self._path(name), raw, day)
+        at_midnight(self.folder / CARDS, day)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone among the processes that change cards: a retired card must not come back."""
+        folder = os.open(self.folder / CARDS, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+
+def load(folder: Path) -> Site:
+    """Read a site's folder. Raises SettingsError naming the file, the key and what it wants."""
+    return Site(folder, settings.read(folder))

@@ -1,0 +1,190 @@
+"""Files beside the database: sealed files too large for it, and the list of withdrawn mailboxes.
+
+Everything is on disk before it counts, under a name that appears whole or not at all, and under a
+time no finer than a day (SPEC section 5).
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dropbox_app.server.errors import SiteFull
+from dropbox_app.server.store import IN_DATABASE, Digest
+
+START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
+FULL = {errno.ENOSPC, errno.EDQUOT}  # how the system says that there is no room
+_PART = ".part"
+
+
+@contextlib.contextmanager
+def full_disk_said() -> Iterator[None]:
+    """Turn the system's word for a full disk into SiteFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise SiteFull("the disk is full") from None
+        raise
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not be there yet, 0600, and have it on disk.
+
+    If root writes it, it belongs to the folder's owner: the server, which is not root, reads it.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def at_midnight(path: Path, day: datetime.date) -> None:
+    """Set both times of a file to the beginning of the day."""
+    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp()
+    os.utime(path, (moment, moment))
+
+
+def replace_whole(path: Path, data: bytes, day: datetime.date) -> None:
+    """Put a file in the place of another so that a reader, or a crash, sees one of them whole."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    write_new(new, data)
+    at_midnight(new, day)
+    new.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's names on disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class StagedFile:
+    """A sealed file on its way in; see ``Staged``.
+
+    Up to IN_DATABASE bytes stay in memory. A longer one goes to a nameless part file, which is
+    locked as long as its writer lives: ``sweep`` then knows the leftovers of a crash.
+    """
+
+    def __init__(self, folder: Path, digest: Digest) -> None:
+        self.size = 0
+        self.start = b""
+        self.small: bytearray | None = bytearray()
+        self._folder = folder
+        self._hash = digest
+        self._file: BinaryIO | None = None
+        self._path: Path | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises SiteFull if the disk is full."""
+        self.size += len(data)
+        self._hash.update(data)
+        if len(self.start) < START:
+            self.start += data[: START - len(self.start)]
+        if self.small is not None and self.size <= IN_DATABASE:
+            self.small += data
+            return
+        with full_disk_said():
+            self._to_disk(data)
+
+    def _to_disk(self, data: bytes) -> None:
+        if self._file is None:
+            self._path = self._folder / (secrets.token_hex(16) + _PART)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = os.fdopen(handle, "wb")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._file.write(self.small or b"")
+            self.small = None
+        self._file.write(data)
+
+    def digest(self) -> str:
+        """The hex SHA-256 of what was written so far."""
+        return self._hash.hexdigest()
+
+    def keep(self, name: str, day: datetime.date) -> None:
+        """Give the part file its name, on disk. Still locked: it counts once it has a row."""
+        if self._file is None or self._path is None:
+            raise ValueError("a small file is kept in the database")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        at_midnight(self._path, day)
+        self._path.rename(self._folder / name)
+        self._path = None
+        sync_folder(self._folder)
+        at_midnight(self._folder, day)
+
+    def __enter__(self) -> "StagedFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            # What is still unwritten here belongs to a file that was not kept.
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+def abandoned(path: Path) -> bool:
+    """Whether nobody is writing this file (any more)."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
+
+
+def open_untouched(path: Path) -> BinaryIO:
+    """Open for reading without leaving a time of reading, where the system can."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # not the owner: O_NOATIME is refused
+        handle = os.open(path, os.O_RDONLY)
+    return os.fdopen(handle, "rb")
+
+
+class Withdrawn:
+    """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
+
+    The file lies beside the database so that a restored backup cannot bring a mailbox back. It is
+    replaced whole, on disk, by one writer at a time (the store's transaction sees to that).
+    Sorted by id: the order of a day's withdrawals is nobody's business.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> dict[str, datetime.date]:
+        """All of them. Raises ValueError for a damaged list."""
+        try:
+            text = self._path.read_text("ascii")
+        except FileNotFoundError:
+            return {}
+        pairs = (line.split(" ") for line in text.split("\n")[:-1])
+        return {mailbox: datetime.date.fromisoformat(day) for mailbox, day in pairs}
+
+    def write(self, days: dict[str, datetime.date], today: datetime.date) -> None:
+        """Replace the list, dated ``today``."""
+        text = "".join(f"{mailbox} {day}\n" for mailbox, day in sorted(days.items()))
+        replace_whole(self._path, text.encode("ascii"), today)

@@ -1,0 +1,446 @@
+"""The store on SQLite: one database in the site's folder, large sealed files beside it.
+
+A write-ahead log with a synced commit, overwritten rows, one connection a thread. A writer waits
+for its turn first in its process, then (busy_timeout) among the processes.
+"""
+
+import datetime
+import fcntl
+import io
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sqlite_utils import Database
+
+from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
+from dropbox_app.server.store import (
+    IN_DATABASE,
+    REPORTER,
+    Addressed,
+    Digest,
+    InboxRow,
+    ItemInfo,
+    MailboxInfo,
+    Staged,
+)
+from dropbox_app.server.store.files import (
+    StagedFile,
+    Withdrawn,
+    abandoned,
+    full_disk_said,
+    open_untouched,
+    write_new,
+)
+from dropbox_app.server.store.schema import migrate
+
+DATABASE = "klankbord.db"
+FILES = "files"
+WITHDRAWN = "withdrawn"
+BUSY_SECONDS = 10
+
+_ITEM = "items.item, what, author, n, day, size"
+
+
+class SqliteStore:
+    """See ``Store``. ``today`` only dates migrations and file times; rules get their days."""
+
+    def __init__(self, folder: Path, today: Callable[[], datetime.date]) -> None:
+        """Open the store of a site's folder, made by ``create``. Raises StoreError."""
+        self._path = folder / DATABASE
+        self._files = folder / FILES
+        self._withdrawn = Withdrawn(folder / WITHDRAWN)
+        self._today = today
+        self._local = threading.local()
+        self._turn = threading.Lock()
+        self._all: list[sqlite3.Connection] = []
+        if not self._path.exists():
+            raise StoreError(f"{self._path} is missing; restore it from a backup")
+        self._migrate()
+
+    @classmethod
+    def create(cls, folder: Path, today: Callable[[], datetime.date]) -> "SqliteStore":
+        """Make an empty store. Raises FileExistsError if there is one."""
+        write_new(folder / DATABASE, b"")  # 0600; the write-ahead log takes over its mode
+        (folder / FILES).mkdir(0o700)
+        return cls(folder, today)
+
+    # transactions
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        connection = self._connection()
+        unlink: list[str] = []
+        with self._alone(), _failures():
+            # IMMEDIATE: what is read inside must still hold when it is written.
+            connection.execute("BEGIN IMMEDIATE")
+            self._local.unlink = unlink
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+        for item in unlink:  # only now: a row without its file would be worse than the reverse
+            (self._files / item).unlink(missing_ok=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        connection = self._connection()
+        if connection.in_transaction:
+            yield
+            return
+        with _failures():
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.rollback()
+
+    def close(self) -> None:
+        """Close every thread's connection. The store cannot be used after that."""
+        while self._all:
+            self._all.pop().close()
+
+    def store_id(self) -> str:
+        return str(self._one("SELECT id FROM store")[0])
+
+    # mailboxes
+
+    def mailbox(self, mailbox: str) -> MailboxInfo | None:
+        return self._mailbox("mailbox = ?", mailbox)
+
+    def mailbox_of(self, access: str) -> MailboxInfo | None:
+        return self._mailbox("access = ?", access)
+
+    def mailboxes(self) -> list[str]:
+        return [row[0] for row in self._run("SELECT mailbox FROM mailboxes")]
+
+    def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None:
+        text = day.isoformat()
+        self._run("INSERT INTO mailboxes VALUES (?, ?, ?, ?)", mailbox, access, text, text)
+
+    def touch(self, mailbox: str, day: datetime.date) -> None:
+        self._run("UPDATE mailboxes SET last_added = ? WHERE mailbox = ?", day.isoformat(), mailbox)
+
+    def close_access(self, mailbox: str) -> None:
+        self._run("UPDATE mailboxes SET access = NULL WHERE mailbox = ?", mailbox)
+
+    def remove_mailbox(self, mailbox: str) -> None:
+        self.remove_items([item.id for item in self._items("mailbox = ?", mailbox)])
+        self._run("DELETE FROM mailboxes WHERE mailbox = ?", mailbox)
+
+    # items
+
+    def stage(self, digest: Digest) -> StagedFile:
+        return StagedFile(self._files, digest)
+
+    def add_item(self, mailbox: str, info: ItemInfo, sealed: bytes | Staged) -> None:
+        self._run(
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+            info.id, mailbox, info.what, info.author, info.n, info.day.isoformat(), info.size,
+        )  # fmt: skip
+        if isinstance(sealed, StagedFile):
+            if sealed.small is None:
+                with _failures():
+                    sealed.keep(info.id, info.day)
+                return
+            sealed = bytes(sealed.small)
+        self._run("INSERT INTO sealed VALUES (?, ?)", info.id, sealed)
+
+    def show(self, item: str, n: int, day: datetime.date) -> None:
+        self._run("UPDATE items SET n = ?, day = ? WHERE item = ?", n, day.isoformat(), item)
+
+    def address(self, item: str, identities: Iterable[str]) -> None:
+        for identity in identities:
+            (number,) = self._one(
+                "INSERT INTO desks (identity, last_number) VALUES (?, 1) ON CONFLICT DO UPDATE"
+                " SET last_number = last_number + 1 RETURNING last_number",
+                identity,
+            )
+            self._run("INSERT INTO addressed VALUES (?, ?, ?, NULL)", identity, number, item)
+
+    def items(self, mailbox: str) -> list[ItemInfo]:
+        return self._items("mailbox = ? ORDER BY day, author, n, what", mailbox)
+
+    def item(self, item: str) -> tuple[str, ItemInfo] | None:
+        row = self._run(f"SELECT {_ITEM}, mailbox FROM items WHERE item = ?", item).fetchone()  # noqa: S608 (fixed column names)
+        return (row[6], _info(row)) if row else None
+
+    def newest(self, mailbox: str) -> dict[str, int]:
+        return dict(
+            self._run(
+                "SELECT author, max(n) FROM items WHERE mailbox = ? AND what = 'message'"
+                " GROUP BY author",
+                mailbox,
+            )
+        )
+
+    def read(self, item: str) -> bytes | None:
+        file = self.open(item)
+        if file is None:
+            return None
+        with file:
+            return file.read()
+
+    def open(self, item: str) -> BinaryIO | None:
+        row = self._run("SELECT file FROM sealed WHERE item = ?", item).fetchone()
+        if row:
+            return io.BytesIO(row[0])
+        if self._run("SELECT 1 FROM items WHERE item = ?", item).fetchone() is None:
+            return None
+        try:
+            return open_untouched(self._files / item)
+        except FileNotFoundError:
+            return None  # purged this moment; doctor names one that is lost
+
+    def remove_items(self, items: Sequence[str]) -> None:
+        for item in items:
+            (size,) = self._one("DELETE FROM items WHERE item = ? RETURNING size", item)
+            if size > IN_DATABASE:
+                self._local.unlink.append(item)
+
+    # counsellors
+
+    def addressed(self, mailbox: str) -> list[Addressed]:
+        rows = self._run(
+            "SELECT item, identity, fetched FROM addressed JOIN items USING (item)"
+            " WHERE mailbox = ?",
+            mailbox,
+        )
+        return [Addressed(item, identity, _day(fetched)) for item, identity, fetched in rows]
+
+    def addressed_last(self, mailbox: str) -> tuple[str, ...]:
+        """To whom the reporter's newest message went."""
+        rows = self._run(
+            "SELECT identity FROM addressed WHERE item = (SELECT item FROM items WHERE mailbox = ?"
+            " AND what = 'message' AND author = ? ORDER BY n DESC LIMIT 1)",
+            mailbox, REPORTER,
+        )  # fmt: skip
+        return tuple(identity for (identity,) in rows)
+
+    def inbox(self, identity: str, after: int, limit: int) -> list[InboxRow]:
+        rows = self._run(
+            f"SELECT {_ITEM}, mailbox, number FROM addressed JOIN items USING (item)"  # noqa: S608 (fixed column names)
+            " WHERE identity = ? AND number > ? ORDER BY number LIMIT ?",
+            identity, after, limit,
+        )  # fmt: skip
+        return [InboxRow(row[7], row[6], _info(row)) for row in rows]
+
+    def listed(self, identity: str) -> list[str]:
+        """The mailboxes whose reporter's newest message is addressed to this counsellor."""
+        rows = self._run(
+            "SELECT mailbox FROM addressed JOIN items AS i USING (item)"
+            " JOIN mailboxes USING (mailbox) WHERE identity = ? AND author = ?"
+            " AND what = 'message' AND access IS NOT NULL AND n = (SELECT max(n) FROM items"
+            " WHERE mailbox = i.mailbox AND what = 'message' AND author = i.author)"
+            " ORDER BY mailbox",
+            identity, REPORTER,
+        )  # fmt: skip
+        return [mailbox for (mailbox,) in rows]
+
+    def is_addressed(self, identity: str, item: str) -> bool:
+        statement = "SELECT 1 FROM addressed WHERE item = ? AND identity = ?"
+        return self._run(statement, item, identity).fetchone() is not None
+
+    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
+        """Record the first fetch; False if the item is not there for this counsellor."""
+        cursor = self._run(
+            "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
+            day.isoformat(), item, identity,
+        )  # fmt: skip
+        return cursor.rowcount > 0
+
+    def last_fetch(self, identity: str) -> datetime.date | None:
+        row = self._run("SELECT last_fetch FROM desks WHERE identity = ?", identity).fetchone()
+        return _day(row[0]) if row else None
+
+    def set_last_fetch(self, identity: str, day: datetime.date) -> None:
+        self._run(
+            "INSERT INTO desks (identity, last_fetch) VALUES (?, ?) ON CONFLICT DO UPDATE"
+            " SET last_fetch = excluded.last_fetch",
+            identity, day.isoformat(),
+        )  # fmt: skip
+
+    # room, withdrawn ids, cleaning
+
+    def used(self) -> int:
+        """Bytes taken, without looking at every item: nearly all of it is sealed files."""
+        pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
+        statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
+        return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])
+
+    def used_by(self, mailbox: str) -> int:
+        return int(self._one("SELECT total(size) FROM items WHERE mailbox = ?", mailbox)[0])
+
+    def free(self) -> int:
+        return shutil.disk_usage(self._files).free
+
+    def is_withdrawn(self, mailbox: str) -> bool:
+        return mailbox in self._withdrawn.read()
+
+    def add_withdrawn(self, mailbox: str, day: datetime.date) -> None:
+        self._withdrawn.write(self._withdrawn.read() | {mailbox: day}, day)
+
+    def drop_withdrawn(self, until: datetime.date) -> int:
+        """Forget the ids withdrawn on ``until`` or before; how many they were."""
+        known = self._withdrawn.read()
+        kept = {mailbox: day for mailbox, day in known.items() if day > until}
+        if len(kept) < len(known):
+            self._withdrawn.write(kept, self._today())
+        return len(known) - len(kept)
+
+    def newest_day(self) -> datetime.date | None:
+        """The newest day that stands anywhere: a clock before it is wrong."""
+        (day,) = self._one(
+            "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
+            " UNION ALL SELECT max(last_fetch) FROM desks)"
+        )
+        return _day(day)
+
+    def sweep(self) -> int:
+        """Remove what a crash left among the files: parts, and files without a row."""
+        removed = 0
+        for path in self._files.iterdir():
+            # The lock first: once its writer is gone, a file that counts has its row.
+            if abandoned(path) and self.item(path.name) is None:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def truncate_log(self) -> bool:
+        """Empty the write-ahead log, where removed rows may still stand; False if in use."""
+        with self._alone(), _failures():
+            busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
+
+    def checks(self) -> Iterator[tuple[str, str]]:
+        """What ``doctor`` asks: (what was looked at, the fault or nothing)."""
+        wrong = [row[0] for row in self._run("PRAGMA integrity_check(5)") if row[0] != "ok"]
+        wrong += [
+            f"row of {row[0]} without its parent" for row in self._run("PRAGMA foreign_key_check")
+        ]
+        yield "the database is whole", "; ".join(wrong)
+        for setting, wanted in (("journal_mode", "wal"), ("secure_delete", 1), ("synchronous", 2)):
+            found = self._one(f"PRAGMA {setting}")[0]
+            yield f"{setting} is {wanted}", "" if found == wanted else f"it is {found}"
+        lost = 0
+        for row in self._run(f"SELECT item, size FROM items WHERE size > {IN_DATABASE}"):  # noqa: S608 (a constant)
+            path = self._files / row[0]
+            lost += not path.exists() or path.stat().st_size != row[1]
+        yield "every large file is there", f"{lost} missing or of another length" if lost else ""
+        try:
+            self._withdrawn.read()
+        except ValueError:
+            yield "the list of withdrawn mailboxes is readable", "a line of it is damaged"
+        else:
+            yield "the list of withdrawn mailboxes is readable", ""
+
+    # inside
+
+    def _migrate(self) -> None:
+        connection = self._connection()
+        database = Database(connection, execute_plugins=False)
+        with _failures():
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
+            with self._alone():  # two workers may start at once
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    migrate(database, self._today())
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()
+                    raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A writer's turn, first in its process, then among the processes.
+
+        SQLite alone would let a waiting process ask again and again, ever less often: with two
+        busy workers one of them then waits for a second. A lock of the system wakes it at once.
+        """
+        with self._turn:
+            handle = os.open(self._files, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(handle)
+
+    def _connection(self) -> sqlite3.Connection:
+        known: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        # A forked child opens its own: SQLite's locks do not survive a fork.
+        if known is not None and self._local.process == os.getpid():
+            return known
+        with _failures():
+            connection = sqlite3.connect(
+                self._path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,  # transactions begin where this module says so
+                check_same_thread=False,  # close() closes those of other threads
+            )
+            for setting in (
+                "synchronous = FULL",  # a confirmed report is on disk
+                "secure_delete = ON",
+                "foreign_keys = ON",
+                "temp_store = MEMORY",
+                "trusted_schema = OFF",
+            ):
+                connection.execute(f"PRAGMA {setting}")
+        self._local.connection, self._local.process = connection, os.getpid()
+        self._all.append(connection)
+        return connection
+
+    def _run(self, statement: str, *values: object) -> sqlite3.Cursor:
+        with _failures():
+            return self._connection().execute(statement, values)
+
+    def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 (a row of any columns)
+        return self._run(statement, *values).fetchone()
+
+    def _mailbox(self, where: str, value: str) -> MailboxInfo | None:
+        row = self._run(
+            f"SELECT mailbox, access, created, last_added FROM mailboxes WHERE {where}",  # noqa: S608 (fixed conditions)
+            value,
+        ).fetchone()
+        if row is None:
+            return None
+        return MailboxInfo(
+            row[0], row[1], datetime.date.fromisoformat(row[2]), datetime.date.fromisoformat(row[3])
+        )
+
+    def _items(self, where: str, value: str) -> list[ItemInfo]:
+        rows = self._run(f"SELECT {_ITEM} FROM items WHERE {where}", value)  # noqa: S608 (fixed conditions)
+        return [_info(row) for row in rows]
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Say in the server's own errors what SQLite or the disk could not do."""
+    try:
+        with full_disk_said():
+            yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreBusy("the database was busy for too long") from None
+        if error.sqlite_errorname == "SQLITE_FULL":
+            raise SiteFull("the disk is full") from None
+        raise StoreError(f"the database failed: {error.sqlite_errorname}") from None
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StoreError("the database is damaged; restore it from a backup") from None
+        raise
+
+
+def _info(row: Sequence[Any]) -> ItemInfo:
+    return ItemInfo(row[0], row[1], row[2], row[3], datetime.date.fromisoformat(row[4]), row[5])
+
+
+def _day(text: str | None) -> datetime.date | None:
+    return datetime.date.fromisoformat(text) if text else None

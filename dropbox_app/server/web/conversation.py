@@ -1,0 +1,413 @@
+"""The pages of a session: the conversation, and what one can do in it (SPEC section 8).
+
+Every post carries the token of this very session, or the code itself in the same form: a session
+that is over costs nobody what was typed.
+"""
+
+from collections.abc import Mapping
+
+from flask import Flask, Response, g, request
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]  # ships no types
+
+from dropbox_app.protocol.encoding import Json, clean_text
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import REPORTER
+from dropbox_app.server.errors import Gone
+from dropbox_app.server.gate import Busy
+from dropbox_app.server.reporter_agent import ReporterAgent, ReporterView
+from dropbox_app.server.web.forms import (
+    ConsentForm,
+    OtherForm,
+    Problem,
+    SessionForm,
+    WithdrawForm,
+    WriteForm,
+    missing_text,
+    read_code,
+    shown,
+)
+from dropbox_app.server.web.languages import Words, words
+from dropbox_app.server.web.lines import Teller
+from dropbox_app.server.web.pages import LANG, FrontPages, see_other
+from dropbox_app.server.web.people import People
+from dropbox_app.server.web.refusals import REFUSED, Refusals, explain
+from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.session import OneCookie, current
+
+
+class ConversationPages:
+    """The views of a session."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        agent: ReporterAgent,
+        cookie: OneCookie,
+        front: FrontPages,
+        refusals: Refusals,
+    ) -> None:
+        self._pages = pages
+        self._agent = agent
+        self._cookie = cookie
+        self._front = front
+        self._refusals = refusals
+
+    def register(self, app: Flask) -> None:
+        """Put the views at their addresses."""
+        for path, look, act in (
+            ("conversation", self.read, self.write),
+            ("counsellor", self.others, self.turn),
+            ("withdraw", self.consider, self.withdraw),
+            ("consent", self.read, self.consent),
+        ):
+            app.add_url_rule(f"{LANG}/{path}", f"{path}-get", look, methods=["GET"])
+            app.add_url_rule(f"{LANG}/{path}", f"{path}-post", act, methods=["POST"])
+
+    # reading
+
+    def read(self, lang: str) -> Response:
+        """The conversation. Whoever comes here from the code page has moved on from it."""
+        root = current().root
+        if root is None:
+            return self._ask(lang)
+        if current().code:
+            current().move_on()
+        return self._conversation(lang, root, sent="sent" in request.args)
+
+    def others(self, lang: str) -> Response:
+        """Whom else one could write to."""
+        root = current().root
+        return self._ask(lang) if root is None else self._other_page(lang, root, {})
+
+    def consider(self, lang: str) -> Response:
+        """What taking everything back can and cannot undo."""
+        root = current().root
+        return self._ask(lang) if root is None else self._withdraw_page(lang, root, {})
+
+    # writing
+
+    def write(self, lang: str) -> Response:
+        """A follow-up."""
+        form = WriteForm()
+        text = clean_text(form.text.data or "")
+        if "switch" in request.form:
+            here = current().root
+            if here is None:
+                return self._over(lang)
+            return self._conversation(lang, here, text=text)
+        root = self._entered(lang, form)
+        if isinstance(root, Response):
+            return root
+        problems = missing_text(text)
+        if problems:
+            return self._conversation(lang, root, text=text, problems=problems, status=422)
+        try:
+            self._agent.write(root, lang=lang, kind="message", body={"text": text})
+        except Gone:
+            return self._gone(lang)
+        except REFUSED as error:
+            problem, status = explain(error)
+            return self._conversation(lang, root, text=text, problems=[problem], status=status)
+        return see_other(f"/{lang}/conversation?sent=1")
+
+    def consent(self, lang: str) -> Response:
+        """An answer to a consent request."""
+        form = ConsentForm()
+        lead = words(lang).say("again.answer")
+        if "switch" in request.form:
+            return self._over(lang, lead)
+        root = self._entered(lang, form, lead)
+        if isinstance(root, Response):
+            return root
+        problems = form.problems()
+        view = self._agent.view(root)
+        if view is None:
+            return self._gone(lang)
+        asked = Teller(view.thread, self._pages.people(), words(lang)).asked(
+            form.request.data or ""
+        )
+        if asked is None or (form.answer.data == "withdrawn" and asked.said != "yes"):
+            problems.append(Problem("", "errors.not_asked"))
+        if problems:
+            told = shown(problems, words(lang))
+            return self._again(lang, told.get("answer", lead), told, 422)
+        body: dict[str, Json] = {"request": form.request.data, "answer": form.answer.data}
+        remark = clean_text(form.remark.data or "")
+        if remark.strip():
+            body["text"] = remark
+        try:
+            self._agent.write(root, lang=lang, kind="consent-answer", body=body)
+        except Gone:
+            return self._gone(lang)
+        except REFUSED as error:
+            problem, status = explain(error, "remark")
+            told = shown([problem], words(lang))
+            return self._again(lang, next(iter(told.values())), told, status)
+        return see_other(f"/{lang}/conversation?sent=1")
+
+    def turn(self, lang: str) -> Response:
+        """A message to another counsellor, who from now on gets what the reporter writes."""
+        form = OtherForm()
+        if "switch" in request.form:
+            here = current().root
+            if here is None:
+                return self._over(lang)
+            return self._other_page(lang, here, {})
+        root = self._entered(lang, form)
+        if isinstance(root, Response):
+            return root
+        people = self._pages.people()
+        problems = form.problems(people)
+        chosen = people.chosen(form.counsellor.data or "")
+        if problems or chosen is None:
+            return self._other_page(lang, root, shown(problems, words(lang)), 422)
+        body: dict[str, Json] = {"text": form.text.data}
+        try:
+            self._agent.write(root, lang=lang, kind="message", body=body, wanted=(chosen.identity,))
+        except Gone:
+            return self._gone(lang)
+        except REFUSED as error:
+            problem, status = explain(error)
+            return self._other_page(lang, root, shown([problem], words(lang)), status)
+        return see_other(f"/{lang}/conversation?sent=1")
+
+    def withdraw(self, lang: str) -> Response:
+        """Everything back."""
+        form = WithdrawForm()
+        lead = words(lang).say("again.withdraw")
+        if "switch" in request.form:
+            here = current().root
+            if here is None:
+                return self._over(lang, lead)
+            return self._withdraw_page(lang, here, {})
+        root = self._entered(lang, form, lead, "withdraw.send")
+        if isinstance(root, Response):
+            return root
+        problems = shown(form.problems(), words(lang))
+        if problems:
+            return self._withdraw_page(lang, root, problems, 422)
+        try:
+            self._agent.withdraw(root, lang=lang)
+        except Gone:
+            pass  # it is no longer here, which is what was asked for
+        except REFUSED as error:
+            problem, status = explain(error)
+            return self._withdraw_page(lang, root, shown([problem], words(lang)), status)
+        current().end()
+        return see_other(f"/{lang}/withdrawn")
+
+    # in or out of a session
+
+    def _entered(
+        self, lang: str, form: SessionForm, lead: str = "", button: str = "again.send"
+    ) -> bytes | Response:
+        """The root: of the session the form belongs to, or of the code in the form itself."""
+        session = current()
+        told = words(lang)
+        if not form.code.data:
+            if session.root is not None and form.in_session():
+                return session.root
+            if session.root is not None:
+                lead = told.say("errors.other_session")
+            problem = {"code": told.say("errors.code_missing")} if "code" in request.form else {}
+            return self._over(lang, lead, problem, button=button)
+        typed, problems = read_code(form.code.data, told)
+        if problems:
+            return self._over(lang, lead, shown(problems, told), 422, button)
+        try:
+            root = self._agent.enter(typed)
+        except Busy:
+            return self._over(lang, lead, {"": told.say("errors.busy")}, 503, button)
+        if root is None:
+            wrong = {"code": told.say("errors.code_wrong")}
+            return self._over(lang, lead, wrong, 422, button)
+        session.become(self._cookie.fresh(root))
+        g.pop("csrf_token", None)  # Flask-WTF keeps the token of the session before
+        return root
+
+    def _ask(self, lang: str) -> Response:
+        return self._front.ask_code(lang, {}, reason="again", cookie_came=current().arrived)
+
+    def _over(
+        self,
+        lang: str,
+        lead: str = "",
+        problems: dict[str, str] | None = None,
+        status: int = 403,
+        button: str = "again.send",
+    ) -> Response:
+        """What was typed, with a field for the code: one post opens the session and sends."""
+        return self._refusals.again(
+            lang,
+            action=_own_path(lang),
+            lead=lead or words(lang).say("errors.expired"),
+            problems=problems,
+            button=button,
+            status=status,
+        )
+
+    def _again(self, lang: str, lead: str, problems: dict[str, str], status: int) -> Response:
+        """The same answer once more inside the session; to be chosen again if it was missing."""
+        told = words(lang)
+        return self._refusals.again(
+            lang,
+            action=_own_path(lang),
+            lead=lead,
+            problems=problems,
+            ask_code=False,
+            status=status,
+            token=generate_csrf(),
+            answers=_consent_answers(told) if "answer" in problems else (),
+            button="consent.send",
+        )
+
+    def _gone(self, lang: str) -> Response:
+        """The conversation went between two requests: the text may still go into a new one."""
+        current().end()
+        return self._refusals.again(
+            lang,
+            action=f"/{lang}/report",
+            heading="again.gone_title",
+            lead=words(lang).say("again.gone"),
+            ask_code=False,
+            button="report.send",
+            only=("text", "remark"),
+            status=410,
+        )
+
+    # pages
+
+    def _conversation(
+        self,
+        lang: str,
+        root: bytes,
+        *,
+        text: str = "",
+        sent: bool = False,
+        problems: list[Problem] | None = None,
+        status: int = 200,
+    ) -> Response:
+        view = self._agent.view(root)
+        if view is None:
+            if text:
+                return self._gone(lang)
+            current().end()
+            return self._front.ask_code(lang, {}, reason="wrong")
+        people = self._pages.people()
+        told = words(lang)
+        teller = Teller(view.thread, people, told)
+        open_now = {person.identity for person in people.open}
+        receivers = [i for i in view.next_wanted if i in open_now]
+        missing = [i for i in view.next_wanted if i not in open_now]
+        help_parts = [told.say("conversation.write_help", counsellor=teller.names(receivers))]
+        help_parts += [
+            told.say("conversation.left_out_now", counsellor=teller.name(i)) for i in missing
+        ]
+        if view.next_wanted != view.thread.wanted:
+            successor = next(i for i in view.next_wanted if i not in view.thread.wanted)
+            help_parts.insert(0, told.say("handover.now", successor=teller.name(successor)))
+        newest = view.thread.newest.get(REPORTER)
+        html = self._pages.make(
+            "conversation.html",
+            lang,
+            title="title.read",
+            here="conversation",
+            people=people,
+            switch_form="main-form" if receivers else None,
+            csrf_token=generate_csrf(),
+            lines=teller.lines(),
+            notes=teller.notes() + self._absences(lang, view, people),
+            waiting=teller.waiting(),
+            receivers=receivers,
+            write_help=" ".join(help_parts),
+            text=text,
+            sent=sent,
+            left_out=[teller.name(i) for i in newest.wanted if i not in newest.to]
+            if newest
+            else [],
+            problems=shown(problems or [], told),
+            expiry=self._expiry(lang, view),
+            consent_answers=_consent_answers(told),
+        )
+        return self._pages.answer(html, status)
+
+    def _absences(self, lang: str, view: ReporterView, people: People) -> list[str]:
+        """Who of those written to is away, or has not collected anything for long."""
+        told = words(lang)
+        found = []
+        for person in people.everybody:
+            if person.identity not in view.next_wanted:
+                continue
+            if person.away:
+                day = told.date(person.away, self._pages.today())
+                found.append(told.say("person.away", counsellor=person.name, date=day))
+            elif person.silent:
+                days = self._pages.settings.retention.silent_desk
+                others = people.without(view.next_wanted)
+                more = " " + told.say("person.silent_others") if others else ""
+                found.append(told.say("person.silent", counsellor=person.name, days=days) + more)
+        return found
+
+    def _expiry(self, lang: str, view: ReporterView) -> str:
+        told = words(lang)
+        today = self._pages.today()
+        days = (view.expires - today).days
+        if days <= self._pages.settings.retention.notice:
+            return told.count("conversation.expires_soon", days, days=days)
+        return told.say("conversation.expires", date=told.date(view.expires, today))
+
+    def _other_page(
+        self, lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
+    ) -> Response:
+        view = self._agent.view(root)
+        if view is None:
+            return self._gone(lang)
+        people = self._pages.people()
+        html = self._pages.make(
+            "counsellor.html",
+            lang,
+            title="title.message",
+            here="counsellor",
+            people=people,
+            switch_form="main-form",
+            csrf_token=generate_csrf(),
+            others=people.without(view.next_wanted),
+            chosen=request.form.get("counsellor", ""),
+            text=clean_text(request.form.get("text", "")),
+            problems=problems,
+        )
+        return self._pages.answer(html, status)
+
+    def _withdraw_page(
+        self, lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
+    ) -> Response:
+        view = self._agent.view(root)
+        if view is None:
+            current().end()
+            return see_other(f"/{lang}/withdrawn")
+        people = self._pages.people()
+        known: tuple[VerifyKey, ...] = tuple(dict.fromkeys(view.thread.wanted))
+        html = self._pages.make(
+            "withdraw.html",
+            lang,
+            title="title.message",
+            here="withdraw",
+            people=people,
+            switch_form="main-form",
+            plain_enter=False,
+            csrf_token=generate_csrf(),
+            holders=Teller(view.thread, people, words(lang)).names(known),
+            told=any(person.identity in known for person in people.open),
+            problems=problems,
+        )
+        return self._pages.answer(html, status)
+
+
+def _consent_answers(told: Words) -> list[tuple[str, str]]:
+    """What one may say to a consent request that is still open."""
+    return [(answer, told.say(f"consent.{answer}")) for answer in ("yes", "no", "tell-me-more")]
+
+
+def _own_path(lang: str) -> str:
+    """The address this form was posted to, in the language of the page."""
+    return f"/{lang}/" + request.path.split("/", 2)[2]

@@ -1,0 +1,179 @@
+"""The forms, and what may be wrong with them, said in the words of the catalogues.
+
+The fields of a form are WTForms'; the templates draw them. The report's and the return's form have
+no CSRF token: before a submission there is no session and every visitor gets the same bytes. They
+are guarded by the browser's own word on where a post came from (hardening.Hosts.own).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as later
+
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]  # Flask-WTF ships no types
+from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
+    BooleanField,
+    RadioField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
+
+from dropbox_app.protocol.encoding import Json, clean_text
+from dropbox_app.protocol.errors import TooLong, UnknownWord, WrongWordCount
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
+from dropbox_app.protocol.retrieval_code import read_typed
+from dropbox_app.server.web.languages import Words
+from dropbox_app.server.web.people import People
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something a person can mend: the field it belongs to (or none), and how to mend it."""
+
+    field: str
+    key: str
+    values: Mapping[str, object] = later(default_factory=dict)
+    number: int | None = None  # for a sentence with a plural
+
+    def say(self, told: Words) -> str:
+        if self.number is not None:
+            return told.count(self.key, self.number, **self.values)
+        return told.say(self.key, **self.values)
+
+
+class _Open(FlaskForm):  # type: ignore[misc]  # the base has no types
+    """A form without a session, so without a token."""
+
+    class Meta:
+        csrf = False
+
+
+class ReportForm(_Open):
+    """The nine questions. ``text`` is required; ``counsellor`` where more than one is open."""
+
+    text = TextAreaField()
+    counsellor = StringField()
+    needs = SelectMultipleField(choices=ANSWERS["needs"][1])
+    topics = SelectMultipleField(choices=ANSWERS["topics"][1])
+    ongoing = RadioField(choices=ANSWERS["ongoing"][1], validate_choice=False)
+    about = SelectMultipleField(choices=ANSWERS["about"][1])
+    relation = RadioField(choices=ANSWERS["relation"][1], validate_choice=False)
+    talked = RadioField(choices=ANSWERS["talked"][1], validate_choice=False)
+    safe = RadioField(choices=ANSWERS["safe"][1], validate_choice=False)
+
+    def answers(self) -> dict[str, Json]:
+        """Those of the optional questions that were answered."""
+        given: dict[str, Json] = {}
+        for name in ANSWERS:
+            value = self[name].data
+            if value:
+                given[name] = list(dict.fromkeys(value)) if isinstance(value, list) else value
+        return given
+
+    def problems(self, people: People) -> list[Problem]:
+        """What has to be mended before it can be sent."""
+        found = missing_text(self.text.data)
+        if len(people.open) > 1 or self.counsellor.data:
+            person = people.chosen(self.counsellor.data or "")
+            if person is None:
+                found.append(Problem("counsellor", "errors.wanted_missing"))
+            elif not person.open:
+                found.append(Problem("counsellor", "errors.wanted_closed"))
+        for name, (several, known) in ANSWERS.items():
+            value = self[name].data or []
+            if not set(value if several else [value] if value else []) <= set(known):
+                found.append(Problem(name, "errors.choice"))
+        return found
+
+
+class CodeForm(_Open):
+    """The code alone: the way back in."""
+
+    code = StringField()
+
+
+class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types
+    """A form inside a session. ``code`` is asked for when the session is over."""
+
+    code = StringField()
+
+    def in_session(self) -> bool:
+        """Whether the token is the one of this very session."""
+        return bool(self.csrf_token.validate(self))
+
+
+class WriteForm(SessionForm):
+    """A follow-up."""
+
+    text = TextAreaField()
+
+
+class ConsentForm(SessionForm):
+    """An answer to a consent request."""
+
+    request = StringField()
+    answer = RadioField(choices=CONSENT_ANSWERS, validate_choice=False)
+    remark = TextAreaField()
+
+    def problems(self) -> list[Problem]:
+        if self.answer.data not in CONSENT_ANSWERS:
+            return [Problem("answer", "errors.answer_missing")]
+        return []
+
+
+class OtherForm(SessionForm):
+    """A message to another counsellor."""
+
+    text = TextAreaField()
+    counsellor = StringField()
+
+    def problems(self, people: People) -> list[Problem]:
+        found = []
+        person = people.chosen(self.counsellor.data or "")
+        if person is None:
+            found.append(Problem("counsellor", "errors.wanted_missing"))
+        elif not person.open:
+            found.append(Problem("counsellor", "errors.wanted_closed"))
+        return found + missing_text(self.text.data)
+
+
+class WithdrawForm(SessionForm):
+    """Taking everything back."""
+
+    sure = BooleanField()
+
+    def problems(self) -> list[Problem]:
+        return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
+
+
+def missing_text(text: str | None) -> list[Problem]:
+    """The one thing without which there is nothing to send."""
+    return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
+
+
+def too_long(error: TooLong, name: str = "text") -> Problem:
+    """How much too long, in letters: bytes mean nothing to a person, and are at least as many."""
+    over = error.size - error.limit
+    return Problem(name, "errors.text_long", {"over": over}, over)
+
+
+def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Problem]]:
+    """The seven words of what was typed, or what to mend."""
+    if not (text or "").strip():
+        return (), [Problem("code", "errors.code_missing")]
+    try:
+        return read_typed(text or ""), []
+    except WrongWordCount as error:
+        count = error.count
+        return (), [Problem("code", "errors.code_count", {"count": count}, count)]
+    except UnknownWord as error:
+        if not error.suggestions:
+            return (), [Problem("code", "errors.code_word", {"position": error.position})]
+        near = told.listed(error.suggestions, "word.or")
+        values = {"position": error.position, "suggestions": near}
+        return (), [Problem("code", "errors.code_word_near", values)]
+
+
+def shown(problems: Sequence[Problem], told: Words) -> dict[str, str]:
+    """The sentence of each field that has a problem, in the order of the page."""
+    return {problem.field: problem.say(told) for problem in problems}

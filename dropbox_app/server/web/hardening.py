@@ -1,0 +1,180 @@
+"""What every answer and every request goes through: headers, hosts, origins, sizes, logging.
+
+The app sets its headers itself, so that they do not hang on a proxy in front of it.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, abort, request
+from werkzeug.exceptions import (
+    Forbidden,
+    MisdirectedRequest,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+FORM = "application/x-www-form-urlencoded"
+# 60,000 bytes of text, three times that percent-encoded, six times where they are line ends
+# (%0D%0A); and some more, so that a text that is too long can be shown again with the reason.
+FORM_BYTES = 512 * 1024
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    # Also for the style sheet: a cache on the device would tell of the visit.
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: under that browsers send "Origin: null" with a post.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": (
+        "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), "
+        "browsing-topics=()"
+    ),
+    "X-Frame-Options": "DENY",
+}
+HSTS = "max-age=63072000"
+
+_ALWAYS = list(HEADERS.items())
+_OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
+# Nothing of the server is told, nor a moment: a clock's error knows its machine again.
+_REPLACED = frozenset(
+    [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
+)
+
+logger = logging.getLogger("klankbord")
+
+
+class PlainRequest(Request):
+    """A request whose form stays in memory: nothing of it can reach a disk."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> NoReturn:
+        # werkzeug's own would spool what is sent, in the clear, to a file under /tmp.
+        abort(UnsupportedMediaType.code)
+
+
+class QuietFlask(Flask):
+    """Flask that hardens every answer, also the last resort's, and logs nothing that was sent."""
+
+    request_class = PlainRequest
+    hosts: "Hosts"
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:  # noqa: ANN401 - as Flask has it
+        """Below the app, so that no way of answering goes past it; and it costs next to nothing."""
+        added = _OVER_HTTPS if self.hosts.secure(environ) else _ALWAYS
+
+        def start(
+            status: str,
+            headers: list[tuple[str, str]],
+            *rest: Any,  # noqa: ANN401 - as WSGI has it
+        ) -> Callable[[bytes], object]:
+            kept = [header for header in headers if header[0].lower() not in _REPLACED]
+            return start_response(status, kept + added, *rest)
+
+        return super().wsgi_app(environ, start)
+
+    def log_exception(
+        self,
+        exc_info: (
+            tuple[type[BaseException], BaseException, TracebackType | None]
+            | tuple[None, None, None]
+        ),
+    ) -> None:
+        """One line: the kind of exception and the line of code. A message could hold a text."""
+        logger.error("%s", where(exc_info[1]))
+
+
+class Hosts:
+    """The addresses of a site, from its settings."""
+
+    def __init__(self, origins: Collection[str]) -> None:
+        self._origins = frozenset(origins)
+        self._secure = {urlsplit(o).netloc: o.startswith("https://") for o in sorted(origins)}
+        self._names = {urlsplit(o).hostname for o in origins}
+
+    def known(self, host: str) -> bool:
+        """Whether a Host header names this site. A forwarded port may differ, the name may not."""
+        return _name(host) in self._names
+
+    def secure(self, environ: "WSGIEnvironment") -> bool:
+        """Whether this address is reached over https, by the settings and not by a header."""
+        return self._secure.get(environ.get("HTTP_HOST", "").lower(), False)
+
+    def own(self, given: Request) -> bool:
+        """Whether a post came from a page of this site, as far as the browser says."""
+        if given.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            return False
+        origin = given.headers.get("Origin")
+        if origin is None:
+            return True
+        return (
+            origin in self._origins
+            and urlsplit(origin).netloc == given.environ.get("HTTP_HOST", "").lower()
+        )
+
+
+def harden(app: QuietFlask, hosts: Hosts) -> None:
+    """Put the checks before every request and the headers on every answer."""
+    app.hosts = hosts
+    app.config["MAX_CONTENT_LENGTH"] = FORM_BYTES  # the desk API sets its own
+    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_BYTES
+
+    @app.before_request
+    def check() -> None:
+        if not hosts.known(request.environ.get("HTTP_HOST", "")):
+            abort(MisdirectedRequest.code)
+        if request.method != "POST" or request.path.startswith("/api/"):
+            return
+        if request.content_length is not None and request.content_length > FORM_BYTES:
+            abort(RequestEntityTooLarge.code)
+        if request.mimetype not in (FORM, ""):
+            abort(UnsupportedMediaType.code)
+        if not hosts.own(request):
+            abort(Forbidden.code)
+
+
+def quiet_log(stream: IO[str] | None = None) -> None:
+    """Let the app's own few lines out, without a time; everybody else's stay in."""
+    if not logger.handlers:
+        handler = logging.StreamHandler(stream or sys.stderr)
+        handler.setFormatter(logging.Formatter("klankbord: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+
+def where(error: BaseException | None) -> str:
+    """The type of an exception and the module and line that raised it, and nothing it says."""
+    if error is None:
+        return "an exception"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    module = trace.tb_frame.f_globals.get("__name__", "?")
+    return f"{type(error).__name__} at {module}:{trace.tb_lineno}"
+
+
+def _name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

@@ -1,0 +1,304 @@
+"""The pages before a session: what everybody gets alike, the report, and the way back in.
+
+A page without a posted form is made once for a day, a language and the same people to write to,
+and kept as bytes: every visitor gets the same, and can check that.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, request
+
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.messages import ANSWERS
+from dropbox_app.server.gate import Busy
+from dropbox_app.server.reporter_agent import ReporterAgent
+from dropbox_app.server.web.forms import CodeForm, Problem, ReportForm, read_code, shown
+from dropbox_app.server.web.languages import LANGUAGES, words
+from dropbox_app.server.web.people import People
+from dropbox_app.server.web.refusals import REFUSED, explain
+from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.session import OneCookie, ReporterSession, current
+
+LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What a report form held, to be shown again."""
+
+    text: str = ""
+    counsellor: str = ""
+    answers: Mapping[str, Any] = field(default_factory=lambda: dict.fromkeys(ANSWERS, ()))
+
+    @property
+    def answered(self) -> bool:
+        """Whether any optional question was answered."""
+        return any(self.answers.values())
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.counsellor or self.answered)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An optional question, with its answers in words."""
+
+    name: str
+    many: bool
+    options: tuple[tuple[str, str], ...]
+
+
+class FrontPages:
+    """The views before a session."""
+
+    def __init__(self, pages: Pages, agent: ReporterAgent, cookie: OneCookie) -> None:
+        self._pages = pages
+        self._agent = agent
+        self._cookie = cookie
+        self._kept: tuple[object, dict[tuple[str, str], bytes]] = (None, {})
+        self._onions = tuple(o for o in pages.settings.origins if o.endswith(".onion"))
+
+    def register(self, app: Flask) -> None:
+        """Put the views at their addresses."""
+        for rule, view, methods in (
+            ("/", self.choose, ["GET"]),
+            (f"{LANG}/", self.landing, ["GET"]),
+            (f"{LANG}/safety", self.safety, ["GET"]),
+            (f"{LANG}/about", self.about, ["GET"]),
+            (f"{LANG}/report", self.report, ["GET"]),
+            (f"{LANG}/report", self.tell, ["POST"]),
+            (f"{LANG}/return", self.come_back, ["GET"]),
+            (f"{LANG}/return", self.enter, ["POST"]),
+            (f"{LANG}/withdrawn", self.withdrawn, ["GET"]),
+            (f"{LANG}/leave", self.leave, ["GET"]),
+            (f"{LANG}/stop", self.stop, ["GET"]),
+        ):
+            app.add_url_rule(rule, view.__name__, view, methods=methods)
+
+    def choose(self) -> Response:
+        return self._same_for_all("choose.html", LANGUAGES[0], None)
+
+    def landing(self, lang: str) -> Response:
+        return self._same_for_all("landing.html", lang, "")
+
+    def safety(self, lang: str) -> Response:
+        return self._same_for_all("safety.html", lang, "safety", onions=self._onions)
+
+    def about(self, lang: str) -> Response:
+        return self._same_for_all("about.html", lang, "about")
+
+    def withdrawn(self, lang: str) -> Response:
+        return self._same_for_all("done.html", lang, "withdrawn")
+
+    def leave(self, lang: str) -> Response:
+        """End the session first, then go to a harmless site."""
+        current().end()
+        return see_other(self._pages.settings.leave_to)
+
+    def stop(self, lang: str) -> Response:
+        """End the session and go back to the beginning."""
+        current().end()
+        return see_other(f"/{lang}/")
+
+    def report(self, lang: str) -> Response:
+        return self._same_for_all(
+            "report.html",
+            lang,
+            "report",
+            title="title.message",
+            form=bool(self._pages.people().open),
+            plain_enter=False,
+            problems={},
+            posted=Posted(),
+            questions=_questions(lang),
+        )
+
+    def tell(self, lang: str) -> Response:
+        """A report: stored fully and its code shown, or not stored and the text kept."""
+        form = ReportForm()
+        people = self._pages.people()
+        if "switch" in request.form:
+            return self._form(lang, form, people, {}, 200)
+        session = current()
+        mark = self._cookie.mark_of(
+            (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
+        )
+        if session.code and session.mark == mark:
+            return self._pages.answer(self._code_page(lang, people, session, again=True))
+        problems = form.problems(people)
+        if problems:
+            return self._form(lang, form, people, shown(problems, words(lang)), 422)
+        chosen = people.chosen(form.counsellor.data or "") or (people.open or (None,))[0]
+        if chosen is None:
+            return self._refused(lang, form, people, Problem("", "errors.nobody"), 503)
+        try:
+            report = self._agent.prepare(
+                lang=lang,
+                text=form.text.data,
+                answers=form.answers(),
+                wanted=(chosen.identity,),
+            )
+            # Everything that could go wrong goes first: page and cookie are made, then it is
+            # stored, and after that only bytes that are ready are sent.
+            begun = self._cookie.fresh(report.root, report.words, mark)
+            page = self._code_page(lang, people, begun, name=chosen.name)
+            self._agent.send(report)
+        except REFUSED as error:
+            return self._refused(lang, form, people, *explain(error))
+        session.become(begun)
+        return self._pages.answer(page)
+
+    def come_back(self, lang: str) -> Response:
+        return self._same_for_all(
+            "return.html",
+            lang,
+            "return",
+            title="title.read",
+            form=True,
+            problems={},
+            code="",
+            reason="",
+            cookie_came=True,
+        )
+
+    def enter(self, lang: str) -> Response:
+        """A code: to its conversation, or the same answer for every code that has none."""
+        form = CodeForm()
+        if "switch" in request.form:
+            return self.ask_code(lang, {}, code=form.code.data or "")
+        told = words(lang)
+        typed, problems = read_code(form.code.data, told)
+        if problems:
+            return self.ask_code(lang, shown(problems, told), 422, code=form.code.data or "")
+        try:
+            root = self._agent.enter(typed)
+        except Busy:
+            busy = {"": told.say("errors.busy_read")}
+            return self.ask_code(lang, busy, 503, code=form.code.data)
+        if root is None:
+            return self.ask_code(lang, {}, 422, code=form.code.data, reason="wrong")
+        current().become(self._cookie.fresh(root))
+        return see_other(f"/{lang}/conversation")
+
+    def ask_code(
+        self,
+        lang: str,
+        problems: Mapping[str, str],
+        status: int = 200,
+        *,
+        code: str = "",
+        reason: str = "",
+        cookie_came: bool = True,
+    ) -> Response:
+        """The page that asks for the code. ``reason``: why again, "wrong" or "again"."""
+        html = self._pages.make(
+            "return.html",
+            lang,
+            title="title.read",
+            here="return",
+            switch_form="main-form",
+            problems=problems,
+            code=clean_text(code),
+            reason=reason,
+            cookie_came=cookie_came,
+        )
+        return self._pages.answer(html, status)
+
+    def _code_page(
+        self,
+        lang: str,
+        people: People,
+        session: ReporterSession,
+        name: str = "",
+        again: bool = False,
+    ) -> str:
+        today = self._pages.today()
+        known = [person.name for person in people.open]
+        only = known[0] if len(known) == 1 else words(lang).say("word.counsellor")
+        return self._pages.make(
+            "code.html",
+            lang,
+            title="title.message",
+            people=people,
+            code=session.code,
+            again=again,
+            holders=name or only,
+            today=today,
+            earliest=today + datetime.timedelta(days=self._pages.settings.retention.idle),
+        )
+
+    def _refused(
+        self, lang: str, form: ReportForm, people: People, problem: Problem, status: int
+    ) -> Response:
+        return self._form(lang, form, people, shown([problem], words(lang)), status)
+
+    def _form(
+        self,
+        lang: str,
+        form: ReportForm,
+        people: People,
+        problems: Mapping[str, str],
+        status: int,
+    ) -> Response:
+        """The report form with what was typed and ticked, and what has to be mended."""
+        answers = {
+            name: tuple(form[name].data or ()) if several else (form[name].data or "",)
+            for name, (several, _) in ANSWERS.items()
+        }
+        answers = {name: tuple(v for v in values if v) for name, values in answers.items()}
+        posted = Posted(clean_text(form.text.data or ""), form.counsellor.data or "", answers)
+        html = self._pages.make(
+            "report.html",
+            lang,
+            title="title.message",
+            here="report",
+            people=people,
+            switch_form="main-form" if people.open or posted else None,
+            plain_enter=False,
+            problems=problems,
+            posted=posted,
+            questions=_questions(lang),
+        )
+        return self._pages.answer(html, status)
+
+    def _same_for_all(
+        self,
+        template: str,
+        lang: str,
+        here: str | None,
+        title: str = "title.info",
+        form: bool = False,
+        **context: Any,  # noqa: ANN401 - what a template needs is the template's
+    ) -> Response:
+        """A page that hangs on nothing but the day, the language and the people: kept as bytes."""
+        people = self._pages.people()
+        state = (self._pages.today(), people)
+        if self._kept[0] != state:
+            self._kept = (state, {})
+        kept = self._kept[1]
+        page = kept.get((template, lang))
+        if page is None:
+            if form:
+                context["switch_form"] = "main-form"
+            page = self._pages.make(
+                template, lang, title=title, here=here, people=people, **context
+            ).encode()
+            kept[template, lang] = page
+        return self._pages.answer(page)
+
+
+def _questions(lang: str) -> tuple[Question, ...]:
+    """The optional questions of the form, in its order."""
+    told = words(lang)
+    return tuple(
+        Question(name, several, tuple((value, told.say(f"{name}.{value}")) for value in known))
+        for name, (several, known) in ANSWERS.items()
+    )
+
+
+def see_other(address: str) -> Response:
+    """A 303, without werkzeug's page that repeats the address."""
+    return Response(status=303, headers={"Location": address})

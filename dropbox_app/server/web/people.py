@@ -1,0 +1,132 @@
+"""Who can be written to today, as the pages show them. Nobody is ever reached by an expired key."""
+
+import datetime
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.sites import CARDS, Site
+
+
+@dataclass(frozen=True)
+class Person:
+    """A counsellor of the site.
+
+    ``open``: has a sealing key today. ``away``: the last day of an announced absence.
+    ``stand_in``: the name of who stands in and can be written to. ``silent``: no desk of this
+    counsellor has collected anything for the set number of days.
+    """
+
+    identity: VerifyKey
+    name: str
+    kind: str
+    scope: str
+    fingerprint: str
+    open: bool
+    away: datetime.date | None
+    stand_in: str | None
+    silent: bool
+
+    @property
+    def value(self) -> str:
+        """What a form sends for this person."""
+        return self.identity.hex
+
+
+@dataclass(frozen=True)
+class People:
+    """All counsellors of a site on one day, by the names of their cards' files."""
+
+    everybody: tuple[Person, ...]
+
+    @property
+    def open(self) -> tuple[Person, ...]:
+        """Those who can be written to."""
+        return tuple(person for person in self.everybody if person.open)
+
+    @property
+    def closed(self) -> tuple[Person, ...]:
+        """Those who cannot."""
+        return tuple(person for person in self.everybody if not person.open)
+
+    def called(self, identity: VerifyKey) -> str | None:
+        """The name on the card of an identity; None if no card is here."""
+        return next((p.name for p in self.everybody if p.identity == identity), None)
+
+    def chosen(self, value: str) -> Person | None:
+        """Whom a form named."""
+        return next((person for person in self.everybody if person.value == value), None)
+
+    def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
+        """Those who can be written to, but for these."""
+        leave_out = set(identities)
+        return tuple(person for person in self.open if person.identity not in leave_out)
+
+
+class Directory:
+    """Reads the people of a site. Cards may change under another worker, so it looks each time.
+
+    Looking is cheap: what was read stands while no file among the cards has changed and the day is
+    the same; but for a desk that is silent, since its next fetch changes no card.
+    """
+
+    def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
+        self._site = site
+        self._mailboxes = mailboxes
+        self._fingerprints: dict[VerifyKey, str] = {}
+        self._known: tuple[object, People] | None = None
+
+    def on(self, day: datetime.date) -> People:
+        """Everybody with a card, as they can be reached on ``day``."""
+        state = (day, self._files())
+        known = self._known
+        if known is not None and known[0] == state:
+            return known[1]
+        people = self._read(day)
+        silent = any(person.silent for person in people.everybody)
+        self._known = None if silent else (state, people)
+        return people
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """The card files by name, and when each last changed: not its time, which is midnight."""
+        try:
+            with os.scandir(self._site.folder / CARDS) as entries:
+                stats = [(entry.name, entry.stat()) for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted((name, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
+
+    def _read(self, day: datetime.date) -> People:
+        cards = [named.card for named in self._site.cards()]
+        names = {c.identity: c.name for c in cards if c.sealing_key(day) is not None}
+        people = []
+        for card in cards:
+            away = card.away if card.away is not None and card.away.until >= day else None
+            stand_in = away.stand_in if away else None
+            people.append(
+                Person(
+                    identity=card.identity,
+                    name=card.name,
+                    kind=card.kind,
+                    scope=card.scope,
+                    fingerprint=self._fingerprint(card.identity),
+                    open=card.identity in names,
+                    away=away.until if away else None,
+                    stand_in=names.get(stand_in) if stand_in else None,
+                    silent=self._silent(card, day),
+                )
+            )
+        return People(tuple(people))
+
+    def _silent(self, card: Card, day: datetime.date) -> bool:
+        """A desk that has just begun is not silent: what is said of somebody has to be true."""
+        days = self._site.settings.retention.silent_desk
+        return (day - card.issued).days >= days and self._mailboxes.silent(card.identity)
+
+    def _fingerprint(self, identity: VerifyKey) -> str:
+        if identity not in self._fingerprints:
+            self._fingerprints[identity] = identity.fingerprint()
+        return self._fingerprints[identity]

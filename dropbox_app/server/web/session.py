@@ -1,0 +1,239 @@
+"""The one cookie of a reporter without JavaScript (SPEC section 8). Replaces Flask's session.
+
+Outside it is a NaCl SecretBox, inside that an itsdangerous timed signature, inside that a record
+of fixed size. The key is made by the parent process and never written: a restart ends every
+session, and the code is asked for again. There is no cookie before a code is shown or entered.
+"""
+
+import binascii
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from flask.globals import request_ctx
+from flask.sessions import SessionInterface, SessionMixin
+from itsdangerous import BadSignature, TimestampSigner
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+from nacl.utils import random as random_bytes
+
+IDLE = 20 * 60  # seconds without use; not while the code page is open
+LONGEST = 4 * 60 * 60  # seconds from the start
+KEY_BYTES = 32
+
+_WORDS = 96  # bytes kept for the seven words
+_RECORD = 1 + 16 + 8 + 32 + 20 + 32 + _WORDS
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What is derived from the cookie key, one label each."""
+
+    box: bytes
+    signature: bytes
+    mark: bytes
+    csrf: bytes
+    desk: bytes
+
+    @classmethod
+    def of(cls, key: bytes) -> "Keys":
+        labels = (b"box", b"signature", b"mark", b"csrf", b"desk")
+        return cls(*(hmac.digest(key, b"klankbord/cookie/" + label, "sha256") for label in labels))
+
+
+def new_key() -> bytes:
+    """A cookie key. Made before the workers are forked, and never written."""
+    return random_bytes(KEY_BYTES)
+
+
+class ReporterSession(dict[str, Any], SessionMixin):
+    """A reporter's session; without one it is empty. ``csrf_token`` is what Flask-WTF looks for.
+
+    ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
+    a keyed hash of the report that was posted. ``arrived``: whether the browser sent a cookie.
+    """
+
+    arrived = False
+    ended = False
+    used = False
+
+    @property
+    def root(self) -> bytes | None:
+        """What the reporter's keys are derived from; None without a session."""
+        self.used = True
+        root = self.get("root")
+        return root if isinstance(root, bytes) else None
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The seven words while the code page is open, else none."""
+        self.used = True
+        return tuple(str(self.get("words", "")).split())
+
+    @property
+    def mark(self) -> bytes:
+        """The keyed hash of the report whose code page is open."""
+        mark = self.get("mark", b"")
+        return mark if isinstance(mark, bytes) else b""
+
+    def move_on(self) -> None:
+        """Leave the code page: the words are kept no longer."""
+        self["words"], self["mark"] = "", b""
+
+    def become(self, other: "ReporterSession") -> None:
+        """Be another session from now on."""
+        self.clear()
+        self.update(other)
+        self.used, self.ended = True, False
+
+    def end(self) -> None:
+        """End the session: the browser is told to drop the cookie."""
+        self.clear()
+        self.ended = True
+
+
+def current() -> ReporterSession:
+    """The session of this request; empty if there is none."""
+    session = request_ctx.session
+    if not isinstance(session, ReporterSession):
+        raise TypeError("the app has another session interface")
+    return session
+
+
+class OneCookie(SessionInterface):
+    """Reads and writes the cookie for one site.
+
+    ``now`` gives seconds. ``secure`` says of a WSGI environment whether it came over https.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        site: str,
+        now: Callable[[], float],
+        secure: Callable[[dict[str, Any]], bool],
+    ) -> None:
+        self._keys = Keys.of(key)
+        self._site = bytes.fromhex(site)
+        self._now = now
+        self._secure = secure
+        self._box = SecretBox(self._keys.box)
+
+        class Signer(TimestampSigner):
+            """itsdangerous with the clock that was handed in."""
+
+            def get_timestamp(self) -> int:
+                return int(now())
+
+        self._signer = Signer(
+            self._keys.signature, salt=b"klankbord/cookie", digest_method=hashlib.sha256
+        )
+
+    @property
+    def csrf_key(self) -> bytes:
+        """The key of Flask-WTF's tokens."""
+        return self._keys.csrf
+
+    @property
+    def desk_key(self) -> bytes:
+        """The key of the desk API's timed tokens."""
+        return self._keys.desk
+
+    def open_session(self, app: Flask, request: Request) -> ReporterSession:
+        session = ReporterSession()
+        value = request.cookies.get(self.name(request))
+        if value:
+            session.arrived = True
+            session.update(self._read(value))
+        return session
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Nothing unless the session was used: pages without one set no cookie."""
+        if not isinstance(session, ReporterSession):
+            return
+        if session.ended:
+            if session.arrived:
+                self._set(response, "", "; Max-Age=0")
+        elif session.used and "root" in session:
+            self._set(response, session.pop("sealed", None) or self.seal(session))
+
+    def _set(self, response: Response, value: str, more: str = "") -> None:
+        """Written by hand: werkzeug adds an Expires, and with it a time, to a Max-Age."""
+        secure = "; Secure" if self._secure(request.environ) else ""
+        cookie = f"{self.name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
+        response.headers.add("Set-Cookie", cookie)
+
+    def name(self, request: Request) -> str:
+        """``__Host-s``; ``s`` where there is no https: on onion and loopback addresses."""
+        return "__Host-s" if self._secure(request.environ) else "s"
+
+    def fresh(self, root: bytes, code: Sequence[str] = (), mark: bytes = b"") -> ReporterSession:
+        """A new session; with ``code``, one on its code page.
+
+        Its cookie is sealed here and now, so that after a report is stored nothing is left to do
+        that could fail: see ``ReporterSession.become``.
+        """
+        session = ReporterSession(
+            root=root,
+            start=int(self._now()),
+            csrf_token=secrets.token_hex(20),
+            words=" ".join(code),
+            mark=mark,
+        )
+        session["sealed"] = self.seal(session)
+        return session
+
+    def mark_of(self, parts: Sequence[str]) -> bytes:
+        """A keyed hash of what was posted, by which the same post is known again."""
+        whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
+        return hmac.digest(self._keys.mark, self._site + whole, "sha256")
+
+    def seal(self, session: ReporterSession) -> str:
+        """The cookie's value: always of the same length."""
+        record = b"".join(
+            (
+                b"\x01",
+                self._site,
+                session["start"].to_bytes(8, "big"),
+                session["root"],
+                bytes.fromhex(session["csrf_token"]),
+                session["mark"].ljust(32, b"\0"),
+                session["words"].encode("ascii").ljust(_WORDS, b" "),
+            )
+        )
+        signed = self._signer.sign(urlsafe_b64encode(record))
+        return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
+
+    def _read(self, value: str) -> dict[str, Any]:
+        """What a cookie holds; nothing if it is foreign, old, altered or of another site."""
+        try:
+            sealed = urlsafe_b64decode(value.encode("ascii"))
+            if urlsafe_b64encode(sealed).decode("ascii") != value:
+                return {}  # Python's decoder takes more than what the encoder writes
+            signed = self._box.decrypt(sealed)
+            encoded, moment = self._signer.unsign(signed, LONGEST, return_timestamp=True)
+            record = urlsafe_b64decode(encoded)
+        except (CryptoError, BadSignature, binascii.Error, ValueError):
+            return {}
+        if len(record) != _RECORD or record[:17] != b"\x01" + self._site:
+            return {}
+        start = int.from_bytes(record[17:25], "big")
+        words = record[109:].decode("ascii").strip()
+        now = int(self._now())
+        if now - start > LONGEST or now < start:
+            return {}
+        if not words and now - int(moment.timestamp()) > IDLE:
+            return {}
+        mark = record[77:109]
+        return {
+            "start": start,
+            "root": record[25:57],
+            "csrf_token": record[57:77].hex(),
+            "mark": b"" if mark == bytes(32) else mark,
+            "words": words,
+        }
