@@ -1,0 +1,241 @@
+"""Commands about the desk itself: init, move, card, keys, away, backup, restore."""
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from dropbox_app.desk import call, cardwork, keyring, outbox, vault, workplace
+from dropbox_app.desk.call import shared
+from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.state import Profile
+from dropbox_app.desk.terminal import visible
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.encoding import clean_text
+
+_READABLE = (
+    "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
+    "or in a file that is not sealed itself."
+)
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+@click.option("--name", required=True, help="Your name, as reporters see it.")
+@click.option(
+    "--kind",
+    type=click.Choice(["internal", "external"]),
+    default="external",
+    show_default=True,
+    help="Whether you work for the organisation itself.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["unwanted_behaviour", "integrity", "both"]),
+    default="both",
+    show_default=True,
+    help="What one can come to you for.",
+)
+@click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
+@click.option(
+    "--proxy",
+    default="",
+    help="Tor: socks5h://127.0.0.1:9050, or http://127.0.0.1:8118 (HTTP CONNECT).",
+)
+def init(invitation: str, name: str, kind: str, scope: str, languages: str, proxy: str) -> None:
+    """Make your identity, your keys and your card for a site.
+
+    INVITATION is the file that the operator gave you, or - to read it from standard input. If
+    there is a desk in the folder already, the site is added to it.
+
+    \b
+    Example:
+      klankbord-desk init invitation.json --name "Noor Jansen" --proxy socks5h://127.0.0.1:9050
+    """
+    invited = workplace.read_invitation(call.read_file(invitation, workplace.MAX_INVITATION))
+    profile = Profile(
+        clean_text(name).strip(),
+        cast(Kind, kind),
+        cast(Scope, scope),
+        tuple(part.strip() for part in languages.split(",")),
+    )
+    new = not (call.folder() / vault.NAME).is_file()
+    desk = workplace.init(
+        call.folder(),
+        call.passphrase(new=new),
+        call.machine(),
+        invitation=invited,
+        profile=profile,
+        proxy=proxy,
+    )
+    click.echo(f"Your desk for {visible(desk.state.name)} is in {visible(str(call.folder()))}.")
+    click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
+    click.echo("read these ten groups to the operator by telephone:")
+    click.echo(desk.identity.fingerprint())
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+def move(invitation: str) -> None:
+    """Take the new addresses of a site that this desk belongs to.
+
+    INVITATION is the site's new invitation, or - to read it from standard input.
+
+    \b
+    Example:
+      klankbord-desk move invitation-new.json
+    """
+    invited = workplace.read_invitation(call.read_file(invitation, workplace.MAX_INVITATION))
+    with call.at_work() as place:
+        workplace.move(place, invited)
+    click.echo(f"{visible(invited.name)} is now reached at {visible(', '.join(invited.origins))}.")
+
+
+@click.command()
+@shared
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the card to this file; else it goes to standard output.",
+)
+def card(out: Path | None) -> None:
+    """Write your card for the operator, and show the ten groups to read out.
+
+    The card is public. The operator asks you by telephone for the ten groups.
+
+    \b
+    Example:
+      klankbord-desk card --out noor.card
+    """
+    with call.at_work() as place:
+        desk = place.one(call.site_hint())
+        if not desk.state.confirmed:
+            # Nobody has it yet, so it may as well be of today.
+            cardwork.issue(desk, day_confirmed=False)
+        raw, groups = desk.state.card, desk.identity.fingerprint()
+    if out is None:
+        click.echo(raw.decode("utf-8"), nl=False)
+        click.echo(f"Read out to the operator: {groups}", err=True)
+        return
+    call.write_once(out, raw)
+    click.echo(f"The card is in {visible(str(out))}. Read these ten groups to the operator:")
+    click.echo(groups)
+
+
+@click.command()
+@shared
+@click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
+def keys(reveal: bool) -> None:
+    """Show your fingerprint, your keys and the days on which they are destroyed.
+
+    With --reveal the age identities are printed as an identity file of age, so that stock tools
+    open everything that this desk can open.
+
+    \b
+    Example:
+      klankbord-desk keys
+      klankbord-desk keys --reveal > identities.txt
+    """
+    with call.at_work() as place:
+        if reveal:
+            click.echo(_READABLE, err=True)
+            click.echo("# the local store (what was sealed anew)")
+            click.echo(place.vault.archive.reveal())
+        for desk in place.desks(call.site_hint()):
+            _show_keys(desk, reveal=reveal)
+
+
+def _show_keys(desk: Desk, *, reveal: bool) -> None:
+    mark = "# " if reveal else ""
+    serial = cards.parse(desk.state.card).serial if desk.state.card else 0
+    click.echo(f"{mark}{visible(desk.state.name)} (site {desk.state.site})")
+    click.echo(f"{mark}  fingerprint {desk.identity.fingerprint()}")
+    click.echo(f"{mark}  identity    {desk.own}")
+    click.echo(f"{mark}  in hex      {desk.identity.hex}")
+    shown = "the server has it" if desk.state.published else "not yet at the server"
+    click.echo(f"{mark}  card        number {serial}, {shown}")
+    for held in desk.vault.seeds(desk.state.site):
+        early, late = keyring.destroy_on(held)
+        click.echo(
+            f"{mark}  key {held.first} to {held.until}, "
+            f"destroyed from {early} on, at the latest on {late}"
+        )
+        if reveal:
+            click.echo(held.seed.reveal())
+
+
+@click.command()
+@shared
+@click.option("--until", metavar="DAY", help="The last day of your absence.")
+@click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity or name.")
+@click.option("--back", is_flag=True, help="You are back; take the announcement away.")
+def away(until: str | None, stand_in: str | None, back: bool) -> None:
+    """Announce an absence on your card, with keys past its end, or take it back.
+
+    \b
+    Example:
+      klankbord-desk away --until 2027-02-14 --stand-in "Bas de Wit"
+      klankbord-desk away --back
+    """
+    if back == (until is not None) or (back and stand_in):
+        raise click.UsageError("Give either --until DAY (and --stand-in WHO), or --back.")
+    last = call.read_day(until) if until else None
+    with call.at_work() as place:
+        desk = place.one(call.site_hint())
+        if last is not None and last < desk.today:
+            raise Unfit(f"{last} is past; an absence is announced ahead.")
+        with place.connected(desk):
+            desk.need_day()
+            who = outbox.counsellor(desk, stand_in) if stand_in else None
+            if who == desk.identity:
+                raise Unfit("You cannot stand in for yourself.")
+            announced = Away(last, who) if last else None
+            keyring.months(desk.today, announced)  # said before anything is changed
+            desk.state.away = announced
+            cardwork.issue(desk, forced=True)
+            cardwork.publish(desk)
+            call.tell(desk.report)
+    click.echo(f"Your card now says that you are away until {last}." if last else "You are back.")
+
+
+@click.command()
+@shared
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write everything of this desk into one new file, sealed with your passphrase.
+
+    Keep it apart from this computer, and replace it each month. A backup also holds keys that the
+    desk destroys later, and threads that you forget later: destroy old backups.
+
+    \b
+    Example:
+      klankbord-desk backup /media/stick/desk-2027-01.age
+    """
+    with call.at_work() as place:
+        count = workplace.backup(place, file)
+    click.echo(f"{count} files are in {visible(str(file))}, sealed with this desk's passphrase.")
+
+
+@click.command()
+@shared
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def restore(file: Path) -> None:
+    """Make the desk again from a backup, in a folder that is empty or not there yet.
+
+    Never use the old desk and the restored one side by side. Afterwards 'fetch' learns from the
+    server what happened since, and issues a new card.
+
+    \b
+    Example:
+      klankbord-desk --dir ~/klankbord-desk restore /media/stick/desk-2027-01.age
+    """
+    names = workplace.restore(call.folder(), file, call.passphrase(), call.machine())
+    click.echo(f"Restored for {visible(', '.join(names))}. Now run 'klankbord-desk fetch'.")
+    click.echo("Threads that you had forgotten since the backup are back; forget them again.")
+
+
+COMMANDS = (init, move, card, keys, away, backup, restore)

@@ -1,0 +1,314 @@
+"""Commands about threads: fetch, list, read, reply, notice, ask, options, forget, export."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dropbox_app.desk import call, casebook, outbox, rounds, show, workplace
+from dropbox_app.desk.call import shared
+from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.disk import write_outside
+from dropbox_app.desk.errors import AlreadyThere, CannotReach, DeskError, Unfit
+from dropbox_app.desk.terminal import visible
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.messages import NOTICE_STATUS
+from dropbox_app.protocol.thread import Entry
+
+_LANGUAGE = click.option(
+    "--lang", default="", metavar="LANG", help="The language you write in (else the reporter's)."
+)
+
+
+@click.command()
+@shared
+def fetch() -> None:
+    """Bring home what came in, look after your keys and card, and look at the site.
+
+    Run it at least once in two weeks. Ends with exit code 1 if something is wrong.
+
+    \b
+    Example:
+      klankbord-desk fetch
+    """
+    with call.at_work() as place:
+        failures = []
+        alarms = 0
+        for desk in place.desks(call.site_hint()):
+            try:
+                with place.connected(desk):
+                    rounds.fetch(desk)
+            except DeskError as error:
+                if len(place.vault.sites) == 1:
+                    _say(desk)
+                    raise
+                failures.append(f"{desk.state.name}: {error}")
+            _say(desk)
+            alarms += len(desk.report.alarms)
+        for failure in failures:
+            click.echo(visible(failure), err=True)
+        if failures or alarms:
+            click.get_current_context().exit(1)
+
+
+def _say(desk: Desk) -> None:
+    for mailbox, count in desk.report.new.items():
+        if mailbox in desk.state.threads:
+            plural = "message" if count == 1 else "messages"
+            click.echo(f"{mailbox[:16]}  {count} new {plural}")
+    for sentence in desk.report.notes:
+        click.echo(visible(sentence))
+    for sentence in desk.report.alarms:
+        click.echo(visible(sentence), err=True)
+    if not desk.report.new and not desk.report.alarms and desk.server_day:
+        click.echo(f"{visible(desk.state.name)}: nothing new.")
+
+
+@click.command("list")
+@shared
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_threads(as_json: bool) -> None:
+    """Show the threads on this computer, the newest first.
+
+    \b
+    Example:
+      klankbord-desk list
+    """
+    with call.at_work() as place:
+        desks = place.desks(call.site_hint())
+        cases = [(desk, case) for desk in desks for case in casebook.open_all(desk)]
+    if as_json:
+        click.echo(show.dumps([show.summary(desk, case) for desk, case in cases]))
+        return
+    for line in show.listing(cases, several=len(desks) > 1):
+        click.echo(line)
+    if not cases:
+        click.echo("No threads here. 'fetch' brings what came in.")
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def read(thread: str, as_json: bool) -> None:
+    """Show a thread; THREAD is its id or a unique beginning of eight or more.
+
+    What others wrote stands behind a bar. What could not be verified says so.
+
+    \b
+    Example:
+      klankbord-desk read 3f9ac2e1
+    """
+    with call.at_work() as place:
+        desk, case = call.open_thread(place, thread)
+        if as_json:
+            click.echo(show.dumps(show.whole(desk, case)))
+        else:
+            for line in show.reading(case):
+                click.echo(line)
+        unseen = case.unseen
+        for item in unseen:
+            desk.state.items[item].seen = True
+        if unseen:
+            desk.save()
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option("--text-file", required=True, help="Your answer, in UTF-8; - for standard input.")
+@_LANGUAGE
+def reply(thread: str, text_file: str, lang: str) -> None:
+    """Answer in a thread. What you sign can be shown to others by who gets it.
+
+    \b
+    Example:
+      klankbord-desk reply 3f9ac2e1 --text-file answer.txt
+    """
+    _write(thread, lang, "reply", {"text": call.read_text(text_file)})
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.argument("status", type=click.Choice(NOTICE_STATUS))
+@click.option("--text-file", help="A text to go with it, in UTF-8; - for standard input.")
+@_LANGUAGE
+def notice(thread: str, status: str, text_file: str | None, lang: str) -> None:
+    """Tell the reporter where the thread stands: received, read, closed or reopened.
+
+    \b
+    Example:
+      klankbord-desk notice 3f9ac2e1 received
+    """
+    body: dict[str, Json] = {"status": status}
+    if text_file:
+        body["text"] = call.read_text(text_file)
+    _write(thread, lang, "notice", body)
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option("--step", required=True, help="What you propose to do.")
+@click.option("--with", "with_whom", required=True, help="With whom you would do it.")
+@click.option("--scope", required=True, help="What you would tell or use, and what not.")
+@click.option("--successor", help="For a handover: the counsellor's name, identity or ten groups.")
+@_LANGUAGE
+def ask(
+    thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str
+) -> None:
+    """Ask the reporter's consent for a step. Nothing is done without a yes.
+
+    \b
+    Example:
+      klankbord-desk ask 3f9ac2e1 --step "Talk with the director" --with "the director, alone" \\
+        --scope "that it happens in your team; not your name"
+    """
+    body: dict[str, Json] = {"step": step, "with": with_whom, "scope": scope}
+    _write(thread, lang, "consent-request", body, successor=successor)
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option("--file", "file", required=True, help="JSON or TOML: text, and 2 to 6 options.")
+@_LANGUAGE
+def options(thread: str, file: str, lang: str) -> None:
+    """Lay out what the reporter can choose from, with what speaks for and against.
+
+    The file has "text" and "options", a list of "title", "pro" and "con".
+
+    \b
+    Example:
+      klankbord-desk options 3f9ac2e1 --file options.toml
+    """
+    _write(thread, lang, "options", _read_options(call.read_file(file)))
+
+
+def _read_options(raw: bytes) -> dict[str, Json]:
+    """The body of an options message from JSON or TOML. Raises Unfit."""
+    try:
+        text = raw.decode("utf-8-sig")
+        value: Any = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)
+    except (ValueError, RecursionError):
+        raise Unfit("The file is neither JSON nor TOML; see 'options --help'.") from None
+    if isinstance(value, list):
+        value = {"text": "", "options": value}
+    given = value.get("options")
+    told = value.get("text", "")
+    if not isinstance(told, str) or not isinstance(given, list) or not 2 <= len(given) <= 6:
+        raise Unfit("The file needs 2 to 6 'options', and may have a 'text'.")
+    options: list[Json] = []
+    for one in given:
+        fields = {key: one.get(key) if isinstance(one, dict) else None for key in _OPTION}
+        if not all(isinstance(part, str) for part in fields.values()):
+            raise Unfit("Each option needs a 'title', a 'pro' and a 'con', all texts.")
+        options.append({key: str(part) for key, part in fields.items()})
+    return {"text": told, "options": options}
+
+
+_OPTION = ("title", "pro", "con")
+
+
+def _write(
+    thread: str, lang: str, kind: str, body: dict[str, Json], *, successor: str | None = None
+) -> None:
+    with call.at_work() as place:
+        desk, mailbox = call.find(place, thread)
+        language = lang or _language(desk, mailbox)
+        try:
+            with place.connected(desk):
+                desk.need_day()
+                if successor is not None:
+                    body["successor"] = str(outbox.counsellor(desk, successor))
+                outbox.write(desk, mailbox, lang=language, kind=kind, body=body)
+        except CannotReach:
+            call.tell(desk.report)
+            raise
+        click.echo(f"Sent to thread {mailbox[:16]}.")
+        for box, count in desk.report.new.items():
+            click.echo(f"{box[:16]}  {count} new, came in while sending; 'read' shows it.")
+        call.tell(desk.report)
+
+
+def _language(desk: Desk, mailbox: str) -> str:
+    """The reporter's language, else the first that the counsellor named."""
+    case = casebook.open_case(desk, mailbox)
+    last = case.thread.newest.get("reporter")
+    return last.lang if last else desk.state.profile.languages[0]
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
+def forget(thread: str, yes: bool) -> None:
+    """Delete a thread from this computer for good: its messages, files and keys' notes.
+
+    The server keeps what it has until its own terms are over, and backups of this desk keep what
+    they hold. The fetched messages do not come back; a new message of the reporter does.
+
+    \b
+    Example:
+      klankbord-desk forget 3f9ac2e1
+    """
+    with call.at_work() as place:
+        desk, case = call.open_thread(place, thread)
+        if not yes:
+            click.confirm(
+                f"Delete thread {case.mailbox[:16]} with {len(case.items)} items for good?",
+                abort=True,
+                err=True,
+            )
+        count = workplace.forget(desk, case.mailbox, casebook.own_tip(desk, case))
+    click.echo(
+        f"Thread {case.mailbox[:16]} is deleted here: {count} files. The server was not asked; it "
+        "removes its sealed copies by its own terms."
+    )
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet."
+)
+def export(thread: str, out: Path) -> None:
+    """Write a thread as readable files into a new folder.
+
+    Whoever can open that folder can read it. Delete it when it has served.
+
+    \b
+    Example:
+      klankbord-desk export 3f9ac2e1 --out handover
+    """
+    with call.at_work() as place:
+        desk, case = call.open_thread(place, thread)
+    try:
+        out.mkdir(mode=0o700)
+    except FileExistsError:
+        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
+    try:
+        write_outside(out / "thread.json", (show.dumps(show.whole(desk, case)) + "\n").encode())
+        for number, entry in enumerate(case.entries, start=1):
+            write_outside(out / f"{number:03}.txt", _page(case, entry).encode("utf-8", "replace"))
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    click.echo(
+        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
+        "when it has served.",
+        err=True,
+    )
+    click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
+
+
+def _page(case: casebook.Case, entry: Entry) -> str:
+    return "\n".join(show.one(case, entry)) + "\n"
+
+
+COMMANDS = (fetch, list_threads, read, reply, notice, ask, options, forget, export)

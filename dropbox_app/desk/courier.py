@@ -1,0 +1,390 @@
+"""Carries sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
+
+One connection at a time, no redirects, no cookies, nothing kept; every answer is read up to what
+was agreed, within a time. What the server says about itself is checked for its form only.
+"""
+
+import contextlib
+import datetime
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import httpcore
+
+from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
+from dropbox_app.desk.tunnel import Proxy, Tunnel, read_origin
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.encoding import check_day, check_hex, sha256_hex
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import SigningKey, VerifyKey
+
+CONNECT_SECONDS = 90.0  # an onion service may be that slow
+SILENCE_SECONDS = 90.0
+ANSWER_SECONDS = 180.0
+SLOWEST = 4_096  # bytes a second, for what is large
+MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
+MAX_PAGE = 100
+TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer: status, and its body as it comes in."""
+
+    status: int
+    pieces: Iterator[bytes]
+
+
+class Transport(Protocol):
+    """One way to a server. The fake one of the tests stands here."""
+
+    def send(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        seconds: float,
+    ) -> AbstractContextManager[Answer]:
+        """Send one request; the answer lives as long as the context. Raises CannotReach."""
+
+    def apart(self) -> "Transport":
+        """The same way over a connection, and a circuit, that shares nothing with this one."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class HttpTransport:
+    """HTTP/1.1 by httpcore, through a ``Tunnel``."""
+
+    def __init__(self, proxy: Proxy | None) -> None:
+        self._proxy = proxy
+        self._pool = httpcore.ConnectionPool(
+            network_backend=Tunnel(proxy), max_connections=1, http1=True, http2=False, retries=0
+        )
+
+    @contextlib.contextmanager
+    def send(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        seconds: float,
+    ) -> Iterator[Answer]:
+        """As Transport. ``seconds`` bounds the whole exchange."""
+        where = read_origin(origin, self._proxy)
+        url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
+        limits = dict.fromkeys(("read", "write", "pool"), SILENCE_SECONDS)
+        end = time.monotonic() + seconds
+
+        def pieces(stream: Iterator[bytes]) -> Iterator[bytes]:
+            for piece in stream:
+                if time.monotonic() > end:
+                    raise CannotReach(f"{origin} answered too slowly; try again later.")
+                yield piece
+
+        try:
+            with self._pool.stream(
+                method,
+                url,
+                headers=[*headers.items()],
+                content=None if method == "GET" else body,
+                extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
+            ) as response:
+                yield Answer(response.status, pieces(response.iter_stream()))
+        except httpcore.ProxyError as error:
+            raise CannotReach(
+                f"The proxy did not reach {origin}: {error}. Is Tor running and connected?"
+            ) from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            said = str(error) or type(error).__name__
+            raise CannotReach(
+                f"{origin} could not be reached ({said!a}); look at the connection, then try again."
+            ) from None
+
+    def apart(self) -> "HttpTransport":
+        """As Transport."""
+        return HttpTransport(self._proxy)
+
+    def close(self) -> None:
+        """As Transport."""
+        self._pool.close()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the inbox."""
+
+    number: int
+    id: str
+    mailbox: str
+    what: str
+    author: str
+    n: int
+    day: datetime.date
+    size: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the inbox."""
+
+    store: str
+    day: datetime.date
+    rows: tuple[Row, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the site shows to everybody."""
+
+    day: datetime.date
+    cards: tuple[bytes, ...]
+
+
+class Courier:
+    """Speaks the desk API for one site; dials the first of ``origins`` that answers."""
+
+    def __init__(
+        self, transport: Transport, origins: Sequence[str], site: str, signing: SigningKey
+    ) -> None:
+        self._transport = transport
+        self._origins = tuple(origins)
+        self._site = site
+        self._signing = signing
+        self._origin = ""
+        self._token = ""
+        self._since = 0.0
+
+    def challenge(self) -> datetime.date:
+        """Get a token for what follows; answers the server's day. Raises CannotReach."""
+        for origin in (self._origin,) if self._origin else self._origins:
+            try:
+                fields = self._json(self._transport, "GET", origin, "/api/desk/challenge", {})
+            except CannotReach:
+                if origin == (self._origin or self._origins[-1]):
+                    raise
+                continue
+            self._origin, self._token = origin, _text(fields, "token")
+            self._since = time.monotonic()
+            return _day(fields, "day")
+        raise CannotReach("The invitation named no address.")
+
+    def inbox(self, after: int) -> Page:
+        """One page of the inbox, after the desk's own running number."""
+        fields = self._call("GET", f"/api/desk/inbox?after={after}")
+        rows = tuple(_row(entry) for entry in _objects(fields, "items", MAX_PAGE))
+        numbers = [after, *(row.number for row in rows)]
+        if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+            raise BadAnswer("The server's running numbers do not rise; tell the operator.")
+        more = fields.get("more") is True
+        if more and not rows:
+            raise BadAnswer("The server promises more and hands over nothing; tell the operator.")
+        return Page(_hex(fields, "store", 16), _day(fields, "day"), rows, more)
+
+    def mailboxes(self) -> dict[str, dict[str, int]]:
+        """The mailboxes in which this identity is addressed now: author -> newest number."""
+        listed = {}
+        for entry in _objects(self._call("GET", "/api/desk/mailboxes"), "mailboxes", 1_000_000):
+            newest = {
+                _text(one, "by"): _number(one, "n") for one in _objects(entry, "newest", 1_000)
+            }
+            listed[_hex(entry, "id", 32)] = newest
+        return listed
+
+    def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
+        """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.
+
+        Raises Refused with status 404 if the server does not have it (any more).
+        """
+        seconds = ANSWER_SECONDS + size / SLOWEST
+
+        def read(answer: Answer) -> None:
+            left = size
+            for piece in answer.pieces:
+                take(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise BadAnswer("The server hands over more than it listed.")
+
+        self._signed("GET", f"/api/desk/items/{item}", b"", read, seconds)
+
+    def fetched(self, item: str) -> None:
+        """Tell the server that an item is safe on this disk."""
+        self._call("POST", f"/api/desk/items/{item}/fetched")
+
+    def post(self, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes) -> None:
+        """Send a sealed message. Raises OutOfStep, or Refused."""
+        names = ".".join(identity.hex for identity in to)
+        self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
+
+    def put_card(self, raw: bytes) -> None:
+        """Send the card. Raises Refused."""
+        self._call("PUT", "/api/desk/card", raw)
+
+    def shown(self) -> Shown:
+        """What the site shows to anybody: asked without credentials, over another connection."""
+        transport = self._transport.apart()
+        try:
+            fields = self._json(transport, "GET", self._origin or self._origins[0], "/api/site", {})
+        finally:
+            transport.close()
+        if fields.get("site") != self._site:
+            raise BadAnswer("Another site answers at this address; tell the operator.")
+        cards = fields.get("cards")
+        if not isinstance(cards, list) or not all(isinstance(card, str) for card in cards):
+            raise BadAnswer("The site's cards cannot be read; tell the operator.")
+        return Shown(_day(fields, "day"), tuple(card.encode("utf-8", "replace") for card in cards))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, object]:
+        return self._signed(method, target, body, _read_json, ANSWER_SECONDS)
+
+    def _signed(
+        self, method: str, target: str, body: bytes, read: Callable[[Answer], T], seconds: float
+    ) -> T:
+        if not self._token or time.monotonic() - self._since > TOKEN_FOR:
+            self.challenge()
+        fresh = self._since
+        try:
+            return self._once(method, target, body, read, seconds)
+        except Unknown:
+            # A token may have aged while the machine slept; a new one tells.
+            if time.monotonic() - fresh < 1.0:
+                raise
+            self.challenge()
+            return self._once(method, target, body, read, seconds)
+
+    def _once(
+        self, method: str, target: str, body: bytes, read: Callable[[Answer], T], seconds: float
+    ) -> T:
+        authorization = desk_request.header(
+            self._signing,
+            origin=self._origin,
+            site=self._site,
+            token=self._token,
+            method=method,
+            target=target,
+            body_hash=sha256_hex(body),
+        )
+        headers = {"Authorization": authorization}
+        if body:
+            headers["Content-Type"] = "application/octet-stream"
+        with self._transport.send(method, self._origin, target, headers, body, seconds) as answer:
+            _check_status(answer)
+            return read(answer)
+
+    def _json(
+        self, transport: Transport, method: str, origin: str, target: str, headers: dict[str, str]
+    ) -> dict[str, object]:
+        with transport.send(method, origin, target, headers, b"", ANSWER_SECONDS) as answer:
+            _check_status(answer)
+            return _read_json(answer)
+
+
+def _check_status(answer: Answer) -> None:
+    """Raise for every answer that is no success; what stands in it is not believed."""
+    if 200 <= answer.status < 300:
+        return
+    if answer.status == 401:
+        raise Unknown(
+            "The server does not know this desk: either the operator has not added the card yet "
+            "(see 'klankbord-desk card'), or it was retired."
+        )
+    if answer.status == 409:
+        with contextlib.suppress(BadAnswer):
+            raise OutOfStep(_number(_read_json(answer), "n"))
+    raise Refused(f"The server refused this (status {answer.status}).", answer.status)
+
+
+def _read_json(answer: Answer) -> dict[str, object]:
+    data = b""
+    for piece in answer.pieces:
+        data += piece
+        if len(data) > MAX_ANSWER:
+            raise BadAnswer("The server's answer has no end; tell the operator.")
+    if not data and answer.status in (200, 201, 204):
+        return {}
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadAnswer(
+            "What answers at this address is no Klankbord server, or something stands in between."
+        ) from None
+    if not isinstance(value, dict):
+        raise BadAnswer("The server's answer has another form than agreed; tell the operator.")
+    return value
+
+
+def _row(entry: dict[str, object]) -> Row:
+    what, author = _text(entry, "what"), _text(entry, "author")
+    if what not in ("message", "attachment"):
+        raise BadAnswer("The inbox lists something that is neither a message nor a file.")
+    if author != "reporter":
+        try:
+            VerifyKey.parse(author)
+        except FormatError:
+            raise BadAnswer("The inbox names an author that is none.") from None
+    return Row(
+        number=_number(entry, "number"),
+        id=_hex(entry, "id", 32),
+        mailbox=_hex(entry, "mailbox", 32),
+        what=what,
+        author=author,
+        n=_number(entry, "n"),
+        day=_day(entry, "day"),
+        size=_number(entry, "size"),
+    )
+
+
+def _text(fields: Mapping[str, object], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    return value
+
+
+def _number(fields: Mapping[str, object], key: str) -> int:
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    return value
+
+
+def _hex(fields: Mapping[str, object], key: str, length: int) -> str:
+    try:
+        return check_hex(_text(fields, key), length)
+    except FormatError:
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
+
+
+def _day(fields: Mapping[str, object], key: str) -> datetime.date:
+    try:
+        return check_day(_text(fields, key))
+    except FormatError:
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
+
+
+def _objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) > most:
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    objects = [entry for entry in value if isinstance(entry, dict)]
+    if len(objects) != len(value):
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.")
+    return objects

@@ -1,0 +1,206 @@
+"""Writing to the desk's folder: a crash leaves the old file or the new one, never half of one.
+
+Every file is 0600 in folders of 0700, and carries midnight of its day as its time: the folder
+shows on which days there was work, not at what hour.
+"""
+
+import contextlib
+import datetime
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dropbox_app.desk.errors import AlreadyThere, InUse, NotSetUp
+
+LOCK = "lock"
+NEW = ".new"  # what is being written; what is left of it after a crash is removed at the start
+
+
+def _nothing(_: str) -> None:
+    """What happens between two steps of a write outside the crash tests."""
+
+
+class Disk:
+    """One folder of the desk. ``today`` dates the files; ``step`` is told each step of a write.
+
+    Names are relative, with ``/``, and made by the program alone (ids and fixed words).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        today: Callable[[], datetime.date],
+        step: Callable[[str], None] = _nothing,
+    ) -> None:
+        self.root = root
+        self._today = today
+        self._step = step
+
+    def path(self, name: str) -> Path:
+        """Where a file of the desk lies."""
+        return self.root / name
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return self.path(name).is_file()
+
+    def names(self, folder: str) -> list[str]:
+        """The finished files and folders in a folder, in order; none if it is not there."""
+        try:
+            return sorted(n for n in os.listdir(self.path(folder)) if not n.endswith(NEW))
+        except FileNotFoundError:
+            return []
+
+    def read(self, name: str) -> bytes:
+        """A whole file. Raises FileNotFoundError."""
+        return self.path(name).read_bytes()
+
+    def write(self, name: str, data: bytes, *, once: bool = False) -> None:
+        """Put ``data`` in place of the file, or, with ``once``, only where there is none yet.
+
+        Raises AlreadyThere for the latter; nothing is overwritten then.
+        """
+        with self.writing(name, once=once) as write:
+            write(data)
+
+    @contextlib.contextmanager
+    def writing(self, name: str, *, once: bool = False) -> Iterator[Callable[[bytes], object]]:
+        """As ``write``, in pieces; an exception inside leaves what was there before."""
+        target = self.path(name)
+        self._folders(target.parent)
+        new = target.with_name(target.name + NEW)
+        new.unlink(missing_ok=True)
+        if once and target.exists():
+            raise AlreadyThere(f"{target} is there already and is not overwritten.")
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                self._step(f"opened {name}")
+                yield file.write
+                file.flush()
+                self._step(f"written {name}")
+                os.fsync(file.fileno())
+            self._date(new)
+            self._step(f"safe {name}")
+            if once:
+                self._claim(new, target)
+            else:
+                os.replace(new, target)
+            self._step(f"in place {name}")
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        self._sync(target.parent)
+        self._step(f"done {name}")
+
+    def remove(self, *names: str) -> None:
+        """Remove files for good, as far as a file system does; those not there are no error."""
+        folders = set()
+        for name in names:
+            path = self.path(name)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+                folders.add(path.parent)
+        for folder in folders:
+            self._sync(folder)
+
+    def sweep(self) -> None:
+        """Remove what a crash left half written. Only under the lock."""
+        for path in self.root.rglob(f"*{NEW}"):
+            path.unlink()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one desk. Raises InUse, or NotSetUp if there is no folder."""
+        if not self.root.is_dir():
+            raise NotSetUp(
+                f"There is no desk in {self.root}; make one with 'klankbord-desk init INVITATION', "
+                "or name its folder with --dir."
+            )
+        handle = os.open(self.path(LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _lock(handle):
+                raise InUse(
+                    f"Another desk is working on {self.root}; wait until it has ended, then try "
+                    "again."
+                )
+            self._date(self.path(LOCK))
+            self.sweep()
+            yield
+        finally:
+            os.close(handle)
+
+    def make(self) -> None:
+        """Make the folder itself, and those above it; nobody else may look into it."""
+        self._folders(self.root)
+        self.root.chmod(0o700)
+
+    def _folders(self, folder: Path) -> None:
+        for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
+            missing.mkdir(mode=0o700)
+            self._sync(missing.parent)
+
+    def _claim(self, new: Path, target: Path) -> None:
+        """Give the file its name if nothing has it: of two who write at once, one is refused."""
+        try:
+            os.link(new, target)
+            new.unlink()
+        except FileExistsError:
+            raise AlreadyThere(f"{target} is there already and is not overwritten.") from None
+        except OSError:  # a file system without hard links, a memory stick for instance
+            if target.exists():
+                raise AlreadyThere(f"{target} is there already and is not overwritten.") from None
+            os.replace(new, target)
+
+    def _sync(self, folder: Path) -> None:
+        if sys.platform != "win32":  # where a folder cannot be opened, and need not be
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        if folder == self.root or self.root in folder.parents:
+            self._date(folder)
+
+    def _date(self, path: Path) -> None:
+        midnight = datetime.datetime.combine(self._today(), datetime.time(), datetime.UTC)
+        os.utime(path, (midnight.timestamp(), midnight.timestamp()))
+
+
+def write_outside(path: Path, data: bytes) -> None:
+    """Write a new file outside the desk's folder, 0600. Raises AlreadyThere; half is removed."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise AlreadyThere(
+            f"{path} is there already and is not overwritten; choose another name."
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

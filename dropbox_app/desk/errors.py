@@ -1,0 +1,66 @@
+"""What can go wrong at the desk, as one calm sentence that says what to do.
+
+``str(error)`` is what the person reads. Nothing here carries a text, a code or a key.
+"""
+
+from dropbox_app.protocol.errors import KlankbordError
+
+
+class DeskError(KlankbordError):
+    """The desk could not do what was asked."""
+
+
+class NotSetUp(DeskError):
+    """There is no desk in this folder, or one that was not finished."""
+
+
+class AlreadyThere(DeskError):
+    """Something stands where the desk would write; nothing is ever overwritten."""
+
+
+class InUse(DeskError):
+    """Another desk is working on this folder."""
+
+
+class Damaged(DeskError):
+    """A file of the local store cannot be read."""
+
+
+class NotFound(DeskError):
+    """No thread, site or counsellor goes by this name, or more than one does."""
+
+
+class Unfit(DeskError):
+    """What was typed or given cannot be used."""
+
+
+class ClocksDiffer(DeskError):
+    """This machine's day and the server's are more than two days apart."""
+
+
+class CannotReach(DeskError):
+    """The server could not be reached."""
+
+
+class BadAnswer(DeskError):
+    """The server answered something that a Klankbord server does not answer."""
+
+
+class Unknown(DeskError):
+    """The server does not know this desk (401)."""
+
+
+class Refused(DeskError):
+    """The server refused a request; ``status`` is its HTTP status."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class OutOfStep(Refused):
+    """The server has another newest number of this author (409)."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__("The server has another newest message; fetch and try again.", 409)
+        self.newest = newest

@@ -1,0 +1,229 @@
+"""What comes in: the inbox to its end, each item brought home, the server held to its word.
+
+An item is safe on the disk, and the state that knows it too, before the server is told. A crash
+at any step leaves a state from which the next round goes on (SPEC sections 7 and 9).
+"""
+
+import datetime
+
+from dropbox_app.desk import cardwork, casebook
+from dropbox_app.desk.courier import Page, Row
+from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.errors import BadAnswer, Refused
+from dropbox_app.desk.state import Item, Owed
+from dropbox_app.desk.store import WrongFile
+from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.messages import MAX_TO, REPORTER
+from dropbox_app.protocol.padding import MESSAGE_SIZES
+
+MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
+MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
+OWED_DAYS = 30
+
+_GONE = (
+    "Thread {0} is no longer at the server: it may have expired, the reporter may have turned to "
+    "another counsellor, the server may have been restored, or somebody removed it. What was "
+    "fetched is still here."
+)
+_WITHDRAWN = (
+    "The reporter of thread {0} has taken the report back. The server has removed it; what was "
+    "fetched is still here until you say 'klankbord-desk forget {0}'."
+)
+
+
+def collect(desk: Desk) -> dict[str, dict[str, int]]:
+    """Read the inbox to its end, then see what the server still lists, which is answered."""
+    touched: set[str] = set()
+    _ask_again(desk, touched)
+    _read_inbox(desk, touched)
+    listed = desk.courier.mailboxes()
+    _read_inbox(desk, touched)  # what came in between is listed, so it must be here
+    for mailbox in sorted(touched):
+        _after_arrival(desk, mailbox)
+    _compare(desk, listed)
+    desk.save()
+    return listed
+
+
+def _read_inbox(desk: Desk, touched: set[str]) -> None:
+    state = desk.state
+    while True:
+        page = desk.courier.inbox(state.number)
+        if page.store != state.store:
+            known = bool(state.store)
+            _meet_store(desk, page.store)
+            if known:
+                continue  # again from the beginning
+        _take_page(desk, page, touched)
+        if not page.more:
+            break
+    # What the server has and does not hand over as listed may still need a key.
+    if desk.agreed and not any(owed.wrong for owed in state.owed.values()):
+        state.read_to_end = max(desk.day, state.read_to_end or desk.day)
+    desk.save()
+
+
+def _meet_store(desk: Desk, store: str) -> None:
+    """A store id that is new: pin the first one, treat every other as a restored server."""
+    state = desk.state
+    if state.store:
+        state.number, state.resend = 0, True
+        for thread in state.threads.values():
+            thread.listed = {}
+        desk.report.note(
+            "The server was restored from a backup, so it may have lost what came after it. This "
+            "desk reads everything again and gives back what the server lacks. If the operator "
+            "knows of no restore, ask what happened."
+        )
+    state.store = store
+    desk.save()
+    if state.resend and state.card and desk.agreed and not state.restored:
+        cardwork.publish(desk, again=True)
+
+
+def _take_page(desk: Desk, page: Page, touched: set[str]) -> None:
+    """Bring one page home, write down that it is here, then tell the server."""
+    state = desk.state
+    for row in page.rows:
+        if row.id in state.forgotten or row.id in state.owed:
+            continue
+        item = state.items.get(row.id)
+        if item is not None:
+            _meet_again(desk, item)
+            continue
+        item = _item(row, page.store)
+        if _bring(desk, item, page.day):
+            _keep(desk, item, touched)
+    if page.rows:
+        state.number = page.rows[-1].number
+    desk.save()
+    _tell_fetched(desk)
+
+
+def _meet_again(desk: Desk, item: Item) -> None:
+    """An item that is here is listed (again): an own one was taken, another may need a word."""
+    if item.server_says == desk.own or item.sent != "received":
+        item.sent = "sent"
+        item.fetched = True
+
+
+def _item(row: Row, store: str) -> Item:
+    return Item(row.id, row.mailbox, row.what, row.author, row.n, row.day, row.size, store)
+
+
+def _keep(desk: Desk, item: Item, touched: set[str]) -> None:
+    """Enter an item whose file is safe on the disk."""
+    item.sealed_for = desk.store.recipients(item.id)
+    if item.server_says == desk.own:
+        item.sent, item.fetched = "sent", True
+    elif item.what == "message":
+        desk.report.new[item.mailbox] = desk.report.new.get(item.mailbox, 0) + 1
+    desk.state.items[item.id] = item
+    desk.state.thread(item.mailbox)
+    touched.add(item.mailbox)
+
+
+def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
+    """Bring one item to the disk. What cannot be brought is owed, and told; says whether it is."""
+    limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
+    if item.size > limit:
+        return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
+    try:
+        with desk.store.receiving(item.id, item.size) as take:
+            desk.courier.item(item.id, item.size, take)
+    except (WrongFile, BadAnswer):
+        return _owe(desk, item, day, "is not the one that it listed")
+    except Refused as error:
+        if error.status != 404:
+            raise
+        # Withdrawn between the list and the question, or kept back: the next rounds ask again.
+        return _owe(desk, item, day, "")
+    return True
+
+
+def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
+    desk.state.owed[item.id] = Owed(item, day, bool(wrong))
+    if wrong:
+        desk.report.alarm(
+            f"ALARM: a file that the server handed over for thread {item.mailbox[:8]} {wrong}. It "
+            "was not taken and is asked for again. Tell the operator."
+        )
+    else:
+        desk.report.note(
+            f"The server listed something for thread {item.mailbox[:8]} and then did not have it; "
+            "the next rounds ask again. That happens when a reporter withdraws in that moment."
+        )
+    return False
+
+
+def _ask_again(desk: Desk, touched: set[str]) -> None:
+    for owed in list(desk.state.owed.values()):
+        del desk.state.owed[owed.item.id]
+        if _bring(desk, owed.item, owed.since):
+            _keep(desk, owed.item, touched)
+        elif desk.agreed and (desk.day - owed.since).days > OWED_DAYS:
+            del desk.state.owed[owed.item.id]
+            desk.report.note(
+                f"Something for thread {owed.item.mailbox[:8]} never came; it is no longer asked "
+                "for."
+            )
+    desk.save()
+    _tell_fetched(desk)
+
+
+def _tell_fetched(desk: Desk) -> None:
+    """Tell the server what is safe here; the state that knows it was written before."""
+    told = [item for item in desk.state.items.values() if not item.fetched]
+    told = [item for item in told if item.sent == "received"]
+    for item in told:
+        try:
+            desk.courier.fetched(item.id)
+        except Refused as error:
+            if error.status != 404:
+                raise
+        item.fetched = True
+    if told:
+        desk.save()
+
+
+def _after_arrival(desk: Desk, mailbox: str) -> None:
+    before = desk.state.thread(mailbox).withdrawn
+    case = casebook.keep_pins(desk, mailbox)
+    if case.known.withdrawn and not before:
+        desk.report.note(_WITHDRAWN.format(mailbox[:8]))
+    bad = [entry for entry in case.thread.entries if entry.state in ("unverified", "conflict")]
+    if any(not case.items[e.item].seen for e in bad if e.item in case.items):
+        desk.report.note(
+            f"Thread {mailbox[:8]} holds something that could not be verified; 'read' says what."
+        )
+
+
+def _compare(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
+    """Hold the server to what it listed and handed over before."""
+    for mailbox, thread in desk.state.threads.items():
+        now = listed.get(mailbox)
+        if now is None:
+            if not thread.gone and not thread.withdrawn:
+                desk.report.note(_GONE.format(mailbox[:8]))
+            thread.gone = True
+            continue
+        thread.gone = False
+        lost = [by for by, n in thread.listed.items() if now.get(by, 0) < n]
+        if lost and not thread.withdrawn:
+            desk.report.alarm(
+                f"ALARM: the server no longer has the newest messages of thread {mailbox[:8]}, "
+                "though nobody restored it. Tell the operator."
+            )
+        thread.listed = dict(now)
+        newest = now.get(REPORTER, 0)
+        if newest > thread.newest.get(REPORTER, (0, ""))[0] and not _arrived(desk, mailbox, newest):
+            desk.report.alarm(
+                f"ALARM: the server lists a message of the reporter in thread {mailbox[:8]} "
+                "that it did not hand over. Fetch again; if this stays, tell the operator."
+            )
+
+
+def _arrived(desk: Desk, mailbox: str, n: int) -> bool:
+    """Whether an item under this number came in (verified or not), or is still asked for."""
+    items = [*desk.state.of(mailbox), *(owed.item for owed in desk.state.owed.values())]
+    return any(i.mailbox == mailbox and i.server_says == REPORTER and i.n >= n for i in items)

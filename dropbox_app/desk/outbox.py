@@ -1,0 +1,267 @@
+"""Sending: a message is sealed, kept, and then sent until the server has said what became of it.
+
+It lies in the local store before the server gets it, so a lost connection neither loses it nor
+sends it twice: the same bytes again are the same item (SPEC section 6).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dropbox_app.desk import cardwork, casebook, inbox
+from dropbox_app.desk.casebook import Case
+from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.errors import CannotReach, DeskError, OutOfStep, Refused
+from dropbox_app.desk.state import Item
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol import messages, writing
+from dropbox_app.protocol.encoding import Json, sha256_hex
+from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import Message
+
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class _Tip(Message):
+    """The place of an own message that was forgotten here: its number and digest remain."""
+
+    kept: str = ""
+
+    @property
+    def digest(self) -> str:
+        """As it was before the message was forgotten."""
+        return self.kept
+
+
+def write(desk: Desk, mailbox: str, *, lang: str, kind: str, body: Mapping[str, Json]) -> None:
+    """Write the next message of a thread and send it.
+
+    Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
+    MessageError where the thread cannot be written to; CannotReach if it stays waiting.
+    """
+    desk.need_day()
+    exchange(desk)
+    item = _compose(desk, mailbox, lang, kind, body)
+    _send(desk, item, TRIES)
+    left = desk.state.items.get(item.id)
+    if left is not None and left.sent == "refused":
+        raise DeskError(
+            f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
+            "'read' shows it. 'fetch' may tell what became of the thread."
+        )
+
+
+def exchange(desk: Desk) -> None:
+    """Bring home what came in, give a restored server what it lacks, send what is waiting."""
+    listed = inbox.collect(desk)
+    if not desk.agreed:
+        return
+    if desk.state.resend:
+        _give_back(desk, listed)
+    for item in [item for item in desk.state.items.values() if item.sent == "waiting"]:
+        _send(desk, item, TRIES)
+
+
+def _send(desk: Desk, item: Item, tries: int) -> None:
+    sealed = desk.store.original(item.id)
+    message = _opened(desk, item)
+    if sealed is None or message is None:
+        item.sent = "refused"
+        desk.save()
+        return
+    try:
+        desk.courier.post(item.mailbox, message.n, message.to, sealed)
+    except OutOfStep:
+        if tries > 1:
+            _again(desk, item, message, tries - 1)
+            return
+        item.sent = "refused"
+    except CannotReach:
+        raise CannotReach(
+            "The connection was lost while your message was on its way. It is kept here, and the "
+            "next 'fetch' sends it if the server does not have it."
+        ) from None
+    except Refused:
+        item.sent = "refused"
+        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not taken by the server.")
+    else:
+        item.sent, item.fetched = "sent", True
+    desk.save()
+    if item.sent == "sent":
+        casebook.keep_pins(desk, item.mailbox)
+        desk.save()
+
+
+def _again(desk: Desk, item: Item, message: Message, tries: int) -> None:
+    """Another message of this author came first: read, sign again under the next number, send."""
+    inbox.collect(desk)
+    if desk.state.items[item.id].sent == "sent":
+        return
+    # Out of the chain first: its number is taken by another message.
+    item.sent = "refused"
+    desk.save()
+    anew = _compose(desk, item.mailbox, message.lang, message.kind, message.body)
+    del desk.state.items[item.id]
+    desk.save()
+    desk.store.drop([item.id])
+    _send(desk, anew, tries)
+
+
+def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, Json]) -> Item:
+    """Sign, seal and keep the next message; it is then waiting."""
+    case = casebook.open_case(desk, mailbox)
+    if case.status != "open":
+        raise DeskError(
+            f"Thread {mailbox[:8]} is {case.status}; nothing can be written to it any more."
+        )
+    draft = writing.from_counsellor(
+        desk.signing,
+        site=desk.state.site,
+        day=desk.today,
+        lang=lang,
+        kind=kind,
+        body=body,
+        thread=_with_tip(desk, case).thread,
+        cards=_cards(desk, case),
+    )
+    sealed = draft.seal()
+    item = Item(
+        id=sha256_hex(sealed),
+        mailbox=mailbox,
+        what="message",
+        server_says=desk.own,
+        n=draft.n,
+        day=desk.today,
+        size=len(sealed),
+        store=desk.state.store,
+        sealed_for=len(draft.recipients),
+        sent="waiting",
+        seen=True,
+    )
+    desk.store.put(item.id, sealed)
+    desk.state.items[item.id] = item
+    desk.save()
+    for identity in draft.left_out:
+        desk.report.note(
+            f"The counsellor {identity.fingerprint()} has no valid key today and does not get "
+            "this message."
+        )
+    return item
+
+
+def _with_tip(desk: Desk, case: Case) -> Case:
+    """Go on from the own newest message, also where only its number and digest are left."""
+    n, digest = casebook.own_tip(desk, case)
+    listed = case.known.listed.get(desk.own, 0)
+    if listed > n:
+        raise DeskError(
+            f"Your own newest message in thread {case.mailbox[:8]} cannot be opened by this desk, "
+            "so it cannot write on there. Call, or ask the reporter to begin a new report."
+        )
+    last = case.thread.newest.get(desk.own)
+    if not n or (last is not None and last.digest == digest):
+        return case
+    newest = dict(case.thread.newest)
+    newest[desk.own] = _tip(desk, case, n, digest)
+    return replace(case, thread=replace(case.thread, newest=newest))
+
+
+def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
+    return _Tip(
+        site=desk.state.site,
+        mailbox=case.mailbox,
+        by=desk.own,
+        to=(desk.identity,),
+        n=n,
+        prev=None,
+        seen=(),
+        day=desk.today,
+        lang="en",
+        kind="reply",
+        body={},
+        attachments=(),
+        reporter=None,
+        wanted=(),
+        former=(),
+        thread=None,
+        line=b"",
+        signature=b"",
+        kept=digest,
+    )
+
+
+def _cards(desk: Desk, case: Case) -> list[cards.Card]:
+    """The own card as issued, and the colleagues' as the site shows them.
+
+    Only of those to whom the reporter's newest message went: the server takes no other (SPEC
+    section 7). Who is chosen but was without a key then is reached after the reporter writes.
+    """
+    shown = cardwork.readable(desk.courier.shown())
+    others = [card for card in shown if card.identity in case.thread.to]
+    others = [card for card in others if card.identity != desk.identity]
+    return [cards.parse(desk.state.card), *(c for c in others if c.site == desk.state.site)]
+
+
+def _opened(desk: Desk, item: Item) -> Message | None:
+    contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
+    if contents is None:
+        return None
+    try:
+        return messages.parse(contents)
+    except (FormatError, MessageError):
+        return None
+
+
+def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
+    """After a new store id: the own items that the server lacks, and every verified withdrawal."""
+    given = 0
+    for mailbox, newest in listed.items():
+        if mailbox not in desk.state.threads:
+            continue
+        case = casebook.open_case(desk, mailbox)
+        have = newest.get(desk.own, 0)
+        own = [
+            (case.items[entry.item], entry.message)
+            for entry in case.thread.entries
+            if entry.genuine and entry.message and entry.message.by == desk.own
+            if entry.item in case.items and case.items[entry.item].sent != "waiting"
+        ]
+        lacking = [(item, message, message.n) for item, message in own if message.n > have]
+        lacking.sort(key=lambda one: one[2])
+        top = max([have, *(n for _, _, n in lacking)])
+        for number, (item, message) in enumerate(casebook.withdrawals(desk, case), start=1):
+            lacking.append((item, message, top + number))
+        for item, message, n in lacking:
+            sealed = desk.store.original(item.id)
+            if sealed is None:
+                continue
+            try:
+                desk.courier.post(mailbox, n, message.to, sealed)
+                given += 1
+            except Refused:
+                desk.report.note(
+                    f"The restored server did not take back all of thread {mailbox[:8]}; the "
+                    "reporter may not see your newest messages."
+                )
+                break
+    if given:
+        desk.report.note(f"The restored server got back {given} messages that it had lost.")
+    desk.state.resend = False
+    desk.save()
+
+
+def counsellor(desk: Desk, name: str) -> VerifyKey:
+    """A colleague on this site by identity, ten groups or the name on the card. DeskError else."""
+    wanted = " ".join(name.split())
+    found = {
+        card.identity
+        for card in cardwork.readable(desk.courier.shown())
+        if wanted in (str(card.identity), card.identity.hex, card.identity.fingerprint(), card.name)
+    }
+    if len(found) != 1:
+        raise DeskError(
+            f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
+            "give the ten groups of the fingerprint instead."
+        )
+    return found.pop()

@@ -1,0 +1,209 @@
+"""What the desk says of threads, for people and for programs."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from dropbox_app.desk.casebook import Case
+from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.terminal import block, visible
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.messages import REPORTER, Message
+from dropbox_app.protocol.thread import Entry
+
+# A reason in the reader's words -> a sentence for the person.
+REASONS: Mapping[str, str] = {
+    "": "",
+    "other_file": "the file on this disk is not the one that was received",
+    "missing": "its file is missing from this disk",
+    "no_key": "none of your keys opens it; the key may have been destroyed or not be in a backup",
+    "header": "the sealed file is damaged",
+    "header_mac": "the sealed file was altered",
+    "payload": "the sealed file was altered or cut off",
+    "form": "it does not have the form of a message",
+    "unknown_author": "its author is not one whom the reporter chose",
+    "other_site": "it was written for another site",
+    "other_mailbox": "it was written for another thread",
+    "other_reporter": "its keys are not those of this thread",
+    "other_recipient": "it names another reply key than the reporter had before",
+    "signature": "its signature does not fit: somebody else wrote or altered it",
+    "not_addressed": "not addressed to you; passed on by somebody",
+    "conflict": "there are two different messages under this number, or it denies the one before",
+    "after_restore": "written after the server was restored from a backup",
+    "not_sent": "the server did not take it",
+}
+_STATES = {
+    "unverified": "COULD NOT BE VERIFIED",
+    "conflict": "CONFLICT",
+    "not_addressed": "NOT ADDRESSED TO YOU",
+    "newer": "made by a newer version of the program",
+}
+_GONE = (
+    "No longer at the server: expired, turned to another counsellor, restored, or removed. What "
+    "was fetched is here until you 'forget' it."
+)
+_WITHDRAWN = (
+    "The reporter has taken this report back. What was fetched is here until you 'forget' it."
+)
+
+
+def dumps(value: object) -> str:
+    """JSON for programs, in ASCII: nothing in it is obeyed by a terminal."""
+    return json.dumps(value, ensure_ascii=True, indent=2)
+
+
+def summary(desk: Desk, case: Case) -> dict[str, object]:
+    """One line of ``list --json``."""
+    return {
+        "id": case.mailbox,
+        "site": desk.state.site,
+        "site_name": desk.state.name,
+        "unread": case.unread,
+        "messages": len(case.entries),
+        "last_day": case.last_day.isoformat(),
+        "status": case.status,
+        "unverified": sum(not entry.genuine for entry in case.thread.entries),
+    }
+
+
+def whole(desk: Desk, case: Case) -> dict[str, object]:
+    """What ``read --json`` prints."""
+    read = case.thread
+    return summary(desk, case) | {
+        "verify": case.known.verify,
+        "wanted": [str(identity) for identity in read.wanted],
+        "gaps": {by: list(numbers) for by, numbers in read.gaps.items()},
+        "missing_beginning": dict(read.missing_beginning),
+        "withheld": dict(read.withheld),
+        "messages": [_message(case, entry) for entry in case.entries],
+    }
+
+
+def _message(case: Case, entry: Entry) -> dict[str, object]:
+    message = entry.message
+    shown: dict[str, object] = {
+        "item": entry.item,
+        "verified": entry.state in ("verified", "newer"),
+        "state": entry.state,
+        "reason": entry.reason,
+        "passed_on": entry.passed_on,
+        "sent": case.unsent.get(entry.item, "sent" if _own(case, message) else ""),
+        "by": message.by if message else None,
+        "kind": message.kind if message else None,
+        "day": message.day.isoformat() if message else None,
+        "text": message.text if message else None,
+    }
+    if message is not None:
+        shown |= {
+            "n": message.n,
+            "lang": message.lang,
+            "digest": message.digest,
+            "to": [str(identity) for identity in message.to],
+            "body": dict(message.body),
+            "attachments": [
+                {"item": f.sha256, "name": f.name, "type": f.type, "size": f.size}
+                for f in message.attachments
+            ],
+        }
+    return shown
+
+
+def listing(cases: Iterable[tuple[Desk, Case]], *, several: bool) -> Iterator[str]:
+    """``list`` for people: one line a thread."""
+    for desk, case in cases:
+        unread = f"{case.unread} unread" if case.unread else "read"
+        status = "" if case.status == "open" else f"  {case.status.upper()}"
+        site = f"  {visible(desk.state.name)}" if several else ""
+        yield f"{case.mailbox[:16]}  {case.last_day}  {unread:>9}{status}{site}"
+
+
+def reading(case: Case) -> Iterator[str]:
+    """``read`` for people: the desk's own lines at the margin, the texts behind a bar."""
+    yield f"Thread {case.mailbox}"
+    if case.status == "withdrawn":
+        yield _WITHDRAWN
+    elif case.status == "gone":
+        yield _GONE
+    read = case.thread
+    for by, count in read.missing_beginning.items():
+        older = "message has" if count == 1 else f"{count} messages have"
+        yield f"Older messages have been removed: {older} gone from {_who(case, by)}."
+    for by, numbers in read.gaps.items():
+        named = ", ".join(map(str, numbers))
+        yield f"MISSING: number {named} of {_who(case, by)} never came."
+    for by, n in read.withheld.items():
+        yield f"MISSING: somebody has seen number {n} of {_who(case, by)}; it has not come here."
+    for entry in case.entries:
+        yield ""
+        yield from one(case, entry)
+
+
+def one(case: Case, entry: Entry) -> Iterator[str]:
+    """One message for people."""
+    message = entry.message
+    if message is None:
+        yield f"[{_STATES['unverified']}: {REASONS.get(entry.reason, 'it cannot be read')}]"
+        yield f"  item {entry.item[:16]}"
+        return
+    who = _who(case, message.by)
+    if not entry.genuine:
+        who = f"somebody who claims to be {who}"
+    kind = message.kind if message.known_kind else "a kind that this version does not know"
+    yield f"{message.day}  {who}  ({kind}, number {message.n})"
+    wrong = _STATES.get(entry.state)
+    reason = REASONS.get(entry.reason, "")
+    if wrong and entry.reason != "not_sent":
+        yield f"[{wrong}{': ' + reason if reason else ''}]"
+    elif reason:
+        yield f"[{reason}]"
+    if entry.passed_on:
+        yield "[passed on by the reporter from the thread with an earlier counsellor]"
+    if case.unsent.get(entry.item) == "waiting":
+        yield "[waiting: the server has not confirmed it yet; 'fetch' sends it]"
+    yield from contents(message)
+
+
+def contents(message: Message) -> Iterator[str]:
+    """All that a message says, behind the bar."""
+    for label, value in _fields(message.body):
+        text = f"{label}: {value}" if label else value
+        yield from block(text)
+    for file in message.attachments:
+        yield from block(f"file: {file.name} ({file.type}, {file.size} bytes)")
+    if message.kind == "consent-request":
+        yield f"  (request {message.digest[:16]})"
+
+
+def _fields(body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    text = body.get("text")
+    if isinstance(text, str) and text:
+        yield "", text
+    for key, value in body.items():
+        if key == "text":
+            continue
+        if key == "answers" and isinstance(value, dict):
+            for question, answer in value.items():
+                yield question, _joined(answer)
+        elif key == "options" and isinstance(value, list):
+            for number, option in enumerate(value, start=1):
+                if isinstance(option, dict):
+                    yield f"option {number}", _joined(option.get("title"))
+                    yield "  for", _joined(option.get("pro"))
+                    yield "  against", _joined(option.get("con"))
+        else:
+            yield key, _joined(value)
+
+
+def _joined(value: Json) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    return str(value)
+
+
+def _own(case: Case, message: Message | None) -> bool:
+    return message is not None and message.by == case.own
+
+
+def _who(case: Case, by: str) -> str:
+    if by == REPORTER:
+        return "the reporter"
+    return "you" if by == case.own else f"counsellor {by[:12]}"

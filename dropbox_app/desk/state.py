@@ -1,0 +1,324 @@
+"""What a desk knows of one site beside the sealed items themselves (SPEC, the local store).
+
+One JSON line, sealed to the desk's archive key: no text of a message stands in it, but who wrote
+when does. It is always written whole, so that what belongs together changes together.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.encoding import Json, check_day, check_hex, from_line, to_line
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.thread import Pins
+
+Sent = Literal["received", "waiting", "sent", "refused"]
+
+
+@dataclass
+class Item:
+    """One sealed object that lies in the local store.
+
+    ``server_says`` is who wrote it according to the server; the truth is inside. ``store`` is the
+    store id under which it arrived. ``fetched``: the server was told. ``sent``: for own messages,
+    whether the server has them. ``sealed_for``: how many recipients its header has, 0 if it is
+    no header of ours; a copy that was sealed anew no longer shows it.
+    """
+
+    id: str
+    mailbox: str
+    what: str  # message or attachment
+    server_says: str
+    n: int
+    day: datetime.date
+    size: int
+    store: str
+    sealed_for: int = 0
+    fetched: bool = False
+    sent: Sent = "received"
+    seen: bool = False
+
+
+@dataclass(frozen=True)
+class Owed:
+    """An item that the server listed and then did not hand over; asked for at every fetch."""
+
+    item: Item
+    since: datetime.date
+    wrong: bool  # it handed over something else; else it said that it does not have it
+
+
+@dataclass
+class ThreadState:
+    """What the desk keeps of a mailbox: the pins, and what the server said of it last."""
+
+    verify: str = ""
+    recipient: str = ""
+    newest: dict[str, tuple[int, str]] = field(default_factory=dict)
+    listed: dict[str, int] = field(default_factory=dict)  # author -> n, under this store id
+    gone: bool = False
+    withdrawn: bool = False
+
+    def pins(self) -> Pins | None:
+        """As the reader takes them; None while nothing of the reporter's was verified."""
+        if not self.verify:
+            return None
+        return Pins(self.verify, self.recipient, dict(self.newest))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What stands on the card beside the keys."""
+
+    name: str
+    kind: Kind
+    scope: Scope
+    languages: tuple[str, ...]
+
+
+@dataclass
+class State:
+    """Everything of one site. ``number`` is the desk's own running number, read up to there."""
+
+    site: str
+    name: str
+    origins: tuple[str, ...]
+    proxy: str
+    profile: Profile
+    card: bytes = b""
+    serial: int = 0
+    published: bool = False  # the server has taken the card that was issued last
+    confirmed: bool = False  # the server has taken a card of this desk at least once
+    away: Away | None = None
+    store: str = ""
+    number: int = 0
+    read_to_end: datetime.date | None = None
+    restored: bool = False  # from a backup: somebody must look at what the server has
+    resend: bool = False  # a new store id was met: the server gets back what it lacks
+    items: dict[str, Item] = field(default_factory=dict)
+    owed: dict[str, Owed] = field(default_factory=dict)
+    threads: dict[str, ThreadState] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)  # ids of items
+    tips: dict[str, tuple[int, str]] = field(default_factory=dict)  # mailbox -> own n, digest
+
+    def thread(self, mailbox: str) -> ThreadState:
+        """The entry of a mailbox; a new one if there is none."""
+        return self.threads.setdefault(mailbox, ThreadState())
+
+    def of(self, mailbox: str) -> list[Item]:
+        """The items of a mailbox, in the order in which they came in."""
+        return [item for item in self.items.values() if item.mailbox == mailbox]
+
+    def write(self) -> bytes:
+        """The JSON line."""
+        return to_line(
+            {
+                "v": 1,
+                "site": self.site,
+                "name": self.name,
+                "origins": list(self.origins),
+                "proxy": self.proxy,
+                "profile": {
+                    "name": self.profile.name,
+                    "kind": self.profile.kind,
+                    "scope": self.profile.scope,
+                    "languages": list(self.profile.languages),
+                },
+                "card": self.card.decode("utf-8"),
+                "serial": self.serial,
+                "published": self.published,
+                "confirmed": self.confirmed,
+                "away": _write_away(self.away),
+                "store": self.store,
+                "number": self.number,
+                "read_to_end": self.read_to_end.isoformat() if self.read_to_end else None,
+                "restored": self.restored,
+                "resend": self.resend,
+                "items": [_write_item(item) for item in self.items.values()],
+                "owed": [
+                    _write_item(owed.item) | {"since": owed.since.isoformat(), "wrong": owed.wrong}
+                    for owed in self.owed.values()
+                ],
+                "threads": [
+                    {
+                        "mailbox": mailbox,
+                        "verify": thread.verify,
+                        "recipient": thread.recipient,
+                        "gone": thread.gone,
+                        "withdrawn": thread.withdrawn,
+                    }
+                    for mailbox, thread in self.threads.items()
+                ],
+                "pins": [
+                    {"mailbox": mailbox, "by": by, "n": n, "digest": digest}
+                    for mailbox, thread in self.threads.items()
+                    for by, (n, digest) in thread.newest.items()
+                ],
+                "listed": [
+                    {"mailbox": mailbox, "by": by, "n": n}
+                    for mailbox, thread in self.threads.items()
+                    for by, n in thread.listed.items()
+                ],
+                "forgotten": [*sorted(self.forgotten)],
+                "tips": [
+                    {"mailbox": mailbox, "n": n, "digest": digest}
+                    for mailbox, (n, digest) in self.tips.items()
+                ],
+            }
+        )
+
+
+def read(line: bytes) -> State:
+    """Read what ``State.write`` wrote. Raises FormatError."""
+    fields = from_line(line)
+    if _number(fields, "v") != 1:
+        raise FormatError("it was written by a newer version")
+    read_to_end = fields.get("read_to_end")
+    state = State(
+        site=check_hex(_text(fields, "site"), 16),
+        name=_text(fields, "name"),
+        origins=tuple(_texts(fields, "origins")),
+        proxy=_text(fields, "proxy"),
+        profile=_read_profile(fields.get("profile")),
+        card=_text(fields, "card").encode("utf-8"),
+        serial=_number(fields, "serial"),
+        published=_flag(fields, "published"),
+        confirmed=_flag(fields, "confirmed"),
+        away=_read_away(fields.get("away")),
+        store=_text(fields, "store"),
+        number=_number(fields, "number"),
+        read_to_end=None if read_to_end is None else _day(fields, "read_to_end"),
+        restored=_flag(fields, "restored"),
+        resend=_flag(fields, "resend"),
+        items={item.id: item for item in map(_read_item, _objects(fields, "items"))},
+        forgotten={check_hex(item, 32) for item in _texts(fields, "forgotten")},
+    )
+    for entry in _objects(fields, "owed"):
+        item = _read_item(entry)
+        state.owed[item.id] = Owed(item, _day(entry, "since"), _flag(entry, "wrong"))
+    for entry in _objects(fields, "threads"):
+        state.threads[check_hex(_text(entry, "mailbox"), 32)] = ThreadState(
+            verify=_text(entry, "verify"),
+            recipient=_text(entry, "recipient"),
+            gone=_flag(entry, "gone"),
+            withdrawn=_flag(entry, "withdrawn"),
+        )
+    for entry in _objects(fields, "pins"):
+        pinned = (_number(entry, "n"), check_hex(_text(entry, "digest"), 32))
+        state.thread(_text(entry, "mailbox")).newest[_text(entry, "by")] = pinned
+    for entry in _objects(fields, "listed"):
+        state.thread(_text(entry, "mailbox")).listed[_text(entry, "by")] = _number(entry, "n")
+    for entry in _objects(fields, "tips"):
+        tip = (_number(entry, "n"), check_hex(_text(entry, "digest"), 32))
+        state.tips[check_hex(_text(entry, "mailbox"), 32)] = tip
+    return state
+
+
+def _write_item(item: Item) -> dict[str, Json]:
+    return {
+        "id": item.id,
+        "mailbox": item.mailbox,
+        "what": item.what,
+        "server_says": item.server_says,
+        "n": item.n,
+        "day": item.day.isoformat(),
+        "size": item.size,
+        "store": item.store,
+        "sealed_for": item.sealed_for,
+        "fetched": item.fetched,
+        "sent": item.sent,
+        "seen": item.seen,
+    }
+
+
+def _read_item(fields: Mapping[str, Json]) -> Item:
+    return Item(
+        id=check_hex(_text(fields, "id"), 32),
+        mailbox=check_hex(_text(fields, "mailbox"), 32),
+        what=_text(fields, "what"),
+        server_says=_text(fields, "server_says"),
+        n=_number(fields, "n"),
+        day=_day(fields, "day"),
+        size=_number(fields, "size"),
+        store=_text(fields, "store"),
+        sealed_for=_number(fields, "sealed_for"),
+        fetched=_flag(fields, "fetched"),
+        sent=cast(Sent, _among(fields, "sent", get_args(Sent))),
+        seen=_flag(fields, "seen"),
+    )
+
+
+def _write_away(away: Away | None) -> Json:
+    if away is None:
+        return None
+    stand_in = str(away.stand_in) if away.stand_in else None
+    return {"until": away.until.isoformat(), "stand_in": stand_in}
+
+
+def _read_away(value: Json) -> Away | None:
+    if not isinstance(value, dict):
+        return None
+    stand_in = value.get("stand_in")
+    return Away(
+        _day(value, "until"), VerifyKey.parse(stand_in) if isinstance(stand_in, str) else None
+    )
+
+
+def _read_profile(value: Json) -> Profile:
+    if not isinstance(value, dict):
+        raise FormatError("profile is no object")
+    return Profile(
+        _text(value, "name"),
+        cast(Kind, _among(value, "kind", get_args(Kind))),
+        cast(Scope, _among(value, "scope", get_args(Scope))),
+        tuple(_texts(value, "languages")),
+    )
+
+
+def _text(fields: Mapping[str, Json], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise FormatError(f"{key} is missing or no text")
+    return value
+
+
+def _among(fields: Mapping[str, Json], key: str, allowed: Iterable[str]) -> str:
+    value = _text(fields, key)
+    if value not in allowed:
+        raise FormatError(f"{key} has a value that is not known")
+    return value
+
+
+def _number(fields: Mapping[str, Json], key: str) -> int:
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FormatError(f"{key} is missing or no number")
+    return value
+
+
+def _flag(fields: Mapping[str, Json], key: str) -> bool:
+    value = fields.get(key)
+    if not isinstance(value, bool):
+        raise FormatError(f"{key} is missing or neither true nor false")
+    return value
+
+
+def _day(fields: Mapping[str, Json], key: str) -> datetime.date:
+    return check_day(_text(fields, key))
+
+
+def _texts(fields: Mapping[str, Json], key: str) -> list[str]:
+    value = fields.get(key)
+    if not isinstance(value, list):
+        raise FormatError(f"{key} is missing or no list")
+    return [entry for entry in value if isinstance(entry, str)]
+
+
+def _objects(fields: Mapping[str, Json], key: str) -> list[dict[str, Json]]:
+    value = fields.get(key)
+    if not isinstance(value, list):
+        raise FormatError(f"{key} is missing or no list")
+    return [entry for entry in value if isinstance(entry, dict)]

@@ -1,0 +1,136 @@
+"""A desk on this disk, a server in memory, and a clock between them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.desk import casebook, outbox, rounds, vault, workplace
+from dropbox_app.desk.casebook import Case
+from dropbox_app.desk.cli import main
+from dropbox_app.desk.desk import Desk, Report
+from dropbox_app.desk.state import Profile
+from dropbox_app.desk.workplace import Machine, Workplace
+from dropbox_app.protocol.keys import VerifyKey
+from tests.desk.peer import Clock, Peer, PeerTransport, Reporter
+
+PASSPHRASE = "een zin die niemand raadt 1729"
+
+
+class Office:
+    """One counsellor with a desk: small verbs over the real modules."""
+
+    def __init__(self, folder: Path, peer: Peer, clock: Clock, name: str = "Els de Vries") -> None:
+        self.folder = folder
+        self.peer = peer
+        self.clock = clock
+        self.name = name
+        self.machine = Machine(clock, lambda _: PeerTransport(self.peer), vault.CHEAP_FOR_TESTS)
+
+    def set_up(self) -> VerifyKey:
+        desk = workplace.init(
+            self.folder,
+            PASSPHRASE,
+            self.machine,
+            invitation=workplace.read_invitation(self.peer.invitation()),
+            profile=Profile(self.name, "external", "both", ("nl", "en")),
+            proxy="",
+        )
+        self.peer.add_card(desk.state.card)
+        return desk.identity
+
+    @contextmanager
+    def open(self) -> Iterator[Workplace]:
+        with workplace.opened(self.folder, PASSPHRASE, self.machine) as place:
+            yield place
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        with self.open() as place:
+            yield place.one()
+
+    @contextmanager
+    def connected(self) -> Iterator[Desk]:
+        with self.open() as place, place.connected(place.one()) as desk:
+            yield desk
+
+    @property
+    def identity(self) -> VerifyKey:
+        with self.desk() as desk:
+            return desk.identity
+
+    def fetch(self) -> Report:
+        with self.connected() as desk:
+            rounds.fetch(desk)
+            return desk.report
+
+    def fetch_quietly(self) -> None:
+        report = self.fetch()
+        assert report.alarms == []
+
+    def case(self, mailbox: str) -> Case:
+        with self.desk() as desk:
+            return casebook.open_case(desk, mailbox)
+
+    def texts(self, mailbox: str) -> list[str]:
+        return [m.text for m in self.case(mailbox).thread.genuine()]
+
+    def reply(self, mailbox: str, text: str) -> Report:
+        with self.connected() as desk:
+            outbox.write(desk, mailbox, lang="nl", kind="reply", body={"text": text})
+            return desk.report
+
+    def forget(self, mailbox: str) -> None:
+        with self.desk() as desk:
+            case = casebook.open_case(desk, mailbox)
+            workplace.forget(desk, mailbox, casebook.own_tip(desk, case))
+
+    def run(self, *arguments: str, given: str | None = None, code: int = 0) -> Result:
+        """The command line in this process, with this office's clock and server."""
+        options = ["--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file)]
+        result = CliRunner().invoke(
+            main, [*options, *arguments], obj=self.machine, input=given, catch_exceptions=False
+        )
+        assert result.exit_code == code, result.output
+        return result
+
+    def json(self, *arguments: str) -> Any:  # noqa: ANN401 - what the command prints
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    @property
+    def passphrase_file(self) -> Path:
+        file = self.folder.parent / f"{self.folder.name}-passphrase"
+        if not file.exists():
+            file.write_text(PASSPHRASE + "\n")
+        return file
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock("2027-01-05")
+
+
+@pytest.fixture
+def peer(clock: Clock) -> Peer:
+    return Peer(clock)
+
+
+@pytest.fixture
+def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
+    """A desk whose card the operator has added, and that has fetched once."""
+    made = Office(tmp_path / "desk", peer, clock)
+    made.set_up()
+    made.fetch_quietly()
+    return made
+
+
+@pytest.fixture
+def reporter(peer: Peer, office: Office) -> Reporter:
+    """Somebody who has reported to that counsellor; nothing is fetched yet."""
+    made = Reporter(peer, office.identity)
+    made.report("Het gaat over mijn chef.", ongoing="yes")
+    return made

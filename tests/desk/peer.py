@@ -1,0 +1,311 @@
+"""A server in memory behind the courier's transport: it keeps the rules, and can be made to lie.
+
+Beside it a reporter, who writes to it by the real protocol.
+"""
+
+import contextlib
+import datetime
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dropbox_app.desk.courier import Answer
+from dropbox_app.desk.errors import CannotReach
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol import desk_request, retrieval_code, thread, writing
+from dropbox_app.protocol.age import check_shape
+from dropbox_app.protocol.encoding import Json, sha256_hex
+from dropbox_app.protocol.errors import CardError, RequestError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import ReporterPublic
+from dropbox_app.protocol.retrieval_code import ReporterKeys
+from dropbox_app.protocol.thread import Thread
+
+ORIGIN = "http://127.0.0.1:8000"
+PAGE = 100
+
+
+class Clock:
+    """The day that everybody here goes by, unless told otherwise."""
+
+    def __init__(self, day: str) -> None:
+        self.day = datetime.date.fromisoformat(day)
+
+    def __call__(self) -> datetime.date:
+        return self.day
+
+    def to(self, day: str) -> None:
+        self.day = datetime.date.fromisoformat(day)
+
+
+@dataclass
+class Kept:
+    """One item at the server."""
+
+    mailbox: str
+    what: str
+    author: str
+    n: int
+    day: datetime.date
+    sealed: bytes
+    to: tuple[str, ...]
+
+
+@dataclass
+class Peer:
+    """The server. The last fields make it misbehave."""
+
+    today: Clock
+    site: str = field(default_factory=lambda: secrets.token_hex(16))
+    store: str = field(default_factory=lambda: secrets.token_hex(16))
+    cards: dict[str, bytes] = field(default_factory=dict)
+    items: dict[str, Kept] = field(default_factory=dict)
+    inboxes: dict[str, list[str]] = field(default_factory=dict)
+    fetched: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)  # mailboxes
+    log: list[tuple[str, str]] = field(default_factory=list)
+    anonymous: list[tuple[int, str]] = field(default_factory=list)  # transport, target
+    puts: list[bytes] = field(default_factory=list)
+
+    days_wrong: int = 0
+    shown_cards: dict[str, bytes] | None = None
+    lies: dict[str, bytes] = field(default_factory=dict)  # item -> what is handed over
+    withheld: set[str] = field(default_factory=set)  # items that are listed and then not there
+    hidden: set[str] = field(default_factory=set)  # items that are not even listed
+    drop_after: int | None = None  # requests until the connection breaks
+    lose_answer_to: str = ""  # a method and the end of a target: done, but the answer is lost
+
+    def invitation(self, name: str = "Voorbeeld BV") -> bytes:
+        day = self.today().isoformat()
+        line = {"v": 1, "origins": [ORIGIN], "site": self.site, "name": name, "day": day}
+        return json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+    def add_card(self, raw: bytes) -> None:
+        self.cards[str(cards.parse(raw).identity)] = raw
+
+    def keep(self, mailbox: str, what: str, author: str, n: int, sealed: bytes, to: Sequence[str],
+             day: datetime.date | None = None) -> str:  # fmt: skip
+        item = sha256_hex(sealed)
+        if item in self.items:
+            return item
+        self.items[item] = Kept(mailbox, what, author, n, day or self.today(), sealed, tuple(to))
+        for identity in dict.fromkeys((*to, *(() if author == "reporter" else (author,)))):
+            self.inboxes.setdefault(identity, []).append(item)
+        return item
+
+    def newest(self, mailbox: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for kept in self.items.values():
+            if kept.mailbox == mailbox and kept.what == "message":
+                found[kept.author] = max(kept.n, found.get(kept.author, 0))
+        return found
+
+    def addressed(self, mailbox: str) -> tuple[str, ...]:
+        mine = [k for k in self.items.values() if k.mailbox == mailbox and k.author == "reporter"]
+        return max(mine, key=lambda kept: kept.n).to if mine else ()
+
+    def purge(self, *items: str) -> None:
+        for item in items:
+            del self.items[item]
+
+    def restore(self, items: Mapping[str, Kept]) -> None:
+        """Go back to what the items were, as after a crash, under a new store id."""
+        self.items, self.inboxes, self.store = {}, {}, secrets.token_hex(16)
+        for kept in items.values():
+            self.keep(kept.mailbox, kept.what, kept.author, kept.n, kept.sealed, kept.to, kept.day)
+
+    # the API
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes,
+               transport: int) -> tuple[int, bytes]:  # fmt: skip
+        path, _, query = target.partition("?")
+        arguments = dict(part.split("=") for part in query.split("&") if part)
+        day = (self.today() + datetime.timedelta(days=self.days_wrong)).isoformat()
+        if "Authorization" not in headers:
+            self.anonymous.append((transport, target))
+            if path == "/api/desk/challenge":
+                return _json({"token": "a.b.c", "day": day})
+            shown = self.cards if self.shown_cards is None else self.shown_cards
+            texts = [raw.decode() for raw in shown.values()]
+            return _json({"site": self.site, "day": day, "limits": {}, "cards": texts})
+        try:
+            claim = desk_request.parse_header(headers["Authorization"])
+            desk_request.check(
+                claim, origins=[ORIGIN], site=self.site, method=method, target=target
+            )
+        except RequestError:
+            return 401, b"{}"
+        by = str(claim.identity)
+        if by not in self.cards or claim.body_hash != sha256_hex(body):
+            return 401, b"{}"
+        self.log.append((method, target))
+        parts = path.removeprefix("/api/desk/").split("/")
+        match (method, *parts):
+            case ("GET", "inbox"):
+                return self._inbox(by, int(arguments["after"]), day)
+            case ("GET", "mailboxes"):
+                return self._mailboxes(by)
+            case ("GET", "items", item):
+                if by not in self._readers(item) or item in self.withheld:
+                    return 404, b'{"error":"no such item"}'
+                return 200, self.lies.get(item, self.items[item].sealed)
+            case ("POST", "items", item, "fetched"):
+                if by not in self._readers(item):
+                    return 404, b"{}"
+                self.fetched.append(item)
+                return 200, b"{}"
+            case ("POST", "mailboxes", mailbox, "messages"):
+                to = [str(VerifyKey.from_hex(one)) for one in arguments["to"].split(".")]
+                return self._post(by, mailbox, int(arguments["n"]), to, body)
+            case ("PUT", "card"):
+                try:
+                    current = cards.parse(self.cards[by])
+                    cards.accept(body, site=self.site, pinned=claim.identity, current=current)
+                except CardError:
+                    return 422, b'{"error":"refused"}'
+                self.cards[by] = body
+                self.puts.append(body)
+                return 200, b"{}"
+        return 404, b"{}"
+
+    def _readers(self, item: str) -> tuple[str, ...]:
+        kept = self.items.get(item)
+        return (*kept.to, kept.author) if kept else ()
+
+    def _inbox(self, by: str, after: int, day: str) -> tuple[int, bytes]:
+        rows = [
+            {"number": number, "id": item, "mailbox": kept.mailbox, "what": kept.what,
+             "author": kept.author, "n": kept.n, "day": kept.day.isoformat(),
+             "size": len(kept.sealed)}
+            for number, item in enumerate(self.inboxes.get(by, []), start=1)
+            if number > after and item not in self.hidden
+            if (kept := self.items.get(item)) is not None
+        ]  # fmt: skip
+        more = len(rows) > PAGE
+        return _json({"store": self.store, "day": day, "items": rows[:PAGE], "more": more})
+
+    def _mailboxes(self, by: str) -> tuple[int, bytes]:
+        boxes = {kept.mailbox for kept in self.items.values()} - self.gone
+        listed = [
+            {"id": box, "newest": [{"by": a, "n": n} for a, n in self.newest(box).items()]}
+            for box in sorted(boxes)
+            if by in self.addressed(box)
+        ]
+        return _json({"mailboxes": listed})
+
+    def _post(
+        self, by: str, mailbox: str, n: int, to: Sequence[str], sealed: bytes
+    ) -> tuple[int, bytes]:
+        if mailbox in self.gone or by not in self.addressed(mailbox):
+            return 404, b"{}"
+        if sha256_hex(sealed) in self.items:
+            return 200, b"{}"
+        if not set(to) <= set(self.addressed(mailbox)):
+            return 403, b"{}"
+        check_shape(sealed, len(sealed), len(to) + 1, "messages")
+        newest = self.newest(mailbox).get(by, 0)
+        if n != newest + 1:
+            return 409, json.dumps({"n": newest}).encode()
+        self.keep(mailbox, "message", by, n, sealed, to)
+        return 200, b"{}"
+
+
+class PeerTransport:
+    """The courier's transport, to a Peer in the same process."""
+
+    made = 0
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        PeerTransport.made += 1
+        self.number = PeerTransport.made
+
+    @contextlib.contextmanager
+    def send(self, method: str, origin: str, target: str, headers: Mapping[str, str], body: bytes,
+             seconds: float) -> Iterator[Answer]:  # fmt: skip
+        if origin != ORIGIN:
+            raise CannotReach(f"{origin} could not be reached.")
+        if self.peer.drop_after is not None:
+            self.peer.drop_after -= 1
+            if self.peer.drop_after < 0:
+                raise CannotReach(f"{origin} could not be reached.")
+        status, data = self.peer.answer(method, target, headers, body, self.number)
+        lost = self.peer.lose_answer_to
+        if lost and f"{method} {target.partition('?')[0]}".endswith(lost):
+            self.peer.lose_answer_to = ""
+            raise CannotReach("The connection was lost.")
+        pieces = (data[at : at + 1000] for at in range(0, len(data), 1000))
+        yield Answer(status, pieces)
+
+    def apart(self) -> "PeerTransport":
+        return PeerTransport(self.peer)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Reporter:
+    """Somebody who writes to the peer with the seven words; signs and seals for real."""
+
+    def __init__(self, peer: Peer, *wanted: VerifyKey) -> None:
+        self.peer = peer
+        self.wanted: tuple[VerifyKey, ...] = wanted
+        words = retrieval_code.generate("nl")
+        root = retrieval_code.derive_root(words, peer.site)
+        self.keys: ReporterKeys = retrieval_code.reporter_keys(root)
+
+    @property
+    def mailbox(self) -> str:
+        return self.keys.mailbox
+
+    def report(self, text: str, **answers: Json) -> str:
+        return self.send("report", {"text": text, "answers": dict(answers)}, first=True)
+
+    def write(self, text: str) -> str:
+        return self.send("message", {"text": text})
+
+    def withdraw(self) -> str:
+        item = self.send("withdrawal", {})
+        mine = [i for i, k in self.peer.items.items() if k.mailbox == self.mailbox and i != item]
+        self.peer.purge(*mine)
+        return item
+
+    def send(self, kind: str, body: Mapping[str, Json], *, first: bool = False) -> str:
+        draft = self.draft(kind, body, first=first)
+        to = [str(identity) for identity in draft.to]
+        return self.peer.keep(self.mailbox, "message", "reporter", draft.n, draft.seal(), to)
+
+    def draft(self, kind: str, body: Mapping[str, Json], *, first: bool = False) -> writing.Draft:
+        return writing.from_reporter(
+            self.keys,
+            site=self.peer.site,
+            day=self.peer.today(),
+            lang="nl",
+            kind=kind,
+            body=body,
+            thread=None if first else self.thread(),
+            wanted=self.wanted,
+            cards=[cards.parse(raw) for raw in self.peer.cards.values()],
+        )
+
+    def thread(self) -> Thread:
+        arrived = [
+            thread.open_item(item, kept.sealed, [self.keys.reply])
+            for item, kept in self.peer.items.items()
+            if kept.mailbox == self.mailbox and kept.what == "message"
+        ]
+        return thread.read(
+            arrived,
+            site=self.peer.site,
+            mailbox=self.mailbox,
+            viewer=None,
+            reporter=ReporterPublic(str(self.keys.recipient), self.keys.verify),
+        )
+
+    def texts(self) -> list[str]:
+        return [message.text for message in self.thread().genuine()]
+
+
+def _json(value: Mapping[str, object]) -> tuple[int, bytes]:
+    return 200, json.dumps(value).encode()

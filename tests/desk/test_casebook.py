@@ -1,0 +1,188 @@
+"""Threads as the desk shows them: what is false is named, what is hostile is shown harmless."""
+
+import json
+
+import pytest
+
+from dropbox_app.desk import casebook
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.protocol import age, thread
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import Seed
+from dropbox_app.protocol.padding import attachment_size
+from tests.desk.conftest import Office
+from tests.desk.peer import Peer, Reporter
+
+
+def _deliver(peer: Peer, reporter: Reporter, office: Office, plaintext: bytes, n: int) -> str:
+    """Seal a text to reporter and counsellor and put it into the mailbox as the reporter's."""
+    from dropbox_app.protocol import card as cards
+
+    card = cards.parse(peer.cards[str(office.identity)])
+    key = card.sealing_key(peer.today())
+    assert key is not None
+    sealed = age.seal(plaintext, [reporter.keys.recipient, key])
+    return peer.keep(reporter.mailbox, "message", "reporter", n, sealed, [str(office.identity)])
+
+
+def test_a_forged_message_is_shown_as_not_verified(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """Another text under the reporter's name, signed by somebody else."""
+    other = Reporter(peer, office.identity)
+    draft = other.draft("report", {"text": "Ik trek alles in.", "answers": {}}, first=True)
+    forged = draft.plaintext.replace(other.mailbox.encode(), reporter.mailbox.encode())
+    item = _deliver(peer, reporter, office, forged, 2)
+    report = office.fetch()
+    assert any("could not be verified" in note for note in report.notes)
+    shown = office.json("read", reporter.mailbox[:8])["messages"]
+    assert [(m["verified"], m["state"]) for m in shown] == [
+        (True, "verified"),
+        (False, "unverified"),
+    ]
+    assert shown[1]["item"] == item
+    office.fetch_quietly()  # no alarm for what anybody with a code can do
+
+
+def test_a_message_for_somebody_else_is_named_as_passed_on(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    stranger = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    reporter.wanted = (stranger.set_up(),)
+    draft = reporter.draft("message", {"text": "Alleen voor Bas"})
+    _deliver(peer, reporter, office, draft.plaintext, 2)
+    office.fetch()
+    shown = office.json("read", reporter.mailbox)["messages"][-1]
+    assert (shown["state"], shown["verified"]) == ("not_addressed", False)
+    assert "passed on by somebody" in office.run("read", reporter.mailbox).stdout
+
+
+def test_a_file_that_no_key_opens_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+    sealed = age.seal(b" " * 8192, [Seed.generate().recipient()] * 2)
+    peer.keep(reporter.mailbox, "message", "reporter", 2, sealed, [str(office.identity)])
+    office.fetch()
+    text = office.run("read", reporter.mailbox).stdout
+    assert "COULD NOT BE VERIFIED: none of your keys opens it" in text
+
+
+def test_a_hole_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+    lost = reporter.write("Twee")
+    reporter.write("Drie")
+    peer.purge(lost)
+    office.fetch()
+    assert (
+        "MISSING: number 2 of the reporter never came."
+        in office.run("read", reporter.mailbox).stdout
+    )
+
+
+def test_files_are_listed_with_name_type_and_size(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    from dropbox_app.protocol import card as cards
+    from dropbox_app.protocol.messages import Attachment
+    from dropbox_app.protocol.writing import from_reporter
+
+    draft = from_reporter(
+        reporter.keys, site=peer.site, day=peer.today(), lang="nl", kind="message",
+        body={"text": "Zie foto"}, thread=reporter.thread(), wanted=None,
+        cards=[cards.parse(raw) for raw in peer.cards.values()],
+        attachments=[Attachment("ab" * 32, "foto\u202egpj.exe", "image/jpeg", 1234)],
+    )  # fmt: skip
+    to = [str(office.identity)]
+    peer.keep(reporter.mailbox, "message", "reporter", 2, draft.seal(), to)
+    office.fetch_quietly()
+    (file,) = office.json("read", reporter.mailbox)["messages"][-1]["attachments"]
+    assert (file["type"], file["size"]) == ("image/jpeg", 1234)
+    text = office.run("read", reporter.mailbox).stdout
+    assert "  | file: foto<U+202E>gpj.exe (image/jpeg, 1234 bytes)" in text
+
+
+def test_a_thread_that_was_passed_on_is_checked_and_shown_as_such(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """The reporter turns to another counsellor and takes the thread along."""
+    from dropbox_app.protocol import card as cards
+    from dropbox_app.protocol.writing import from_reporter
+
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Van Els")
+    other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    bas = other.set_up()
+    lines = thread.write_passed_on(reporter.thread())
+    key = cards.parse(peer.cards[str(bas)]).sealing_key(peer.today())
+    assert key is not None
+    sealed = age.seal(lines.ljust(attachment_size(len(lines)), b"\0"), [key])
+    file = peer.keep(reporter.mailbox, "attachment", "reporter", 2, sealed, [str(bas)])
+    draft = from_reporter(
+        reporter.keys, site=peer.site, day=peer.today(), lang="nl", kind="message",
+        body={"text": "Ik ga verder met jou"}, thread=reporter.thread(), wanted=[bas],
+        cards=[cards.parse(raw) for raw in peer.cards.values()], passed_on=file,
+    )  # fmt: skip
+    peer.keep(reporter.mailbox, "message", "reporter", 2, draft.seal(), [str(bas)])
+    other.fetch_quietly()
+    shown = other.json("read", reporter.mailbox)["messages"]
+    assert [(m["text"], m["verified"], m["passed_on"]) for m in shown] == [
+        ("Het gaat over mijn chef.", True, True),
+        ("Van Els", True, True),
+        ("Ik ga verder met jou", True, False),
+    ]
+    assert "[passed on by the reporter" in other.run("read", reporter.mailbox).stdout
+
+
+def test_an_item_that_was_altered_on_this_disk_is_noticed(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    (item,) = peer.items
+    file = office.folder / "sites" / peer.site / "items" / f"{item}.age"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    (shown,) = office.json("read", reporter.mailbox)["messages"]
+    assert (shown["verified"], shown["reason"]) == (False, "other_file")
+
+
+def test_a_copy_sealed_anew_keeps_the_count_of_its_recipients(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """Sealed to one more than the signed line says: refused before and after the key is gone."""
+    draft = reporter.draft("message", {"text": "Aan jou alleen"})
+    sealed = age.seal(draft.plaintext, [*draft.recipients, Seed.generate().recipient()])
+    peer.keep(reporter.mailbox, "message", "reporter", 2, sealed, [str(office.identity)])
+    office.fetch()
+    before = [e.state for e in office.case(reporter.mailbox).entries]
+    assert before == ["verified", "unverified"]
+    office.clock.to("2027-04-10")
+    office.fetch()
+    with office.desk() as desk:
+        assert desk.store.original(sha256_hex(sealed)) is None  # it was sealed anew
+    assert [e.state for e in office.case(reporter.mailbox).entries] == before
+
+
+def test_a_thread_is_named_by_eight_characters_or_more(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    with office.desk() as desk:
+        assert casebook.find(desk.state, reporter.mailbox[:8].upper()) == reporter.mailbox
+        with pytest.raises(NotFound, match="at least 8"):
+            casebook.find(desk.state, reporter.mailbox[:7])
+        with pytest.raises(NotFound, match="No thread"):
+            casebook.find(desk.state, "0" * 64)
+        desk.state.thread(reporter.mailbox[:8] + "f" * 56)
+        with pytest.raises(NotFound, match="More than one"):
+            casebook.find(desk.state, reporter.mailbox[:8])
+
+
+def test_hostile_words_reach_the_terminal_harmless(office: Office, peer: Peer) -> None:
+    """The contract's JSON holds them as they are, in ASCII; the page writes them out."""
+    reporter = Reporter(peer, office.identity)
+    reporter.report("Hoi\u202e\nThread 00\u2028[waiting]\u2066")
+    office.fetch_quietly()
+    raw = office.run("read", reporter.mailbox, "--json").stdout
+    assert raw.isascii()
+    assert json.loads(raw)["messages"][0]["text"].startswith("Hoi\u202e")
+    text = office.run("read", reporter.mailbox).stdout
+    assert "\u202e" not in text
+    assert "  | Hoi<U+202E>\n  | Thread 00<U+2028>[waiting]<U+2066>\n" in text

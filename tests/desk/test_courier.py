@@ -1,0 +1,299 @@
+"""The way out: over real sockets, through proxies that look at what reaches them."""
+
+import contextlib
+import http.server
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from dropbox_app.desk.courier import Courier, HttpTransport
+from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unfit, Unknown
+from dropbox_app.desk.tunnel import Origin, Proxy, read_origin, read_proxy
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.keys import SigningKey
+
+SITE = "cd" * 16
+ONION = "http://" + "a" * 56 + ".onion"
+
+Script = Callable[[http.server.BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
+
+
+@contextlib.contextmanager
+def serving(script: Script) -> Iterator[tuple[int, list[str]]]:
+    """A web server that answers by a script; its port, and the raw heads of the requests."""
+    heads: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            heads.append(f"{self.requestline}\n{self.headers}")
+            status, headers, body = script(self)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - as above
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with _running(Handler) as port:
+        yield port, heads
+
+
+@contextlib.contextmanager
+def _running(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def proxying(kind: str, to: int) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+    """A SOCKS5 or CONNECT proxy that leads everything to one port; who asked for what."""
+    asked: list[tuple[str, bytes]] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            ask = self._socks if kind == "socks5h" else self._connect
+            asked.append(ask())
+            with socket.create_connection(("127.0.0.1", to)) as onward:
+                threads = [
+                    threading.Thread(target=_pump, args=pair)
+                    for pair in ((self.request, onward), (onward, self.request))
+                ]
+                for one in threads:
+                    one.start()
+                for one in threads:
+                    one.join()
+
+        def _exactly(self, size: int) -> bytes:
+            data = b""
+            while len(data) < size:
+                data += self.request.recv(size - len(data)) or b"\0"
+            return data
+
+        def _socks(self) -> tuple[str, bytes]:
+            assert self._exactly(3) == b"\x05\x01\x02"
+            self.request.sendall(b"\x05\x02")
+            assert self._exactly(1) == b"\x01"
+            user = self._exactly(self._exactly(1)[0])
+            self._exactly(self._exactly(1)[0])
+            self.request.sendall(b"\x01\x00")
+            assert self._exactly(4) == b"\x05\x01\x00\x03"  # a name, not an address
+            host = self._exactly(self._exactly(1)[0]).decode()
+            port = int.from_bytes(self._exactly(2), "big")
+            # In two pieces, as a network may.
+            self.request.sendall(b"\x05\x00\x00")
+            self.request.sendall(b"\x01\x00\x00\x00\x00\x00\x00")
+            return f"{host}:{port}", user
+
+        def _connect(self) -> tuple[str, bytes]:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += self._exactly(1)
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nVia: test\r\n\r\n")
+            lines = head.decode().split("\r\n")
+            (name,) = [line for line in lines if line.startswith("Proxy-Authorization")]
+            method, target, _ = lines[0].split(" ")
+            assert method == "CONNECT"
+            return target, name.encode()
+
+    with _running(Handler) as port:
+        yield port, asked
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _answers(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+    if handler.path == "/api/desk/challenge":
+        return 200, {}, b'{"token":"t.o.k","day":"2027-01-05"}'
+    if handler.path == "/api/site":
+        return 200, {}, b'{"site":"%s","day":"2027-01-05","cards":[]}' % SITE.encode()
+    if handler.path == "/api/desk/mailboxes":
+        return 200, {}, b'{"mailboxes":[]}'
+    return 404, {}, b"{}"
+
+
+Dial = Callable[..., Courier]
+
+
+@pytest.fixture
+def dial() -> Iterator[Dial]:
+    """Make couriers that are closed at the end."""
+    with contextlib.ExitStack() as made:
+
+        def one(
+            *origins: str,
+            proxy: Proxy | None = None,
+            key: SigningKey | None = None,
+            site: str = SITE,
+        ) -> Courier:
+            transport = HttpTransport(proxy)
+            made.callback(transport.close)
+            return Courier(transport, origins, site, key or SigningKey.generate())
+
+        yield one
+
+
+@pytest.mark.parametrize("kind", ["socks5h", "http"])
+def test_an_onion_is_reached_by_name_through_the_proxy(dial: Dial, kind: str) -> None:
+    """The name is left to the proxy; the watch goes under another name, so over another circuit."""
+    with serving(_answers) as (port, heads), proxying(kind, port) as (proxy, asked):
+        courier = dial(ONION, proxy=Proxy(kind, "127.0.0.1", proxy))
+        assert courier.challenge().isoformat() == "2027-01-05"
+        courier.mailboxes()
+        assert courier.shown().cards == ()
+    assert {target for target, _ in asked} == {ONION.removeprefix("http://") + ":80"}
+    assert len(asked) == 2
+    assert asked[0][1] != asked[1][1]
+    assert heads[0].startswith("GET /api/desk/challenge HTTP/1.1\n")  # not as a proxy request
+
+
+def test_no_header_tells_who_asks(dial: Dial) -> None:
+    with serving(_answers) as (port, heads):
+        courier = dial(f"http://127.0.0.1:{port}")
+        courier.mailboxes()
+        courier.shown()
+    names = [{line.split(":")[0].lower() for line in h.split("\n")[1:] if line} for h in heads]
+    assert names == [{"host"}, {"host", "authorization"}, {"host"}]
+
+
+def test_the_request_is_signed_as_it_is_sent(dial: Dial) -> None:
+    with serving(_answers) as (port, heads):
+        origin, key = f"http://127.0.0.1:{port}", SigningKey.generate()
+        courier = dial(origin, key=key)
+        courier.mailboxes()
+    value = heads[1].split("Authorization: ")[1].split("\n")[0]
+    claim = desk_request.parse_header(value)
+    desk_request.check(
+        claim, origins=[origin], site=SITE, method="GET", target="/api/desk/mailboxes"
+    )
+    assert claim.identity == key.verify_key
+
+
+def test_a_redirect_is_not_followed(dial: Dial) -> None:
+    with serving(_answers) as (other, seen):
+
+        def away(_: object) -> tuple[int, dict[str, str], bytes]:
+            return 302, {"Location": f"http://127.0.0.1:{other}/api/desk/challenge"}, b""
+
+        with serving(away) as (port, _), pytest.raises(Refused):
+            dial(f"http://127.0.0.1:{port}").challenge()
+        assert seen == []
+
+
+def test_an_answer_without_end_is_left(dial: Dial) -> None:
+    def endless(_: object) -> tuple[int, dict[str, str], bytes]:
+        return 200, {}, b"[" * (5 * 1024 * 1024)
+
+    with serving(endless) as (port, _), pytest.raises(BadAnswer, match="no end"):
+        dial(f"http://127.0.0.1:{port}").challenge()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"token":1,"day":"2027-01-05"}', b'{"token":"a","day":"x"}',
+     b"[" * 100_000, b'{"token":"a","day":"2027-01-05"' + b" " * 50],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_one_sentence(dial: Dial, body: bytes) -> None:
+    with serving(lambda _: (200, {}, body)) as (port, _), pytest.raises(BadAnswer):
+        dial(f"http://127.0.0.1:{port}").challenge()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [(401, b"{}", Unknown), (404, b"", Refused), (409, b'{"n":3}', OutOfStep),
+     (409, b"x", Refused), (500, b"", Refused), (204, b"", BadAnswer)],
+)  # fmt: skip
+def test_each_refusal_is_told_apart(
+    dial: Dial, status: int, body: bytes, error: type[Exception]
+) -> None:
+    def refuse(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        return _answers(handler) if "challenge" in handler.path else (status, {}, body)
+
+    with serving(refuse) as (port, _), pytest.raises(error):
+        dial(f"http://127.0.0.1:{port}").mailboxes()
+
+
+def test_the_next_address_is_tried(dial: Dial) -> None:
+    with serving(_answers) as (port, _):
+        origins = ["http://127.0.0.1:1", f"http://127.0.0.1:{port}"]
+        courier = dial(*origins)
+        courier.challenge()
+        with pytest.raises(CannotReach):
+            dial("http://127.0.0.1:1").challenge()
+
+
+def test_another_site_at_the_address_is_noticed(dial: Dial) -> None:
+    with serving(_answers) as (port, _):
+        courier = dial(f"http://127.0.0.1:{port}", site="ef" * 16)
+        with pytest.raises(BadAnswer, match="Another site"):
+            courier.shown()
+
+
+def test_a_proxy_that_refuses_is_one_sentence(dial: Dial) -> None:
+    class Refuses(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+            self.request.sendall(b"\x05\xff")
+
+    with _running(Refuses) as port, pytest.raises(CannotReach, match="Is Tor running"):
+        dial(ONION, proxy=Proxy("socks5h", "127.0.0.1", port)).challenge()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://example.org", "ftp://example.org", "https://example.org/", "https://EXAMPLE.org",
+     "https://example.org:443", "http://10.0.0.1", "https://user@example.org",
+     "https://example.org:99999", "http://127.0.0.1.example.org", "http://localhost.example.org",
+     "https://example.org\n", ONION],
+)  # fmt: skip
+def test_addresses_that_are_not_dialled(origin: str) -> None:
+    with pytest.raises(Unfit):
+        read_origin(origin, None)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://example.org", "http://127.0.0.1:8000", "http://[::1]:80000"[:-1], "http://localhost"],
+)
+def test_addresses_that_are_dialled(origin: str) -> None:
+    assert read_origin(origin, None).text == origin
+
+
+def test_onions_only_through_a_proxy_and_loopback_past_it(dial: Dial) -> None:
+    assert read_origin(ONION, Proxy("socks5h", "127.0.0.1", 9050)).onion
+    assert Origin("", "", "127.0.0.1", 1).loopback
+    assert not Origin("", "", "127.0.0.1.nl", 1).loopback
+    with serving(_answers) as (port, _):
+        nowhere = Proxy("socks5h", "127.0.0.1", 1)
+        dial(f"http://127.0.0.1:{port}", proxy=nowhere).challenge()
+
+
+@pytest.mark.parametrize(
+    "text", ["socks5://127.0.0.1:9050", "https://127.0.0.1:1", "socks5h://127.0.0.1", "socks5h://a:0",
+             "http://u:p@127.0.0.1:8118", "socks5h://127.0.0.1:70000"],
+)  # fmt: skip
+def test_proxies_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(Unfit, match="socks5h"):
+        read_proxy(text)

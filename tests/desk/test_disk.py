@@ -1,0 +1,210 @@
+"""Writes that a crash cannot halve, one desk at a time, and no time finer than a day."""
+
+import datetime
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import vault
+from dropbox_app.desk.disk import Disk, write_outside
+from dropbox_app.desk.errors import AlreadyThere, Damaged, InUse, NotSetUp, Unfit
+from dropbox_app.desk.vault import CHEAP_FOR_TESTS, Vault
+from dropbox_app.protocol.errors import WrongPassphrase
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.peer import Clock, Peer, Reporter
+
+SITE = "ab" * 16
+
+
+class Killed(BaseException):
+    """The machine stopped here."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path, clock: Clock) -> Disk:
+    made = Disk(tmp_path / "desk", clock)
+    made.make()
+    return made
+
+
+def test_a_write_is_the_old_or_the_new_at_every_step(tmp_path: Path, clock: Clock) -> None:
+    """Killed before, between and after all steps of replacing a vault."""
+    steps: list[str] = []
+    disk = Disk(tmp_path / "desk", clock, steps.append)
+    disk.make()
+    old = Vault.create(disk, PASSPHRASE, log_n=CHEAP_FOR_TESTS)
+    old.join(SITE)
+    old.save(once=True)
+    count = len(steps)
+    assert [step.split()[0] for step in steps] == ["opened", "written", "safe", "in", "done"]
+    for kill_at in range(count):
+        seen = 0
+
+        def step(_: str, kill_at: int = kill_at) -> None:
+            nonlocal seen
+            if seen == kill_at:
+                raise Killed
+            seen += 1
+
+        dying = Disk(tmp_path / "desk", clock, step)
+        new = Vault.open(dying, PASSPHRASE, log_n=CHEAP_FOR_TESTS)
+        other = f"{kill_at:032x}"
+        new.join(other)
+        with pytest.raises(Killed):
+            new.save()
+        with Disk(tmp_path / "desk", clock).locked():
+            left = Vault.open(disk, PASSPHRASE)
+        assert SITE in left.sites
+        # In place means in place: only after the rename is it the new one.
+        assert (other in left.sites) is (kill_at >= 3)
+
+
+def test_a_file_half_written_by_a_dead_process_is_swept(disk: Disk) -> None:
+    disk.write("sites/x/state.age", b"old")
+    leftover = disk.path("sites/x/state.age.new")
+    leftover.write_bytes(b"half")
+    assert disk.names("sites/x") == ["state.age"]
+    with disk.locked():
+        assert not leftover.exists()
+    assert disk.read("sites/x/state.age") == b"old"
+
+
+def test_once_never_overwrites(disk: Disk) -> None:
+    disk.write("vault.age", b"first", once=True)
+    with pytest.raises(AlreadyThere):
+        disk.write("vault.age", b"second", once=True)
+    assert disk.read("vault.age") == b"first"
+    assert disk.names("") == ["vault.age"]
+
+
+def test_nobody_else_may_read_and_no_hour_is_told(office: Office, reporter: Reporter) -> None:
+    office.fetch_quietly()
+    midnight = datetime.datetime(2027, 1, 5, tzinfo=datetime.UTC).timestamp()
+    paths = [office.folder, *office.folder.rglob("*")]
+    assert len(paths) > 6
+    for path in paths:
+        state = path.stat()
+        assert stat.S_IMODE(state.st_mode) == (0o700 if path.is_dir() else 0o600)
+        assert (path, state.st_mtime) == (path, midnight)
+
+
+def test_the_names_on_the_disk_are_ids_and_fixed_words(office: Office, reporter: Reporter) -> None:
+    office.fetch_quietly()
+    (item,) = office.peer.items
+    site = office.peer.site
+    names = {p.relative_to(office.folder).as_posix() for p in office.folder.rglob("*")}
+    assert names == {
+        "lock", "vault.age", "sites", f"sites/{site}", f"sites/{site}/state.age",
+        f"sites/{site}/items", f"sites/{site}/items/{item}.age",
+    }  # fmt: skip
+
+
+def _hold(
+    root: Path,
+    ready: "multiprocessing.synchronize.Event",
+    done: "multiprocessing.synchronize.Event",
+) -> None:
+    with Disk(root, Clock("2027-01-05")).locked():
+        ready.set()
+        done.wait(20)
+
+
+def test_a_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(office.folder, ready, done))
+    other.start()
+    try:
+        assert ready.wait(20)
+        with pytest.raises(InUse, match="wait until it has ended"):
+            office.fetch()
+    finally:
+        done.set()
+        other.join(20)
+    office.fetch_quietly()
+
+
+def test_the_lock_ends_with_the_process_that_held_it(office: Office) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(office.folder, ready, done))
+    other.start()
+    assert ready.wait(20)
+    other.kill()
+    other.join(20)
+    office.fetch_quietly()
+
+
+def test_a_wrong_passphrase_and_a_damaged_vault_are_told_apart(office: Office) -> None:
+    disk = Disk(office.folder, office.clock)
+    with pytest.raises(WrongPassphrase):
+        Vault.open(disk, "iets heel anders dan eerst")
+    data = bytearray(disk.read(vault.NAME))
+    data[-1] ^= 1
+    disk.write(vault.NAME, bytes(data))
+    with pytest.raises(Damaged, match="backup"):
+        Vault.open(disk, PASSPHRASE)
+
+
+def test_a_short_passphrase_is_explained(disk: Disk) -> None:
+    with pytest.raises(Unfit, match="at least 16"):
+        Vault.create(disk, "kort", log_n=CHEAP_FOR_TESTS)
+
+
+def test_no_desk_here(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(NotSetUp, match="init"), Disk(tmp_path / "none", clock).locked():
+        pass
+
+
+def test_the_usual_cost_is_what_the_protocol_asks_for(disk: Disk) -> None:
+    """log N 18, and nothing in the environment makes it cheaper."""
+    made = Vault.create(disk, PASSPHRASE)
+    made.save(once=True)
+    header = disk.read(vault.NAME).split(b"\n")[1].split(b" ")
+    assert header[1] == b"scrypt"
+    assert header[3] == b"18"
+
+
+def test_outside_files_are_new_and_private(tmp_path: Path) -> None:
+    write_outside(tmp_path / "out", b"x")
+    assert stat.S_IMODE(os.stat(tmp_path / "out").st_mode) == 0o600
+    with pytest.raises(AlreadyThere):
+        write_outside(tmp_path / "out", b"y")
+    assert (tmp_path / "out").read_bytes() == b"x"
+
+
+def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
+    tmp_path: Path, peer: Peer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The injected hook stands where the disk tells its steps."""
+    office = Office(tmp_path / "desk", peer, clock)
+    for kill_at in range(40):
+        seen = 0
+
+        def step(_: str, kill_at: int = kill_at) -> None:
+            nonlocal seen
+            seen += 1
+            if seen > kill_at:
+                raise Killed
+
+        def dying(root: Path, today: Clock, step: object = step) -> Disk:
+            return Disk(root, today, step)  # type: ignore[arg-type] # the hook above
+
+        monkeypatch.setattr("dropbox_app.desk.workplace.Disk", dying)
+        try:
+            office.set_up()
+        except Killed:
+            continue
+        except AlreadyThere:
+            break  # killed after the last file was in place: it is finished
+        finally:
+            monkeypatch.setattr("dropbox_app.desk.workplace.Disk", Disk)
+    else:
+        pytest.fail("never finished")
+    assert kill_at >= 10
+    with office.desk() as desk:
+        peer.add_card(desk.state.card)
+    office.fetch_quietly()

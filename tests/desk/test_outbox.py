@@ -1,0 +1,168 @@
+"""Writing: to whom the reporter wants now, once, and never lost on the way."""
+
+import pytest
+
+from dropbox_app.desk import outbox
+from dropbox_app.desk.errors import CannotReach, DeskError
+from dropbox_app.protocol.errors import MessageError, TooLong
+from tests.desk.conftest import Office
+from tests.desk.peer import Peer, Reporter
+
+
+@pytest.fixture
+def thread(office: Office, reporter: Reporter) -> str:
+    office.fetch_quietly()
+    return reporter.mailbox
+
+
+def test_an_answer_reaches_the_reporter(office: Office, reporter: Reporter, thread: str) -> None:
+    office.reply(thread, "Dank voor je bericht.")
+    assert reporter.texts() == ["Het gaat over mijn chef.", "Dank voor je bericht."]
+    assert office.texts(thread) == reporter.texts()
+    assert office.case(thread).unread == 1  # own messages are not unread
+
+
+def test_an_answer_whose_confirmation_was_lost_is_sent_once(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    peer.lose_answer_to = "/messages"
+    with pytest.raises(CannotReach, match="kept here"):
+        office.reply(thread, "Een keer")
+    assert reporter.texts()[1:] == ["Een keer"]
+    office.fetch_quietly()
+    assert reporter.texts()[1:] == ["Een keer"]
+    assert office.case(thread).unsent == {}
+
+
+@pytest.mark.parametrize("requests", range(8))
+def test_an_answer_that_did_not_get_through_is_sent_by_the_next_fetch(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
+) -> None:
+    """The connection breaks after some requests: sent later, or the person knows it was not."""
+    peer.drop_after = requests
+    told = ""
+    try:
+        office.reply(thread, "Blijft niet liggen")
+    except CannotReach as error:
+        told = str(error)
+    peer.drop_after = None
+    waiting = "waiting" in office.case(thread).unsent.values()
+    assert waiting is ("kept here" in told)
+    office.fetch_quietly()
+    if waiting or not told:
+        assert reporter.texts()[1:] == ["Blijft niet liggen"]
+    else:
+        assert reporter.texts()[1:] == []
+
+
+def test_a_message_that_is_waiting_is_shown_as_such(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    peer.lose_answer_to = "/messages"
+    with pytest.raises(CannotReach):
+        office.reply(thread, "Wacht")
+    shown = office.json("read", thread)["messages"][-1]
+    assert (shown["text"], shown["sent"]) == ("Wacht", "waiting")
+    assert "[waiting" in office.run("read", thread).stdout
+
+
+def test_another_copy_of_the_desk_came_first(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    """A 409: read, sign again under the next number, send; both messages stand in the chain."""
+    peer.drop_after = 5
+    with pytest.raises(CannotReach):
+        office.reply(thread, "Tweede")
+    assert "waiting" in office.case(thread).unsent.values()
+    peer.drop_after = None
+    with office.desk() as desk:
+        (item,) = [i for i in desk.state.items.values() if i.sent == "waiting"]
+        del desk.state.items[item.id]  # as the other copy, which knows nothing of it
+        sealed = desk.store.original(item.id)
+        desk.save()
+        assert sealed is not None
+    office.reply(thread, "Eerste")
+    with office.desk() as desk:
+        desk.store.put(item.id, sealed)
+        desk.state.items[item.id] = item
+        item.sent = "waiting"
+        desk.save()
+    office.fetch_quietly()
+    assert reporter.texts()[1:] == ["Eerste", "Tweede"]
+    assert {e.state for e in reporter.thread().entries} == {"verified"}
+    assert office.case(thread).unsent == {}
+
+
+def test_what_came_in_meanwhile_is_read_before_answering(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    reporter.write("Wacht nog even")
+    report = office.reply(thread, "Goed")
+    assert report.new == {thread: 1}
+    newest = reporter.thread().newest[str(office.identity)]
+    assert newest.seen == (("reporter", 2),)
+
+
+def test_a_message_that_the_server_refuses_is_kept_and_shown(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    with office.connected() as desk:
+        peer.gone.add(thread)
+        item = outbox._compose(desk, thread, "nl", "reply", {"text": "Te laat"})
+        outbox._send(desk, item, 1)
+        assert any("not taken" in note for note in desk.report.notes)
+    shown = office.json("read", thread)["messages"][-1]
+    assert (shown["text"], shown["sent"], shown["verified"]) == ("Te laat", "refused", False)
+    assert "did not take it" in office.run("read", thread).stdout
+    peer.gone.clear()
+    office.fetch_quietly()
+    office.reply(thread, "Op tijd")
+    assert reporter.texts()[1:] == ["Op tijd"]
+
+
+def test_nothing_is_written_to_a_thread_that_is_over(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    reporter.withdraw()
+    with pytest.raises(DeskError, match="withdrawn"):
+        office.reply(thread, "Te laat")
+
+
+def test_a_text_that_is_too_long_is_refused_with_its_size(office: Office, thread: str) -> None:
+    with pytest.raises(TooLong, match="70000"):
+        office.reply(thread, "x" * 70_000)
+    office.reply(thread, "x" * 60_000)
+
+
+def test_whom_the_reporter_left_does_not_write_on(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: object
+) -> None:
+    other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    reporter.wanted = (other.set_up(),)
+    reporter.write("Ik ga verder met Bas")
+    with pytest.raises((DeskError, MessageError)):
+        office.reply(thread, "Toch nog iets")
+    assert office.case(thread).status == "gone"
+    other.fetch_quietly()
+    assert other.texts(thread) == ["Ik ga verder met Bas"]
+    other.reply(thread, "Welkom")
+    assert reporter.texts()[-1] == "Welkom"
+
+
+def test_a_colleague_gets_what_the_reporter_chose(
+    office: Office, peer: Peer, tmp_path: object
+) -> None:
+    """Both are chosen: each reads what the other wrote; a stranger's card is never used."""
+    other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    stranger = Office(office.folder.with_name("cor"), peer, office.clock, "Cor")
+    bas, cor = other.set_up(), stranger.set_up()
+    both = Reporter(peer, office.identity, bas)
+    both.report("Aan jullie beiden")
+    office.fetch_quietly()
+    office.reply(both.mailbox, "Van Els")
+    other.fetch_quietly()
+    other.reply(both.mailbox, "Van Bas")
+    office.fetch_quietly()
+    assert office.texts(both.mailbox) == ["Aan jullie beiden", "Van Els", "Van Bas"]
+    assert other.texts(both.mailbox) == office.texts(both.mailbox)
+    assert all(str(cor) not in kept.to for kept in peer.items.values())

@@ -1,0 +1,246 @@
+"""A server restored from its backup, a desk restored from its own: nothing false is cried."""
+
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import workplace
+from dropbox_app.desk.errors import AlreadyThere, Damaged
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.errors import WrongPassphrase
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.peer import Clock, Peer, Reporter
+
+# the server
+
+
+def test_a_new_store_id_is_told_and_the_lost_comes_back(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """Own messages that the backup lacks are sent again byte for byte; no alarm is cried."""
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Een")
+    backup = dict(peer.items)
+    office.reply(reporter.mailbox, "Twee")
+    office.reply(reporter.mailbox, "Drie")
+    lost = set(peer.items) - set(backup)
+    peer.restore(backup)
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("restored from a backup" in note for note in report.notes)
+    assert lost <= set(peer.items)
+    assert reporter.texts()[1:] == ["Een", "Twee", "Drie"]
+    assert office.fetch().notes == []
+
+
+def test_the_card_goes_first_to_a_restored_server(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    office.fetch_quietly()
+    old_cards, backup = dict(peer.cards), dict(peer.items)
+    clock.to("2027-02-10")
+    office.fetch_quietly()
+    new_cards = dict(peer.cards)
+    peer.cards = old_cards
+    peer.restore(backup)
+    peer.log.clear()
+    assert office.fetch().alarms == []
+    assert peer.cards == new_cards
+    changing = [entry for entry in peer.log if entry[0] != "GET"]
+    assert changing[0] == ("PUT", "/api/desk/card")
+
+
+def test_a_number_that_comes_twice_across_a_restore_is_no_conflict(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    backup = dict(peer.items)
+    reporter.write("Verloren bij de server")
+    office.fetch_quietly()
+    peer.restore(backup)
+    assert office.fetch().alarms == []
+    reporter.write("Geschreven na de terugzetting")
+    reporter.write("En verder")
+    assert office.fetch().alarms == []
+    case = office.case(reporter.mailbox)
+    assert [e.state for e in case.entries] == ["verified"] * 4
+    assert [e.reason for e in case.entries] == ["", "after_restore", "after_restore", ""]
+    assert [m.text for m in case.thread.genuine()] == [
+        "Het gaat over mijn chef.",
+        "Verloren bij de server",
+        "Geschreven na de terugzetting",
+        "En verder",
+    ]
+    office.reply(reporter.mailbox, "Antwoord")
+    assert reporter.texts()[-1] == "Antwoord"
+
+
+def test_two_messages_under_one_number_without_a_restore_are_a_conflict(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    first = reporter.draft("message", {"text": "Zo"})
+    second = reporter.draft("message", {"text": "Of zo"})
+    for draft in (first, second):
+        to = [str(office.identity)]
+        peer.keep(reporter.mailbox, "message", "reporter", 2, draft.seal(), to)
+    office.fetch()
+    assert [e.state for e in office.case(reporter.mailbox).entries] == [
+        "verified",
+        "conflict",
+        "conflict",
+    ]
+
+
+def test_a_withdrawal_is_given_to_a_server_that_lost_it(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    backup = dict(peer.items)
+    withdrawal = reporter.withdraw()
+    office.fetch_quietly()
+    peer.restore(backup)
+    assert office.fetch().alarms == []
+    assert withdrawal in peer.items
+    assert office.case(reporter.mailbox).status == "withdrawn"
+
+
+def test_given_back_also_after_the_key_was_destroyed(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    office.fetch_quietly()
+    backup = dict(peer.items)
+    office.reply(reporter.mailbox, "Een")
+    (lost,) = set(peer.items) - set(backup)
+    sealed = peer.items[lost].sealed
+    clock.to("2027-04-01")
+    office.fetch_quietly()
+    peer.restore(backup)
+    office.fetch_quietly()
+    assert peer.items[lost].sealed == sealed
+
+
+def test_what_was_forgotten_does_not_come_back(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Een antwoord")
+    office.forget(reporter.mailbox)
+    peer.restore(dict(peer.items))
+    report = office.fetch()
+    assert (report.new, report.alarms) == ({}, [])
+    with office.desk() as desk:
+        assert desk.state.threads == {}
+        assert desk.state.items == {}
+
+
+def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
+    office: Office, reporter: Reporter
+) -> None:
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Een antwoord")
+    office.forget(reporter.mailbox)
+    reporter.write("Ben je er nog?")
+    assert office.fetch().new == {reporter.mailbox: 1}
+    case = office.case(reporter.mailbox)
+    assert dict(case.thread.missing_beginning) == {"reporter": 1}
+    assert office.texts(reporter.mailbox) == ["Ben je er nog?"]
+    # And the chain goes on where it was, though the own message is gone here.
+    office.reply(reporter.mailbox, "Ja")
+    entries = reporter.thread().entries
+    assert [e.state for e in entries] == ["verified"] * 4
+    assert entries[-1].message is not None
+    assert (entries[-1].message.n, entries[-1].message.text) == (2, "Ja")
+    office.reply(reporter.mailbox, "Nog steeds")
+    assert [e.state for e in reporter.thread().entries] == ["verified"] * 5
+
+
+# the desk
+
+
+def _restore(office: Office, file: Path, name: str = "again") -> Office:
+    again = Office(office.folder.with_name(name), office.peer, office.clock)
+    workplace.restore(again.folder, file, PASSPHRASE, again.machine)
+    return again
+
+
+def test_a_restored_desk_goes_on_where_the_lost_one_was(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
+) -> None:
+    """It learns n and prev, takes its own higher serial, and answers under the next number."""
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Een")
+    with office.open() as place:
+        workplace.backup(place, tmp_path / "backup.age")
+    office.reply(reporter.mailbox, "Twee")
+    reporter.write("Nog iets")
+    clock.to("2027-02-10")
+    office.fetch_quietly()  # issues a card that the backup does not know
+    again = _restore(office, tmp_path / "backup.age")
+    report = again.fetch()
+    assert report.alarms == []
+    card = cards.parse(next(iter(peer.cards.values())))
+    assert card.serial == 3
+    with again.desk() as desk:
+        held = {one.seed.recipient() for one in desk.vault.seeds(peer.site)}
+        assert {window.recipient for window in card.sealing} <= held
+    again.reply(reporter.mailbox, "Drie")
+    assert [t for t in reporter.texts() if t in ("Een", "Twee", "Drie")] == ["Een", "Twee", "Drie"]
+    assert {e.state for e in reporter.thread().entries} == {"verified"}
+    assert again.fetch().notes == []
+
+
+def test_a_restored_desk_that_cannot_open_its_own_newest_says_so(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
+) -> None:
+    with office.open() as place:
+        workplace.backup(place, tmp_path / "backup.age")
+    for day in ("2027-02-10", "2027-03-10", "2027-04-10", "2027-05-10"):
+        clock.to(day)
+        office.fetch_quietly()
+    reporter.write("Mei")
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Antwoord van mei")
+    again = _restore(office, tmp_path / "backup.age")
+    assert again.fetch().alarms == []
+    reporter.write("Juni")  # to the new card
+    again.fetch_quietly()
+    assert "Juni" in again.texts(reporter.mailbox)
+    with pytest.raises(Exception, match="cannot be opened by this desk"):
+        again.reply(reporter.mailbox, "Kan niet")
+
+
+def test_a_backup_is_one_age_file_of_a_tar(
+    office: Office, reporter: Reporter, tmp_path: Path
+) -> None:
+    import io
+    import tarfile
+
+    from dropbox_app.protocol import age
+
+    office.fetch_quietly()
+    with office.open() as place:
+        assert workplace.backup(place, tmp_path / "b.age") == 3
+        with pytest.raises(AlreadyThere):
+            workplace.backup(place, tmp_path / "b.age")
+    contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
+    with tarfile.open(fileobj=io.BytesIO(contents)) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry)
+            assert file is not None
+            assert file.read() == (office.folder / entry.name).read_bytes()
+            assert entry.mtime == 0
+
+
+def test_a_restore_overwrites_nothing_and_leaves_nothing_behind(
+    office: Office, tmp_path: Path, clock: Clock
+) -> None:
+    with office.open() as place:
+        workplace.backup(place, tmp_path / "b.age")
+    with pytest.raises(AlreadyThere):
+        workplace.restore(office.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(WrongPassphrase):
+        workplace.restore(tmp_path / "x", tmp_path / "b.age", "iets heel anders!", office.machine)
+    with pytest.raises(Damaged):
+        workplace.restore(tmp_path / "x", office.folder / "vault.age", PASSPHRASE, office.machine)
+    assert sorted(tmp_path.iterdir()) == before

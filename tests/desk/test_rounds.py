@@ -1,0 +1,242 @@
+"""Fetching: what comes home, in which order, and what a server that lies is told apart by."""
+
+import pytest
+
+from dropbox_app.desk.errors import CannotReach, ClocksDiffer, Unknown
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.messages import REPORTER
+from tests.desk.conftest import Office
+from tests.desk.peer import Clock, Peer, Reporter
+
+
+def test_a_report_comes_home_and_is_believed(office: Office, reporter: Reporter) -> None:
+    report = office.fetch()
+    assert report.new == {reporter.mailbox: 1}
+    (entry,) = office.case(reporter.mailbox).thread.entries
+    assert entry.state == "verified"
+    assert entry.message is not None
+    assert entry.message.body["answers"] == {"ongoing": "yes"}
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
+def test_the_second_round_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
+    office.fetch_quietly()
+    office.peer.log.clear()
+    report = office.fetch()
+    assert (report.new, report.notes) == ({}, [])
+    assert not [target for _, target in office.peer.log if "/items/" in target]
+
+
+def test_the_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
+    """More than one page, of several mailboxes."""
+    reporter = Reporter(peer, office.identity)
+    reporter.report("1")
+    sealed = next(iter(peer.items.values())).sealed
+    for number in range(230):  # files that nobody can open are items all the same
+        data = sealed[:-4] + number.to_bytes(4, "big")
+        peer.keep(reporter.mailbox, "attachment", REPORTER, 1, data, [str(office.identity)])
+    office.fetch_quietly()
+    with office.desk() as desk:
+        assert len(desk.state.items) == 231
+        assert desk.state.number == 231
+    assert len(peer.fetched) == 231
+
+
+def test_the_server_is_told_only_after_file_and_state_are_safe(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """The connection may break after any request; nothing is lost, nothing told too early."""
+    reporter.write("En nog iets.")
+    for requests in range(20):
+        peer.drop_after = requests
+        try:
+            office.fetch()
+        except CannotReach:
+            with office.desk() as desk:
+                assert set(peer.fetched) <= set(desk.state.items)
+                for item in peer.fetched:
+                    assert desk.store.original(item) == peer.items[item].sealed
+    peer.drop_after = None
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "En nog iets."]
+
+
+def test_another_file_than_the_listed_one_is_not_taken(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    (item,) = peer.items
+    for lie in (b"short", b"x" * len(peer.items[item].sealed), peer.items[item].sealed + b"more"):
+        peer.lies = {item: lie}
+        report = office.fetch()
+        assert "ALARM" in report.alarms[0]
+        assert peer.fetched == []
+        with office.desk() as desk:
+            assert not desk.store.has(item)
+            assert desk.state.read_to_end == peer.today()  # from the fetch before the report
+    peer.lies = {}
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
+def test_what_is_listed_and_not_there_is_asked_for_again(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    peer.withheld = set(peer.items)
+    assert any("did not have it" in note for note in office.fetch().notes)
+    peer.withheld = set()
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
+def test_a_message_that_is_kept_back_is_noticed(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    peer.hidden = {reporter.write("Dit houdt de server achter.")}
+    assert any("did not hand over" in alarm for alarm in office.fetch().alarms)
+
+
+def test_a_server_that_goes_back_without_a_restore_is_noticed(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    item = reporter.write("Dit verdwijnt.")
+    office.fetch_quietly()
+    peer.purge(item)
+    assert any("no longer has the newest" in alarm for alarm in office.fetch().alarms)
+
+
+def test_an_unknown_desk_is_told_what_to_do(office: Office, peer: Peer) -> None:
+    peer.cards.clear()
+    with pytest.raises(Unknown, match="operator has not added the card"):
+        office.fetch()
+
+
+def test_a_mailbox_that_left_the_list_is_shown_as_gone(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    office.fetch_quietly()
+    peer.gone.add(reporter.mailbox)
+    (note,) = office.fetch().notes
+    for meaning in ("expired", "another counsellor", "restored", "removed"):
+        assert meaning in note
+    assert office.fetch().notes == []  # said once
+    assert office.case(reporter.mailbox).status == "gone"
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
+def test_a_withdrawal_is_told_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
+    office.fetch_quietly()
+    reporter.withdraw()
+    report = office.fetch()
+    assert any("taken the report back" in note for note in report.notes)
+    assert report.alarms == []
+    case = office.case(reporter.mailbox)
+    assert case.status == "withdrawn"
+    assert office.texts(reporter.mailbox)[0] == "Het gaat over mijn chef."
+    assert office.fetch().alarms == []
+
+
+# keys and card
+
+
+def test_keys_are_made_three_months_ahead_and_once(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
+    first = cards.parse(next(iter(peer.cards.values())))
+    assert [w.first.month for w in first.sealing] == [1, 2, 3, 4]
+    clock.to("2027-02-10")
+    office.fetch_quietly()
+    second = cards.parse(next(iter(peer.cards.values())))
+    assert second.serial > first.serial
+    assert [w.first.month for w in second.sealing] == [2, 3, 4, 5]
+    assert second.sealing[:3] == first.sealing[1:]  # what was published keeps its recipient
+    office.fetch_quietly()
+    assert cards.parse(next(iter(peer.cards.values()))).raw == second.raw
+
+
+def test_the_first_window_begins_two_days_before(office: Office, peer: Peer, clock: Clock) -> None:
+    clock.to("2027-02-01")
+    office.fetch_quietly()
+    card = cards.parse(next(iter(peer.cards.values())))
+    assert [w.first.month for w in card.sealing] == [1, 2, 3, 4, 5]
+
+
+def test_a_seed_is_in_the_vault_before_its_card_is_out(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
+    clock.to("2027-02-10")
+    for requests in range(12):
+        peer.drop_after = requests
+        try:
+            office.fetch()
+        except CannotReach:
+            with office.desk() as desk:
+                held = {s.seed.recipient() for s in desk.vault.seeds(peer.site)}
+            for raw in peer.cards.values():
+                assert {w.recipient for w in cards.parse(raw).sealing} <= held
+
+
+def test_a_card_whose_answer_was_lost_is_sent_again_as_it_was(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
+    clock.to("2027-02-10")
+    peer.lose_answer_to = "PUT /api/desk/card"
+    with pytest.raises(CannotReach):
+        office.fetch()
+    office.fetch_quietly()
+    assert len(set(peer.puts[-2:])) == 1
+
+
+def test_the_watch_sees_an_older_card(office: Office, peer: Peer, clock: Clock) -> None:
+    peer.shown_cards = dict(peer.cards)
+    clock.to("2027-02-10")
+    (alarm,) = office.fetch().alarms
+    assert "another card for you" in alarm
+
+
+def test_the_watch_sees_a_missing_card(office: Office, peer: Peer) -> None:
+    peer.shown_cards = {}
+    (alarm,) = office.fetch().alarms
+    assert "no card for you" in alarm
+
+
+def test_the_watch_asks_without_credentials_over_another_connection(
+    office: Office, peer: Peer
+) -> None:
+    peer.anonymous.clear()
+    office.fetch_quietly()
+    ((challenge, _),) = [a for a in peer.anonymous if a[1] == "/api/desk/challenge"]
+    ((watch, _),) = [a for a in peer.anonymous if a[1] == "/api/site"]
+    assert challenge != watch
+
+
+@pytest.mark.parametrize("days", [3, -3, 365, -365])
+def test_a_day_that_the_server_does_not_confirm_changes_nothing(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock, days: int
+) -> None:
+    """It still reads; no key is made or destroyed, nothing is written, the person is told."""
+    before = _secrets(office)
+    clock.to("2027-02-10")
+    peer.days_wrong = days
+    (alarm,) = office.fetch().alarms
+    assert "2027-02-10" in alarm
+    assert _secrets(office) == before
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+    with pytest.raises(ClocksDiffer):
+        office.reply(reporter.mailbox, "Antwoord")
+    with office.desk() as desk:
+        assert str(desk.state.read_to_end) == "2027-01-05"
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_two_days_apart_are_near_enough(
+    office: Office, peer: Peer, clock: Clock, days: int
+) -> None:
+    clock.to("2027-02-10")
+    peer.days_wrong = days
+    office.fetch_quietly()
+
+
+def _secrets(office: Office) -> list[str]:
+    with office.desk() as desk:
+        return [held.seed.reveal() for held in desk.vault.seeds(desk.state.site)]

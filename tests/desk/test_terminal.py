@@ -1,0 +1,92 @@
+"""Hostile text on a terminal: nothing is obeyed, nothing is hidden, no line can be faked."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.desk import show
+from dropbox_app.desk.terminal import MARGIN, block, visible
+
+HOSTILE = [
+    "\x1b[2J\x1b[H", "\x9b31m", "\x07", "\x08\x08\x08", "\r", "\x00", "\x7f",
+    "\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069",
+    "\u200e", "\u200f", "\u061c", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad",
+    "\u2028", "\u2029", "\u0085", "\ud800", "\udfff", "\ue000", "\U000f0000", "\U000e0041",
+    "\U000e0001", "\ufe00", "\U000e0100", "\u3164", "\u115f", "\u2800", "\u034f", "\ufff9",
+    "\u0378", "\U0010ffff",
+]  # fmt: skip
+ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
+def test_what_is_obeyed_or_unseen_is_written_out(hostile: str) -> None:
+    for shown in (visible(f"a{hostile}b"), "".join(block(f"a{hostile}b"))):
+        assert hostile[0] not in shown
+        assert f"<U+{ord(hostile[0]):04X}>" in shown
+
+
+@given(ANY)
+def test_one_line_stays_one_visible_line(text: str) -> None:
+    shown = visible(text)
+    assert all(_seen(character) for character in shown)
+    assert "\n" not in shown
+
+
+@given(ANY, st.integers(min_value=20, max_value=120))
+def test_every_line_carries_the_margin_and_fits(text: str, columns: int) -> None:
+    lines = block(text, columns)
+    assert lines
+    for line in lines:
+        assert line.startswith(MARGIN)
+        assert all(_seen(character) for character in line)
+        widest = sum(2 if ord(c) > 0x2FF and not unicodedata.combining(c) else 1 for c in line)
+        assert widest <= max(columns, 24) or len(line) <= max(columns, 24)
+
+
+@given(st.text(alphabet="abc \n", max_size=300))
+def test_plain_words_come_through_whole(text: str) -> None:
+    assert "".join(line[len(MARGIN) :] for line in block(text, 40)) == text.replace("\n", "")
+
+
+def test_a_text_cannot_pass_for_the_desk() -> None:
+    """Line ends of every kind, and spaces up to the edge of the terminal."""
+    faked = "2027-01-05  you  (reply, number 1)"
+    for way in (
+        "\n",
+        "\r\n",
+        "\u2028",
+        "\u0085",
+        "\x0b",
+        "\x0c",
+        " " * 96,
+        "\t" * 30,
+        "\u3000" * 60,
+    ):
+        for line in block(f"Hallo{way}{faked}", 100):
+            assert not line.startswith("2027")
+            assert line.startswith(MARGIN)
+
+
+def test_marks_do_not_pile_up_over_other_lines() -> None:
+    shown = "".join(block("a" + "\u0301" * 50))
+    assert shown.count("\u0301") == 3
+    assert "\u0301" not in block("\u0301a")[0]  # nor sit on the margin
+
+
+def test_ordinary_writing_is_left_alone() -> None:
+    for text in ("Zoë ging naar café 't Hoekje — écht.", "مرحبا", "你好", "🙁 ❤️", "e\u0301"):
+        assert block(text) == [MARGIN + text]
+
+
+@given(ANY)
+def test_json_is_ascii(text: str) -> None:
+    shown = show.dumps({"text": text})
+    assert shown.isascii()
+    assert json.loads(shown) == {"text": text}
+
+
+def _seen(character: str) -> bool:
+    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
