@@ -62,10 +62,8 @@ def _end(process: "subprocess.Popen[str]", how: int) -> str:
 
 
 def _counsellor(demo: dict[str, Any], *arguments: str) -> str:
-    return run(
-        *(ROOT / "scripts" / "counsellor", *arguments),
-        *("--dir", demo["desk_dir"], "--passphrase-file", demo["passphrase_file"]),
-    ).stdout
+    where = ("--dir", demo["desk_dir"], "--passphrase-file", demo["passphrase_file"])
+    return run(ROOT / "scripts" / "counsellor", *arguments, *where).stdout
 
 
 def test_a_second_start_on_another_port_goes_on_with_the_same_data(start: Start) -> None:
