@@ -3,8 +3,6 @@
 import datetime
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -449,10 +447,3 @@ def test_a_message_is_verified_for_its_own_mailbox_and_site_only() -> None:
         assert [(e.state, e.reason) for e in shown.entries] == [("unverified", reason)]
         assert shown.reporter is None
         assert shown.pins() is None
-
-
-def test_an_entry_is_genuine_in_three_states_only() -> None:
-    entry = read(WHOLE).entries[0]
-    states: tuple[thread.State, ...] = get_args(thread.State)
-    genuine = {state for state in states if replace(entry, state=state).genuine}
-    assert genuine == {"verified", "newer", "conflict"}
