@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dropbox_app.desk.cli import main as desk
+from dropbox_app.protocol import age
 from tests.e2e.plain_browser import PlainBrowser
 
 ROOT = Path(__file__).parents[2]
@@ -60,13 +64,31 @@ class Counsellor:
     def desk(
         self, *arguments: str | Path, check: bool = True, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        return run(
+        done = run(
             *(BIN / "klankbord-desk", "--dir", self.folder),
             *("--passphrase-file", self.passphrase_file, *arguments),
             check=check,
             env=self.env,
             given=given,
         )
+        self._make_cheap()
+        return done
+
+    def _make_cheap(self) -> None:
+        """Seal the vault again under a cheap scrypt: the same vault, a second sooner each time."""
+        vault = self.folder / "vault.age"
+        sealed = vault.read_bytes() if vault.exists() else b""
+        if b" 18\n" in sealed[:100]:
+            secrets = age.open_with_passphrase(sealed, PASSPHRASE)
+            vault.write_bytes(age.seal_with_passphrase(secrets, PASSPHRASE, log_n=10))
+
+    def read_here(self, thread: str) -> dict[str, Any]:
+        """``read``, but in this process: for tests that read many threads."""
+        where = ["--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file)]
+        done = CliRunner().invoke(desk, [*where, "read", thread, "--json"])
+        assert done.exit_code == 0, done.output
+        shown: dict[str, Any] = json.loads(done.stdout)
+        return shown
 
     def threads(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self.desk("list", "--json").stdout)
@@ -86,9 +108,11 @@ class Counsellor:
 class DropBox:
     """One server folder and, while it serves, its gunicorn with two workers."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, env: dict[str, str] | None = None, port: int | None = None
+    ) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
@@ -158,19 +182,33 @@ class DropBox:
         return PlainBrowser(self.url, cookies=cookies)
 
 
+@pytest.fixture(scope="session")
+def mould(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A drop box and a desk after the ceremony and a first fetch; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("mould")
+    made, els = DropBox(folder / "server"), Counsellor(folder / "els")
+    made.add(els, made.init(), "Els de Vries")
+    made.serve()
+    try:
+        els.desk("fetch")
+    finally:
+        made.stop()
+    return folder, made.port
+
+
 @pytest.fixture
-def counsellor(tmp_path: Path) -> Counsellor:
+def counsellor(tmp_path: Path, mould: tuple[Path, int]) -> Counsellor:
+    shutil.copytree(mould[0] / "els", tmp_path / "els")
     return Counsellor(tmp_path / "els")
 
 
 @pytest.fixture
-def box(tmp_path: Path, counsellor: Counsellor) -> Iterator[DropBox]:
+def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
     """A serving drop box with one counsellor, whose desk has fetched once."""
-    made = DropBox(tmp_path / "server")
-    made.add(counsellor, made.init(), "Els de Vries")
+    shutil.copytree(mould[0] / "server", tmp_path / "server")
+    made = DropBox(tmp_path / "server", port=mould[1])
     made.serve()
     try:
-        counsellor.desk("fetch")
         yield made
     finally:
         made.stop()

@@ -30,7 +30,6 @@ class Calendar:
     def __init__(self, folder: Path) -> None:
         self.clock = {
             "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME": "",
         }
         self.counsellor = Counsellor(folder / "els", env=self.clock)

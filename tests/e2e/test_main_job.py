@@ -167,7 +167,7 @@ def test_thirty_two_at_once_and_every_report_opens(box: DropBox, counsellor: Cou
     counsellor.desk("fetch")
     texts = set()
     for thread in counsellor.threads():
-        message = counsellor.read(thread["id"])["messages"][0]
+        message = counsellor.read_here(thread["id"])["messages"][0]
         assert message["verified"]
         texts.add(message["text"])
     assert texts == {f"report {i}" for i in range(32)}

@@ -1,6 +1,5 @@
 """A report is stored fully and its code shown, or it is not stored, said so, and the text kept."""
 
-import datetime
 import urllib.parse
 from pathlib import Path
 
@@ -404,7 +403,3 @@ def test_unknown_expired_and_withdrawn_codes_get_the_same_answer(house: House) -
     ((status, body),) = answers
     assert status == 422
     assert "Deze code werkt niet" in body.decode()
-
-
-def test_the_day_is_utc(house: House) -> None:
-    assert house.clock.today() == datetime.date(2026, 11, 3)

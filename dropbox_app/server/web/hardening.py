@@ -7,8 +7,9 @@ import logging
 import sys
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, abort, request
 from werkzeug.exceptions import (
@@ -17,9 +18,6 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 FORM = "application/x-www-form-urlencoded"
 # 60,000 bytes of text, three times that percent-encoded, six times where they are line ends
@@ -76,7 +74,7 @@ class QuietFlask(Flask):
     request_class = PlainRequest
     hosts: "Hosts"
 
-    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:  # noqa: ANN401 - as Flask has it
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ANN401 - as Flask has it
         """Below the app, so that no way of answering goes past it; and it costs next to nothing."""
         added = _OVER_HTTPS if self.hosts.secure(environ) else _ALWAYS
 
@@ -113,7 +111,7 @@ class Hosts:
         """Whether a Host header names this site. A forwarded port may differ, the name may not."""
         return _name(host) in self._names
 
-    def secure(self, environ: "WSGIEnvironment") -> bool:
+    def secure(self, environ: WSGIEnvironment) -> bool:
         """Whether this address is reached over https, by the settings and not by a header."""
         return self._secure.get(environ.get("HTTP_HOST", "").lower(), False)
 
