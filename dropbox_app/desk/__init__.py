@@ -1,7 +1,8 @@
 """THE COUNSELLOR'S MACHINE: the only zone with secret keys of a counsellor.
 
-``vault`` keeps the secrets, ``disk``, ``state`` and ``store`` the sealed local store; ``courier``
-carries sealed bytes (over ``tunnel``, through Tor); ``keyring`` says which keys must be there and
-which must go; ``rounds`` fetches, ``outbox`` sends, ``casebook`` opens and checks; ``terminal``
-and the ``cli`` modules show it to a person. Data flows courier -> rounds -> casebook -> terminal.
+``vault`` keeps the secrets; ``disk``, ``state`` and ``store`` the sealed local store; ``workplace``
+the folder as a whole. ``tunnel`` and ``courier`` carry sealed bytes, through Tor. ``keyring`` says
+which keys must be there and which must go, ``cardwork`` does it. ``inbox`` brings home, ``outbox``
+sends, ``rounds`` is one fetch; ``casebook`` opens and checks. ``show``, ``terminal``, ``call`` and
+the commands put it before a person.
 """

@@ -163,12 +163,17 @@ def open_thread(place: Workplace, name: str) -> tuple[Desk, Case]:
     return desk, casebook.open_case(desk, mailbox)
 
 
-def tell(report: Report) -> None:
-    """News on stdout, alarms on stderr; the command ends with 1 if there are any."""
+def say(report: Report) -> None:
+    """News on stdout, alarms on stderr."""
     for sentence in report.notes:
         click.echo(visible(sentence))
     for sentence in report.alarms:
         click.echo(visible(sentence), err=True)
+
+
+def tell(report: Report) -> None:
+    """As ``say``; the command ends with 1 if there are alarms."""
+    say(report)
     if report.alarms:
         click.get_current_context().exit(1)
 

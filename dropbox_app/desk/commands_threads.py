@@ -12,9 +12,10 @@ from dropbox_app.desk import call, casebook, outbox, rounds, show, workplace
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.disk import write_outside
-from dropbox_app.desk.errors import AlreadyThere, CannotReach, DeskError, Unfit
+from dropbox_app.desk.errors import AlreadyThere, DeskError, Unfit
 from dropbox_app.desk.terminal import visible
 from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
 from dropbox_app.protocol.thread import Entry
 
@@ -59,10 +60,7 @@ def _say(desk: Desk) -> None:
         if mailbox in desk.state.threads:
             plural = "message" if count == 1 else "messages"
             click.echo(f"{mailbox[:16]}  {count} new {plural}")
-    for sentence in desk.report.notes:
-        click.echo(visible(sentence))
-    for sentence in desk.report.alarms:
-        click.echo(visible(sentence), err=True)
+    call.say(desk.report)
     if not desk.report.new and not desk.report.alarms and desk.server_day:
         click.echo(f"{visible(desk.state.name)}: nothing new.")
 
@@ -226,8 +224,8 @@ def _write(
                 if successor is not None:
                     body["successor"] = str(outbox.counsellor(desk, successor))
                 outbox.write(desk, mailbox, lang=language, kind=kind, body=body)
-        except CannotReach:
-            call.tell(desk.report)
+        except KlankbordError:
+            call.say(desk.report)
             raise
         click.echo(f"Sent to thread {mailbox[:16]}.")
         for box, count in desk.report.new.items():
@@ -305,6 +303,8 @@ def export(thread: str, out: Path) -> None:
         err=True,
     )
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
+    if any(entry.message and entry.message.attachments for entry in case.entries):
+        click.echo("Files that came with them are named there; they are not exported.")
 
 
 def _page(case: casebook.Case, entry: Entry) -> str:

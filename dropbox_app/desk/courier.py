@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import check_day, check_hex, sha256_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
+from dropbox_app.protocol.messages import REPORTER
 
 CONNECT_SECONDS = 90.0  # an onion service may be that slow
 SILENCE_SECONDS = 90.0
@@ -29,7 +31,14 @@ ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
 MAX_PAGE = 100
+_TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
+
+_REFUSALS = {
+    404: "The server does not have it (any more).",
+    503: "The server is busy now; try again in some minutes.",
+    507: "The server has no room left; tell the operator.",
+}
 
 T = TypeVar("T")
 
@@ -177,7 +186,10 @@ class Courier:
                 if origin == (self._origin or self._origins[-1]):
                     raise
                 continue
-            self._origin, self._token = origin, _text(fields, "token")
+            token = _text(fields, "token")
+            if not _TOKEN.fullmatch(token):
+                raise BadAnswer("The server's challenge has another form; tell the operator.")
+            self._origin, self._token = origin, token
             self._since = time.monotonic()
             return _day(fields, "day")
         raise CannotReach("The invitation named no address.")
@@ -199,7 +211,7 @@ class Courier:
         listed = {}
         for entry in _objects(self._call("GET", "/api/desk/mailboxes"), "mailboxes", 1_000_000):
             newest = {
-                _text(one, "by"): _number(one, "n") for one in _objects(entry, "newest", 1_000)
+                _author(one, "by"): _number(one, "n") for one in _objects(entry, "newest", 1_000)
             }
             listed[_hex(entry, "id", 32)] = newest
         return listed
@@ -309,7 +321,8 @@ def _check_status(answer: Answer) -> None:
     if answer.status == 409:
         with contextlib.suppress(BadAnswer):
             raise OutOfStep(_number(_read_json(answer), "n"))
-    raise Refused(f"The server refused this (status {answer.status}).", answer.status)
+    sentence = _REFUSALS.get(answer.status, f"The server refused this (status {answer.status}).")
+    raise Refused(sentence, answer.status)
 
 
 def _read_json(answer: Answer) -> dict[str, object]:
@@ -332,24 +345,30 @@ def _read_json(answer: Answer) -> dict[str, object]:
 
 
 def _row(entry: dict[str, object]) -> Row:
-    what, author = _text(entry, "what"), _text(entry, "author")
+    what = _text(entry, "what")
     if what not in ("message", "attachment"):
         raise BadAnswer("The inbox lists something that is neither a message nor a file.")
-    if author != "reporter":
-        try:
-            VerifyKey.parse(author)
-        except FormatError:
-            raise BadAnswer("The inbox names an author that is none.") from None
     return Row(
         number=_number(entry, "number"),
         id=_hex(entry, "id", 32),
         mailbox=_hex(entry, "mailbox", 32),
         what=what,
-        author=author,
+        author=_author(entry, "author"),
         n=_number(entry, "n"),
         day=_day(entry, "day"),
         size=_number(entry, "size"),
     )
+
+
+def _author(fields: Mapping[str, object], key: str) -> str:
+    """The reporter, or an identity: nothing else reaches the state."""
+    author = _text(fields, key)
+    if author != REPORTER:
+        try:
+            VerifyKey.parse(author)
+        except FormatError:
+            raise BadAnswer("The server names an author that is none; tell the operator.") from None
+    return author
 
 
 def _text(fields: Mapping[str, object], key: str) -> str:

@@ -34,6 +34,10 @@ class Unfit(DeskError):
     """What was typed or given cannot be used."""
 
 
+class NotWritable(DeskError):
+    """Nothing can be written to this thread (any more)."""
+
+
 class ClocksDiffer(DeskError):
     """This machine's day and the server's are more than two days apart."""
 

@@ -19,6 +19,7 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES
 MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
 MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
 OWED_DAYS = 30
+MOST_RESTORES = 2  # in one reading of the inbox
 
 _GONE = (
     "Thread {0} is no longer at the server: it may have expired, the reporter may have turned to "
@@ -33,28 +34,33 @@ _WITHDRAWN = (
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
     """Read the inbox to its end, then see what the server still lists, which is answered."""
-    touched: set[str] = set()
-    _ask_again(desk, touched)
-    _read_inbox(desk, touched)
+    _ask_again(desk)
+    _read_inbox(desk)
     listed = desk.courier.mailboxes()
-    _read_inbox(desk, touched)  # what came in between is listed, so it must be here
-    for mailbox in sorted(touched):
+    _read_inbox(desk)  # what came in between is listed, so it must be here
+    # By what the state says, not by what came in just now: an earlier round may have broken off.
+    for mailbox in sorted({i.mailbox for i in desk.state.items.values() if not i.checked}):
         _after_arrival(desk, mailbox)
     _compare(desk, listed)
     desk.save()
     return listed
 
 
-def _read_inbox(desk: Desk, touched: set[str]) -> None:
-    state = desk.state
+def _read_inbox(desk: Desk) -> None:
+    state, restores = desk.state, 0
     while True:
         page = desk.courier.inbox(state.number)
         if page.store != state.store:
+            restores += 1
+            if restores > MOST_RESTORES:
+                raise BadAnswer(
+                    "The server says at every page that it was restored; tell the operator."
+                )
             known = bool(state.store)
             _meet_store(desk, page.store)
             if known:
                 continue  # again from the beginning
-        _take_page(desk, page, touched)
+        _take_page(desk, page)
         if not page.more:
             break
     # What the server has and does not hand over as listed may still need a key.
@@ -67,7 +73,7 @@ def _meet_store(desk: Desk, store: str) -> None:
     """A store id that is new: pin the first one, treat every other as a restored server."""
     state = desk.state
     if state.store:
-        state.number, state.resend = 0, True
+        state.number, state.resend, state.published = 0, True, False
         for thread in state.threads.values():
             thread.listed = {}
         desk.report.note(
@@ -77,15 +83,18 @@ def _meet_store(desk: Desk, store: str) -> None:
         )
     state.store = store
     desk.save()
-    if state.resend and state.card and desk.agreed and not state.restored:
-        cardwork.publish(desk, again=True)
+    if state.resend and desk.agreed and not state.restored:
+        cardwork.publish(desk)
 
 
-def _take_page(desk: Desk, page: Page, touched: set[str]) -> None:
+def _take_page(desk: Desk, page: Page) -> None:
     """Bring one page home, write down that it is here, then tell the server."""
     state = desk.state
     for row in page.rows:
-        if row.id in state.forgotten or row.id in state.owed:
+        if row.id in state.owed:
+            continue
+        if row.id in state.forgotten:
+            _say_fetched(desk, row.id)  # listed again: a restored server does not know it
             continue
         item = state.items.get(row.id)
         if item is not None:
@@ -93,7 +102,7 @@ def _take_page(desk: Desk, page: Page, touched: set[str]) -> None:
             continue
         item = _item(row, page.store)
         if _bring(desk, item, page.day):
-            _keep(desk, item, touched)
+            _keep(desk, item)
     if page.rows:
         state.number = page.rows[-1].number
     desk.save()
@@ -101,17 +110,22 @@ def _take_page(desk: Desk, page: Page, touched: set[str]) -> None:
 
 
 def _meet_again(desk: Desk, item: Item) -> None:
-    """An item that is here is listed (again): an own one was taken, another may need a word."""
+    """An item that is here is listed (again): an own one was taken.
+
+    Another's is only listed again by a server that was restored, or to a desk that was: the
+    server may not know that it is safe here.
+    """
     if item.server_says == desk.own or item.sent != "received":
-        item.sent = "sent"
-        item.fetched = True
+        item.sent, item.fetched = "sent", True
+    else:
+        item.fetched = False
 
 
 def _item(row: Row, store: str) -> Item:
     return Item(row.id, row.mailbox, row.what, row.author, row.n, row.day, row.size, store)
 
 
-def _keep(desk: Desk, item: Item, touched: set[str]) -> None:
+def _keep(desk: Desk, item: Item) -> None:
     """Enter an item whose file is safe on the disk."""
     item.sealed_for = desk.store.recipients(item.id)
     if item.server_says == desk.own:
@@ -120,7 +134,6 @@ def _keep(desk: Desk, item: Item, touched: set[str]) -> None:
         desk.report.new[item.mailbox] = desk.report.new.get(item.mailbox, 0) + 1
     desk.state.items[item.id] = item
     desk.state.thread(item.mailbox)
-    touched.add(item.mailbox)
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
@@ -156,11 +169,11 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
     return False
 
 
-def _ask_again(desk: Desk, touched: set[str]) -> None:
+def _ask_again(desk: Desk) -> None:
     for owed in list(desk.state.owed.values()):
         del desk.state.owed[owed.item.id]
         if _bring(desk, owed.item, owed.since):
-            _keep(desk, owed.item, touched)
+            _keep(desk, owed.item)
         elif desk.agreed and (desk.day - owed.since).days > OWED_DAYS:
             del desk.state.owed[owed.item.id]
             desk.report.note(
@@ -176,14 +189,18 @@ def _tell_fetched(desk: Desk) -> None:
     told = [item for item in desk.state.items.values() if not item.fetched]
     told = [item for item in told if item.sent == "received"]
     for item in told:
-        try:
-            desk.courier.fetched(item.id)
-        except Refused as error:
-            if error.status != 404:
-                raise
+        _say_fetched(desk, item.id)
         item.fetched = True
     if told:
         desk.save()
+
+
+def _say_fetched(desk: Desk, item: str) -> None:
+    try:
+        desk.courier.fetched(item)
+    except Refused as error:
+        if error.status != 404:  # else it is gone there, and nothing needs saying
+            raise
 
 
 def _after_arrival(desk: Desk, mailbox: str) -> None:
@@ -191,6 +208,8 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
     case = casebook.keep_pins(desk, mailbox)
     if case.known.withdrawn and not before:
         desk.report.note(_WITHDRAWN.format(mailbox[:8]))
+    for item in case.items.values():
+        item.checked = True
     bad = [entry for entry in case.thread.entries if entry.state in ("unverified", "conflict")]
     if any(not case.items[e.item].seen for e in bad if e.item in case.items):
         desk.report.note(

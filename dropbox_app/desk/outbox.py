@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from dropbox_app.desk import cardwork, casebook, inbox
 from dropbox_app.desk.casebook import Case
 from dropbox_app.desk.desk import Desk
-from dropbox_app.desk.errors import CannotReach, DeskError, OutOfStep, Refused
+from dropbox_app.desk.errors import CannotReach, DeskError, NotWritable, OutOfStep, Refused
 from dropbox_app.desk.state import Item
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import messages, writing
@@ -42,13 +42,16 @@ def write(desk: Desk, mailbox: str, *, lang: str, kind: str, body: Mapping[str, 
     """
     desk.need_day()
     exchange(desk)
-    item = _compose(desk, mailbox, lang, kind, body)
-    _send(desk, item, TRIES)
-    left = desk.state.items.get(item.id)
-    if left is not None and left.sent == "refused":
+    item = _send(desk, _compose(desk, mailbox, lang, kind, body), TRIES)
+    if item.sent == "refused":
         raise DeskError(
             f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
             "'read' shows it. 'fetch' may tell what became of the thread."
+        )
+    if item.sent == "waiting":
+        raise DeskError(
+            "The server cannot take your message now. It is kept here, and the next 'fetch' sends "
+            "it."
         )
 
 
@@ -58,31 +61,36 @@ def exchange(desk: Desk) -> None:
     if not desk.agreed:
         return
     if desk.state.resend:
+        if not desk.state.restored:
+            cardwork.publish(desk)
         _give_back(desk, listed)
     for item in [item for item in desk.state.items.values() if item.sent == "waiting"]:
         _send(desk, item, TRIES)
 
 
-def _send(desk: Desk, item: Item, tries: int) -> None:
+def _send(desk: Desk, item: Item, tries: int) -> Item:
+    """Send what is kept; answers the item that it was sent as, with what became of it."""
     sealed = desk.store.original(item.id)
     message = _opened(desk, item)
     if sealed is None or message is None:
         item.sent = "refused"
         desk.save()
-        return
+        return item
     try:
         desk.courier.post(item.mailbox, message.n, message.to, sealed)
     except OutOfStep:
         if tries > 1:
-            _again(desk, item, message, tries - 1)
-            return
+            return _again(desk, item, message, tries - 1)
         item.sent = "refused"
     except CannotReach:
         raise CannotReach(
             "The connection was lost while your message was on its way. It is kept here, and the "
             "next 'fetch' sends it if the server does not have it."
         ) from None
-    except Refused:
+    except Refused as error:
+        if error.status >= 500:
+            desk.report.note(str(error))
+            return item  # it may have room, or time, later
         item.sent = "refused"
         desk.report.note(f"Your message to thread {item.mailbox[:8]} was not taken by the server.")
     else:
@@ -91,28 +99,33 @@ def _send(desk: Desk, item: Item, tries: int) -> None:
     if item.sent == "sent":
         casebook.keep_pins(desk, item.mailbox)
         desk.save()
+    return item
 
 
-def _again(desk: Desk, item: Item, message: Message, tries: int) -> None:
+def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
     """Another message of this author came first: read, sign again under the next number, send."""
     inbox.collect(desk)
-    if desk.state.items[item.id].sent == "sent":
-        return
+    if item.sent == "sent":
+        return item
     # Out of the chain first: its number is taken by another message.
     item.sent = "refused"
     desk.save()
-    anew = _compose(desk, item.mailbox, message.lang, message.kind, message.body)
+    try:
+        anew = _compose(desk, item.mailbox, message.lang, message.kind, message.body)
+    except (NotWritable, MessageError) as error:
+        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not sent: {error}")
+        return item
     del desk.state.items[item.id]
     desk.save()
     desk.store.drop([item.id])
-    _send(desk, anew, tries)
+    return _send(desk, anew, tries)
 
 
 def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, Json]) -> Item:
     """Sign, seal and keep the next message; it is then waiting."""
     case = casebook.open_case(desk, mailbox)
     if case.status != "open":
-        raise DeskError(
+        raise NotWritable(
             f"Thread {mailbox[:8]} is {case.status}; nothing can be written to it any more."
         )
     draft = writing.from_counsellor(
@@ -123,7 +136,7 @@ def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, 
         kind=kind,
         body=body,
         thread=_with_tip(desk, case).thread,
-        cards=_cards(desk, case),
+        cards=_cards(desk),
     )
     sealed = draft.seal()
     item = Item(
@@ -144,8 +157,8 @@ def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, 
     desk.save()
     for identity in draft.left_out:
         desk.report.note(
-            f"The counsellor {identity.fingerprint()} has no valid key today and does not get "
-            "this message."
+            f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "
+            "key today, or there was none when the reporter last wrote."
         )
     return item
 
@@ -155,7 +168,7 @@ def _with_tip(desk: Desk, case: Case) -> Case:
     n, digest = casebook.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:
-        raise DeskError(
+        raise NotWritable(
             f"Your own newest message in thread {case.mailbox[:8]} cannot be opened by this desk, "
             "so it cannot write on there. Call, or ask the reporter to begin a new report."
         )
@@ -191,16 +204,11 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
     )
 
 
-def _cards(desk: Desk, case: Case) -> list[cards.Card]:
-    """The own card as issued, and the colleagues' as the site shows them.
-
-    Only of those to whom the reporter's newest message went: the server takes no other (SPEC
-    section 7). Who is chosen but was without a key then is reached after the reporter writes.
-    """
+def _cards(desk: Desk) -> list[cards.Card]:
+    """The own card as issued, and the colleagues' as the site shows them."""
     shown = cardwork.readable(desk.courier.shown())
-    others = [card for card in shown if card.identity in case.thread.to]
-    others = [card for card in others if card.identity != desk.identity]
-    return [cards.parse(desk.state.card), *(c for c in others if c.site == desk.state.site)]
+    own = cards.parse(desk.state.card)
+    return [own, *(card for card in shown if card.identity != desk.identity)]
 
 
 def _opened(desk: Desk, item: Item) -> Message | None:

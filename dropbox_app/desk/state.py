@@ -23,9 +23,10 @@ class Item:
     """One sealed object that lies in the local store.
 
     ``server_says`` is who wrote it according to the server; the truth is inside. ``store`` is the
-    store id under which it arrived. ``fetched``: the server was told. ``sent``: for own messages,
-    whether the server has them. ``sealed_for``: how many recipients its header has, 0 if it is
-    no header of ours; a copy that was sealed anew no longer shows it.
+    store id under which it arrived. ``sealed_for``: how many recipients its header has, 0 if it
+    is no header of ours; a copy that was sealed anew no longer shows it. ``fetched``: the server
+    was told. ``checked``: the pins of its thread know it. ``sent``: for own messages, whether the
+    server has them. ``seen``: it was shown.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Item:
     store: str
     sealed_for: int = 0
     fetched: bool = False
+    checked: bool = False
     sent: Sent = "received"
     seen: bool = False
 
@@ -229,6 +231,7 @@ def _write_item(item: Item) -> dict[str, Json]:
         "store": item.store,
         "sealed_for": item.sealed_for,
         "fetched": item.fetched,
+        "checked": item.checked,
         "sent": item.sent,
         "seen": item.seen,
     }
@@ -246,6 +249,7 @@ def _read_item(fields: Mapping[str, Json]) -> Item:
         store=_text(fields, "store"),
         sealed_for=_number(fields, "sealed_for"),
         fetched=_flag(fields, "fetched"),
+        checked=_flag(fields, "checked"),
         sent=cast(Sent, _among(fields, "sent", get_args(Sent))),
         seen=_flag(fields, "seen"),
     )

@@ -143,10 +143,6 @@ class Vault:
         """Take seeds out; they are gone once ``save`` has returned."""
         self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
-    def fits(self, passphrase: str) -> bool:
-        """Whether this is the passphrase that the vault was opened with."""
-        return passphrase == self._passphrase
-
     def backup(self, contents: bytes) -> bytes:
         """Seal the contents of a backup under the same passphrase."""
         return age.seal_with_passphrase(contents, self._passphrase, self._log_n)

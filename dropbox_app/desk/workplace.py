@@ -190,6 +190,8 @@ def init(
         if store.exists():
             raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")
         kept.join(invitation.site)
+        _, made = keyring.fill(kept.seeds(invitation.site), keyring.months(today, None))
+        kept.hold(invitation.site, made)
         kept.save(once=new)
         state = State(invitation.site, invitation.name, invitation.origins, proxy, profile)
         desk = Desk(kept, store, state, today)

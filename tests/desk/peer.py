@@ -74,6 +74,8 @@ class Peer:
     withheld: set[str] = field(default_factory=set)  # items that are listed and then not there
     hidden: set[str] = field(default_factory=set)  # items that are not even listed
     drop_after: int | None = None  # requests until the connection breaks
+    busy: bool = False  # takes no message now
+    restless: bool = False  # a new store id at every page
     lose_answer_to: str = ""  # a method and the end of a target: done, but the answer is lost
 
     def invitation(self, name: str = "Voorbeeld BV") -> bytes:
@@ -183,6 +185,8 @@ class Peer:
             if (kept := self.items.get(item)) is not None
         ]  # fmt: skip
         more = len(rows) > PAGE
+        if self.restless:
+            self.store = secrets.token_hex(16)
         return _json({"store": self.store, "day": day, "items": rows[:PAGE], "more": more})
 
     def _mailboxes(self, by: str) -> tuple[int, bytes]:
@@ -197,6 +201,8 @@ class Peer:
     def _post(
         self, by: str, mailbox: str, n: int, to: Sequence[str], sealed: bytes
     ) -> tuple[int, bytes]:
+        if self.busy:
+            return 503, b"{}"
         if mailbox in self.gone or by not in self.addressed(mailbox):
             return 404, b"{}"
         if sha256_hex(sealed) in self.items:

@@ -213,7 +213,8 @@ def test_an_answer_without_end_is_left(dial: Dial) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"[]", b"{}", b'{"token":1,"day":"2027-01-05"}', b'{"token":"a","day":"x"}',
-     b"[" * 100_000, b'{"token":"a","day":"2027-01-05"' + b" " * 50],
+     b"[" * 100_000, b'{"token":"a\\r\\nX: y","day":"2027-01-05"}',
+     b'{"token":"a","day":"2027-01-05"' + b" " * 50],
 )  # fmt: skip
 def test_an_answer_of_another_form_is_one_sentence(dial: Dial, body: bytes) -> None:
     with serving(lambda _: (200, {}, body)) as (port, _), pytest.raises(BadAnswer):
@@ -232,6 +233,20 @@ def test_each_refusal_is_told_apart(
         return _answers(handler) if "challenge" in handler.path else (status, {}, body)
 
     with serving(refuse) as (port, _), pytest.raises(error):
+        dial(f"http://127.0.0.1:{port}").mailboxes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"mailboxes":[{"id":"%s","newest":[{"by":"\\ud800","n":1}]}]}' % (b"ab" * 32),
+     b'{"mailboxes":[{"id":"%s","newest":[{"by":"reporter","n":-1}]}]}' % (b"ab" * 32),
+     b'{"mailboxes":[{"id":"../x","newest":[]}]}', b'{"mailboxes":{}}', b'{"mailboxes":[1]}'],
+)  # fmt: skip
+def test_nothing_of_another_form_reaches_the_state(dial: Dial, body: bytes) -> None:
+    def hostile(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        return _answers(handler) if "challenge" in handler.path else (200, {}, body)
+
+    with serving(hostile) as (port, _), pytest.raises(BadAnswer):
         dial(f"http://127.0.0.1:{port}").mailboxes()
 
 

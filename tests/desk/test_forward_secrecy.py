@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.disk import Disk
 from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError
 from dropbox_app.protocol.keys import Seed
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.peer import Clock, Peer, Reporter
+from tests.desk.test_disk import Killed
 
 
 def stolen_seeds(folder: Path) -> list[Seed]:
@@ -132,6 +134,58 @@ def test_what_is_kept_never_lies_open_on_the_disk(
         data = file.read_bytes()
         assert b"blijft" not in data
         assert not data or data.startswith(b"age-encryption.org/v1\n")
+
+
+def test_killed_at_any_step_of_destroying_nothing_that_is_kept_is_lost(
+    office: Office,
+    january: list[bytes],
+    peer: Peer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    long_run: bool,
+) -> None:
+    """Killed while items are sealed anew, while the vault is written, and in between."""
+    late = Reporter(peer, office.identity)
+    late.report("Kwam nog binnen.")
+    clock.to("2027-04-04")
+    before = Path(shutil.copytree(office.folder, office.folder.with_name("before")))
+    server = (dict(peer.items), {k: list(v) for k, v in peer.inboxes.items()}, dict(peer.cards))
+    kill_at, killed = 0, True
+    while killed:
+        shutil.rmtree(office.folder)
+        shutil.copytree(before, office.folder)
+        peer.items, peer.inboxes, peer.cards = (
+            dict(server[0]), {k: list(v) for k, v in server[1].items()}, dict(server[2])
+        )  # fmt: skip
+        killed = _killed(office, kill_at, monkeypatch)
+        assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
+        office.fetch_quietly()
+        assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
+        assert office.texts(late.mailbox) == ["Kwam nog binnen."]
+        assert opened(january, stolen_seeds(office.folder)) == []
+        kill_at += 1 if long_run else 4
+    assert kill_at > 40
+
+
+def _killed(office: Office, kill_at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Fetch on a disk that stops the machine at one step; says whether it came to that."""
+    seen = 0
+
+    def step(_: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > kill_at:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "dropbox_app.desk.workplace.Disk", lambda root, today: Disk(root, today, step)
+        )
+        try:
+            office.fetch()
+        except Killed:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])

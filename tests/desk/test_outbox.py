@@ -120,6 +120,19 @@ def test_a_message_that_the_server_refuses_is_kept_and_shown(
     assert reporter.texts()[1:] == ["Op tijd"]
 
 
+def test_a_busy_server_gets_it_later(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    peer.busy = True
+    with pytest.raises(DeskError, match="next 'fetch' sends it"):
+        office.reply(thread, "Straks")
+    assert "busy" in office.fetch().notes[0]
+    assert reporter.texts()[1:] == []
+    peer.busy = False
+    office.fetch_quietly()
+    assert reporter.texts()[1:] == ["Straks"]
+
+
 def test_nothing_is_written_to_a_thread_that_is_over(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:

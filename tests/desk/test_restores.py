@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk import workplace
-from dropbox_app.desk.errors import AlreadyThere, Damaged
+from dropbox_app.desk.errors import AlreadyThere, BadAnswer, Damaged
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
@@ -33,6 +33,23 @@ def test_a_new_store_id_is_told_and_the_lost_comes_back(
     assert office.fetch().notes == []
 
 
+def test_a_restored_server_is_told_again_what_is_safe_here(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """Also of what was forgotten since: else it would lie there for half a year."""
+    other = Reporter(peer, office.identity)
+    other.report("Wordt vergeten")
+    office.fetch_quietly()
+    office.forget(other.mailbox)
+    peer.restore(dict(peer.items))
+    peer.fetched.clear()
+    office.fetch_quietly()
+    assert set(peer.fetched) == set(peer.items)
+    peer.fetched.clear()
+    office.fetch_quietly()
+    assert peer.fetched == []
+
+
 def test_the_card_goes_first_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
@@ -48,6 +65,29 @@ def test_the_card_goes_first_to_a_restored_server(
     assert peer.cards == new_cards
     changing = [entry for entry in peer.log if entry[0] != "GET"]
     assert changing[0] == ("PUT", "/api/desk/card")
+
+
+def test_a_clock_that_was_wrong_at_the_restore_delays_the_card_only(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    office.fetch_quietly()
+    old_cards, backup = dict(peer.cards), dict(peer.items)
+    clock.to("2027-02-10")
+    office.fetch_quietly()
+    new_cards, peer.cards = dict(peer.cards), old_cards
+    peer.restore(backup)
+    peer.days_wrong = 30
+    office.fetch()
+    assert peer.cards == old_cards
+    peer.days_wrong = 0
+    office.fetch_quietly()
+    assert peer.cards == new_cards
+
+
+def test_a_server_that_is_always_restored_is_not_followed(office: Office, peer: Peer) -> None:
+    peer.restless = True
+    with pytest.raises(BadAnswer, match="every page"):
+        office.fetch()
 
 
 def test_a_number_that_comes_twice_across_a_restore_is_no_conflict(

@@ -61,6 +61,20 @@ def test_the_server_is_told_only_after_file_and_state_are_safe(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "En nog iets."]
 
 
+def test_a_round_that_broke_off_is_finished_by_the_next(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """The withdrawal is home and told as fetched, but the line broke before it was looked at."""
+    office.fetch_quietly()
+    reporter.withdraw()
+    peer.drop_after = 4  # challenge, inbox, item, fetched
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.drop_after = None
+    assert any("taken the report back" in note for note in office.fetch().notes)
+    assert office.case(reporter.mailbox).status == "withdrawn"
+
+
 def test_another_file_than_the_listed_one_is_not_taken(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
