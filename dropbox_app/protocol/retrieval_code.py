@@ -8,7 +8,6 @@ import secrets
 import string
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import nacl.pwhash.argon2id
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -84,38 +83,60 @@ def derive_root(words: Sequence[str], site: str) -> bytes:
     )
 
 
-@dataclass(frozen=True, repr=False)
 class ReporterKeys:
-    """Everything a reporter holds, all of it from the root. Secret, but for the two ids."""
+    """Everything a reporter holds, all of it from the root. Secret, but for the two ids.
 
-    access_token: bytes
-    reply: Seed
-    signing: SigningKey
+    Each key is made when it is asked for: the look-up of a code needs the access id alone.
+    """
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+
+    def __repr__(self) -> str:
+        return "<ReporterKeys>"
+
+    @property
+    def access_token(self) -> bytes:
+        """What opens the mailbox at the server."""
+        return self._part(b"klankbord/v1/access")
+
+    @functools.cached_property
+    def reply(self) -> Seed:
+        """What opens the messages."""
+        return Seed(self._part(b"klankbord/v1/reply"))
+
+    @functools.cached_property
+    def signing(self) -> SigningKey:
+        """What signs the reporter's messages."""
+        return SigningKey(self._part(b"klankbord/v1/sign"))
 
     @property
     def verify(self) -> VerifyKey:
+        """The public half of ``signing``."""
         return self.signing.verify_key
 
     @property
     def recipient(self) -> Recipient:
+        """The public half of ``reply``."""
         return self.reply.recipient()
 
     @property
     def mailbox(self) -> str:
+        """The mailbox id."""
         return mailbox_id(self.verify)
 
     @property
     def access(self) -> str:
+        """The access id."""
         return access_id(self.access_token)
+
+    def _part(self, info: bytes) -> bytes:
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._root)
 
 
 def reporter_keys(root: bytes) -> ReporterKeys:
     """Part the root into the reporter's keys, one label each (SPEC section 2)."""
-    return ReporterKeys(
-        _part(root, b"klankbord/v1/access"),
-        Seed(_part(root, b"klankbord/v1/reply")),
-        SigningKey(_part(root, b"klankbord/v1/sign")),
-    )
+    return ReporterKeys(root)
 
 
 def mailbox_id(verify: VerifyKey) -> str:
@@ -126,10 +147,6 @@ def mailbox_id(verify: VerifyKey) -> str:
 def access_id(token: bytes) -> str:
     """What the server keeps of an access token."""
     return sha256_hex(b"klankbord/v1/access\n" + token)
-
-
-def _part(root: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(root)
 
 
 @functools.cache

@@ -5,6 +5,8 @@ workers share; each worker opens the database after the fork. Nothing is logged 
 address, no line, no header, no time. Nothing of a request is put in a file.
 """
 
+import contextlib
+import ctypes
 import gc
 import os
 import resource
@@ -32,6 +34,8 @@ _SOCKET = 0o117  # a socket may be used by the group: the proxy's, or Tor's
 
 # From these come words about the process, never about a request.
 _OWN_AFFAIRS = ("gunicorn.arbiter", "gunicorn.sock", "gunicorn.app")
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_M_ARENA_MAX = -8  # malloc.h
 _HIDDEN = ("server:", "date:")
 
 _REFUSED = b"This request has a form that is not understood here.\n"
@@ -140,11 +144,22 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
 def run(folder: Path, bind: str, workers: int, threads: int) -> None:
     """Serve until SIGTERM or SIGINT. Returns when every worker has ended."""
     os.umask(_PRIVATE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold texts and keys
+    _keep_memory_private()
     gunicorn.http.wsgi.Response = QuietResponse
     server = Server(folder, bind, workers, threads)
     _warm_up()
     server.run()
+
+
+def _keep_memory_private() -> None:
+    """No core dump, which would hold texts and keys, and as little freed memory as can be."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    system = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):  # Linux has the one, glibc the other
+        # A dump that is piped to a collector does not heed the limit.
+        system.prctl(_PR_SET_DUMPABLE, 0)
+        # One pool for all threads: each thread's own would keep what it once needed.
+        system.mallopt(_M_ARENA_MAX, 1)
 
 
 def _warm_up() -> None:
