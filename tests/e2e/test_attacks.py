@@ -72,6 +72,7 @@ def test_a_co_recipients_forgery_is_never_shown_as_genuine(
     conversation = come_back(box.browser(), "nl", code)
     assert "Het echte verhaal" in conversation.text
     assert "Het valse verhaal" not in conversation.text
+    assert "Dit bericht kunnen we niet controleren." in conversation.text
 
 
 def test_a_message_passed_on_by_a_colleague_is_named_as_such(
@@ -164,13 +165,8 @@ def test_a_rolled_back_card_raises_an_alarm_at_the_desk(
     counsellor.desk("away", "--until", "2027-01-15")
     assert counsellor.desk("fetch").returncode == 0
     assert file.read_bytes() != older
-    # The server refuses the newer card and goes on showing the older one.
-    newest = file.read_bytes()
     file.write_bytes(older)
-    file.chmod(0o400)
     said = counsellor.desk("fetch", check=False)
-    if file.read_bytes() == newest:
-        pytest.skip("the desk put its card back before looking; the fake server tests the alarm")
     assert said.returncode == 1
     assert "card" in said.stdout + said.stderr
 
