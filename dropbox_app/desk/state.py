@@ -5,13 +5,22 @@ when does. It is always written whole, so that what belongs together changes tog
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from dropbox_app.protocol.card import Away, Kind, Scope
 from dropbox_app.protocol.encoding import Json, check_day, check_hex, from_line, to_line
 from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.fields import (
+    flag_of,
+    number_of,
+    object_of,
+    objects_of,
+    one_of,
+    text_of,
+    texts_of,
+)
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.thread import Pins
 
@@ -176,46 +185,46 @@ class State:
 def read(line: bytes) -> State:
     """Read what ``State.write`` wrote. Raises FormatError."""
     fields = from_line(line)
-    if _number(fields, "v") != 1:
+    if number_of(fields, "v") != 1:
         raise FormatError("it was written by a newer version")
     read_to_end = fields.get("read_to_end")
     state = State(
-        site=check_hex(_text(fields, "site"), 16),
-        name=_text(fields, "name"),
-        origins=tuple(_texts(fields, "origins")),
-        proxy=_text(fields, "proxy"),
-        profile=_read_profile(fields.get("profile")),
-        card=_text(fields, "card").encode("utf-8"),
-        serial=_number(fields, "serial"),
-        published=_flag(fields, "published"),
-        confirmed=_flag(fields, "confirmed"),
+        site=check_hex(text_of(fields, "site"), 16),
+        name=text_of(fields, "name"),
+        origins=tuple(texts_of(fields, "origins")),
+        proxy=text_of(fields, "proxy"),
+        profile=_read_profile(object_of(fields, "profile")),
+        card=text_of(fields, "card").encode("utf-8"),
+        serial=number_of(fields, "serial"),
+        published=flag_of(fields, "published"),
+        confirmed=flag_of(fields, "confirmed"),
         away=_read_away(fields.get("away")),
-        store=_text(fields, "store"),
-        number=_number(fields, "number"),
+        store=text_of(fields, "store"),
+        number=number_of(fields, "number"),
         read_to_end=None if read_to_end is None else _day(fields, "read_to_end"),
-        restored=_flag(fields, "restored"),
-        resend=_flag(fields, "resend"),
-        items={item.id: item for item in map(_read_item, _objects(fields, "items"))},
-        forgotten={check_hex(item, 32) for item in _texts(fields, "forgotten")},
+        restored=flag_of(fields, "restored"),
+        resend=flag_of(fields, "resend"),
+        items={item.id: item for item in map(_read_item, objects_of(fields, "items"))},
+        forgotten={check_hex(item, 32) for item in texts_of(fields, "forgotten")},
     )
-    for entry in _objects(fields, "owed"):
+    for entry in objects_of(fields, "owed"):
         item = _read_item(entry)
-        state.owed[item.id] = Owed(item, _day(entry, "since"), _flag(entry, "wrong"))
-    for entry in _objects(fields, "threads"):
-        state.threads[check_hex(_text(entry, "mailbox"), 32)] = ThreadState(
-            verify=_text(entry, "verify"),
-            recipient=_text(entry, "recipient"),
-            gone=_flag(entry, "gone"),
-            withdrawn=_flag(entry, "withdrawn"),
+        state.owed[item.id] = Owed(item, _day(entry, "since"), flag_of(entry, "wrong"))
+    for entry in objects_of(fields, "threads"):
+        state.threads[check_hex(text_of(entry, "mailbox"), 32)] = ThreadState(
+            verify=text_of(entry, "verify"),
+            recipient=text_of(entry, "recipient"),
+            gone=flag_of(entry, "gone"),
+            withdrawn=flag_of(entry, "withdrawn"),
         )
-    for entry in _objects(fields, "pins"):
-        pinned = (_number(entry, "n"), check_hex(_text(entry, "digest"), 32))
-        state.thread(_text(entry, "mailbox")).newest[_text(entry, "by")] = pinned
-    for entry in _objects(fields, "listed"):
-        state.thread(_text(entry, "mailbox")).listed[_text(entry, "by")] = _number(entry, "n")
-    for entry in _objects(fields, "tips"):
-        tip = (_number(entry, "n"), check_hex(_text(entry, "digest"), 32))
-        state.tips[check_hex(_text(entry, "mailbox"), 32)] = tip
+    for entry in objects_of(fields, "pins"):
+        pinned = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
+        state.thread(text_of(entry, "mailbox")).newest[text_of(entry, "by")] = pinned
+    for entry in objects_of(fields, "listed"):
+        state.thread(text_of(entry, "mailbox")).listed[text_of(entry, "by")] = number_of(entry, "n")
+    for entry in objects_of(fields, "tips"):
+        tip = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
+        state.tips[check_hex(text_of(entry, "mailbox"), 32)] = tip
     return state
 
 
@@ -239,19 +248,19 @@ def _write_item(item: Item) -> dict[str, Json]:
 
 def _read_item(fields: Mapping[str, Json]) -> Item:
     return Item(
-        id=check_hex(_text(fields, "id"), 32),
-        mailbox=check_hex(_text(fields, "mailbox"), 32),
-        what=_text(fields, "what"),
-        server_says=_text(fields, "server_says"),
-        n=_number(fields, "n"),
+        id=check_hex(text_of(fields, "id"), 32),
+        mailbox=check_hex(text_of(fields, "mailbox"), 32),
+        what=text_of(fields, "what"),
+        server_says=text_of(fields, "server_says"),
+        n=number_of(fields, "n"),
         day=_day(fields, "day"),
-        size=_number(fields, "size"),
-        store=_text(fields, "store"),
-        sealed_for=_number(fields, "sealed_for"),
-        fetched=_flag(fields, "fetched"),
-        checked=_flag(fields, "checked"),
-        sent=cast(Sent, _among(fields, "sent", get_args(Sent))),
-        seen=_flag(fields, "seen"),
+        size=number_of(fields, "size"),
+        store=text_of(fields, "store"),
+        sealed_for=number_of(fields, "sealed_for"),
+        fetched=flag_of(fields, "fetched"),
+        checked=flag_of(fields, "checked"),
+        sent=cast(Sent, one_of(fields, "sent", get_args(Sent))),
+        seen=flag_of(fields, "seen"),
     )
 
 
@@ -271,58 +280,14 @@ def _read_away(value: Json) -> Away | None:
     )
 
 
-def _read_profile(value: Json) -> Profile:
-    if not isinstance(value, dict):
-        raise FormatError("profile is no object")
+def _read_profile(value: Mapping[str, Json]) -> Profile:
     return Profile(
-        _text(value, "name"),
-        cast(Kind, _among(value, "kind", get_args(Kind))),
-        cast(Scope, _among(value, "scope", get_args(Scope))),
-        tuple(_texts(value, "languages")),
+        text_of(value, "name"),
+        cast(Kind, one_of(value, "kind", get_args(Kind))),
+        cast(Scope, one_of(value, "scope", get_args(Scope))),
+        tuple(texts_of(value, "languages")),
     )
 
 
-def _text(fields: Mapping[str, Json], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise FormatError(f"{key} is missing or no text")
-    return value
-
-
-def _among(fields: Mapping[str, Json], key: str, allowed: Iterable[str]) -> str:
-    value = _text(fields, key)
-    if value not in allowed:
-        raise FormatError(f"{key} has a value that is not known")
-    return value
-
-
-def _number(fields: Mapping[str, Json], key: str) -> int:
-    value = fields.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise FormatError(f"{key} is missing or no number")
-    return value
-
-
-def _flag(fields: Mapping[str, Json], key: str) -> bool:
-    value = fields.get(key)
-    if not isinstance(value, bool):
-        raise FormatError(f"{key} is missing or neither true nor false")
-    return value
-
-
 def _day(fields: Mapping[str, Json], key: str) -> datetime.date:
-    return check_day(_text(fields, key))
-
-
-def _texts(fields: Mapping[str, Json], key: str) -> list[str]:
-    value = fields.get(key)
-    if not isinstance(value, list):
-        raise FormatError(f"{key} is missing or no list")
-    return [entry for entry in value if isinstance(entry, str)]
-
-
-def _objects(fields: Mapping[str, Json], key: str) -> list[dict[str, Json]]:
-    value = fields.get(key)
-    if not isinstance(value, list):
-        raise FormatError(f"{key} is missing or no list")
-    return [entry for entry in value if isinstance(entry, dict)]
+    return check_day(text_of(fields, key))

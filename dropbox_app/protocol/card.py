@@ -18,6 +18,7 @@ from dropbox_app.protocol.encoding import (
     unb64,
 )
 from dropbox_app.protocol.errors import CardError, FormatError
+from dropbox_app.protocol.fields import number_of, object_of, objects_of, one_of, text_of, texts_of
 from dropbox_app.protocol.keys import Recipient, SigningKey, VerifyKey
 
 Kind = Literal["internal", "external"]
@@ -167,14 +168,14 @@ def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) ->
 def _read(fields: dict[str, Json], raw: bytes) -> Card:
     if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
         raise CardError("the card was made by a newer version")
-    site, identity = _string(fields, "site"), _string(fields, "identity")
+    site, identity = text_of(fields, "site"), text_of(fields, "identity")
     return Card(
         site=check_hex(site, 16),
-        serial=_serial(fields),
-        issued=check_day(_string(fields, "issued")),
+        serial=number_of(fields, "serial", 1),
+        issued=check_day(text_of(fields, "issued")),
         name=_name(fields),
-        kind=cast(Kind, _one_of(fields, "kind", get_args(Kind))),
-        scope=cast(Scope, _one_of(fields, "scope", get_args(Scope))),
+        kind=cast(Kind, one_of(fields, "kind", get_args(Kind))),
+        scope=cast(Scope, one_of(fields, "scope", get_args(Scope))),
         languages=_languages(fields),
         identity=VerifyKey.parse(identity),
         sealing=_sealing(fields),
@@ -212,67 +213,34 @@ def _months_later(day: datetime.date, months: int) -> datetime.date:
     raise CardError("a day outside the calendar")
 
 
-def _string(fields: dict[str, Json], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise CardError(f"{key} is missing or no text")
-    return value
-
-
-def _one_of(fields: dict[str, Json], key: str, allowed: Sequence[str]) -> str:
-    value = _string(fields, key)
-    if value not in allowed:
-        raise CardError(f"{key} is none of {', '.join(allowed)}")
-    return value
-
-
-def _serial(fields: dict[str, Json]) -> int:
-    value = fields.get("serial")
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CardError("serial is no number from 1")
-    return value
-
-
 def _name(fields: dict[str, Json]) -> str:
-    name = _string(fields, "name")
+    name = text_of(fields, "name")
     if not 1 <= len(name) <= MAX_NAME or name != clean_text(name).strip() or "\n" in name:
         raise CardError(f"name is no line of 1 to {MAX_NAME} characters")
     return name
 
 
 def _languages(fields: dict[str, Json]) -> tuple[str, ...]:
-    values = fields.get("languages")
-    if not isinstance(values, list) or not 1 <= len(values) <= MAX_LANGUAGES:
-        raise CardError(f"languages is no list of 1 to {MAX_LANGUAGES}")
-    languages = tuple(v for v in values if isinstance(v, str) and _LANGUAGE.fullmatch(v))
-    if len(set(languages)) != len(values):
-        raise CardError("languages are codes of two or three letters, each once")
-    return languages
+    values = texts_of(fields, "languages", MAX_LANGUAGES, 1)
+    if not all(_LANGUAGE.fullmatch(value) for value in values):
+        raise CardError("languages are codes of two or three letters")
+    return tuple(values)
 
 
 def _sealing(fields: dict[str, Json]) -> tuple[Window, ...]:
-    values = fields.get("sealing")
-    if not isinstance(values, list) or not 1 <= len(values) <= MAX_WINDOWS:
-        raise CardError(f"sealing is no list of 1 to {MAX_WINDOWS}")
-    windows = []
-    for value in values:
-        if not isinstance(value, dict):
-            raise CardError("sealing holds something that is no window")
-        windows.append(
-            Window(
-                Recipient.parse(_string(value, "recipient")),
-                check_day(_string(value, "from")),
-                check_day(_string(value, "until")),
-            )
+    return tuple(
+        Window(
+            Recipient.parse(text_of(value, "recipient")),
+            check_day(text_of(value, "from")),
+            check_day(text_of(value, "until")),
         )
-    return tuple(windows)
+        for value in objects_of(fields, "sealing", MAX_WINDOWS, 1)
+    )
 
 
 def _away(fields: dict[str, Json]) -> Away | None:
     if "away" not in fields:
         return None
-    value = fields["away"]
-    if not isinstance(value, dict):
-        raise CardError("away is no object")
-    stand_in = VerifyKey.parse(_string(value, "stand_in")) if "stand_in" in value else None
-    return Away(check_day(_string(value, "until")), stand_in)
+    value = object_of(fields, "away")
+    stand_in = VerifyKey.parse(text_of(value, "stand_in")) if "stand_in" in value else None
+    return Away(check_day(text_of(value, "until")), stand_in)

@@ -7,7 +7,7 @@
 import datetime
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dropbox_app.protocol.encoding import (
@@ -22,6 +22,7 @@ from dropbox_app.protocol.encoding import (
     unb64,
 )
 from dropbox_app.protocol.errors import FormatError, KeyFormatError, MessageError, TooLong
+from dropbox_app.protocol.fields import number_of, object_of, objects_of, one_of, text_of, texts_of
 from dropbox_app.protocol.keys import Recipient, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import MESSAGE_SIZES
 
@@ -166,7 +167,7 @@ def parse(plaintext: bytes) -> Message:
     fields = from_line(line)
     if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
         raise MessageError("made by a newer version")
-    by, kind = _string(fields, "by"), _string(fields, "kind")
+    by, kind = text_of(fields, "by"), text_of(fields, "kind")
     if by != REPORTER:
         parse_identity(by)
     known = KINDS.get(kind)
@@ -174,14 +175,14 @@ def parse(plaintext: bytes) -> Message:
         raise FormatError("kind is no word")
     mine = by == REPORTER
     message = Message(
-        site=check_hex(_string(fields, "site"), 16),
-        mailbox=check_hex(_string(fields, "mailbox"), 32),
+        site=check_hex(text_of(fields, "site"), 16),
+        mailbox=check_hex(text_of(fields, "mailbox"), 32),
         by=by,
         to=_identities(fields, "to", 1, MAX_TO),
-        n=_number(fields, "n", 1),
-        prev=check_hex(_string(fields, "prev"), 32) if "prev" in fields else None,
+        n=number_of(fields, "n", 1),
+        prev=check_hex(text_of(fields, "prev"), 32) if "prev" in fields else None,
         seen=_seen(fields),
-        day=check_day(_string(fields, "day")),
+        day=check_day(text_of(fields, "day")),
         lang=_word(fields, "lang"),
         kind=kind,
         body=known.read(fields) if known else {},
@@ -189,7 +190,7 @@ def parse(plaintext: bytes) -> Message:
         reporter=_reporter(fields) if mine else None,
         wanted=_identities(fields, "wanted", 1, MAX_WANTED) if mine else (),
         former=_identities(fields, "former", 0, MAX_FORMER) if mine else (),
-        thread=check_hex(_string(fields, "thread"), 32) if "thread" in fields else None,
+        thread=check_hex(text_of(fields, "thread"), 32) if "thread" in fields else None,
         line=line,
         signature=signature,
     )
@@ -263,15 +264,8 @@ def _check_whole(message: Message) -> None:
         raise MessageError("addressed to somebody whom the reporter did not choose")
 
 
-def _string(fields: Mapping[str, Json], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise FormatError(f"{key} is missing or no text")
-    return value
-
-
 def _word(fields: Mapping[str, Json], key: str) -> str:
-    value = _string(fields, key)
+    value = text_of(fields, key)
     if not _TOKEN.fullmatch(value):
         raise FormatError(f"{key} is no word")
     return value
@@ -279,73 +273,48 @@ def _word(fields: Mapping[str, Json], key: str) -> str:
 
 def _free(fields: Mapping[str, Json], key: str) -> str:
     """Text that a person typed; what is never signed may not stand in it."""
-    value = _string(fields, key)
+    value = text_of(fields, key)
     if value != clean_text(value):
         raise FormatError(f"{key} holds control characters")
     return value
 
 
-def _number(fields: Mapping[str, Json], key: str, least: int) -> int:
-    value = fields.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise FormatError(f"{key} is no number from {least}")
-    return value
-
-
-def _objects(fields: Mapping[str, Json], key: str, most: int) -> list[dict[str, Json]]:
-    values = fields.get(key)
-    if not isinstance(values, list) or len(values) > most:
-        raise FormatError(f"{key} is no list of at most {most}")
-    objects = [value for value in values if isinstance(value, dict)]
-    if len(objects) != len(values):
-        raise FormatError(f"{key} holds something of the wrong type")
-    return objects
-
-
 def _identities(
     fields: Mapping[str, Json], key: str, least: int, most: int
 ) -> tuple[VerifyKey, ...]:
-    values = fields.get(key)
-    if not isinstance(values, list) or not least <= len(values) <= most:
-        raise FormatError(f"{key} is no list of {least} to {most}")
-    texts = [value for value in values if isinstance(value, str)]
-    if len(set(texts)) != len(values):
-        raise FormatError(f"{key} holds something twice, or of the wrong type")
-    return tuple(parse_identity(text) for text in texts)
+    return tuple(parse_identity(text) for text in texts_of(fields, key, most, least))
 
 
 def _seen(fields: Mapping[str, Json]) -> tuple[tuple[str, int], ...]:
     seen = []
-    for entry in _objects(fields, "seen", MAX_SEEN):
-        by = _string(entry, "by")
+    for entry in objects_of(fields, "seen", MAX_SEEN):
+        by = text_of(entry, "by")
         if by != REPORTER:
             parse_identity(by)
-        seen.append((by, _number(entry, "n", 1)))
+        seen.append((by, number_of(entry, "n", 1)))
     if len({by for by, _ in seen}) != len(seen):
         raise FormatError("seen names an author twice")
     return tuple(seen)
 
 
 def _reporter(fields: Mapping[str, Json]) -> ReporterPublic:
-    value = fields.get("reporter")
-    if not isinstance(value, dict):
-        raise FormatError("reporter is missing or no object")
-    recipient = _string(value, "recipient")
+    value = object_of(fields, "reporter")
+    recipient = text_of(value, "recipient")
     if not recipient.startswith("age1pq1"):
         raise KeyFormatError("the reporter's recipient is of another kind")
-    return ReporterPublic(recipient, VerifyKey.parse(_string(value, "verify")))
+    return ReporterPublic(recipient, VerifyKey.parse(text_of(value, "verify")))
 
 
 def _attachments(fields: Mapping[str, Json]) -> tuple[Attachment, ...]:
     files = []
-    for entry in _objects(fields, "attachments", MAX_FILES):
-        name, media_type = _free(entry, "name"), _string(entry, "type")
+    for entry in objects_of(fields, "attachments", MAX_FILES):
+        name, media_type = _free(entry, "name"), text_of(entry, "type")
         if len(name.encode()) > MAX_FILE_NAME or "\n" in name:
             raise FormatError(f"the name of a file is a line of at most {MAX_FILE_NAME} bytes")
         if not _MEDIA_TYPE.fullmatch(media_type):
             raise FormatError("the type of a file has another form")
-        sha256 = check_hex(_string(entry, "sha256"), 32)
-        files.append(Attachment(sha256, name, media_type, _number(entry, "size", 0)))
+        sha256 = check_hex(text_of(entry, "sha256"), 32)
+        files.append(Attachment(sha256, name, media_type, number_of(entry, "size", 0)))
     if len({file.sha256 for file in files}) != len(files):
         raise FormatError("a file stands twice in a message")
     return tuple(files)
@@ -365,9 +334,7 @@ def _read_text(fields: dict[str, Json]) -> dict[str, Json]:
 
 
 def _read_report(fields: dict[str, Json]) -> dict[str, Json]:
-    given = fields.get("answers")
-    if not isinstance(given, dict):
-        raise FormatError("answers is missing or no object")
+    given = object_of(fields, "answers")
     answers: dict[str, Json] = {}
     for field, (several, _) in ANSWERS.items():
         if field in given:
@@ -381,14 +348,12 @@ def _read_report(fields: dict[str, Json]) -> dict[str, Json]:
 
 
 def _read_notice(fields: dict[str, Json]) -> dict[str, Json]:
-    body: dict[str, Json] = {"status": _among(fields, "status", NOTICE_STATUS)}
+    body: dict[str, Json] = {"status": one_of(fields, "status", NOTICE_STATUS)}
     return _limited(body | _optional_text(fields))
 
 
 def _read_options(fields: dict[str, Json]) -> dict[str, Json]:
-    entries = _objects(fields, "options", 6)
-    if len(entries) < 2:
-        raise FormatError("options is no list of 2 to 6")
+    entries = objects_of(fields, "options", 6, 2)
     options: list[Json] = [
         {member: _free(entry, member) for member in ("title", "pro", "con")} for entry in entries
     ]
@@ -398,14 +363,14 @@ def _read_options(fields: dict[str, Json]) -> dict[str, Json]:
 def _read_consent_request(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {key: _free(fields, key) for key in ("step", "with", "scope")}
     if "successor" in fields:
-        body["successor"] = str(parse_identity(_string(fields, "successor")))
+        body["successor"] = str(parse_identity(text_of(fields, "successor")))
     return _limited(body)
 
 
 def _read_consent_answer(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {
-        "request": check_hex(_string(fields, "request"), 32),
-        "answer": _among(fields, "answer", CONSENT_ANSWERS),
+        "request": check_hex(text_of(fields, "request"), 32),
+        "answer": one_of(fields, "answer", CONSENT_ANSWERS),
     }
     return _limited(body | _optional_text(fields))
 
@@ -416,13 +381,6 @@ def _read_nothing(_: dict[str, Json]) -> dict[str, Json]:
 
 def _optional_text(fields: Mapping[str, Json]) -> dict[str, Json]:
     return {"text": _free(fields, "text")} if "text" in fields else {}
-
-
-def _among(fields: Mapping[str, Json], key: str, allowed: Sequence[str]) -> str:
-    value = _string(fields, key)
-    if value not in allowed:
-        raise FormatError(f"{key} is none of {', '.join(allowed)}")
-    return value
 
 
 KINDS: Mapping[str, Kind] = {
