@@ -17,6 +17,7 @@ from dropbox_app.desk.disk import write_outside
 from dropbox_app.desk.errors import AlreadyThere, NotFound, NotSetUp, Unfit
 from dropbox_app.desk.terminal import visible
 from dropbox_app.desk.workplace import Machine, Workplace
+from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import check_day
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 
@@ -161,6 +162,17 @@ def open_thread(place: Workplace, name: str) -> tuple[Desk, Case]:
     """As ``find``, with the thread opened."""
     desk, mailbox = find(place, name)
     return desk, casebook.open_case(desk, mailbox)
+
+
+def confirm_groups(card: Card) -> bool:
+    """Show the ten groups of a card that was named, and ask; without an answer it is no."""
+    click.echo(f"The site shows a card of {visible(card.name)} with these ten groups:", err=True)
+    click.echo(card.identity.fingerprint(), err=True)
+    try:
+        return click.confirm("Are they those that your colleague reads out?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def say(report: Report) -> None:

@@ -9,6 +9,7 @@ from dropbox_app.desk import keyring
 from dropbox_app.desk.courier import Shown
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import Refused
+from dropbox_app.desk.vault import HeldSeed
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
@@ -75,18 +76,21 @@ def publish(desk: Desk) -> None:
 
 def own_cards(desk: Desk, shown: Shown) -> list[Card]:
     """The cards that the site shows under this desk's identity and that its key signed."""
-    return [card for card in readable(shown) if card.identity == desk.identity]
+    return [card for card in readable(desk, shown) if card.identity == desk.identity]
 
 
-def readable(shown: Shown) -> list[Card]:
-    """The cards of the site whose own signature and rules hold."""
+def readable(desk: Desk, shown: Shown) -> list[Card]:
+    """The cards made for this site whose own signature and rules hold.
+
+    Whose they are is only the server's word until somebody has compared the ten groups.
+    """
     found = []
     for raw in shown.cards:
         try:
             found.append(cards.parse(raw))
         except CardError:
             continue
-    return found
+    return [card for card in found if card.site == desk.state.site]
 
 
 def take_over(desk: Desk, shown: Shown) -> None:
@@ -94,8 +98,7 @@ def take_over(desk: Desk, shown: Shown) -> None:
 
     Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys anew.
     """
-    mine = [card for card in own_cards(desk, shown) if card.site == desk.state.site]
-    newest = max(mine, key=lambda card: card.serial, default=None)
+    newest = max(own_cards(desk, shown), key=lambda card: card.serial, default=None)
     if newest is not None and newest.raw != desk.state.card:
         desk.state.serial = max(desk.state.serial, newest.serial)
         if desk.state.away is None:
@@ -131,11 +134,29 @@ def _claims(raw: bytes, own: str) -> bool:
 
 
 def destroy(desk: Desk) -> None:
-    """Destroy the seeds whose time has come; what is kept of theirs is sealed anew before."""
-    state = desk.state
-    doomed = keyring.doomed(desk.vault.seeds(state.site), desk.day, state.read_to_end)
+    """Destroy the seeds whose time has come, on a day that the server confirms."""
+    # What was listed and has not come may need any of them, whatever day the server gave it.
+    read = None if desk.state.owed else desk.state.read_to_end
+    _let_go(desk, keyring.doomed(desk.vault.seeds(desk.state.site), desk.day, read))
+
+
+def overdue(desk: Desk) -> list[HeldSeed]:
+    """The seeds that had to go in any case, by this machine's day alone."""
+    return keyring.overdue(desk.vault.seeds(desk.state.site), desk.today)
+
+
+def destroy_overdue(desk: Desk) -> None:
+    """Destroy those, because the person says so: for a site that no longer confirms any day."""
+    _let_go(desk, overdue(desk))
+
+
+def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
+    """Destroy seeds; what is kept of theirs is sealed anew before."""
     if not doomed:
         return
+    state = desk.state
+    # What a round that broke off has brought is kept too, so it must not be fetched once more.
+    desk.save()
     seeds = [held.seed for held in doomed]
     for item in list(state.items.values()):
         thread = state.threads.get(item.mailbox)

@@ -13,14 +13,18 @@ from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.state import Item, State, ThreadState
 from dropbox_app.protocol import messages, thread
+from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import FormatError, MessageError
-from dropbox_app.protocol.messages import REPORTER, Message
-from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.protocol.messages import MAX_TO, REPORTER, Message
+from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
 from dropbox_app.protocol.thread import Arrived, Entry, Thread
 
 LEAST_PREFIX = 8  # characters of a mailbox id that name a thread
 MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of a thread that was passed on
 WITHDRAWAL = "withdrawal"
+MESSAGE_LENGTHS = {
+    sealed_length(size, to + 1) for size in MESSAGE_SIZES for to in range(1, MAX_TO + 1)
+}
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,26 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
     return case
 
 
+def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
+    """What came in as a file, is as long as a message, and is named as a file by no message.
+
+    With each, whether it is a message inside; one that neither is one nor stays closed is left
+    out. Else a server could make a message vanish by what it calls it.
+    """
+    named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
+    named |= {message.thread for message in case.thread.genuine() if message.thread}
+    found = []
+    for item in case.items.values():
+        if item.checked or item.what == "message" or item.id in named:
+            continue
+        if item.size in MESSAGE_LENGTHS:
+            contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
+            message = contents is not None and _parsed(contents) is not None
+            if message or contents is None:
+                found.append((item, message))
+    return found
+
+
 def own_tip(desk: Desk, case: Case) -> tuple[int, str]:
     """Own newest number and digest in a thread, also where the messages were forgotten."""
     last = case.thread.newest.get(desk.own)
@@ -234,10 +258,12 @@ def _explain(
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
     """Own messages that the server refused: shown, outside the chain."""
     for one in arrived:
-        message = None
-        if one.plaintext is not None:
-            try:
-                message = messages.parse(one.plaintext)
-            except (FormatError, MessageError):
-                message = None
+        message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")
+
+
+def _parsed(contents: bytes) -> Message | None:
+    try:
+        return messages.parse(contents)
+    except (FormatError, MessageError):
+        return None

@@ -129,18 +129,31 @@ def card(out: Path | None) -> None:
 @click.command()
 @shared
 @click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
-def keys(reveal: bool) -> None:
+@click.option(
+    "--destroy-old", is_flag=True, help="Destroy keys that are past their 210 days, without a site."
+)
+@click.option("--yes", is_flag=True, help="With --destroy-old: do not ask whether you are sure.")
+def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
     With --reveal the age identities are printed as an identity file of age, so that stock tools
     open everything that this desk can open.
+
+    A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
+    site that answers no more: it goes by this computer's day alone.
 
     \b
     Example:
       klankbord-desk keys
       klankbord-desk keys --reveal > identities.txt
     """
+    if (yes and not destroy_old) or (reveal and destroy_old):
+        raise click.UsageError("Give --reveal, or --destroy-old (and --yes), or neither.")
     with call.at_work() as place:
+        if destroy_old:
+            for desk in place.desks(call.site_hint()):
+                _destroy_old(desk, yes=yes)
+            return
         if reveal:
             click.echo(_READABLE, err=True)
             click.echo("# the local store (what was sealed anew)")
@@ -161,24 +174,47 @@ def _show_keys(desk: Desk, *, reveal: bool) -> None:
     for held in desk.vault.seeds(desk.state.site):
         early, late = keyring.destroy_on(held)
         click.echo(
-            f"{mark}  key {held.first} to {held.until}, "
-            f"destroyed from {early} on, at the latest on {late}"
+            f"{mark}  key {held.first} to {held.until}: a fetch from {early} on destroys it if all "
+            f"that the server listed has come; one from {late} on in any case"
         )
         if reveal:
             click.echo(held.seed.reveal())
+    click.echo(
+        f"{mark}  A fetch destroys only on a day that the server confirms. If it answers no more: "
+        "'klankbord-desk keys --destroy-old'."
+    )
+
+
+def _destroy_old(desk: Desk, *, yes: bool) -> None:
+    name, doomed = visible(desk.state.name), cardwork.overdue(desk)
+    if not doomed:
+        click.echo(f"{name}: on {desk.today} no key is 210 days past its month.")
+        return
+    click.echo(f"{name}: by this computer's day, {desk.today}, these keys are past their 210 days:")
+    for held in doomed:
+        click.echo(f"  {held.first} to {held.until}")
+    click.echo(
+        "What this desk has stays readable here. What else was sealed to them, at the server or in "
+        "a copy of it, this desk can then never open."
+    )
+    if not yes:
+        click.confirm("Is that day right, and are these keys to go for good?", abort=True, err=True)
+    cardwork.destroy_overdue(desk)
+    call.say(desk.report)
 
 
 @click.command()
 @shared
 @click.option("--until", metavar="DAY", help="The last day of your absence.")
-@click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity or name.")
+@click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity, or name.")
 @click.option("--back", is_flag=True, help="You are back; take the announcement away.")
 def away(until: str | None, stand_in: str | None, back: bool) -> None:
     """Announce an absence on your card, with keys past its end, or take it back.
 
     \b
     Example:
-      klankbord-desk away --until 2027-02-14 --stand-in "Bas de Wit"
+      klankbord-desk away --until 2027-02-14 --stand-in \\
+        "3f9a c2e1 07b4 5d68 91ce a2f0 4b7d 8e13 d65a 20fc"
       klankbord-desk away --back
     """
     if back == (until is not None) or (back and stand_in):
@@ -190,9 +226,7 @@ def away(until: str | None, stand_in: str | None, back: bool) -> None:
             raise Unfit(f"{last} is past; an absence is announced ahead.")
         with place.connected(desk):
             desk.need_day()
-            who = outbox.counsellor(desk, stand_in) if stand_in else None
-            if who == desk.identity:
-                raise Unfit("You cannot stand in for yourself.")
+            who = outbox.counsellor(desk, stand_in, call.confirm_groups) if stand_in else None
             announced = Away(last, who) if last else None
             keyring.months(desk.today, announced)  # said before anything is changed
             desk.state.away = announced

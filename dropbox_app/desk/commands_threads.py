@@ -44,10 +44,12 @@ def fetch() -> None:
                     rounds.fetch(desk)
             except DeskError as error:
                 if len(place.vault.sites) == 1:
-                    _say(desk)
+                    _say(desk, whole=False)
                     raise
                 failures.append(f"{desk.state.name}: {error}")
-            _say(desk)
+                _say(desk, whole=False)
+            else:
+                _say(desk, whole=True)
             alarms += len(desk.report.alarms)
         for failure in failures:
             click.echo(visible(failure), err=True)
@@ -55,13 +57,13 @@ def fetch() -> None:
             click.get_current_context().exit(1)
 
 
-def _say(desk: Desk) -> None:
+def _say(desk: Desk, *, whole: bool) -> None:
     for mailbox, count in desk.report.new.items():
         if mailbox in desk.state.threads:
             plural = "message" if count == 1 else "messages"
             click.echo(f"{mailbox[:16]}  {count} new {plural}")
     call.say(desk.report)
-    if not desk.report.new and not desk.report.alarms and desk.server_day:
+    if whole and not desk.report.new and not desk.report.alarms:
         click.echo(f"{visible(desk.state.name)}: nothing new.")
 
 
@@ -154,7 +156,11 @@ def notice(thread: str, status: str, text_file: str | None, lang: str) -> None:
 @click.option("--step", required=True, help="What you propose to do.")
 @click.option("--with", "with_whom", required=True, help="With whom you would do it.")
 @click.option("--scope", required=True, help="What you would tell or use, and what not.")
-@click.option("--successor", help="For a handover: the counsellor's name, identity or ten groups.")
+@click.option(
+    "--successor",
+    metavar="WHO",
+    help="For a handover: the counsellor's ten groups or identity, or a name (then it asks).",
+)
 @_LANGUAGE
 def ask(
     thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str
@@ -222,7 +228,7 @@ def _write(
             with place.connected(desk):
                 desk.need_day()
                 if successor is not None:
-                    body["successor"] = str(outbox.counsellor(desk, successor))
+                    body["successor"] = str(outbox.counsellor(desk, successor, call.confirm_groups))
                 outbox.write(desk, mailbox, lang=language, kind=kind, body=body)
         except KlankbordError:
             call.say(desk.report)

@@ -77,8 +77,9 @@ class HttpTransport:
 
     def __init__(self, proxy: Proxy | None) -> None:
         self._proxy = proxy
+        self._tunnel = Tunnel(proxy)
         self._pool = httpcore.ConnectionPool(
-            network_backend=Tunnel(proxy), max_connections=1, http1=True, http2=False, retries=0
+            network_backend=self._tunnel, max_connections=1, http1=True, http2=False, retries=0
         )
 
     @contextlib.contextmanager
@@ -91,18 +92,14 @@ class HttpTransport:
         body: bytes,
         seconds: float,
     ) -> Iterator[Answer]:
-        """As Transport. ``seconds`` bounds the whole exchange."""
+        """As Transport. ``seconds`` bounds the whole exchange, from connecting to the last byte.
+
+        Only looking up a name is the system's, and several addresses of it are tried in turn.
+        """
         where = read_origin(origin, self._proxy)
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
         limits = dict.fromkeys(("read", "write", "pool"), SILENCE_SECONDS)
-        end = time.monotonic() + seconds
-
-        def pieces(stream: Iterator[bytes]) -> Iterator[bytes]:
-            for piece in stream:
-                if time.monotonic() > end:
-                    raise CannotReach(f"{origin} answered too slowly; try again later.")
-                yield piece
-
+        self._tunnel.end = time.monotonic() + seconds
         try:
             with self._pool.stream(
                 method,
@@ -111,7 +108,7 @@ class HttpTransport:
                 content=None if method == "GET" else body,
                 extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
             ) as response:
-                yield Answer(response.status, pieces(response.iter_stream()))
+                yield Answer(response.status, response.iter_stream())
         except httpcore.ProxyError as error:
             raise CannotReach(
                 f"The proxy did not reach {origin}: {error}. Is Tor running and connected?"

@@ -6,7 +6,7 @@ at any step leaves a state from which the next round goes on (SPEC sections 7 an
 
 import datetime
 
-from dropbox_app.desk import cardwork, casebook
+from dropbox_app.desk import cardwork, casebook, keyring
 from dropbox_app.desk.courier import Page, Row
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import BadAnswer, Refused
@@ -18,8 +18,11 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES
 
 MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
 MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
-OWED_DAYS = 30
-MOST_RESTORES = 2  # in one reading of the inbox
+OWED_DAYS = 30  # for what is owed to a thread that is no longer listed
+OWED_AT_MOST = keyring.KEEP_AT_MOST + 33  # days; then no key is left that could open it
+MOST_OWED = 200  # items; each costs a request in every round
+MOST_PAGES = 100  # in one reading of the inbox
+MOST_RESTORES = 2  # likewise
 
 _GONE = (
     "Thread {0} is no longer at the server: it may have expired, the reporter may have turned to "
@@ -30,25 +33,33 @@ _WITHDRAWN = (
     "The reporter of thread {0} has taken the report back. The server has removed it; what was "
     "fetched is still here until you say 'klankbord-desk forget {0}'."
 )
+_MORE = "There is more in the inbox than one round takes; fetch again."
+_TOO_MUCH_OWED = (
+    f"ALARM: the server lists more than {MOST_OWED} things that it does not hand over. The inbox "
+    "is read on when they have come. Tell the operator."
+)
 
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
     """Read the inbox to its end, then see what the server still lists, which is answered."""
-    _ask_again(desk)
-    _read_inbox(desk)
+    asked = _ask_again(desk)
+    whole = _read_inbox(desk)
     listed = desk.courier.mailboxes()
-    _read_inbox(desk)  # what came in between is listed, so it must be here
+    # What came in between is listed, so it must be here.
+    whole = whole and _read_inbox(desk)
     # By what the state says, not by what came in just now: an earlier round may have broken off.
     for mailbox in sorted({i.mailbox for i in desk.state.items.values() if not i.checked}):
         _after_arrival(desk, mailbox)
-    _compare(desk, listed)
+    _compare(desk, listed, whole=whole)
+    _weigh_owed(desk, listed, asked)
     desk.save()
     return listed
 
 
-def _read_inbox(desk: Desk) -> None:
+def _read_inbox(desk: Desk) -> bool:
+    """Read on from where the last reading ended; says whether it came to the end."""
     state, restores = desk.state, 0
-    while True:
+    for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
         if page.store != state.store:
             restores += 1
@@ -60,13 +71,18 @@ def _read_inbox(desk: Desk) -> None:
             _meet_store(desk, page.store)
             if known:
                 continue  # again from the beginning
-        _take_page(desk, page)
+        if not _take_page(desk, page):
+            desk.report.alarm(_TOO_MUCH_OWED)
+            return False
         if not page.more:
             break
-    # What the server has and does not hand over as listed may still need a key.
-    if desk.agreed and not any(owed.wrong for owed in state.owed.values()):
+    else:
+        desk.report.note(_MORE)
+        return False
+    if desk.agreed:
         state.read_to_end = max(desk.day, state.read_to_end or desk.day)
     desk.save()
+    return True
 
 
 def _meet_store(desk: Desk, store: str) -> None:
@@ -87,26 +103,36 @@ def _meet_store(desk: Desk, store: str) -> None:
         cardwork.publish(desk)
 
 
-def _take_page(desk: Desk, page: Page) -> None:
-    """Bring one page home, write down that it is here, then tell the server."""
-    state = desk.state
+def _take_page(desk: Desk, page: Page) -> bool:
+    """Bring one page home, write down that it is here, then tell the server.
+
+    Says whether it took all of it: it stops where too much is owed.
+    """
+    number = desk.state.number
     for row in page.rows:
-        if row.id in state.owed:
-            continue
-        if row.id in state.forgotten:
-            _say_fetched(desk, row.id)  # listed again: a restored server does not know it
-            continue
-        item = state.items.get(row.id)
-        if item is not None:
-            _meet_again(desk, item)
-            continue
+        if not _take_row(desk, row, page):
+            break
+        number = row.number
+    desk.state.number = number  # not before: a row that broke the round is listed again
+    desk.save()
+    _tell_fetched(desk)
+    return not page.rows or number == page.rows[-1].number
+
+
+def _take_row(desk: Desk, row: Row, page: Page) -> bool:
+    state = desk.state
+    item = state.items.get(row.id)
+    if item is not None:
+        _meet_again(desk, item)
+    elif row.id in state.forgotten:
+        _say_fetched(desk, row.id)  # listed again: a restored server does not know it
+    elif row.id not in state.owed:
+        if len(state.owed) >= MOST_OWED:
+            return False
         item = _item(row, page.store)
         if _bring(desk, item, page.day):
             _keep(desk, item)
-    if page.rows:
-        state.number = page.rows[-1].number
-    desk.save()
-    _tell_fetched(desk)
+    return True
 
 
 def _meet_again(desk: Desk, item: Item) -> None:
@@ -130,14 +156,12 @@ def _keep(desk: Desk, item: Item) -> None:
     item.sealed_for = desk.store.recipients(item.id)
     if item.server_says == desk.own:
         item.sent, item.fetched = "sent", True
-    elif item.what == "message":
-        desk.report.new[item.mailbox] = desk.report.new.get(item.mailbox, 0) + 1
     desk.state.items[item.id] = item
     desk.state.thread(item.mailbox)
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
-    """Bring one item to the disk. What cannot be brought is owed, and told; says whether it is."""
+    """Bring one item to the disk and say whether it is there; what cannot be brought is owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -161,27 +185,49 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
             f"ALARM: a file that the server handed over for thread {item.mailbox[:8]} {wrong}. It "
             "was not taken and is asked for again. Tell the operator."
         )
-    else:
-        desk.report.note(
-            f"The server listed something for thread {item.mailbox[:8]} and then did not have it; "
-            "the next rounds ask again. That happens when a reporter withdraws in that moment."
-        )
     return False
 
 
-def _ask_again(desk: Desk) -> None:
+def _ask_again(desk: Desk) -> set[str]:
+    """Ask for what is owed; answers the items that did not come this time either."""
     for owed in list(desk.state.owed.values()):
-        del desk.state.owed[owed.item.id]
         if _bring(desk, owed.item, owed.since):
-            _keep(desk, owed.item)
-        elif desk.agreed and (desk.day - owed.since).days > OWED_DAYS:
             del desk.state.owed[owed.item.id]
-            desk.report.note(
-                f"Something for thread {owed.item.mailbox[:8]} never came; it is no longer asked "
-                "for."
-            )
+            _keep(desk, owed.item)
     desk.save()
     _tell_fetched(desk)
+    return set(desk.state.owed)
+
+
+def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
+    """Tell of what is owed, and give up what will not come.
+
+    A withdrawal, or a thread that is no longer listed, explains it. Nothing explains that the
+    server says twice that it does not have what it listed.
+    """
+    for owed in list(desk.state.owed.values()):
+        mailbox = owed.item.mailbox
+        known = desk.state.threads.get(mailbox)
+        withdrawn, gone = known is not None and known.withdrawn, mailbox not in listed
+        waited = (desk.day - owed.since).days if desk.agreed else 0
+        if withdrawn or waited > (OWED_DAYS if gone else OWED_AT_MOST):
+            del desk.state.owed[owed.item.id]
+            desk.report.note(
+                f"Something for thread {mailbox[:8]} never came; it is no longer asked for."
+            )
+        elif owed.wrong:
+            continue  # told when it was handed over
+        elif gone or owed.item.id not in asked:
+            desk.report.note(
+                f"The server listed something for thread {mailbox[:8]} and then did not have it; "
+                "the next rounds ask again. That happens when a reporter withdraws in that moment."
+            )
+        else:
+            desk.report.alarm(
+                f"ALARM: on more than one fetch the server did not have what it lists for thread "
+                f"{mailbox[:8]}. Keys that may be needed for it are kept, for 210 days at most. "
+                "Tell the operator."
+            )
 
 
 def _tell_fetched(desk: Desk) -> None:
@@ -206,6 +252,20 @@ def _say_fetched(desk: Desk, item: str) -> None:
 def _after_arrival(desk: Desk, mailbox: str) -> None:
     before = desk.state.thread(mailbox).withdrawn
     case = casebook.keep_pins(desk, mailbox)
+    hidden = casebook.called_files(desk, case)
+    for item, message in hidden:
+        item.what = "message"
+        if message:
+            desk.report.alarm(
+                f"ALARM: the server called a message of thread {mailbox[:8]} a file. It is shown "
+                "as what it is. Tell the operator."
+            )
+    if hidden:
+        case = casebook.keep_pins(desk, mailbox)
+    # Counted by who signed, which a server cannot choose.
+    new = [one for one in case.unseen if not case.items[one].checked]
+    if new:
+        desk.report.new[mailbox] = desk.report.new.get(mailbox, 0) + len(new)
     if case.known.withdrawn and not before:
         desk.report.note(_WITHDRAWN.format(mailbox[:8]))
     for item in case.items.values():
@@ -217,8 +277,8 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
         )
 
 
-def _compare(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
-    """Hold the server to what it listed and handed over before."""
+def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> None:
+    """Hold the server to what it listed before and, if the ``whole`` inbox was read, to that."""
     for mailbox, thread in desk.state.threads.items():
         now = listed.get(mailbox)
         if now is None:
@@ -234,7 +294,7 @@ def _compare(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
                 "though nobody restored it. Tell the operator."
             )
         thread.listed = dict(now)
-        newest = now.get(REPORTER, 0)
+        newest = now.get(REPORTER, 0) if whole else 0
         if newest > thread.newest.get(REPORTER, (0, ""))[0] and not _arrived(desk, mailbox, newest):
             desk.report.alarm(
                 f"ALARM: the server lists a message of the reporter in thread {mailbox[:8]} "

@@ -88,12 +88,18 @@ def destroy_on(held: HeldSeed) -> tuple[datetime.date, datetime.date]:
     )
 
 
+def overdue(held: Sequence[HeldSeed], day: datetime.date) -> list[HeldSeed]:
+    """The seeds that must not be there any more on ``day``."""
+    return doomed(held, day, None)
+
+
 def doomed(
     held: Sequence[HeldSeed], day: datetime.date, read_to_end: datetime.date | None
 ) -> list[HeldSeed]:
-    """The seeds that must go on ``day``, a day that the server's answer confirmed.
+    """The seeds that must go on ``day``.
 
-    ``read_to_end`` is the last such day on which the inbox was read to its end.
+    ``read_to_end`` is the last day on which the inbox was read to its end; None keeps each seed
+    as long as it may be kept.
     """
     gone = []
     for one in held:

@@ -4,22 +4,48 @@ It lies in the local store before the server gets it, so a lost connection neith
 sends it twice: the same bytes again are the same item (SPEC section 6).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk import cardwork, casebook, inbox
 from dropbox_app.desk.casebook import Case
 from dropbox_app.desk.desk import Desk
-from dropbox_app.desk.errors import CannotReach, DeskError, NotWritable, OutOfStep, Refused
+from dropbox_app.desk.errors import (
+    CannotReach,
+    DeskError,
+    NotFound,
+    NotWritable,
+    OutOfStep,
+    Refused,
+    Unfit,
+)
 from dropbox_app.desk.state import Item
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import messages, writing
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import FormatError, MessageError
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.messages import Message
+from dropbox_app.protocol.messages import REPORTER, Message
 
 TRIES = 3
+# What says for itself who is meant: the ten groups, or an identity in hex or in base64.
+_GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
+
+_OVER = {
+    "withdrawn": (
+        "Thread {0} is withdrawn: the reporter has taken the report back, so nothing can be "
+        "written to it any more."
+    ),
+    "gone": (
+        "Thread {0} is gone: the server no longer lists it for you. Either the reporter's newest "
+        "message was not addressed to you (another counsellor was chosen, or your card had no "
+        "valid key that day), or the thread has expired or was removed. You can write again when "
+        "the reporter writes to you again."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -125,9 +151,14 @@ def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, 
     """Sign, seal and keep the next message; it is then waiting."""
     case = casebook.open_case(desk, mailbox)
     if case.status != "open":
+        raise NotWritable(_OVER[case.status].format(mailbox[:8]))
+    if REPORTER not in case.thread.newest:
         raise NotWritable(
-            f"Thread {mailbox[:8]} is {case.status}; nothing can be written to it any more."
+            f"Nothing in thread {mailbox[:8]} could be verified as the reporter's, so there is "
+            "nobody to answer."
         )
+    if desk.identity not in case.thread.to:
+        raise NotWritable(_OVER["gone"].format(mailbox[:8]))
     draft = writing.from_counsellor(
         desk.signing,
         site=desk.state.site,
@@ -206,7 +237,7 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
 
 def _cards(desk: Desk) -> list[cards.Card]:
     """The own card as issued, and the colleagues' as the site shows them."""
-    shown = cardwork.readable(desk.courier.shown())
+    shown = cardwork.readable(desk, desk.courier.shown())
     own = cards.parse(desk.state.card)
     return [own, *(card for card in shown if card.identity != desk.identity)]
 
@@ -259,17 +290,33 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
     desk.save()
 
 
-def counsellor(desk: Desk, name: str) -> VerifyKey:
-    """A colleague on this site by identity, ten groups or the name on the card. DeskError else."""
-    wanted = " ".join(name.split())
-    found = {
-        card.identity
-        for card in cardwork.readable(desk.courier.shown())
-        if wanted in (str(card.identity), card.identity.hex, card.identity.fingerprint(), card.name)
-    }
+def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> VerifyKey:
+    """A colleague on this site. Raises NotFound or Unfit.
+
+    An identity (base64 or hex) or the ten groups say for themselves who is meant. Whose card
+    carries a name is only the server's word: ``confirmed`` shows its groups and asks.
+    """
+    name, digits = " ".join(who.split()), "".join(who.split()).lower()
+    colleagues = cardwork.readable(desk, desk.courier.shown())
+    shown = {card.identity: card for card in colleagues}
+    if _GROUPS.fullmatch(digits):
+        found = [one for one in shown if one.fingerprint().replace(" ", "") == digits]
+    elif _HEX.fullmatch(digits):
+        found = [one for one in shown if one.hex == digits]
+    elif _BASE64.fullmatch(name):
+        found = [one for one in shown if str(one) == name]
+    else:
+        found = [identity for identity, card in shown.items() if card.name == name]
+        if len(found) == 1 and found[0] != desk.identity and not confirmed(shown[found[0]]):
+            raise Unfit(
+                "Nothing was done: a name alone does not say who is meant. Ask your colleague, and "
+                "give the ten groups or the identity instead of the name."
+            )
     if len(found) != 1:
-        raise DeskError(
+        raise NotFound(
             f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
             "give the ten groups of the fingerprint instead."
         )
-    return found.pop()
+    if found[0] == desk.identity:
+        raise Unfit("That is yourself; name another counsellor.")
+    return found[0]

@@ -124,17 +124,36 @@ def reading(case: Case) -> Iterator[str]:
     elif case.status == "gone":
         yield _GONE
     read = case.thread
-    for by, count in read.missing_beginning.items():
-        older = "message has" if count == 1 else f"{count} messages have"
-        yield f"Older messages have been removed: {older} gone from {_who(case, by)}."
+    for by in read.missing_beginning:
+        yield (
+            f"Earlier messages of {_whose(case, by)} are not here: they were written to somebody "
+            "else, or have been removed."
+        )
     for by, numbers in read.gaps.items():
-        named = ", ".join(map(str, numbers))
-        yield f"MISSING: number {named} of {_who(case, by)} never came."
-    for by, n in read.withheld.items():
-        yield f"MISSING: somebody has seen number {n} of {_who(case, by)}; it has not come here."
+        which = f"number {numbers[0]}" if len(numbers) == 1 else f"numbers {_joined([*numbers])}"
+        verb = "is" if len(numbers) == 1 else "are"
+        yield (
+            f"MISSING: {which} of {_whose(case, by)} {verb} not here: not addressed to you, or "
+            "withheld."
+        )
+    yield from _withheld(case)
     for entry in case.entries:
         yield ""
         yield from one(case, entry)
+
+
+def _withheld(case: Case) -> Iterator[str]:
+    """What somebody says to have seen, as that author's claim, or what this desk itself had."""
+    for by, n in case.thread.withheld.items():
+        claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
+        if not claim:
+            yield f"MISSING: number {n} of {_whose(case, by)} was here once and is not any more."
+        for author in sorted(claim):
+            verb = "refer" if author == case.own else "refers"
+            yield (
+                f"MISSING: {_who(case, author)} {verb} to a newer message of {_whose(case, by)}, "
+                f"number {n}, that is not here."
+            )
 
 
 def one(case: Case, entry: Entry) -> Iterator[str]:
@@ -207,3 +226,7 @@ def _who(case: Case, by: str) -> str:
     if by == REPORTER:
         return "the reporter"
     return "you" if by == case.own else f"counsellor {by[:12]}"
+
+
+def _whose(case: Case, by: str) -> str:
+    return "yours" if by == case.own else _who(case, by)

@@ -8,8 +8,11 @@ http for an onion address and see it; CONNECT carries it as it is.
 import base64
 import re
 import secrets
+import ssl
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import httpcore
 
@@ -18,6 +21,9 @@ from dropbox_app.desk.errors import Unfit
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _MAX_HEAD = 8_192  # bytes of a proxy's answer
+# Bytes to write at a time. A socket that says it can be written to takes as many at once, so that
+# each waits no longer than was left when it began.
+_MOUTHFUL = 1_024
 _SOCKS_REFUSALS = {
     1: "it could not",
     2: "it does not allow that address",
@@ -94,9 +100,14 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
 
 
 class Tunnel(httpcore.NetworkBackend):
-    """Opens connections for httpcore; one Tunnel is one circuit."""
+    """Opens connections for httpcore; one Tunnel is one circuit.
+
+    ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
+    says in the meantime; who sends a request sets it.
+    """
 
     def __init__(self, proxy: Proxy | None) -> None:
+        self.end = float("inf")
         self._proxy = proxy
         self._direct = httpcore.SyncBackend()
         self._name = secrets.token_hex(8)
@@ -111,9 +122,12 @@ class Tunnel(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Open a connection. Raises httpcore.ConnectError and the like, or ProxyError."""
         proxy = self._proxy
+        left = self.left(timeout, httpcore.ConnectTimeout)
         if proxy is None or Origin("", "", host, port).loopback:
-            return self._direct.connect_tcp(host, port, timeout, local_address, socket_options)
-        stream = self._direct.connect_tcp(proxy.host.strip("[]"), proxy.port, timeout)
+            direct = self._direct.connect_tcp(host, port, left, local_address, socket_options)
+            return _Bounded(direct, self)
+        onward = self._direct.connect_tcp(proxy.host.strip("[]"), proxy.port, left)
+        stream = _Bounded(onward, self)
         try:
             if proxy.kind == "http":
                 self._connect(stream, host, port, timeout)
@@ -123,6 +137,13 @@ class Tunnel(httpcore.NetworkBackend):
             stream.close()
             raise
         return stream
+
+    def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
+        """How long the next step may take: at most ``timeout``. Raises ``error`` if no time is."""
+        left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
+        if left <= 0:
+            raise error("it took too long")
+        return left
 
     def _connect(
         self, stream: httpcore.NetworkStream, host: str, port: int, timeout: float | None
@@ -169,6 +190,37 @@ class Tunnel(httpcore.NetworkBackend):
         sizes = {1: 4, 4: 16}
         length = sizes[kind] if kind in sizes else _exactly(stream, 1, timeout)[0]
         _exactly(stream, length + 2, timeout)
+
+
+class _Bounded(httpcore.NetworkStream):
+    """A stream of which no step takes longer than its tunnel has left."""
+
+    def __init__(self, stream: httpcore.NetworkStream, tunnel: Tunnel) -> None:
+        self._stream = stream
+        self._tunnel = tunnel
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._tunnel.left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for at in range(0, len(buffer), _MOUTHFUL):
+            left = self._tunnel.left(timeout, httpcore.WriteTimeout)
+            self._stream.write(buffer[at : at + _MOUTHFUL], left)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._tunnel.left(timeout, httpcore.ConnectTimeout)
+        return _Bounded(self._stream.start_tls(ssl_context, server_hostname, left), self._tunnel)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own signature
+        return self._stream.get_extra_info(info)
 
 
 def _exactly(stream: httpcore.NetworkStream, size: int, timeout: float | None) -> bytes:

@@ -23,6 +23,7 @@ from dropbox_app.protocol.encoding import (
     unb64,
 )
 from dropbox_app.protocol.errors import AgeError, FormatError, WrongPassphrase
+from dropbox_app.protocol.fields import number_of, objects_of, text_of
 from dropbox_app.protocol.keys import Seed, SigningKey
 
 NAME = "vault.age"
@@ -149,19 +150,19 @@ class Vault:
 
     @classmethod
     def _read(cls, disk: Disk, passphrase: str, fields: dict[str, Json], log_n: int) -> "Vault":
-        if fields.get("v") != 1:
+        if number_of(fields, "v") != 1:
             raise FormatError("it was written by a newer version")
-        vault = cls(disk, passphrase, Seed.parse(_text(fields, "archive")), log_n)
-        for entry in _objects(fields, "identities"):
-            site = check_hex(_text(entry, "site"), 16)
-            vault._identities[site] = SigningKey(unb64(_text(entry, "signing"), 32))
-        for entry in _objects(fields, "seeds"):
+        vault = cls(disk, passphrase, Seed.parse(text_of(fields, "archive")), log_n)
+        for entry in objects_of(fields, "identities"):
+            site = check_hex(text_of(entry, "site"), 16)
+            vault._identities[site] = SigningKey(unb64(text_of(entry, "signing"), 32))
+        for entry in objects_of(fields, "seeds"):
             held = HeldSeed(
-                Seed.parse(_text(entry, "seed")),
-                check_day(_text(entry, "from")),
-                check_day(_text(entry, "until")),
+                Seed.parse(text_of(entry, "seed")),
+                check_day(text_of(entry, "from")),
+                check_day(text_of(entry, "until")),
             )
-            vault.hold(check_hex(_text(entry, "site"), 16), [held])
+            vault.hold(check_hex(text_of(entry, "site"), 16), [held])
         return vault
 
 
@@ -173,17 +174,3 @@ def open_backup(sealed: bytes, passphrase: str) -> bytes:
         raise WrongPassphrase("The passphrase does not fit this backup; try again.") from None
     except AgeError as error:
         raise Damaged(f"This is no backup of a desk, or it is damaged ({error}).") from None
-
-
-def _text(fields: dict[str, Json], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise FormatError(f"{key} is missing or no text")
-    return value
-
-
-def _objects(fields: dict[str, Json], key: str) -> list[dict[str, Json]]:
-    value = fields.get(key)
-    if not isinstance(value, list):
-        raise FormatError(f"{key} is missing or no list")
-    return [entry for entry in value if isinstance(entry, dict)]

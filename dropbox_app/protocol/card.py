@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -33,6 +34,8 @@ MAX_LANGUAGES = 10
 
 _LABEL = b"klankbord/v1/card\n"
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
+# Format, line and paragraph separators, private, unassigned, surrogates (Unicode's categories).
+_UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn", "Cs"})
 _ONE_DAY = datetime.timedelta(days=1)
 
 
@@ -79,6 +82,11 @@ class Card:
     def over(self, day: datetime.date) -> bool:
         """Whether the last window has ended before ``day``."""
         return day > self.sealing[-1].until
+
+
+def unseen(text: str) -> bool:
+    """Whether a text holds what is not seen, or turns the letters around: a name never does."""
+    return any(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def month_window(day: datetime.date) -> tuple[datetime.date, datetime.date]:
@@ -217,6 +225,8 @@ def _name(fields: dict[str, Json]) -> str:
     name = text_of(fields, "name")
     if not 1 <= len(name) <= MAX_NAME or name != clean_text(name).strip() or "\n" in name:
         raise CardError(f"name is no line of 1 to {MAX_NAME} characters")
+    if unseen(name):
+        raise CardError("name holds a character that cannot be seen, or that is none")
     return name
 
 

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dropbox_app.desk.courier import Answer
@@ -76,6 +76,8 @@ class Peer:
     drop_after: int | None = None  # requests until the connection breaks
     busy: bool = False  # takes no message now
     restless: bool = False  # a new store id at every page
+    refuses_cards: bool = False
+    invents: Callable[[int], list[dict[str, object]]] | None = None  # rows after a number, for ever
     lose_answer_to: str = ""  # a method and the end of a target: done, but the answer is lost
 
     def invitation(self, name: str = "Voorbeeld BV") -> bytes:
@@ -162,6 +164,8 @@ class Peer:
                 return self._post(by, mailbox, int(arguments["n"]), to, body)
             case ("PUT", "card"):
                 try:
+                    if self.refuses_cards:
+                        raise CardError("refused")
                     current = cards.parse(self.cards[by])
                     cards.accept(body, site=self.site, pinned=claim.identity, current=current)
                 except CardError:
@@ -185,6 +189,8 @@ class Peer:
             if (kept := self.items.get(item)) is not None
         ]  # fmt: skip
         more = len(rows) > PAGE
+        if self.invents:
+            rows, more = self.invents(after), True
         if self.restless:
             self.store = secrets.token_hex(16)
         return _json({"store": self.store, "day": day, "items": rows[:PAGE], "more": more})

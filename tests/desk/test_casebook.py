@@ -70,10 +70,44 @@ def test_a_hole_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None
     reporter.write("Drie")
     peer.purge(lost)
     office.fetch()
-    assert (
-        "MISSING: number 2 of the reporter never came."
-        in office.run("read", reporter.mailbox).stdout
-    )
+    shown = office.run("read", reporter.mailbox).stdout
+    told = "MISSING: number 2 of the reporter is not here: not addressed to you, or withheld.\n"
+    assert told in shown
+
+
+def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, peer: Peer) -> None:
+    """The reporter first wrote to Bas, so nothing of it was ever meant for this desk."""
+    bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    identity = bas.set_up()
+    reporter = Reporter(peer, identity)
+    reporter.report("Voor Bas")
+    bas.fetch_quietly()
+    bas.reply(reporter.mailbox, "Van Bas")
+    reporter.wanted = (office.identity,)
+    reporter.write("Nu voor Els")
+    office.fetch_quietly()
+    shown = office.run("read", reporter.mailbox).stdout.splitlines()
+    assert shown[1:3] == [
+        "Earlier messages of the reporter are not here: they were written to somebody else, or "
+        "have been removed.",
+        f"MISSING: the reporter refers to a newer message of counsellor {str(identity)[:12]}, "
+        "number 1, that is not here.",
+    ]
+    assert "removed:" not in shown[1]
+
+
+def test_what_was_here_once_and_is_not_any_more_is_named(
+    office: Office, reporter: Reporter
+) -> None:
+    reporter.write("Twee")
+    office.fetch_quietly()
+    with office.desk() as desk:
+        gone = [item.id for item in desk.state.items.values() if item.n == 2]
+        for item in gone:
+            del desk.state.items[item]
+        desk.save()
+    shown = office.run("read", reporter.mailbox).stdout
+    assert "MISSING: number 2 of the reporter was here once and is not any more.\n" in shown
 
 
 def test_files_are_listed_with_name_type_and_size(

@@ -5,6 +5,7 @@ import http.server
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -189,6 +190,72 @@ def test_the_request_is_signed_as_it_is_sent(dial: Dial) -> None:
         claim, origins=[origin], site=SITE, method="GET", target="/api/desk/mailboxes"
     )
     assert claim.identity == key.verify_key
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), (b"", b"H"),
+     (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+     (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "), (b"", b"")],
+    ids=["hints for ever", "status", "headers", "body", "silence"],
+)  # fmt: skip
+def test_one_deadline_bounds_the_whole_exchange(first: bytes, again: bytes) -> None:
+    """A server that drips: each piece comes soon, the answer never."""
+    with dripping(first, again) as port:
+        started = time.monotonic()
+        with pytest.raises(CannotReach):
+            _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"")
+        assert 0.4 < time.monotonic() - started < 2
+
+
+def test_the_deadline_holds_for_what_is_sent_and_for_a_proxy() -> None:
+    with dripping(b"", b"") as port:  # reads nothing either
+        started = time.monotonic()
+        with pytest.raises(CannotReach):
+            _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"x" * 20_000_000)
+        assert time.monotonic() - started < 2
+    for kind, first in (
+        ("http", b"HTTP/1.1 200 OK\r\n"),
+        ("socks5h", b"\x05\x02\x01\x00\x05\0\0\x03\xff"),
+    ):
+        with dripping(first, b"x") as port:
+            started = time.monotonic()
+            with pytest.raises(CannotReach):
+                _whole_answer(HttpTransport(Proxy(kind, "127.0.0.1", port)), ONION, b"")
+            assert time.monotonic() - started < 2
+
+
+def test_the_deadline_is_that_of_one_exchange_not_of_the_connection() -> None:
+    with serving(_answers) as (port, _), contextlib.closing(HttpTransport(None)) as transport:
+        for _ in range(3):
+            _whole_answer(transport, f"http://127.0.0.1:{port}", b"")
+            time.sleep(0.3)
+
+
+def _whole_answer(transport: HttpTransport, origin: str, body: bytes) -> None:
+    method = "POST" if body else "GET"
+    with transport.send(method, origin, "/api/site", {}, body, 0.5) as answer:
+        for _ in answer.pieces:
+            pass
+
+
+@contextlib.contextmanager
+def dripping(first: bytes, again: bytes) -> Iterator[int]:
+    """A server that says ``first`` at once, and then ``again`` every few hundredths of a second."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.sendall(first)
+                while not over.wait(0.03):
+                    self.request.sendall(again)
+
+    with _running(Handler) as port:
+        try:
+            yield port
+        finally:
+            over.set()
 
 
 def test_a_redirect_is_not_followed(dial: Dial) -> None:

@@ -42,8 +42,18 @@ def test_every_line_carries_the_margin_and_fits(text: str, columns: int) -> None
     for line in lines:
         assert line.startswith(MARGIN)
         assert all(_seen(character) for character in line)
-        widest = sum(2 if ord(c) > 0x2FF and not unicodedata.combining(c) else 1 for c in line)
-        assert widest <= max(columns, 24) or len(line) <= max(columns, 24)
+        # A mark stands on the letter before it and takes no column of its own.
+        drawn = [c for c in line if unicodedata.category(c) not in ("Mn", "Me")]
+        widest = sum(2 if unicodedata.east_asian_width(c) in ("W", "F") else 1 for c in drawn)
+        assert widest <= max(columns, 24)
+
+
+def test_marks_take_no_room_of_their_own() -> None:
+    """A line with marks on its letters is cut where the letters end, not before."""
+    assert block("\u0300" * 4 + "\x1f", 20) == [
+        MARGIN + "<U+0300>\u0300\u0300<U+0300><U+0",
+        MARGIN + "01F>",
+    ]
 
 
 @given(st.text(alphabet="abc \n", max_size=300))

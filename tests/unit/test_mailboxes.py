@@ -24,7 +24,10 @@ from dropbox_app.server.errors import (
     OutOfStep,
     SiteFull,
     UnknownCounsellor,
+    WrongClock,
 )
+from dropbox_app.server.gate import Gate
+from dropbox_app.server.reporter_agent import ReporterAgent
 from dropbox_app.server.settings import Limits, Retention
 from tests.unit.a_server import (
     ANNA,
@@ -275,6 +278,28 @@ def test_a_full_mailbox_takes_nothing_but_its_withdrawal(tmp_path: Path) -> None
     server.store.close()
 
 
+@pytest.mark.parametrize(
+    "limits", [Limits(messages=10), Limits(message_bytes=2 * (5 * len(message(1)) + 100))]
+)
+def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -> None:
+    server = AServer(tmp_path / "server")
+    limits = dataclasses.replace(limits, free_bytes=1)
+    server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
+    server.report("one")
+    for n in range(2, 6):
+        server.add("one", n)
+    with pytest.raises(MailboxFull):
+        server.add("one", 6)
+    for n in range(1, 6):
+        server.reply("one", n)
+    with pytest.raises(MailboxFull):
+        server.reply("one", 6)
+    assert len(server.kept("one")) == 10
+    assert server.mailboxes.inbox(ANNA, 0)[0][-1].item.n == 5
+    server.withdraw("one", 6)
+    server.store.close()
+
+
 def test_a_full_site_says_so_and_lets_a_withdrawal_through(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server", limits=Limits(site_bytes=300_000))
     told = 0
@@ -346,6 +371,30 @@ def test_without_anyone_to_seal_to_a_withdrawal_removes_all(server: AServer) -> 
     assert server.mailboxes.inbox(ANNA, 0) == ([], False)
     with pytest.raises(Gone):
         server.report("one")
+
+
+def test_what_is_over_but_still_there_is_withdrawn_too(server: AServer) -> None:
+    server.report("one")
+    server.fetch()
+    server.later(200)
+    assert server.mailboxes.conversation(ids("one")[1]) is None
+    server.withdraw("one", 2)
+    assert server.store.mailboxes() == []
+    assert server.store.is_withdrawn(ids("one")[0])
+    with pytest.raises(Gone):
+        server.withdraw("one", 2)
+
+
+def test_a_reporter_takes_back_what_is_over(server: AServer) -> None:
+    agent = ReporterAgent(server.site, server.mailboxes, Gate(1), server.today)
+    _, root = agent.report(lang="nl", text="Een verhaal.", answers={}, wanted=(ANNA,))
+    server.fetch()
+    server.later(200)
+    assert agent.view(root) is None
+    agent.withdraw(root, lang="nl")
+    assert server.store.mailboxes() == []
+    with pytest.raises(Gone):
+        agent.withdraw(root, lang="nl")
 
 
 def test_withdrawn_ids_are_kept_31_days(server: AServer) -> None:
@@ -564,6 +613,13 @@ def test_a_purge_may_be_repeated_and_empties_the_log(server: AServer) -> None:
     assert (first.mailboxes, first.log_emptied) == (1, True)
     assert (server.folder / "klankbord.db-wal").stat().st_size == 0
     assert upkeep.purge(server.site, server.store, server.day).mailboxes == 0
+
+
+def test_a_purge_refuses_a_clock_that_is_behind(server: AServer) -> None:
+    server.report("one")
+    server.later(-1)
+    with pytest.raises(WrongClock):
+        upkeep.purge(server.site, server.store, server.day)
 
 
 # cards

@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import card
 from dropbox_app.protocol.encoding import from_line
-from dropbox_app.protocol.keys import SigningKey
 from dropbox_app.server import cli, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ids, message
 from tests.vectors import world
+from tests.vectors.card_cases import fields_of, sign_card
 
 ORIGIN = "https://drop.example.org"
 
@@ -102,6 +102,7 @@ def test_init_takes_an_empty_folder(operator: Operator) -> None:
         ("init", "--name", "A", "--origin", "http://drop.example.org"),
         ("init", "--name", "", "--origin", ORIGIN),
         ("init", "--name", "a\nb", "--origin", ORIGIN),
+        ("init", "--name", "a\u202eb", "--origin", ORIGIN),
     ],
 )
 def test_a_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
@@ -205,19 +206,13 @@ def test_a_card_whose_windows_are_over_is_listed_as_over(ready: Operator) -> Non
     assert "anna: Anna; over since 2026-06-30" in ready.types("card", "list").stdout
 
 
-def test_a_name_that_plays_with_a_terminal_is_shown_harmless(ready: Operator) -> None:
-    windows = world.windows("eve", datetime.date(2026, 2, 1), 5)
+def test_a_name_that_plays_with_a_terminal_is_refused_and_never_shown(ready: Operator) -> None:
+    fields = fields_of(ready.card("anna").read_bytes())
     file = ready.folder.parent / "eve.card"
-    file.write_bytes(
-        card.issue(
-            site=ready.site, serial=1, issued=world.DAY, name="Eve\u202egnorw", kind="external",
-            scope="both", languages=("nl",), sealing=windows, away=None,
-            signing=SigningKey(world.secret("eve")),
-        )
-    )  # fmt: skip
-    done = _add(ready, file)
-    assert (done.exit_code, "\u202e" in done.output) == (0, False)
-    assert "eve-gnorw: in use" in done.stdout or "evegnorw: in use" in done.stdout
+    file.write_bytes(sign_card({**fields, "name": "Eve\u202egnorw"}))
+    done = ready.types("card", "add", file)
+    assert (done.exit_code, "\u202e" in done.output) == (1, False)
+    assert "cannot be seen" in done.stderr
 
 
 # doctor and purge
@@ -291,6 +286,18 @@ def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
     assert done.exit_code == 0
     assert done.stdout == (
         "removed: 2 mailboxes, 0 items of others, 0 withdrawn ids, 0 left-over files\n"
+    )
+
+
+def test_purge_refuses_a_clock_that_is_behind(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    ready.day -= datetime.timedelta(1)
+    done = ready.types("purge")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: The clock of this machine is wrong. Nothing was removed: "
+        "it says 2026-03-09, but something here is of 2026-03-10\n"
     )
 
 

@@ -15,6 +15,7 @@ from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.settings import Limits, Retention, Settings
 from tests.unit.a_server import ANNA, BRAM, CHRIS, DAY, AServer
 from tests.vectors import world
+from tests.vectors.card_cases import fields_of, sign_card
 
 PATH = Path("site.toml")
 PLAIN = Settings(world.SITE, "Voorbeeld BV", ("https://drop.example.org",))
@@ -82,6 +83,9 @@ def test_a_setting_left_out_has_its_default() -> None:
         ("idle = 90", "idle = true", "retention.idle must be a whole number"),
         ("idle = 90", "idel = 90", "idel is no setting"),
         ("backup = 30", "backup = 31", "restored backup"),
+        ('name = "Voorbeeld BV"', 'name = "a\u200bb"', "cannot be seen"),
+        ("messages = 500", "messages = 9", "limits.messages must be at least 10"),
+        ("message_bytes = 8388608", "message_bytes = 1", "limits.message_bytes must be at least"),
         ("text = 60000", 'text = "60000"', "limits.text must be a whole number"),
         ("run_by_is_employer = false", 'run_by_is_employer = "no"', "true or false"),
         ("response_days = 2", "colour = 2", "colour is no setting"),
@@ -212,6 +216,31 @@ def test_what_a_card_must_be_to_be_put_in_use(server: AServer) -> None:
     assert sorted(os.listdir(server.folder / "cards")) == ["anna.card", "bram.card"]
     server.site.pin("chris", good, DAY)
     assert server.site.card_of(CHRIS) is not None
+
+
+def _named(counsellor: str, name: str, serial: int) -> bytes:
+    """A newer card of a counsellor who now goes by another name."""
+    signing = {"anna": world.ANNA, "bram": world.BRAM, "chris": world.CHRIS}[counsellor]
+    fields = fields_of(world.issue_card(counsellor, serial=serial))
+    return sign_card({**fields, "name": name}, signing)
+
+
+@pytest.mark.parametrize("name", ["Bram", "BRAM", "bram", "\uff22ram"])
+def test_nobody_takes_the_name_of_a_colleague(server: AServer, name: str) -> None:
+    with pytest.raises(CardError, match="another counsellor here has that name: bram"):
+        server.site.update(ANNA, _named("anna", name, 2), DAY)
+    with pytest.raises(CardError, match="another counsellor here has that name: bram"):
+        server.site.pin("chris", _named("chris", name, 1), DAY)
+    assert server.site.update(ANNA, _named("anna", "Bram de Wit", 2), DAY).name == "Bram de Wit"
+    with pytest.raises(CardError, match="that name: anna"):
+        server.site.update(BRAM, _named("bram", "bram\u00a0DE  wit", 2), DAY)
+    assert server.site.update(ANNA, _named("anna", "Anna", 3), DAY).name == "Anna"
+
+
+def test_two_who_always_had_one_name_are_still_renewed(server: AServer) -> None:
+    (server.folder / "cards" / "chris.card").write_bytes(_named("chris", "Anna", 1))
+    assert server.site.update(CHRIS, _named("chris", "Anna", 2), DAY).serial == 2
+    assert server.site.update(ANNA, world.issue_card("anna", serial=2), DAY).serial == 2
 
 
 def test_a_retired_name_takes_another_identity(server: AServer) -> None:

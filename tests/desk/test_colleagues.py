@@ -1,0 +1,91 @@
+"""Who is meant by a colleague's name: never only whom the server says."""
+
+import pytest
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.keys import VerifyKey
+from tests.desk.conftest import Office
+from tests.desk.peer import Clock, Peer, Reporter
+
+
+@pytest.fixture
+def bas(office: Office, peer: Peer, clock: Clock) -> VerifyKey:
+    return Office(office.folder.with_name("bas"), peer, clock, "Bas de Wit").set_up()
+
+
+@pytest.fixture
+def thread(office: Office, reporter: Reporter) -> str:
+    office.fetch_quietly()
+    return reporter.mailbox
+
+
+def _ask(thread: str, who: str) -> tuple[str, ...]:
+    return ("ask", thread, "--step", "x", "--with", "y", "--scope", "z", "--successor", who)
+
+
+def _successor(reporter: Reporter) -> object:
+    return [*reporter.thread().genuine()][-1].body.get("successor")
+
+
+def test_identity_hex_and_groups_are_taken_without_a_question(
+    office: Office, reporter: Reporter, bas: VerifyKey, thread: str
+) -> None:
+    for who in (str(bas), bas.hex, bas.fingerprint(), bas.fingerprint().upper().replace(" ", "")):
+        office.run(*_ask(thread, who))
+        assert _successor(reporter) == str(bas)
+
+
+def test_a_name_shows_the_groups_and_wants_them_confirmed(
+    office: Office, reporter: Reporter, bas: VerifyKey, thread: str
+) -> None:
+    for given in ("n\n", ""):
+        said = office.run(*_ask(thread, "Bas de Wit"), given=given, code=1)
+        assert bas.fingerprint() in said.stderr
+        assert "give the ten groups or the identity" in said.stderr
+    assert len(reporter.texts()) == 1
+    office.run(*_ask(thread, "Bas  de Wit"), given="y\n")
+    assert _successor(reporter) == str(bas)
+    office.run("away", "--until", "2027-02-01", "--stand-in", "Bas de Wit", code=1)
+    office.run("away", "--until", "2027-02-01", "--stand-in", "Bas de Wit", given="y\n")
+
+
+def test_a_card_that_goes_by_somebodys_groups_is_not_meant(
+    office: Office, peer: Peer, clock: Clock, bas: VerifyKey, thread: str
+) -> None:
+    """The server shows a card of its own whose name is the other's groups, and hides the other."""
+    rogue = Office(office.folder.with_name("rogue"), peer, clock, bas.fingerprint())
+    rogue.set_up()
+    peer.shown_cards = {who: raw for who, raw in peer.cards.items() if who != str(bas)}
+    for who in (bas.fingerprint(), str(bas), bas.hex):
+        assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
+
+
+def test_a_card_of_another_site_is_no_colleagues(
+    office: Office, peer: Peer, clock: Clock, thread: str
+) -> None:
+    other = Peer(clock)
+    cor = Office(office.folder.with_name("cor"), other, clock, "Cor").set_up()
+    peer.shown_cards = {**peer.cards, **other.cards}
+    assert cards.parse(other.cards[str(cor)]).site != peer.site
+    for who in (str(cor), "Cor"):
+        assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
+
+
+def test_nobody_and_oneself_are_refused(office: Office, thread: str) -> None:
+    assert "No counsellor" in office.run(*_ask(thread, "Niemand"), code=1).stderr
+    own = str(office.identity)
+    assert "yourself" in office.run(*_ask(thread, own), code=1).stderr
+    assert (
+        "yourself" in office.run("away", "--until", "2027-02-01", "--stand-in", own, code=1).stderr
+    )
+
+
+def test_whom_the_reporter_left_is_told_why_nothing_can_be_written(
+    office: Office, reporter: Reporter, bas: VerifyKey, thread: str
+) -> None:
+    reporter.wanted = (bas,)
+    reporter.write("Ik ga verder met Bas")
+    said = office.run("reply", thread, "--text-file", "-", given="Toch", code=1)
+    assert "newest message" in said.stderr
+    assert "not addressed to you" in said.stderr
+    assert said.stderr.splitlines()[-1].startswith(f"Thread {thread[:8]} is gone: ")

@@ -1,0 +1,94 @@
+"""An inbox that names things wrongly, or has no end."""
+
+import pytest
+
+from dropbox_app.desk import inbox
+from dropbox_app.protocol.messages import REPORTER
+from tests.desk.conftest import Office
+from tests.desk.peer import Peer, Reporter
+
+
+def test_a_report_that_is_called_a_file_is_shown(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    (kept,) = peer.items.values()
+    kept.what = "attachment"
+    said = office.run("fetch", code=1)
+    assert said.stdout == f"{reporter.mailbox[:16]}  1 new message\n"
+    assert "ALARM: the server called a message of thread" in said.stderr
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+    assert office.json("list")[0]["unread"] == 1
+    office.fetch_quietly()
+
+
+def test_what_is_called_a_file_and_cannot_be_opened_is_shown_as_such(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    (kept,) = peer.items.values()
+    data = kept.sealed[:-1] + bytes([kept.sealed[-1] ^ 1])
+    item = peer.keep(reporter.mailbox, "attachment", REPORTER, 2, data, [str(office.identity)])
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("could not be verified" in note for note in report.notes)
+    assert office.json("read", reporter.mailbox)["messages"][-1]["item"] == item
+
+
+def test_a_message_that_is_said_to_be_the_counsellors_own_is_new(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """What is new is counted by who signed, not by whom the server names."""
+    (kept,) = peer.items.values()
+    kept.author = str(office.identity)
+    assert office.fetch().new == {reporter.mailbox: 1}
+
+
+def test_an_inbox_without_end_is_left(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_PAGES", 3)
+    office.fetch_quietly()
+    ((item, kept),) = peer.items.items()
+    peer.invents = lambda after: [_row(after + 1, item, reporter.mailbox, len(kept.sealed))]
+    peer.log.clear()
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("fetch again" in note for note in report.notes)
+    assert sum("/inbox" in target for _, target in peer.log) == 3
+    with office.desk() as desk:
+        assert desk.state.number == 1 + 3  # the next round goes on from there
+    peer.invents = None
+    office.fetch_quietly()
+
+
+def test_a_long_inbox_is_read_in_several_rounds(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cried about what is still to come."""
+    monkeypatch.setattr(inbox, "MOST_PAGES", 2)
+    monkeypatch.setattr("tests.desk.peer.PAGE", 2)
+    for number in range(6):
+        reporter.write(f"Bericht {number}")
+    office.fetch_quietly()
+    assert len(office.texts(reporter.mailbox)) == 4
+    office.fetch_quietly()
+    assert len(office.texts(reporter.mailbox)) == 7
+
+
+def test_what_is_owed_is_bounded(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_OWED", 5)
+    office.fetch_quietly()
+    peer.invents = lambda after: [
+        _row(after + i, f"{after + i:064x}", reporter.mailbox, 11_408) for i in range(1, 4)
+    ]
+    for _ in range(3):
+        assert any("does not hand over" in alarm for alarm in office.fetch().alarms)
+        with office.desk() as desk:
+            assert len(desk.state.owed) == 5
+            assert desk.state.number == 1 + 5
+
+
+def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
+    return {"number": number, "id": item, "mailbox": mailbox, "what": "message",
+            "author": REPORTER, "n": 1, "day": "2027-01-05", "size": size}  # fmt: skip

@@ -1,0 +1,223 @@
+"""Old keys go, also from a desk whose site refuses it or is closed, and never while needed."""
+
+import datetime
+
+import pytest
+from click.testing import CliRunner
+
+from dropbox_app.desk import keyring
+from dropbox_app.desk.cli import main
+from dropbox_app.desk.errors import CannotReach, DeskError
+from tests.desk.conftest import Office
+from tests.desk.peer import Clock, Peer, Reporter
+
+TEXT = "Het gaat over mijn chef."
+
+
+@pytest.fixture
+def thread(office: Office, reporter: Reporter) -> str:
+    office.fetch_quietly()
+    return reporter.mailbox
+
+
+def months(office: Office) -> list[str]:
+    """The months whose keys the desk still has."""
+    with office.desk() as desk:
+        return [f"{held.first:%Y-%m}" for held in desk.vault.seeds(desk.state.site)]
+
+
+# a fetch that fails
+
+
+@pytest.mark.parametrize("how", ["retired", "card refused", "line breaks"])
+def test_a_fetch_that_fails_destroys_old_keys_all_the_same(
+    office: Office, thread: str, peer: Peer, clock: Clock, how: str
+) -> None:
+    """The challenge needs no authorization, so the day is confirmed all the same."""
+    clock.to("2027-09-01")
+    if how == "retired":
+        peer.cards.clear()
+    elif how == "card refused":
+        peer.refuses_cards = True
+    else:
+        peer.drop_after = 1  # the challenge
+    with pytest.raises(DeskError):
+        office.fetch()
+    assert "2027-01" not in months(office)
+    assert office.texts(thread) == [TEXT]
+
+
+def test_a_key_that_was_due_goes_with_a_fetch_that_fails(
+    office: Office, thread: str, peer: Peer, clock: Clock
+) -> None:
+    """Thirty days are enough where the inbox was read after the month; else they are not."""
+    clock.to("2027-02-10")
+    office.fetch_quietly()
+    peer.cards.clear()
+    clock.to("2027-03-01")
+    with pytest.raises(DeskError):
+        office.fetch()
+    assert "2027-01" in months(office)
+    clock.to("2027-03-31")
+    with pytest.raises(DeskError):
+        office.fetch()
+    assert "2027-01" not in months(office)
+    assert "2027-02" in months(office)
+
+
+def test_a_day_that_is_not_confirmed_destroys_nothing(
+    office: Office, thread: str, peer: Peer, clock: Clock
+) -> None:
+    clock.to("2027-09-01")
+    peer.drop_after = 0
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.drop_after, peer.days_wrong = None, -100
+    office.fetch()
+    assert "2027-01" in months(office)
+
+
+def test_what_a_broken_fetch_brought_home_is_sealed_anew_too(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
+    """One item is on the disk and not yet in the state; its key goes in the same minute."""
+    first, second = Reporter(peer, office.identity), Reporter(peer, office.identity)
+    first.report("Een")
+    second.report("Twee")
+    clock.to("2027-09-01")
+    peer.drop_after = 3  # challenge, inbox, the first item
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.drop_after = None
+    assert "2027-01" not in months(office)
+    office.fetch()
+    assert office.texts(first.mailbox) == ["Een"]
+
+
+def test_an_owed_item_is_not_lost_by_a_fetch_that_breaks_while_asking_for_it(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    peer.withheld = set(peer.items)
+    office.fetch()
+    peer.withheld, peer.drop_after = set(), 1
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.drop_after = None
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == [TEXT]
+
+
+def test_a_failed_fetch_does_not_say_that_there_is_nothing_new(
+    office: Office, thread: str, peer: Peer
+) -> None:
+    peer.cards.clear()
+    assert office.run("fetch", code=1).stdout == ""
+
+
+# a site that is closed
+
+
+def test_keys_of_a_closed_site_are_destroyed_on_command(
+    office: Office, thread: str, peer: Peer, clock: Clock
+) -> None:
+    peer.drop_after = 0  # nothing answers any more
+    clock.to("2027-08-28")
+    said = office.run("keys", "--destroy-old", "--yes").stdout
+    assert said == "Voorbeeld BV: on 2027-08-28 no key is 210 days past its month.\n"
+    clock.to("2027-08-29")
+    asked = office.run("keys", "--destroy-old", given="n\n", code=1)
+    assert "2027-01-01 to 2027-01-31" in asked.stdout
+    assert "2027-02-01" not in asked.stdout
+    assert "this computer's day, 2027-08-29" in asked.stdout
+    assert "2027-01" in months(office)
+    said = office.run("keys", "--destroy-old", "--yes").stdout
+    assert "The key of 2027-01-01 to 2027-01-31 was destroyed" in said
+    assert months(office)[0] == "2027-02"
+    assert office.texts(thread) == [TEXT]
+
+
+def test_destroying_goes_with_its_question_only(office: Office) -> None:
+    office.run("keys", "--yes", code=2)
+    office.run("keys", "--destroy-old", "--reveal", code=2)
+
+
+def test_keys_say_when_each_goes(office: Office, thread: str, clock: Clock) -> None:
+    """The sentence holds: not before, then, and in any case."""
+    said = office.run("keys").stdout
+    assert (
+        "  key 2027-01-01 to 2027-01-31: a fetch from 2027-03-02 on destroys it if all that the "
+        "server listed has come; one from 2027-08-29 on in any case\n"
+    ) in said
+    assert "'klankbord-desk keys --destroy-old'" in said
+    result = CliRunner().invoke(main, ["keys", "--help"])
+    assert "--destroy-old" in result.output
+
+
+# what was listed and did not come
+
+
+def test_a_key_stays_while_something_that_was_listed_has_not_come(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    """Not in the fetch that was told 404, and not later, until it has come; the second is loud."""
+    clock.to("2027-03-20")
+    peer.withheld = set(peer.items)
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("did not have it" in note for note in report.notes)
+    assert "2027-01" in months(office)
+    clock.to("2027-05-20")
+    (alarm,) = office.fetch().alarms
+    assert "more than one fetch" in alarm
+    assert "2027-01" in months(office)
+    peer.withheld = set()
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == [TEXT]
+    assert "2027-01" not in months(office)
+
+
+def test_a_server_that_never_hands_it_over_keeps_a_key_210_days_at_most(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    peer.withheld = set(peer.items)
+    office.fetch()
+    for day, there in (("2027-04-20", True), ("2027-08-28", True), ("2027-08-29", False)):
+        clock.to(day)
+        assert office.fetch().alarms
+        assert ("2027-01" in months(office)) is there
+    clock.to("2027-09-06")
+    assert any("no longer asked for" in note for note in office.fetch().notes)
+    assert office.fetch().alarms == []
+
+
+def test_a_withdrawal_explains_what_did_not_come(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    peer.withheld = set(peer.items)
+    office.fetch()
+    reporter.withdraw()
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("taken the report back" in note for note in report.notes)
+    with office.desk() as desk:
+        assert desk.state.owed == {}
+
+
+def test_a_mailbox_that_is_no_longer_listed_explains_it_too(
+    office: Office, reporter: Reporter, peer: Peer, clock: Clock
+) -> None:
+    peer.withheld = set(peer.items)
+    office.fetch()
+    peer.gone.add(reporter.mailbox)
+    assert office.fetch().alarms == []
+    clock.to("2027-02-10")
+    report = office.fetch()
+    assert report.alarms == []
+    assert any("no longer asked for" in note for note in report.notes)
+
+
+def test_the_rule_alone() -> None:
+    seeds, _ = keyring.fill([], keyring.months(datetime.date(2027, 1, 5), None))
+    late = datetime.date(2027, 8, 29)
+    assert keyring.overdue(seeds, late - datetime.timedelta(1)) == []
+    assert [one.first.month for one in keyring.overdue(seeds, late)] == [1]
