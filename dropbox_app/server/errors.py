@@ -24,6 +24,10 @@ class StoreBusy(StoreError):
     """The database was busy for too long. Nothing was stored."""
 
 
+class WrongClock(ServerError):
+    """The clock of this machine is wrong. Nothing was removed."""
+
+
 class Refused(ServerError):
     """The server does not take this."""
 

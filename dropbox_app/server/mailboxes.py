@@ -150,6 +150,7 @@ class Mailboxes:
             if self._repeated(item, info.id, REPORTER):
                 return
             self._check_room(len(sealed), info.id)
+            self._check_messages(info.id, REPORTER, len(sealed))
             self._check_step(info.id, REPORTER, n)
             self._message(info.id, item, REPORTER, n, identities, sealed)
 
@@ -159,15 +160,17 @@ class Mailboxes:
         """Take the report back: the access and every other item go at once.
 
         The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key)
-        everything goes. Raises OutOfStep, BadShape, UnknownCounsellor, Gone, StoreBusy; never
-        that the site is full.
+        everything goes, and so it does where the time of the mailbox is over. Raises OutOfStep,
+        BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []
         item = _check_message(sealed, len(identities)) if sealed is not None else ""
         with self._store.writing():
-            info = self._of_access(access)
+            info = self._store.mailbox_of(access)
+            if info is None:
+                raise Gone("no such conversation")
             day = self.today()
-            if sealed is None:
+            if sealed is None or day >= self._expires(info):
                 self._store.remove_mailbox(info.id)
             else:
                 self._check_step(info.id, REPORTER, n)
@@ -234,6 +237,7 @@ class Mailboxes:
             if not set(identities) <= set(addressed):
                 raise NotYours("the reporter's newest message does not address all of them")
             self._check_room(len(sealed), mailbox)
+            self._check_messages(mailbox, by, len(sealed))
             self._check_step(mailbox, by, n)
             self._message(mailbox, item, by, n, identities, sealed)
 
@@ -321,6 +325,17 @@ class Mailboxes:
             raise SiteFull("the site has no room left")
         if self._store.free() - size < limits.free_bytes:
             raise SiteFull("the disk has no room left")
+
+    def _check_messages(self, mailbox: str, by: str, size: int) -> None:
+        """Half of the room for messages is the reporter's, the other half the counsellors'."""
+        limits = self._site.settings.limits
+        sizes = [
+            item.size
+            for item in self._store.items(mailbox)
+            if item.what == "message" and (item.author == REPORTER) == (by == REPORTER)
+        ]
+        if len(sizes) >= limits.messages // 2 or sum(sizes) + size > limits.message_bytes // 2:
+            raise MailboxFull("the mailbox has no room left for messages of this side")
 
     def _post(self, mailbox: str, info: ItemInfo, sealed: bytes | Staged) -> None:
         self._store.add_item(mailbox, info, sealed)

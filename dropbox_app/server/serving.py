@@ -10,7 +10,10 @@ import ctypes
 import gc
 import os
 import resource
+import selectors
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +21,26 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn import util
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http.errors import UnsupportedTransferCoding  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
-from dropbox_app.server import create_app
+from dropbox_app.server import caretaker, create_app, sites
+from dropbox_app.server.caretaker import Caretaker, Clocks
 from dropbox_app.server.gate import Gate, slots_for
-from dropbox_app.server.web.hardening import HEADERS, where
+from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
+from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.web.hardening import HEADERS, logger, where
 from dropbox_app.server.web.languages import words
 from dropbox_app.server.web.session import new_key
 
 GRACE = 20  # seconds that a worker gets to finish what it began; more than the gate's patience
 STUCK = 60  # seconds without a sign of life after which a worker is replaced
+WAITING = 500  # connections of one worker that wait for a request; one more, and the oldest goes
+CONNECTIONS = 2 * WAITING  # of one worker, beside its threads: more wait with the system
+_FILES = 4096  # that a worker may have open: connections, and those of the database
+_SMALL = 64 * 1024  # bytes of a request that may gather whatever others do
+_GATHERED = 16 * 1024 * 1024  # bytes of all requests that gather in one worker
 _PRIVATE = 0o077  # what is made may be read by the server's own account only
 _SOCKET = 0o117  # a socket may be used by the group: the proxy's, or Tor's
 
@@ -83,7 +95,71 @@ class QuietResponse(gunicorn.http.wsgi.Response):  # type: ignore[misc]
 
 
 class QuietWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
-    """Threads, so that one slow connection over Tor holds up nobody else."""
+    """Threads, so that one slow connection over Tor holds up nobody else.
+
+    A connection goes to a thread when its request is there, see ``patience``.
+    """
+
+    silence = SILENCE
+    whole = WHOLE
+
+    def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
+        """A new connection, or one that begins its next request, waits in the loop."""
+        if not conn.initialized:
+            conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
+            conn.init()
+        if self._gathered(conn):
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.whole
+        if len(self.pending_conns) >= WAITING:  # who has waited longest makes room
+            self.pending_conns[0].timeout = 0.0
+            self.murder_pending()
+        self.pending_conns.append(conn)
+        waiting = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, waiting)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
+        piece = client.take()
+        conn.parser.unreader.buf.seek(0, os.SEEK_END)
+        conn.parser.unreader.buf.write(piece)
+        if piece and not self._gathered(conn):
+            return
+        self.poller.unregister(client)
+        self.pending_conns.remove(conn)
+        super().enqueue_req(conn)
+
+    def _gathered(self, conn: Any) -> bool:  # noqa: ANN401
+        """Whether it is for a thread: its request is there, or no more of it can be kept here."""
+        buffer = conn.parser.unreader.buf
+        if conn.sock.gathered(buffer):
+            return True
+        if buffer.tell() <= _SMALL:
+            return False
+        held = sum(waiting.parser.unreader.buf.tell() for waiting in self.pending_conns)
+        return bool(held > _GATHERED)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """At the end nobody is waited for who has asked nothing yet."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401
+        conn.sock.begin()
+        kept = super().handle(conn)
+        if not kept:
+            conn.sock.linger()
+        return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
+        if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):
+            raise UnsupportedTransferCoding("a body must say its length")
+        if not conn.sock.complete:
+            req.force_close()  # else a thread would wait for what nobody wants to read
+        conn.sock.begin(by_size=req.path.startswith("/api/desk/"))
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: object, client: Any, addr: object, exc: BaseException) -> None:  # noqa: ANN401
         """A request that is no HTTP, or a fault below the app: one answer for all."""
@@ -100,14 +176,19 @@ class QuietWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
 class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
     """One site under gunicorn."""
 
-    def __init__(self, folder: Path, bind: str, workers: int, threads: int) -> None:
+    def __init__(self, folder: Path, bind: str, workers: int, threads: int, upkeep: float) -> None:
         self._folder = folder
+        self._upkeep = upkeep
+        self._clocks = Clocks.start()  # of the server: a worker may begin much later
+        self._caretaker: Caretaker | None = None
         self._workers = workers
         self._key = new_key()
         self._settings = {
             "bind": bind,
             "workers": workers,
             "threads": threads,
+            "worker_connections": threads + CONNECTIONS,
+            "worker_exit": self._end,
             "worker_class": "dropbox_app.server.serving.QuietWorker",
             "logger_class": QuietLogger,
             "accesslog": None,
@@ -137,23 +218,49 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        """In each worker, after the fork: its own database connections and its own gate."""
+        """In each worker, after the fork: its own database connections, gate and caretaker."""
+        store = SqliteStore(self._folder, self._clocks.today)
+        self._caretaker = Caretaker(
+            sites.load(self._folder), store, self._clocks, partial(logger.warning, "%s")
+        )
+        self._caretaker.start(self._folder, first=self._upkeep)
         return create_app(self._folder, cookie_key=self._key, gate=Gate(slots_for(self._workers)))
 
+    def _end(self, _arbiter: object, _worker: object) -> None:
+        if self._caretaker is not None:
+            self._caretaker.end()
 
-def run(folder: Path, bind: str, workers: int, threads: int) -> None:
-    """Serve until SIGTERM or SIGINT. Returns when every worker has ended."""
+
+def run(
+    folder: Path,
+    bind: str,
+    workers: int,
+    threads: int,
+    *,
+    silence: float = SILENCE,
+    whole: float = WHOLE,
+    upkeep: float = caretaker.FIRST,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
+
+    In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
+    """
     os.umask(_PRIVATE)
-    _keep_memory_private()
+    _set_limits()
     gunicorn.http.wsgi.Response = QuietResponse
-    server = Server(folder, bind, workers, threads)
+    QuietWorker.silence, QuietWorker.whole = silence, whole
+    server = Server(folder, bind, workers, threads, upkeep)
     _warm_up()
     server.run()
 
 
-def _keep_memory_private() -> None:
-    """No core dump, which would hold texts and keys, and as little freed memory as can be."""
+def _set_limits() -> None:
+    """No core dump, which would hold texts and keys, as little freed memory as can be, and room
+    for the connections."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     system = ctypes.CDLL(None)
     with contextlib.suppress(AttributeError):  # Linux has the one, glibc the other
         # A dump that is piped to a collector does not heed the limit.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dropbox_app.protocol.card import unseen
 from dropbox_app.protocol.encoding import check_hex, clean_text
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server.errors import SettingsError
@@ -48,6 +49,10 @@ class Limits:
     file: int = 100 * MIB  # an attachment before it is sealed
     files_per_message: int = 10
     mailbox_bytes: int = 1024 * MIB
+    # Of all messages of one mailbox, half for the reporter and half for the counsellors: neither
+    # side can silence the other, and a page that shows them all stays within bounds.
+    messages: int = 500  # a number
+    message_bytes: int = 8 * MIB
     site_bytes: int = 10 * 1024 * MIB
     free_bytes: int = 256 * MIB  # of the disk; below it nothing new is taken
 
@@ -208,6 +213,9 @@ def _settings(values: Mapping[str, Any], path: Path) -> Settings:
             f"{path}: retention.withdrawn_ids must be more than retention.backup, "
             "or a restored backup would bring back what was withdrawn"
         )
+    for key, least in (("messages", 10), ("message_bytes", MIB)):
+        if getattr(settings.limits, key) < least:
+            raise SettingsError(f"{path}: limits.{key} must be at least {least}")
     return settings
 
 
@@ -252,6 +260,8 @@ def _line(value: object, where: str) -> str:
         raise SettingsError(f"{where} must be a text")
     if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
         raise SettingsError(f"{where} must be one line of at most 200 characters")
+    if unseen(value):
+        raise SettingsError(f"{where} holds a character that cannot be seen")
     return value
 
 
@@ -308,7 +318,11 @@ text = {text}
 file = {file}
 # A number of files.
 files_per_message = {files_per_message}
+# One conversation.
 mailbox_bytes = {mailbox_bytes}
+# The messages of one conversation, a number and their bytes: half of each is the reporter's.
+messages = {messages}
+message_bytes = {message_bytes}
 site_bytes = {site_bytes}
 # Below this much free disk nothing new is taken.
 free_bytes = {free_bytes}

@@ -10,6 +10,7 @@ import datetime
 import fcntl
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Site:
             raise CardError(f"this counsellor has a card here already: {known.file_name}")
         if self._path(name).exists():
             raise CardError(f"there is a card called {name} already; retire it, or give --name")
+        self._check_name(card)
         return card
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
@@ -92,6 +94,9 @@ class Site:
             if known is None:
                 raise CardError("this counsellor has no card here")
             card = cards.accept(raw, site=self.settings.site, pinned=identity, current=known.card)
+            # One that kept its name is renewed whatever the others are called.
+            if _folded(card.name) != _folded(known.card.name):
+                self._check_name(card)
             if card.raw != known.card.raw:
                 self._write(known.file_name, raw, day)
             return card
@@ -103,6 +108,14 @@ class Site:
                 raise CardError(f"there is no card called {name}")
             self._path(name).unlink()
             sync_folder(self.folder / CARDS)
+
+    def _check_name(self, card: Card) -> None:
+        """Refuse the name of a colleague: a reporter goes by names."""
+        for other in self.cards():
+            if other.card.identity != card.identity and _folded(other.card.name) == _folded(
+                card.name
+            ):
+                raise CardError(f"another counsellor here has that name: {other.file_name}")
 
     def _path(self, name: str) -> Path:
         return self.folder / CARDS / f"{name}.card"
@@ -158,6 +171,11 @@ class Site:
             yield
         finally:
             os.close(folder)
+
+
+def _folded(name: str) -> str:
+    """A name without what the eye passes over: case, width, the number of spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def load(folder: Path) -> Site:

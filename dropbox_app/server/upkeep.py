@@ -4,6 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 from dropbox_app.server import lifetimes
+from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
 
@@ -23,8 +24,12 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
     """Remove everything whose term is over, mailbox by mailbox, then empty the log.
 
     Removed rows are overwritten (secure_delete), files unlinked. May run while the site serves,
-    and again at any time. Raises StoreBusy, StoreError.
+    and again at any time. Raises WrongClock on a day before one that stands in the store,
+    StoreBusy, StoreError.
     """
+    newest = store.newest_day()
+    if newest is not None and today < newest:
+        raise WrongClock(f"it says {today}, but something here is of {newest}")
     mailboxes = items = 0
     for mailbox in store.mailboxes():
         if not any(_due(site, store, mailbox, today)):

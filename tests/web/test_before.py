@@ -3,6 +3,7 @@
 import html.parser
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,6 +224,26 @@ def test_a_new_card_shows_at_once(house: House) -> None:
     assert "Sam" not in house.browser().get("/nl/").text
     house.welcome("Sam Jansen")
     assert "Sam Jansen" in house.browser().get("/nl/").text
+
+
+def test_a_page_made_with_the_old_people_is_never_kept_for_the_new_ones(house: House) -> None:
+    """Another thread begins anew while this one stands between its look and its page."""
+    browser = house.browser()
+    browser.get("/nl/about")
+    front: Any = getattr(house.app.view_functions["about"], "__self__")  # noqa: B009 - a method
+
+    class Moment:
+        """What was kept, compared at the worst moment: another thread serves the new people."""
+
+        def __ne__(self, _: object) -> bool:
+            front._kept = (None, {})
+            house.welcome("Sam Jansen")
+            house.browser().get("/nl/")
+            return False
+
+    front._kept = (Moment(), {})
+    browser.get("/nl/about")
+    assert "Sam Jansen" in house.browser().get("/nl/about").text
 
 
 def test_the_onion_address_is_shown_where_there_is_one(house: House, tmp_path: Path) -> None:

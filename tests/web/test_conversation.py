@@ -220,6 +220,77 @@ def test_one_goes_on_with_somebody_else_at_any_time(two: House) -> None:
     assert noor.texts() == ["Het begin."]
 
 
+def _turned(two: House) -> tuple[Browser, str]:
+    """Somebody who told Noor something, and then went on with Sam before Noor fetched."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
+    browser.come_back(code)
+    page = browser.get("/nl/counsellor")
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
+    return browser, code
+
+
+def test_what_a_change_of_counsellor_does_and_does_not_do_is_said(two: House) -> None:
+    """Whom one wrote to before can still fetch it; the new one sees that there was somebody."""
+    noor, _ = two.counsellors
+    browser, _ = _turned(two)
+    page = browser.get("/nl/counsellor")
+    assert "kan die berichten nog ophalen en lezen" in page.text
+    assert "Alleen alles terugtrekken stopt dat" in page.text
+    assert "Die persoon kan wel zien dat je hier eerder schreef, en aan wie." in page.text
+    assert "/nl/withdraw" in page.links
+    check_shape(page)
+    assert noor.texts() == ["Het begin."]  # it is as the page says
+
+
+def test_all_who_may_hold_something_are_named_before_it_is_taken_back(two: House) -> None:
+    browser, _ = _turned(two)
+    page = browser.get("/nl/withdraw")
+    for said in (
+        "Sam Jansen krijgt alleen te zien dat jij alles hebt teruggetrokken.",
+        "Noor Visser krijgt geen bericht, en kan alleen zien dat het gesprek weg is.",
+        "Wat al is opgehaald, kunnen Sam Jansen en Noor Visser nog hebben.",
+        "Sam Jansen en Noor Visser kunnen dan openen wat ze kregen",
+    ):
+        assert said in page.text
+    two.site.retire("noor")
+    text = browser.get("/nl/withdraw").text
+    assert "kunnen Sam Jansen en een vertrouwenspersoon die hier niet meer staat nog" in text
+    browser.submit(page, page.form_with("sure"), sure="y")
+    assert two.counsellors[0].threads() == {}
+
+
+def test_a_message_of_somebody_no_longer_chosen_is_marked(two: House) -> None:
+    """A desk that was stolen after the change cannot pass for a counsellor of today."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    noor.write("reply", {"text": "Dag."})
+    assert "gekozen" not in browser.get("/nl/conversation").text
+    page = browser.get("/nl/counsellor")
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
+    sam.write("reply", {"text": "Welkom."})
+    text = browser.get("/nl/conversation").text
+    assert "Noor Visser, vandaag (niet meer door jou gekozen)" in text
+    assert text.count("niet meer door jou gekozen") == 1
+    assert "Sam Jansen, vandaag Welkom." in text
+
+
+def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: House) -> None:
+    """Who was written to before did see that."""
+    noor, sam = two.counsellors
+    browser, _ = _turned(two)
+    sam.write("consent-request", ASKED | {"successor": str(noor.identity)})
+    page = browser.get("/nl/conversation")
+    told = "Noor Visser ziet alleen wat je aan Noor Visser schrijft"
+    assert told in page.text
+    assert "eerder hier schreef" not in page.text
+    after = browser.submit(page, page.form_to("consent", "request"), answer="yes")
+    assert after.text.count(told) == 2
+    assert "wat je eerder schreef" not in after.text
+
+
 def test_with_one_counsellor_there_is_nobody_else(reporter: Browser) -> None:
     page = reporter.get("/nl/counsellor")
     assert "Er is nu niemand anders" in page.text
@@ -245,7 +316,7 @@ def test_everything_is_taken_back(house: House, reporter: Browser, noor: Counsel
     code = house.browser().tell("Blijft staan.").code
     page = reporter.get("/nl/withdraw")
     check_shape(page)
-    assert "Wat Noor Visser al heeft opgehaald" in page.text
+    assert "Wat al is opgehaald, kan Noor Visser nog hebben." in page.text
     unsure = reporter.submit(page, page.form_with("csrf_token"))
     assert unsure.status == 422
     assert house.stored() == 2
@@ -264,7 +335,8 @@ def test_it_can_be_taken_back_when_nobody_can_be_told(house: House) -> None:
     house.clock.pass_days(160)
     browser.come_back(code)
     page = browser.get("/nl/withdraw")
-    assert "ziet dan alleen dat het gesprek weg is" in page.text
+    assert "Noor Visser krijgt geen bericht, en kan alleen zien" in page.text
+    assert "teruggetrokken" not in page.text.split("Wat niet kan")[0]
     browser.submit(page, page.form_with("sure"), sure="y")
     assert house.stored() == 0
 
@@ -520,6 +592,22 @@ def test_a_message_that_is_missing_in_between_is_said(
         house.store.remove_items([conversation.item])
     page = reporter.get("/nl/conversation")
     assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
+
+
+def test_a_newest_message_that_is_missing_is_said_without_blame(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    """Only one author's word says that it was ever there."""
+    for text in ("een", "twee"):
+        noor.write("reply", {"text": text})
+    reporter.write_on("Dank je.")
+    newest = next(e for e in noor.only_thread().entries if e.message and e.message.text == "twee")
+    with house.store.writing():
+        house.store.remove_items([newest.item])
+    text = reporter.get("/nl/conversation").text
+    said = "Iemand verwijst naar een nieuwer bericht van Noor Visser dat hier (nog) niet staat."
+    assert said in text
+    assert "Er is een nieuwer bericht" not in text
 
 
 def test_what_was_purged_is_called_removed(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dropbox_app.server.web.hardening import Hosts
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import ONION, ORIGIN, SECURE, House
 from tests.web.test_before import check_shape
@@ -18,6 +19,7 @@ WANTED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+OTHER_PORTS = ("drop.example.org:443", "drop.example.org:8443", "DROP.example.org")
 UNWANTED = ("Server", "Date", "Last-Modified", "ETag", "Expires", "X-Powered-By", "Vary")
 
 
@@ -65,6 +67,31 @@ def test_over_https_it_asks_for_https_for_good(house: House) -> None:
     assert not house.browser(origin=ONION).get("/").header("Strict-Transport-Security")
 
 
+@pytest.mark.parametrize("host", OTHER_PORTS)
+def test_a_port_in_the_host_header_changes_nothing_of_https(house: House, host: str) -> None:
+    """A proxy may pass the port on: the name has https only, so it is https."""
+    browser = house.browser(origin=SECURE)
+    page = browser.post("/nl/report", {"Host": host}, text="Iets.")
+    assert len(page.code.split()) == 7
+    assert page.header("Strict-Transport-Security") == "max-age=63072000"
+    (cookie,) = browser.seen_cookies
+    assert cookie.startswith("__Host-s=")
+    assert cookie.endswith("; Secure")
+
+
+def test_a_name_with_http_and_https_is_known_by_its_port() -> None:
+    hosts = Hosts(("http://localhost:8000", "https://localhost:8443", "https://drop.example.org"))
+    for host, https in (
+        ("localhost:8000", False),
+        ("localhost:8443", True),
+        ("localhost", False),
+        ("drop.example.org:1", True),
+        ("evil.example", False),
+        ("[::1", False),
+    ):
+        assert hosts.secure({"HTTP_HOST": host}) is https, host
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "", "127.0.0.1.evil.example", "[::1", "user@evil", "a b"]
 )
@@ -88,6 +115,21 @@ def test_an_unknown_page_is_calm_in_both_languages(house: House, path: str, stat
     assert "Deze pagina is er niet" in page.text
     assert "This page does not exist" in page.text
     check_shape(page)
+
+
+def test_no_address_is_ever_repeated_in_a_redirect(house: House) -> None:
+    """Not even where only a slash is missing: no page of werkzeug's, no query, no host."""
+    rules = {rule.rule for rule in house.app.url_map.iter_rules()}
+    paths = {rule.replace("<any(nl, en):lang>", "nl") for rule in rules}
+    paths |= {path.rstrip("/") if path.endswith("/") else path + "/" for path in paths}
+    for path in sorted(paths - {""}):
+        for method in ("GET", "HEAD", "POST"):
+            page = house.browser().request(method, path + "?herkenbaar=1", follow=0)
+            assert page.status not in (301, 302, 307, 308), (method, path)
+            assert "herkenbaar" not in page.html + (page.header("Location") or ""), path
+    for lang in ("nl", "en"):
+        bare = house.browser().request("GET", f"/{lang}?herkenbaar=1", follow=0)
+        assert (bare.status, bare.header("Location"), bare.body) == (303, f"/{lang}/", b"")
 
 
 def test_no_error_page_repeats_what_was_asked_for(house: House) -> None:

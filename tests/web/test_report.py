@@ -162,10 +162,22 @@ def test_the_same_report_from_an_open_code_page_is_stored_once(house: House) -> 
     assert again.status == 200
     assert again.code == first.code
     assert "niet nog een keer opgeslagen" in again.text
+    assert "Alleen de vertrouwenspersoon kan je bericht openen" in again.text
     assert house.stored() == 1
     other = browser.tell(TEXT)
     assert other.code != first.code
     assert house.stored() == 2
+
+
+def test_the_code_page_shown_again_names_who_was_chosen_then(two: House) -> None:
+    """Whoever else can be written to by then: they cannot open it."""
+    noor, _ = two.counsellors
+    browser = two.browser()
+    first = browser.tell(TEXT, counsellor=noor.identity.hex)
+    two.site.retire("noor")
+    again = browser.post("/nl/report", None, 5, text=TEXT, counsellor=noor.identity.hex)
+    assert again.code == first.code
+    assert "Sam Jansen" not in again.text
 
 
 def test_a_browser_without_cookies_sees_its_code_and_may_send_twice(house: House) -> None:
@@ -312,7 +324,6 @@ def test_a_post_from_another_page_is_refused_and_what_came_is_kept(
     page = browser.post("/nl/report", headers, text=TEXT, safe="no")
     assert page.status == 403
     assert kept(page) == TEXT
-    assert kept(page, "safe") == "no"
     assert not house.stored()
     assert not browser.seen_cookies
     check_shape(page)
@@ -321,6 +332,33 @@ def test_a_post_from_another_page_is_refused_and_what_came_is_kept(
     entered = browser.post("/nl/return", headers, code=code)
     assert entered.status == 403
     assert "s" not in browser.cookies
+
+
+@pytest.mark.parametrize("path", ["report", "return", "conversation", "consent", "counsellor"])
+def test_a_foreign_page_cannot_fill_in_its_own_code_or_counsellor(house: House, path: str) -> None:
+    """Else one press on our own page would log a person in to the mailbox of a stranger."""
+    stranger = house.browser().tell("De val.").code
+    person = house.browser()
+    page = person.post(
+        f"/nl/{path}",
+        {"Sec-Fetch-Site": "cross-site"},
+        code=stranger,
+        text=TEXT,
+        counsellor="de-zijne",
+        request="00" * 32,
+        answer="yes",
+        csrf_token="x" * 40,
+        zomaar="iets",
+    )
+    assert page.status == 403
+    assert kept(page) == TEXT
+    for planted in (stranger, "de-zijne", "00" * 32, "zomaar", "x" * 40):
+        assert planted not in page.html
+    assert all(value in ("", TEXT) for value in (v for f in page.forms for _, v in f.fields))
+    check_shape(page)
+    if path != "report":
+        person.submit(page, page.form_with("text"))
+        assert not person.cookies
 
 
 def test_an_old_browser_that_says_nothing_of_where_it_came_from_may_write(house: House) -> None:

@@ -1,7 +1,9 @@
 """gunicorn as it really serves: what it keeps quiet about, leaves nowhere, and how it stops."""
 
 import contextlib
+import datetime
 import http.client
+import json
 import os
 import re
 import signal
@@ -14,21 +16,39 @@ from pathlib import Path
 
 import pytest
 
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.server.patience import PatientSocket
+from dropbox_app.server.serving import WAITING
 from tests.e2e.plain_browser import PlainBrowser
+from tests.unit.a_server import file, ids
 from tests.web.conftest import House
 
 SCRIPT = """
-import sys
+import ctypes, json, sys
 from pathlib import Path
 from dropbox_app.server import serving
-serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=4)
+made = serving.create_app
+def tell(*given, **named):
+    print("dumpable:", ctypes.CDLL(None).prctl(3), flush=True)  # PR_GET_DUMPABLE
+    return made(*given, **named)
+serving.create_app = tell
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=4, **json.loads(sys.argv[3]))
 """
+PARTS = {  # the beginnings of requests that are never finished
+    "nothing": b"",
+    "half a head": b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ",
+    "half a body": b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\r\nt=",
+}
+LONG = b"GET /nl/ HTTP/1.1\r\n" + 3 * (b"X-A: " + b"a" * 7000 + b"\r\n")
 
 
 class Serving:
     """A real server process on a loopback port, with a home of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **patience: float) -> None:
+        self.patience = patience
         with contextlib.closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -45,6 +65,7 @@ class Serving:
                 (
                     *(sys.executable, "-c", SCRIPT, str(self.house.folder)),
                     f"127.0.0.1:{self.port}",
+                    json.dumps(self.patience),
                 ),
                 stdout=log,
                 stderr=log,
@@ -164,6 +185,9 @@ def test_no_core_is_dumped_and_files_are_its_own(serving: Serving) -> None:
         assert re.search(r"Max core file size +0 +0 ", limits)
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"Umask:\s+0077", status)
+    said = serving.log.read_text()
+    assert "dumpable: 0" in said
+    assert "dumpable: 1" not in said
     for path in serving.house.folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
@@ -179,6 +203,226 @@ def test_a_worker_at_rest_stays_small(serving: Serving) -> None:
         resident = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert resident
         assert int(resident[1]) < 60 * 1024, status
+
+
+# patience
+
+
+def _still_open(connections: list[socket.socket]) -> int:
+    """How many the server has not closed by now."""
+    count = 0
+    for connection in connections:
+        connection.setblocking(False)
+        try:
+            while connection.recv(65_536):
+                pass
+        except BlockingIOError:
+            count += 1
+        except OSError:
+            pass
+    return count
+
+
+def _hang(serving: Serving, part: bytes, count: int = 40) -> list[socket.socket]:
+    made = [socket.create_connection(("127.0.0.1", serving.port), 20) for _ in range(count)]
+    for connection in made:
+        connection.sendall(part)
+    return made
+
+
+def _wait_until_closed(connections: list[socket.socket], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while left := _still_open(connections):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_who_says_nothing_holds_up_nobody_and_is_let_go(tmp_path: Path, part: str) -> None:
+    """Forty of them, where eight threads serve."""
+    made = Serving(tmp_path, silence=2, whole=4)
+    hanging = _hang(made, PARTS[part])
+    time.sleep(0.5)
+    began = time.monotonic()
+    for _ in range(4):
+        assert PlainBrowser(made.url).get("/nl/").status == 200
+    assert time.monotonic() - began < 2
+    assert _still_open(hanging) == 40
+    _wait_until_closed(hanging, 8)
+    assert PlainBrowser(made.url).get("/nl/").status == 200
+    assert made.stop() == 0
+    made.house.close()
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(serving: Serving) -> None:
+    hanging = _hang(serving, LONG)
+    assert PlainBrowser(serving.url).get("/nl/").status == 200
+    _wait_until_closed(hanging, 10)
+
+
+def test_a_dead_connection_frees_its_thread(tmp_path: Path) -> None:
+    """Desks that fall silent in the middle of a file: as many as there are threads."""
+    made = Serving(tmp_path, silence=2, whole=4)
+    own = made.house.counsellors[0].signing
+    sealed = file(2, 3_000_000)
+    target, signed = _signed_file(made, sealed, own)
+    head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nAuthorization: {signed}\r\n"
+    head += f"Content-Length: {len(sealed)}\r\n\r\n"
+    for _ in range(2):
+        hanging = _hang(made, head.encode() + sealed[:100_000], 8)
+        time.sleep(0.5)
+        assert _still_open(hanging) == 8
+        assert PlainBrowser(made.url).get("/nl/").status == 200
+        _wait_until_closed(hanging, 10)
+    assert list((made.house.folder / "files").iterdir()) == []
+    assert made.stop() == 0
+    assert "Traceback" not in made.log.read_text()
+    made.house.close()
+
+
+def test_who_does_not_hang_up_holds_up_nobody(serving: Serving) -> None:
+    request = b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    hanging = _hang(serving, request)
+    began = time.monotonic()
+    assert PlainBrowser(serving.url).get("/nl/").status == 200
+    assert time.monotonic() - began < 2
+    _wait_until_closed(hanging, 5)
+
+
+def test_more_than_can_wait_send_the_oldest_away(serving: Serving) -> None:
+    hanging = _hang(serving, PARTS["half a head"], 2 * WAITING + 60)
+    began = time.monotonic()
+    assert PlainBrowser(serving.url).get("/nl/").status == 200
+    assert time.monotonic() - began < 2
+    assert _still_open(hanging) <= 2 * WAITING
+    for connection in hanging:
+        connection.close()
+
+
+def test_a_long_text_that_comes_in_pieces_is_taken_whole(serving: Serving) -> None:
+    """What was too much to be a message comes back to the last letter."""
+    text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
+    head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
+    head += (
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(text)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
+        for start in range(0, len(text), 30_000):
+            connection.sendall(head.encode() if not start else b"")
+            connection.sendall(text[start : start + 30_000])
+            time.sleep(0.02)
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert answer.count("é".encode()) >= 20_000
+    assert b"herkenbaar" in answer
+
+
+def _signed_file(serving: Serving, sealed: bytes, signing: SigningKey) -> tuple[str, str]:
+    """Where a desk puts a file of a new conversation, and how it says who it is."""
+    browser = PlainBrowser(serving.url)
+    page = browser.get("/nl/report")
+    browser.submit(page, page.form_with("text"), text="Een verhaal.")
+    mailbox = serving.house.mailboxes.listed(serving.house.counsellors[0].identity)[-1].id
+    target = f"/api/desk/mailboxes/{mailbox}/files/{sha256_hex(sealed)}"
+    token = json.loads(browser.get("/api/desk/challenge").text)["token"]
+    signed = desk_request.header(
+        signing, origin=serving.url, site=serving.house.site.settings.site, token=token,
+        method="PUT", target=target, body_hash=sha256_hex(sealed),
+    )  # fmt: skip
+    return target, signed
+
+
+def _put_file(serving: Serving, size: int, signing: SigningKey) -> tuple[int, str | None]:
+    """The status, and what is said of the connection."""
+    sealed = file(2, size)
+    target, signed = _signed_file(serving, sealed, signing)
+    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=20)
+    connection.request("PUT", target, sealed, {"Authorization": signed})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, answer.headers["Connection"]
+
+
+def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: Serving) -> None:
+    own = serving.house.counsellors[0].signing
+    assert _put_file(serving, 3_000_000, own) == (200, "close")
+    began = time.monotonic()
+    assert _put_file(serving, 600_000, SigningKey(bytes(32))) == (401, "close")
+    assert time.monotonic() - began < 2
+
+
+def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> None:
+    head = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def _pair(silence: float = 0.3, whole: float = 0.6) -> tuple[PatientSocket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    made = PatientSocket(ours, silence, whole)
+    made.begin()
+    return made, theirs
+
+
+def test_a_read_ends_after_silence_and_drips_end_with_the_whole() -> None:
+    made, theirs = _pair()
+    with made, theirs:
+        theirs.sendall(b"a")
+        assert made.recv(10) == b"a"
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):
+            made.recv(10)
+        assert 0.2 < time.monotonic() - began < 0.5
+    made, theirs = _pair()
+    with made, theirs:
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):  # noqa: PT012 - drip by drip
+            while True:
+                theirs.sendall(b"a")
+                made.recv(10)
+                time.sleep(0.05)
+        assert 0.5 < time.monotonic() - began < 1
+
+
+def test_a_desks_file_may_take_longer_as_long_as_it_comes() -> None:
+    made, theirs = _pair()
+    with made, theirs:
+        made.begin(by_size=True)
+        for _ in range(20):
+            theirs.sendall(b"a" * 200)
+            assert made.recv(1000)
+            time.sleep(0.05)
+        with pytest.raises(ConnectionResetError):
+            made.recv(10)
+
+
+def test_an_answer_that_nobody_reads_ends() -> None:
+    made, theirs = _pair()
+    with made, theirs:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with pytest.raises(ConnectionResetError):
+            made.sendall(b"a" * 64 * 1024)  # 0.3 s, and 4 for its size
+
+
+def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
+    """What is over goes without anybody running the command."""
+    made = Serving(tmp_path, upkeep=0.2)
+    store = made.house.store
+    with store.writing():
+        store.add_mailbox(*ids("one"), datetime.date(2026, 1, 1))
+    assert made.stop() == 0
+    made.start()
+    deadline = time.monotonic() + 10
+    while store.mailboxes():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert made.stop() == 0
+    assert "upkeep" not in made.log.read_text()
+    made.house.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

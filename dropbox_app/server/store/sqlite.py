@@ -12,13 +12,13 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlite_utils import Database
 
-from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
+from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import (
     IN_DATABASE,
     REPORTER,
@@ -29,11 +29,11 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
+from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
     StagedFile,
     Withdrawn,
     abandoned,
-    full_disk_said,
     open_untouched,
     write_new,
 )
@@ -43,6 +43,7 @@ DATABASE = "klankbord.db"
 FILES = "files"
 WITHDRAWN = "withdrawn"
 BUSY_SECONDS = 10
+LOG_SECONDS = 1  # for readers to leave the log; it is tried again, so nobody need wait longer
 
 _ITEM = "items.item, what, author, n, day, size"
 
@@ -59,6 +60,7 @@ class SqliteStore:
         self._local = threading.local()
         self._turn = threading.Lock()
         self._all: list[sqlite3.Connection] = []
+        self._owed = False  # removed rows may still stand in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
         self._migrate()
@@ -76,7 +78,7 @@ class SqliteStore:
     def writing(self) -> Iterator[None]:
         connection = self._connection()
         unlink: list[str] = []
-        with self._alone(), _failures():
+        with self._alone(), failures():
             # IMMEDIATE: what is read inside must still hold when it is written.
             connection.execute("BEGIN IMMEDIATE")
             self._local.unlink = unlink
@@ -88,6 +90,9 @@ class SqliteStore:
                 raise
         for item in unlink:  # only now: a row without its file would be worse than the reverse
             (self._files / item).unlink(missing_ok=True)
+        if self._owed:
+            with suppress(StoreError):  # what was to be written is written
+                self._truncate(wait=0)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -95,7 +100,7 @@ class SqliteStore:
         if connection.in_transaction:
             yield
             return
-        with _failures():
+        with failures():
             connection.execute("BEGIN")
             try:
                 yield
@@ -147,7 +152,7 @@ class SqliteStore:
         )  # fmt: skip
         if isinstance(sealed, StagedFile):
             if sealed.small is None:
-                with _failures():
+                with failures():
                     sealed.keep(info.id, info.day)
                 return
             sealed = bytes(sealed.small)
@@ -313,10 +318,26 @@ class SqliteStore:
                 removed += 1
         return removed
 
+    def log_size(self) -> int:
+        """Bytes in the write-ahead log, where removed rows may still stand."""
+        try:
+            return self._path.with_name(DATABASE + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log, where removed rows may still stand; False if in use."""
-        with self._alone(), _failures():
-            busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Empty the write-ahead log. False if a reader holds it: then every later write of this
+        process tries again, and the upkeep does for all processes."""
+        return self._truncate(LOG_SECONDS)
+
+    def _truncate(self, wait: float) -> bool:
+        with self._alone(), failures():
+            self._run(f"PRAGMA busy_timeout = {int(wait * 1000)}")
+            try:
+                busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._run(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        self._owed = bool(busy)
         return not busy
 
     def checks(self) -> Iterator[tuple[str, str]]:
@@ -346,7 +367,7 @@ class SqliteStore:
     def _migrate(self) -> None:
         connection = self._connection()
         database = Database(connection, execute_plugins=False)
-        with _failures():
+        with failures():
             if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
             with self._alone():  # two workers may start at once
@@ -378,7 +399,7 @@ class SqliteStore:
         # A forked child opens its own: SQLite's locks do not survive a fork.
         if known is not None and self._local.process == os.getpid():
             return known
-        with _failures():
+        with failures():
             connection = sqlite3.connect(
                 self._path,
                 timeout=BUSY_SECONDS,
@@ -398,7 +419,7 @@ class SqliteStore:
         return connection
 
     def _run(self, statement: str, *values: object) -> sqlite3.Cursor:
-        with _failures():
+        with failures():
             return self._connection().execute(statement, values)
 
     def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 (a row of any columns)
@@ -418,24 +439,6 @@ class SqliteStore:
     def _items(self, where: str, value: str) -> list[ItemInfo]:
         rows = self._run(f"SELECT {_ITEM} FROM items WHERE {where}", value)  # noqa: S608 (fixed conditions)
         return [_info(row) for row in rows]
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Say in the server's own errors what SQLite or the disk could not do."""
-    try:
-        with full_disk_said():
-            yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreBusy("the database was busy for too long") from None
-        if error.sqlite_errorname == "SQLITE_FULL":
-            raise SiteFull("the disk is full") from None
-        raise StoreError(f"the database failed: {error.sqlite_errorname}") from None
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StoreError("the database is damaged; restore it from a backup") from None
-        raise
 
 
 def _info(row: Sequence[Any]) -> ItemInfo:

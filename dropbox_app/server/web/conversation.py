@@ -10,7 +10,6 @@ from flask import Flask, Response, g, request
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]  # ships no types
 
 from dropbox_app.protocol.encoding import Json, clean_text
-from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.server.errors import Gone
 from dropbox_app.server.gate import Busy
@@ -30,7 +29,7 @@ from dropbox_app.server.web.languages import Words, words
 from dropbox_app.server.web.lines import Teller
 from dropbox_app.server.web.pages import LANG, FrontPages, see_other
 from dropbox_app.server.web.people import People
-from dropbox_app.server.web.refusals import REFUSED, Refusals, explain
+from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
 
@@ -271,7 +270,7 @@ class ConversationPages:
             lead=words(lang).say("again.gone"),
             ask_code=False,
             button="report.send",
-            only=("text", "remark"),
+            only=OWN_WORDS,
             status=410,
         )
 
@@ -303,9 +302,9 @@ class ConversationPages:
         help_parts += [
             told.say("conversation.left_out_now", counsellor=teller.name(i)) for i in missing
         ]
-        if view.next_wanted != view.thread.wanted:
-            successor = next(i for i in view.next_wanted if i not in view.thread.wanted)
-            help_parts.insert(0, told.say("handover.now", successor=teller.name(successor)))
+        for successor in view.next_wanted:
+            if successor not in view.thread.wanted:
+                help_parts.insert(0, told.say("handover.now", successor=teller.name(successor)))
         newest = view.thread.newest.get(REPORTER)
         html = self._pages.make(
             "conversation.html",
@@ -386,7 +385,11 @@ class ConversationPages:
             current().end()
             return see_other(f"/{lang}/withdrawn")
         people = self._pages.people()
-        known: tuple[VerifyKey, ...] = tuple(dict.fromkeys(view.thread.wanted))
+        teller = Teller(view.thread, people, words(lang))
+        wanted = view.thread.wanted
+        open_now = {person.identity for person in people.open}
+        told = [identity for identity in wanted if identity in open_now]
+        holders = (*wanted, *view.thread.former)
         html = self._pages.make(
             "withdraw.html",
             lang,
@@ -396,8 +399,9 @@ class ConversationPages:
             switch_form="main-form",
             plain_enter=False,
             csrf_token=generate_csrf(),
-            holders=Teller(view.thread, people, words(lang)).names(known),
-            told=any(person.identity in known for person in people.open),
+            holders=teller.each(holders),
+            told=teller.each(told),
+            untold=teller.each([identity for identity in holders if identity not in told]),
             problems=problems,
         )
         return self._pages.answer(html, status)

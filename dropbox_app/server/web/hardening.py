@@ -104,16 +104,24 @@ class Hosts:
 
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origins)
-        self._secure = {urlsplit(o).netloc: o.startswith("https://") for o in sorted(origins)}
-        self._names = {urlsplit(o).hostname for o in origins}
+        parts = [urlsplit(origin) for origin in sorted(origins)]
+        self._secure = {part.netloc: part.scheme == "https" for part in parts}
+        self._names = {part.hostname for part in parts}
+        self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
 
     def known(self, host: str) -> bool:
         """Whether a Host header names this site. A forwarded port may differ, the name may not."""
         return _name(host) in self._names
 
     def secure(self, environ: WSGIEnvironment) -> bool:
-        """Whether this address is reached over https, by the settings and not by a header."""
-        return self._secure.get(environ.get("HTTP_HOST", "").lower(), False)
+        """Whether this address is reached over https, by the settings and not by a header.
+
+        A name that has https only is https on any port; one that has both is known by its port.
+        """
+        host = environ.get("HTTP_HOST", "").lower()
+        name = _name(host)
+        only = name in self._names and name not in self._plain_names
+        return self._secure.get(host, only)
 
     def own(self, given: Request) -> bool:
         """Whether a post came from a page of this site, as far as the browser says."""
@@ -122,10 +130,8 @@ class Hosts:
         origin = given.headers.get("Origin")
         if origin is None:
             return True
-        return (
-            origin in self._origins
-            and urlsplit(origin).netloc == given.environ.get("HTTP_HOST", "").lower()
-        )
+        host = given.environ.get("HTTP_HOST", "")
+        return origin in self._origins and urlsplit(origin).hostname == _name(host)
 
 
 def harden(app: QuietFlask, hosts: Hosts) -> None:

@@ -71,6 +71,7 @@ class Line:
     options: tuple[Option, ...] = ()
     files: tuple[str, ...] = ()
     answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    former: bool = False  # of a counsellor whom the reporter has since turned away from
     to: str = ""
     left_out: tuple[str, ...] = ()
 
@@ -93,7 +94,11 @@ class Teller:
 
     def names(self, identities: Sequence[VerifyKey]) -> str:
         """Several names in a row."""
-        return self._told.listed([self.name(identity) for identity in identities])
+        return self._told.listed(self.each(identities))
+
+    def each(self, identities: Sequence[VerifyKey]) -> list[str]:
+        """Their names, each once: several may be called "somebody once here"."""
+        return list(dict.fromkeys(self.name(identity) for identity in identities))
 
     def lines(self) -> list[Line]:
         """Every message, in the order of the thread."""
@@ -146,6 +151,7 @@ class Teller:
             options=tuple(_options(message)),
             files=tuple(file.name for file in message.attachments),
             answers=tuple(self._answers(message)),
+            former=not mine and VerifyKey.parse(message.by) not in self._thread.wanted,
             to=self.names(message.to) if mine else "",
             left_out=tuple(self.name(i) for i in message.wanted if i not in message.to),
         )

@@ -65,6 +65,7 @@ class FrontPages:
         """Put the views at their addresses."""
         for rule, view, methods in (
             ("/", self.choose, ["GET"]),
+            (LANG, self.bare, ["GET"]),
             (f"{LANG}/", self.landing, ["GET"]),
             (f"{LANG}/safety", self.safety, ["GET"]),
             (f"{LANG}/about", self.about, ["GET"]),
@@ -80,6 +81,10 @@ class FrontPages:
 
     def choose(self) -> Response:
         return self._same_for_all("choose.html", LANGUAGES[0], None)
+
+    def bare(self, lang: str) -> Response:
+        """An address without its last slash: werkzeug's own answer would repeat the query."""
+        return see_other(f"/{lang}/")
 
     def landing(self, lang: str) -> Response:
         return self._same_for_all("landing.html", lang, "")
@@ -127,7 +132,10 @@ class FrontPages:
             (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
         )
         if session.code and session.mark == mark:
-            return self._pages.answer(self._code_page(lang, people, session, again=True))
+            # By the form, which is the same: who can be written to may have changed since.
+            same = people.chosen(form.counsellor.data or "")
+            page = self._code_page(lang, people, session, same.name if same else "", again=True)
+            return self._pages.answer(page)
         problems = form.problems(people)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)
@@ -144,7 +152,7 @@ class FrontPages:
             # Everything that could go wrong goes first: page and cookie are made, then it is
             # stored, and after that only bytes that are ready are sent.
             begun = self._cookie.fresh(report.root, report.words, mark)
-            page = self._code_page(lang, people, begun, name=chosen.name)
+            page = self._code_page(lang, people, begun, chosen.name)
             self._agent.send(report)
         except REFUSED as error:
             return self._refused(lang, form, people, *explain(error))
@@ -212,12 +220,10 @@ class FrontPages:
         lang: str,
         people: People,
         session: ReporterSession,
-        name: str = "",
+        name: str,
         again: bool = False,
     ) -> str:
         today = self._pages.today()
-        known = [person.name for person in people.open]
-        only = known[0] if len(known) == 1 else words(lang).say("word.counsellor")
         return self._pages.make(
             "code.html",
             lang,
@@ -225,7 +231,7 @@ class FrontPages:
             people=people,
             code=session.code,
             again=again,
-            holders=name or only,
+            holders=name or words(lang).say("word.counsellor"),
             today=today,
             earliest=today + datetime.timedelta(days=self._pages.settings.retention.idle),
         )
@@ -276,17 +282,18 @@ class FrontPages:
         """A page that hangs on nothing but the day, the language and the people: kept as bytes."""
         people = self._pages.people()
         state = (self._pages.today(), people)
-        if self._kept[0] != state:
-            self._kept = (state, {})
-        kept = self._kept[1]
-        page = kept.get((template, lang))
+        # Held here: another thread may begin anew between one line and the next.
+        kept = self._kept
+        if kept[0] != state:
+            kept = self._kept = (state, {})
+        page = kept[1].get((template, lang))
         if page is None:
             if form:
                 context["switch_form"] = "main-form"
             page = self._pages.make(
                 template, lang, title=title, here=here, people=people, **context
             ).encode()
-            kept[template, lang] = page
+            kept[1][template, lang] = page
         return self._pages.answer(page)
 
 

@@ -30,8 +30,9 @@ REFUSED: tuple[type[KlankbordError], ...] = (TooLong, *(refusal for refusal, _, 
 
 _PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
+OWN_WORDS = tuple(name for name, _ in _AREAS)
 # Never shown again: a token of a session that may be over; the language button.
-_DROPPED = {"csrf_token", "switch", "code", *(name for name, _ in _AREAS)}
+_DROPPED = {"csrf_token", "switch", "code", *OWN_WORDS}
 
 
 def explain(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
@@ -98,7 +99,7 @@ class Refusals:
             answers=answers,
             areas=areas[: len(_AREAS)],
             ask_code=ask_code,
-            code=clean_text(request.form.get("code", "")),
+            code=dict(kept).get("code", ""),
             button=button,
         )
         return self._pages.answer(html, status)
@@ -109,7 +110,8 @@ class Refusals:
             return Response(status=error.code or 500)
         status = error.code if error.code in _PAGES else 400 if (error.code or 500) < 500 else 500
         lang = language_of(request.path) or LANGUAGES[0]
-        if status in (403, 500) and request.method == "POST" and _holds_text():
+        typed = {403: OWN_WORDS, 500: (*OWN_WORDS, "code")}.get(status, ())
+        if request.method == "POST" and _holds(typed):
             return self._kept(lang, status)
         html = self._pages.make("error.html", lang, title="title.info", code=status)
         answer = self._pages.answer(html, status)
@@ -134,15 +136,17 @@ class Refusals:
             heading=heading,
             ask_code=not first or request.path.endswith("/return"),
             button="report.send" if first and "text" in request.form else "again.send",
+            # Another page may have filled in its own code: one press would lead to its mailbox.
+            only=OWN_WORDS if status == 403 else None,
             status=status,
         )
 
 
-def _holds_text() -> bool:
-    """Whether a form with something typed came along, in a form of this site."""
+def _holds(names: Sequence[str]) -> bool:
+    """Whether something was typed in one of these fields, in a form of this site."""
     if language_of(request.path) is None or request.mimetype not in (
         "application/x-www-form-urlencoded",
         "",
     ):
         return False
-    return any(request.form.get(name) for name in ("text", "remark", "code"))
+    return any(request.form.get(name) for name in names)
