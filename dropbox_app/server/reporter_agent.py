@@ -46,12 +46,14 @@ class NewReport:
 class ReporterView:
     """A conversation as the reporter may believe it.
 
-    ``expires``: the day on which it goes if nobody writes. ``next_wanted``: whom the next message
+    ``expires``: the day on which it goes if nobody writes. ``last_added``: the day on which
+    somebody last did. ``next_wanted``: whom the next message
     is for: those of the newest one, or a successor after a yes to a handover.
     """
 
     thread: Thread
     expires: datetime.date
+    last_added: datetime.date
     next_wanted: tuple[VerifyKey, ...]
 
 
@@ -227,7 +229,9 @@ class ReporterAgent:
             viewer=None,
             reporter=ReporterPublic(str(keys.recipient), keys.verify),
         )
-        return ReporterView(thread, conversation.expires, self._next_wanted(thread))
+        return ReporterView(
+            thread, conversation.expires, conversation.last_added, self._next_wanted(thread)
+        )
 
     def _draft(
         self,

@@ -145,15 +145,68 @@ def test_a_yes_can_be_taken_back_and_then_given_again(reporter: Browser, noor: C
     assert [m.body["answer"] for m in thread.answers(request.digest)] == ["yes", "withdrawn", "yes"]
 
 
-def test_a_consent_without_a_choice_keeps_the_remark(reporter: Browser, noor: Counsellor) -> None:
+def test_an_answer_is_only_asked_for_beside_its_question(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    """Nobody is to say yes to a step, a person and a scope that do not stand on the page."""
+    noor.write("consent-request", ASKED | {"step": "Iets anders"})
+    noor.write("consent-request", ASKED)
+    digest = list(noor.only_thread().genuine())[-1].digest
+    page = reporter.get("/nl/conversation")
+    form = next(f for f in page.forms if ("request", digest) in f.fields)
+    asked = reporter.submit(page, form, remark="Hm.")
+    assert asked.status == 422
+    assert "Je gesprek" in asked.text
+    assert "Je tekst is er nog" not in asked.text
+    for said in (*ASKED.values(), "Wat Noor Visser wil doen"):
+        assert str(said) in asked.text
+    assert f"#answer-{digest[:12]}" in asked.links
+    assert asked.text.count("Kies een antwoord.") == 2  # above, and in the one form it is about
+    check_shape(asked)
+    form = next(f for f in asked.forms if ("request", digest) in f.fields)
+    assert ("remark", "Hm.") in form.fields
+    assert sum(("remark", "Hm.") in f.fields for f in asked.forms) == 1
+    reporter.submit(asked, form, answer="no")
+    newest = list(noor.only_thread().genuine())[-1].body
+    assert newest == {"request": digest, "answer": "no", "text": "Hm."}
+    page = reporter.get("/nl/conversation")
+    form = next(f for f in page.forms if ("request", digest) in f.fields)
+    assert "<details open>" in reporter.submit(page, form).html  # "another answer", nothing chosen
+
+
+def test_a_refused_answer_stays_in_its_form(
+    reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SiteFull("x")
+
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
-    asked = reporter.submit(page, page.form_to("consent", "request"), remark="Hm.")
-    assert asked.status == 422
-    assert kept(asked, "remark") == "Hm."
-    check_shape(asked)
-    reporter.submit(asked, asked.form_with("remark"), answer="no")
-    assert list(noor.only_thread().genuine())[-1].body["text"] == "Hm."
+    form = page.form_to("consent", "request")
+    long = reporter.submit(page, form, answer="no", remark="x" * 60_001)
+    assert long.status == 422
+    assert "1 teken te lang" in long.text
+    check_shape(long)
+    monkeypatch.setattr(Mailboxes, "add", refuse)
+    full = reporter.submit(page, form, answer="no", remark="Hm.")
+    assert full.status == 503
+    for answer, remark in ((long, "x" * 60_001), (full, "Hm.")):
+        fields = answer.form_to("consent", "request").fields
+        assert {("answer", "no"), ("remark", remark)} <= set(fields)
+        assert str(ASKED["step"]) in answer.text
+
+
+def test_a_remark_to_a_question_that_went_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
+    """It was answered in another window, or is no longer there at all."""
+    noor.write("consent-request", ASKED)
+    page = reporter.get("/nl/conversation")
+    form = page.form_to("consent", "request")
+    reporter.submit(page, form, answer="yes")
+    for values in ({}, {"request": "00" * 32, "answer": "yes"}):
+        answer = reporter.submit(page, form, remark="Hm.", **values)
+        assert answer.status == 422
+        assert kept(answer) == "Hm."
+        check_shape(answer)
 
 
 def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counsellor) -> None:
@@ -294,6 +347,7 @@ def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: Hous
 def test_with_one_counsellor_there_is_nobody_else(reporter: Browser) -> None:
     page = reporter.get("/nl/counsellor")
     assert "Er is nu niemand anders" in page.text
+    assert "Je kunt altijd een andere vertrouwenspersoon kiezen" not in page.text
     assert not page.forms
 
 
@@ -472,6 +526,7 @@ def test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session(
     house.restart()
     asked = browser.submit(page, page.form_to("consent", "request"), answer="yes", remark="Vooruit")
     assert kept(asked, "remark") == "Vooruit"
+    assert "Je antwoord is er nog: Ja, dat is goed." in asked.text
     browser.submit(asked, asked.form_with("code"), code=code)
     assert list(noor.only_thread().genuine())[-1].body["answer"] == "yes"
     page = browser.get("/nl/withdraw")
@@ -480,6 +535,32 @@ def test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session(
     gone = browser.submit(asked, asked.form_with("code"), code=code)
     assert gone.path == "/nl/withdrawn"
     assert house.browser().come_back(code).status == 422
+
+
+@pytest.mark.parametrize("remark", ["Hm.", ""])
+def test_after_the_session_an_answer_not_chosen_is_asked_for_in_the_conversation(
+    house: House, noor: Counsellor, remark: str
+) -> None:
+    browser = house.browser()
+    code = browser.tell("Begin").code
+    browser.come_back(code)
+    noor.write("consent-request", ASKED)
+    page = browser.get("/nl/conversation")
+    house.restart()
+    asked = browser.submit(page, page.form_to("consent", "request"), remark=remark)
+    assert "Je koos nog geen antwoord." in asked.text
+    assert "meteen" not in asked.text
+    assert ("Je tekst is er nog" in asked.text) == bool(remark)
+    form = asked.form_with("code")
+    assert "answer" not in form.names()
+    check_shape(asked)
+    asked = browser.submit(asked, form, code=code)
+    assert asked.status == 422
+    assert str(ASKED["scope"]) in asked.text
+    assert ("remark", remark) in asked.form_to("consent", "request").fields
+    check_shape(asked)
+    browser.submit(asked, asked.form_to("consent", "request"), answer="no")
+    assert list(noor.only_thread().genuine())[-1].body["answer"] == "no"
 
 
 @pytest.mark.parametrize("failure", [SiteFull("x"), StoreBusy("x"), MailboxFull("x")])
@@ -630,6 +711,30 @@ def test_an_end_that_is_near_is_said(house: House, noor: Counsellor) -> None:
     noor.threads()
     page = house.browser().come_back(code)
     assert "Over 10 dagen wordt dit gesprek gewist" in page.text
+
+
+def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:
+    """What nobody has fetched stays longer, but a fetch ends that: it is not promised."""
+    browser = house.browser()
+    first = browser.tell("Begin")
+    assert "op zijn vroegst op 1 februari 2027" in first.text
+    said = "Dan wissen we dit gesprek, op zijn vroegst op 1 februari 2027."
+    assert said in browser.get("/nl/conversation").text
+    noor.threads()
+    assert said in browser.get("/nl/conversation").text
+    house.clock.pass_days(10)
+    page = browser.come_back(first.code)
+    assert said in page.text
+    browser.write_on("Nog iets.")
+    assert "op zijn vroegst op 11 februari 2027" in browser.get("/nl/conversation").text
+
+
+def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
+    """Nobody fetches: it stays, for as long as that is so."""
+    code = house.browser().tell("Begin").code
+    house.clock.pass_days(100)
+    page = house.browser().come_back(code)
+    assert "op zijn vroegst op 11 februari." in page.text
 
 
 def test_an_absence_is_said_in_the_conversation(

@@ -135,11 +135,28 @@ def test_on_the_code_page_only_the_four_hours_run(house: House) -> None:
 
 
 def test_after_the_code_page_the_words_are_in_the_cookie_no_longer(house: House) -> None:
-    """Who moved on and posts the same report again gets a new one: the old code is not kept."""
+    """Who moved on, and whose browser posts the report again, gets its conversation."""
     browser = house.browser()
-    first = browser.tell("Iets.").code
+    browser.tell("Iets.")
     browser.get("/nl/conversation")
-    assert browser.tell("Iets.").code != first
+    for _ in range(2):
+        again = browser.tell("Iets.")
+        assert again.path == "/nl/conversation?again=1"
+        assert "Dit bericht was al verstuurd." in again.text
+        assert again.element("code") is None
+    assert house.stored() == 1
+    assert browser.tell("Iets anders.").code
+    assert house.stored() == 2
+
+
+def test_a_report_that_was_taken_back_can_be_sent_again(house: House) -> None:
+    """Taken back here, or in another window while the mark is still in this cookie."""
+    browser, other = house.browser(), house.browser()
+    other.come_back(browser.tell("Iets.").code)
+    browser.get("/nl/conversation")
+    page = other.get("/nl/withdraw")
+    other.submit(page, page.form_with("sure"), sure="y")
+    assert browser.tell("Iets.").code
 
 
 def test_a_clock_that_was_set_back_ends_it(house: House) -> None:

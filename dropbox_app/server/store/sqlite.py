@@ -411,6 +411,7 @@ class SqliteStore:
                 "secure_delete = ON",
                 "foreign_keys = ON",
                 "temp_store = MEMORY",
+                "cache_size = -512",  # KiB; there is one a thread
                 "trusted_schema = OFF",
             ):
                 connection.execute(f"PRAGMA {setting}")

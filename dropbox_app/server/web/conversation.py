@@ -4,7 +4,9 @@ Every post carries the token of this very session, or the code itself in the sam
 that is over costs nobody what was typed.
 """
 
+import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 
 from flask import Flask, Response, g, request
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]  # ships no types
@@ -26,7 +28,7 @@ from dropbox_app.server.web.forms import (
     shown,
 )
 from dropbox_app.server.web.languages import Words, words
-from dropbox_app.server.web.lines import Teller
+from dropbox_app.server.web.lines import Request, Teller
 from dropbox_app.server.web.pages import LANG, FrontPages, see_other
 from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
@@ -71,7 +73,8 @@ class ConversationPages:
             return self._ask(lang)
         if current().code:
             current().move_on()
-        return self._conversation(lang, root, sent="sent" in request.args)
+        flags = request.args
+        return self._conversation(lang, root, sent="sent" in flags, again="again" in flags)
 
     def others(self, lang: str) -> Response:
         """Whom else one could write to."""
@@ -112,24 +115,30 @@ class ConversationPages:
     def consent(self, lang: str) -> Response:
         """An answer to a consent request."""
         form = ConsentForm()
-        lead = words(lang).say("again.answer")
+        missing = form.problems()
+        told = words(lang)
+        if missing:  # sent from a page without the question: that is shown first
+            lead, button = told.say("again.no_answer"), "return.open"
+        else:
+            said = told.say(f"consent.{form.answer.data}")
+            lead, button = told.say("again.answer", answer=said), "again.send"
         if "switch" in request.form:
-            return self._over(lang, lead)
-        root = self._entered(lang, form, lead)
+            return self._over(lang, lead, button=button)
+        root = self._entered(lang, form, lead, button)
         if isinstance(root, Response):
             return root
-        problems = form.problems()
         view = self._agent.view(root)
         if view is None:
             return self._gone(lang)
-        asked = Teller(view.thread, self._pages.people(), words(lang)).asked(
-            form.request.data or ""
-        )
-        if asked is None or (form.answer.data == "withdrawn" and asked.said != "yes"):
-            problems.append(Problem("", "errors.not_asked"))
-        if problems:
-            told = shown(problems, words(lang))
-            return self._again(lang, told.get("answer", lead), told, 422)
+        asked = Teller(view.thread, self._pages.people(), told).asked(form.request.data or "")
+        if (
+            asked is None
+            or (missing and not asked.asks)
+            or (form.answer.data == "withdrawn" and asked.said != "yes")
+        ):
+            missing = [Problem("", "errors.not_asked")]
+        if missing:
+            return self._asked_again(lang, root, form, asked, missing[0], 422)
         body: dict[str, Json] = {"request": form.request.data, "answer": form.answer.data}
         remark = clean_text(form.remark.data or "")
         if remark.strip():
@@ -139,9 +148,7 @@ class ConversationPages:
         except Gone:
             return self._gone(lang)
         except REFUSED as error:
-            problem, status = explain(error, "remark")
-            told = shown([problem], words(lang))
-            return self._again(lang, next(iter(told.values())), told, status)
+            return self._asked_again(lang, root, form, asked, *explain(error, "remark"))
         return see_other(f"/{lang}/conversation?sent=1")
 
     def turn(self, lang: str) -> Response:
@@ -236,29 +243,34 @@ class ConversationPages:
         button: str = "again.send",
     ) -> Response:
         """What was typed, with a field for the code: one post opens the session and sends."""
+        typed = any(request.form.get(name) for name in OWN_WORDS)
         return self._refusals.again(
             lang,
             action=_own_path(lang),
+            heading="again.expired_title" if typed else "return.again_title",
             lead=lead or words(lang).say("errors.expired"),
             problems=problems,
             button=button,
             status=status,
         )
 
-    def _again(self, lang: str, lead: str, problems: dict[str, str], status: int) -> Response:
-        """The same answer once more inside the session; to be chosen again if it was missing."""
-        told = words(lang)
-        return self._refusals.again(
-            lang,
-            action=_own_path(lang),
-            lead=lead,
-            problems=problems,
-            ask_code=False,
-            status=status,
-            token=generate_csrf(),
-            answers=_consent_answers(told) if "answer" in problems else (),
-            button="consent.send",
-        )
+    def _asked_again(
+        self,
+        lang: str,
+        root: bytes,
+        form: ConsentForm,
+        asked: Request | None,
+        problem: Problem,
+        status: int,
+    ) -> Response:
+        """The conversation, with the answer in the form of its question: never without that."""
+        remark = clean_text(form.remark.data or "")
+        place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
+        problems = [replace(problem, field=place)]
+        if asked is None or not asked.asks:  # its form is gone: the remark may go as a message
+            return self._conversation(lang, root, text=remark, problems=problems, status=status)
+        given = {"request": asked.digest, "answer": form.answer.data or "", "remark": remark}
+        return self._conversation(lang, root, given=given, problems=problems, status=status)
 
     def _gone(self, lang: str) -> Response:
         """The conversation went between two requests: the text may still go into a new one."""
@@ -282,13 +294,15 @@ class ConversationPages:
         root: bytes,
         *,
         text: str = "",
+        given: Mapping[str, str] | None = None,
         sent: bool = False,
+        again: bool = False,
         problems: list[Problem] | None = None,
         status: int = 200,
     ) -> Response:
         view = self._agent.view(root)
         if view is None:
-            if text:
+            if text or given:
                 return self._gone(lang)
             current().end()
             return self._front.ask_code(lang, {}, reason="wrong")
@@ -320,7 +334,9 @@ class ConversationPages:
             receivers=receivers,
             write_help=" ".join(help_parts),
             text=text,
+            given=given or {},
             sent=sent,
+            again=again,
             left_out=[teller.name(i) for i in newest.wanted if i not in newest.to]
             if newest
             else [],
@@ -350,10 +366,15 @@ class ConversationPages:
     def _expiry(self, lang: str, view: ReporterView) -> str:
         told = words(lang)
         today = self._pages.today()
+        retention = self._pages.settings.retention
         days = (view.expires - today).days
-        if days <= self._pages.settings.retention.notice:
+        if days <= retention.notice:
             return told.count("conversation.expires_soon", days, days=days)
-        return told.say("conversation.expires", date=told.date(view.expires, today))
+        # Part of ``expires`` ends with a fetch: what is promised may only ever move later.
+        idle = view.last_added + datetime.timedelta(days=retention.idle)
+        return told.say(
+            "conversation.expires", date=told.date(min(view.expires, max(idle, today)), today)
+        )
 
     def _other_page(
         self, lang: str, root: bytes, problems: Mapping[str, str], status: int = 200

@@ -152,7 +152,7 @@ def missing_text(text: str | None) -> list[Problem]:
 
 
 def too_long(error: TooLong, name: str = "text") -> Problem:
-    """How much too long, in letters: bytes mean nothing to a person, and are at least as many."""
+    """How many letters too long at most: bytes mean nothing to a person; letters are no more."""
     over = error.size - error.limit
     return Problem(name, "errors.text_long", {"over": over}, over)
 

@@ -39,6 +39,11 @@ class Request:
         return self.answerable and self.said in (None, "tell-me-more")
 
     @property
+    def asks(self) -> bool:
+        """Whether the page has a form with the answers."""
+        return self.open or self.may_change
+
+    @property
     def may_take_back(self) -> bool:
         return self.answerable and self.said == "yes"
 

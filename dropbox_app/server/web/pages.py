@@ -136,6 +136,9 @@ class FrontPages:
             same = people.chosen(form.counsellor.data or "")
             page = self._code_page(lang, people, session, same.name if same else "", again=True)
             return self._pages.answer(page)
+        root = session.root
+        if root is not None and session.mark == mark and self._agent.view(root) is not None:
+            return see_other(f"/{lang}/conversation?again=1")
         problems = form.problems(people)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)

@@ -67,14 +67,11 @@ class Refusals:
         ask_code: bool = True,
         button: str = "again.send",
         only: Sequence[str] | None = None,
-        token: str = "",
-        answers: Sequence[tuple[str, str]] = (),
         status: int = 403,
     ) -> Response:
         """The form that was posted, once more, with a field for the code.
 
         ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
-        ``token``: the CSRF token, where the session goes on. ``answers``: to choose from.
         """
         kept = [
             (name, clean_text(value))
@@ -94,9 +91,7 @@ class Refusals:
             heading=heading,
             lead=lead,
             problems=problems or {},
-            hidden=[(name, value) for name, value in kept if name not in _DROPPED]
-            + ([("csrf_token", token)] if token else []),
-            answers=answers,
+            hidden=[(name, value) for name, value in kept if name not in _DROPPED],
             areas=areas[: len(_AREAS)],
             ask_code=ask_code,
             code=dict(kept).get("code", ""),

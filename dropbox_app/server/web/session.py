@@ -55,7 +55,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
     """A reporter's session; without one it is empty. ``csrf_token`` is what Flask-WTF looks for.
 
     ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
-    a keyed hash of the report that was posted. ``arrived``: whether the browser sent a cookie.
+    a keyed hash of the report that began it. ``arrived``: whether the browser sent a cookie.
     """
 
     arrived = False
@@ -77,13 +77,16 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def mark(self) -> bytes:
-        """The keyed hash of the report whose code page is open."""
+        """The keyed hash of the report that this session began with, if it did."""
         mark = self.get("mark", b"")
         return mark if isinstance(mark, bytes) else b""
 
     def move_on(self) -> None:
-        """Leave the code page: the words are kept no longer."""
-        self["words"], self["mark"] = "", b""
+        """Leave the code page: the words are kept no longer.
+
+        The mark is: a browser that goes back from here posts the report once more.
+        """
+        self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
         """Be another session from now on."""
