@@ -6,9 +6,9 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +20,9 @@ from dropbox_app.protocol.encoding import to_line
 from dropbox_app.protocol.errors import CardError, KlankbordError
 from dropbox_app.server import doctor as examination
 from dropbox_app.server import settings, sites, upkeep
-from dropbox_app.server.errors import ServerError
+from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.settings import Settings
-from dropbox_app.server.store.files import at_midnight, replace_whole, write_new
+from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -52,7 +52,7 @@ def _folder_option(command: _Command) -> _Command:
         "--dir",
         "folder",
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # doctor says more than click would
         help="The server's own folder. Also from KLANKBORD_DIR.",
     )(command)
 
@@ -107,7 +107,7 @@ def init(
 ) -> None:
     """Make a new site and print the invitation for its counsellors' desks.
 
-    The folder must not exist yet, or be empty.
+    The folder must not exist yet, or be empty and belong to the account that types this.
 
     \b
     klankbord-server --dir /var/lib/klankbord init --name "Example" \\
@@ -124,20 +124,11 @@ def init(
         hours=hours,
     )
     text = settings.write(wanted)
-    made = settings.parse(text, target / settings.FILE_NAME)
+    with _said_of_options(target / settings.FILE_NAME):
+        made = settings.parse(text, target / settings.FILE_NAME)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ServerError(f"{target} is there already and is not empty; nothing was changed")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        write_new(building / settings.FILE_NAME, text.encode("utf-8"))
-        at_midnight(building / settings.FILE_NAME, today())
-        (building / sites.CARDS).mkdir(0o700)
-        SqliteStore.create(building, today).close()
-        building.rename(target)  # whole, or not at all
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+    _build(target, text)
     click.echo(_invitation(made))
     click.echo(f"The site is in {target}. Give the line above to each counsellor.", err=True)
 
@@ -158,7 +149,8 @@ def move(folder: Path | None, origins: tuple[str, ...]) -> None:
     path = target / settings.FILE_NAME
     changed = settings.read(target)
     if origins:
-        text = settings.with_origins(path.read_text("utf-8"), origins, path)
+        with _said_of_options(path):
+            text = settings.with_origins(path.read_text("utf-8"), origins, path)
         changed = settings.parse(text, path)
         replace_whole(path, text.encode("utf-8"), today())
         click.echo("Restart the server: it reads its settings at start.", err=True)
@@ -191,7 +183,8 @@ def card_add(
     name = file_name or _name_for(cards.parse(raw))
     new = site.check_new(name, raw, today())
     groups = new.identity.fingerprint()
-    click.echo(f"The card of {_plain(new.name)}, with the fingerprint\n\n    {groups}\n", err=True)
+    who = f"{_plain(new.name)}, {_who(new)}"
+    click.echo(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
     if fingerprint is None:
         answer = click.prompt(
             "Did the counsellor read out exactly these ten groups? Type yes", err=True
@@ -207,7 +200,7 @@ def card_add(
 @card.command("list")
 @_folder_option
 def card_list(folder: Path | None) -> None:
-    """List the cards in use, with fingerprint and last day.
+    """List the cards in use: of whom, for what, until when, and their fingerprints.
 
     \b
     klankbord-server --dir /var/lib/klankbord card list
@@ -222,6 +215,7 @@ def card_list(folder: Path | None) -> None:
         else:
             state = f"open, keys until {until}"
         click.echo(f"{named.file_name}: {_plain(named.card.name)}; {state}")
+        click.echo(f"    {_who(named.card)}")
         click.echo(f"    {named.card.identity.fingerprint()}")
     for file_name, fault in site.faults():
         click.echo(f"{file_name}: cannot be used: {fault}")
@@ -235,12 +229,13 @@ def card_list(folder: Path | None) -> None:
 def card_retire(folder: Path | None, name: str) -> None:
     """End a card at once: lost or stolen desk, or a counsellor who leaves.
 
-    Its desk can no longer fetch either; after that, card add takes another identity.
+    Its desk can no longer fetch either, and is never taken again: for a card add, the
+    counsellor makes a new desk.
 
     \b
     klankbord-server --dir /var/lib/klankbord card retire noor
     """
-    sites.load(_folder(folder)).retire(name)
+    sites.load(_folder(folder)).retire(name, today())
     click.echo(f"{name}: ended. Reporters can no longer write to it.")
 
 
@@ -255,13 +250,26 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock
     """
-    from dropbox_app.server.serving import run  # Flask and gunicorn: only for this command
+    # Flask and gunicorn: only for this command.
+    from dropbox_app.server.serving import address_of, run, try_bind
 
     target = _folder(folder)
+    try:
+        address = address_of(bind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--bind") from None
     sites.load(target)  # what is wrong is said here, not by every worker
     store = SqliteStore(target, today)
     store.sweep()
     store.close()  # the workers open it for themselves, after the fork
+    is_open = try_bind(address)
+    # The log of a server that only this machine reaches holds no address at all.
+    where = bind
+    if not isinstance(address, Path) and not is_open:
+        where = f"port {address[1]} of this machine"
+    click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
+    if is_open:
+        click.echo("Warning: that address is open to the network, without encryption.", err=True)
     run(target, bind=bind, workers=workers, threads=threads)
 
 
@@ -305,6 +313,54 @@ def purge(folder: Path | None) -> None:
     )
     if not purged.log_emptied:
         click.echo("The log was in use and is emptied by the next purge.", err=True)
+
+
+def _build(target: Path, text: str) -> None:
+    """Fill a new or empty folder; it is a site once its settings are there. Else it is left as it
+    was: the parent folder may be one that this account cannot write in."""
+    new = not target.exists()
+    try:
+        target.mkdir(0o700, parents=True, exist_ok=True)
+        target.chmod(0o700)
+        (target / sites.CARDS).mkdir(0o700)  # of two at once, one goes on
+    except PermissionError as error:
+        raise ServerError(
+            f"{target} cannot be made ({error.strerror}); have it made for this account: "
+            f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {target}"
+        ) from None
+    try:
+        SqliteStore.create(target, today).close()
+        if os.geteuid() == 0:  # for the account that the folder belongs to
+            for path in target.iterdir():
+                os.chown(path, target.stat().st_uid, target.stat().st_gid)
+        replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), today())
+    except BaseException:
+        for path in target.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if new:
+            target.rmdir()
+        raise
+
+
+@contextmanager
+def _said_of_options(path: Path) -> Iterator[None]:
+    """A wrong setting that was typed is said of its option: the file is not to blame."""
+    try:
+        yield
+    except SettingsError as error:
+        said = re.sub("^origins", "origin", str(error).removeprefix(f"{path}: "))
+        option = re.sub("^[a-z_]+", lambda key: "--" + key[0].replace("_", "-"), said)
+        raise SettingsError(option) from None
+
+
+def _who(shown: Card) -> str:
+    """Kind and scope of a card in words."""
+    scope = {
+        "unwanted_behaviour": "unwanted behaviour",
+        "integrity": "integrity",
+        "both": "unwanted behaviour and integrity",
+    }[shown.scope]
+    return f"{shown.kind} counsellor for {scope}"
 
 
 def _invitation(made: Settings) -> str:

@@ -16,6 +16,8 @@ from dropbox_app.server.store import Store
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
 
 SOON = 30  # days: a desk that fetches renews its card long before that
+BACKUPS = "see Backups in deploy/README.md"
+OWN_ACCOUNT = "run as the server's own account"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
 
 
@@ -40,12 +42,12 @@ def examine(folder: Path, today: datetime.date) -> tuple[Finding, ...]:
     try:
         site = sites.load(folder)
     except ServerError as error:
-        return (_finding("settings", str(error), f"correct {settings.FILE_NAME}"),)
+        return (_finding("settings", str(error), _settings_repair(folder)),)
     findings = [Finding("settings", "fine"), *_modes(folder)]
     try:
         store = SqliteStore(folder, lambda: today)
     except ServerError as error:
-        findings.append(_finding("database", str(error), "restore a backup"))
+        findings.append(_finding("database", str(error), _database_repair(folder)))
         return (*findings, *_cards(site, today), *_machine())
     try:
         findings += _store(store)
@@ -54,7 +56,7 @@ def examine(folder: Path, today: datetime.date) -> tuple[Finding, ...]:
         findings += _cards(site, today)
         findings += _desks(site, store, today)
     except ServerError as error:
-        findings.append(_finding("database", str(error), "restore a backup"))
+        findings.append(_finding("database", str(error), _database_repair(folder)))
     finally:
         store.close()
     return (*findings, *_machine())
@@ -64,10 +66,29 @@ def _finding(check: str, fault: str, repair: str) -> Finding:
     return Finding(check, "wrong", fault, repair) if fault else Finding(check, "fine")
 
 
+def _settings_repair(folder: Path) -> str:
+    """What helps depends on whether the file is there, and may be read."""
+    try:
+        (folder / settings.FILE_NAME).open("rb").close()
+    except PermissionError:
+        return OWN_ACCOUNT
+    except (FileNotFoundError, NotADirectoryError):
+        return "check --dir, or make it with init"
+    except OSError:
+        pass
+    return f"correct {settings.FILE_NAME}"
+
+
+def _database_repair(folder: Path) -> str:
+    path = folder / DATABASE
+    closed = path.exists() and not os.access(path, os.R_OK | os.W_OK)
+    return OWN_ACCOUNT if closed else BACKUPS
+
+
 def _modes(folder: Path) -> Iterator[Finding]:
     """Nobody but the server's own user may read anything here."""
     wrong = []
-    for name in ("", settings.FILE_NAME, sites.CARDS, DATABASE, FILES, WITHDRAWN):
+    for name in ("", settings.FILE_NAME, sites.CARDS, sites.RETIRED, DATABASE, FILES, WITHDRAWN):
         path = folder / name
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             wrong.append(str(path))
@@ -79,7 +100,7 @@ def _modes(folder: Path) -> Iterator[Finding]:
 
 def _store(store: Store) -> Iterator[Finding]:
     for check, fault in store.checks():
-        yield _finding(check, fault, "stop the server and restore a backup")
+        yield _finding(check, fault, f"stop the server; {BACKUPS}")
 
 
 def _room(site: Site, store: Store) -> Iterator[Finding]:

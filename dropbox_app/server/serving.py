@@ -7,10 +7,15 @@ address, no line, no header, no time. Nothing of a request is put in a file.
 
 import contextlib
 import ctypes
+import errno
 import gc
+import ipaddress
 import os
+import re
 import resource
 import selectors
+import socket
+import stat
 import sys
 import time
 from functools import partial
@@ -27,6 +32,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
 from dropbox_app.server import caretaker, create_app, sites
 from dropbox_app.server.caretaker import Caretaker, Clocks
+from dropbox_app.server.errors import ServerError
 from dropbox_app.server.gate import Gate, slots_for
 from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -252,6 +258,56 @@ def run(
     server = Server(folder, bind, workers, threads, upkeep)
     _warm_up()
     server.run()
+
+
+def address_of(bind: str) -> tuple[str, int] | Path:
+    """What ``--bind`` names: host and port, or a socket's path. Raises ValueError for its form."""
+    if bind.startswith("unix:"):
+        path = bind.removeprefix("unix:").removeprefix("//")
+        if path.strip("/"):
+            return Path(path)
+    elif found := re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\],]+)):([0-9]{1,5})", bind):
+        if 1 <= int(found[3]) <= 65_535:
+            return found[1] or found[2], int(found[3])
+        raise ValueError(f"{found[3]} is no port from 1 to 65535")
+    raise ValueError(f"{bind!r} is no HOST:PORT, [IPV6]:PORT or unix:PATH")
+
+
+def try_bind(address: tuple[str, int] | Path) -> bool:
+    """Take an address and let it go again: gunicorn itself would try for ever, or in a traceback.
+
+    Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
+    """
+    try:
+        if isinstance(address, Path):
+            _try_socket(address)
+            return False
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+            probe.bind(address)
+            return not ipaddress.ip_address(probe.getsockname()[0]).is_loopback
+    except (OSError, UnicodeError) as error:  # the latter from a host that is no name
+        shown = address if isinstance(address, Path) else f"{address[0]}, port {address[1]}"
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is taken" if taken else "cannot be served on"
+        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ServerError(f"--bind: {shown} {why}: {said}") from None
+
+
+def _try_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        if path.exists():
+            if not stat.S_ISSOCK(path.stat().st_mode):
+                raise OSError(errno.EEXIST, "something else than a socket is there")
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()  # left over from a server that was killed
+            else:
+                raise OSError(errno.EADDRINUSE, "another server listens there")
+        probe.bind(str(path))
+        path.unlink()
 
 
 def _set_limits() -> None:

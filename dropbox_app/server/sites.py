@@ -1,9 +1,9 @@
 """One organisation's site: its settings and its counsellors' cards, from one folder.
 
-The folder holds ``site.toml``, ``cards/``, ``klankbord.db``, ``files/`` and ``withdrawn``. Settings
-are read once, at start, and strictly: a wrong one is named, nothing is guessed. Cards are read
-again each time, since another worker or the operator may have changed them; a card file in use is
-the pin of its identity (SPEC section 3).
+The folder holds ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
+``withdrawn``. Settings are read once, at start, and strictly: a wrong one is named, nothing is
+guessed. Cards are read again each time, since another worker or the operator may have changed them;
+a card file in use is the pin of its identity (SPEC section 3).
 """
 
 import datetime
@@ -27,6 +27,7 @@ from dropbox_app.server.store.files import at_midnight, replace_whole, sync_fold
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
 CARDS = "cards"
+RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
 _CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -82,6 +83,11 @@ class Site:
         known = self.card_of(card.identity)
         if known is not None:
             raise CardError(f"this counsellor has a card here already: {known.file_name}")
+        retired = self._retired().get(str(card.identity))
+        if retired is not None:
+            raise CardError(
+                f"this identity was retired on {retired}; the counsellor makes a new desk"
+            )
         if self._path(name).exists():
             raise CardError(f"there is a card called {name} already; retire it, or give --name")
         self._check_name(card)
@@ -101,11 +107,21 @@ class Site:
                 self._write(known.file_name, raw, day)
             return card
 
-    def retire(self, name: str) -> None:
-        """End a card at once: its counsellor can no longer be written to, nor fetch."""
+    def retire(self, name: str, day: datetime.date | None = None) -> None:
+        """End a card at once: its counsellor can no longer be written to, nor fetch.
+
+        Its identity is not taken again: who holds a lost or stolen desk could read with it.
+        """
         with self._changing():
             if not _CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
+            # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
+            known = next((c.card for c in self.cards() if c.file_name == name), None)
+            if known is not None:
+                day = day or datetime.datetime.now(datetime.UTC).date()
+                retired = {str(known.identity): day.isoformat()} | self._retired()
+                lines = "".join(f"{identity} {of}\n" for identity, of in sorted(retired.items()))
+                replace_whole(self.folder / RETIRED, lines.encode("ascii"), day)
             self._path(name).unlink()
             sync_folder(self.folder / CARDS)
 
@@ -116,6 +132,14 @@ class Site:
                 card.name
             ):
                 raise CardError(f"another counsellor here has that name: {other.file_name}")
+
+    def _retired(self) -> dict[str, str]:
+        """Every retired identity, and its day."""
+        try:
+            text = (self.folder / RETIRED).read_text("ascii", errors="ignore")
+        except FileNotFoundError:
+            return {}
+        return {line.partition(" ")[0]: line.partition(" ")[2] for line in text.splitlines()}
 
     def _path(self, name: str) -> Path:
         return self.folder / CARDS / f"{name}.card"

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import card
 from dropbox_app.protocol.encoding import from_line
-from dropbox_app.server import cli, sites
+from dropbox_app.server import cli, serving, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ids, message
@@ -92,8 +93,49 @@ def test_init_never_overwrites(ready: Operator) -> None:
 
 
 def test_init_takes_an_empty_folder(operator: Operator) -> None:
-    operator.folder.mkdir()
+    operator.folder.mkdir(0o755)
+    node = operator.folder.stat().st_ino
     assert operator.init().exit_code == 0
+    assert operator.folder.stat().st_ino == node
+    for path in (operator.folder, *operator.folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_init_needs_no_more_than_its_own_folder(tmp_path: Path, operator: Operator) -> None:
+    operator.folder.mkdir()
+    tmp_path.chmod(0o500)
+    try:
+        assert operator.init().exit_code == 0
+        operator.folder = tmp_path / "other"
+        refused = operator.init()
+    finally:
+        tmp_path.chmod(0o700)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {operator.folder}" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_in_a_folder_belongs_to_its_owner(operator: Operator) -> None:
+    operator.folder.mkdir()
+    os.chown(operator.folder, 65534, 65534)
+    assert operator.init().exit_code == 0
+    assert {path.stat().st_uid for path in operator.folder.rglob("*")} == {65534}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "A", "--origin", "sounding.example"), "--origin: 'sounding.example' is no"),
+        (("--name", "", "--origin", ORIGIN), "--name must be"),
+        (("--name", "A", "--origin", ORIGIN, "--run-by", "a\nb"), "--run-by must be one line"),
+    ],
+)
+def test_a_wrong_option_of_init_is_named(
+    operator: Operator, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = operator.types("init", *arguments)
+    assert refused.stderr.startswith(f"Error: A setting of the server is wrong: {said}")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +164,9 @@ def test_an_init_that_cannot_write_leaves_nothing(
     failed = operator.init()
     assert (failed.exit_code, failed.stderr) == (1, "Error: No space left on device\n")
     assert list(operator.folder.parent.iterdir()) == []
+    operator.folder.mkdir()
+    assert operator.init().exit_code == 1
+    assert list(operator.folder.iterdir()) == []
 
 
 def test_move_changes_the_origins_only_and_invites_again(ready: Operator) -> None:
@@ -134,6 +179,7 @@ def test_move_changes_the_origins_only_and_invites_again(ready: Operator) -> Non
     assert ready.types("move").stdout == moved.stdout
     refused = ready.types("move", "--origin", "http://a.example.org")
     assert refused.exit_code == 1
+    assert "wrong: --origin: 'http://a.example.org'" in refused.stderr
     assert ready.types("move").stdout == moved.stdout
 
 
@@ -147,6 +193,9 @@ def test_the_ceremony_with_the_groups_typed_in(ready: Operator) -> None:
     assert (done.exit_code, done.stdout) == (0, "anna: in use from now on.\n")
     listed = ready.types("card", "list")
     assert "anna: Anna; open, keys until 2026-06-30" in listed.stdout
+    words = "external counsellor for unwanted behaviour and integrity"
+    assert f"    {words}\n" in listed.stdout
+    assert f"The card of Anna, {words}, with the fingerprint" in done.stderr
     assert ANNAS_GROUPS in listed.stdout
 
 
@@ -198,6 +247,16 @@ def test_a_retired_card_makes_room_for_another(ready: Operator) -> None:
     assert ready.types("card", "retire", "noor").exit_code == 0
     assert ready.types("card", "retire", "noor").exit_code == 1
     assert _add(ready, ready.card("bram"), "--name", "noor").exit_code == 0
+
+
+def test_a_retired_identity_does_not_come_back(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    ready.day += datetime.timedelta(2)
+    ready.types("card", "retire", "anna")
+    refused = _add(ready, ready.card("anna", serial=2), "--name", "other")
+    assert refused.exit_code == 1
+    assert "retired on 2026-03-12; the counsellor makes a new desk" in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_a_card_whose_windows_are_over_is_listed_as_over(ready: Operator) -> None:
@@ -265,14 +324,36 @@ def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
         (ready.folder / name).unlink(missing_ok=True)
     database.write_bytes(b"damaged" * 1000)
     done = ready.types("doctor")
-    assert (done.exit_code, "restore a backup" in done.stdout) == (1, True)
+    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
     for command in ("serve", "purge"):
         done = ready.types(command)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert "restore it from a backup" in done.stderr
     database.unlink()
     done = ready.types("doctor")
-    assert (done.exit_code, "restore a backup" in done.stdout) == (1, True)
+    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
+
+
+def test_doctor_on_a_folder_that_is_none(operator: Operator) -> None:
+    done = operator.types("doctor")
+    assert (done.exit_code, "check --dir, or make it with init" in done.stdout) == (1, True)
+    operator.init()
+    path = operator.folder / "site.toml"
+    path.write_text("[")
+    assert "correct site.toml" in operator.types("doctor").stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", ["", "site.toml", "klankbord.db"])
+def test_doctor_as_another_account(ready: Operator, name: str) -> None:
+    path = ready.folder / name
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        done = ready.types("doctor")
+    finally:
+        path.chmod(mode)
+    assert (done.exit_code, "run as the server's own account" in done.stdout) == (1, True)
 
 
 def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
@@ -323,6 +404,72 @@ def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment
 )
 def test_used_wrongly_is_exit_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
     assert ready.types(*arguments).exit_code == 2
+
+
+BAD_FORMS = (
+    "nonsense",
+    "8000",
+    ":8000",
+    "127.0.0.1:80000",
+    "h:0",
+    "a b:80",
+    "::1:80",
+    "unix:",
+    "fd://3",
+)
+
+
+@pytest.mark.parametrize("bind", BAD_FORMS)
+def test_a_bind_of_no_form_is_exit_code_2(ready: Operator, bind: str) -> None:
+    done = ready.types("serve", "--bind", bind)
+    assert (done.exit_code, "--bind" in done.stderr) == (2, True)
+
+
+def test_a_bind_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
+    parent = ready.folder.parent
+    (parent / "file").write_text("x")
+    with socket.socket() as taken, socket.socket(socket.AF_UNIX) as other:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        other.bind(str(parent / "taken"))
+        other.listen()
+        for bind, said in (
+            (f"127.0.0.1:{taken.getsockname()[1]}", "is taken"),
+            (f"unix:{parent}/taken", "is taken"),
+            (f"unix:{parent}/nosuch/x.sock", "No such file"),
+            (f"unix:{parent}/file", "something else"),
+            (f"unix:{parent}/{'long' * 40}", "too long"),
+            ("a..b:8000", "cannot be served on"),
+            ("192.0.2.1:8000", "cannot be served on"),
+        ):
+            done = ready.types("serve", "--bind", bind)
+            assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert "--bind: " in done.stderr
+            assert said in done.stderr
+
+
+def test_serve_says_where_and_whether_it_is_open_to_the_network(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "run", lambda *_, **__: None)
+    path = ready.folder.parent / "sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))  # left over: nobody listens
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for bind, said in (
+        (f"127.0.0.1:{port}", f"Serving on port {port} of this machine; Ctrl-C ends it.\n"),
+        (f"unix:{path}", f"Serving on unix:{path}; Ctrl-C ends it.\n"),
+        (
+            f"0.0.0.0:{port}",
+            f"Serving on 0.0.0.0:{port}; Ctrl-C ends it.\n"
+            "Warning: that address is open to the network, without encryption.\n",
+        ),
+    ):
+        done = ready.types("serve", "--bind", bind)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "", said)
+    assert not path.exists()
 
 
 def test_a_folder_that_is_no_server_is_said_in_one_sentence(operator: Operator) -> None:

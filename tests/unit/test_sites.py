@@ -252,6 +252,24 @@ def test_a_retired_name_takes_another_identity(server: AServer) -> None:
             server.site.retire(name)
 
 
+def test_retired_identities_are_remembered_with_their_day(server: AServer) -> None:
+    path = server.folder / "retired"
+    cards = server.folder / "cards"
+    (cards / "twice.card").write_bytes(world.issue_card("anna"))
+    (cards / "broken.card").write_bytes(b"x")
+    for name in ("twice", "broken"):  # nobody's desk ends with these
+        server.site.retire(name, DAY)
+    assert not path.exists()
+    server.site.retire("anna", DAY)
+    server.site.retire("bram", DAY + datetime.timedelta(1))
+    lines = sorted([f"{ANNA} {DAY}", f"{BRAM} {DAY + datetime.timedelta(1)}"])
+    assert path.read_text().splitlines() == lines
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mtime % 86_400 == 0
+    with pytest.raises(CardError, match=f"retired on {DAY}"):
+        sites.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
+
+
 def test_a_broken_card_is_named_and_hurts_no_other(server: AServer) -> None:
     folder = server.folder / "cards"
     (folder / "broken.card").write_bytes(b"x")
