@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime
+import getpass
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +49,8 @@ class DeskGroup(click.Group):
             return super().invoke(ctx)
         except KlankbordError as error:
             raise _Calm(str(error)) from None
+        except BrokenPipeError:
+            raise  # nobody reads on, as in "list | head -1": click ends quietly
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise _Calm(
@@ -120,8 +124,15 @@ def passphrase(*, new: bool = False) -> str:
             "it down and keep it apart from this computer.",
             err=True,
         )
-    text = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
-    return text
+    with warnings.catch_warnings():
+        # Without a terminal that can hide it, nothing is asked.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return str(
+                click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True)
+            )
+        except getpass.GetPassWarning:
+            raise Unfit("There is no terminal to ask on. Give --passphrase-file.") from None
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from dropbox_app.desk import keyring
 from dropbox_app.desk.courier import Shown
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import Refused
+from dropbox_app.desk.state import Profile
 from dropbox_app.desk.vault import HeldSeed
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
@@ -36,7 +37,9 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
     held = desk.vault.seeds(state.site)
     current = cards.parse(state.card) if state.card else None
     if current is not None and not forced and not keyring.stale(current, wanted):
-        return False
+        shown = Profile(current.name, current.kind, current.scope, current.languages)
+        if shown == state.profile:
+            return False
     sealing, made = keyring.fill(held, wanted)
     if made:
         desk.vault.hold(state.site, made)
@@ -66,8 +69,9 @@ def publish(desk: Desk) -> None:
         desk.courier.put_card(desk.state.card)
     except Refused as error:
         raise Refused(
-            "The server did not take your new card. Has it been retired, or does another copy of "
-            f"this desk exist? Ask the operator. (Status {error.status}.)",
+            "The server did not take your new card. Has it been retired, does a colleague go by "
+            "your name, or does another copy of this desk exist? Ask the operator. "
+            f"(Status {error.status}.)",
             error.status,
         ) from None
     desk.state.published = desk.state.confirmed = True

@@ -78,6 +78,12 @@ class Case:
             return "withdrawn"
         return "gone" if self.known.gone else "open"
 
+    @property
+    def closed(self) -> bool:
+        """Whether the newest notice that closes or reopens it closes it."""
+        said = [m.body.get("status") for m in self.thread.genuine() if m.kind == "notice"]
+        return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
+
 
 def find(state: State, name: str) -> str:
     """The mailbox that goes by a full id or a unique beginning of it. Raises NotFound."""

@@ -25,6 +25,6 @@ def main() -> None:
 
 for _command in (*commands_keys.COMMANDS, *commands_threads.COMMANDS):
     # The example stands last, below the options: that is where the eye ends up.
-    _command.help, _mark, _example = (_command.help or "").partition("\b\n")
+    _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
     _command.epilog = _mark + _example
     main.add_command(_command)

@@ -1,14 +1,14 @@
 """Commands about the desk itself: init, move, card, keys, away, backup, restore."""
 
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import click
 
-from dropbox_app.desk import call, cardwork, keyring, outbox, vault, workplace
+from dropbox_app.desk import call, cardwork, keyring, outbox, vault, words, workplace
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
-from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.errors import CannotReach, Unfit
 from dropbox_app.desk.state import Profile
 from dropbox_app.desk.terminal import visible
 from dropbox_app.protocol import card as cards
@@ -19,6 +19,7 @@ _READABLE = (
     "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
     "or in a file that is not sealed itself."
 )
+_KINDS, _SCOPES = get_args(Kind), get_args(Scope)
 
 
 @click.command()
@@ -27,14 +28,14 @@ _READABLE = (
 @click.option("--name", required=True, help="Your name, as reporters see it.")
 @click.option(
     "--kind",
-    type=click.Choice(["internal", "external"]),
+    type=click.Choice(_KINDS),
     default="external",
     show_default=True,
-    help="Whether you work for the organisation itself.",
+    help="Whether you work for the organisation itself; reporters read it.",
 )
 @click.option(
     "--scope",
-    type=click.Choice(["unwanted_behaviour", "integrity", "both"]),
+    type=click.Choice(_SCOPES),
     default="both",
     show_default=True,
     help="What one can come to you for.",
@@ -53,14 +54,15 @@ def init(invitation: str, name: str, kind: str, scope: str, languages: str, prox
 
     \b
     Example:
-      klankbord-desk init invitation.json --name "Noor Jansen" --proxy socks5h://127.0.0.1:9050
+      klankbord-desk init invitation.json --name "Noor Jansen" --kind external \\
+        --proxy socks5h://127.0.0.1:9050
     """
     invited = workplace.read_invitation(call.read_file(invitation, workplace.MAX_INVITATION))
     profile = Profile(
         clean_text(name).strip(),
         cast(Kind, kind),
         cast(Scope, scope),
-        tuple(part.strip() for part in languages.split(",")),
+        _codes(languages),
     )
     new = not (call.folder() / vault.NAME).is_file()
     desk = workplace.init(
@@ -72,6 +74,8 @@ def init(invitation: str, name: str, kind: str, scope: str, languages: str, prox
         proxy=proxy,
     )
     click.echo(f"Your desk for {visible(desk.state.name)} is in {visible(str(call.folder()))}.")
+    click.echo(f"Reporters will read: {words.profile(profile)}")
+    click.echo("If that is not so: 'klankbord-desk card --help' tells how to change it.")
     click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
     click.echo("read these ten groups to the operator by telephone:")
     click.echo(desk.identity.fingerprint())
@@ -102,17 +106,42 @@ def move(invitation: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the card to this file; else it goes to standard output.",
 )
-def card(out: Path | None) -> None:
+@click.option("--name", help="Change your name, as reporters see it.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Change whether you work there.")
+@click.option("--scope", type=click.Choice(_SCOPES), help="Change what one can come to you for.")
+@click.option("--languages", metavar="nl,en", help="Change what you read and write.")
+def card(
+    out: Path | None, name: str | None, kind: str | None, scope: str | None, languages: str | None
+) -> None:
     """Write your card for the operator, and show the ten groups to read out.
 
     The card is public. The operator asks you by telephone for the ten groups.
 
+    With --name, --kind, --scope or --languages the card changes. Once the server has your card,
+    the next 'fetch' takes the new one there, and nobody needs to be telephoned.
+
     \b
     Example:
       klankbord-desk card --out noor.card
+      klankbord-desk card --kind internal --languages nl
     """
     with call.at_work() as place:
         desk = place.one(call.site_hint())
+        old = desk.state.profile
+        profile = Profile(
+            clean_text(name).strip() if name is not None else old.name,
+            cast(Kind, kind or old.kind),
+            cast(Scope, scope or old.scope),
+            _codes(languages) if languages is not None else old.languages,
+        )
+        if profile != old:
+            workplace.try_card(desk.state.site, profile, desk.today)
+            desk.state.profile = profile
+            desk.save()
+            click.echo(f"Reporters will read: {words.profile(profile)}", err=out is None)
+            if desk.state.confirmed:
+                click.echo("The next 'klankbord-desk fetch' takes that to the site.", err=True)
+                return
         if not desk.state.confirmed:
             # Nobody has it yet, so it may as well be of today.
             cardwork.issue(desk, day_confirmed=False)
@@ -126,6 +155,10 @@ def card(out: Path | None) -> None:
     click.echo(groups)
 
 
+def _codes(languages: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in languages.split(","))
+
+
 @click.command()
 @shared
 @click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
@@ -137,7 +170,11 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
     With --reveal the age identities are printed as an identity file of age, so that stock tools
-    open everything that this desk can open.
+    (age 1.3 or newer) open everything that this desk can open:
+
+    \b
+      (umask 077; klankbord-desk keys --reveal > identities.txt)
+      age -d -i identities.txt klankbord-desk/sites/SITE/items/ITEM.age
 
     A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
     site that answers no more: it goes by this computer's day alone.
@@ -145,7 +182,6 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     \b
     Example:
       klankbord-desk keys
-      klankbord-desk keys --reveal > identities.txt
     """
     if (yes and not destroy_old) or (reveal and destroy_old):
         raise click.UsageError("Give --reveal, or --destroy-old (and --yes), or neither.")
@@ -224,16 +260,26 @@ def away(until: str | None, stand_in: str | None, back: bool) -> None:
         desk = place.one(call.site_hint())
         if last is not None and last < desk.today:
             raise Unfit(f"{last} is past; an absence is announced ahead.")
-        with place.connected(desk):
-            desk.need_day()
-            who = outbox.counsellor(desk, stand_in, call.confirm_groups) if stand_in else None
-            announced = Away(last, who) if last else None
-            keyring.months(desk.today, announced)  # said before anything is changed
-            desk.state.away = announced
-            cardwork.issue(desk, forced=True)
-            cardwork.publish(desk)
-            call.tell(desk.report)
-    click.echo(f"Your card now says that you are away until {last}." if last else "You are back.")
+        serial = desk.state.serial
+        try:
+            with place.connected(desk):
+                desk.need_day()
+                who = outbox.counsellor(desk, stand_in, call.confirm_groups) if stand_in else None
+                announced = Away(last, who.identity if who else None) if last else None
+                keyring.months(desk.today, announced)  # said before anything is changed
+                desk.state.away = announced
+                cardwork.issue(desk, forced=True)
+                cardwork.publish(desk)
+                call.tell(desk.report)
+        except CannotReach as error:
+            kept = "It is kept here, and the next 'fetch' takes it to the site."
+            if desk.state.serial == serial:
+                kept = "Nothing was changed; give the same command again later."
+            raise CannotReach(f"{error} {kept}") from None
+    instead = f"; {visible(who.name)} stands in" if who else ""
+    click.echo(
+        f"Your card now says that you are away until {last}{instead}." if last else "You are back."
+    )
 
 
 @click.command()
@@ -260,8 +306,9 @@ def backup(file: Path) -> None:
 def restore(file: Path) -> None:
     """Make the desk again from a backup, in a folder that is empty or not there yet.
 
-    Never use the old desk and the restored one side by side. Afterwards 'fetch' learns from the
-    server what happened since, and issues a new card.
+    Do not use the old desk any more. Afterwards 'fetch' learns from the server what happened
+    since the backup and, if the site has another card than the backup, issues a new one. What was
+    sealed to keys that are not in the backup cannot be opened.
 
     \b
     Example:
@@ -269,6 +316,7 @@ def restore(file: Path) -> None:
     """
     names = workplace.restore(call.folder(), file, call.passphrase(), call.machine())
     click.echo(f"Restored for {visible(', '.join(names))}. Now run 'klankbord-desk fetch'.")
+    click.echo("Do not use the old desk any more.")
     click.echo("Threads that you had forgotten since the backup are back; forget them again.")
 
 

@@ -12,15 +12,23 @@ from dropbox_app.desk import call, casebook, outbox, rounds, show, workplace
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.disk import write_outside
-from dropbox_app.desk.errors import AlreadyThere, DeskError, Unfit
+from dropbox_app.desk.errors import (
+    AlreadyThere,
+    BadAnswer,
+    CannotReach,
+    DeskError,
+    Unfit,
+    Unknown,
+)
 from dropbox_app.desk.terminal import visible
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
-from dropbox_app.protocol.thread import Entry
 
 _LANGUAGE = click.option(
-    "--lang", default="", metavar="LANG", help="The language you write in (else the reporter's)."
+    "--lang",
+    type=click.Choice(["nl", "en"]),
+    help="The language you write in (else the reporter's).",
 )
 
 
@@ -29,7 +37,7 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Bring home what came in, look after your keys and card, and look at the site.
 
-    Run it at least once in two weeks. Ends with exit code 1 if something is wrong.
+    Run it at least once a week. Ends with exit code 1 if something is wrong.
 
     \b
     Example:
@@ -121,7 +129,7 @@ def read(thread: str, as_json: bool) -> None:
 @click.argument("thread")
 @click.option("--text-file", required=True, help="Your answer, in UTF-8; - for standard input.")
 @_LANGUAGE
-def reply(thread: str, text_file: str, lang: str) -> None:
+def reply(thread: str, text_file: str, lang: str | None) -> None:
     """Answer in a thread. What you sign can be shown to others by who gets it.
 
     \b
@@ -137,7 +145,7 @@ def reply(thread: str, text_file: str, lang: str) -> None:
 @click.argument("status", type=click.Choice(NOTICE_STATUS))
 @click.option("--text-file", help="A text to go with it, in UTF-8; - for standard input.")
 @_LANGUAGE
-def notice(thread: str, status: str, text_file: str | None, lang: str) -> None:
+def notice(thread: str, status: str, text_file: str | None, lang: str | None) -> None:
     """Tell the reporter where the thread stands: received, read, closed or reopened.
 
     \b
@@ -163,7 +171,7 @@ def notice(thread: str, status: str, text_file: str | None, lang: str) -> None:
 )
 @_LANGUAGE
 def ask(
-    thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str
+    thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str | None
 ) -> None:
     """Ask the reporter's consent for a step. Nothing is done without a yes.
 
@@ -181,10 +189,21 @@ def ask(
 @click.argument("thread")
 @click.option("--file", "file", required=True, help="JSON or TOML: text, and 2 to 6 options.")
 @_LANGUAGE
-def options(thread: str, file: str, lang: str) -> None:
+def options(thread: str, file: str, lang: str | None) -> None:
     """Lay out what the reporter can choose from, with what speaks for and against.
 
-    The file has "text" and "options", a list of "title", "pro" and "con".
+    The file is JSON or TOML. In TOML:
+
+    \b
+      text = "This is what you can do."
+      [[options]]
+      title = "Talk with your manager, with me beside you"
+      pro = "It may be over soon"
+      con = "Your manager then knows it is you"
+      [[options]]
+      title = "Wait, and write down what happens"
+      pro = "Nobody knows of it"
+      con = "It may go on meanwhile"
 
     \b
     Example:
@@ -219,17 +238,28 @@ _OPTION = ("title", "pro", "con")
 
 
 def _write(
-    thread: str, lang: str, kind: str, body: dict[str, Json], *, successor: str | None = None
+    thread: str, lang: str | None, kind: str, body: dict[str, Json], *, successor: str | None = None
 ) -> None:
     with call.at_work() as place:
         desk, mailbox = call.find(place, thread)
         language = lang or _language(desk, mailbox)
+        before = set(desk.state.items)
         try:
             with place.connected(desk):
                 desk.need_day()
                 if successor is not None:
-                    body["successor"] = str(outbox.counsellor(desk, successor, call.confirm_groups))
+                    body["successor"] = str(
+                        outbox.counsellor(desk, successor, call.confirm_groups).identity
+                    )
                 outbox.write(desk, mailbox, lang=language, kind=kind, body=body)
+        except (CannotReach, BadAnswer, Unknown) as error:
+            call.say(desk.report)
+            if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
+                raise
+            raise DeskError(
+                f"{error} What you give now was not sent and not kept; give the same command again "
+                "later."
+            ) from None
         except KlankbordError:
             call.say(desk.report)
             raise
@@ -299,7 +329,8 @@ def export(thread: str, out: Path) -> None:
     try:
         write_outside(out / "thread.json", (show.dumps(show.whole(desk, case)) + "\n").encode())
         for number, entry in enumerate(case.entries, start=1):
-            write_outside(out / f"{number:03}.txt", _page(case, entry).encode("utf-8", "replace"))
+            page = "\n".join(show.one(case, entry, desk.state.profile.name)) + "\n"
+            write_outside(out / f"{number:03}.txt", page.encode("utf-8", "replace"))
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
@@ -311,10 +342,6 @@ def export(thread: str, out: Path) -> None:
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
     if any(entry.message and entry.message.attachments for entry in case.entries):
         click.echo("Files that came with them are named there; they are not exported.")
-
-
-def _page(case: casebook.Case, entry: Entry) -> str:
-    return "\n".join(show.one(case, entry)) + "\n"
 
 
 COMMANDS = (fetch, list_threads, read, reply, notice, ask, options, forget, export)

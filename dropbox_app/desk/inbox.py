@@ -25,9 +25,9 @@ MOST_PAGES = 100  # in one reading of the inbox
 MOST_RESTORES = 2  # likewise
 
 _GONE = (
-    "Thread {0} is no longer at the server: it may have expired, the reporter may have turned to "
-    "another counsellor, the server may have been restored, or somebody removed it. What was "
-    "fetched is still here."
+    "Thread {0} is no longer at the server. Usually it has expired, or the reporter chose another "
+    "counsellor; now and then the server was restored, or somebody removed it. What was fetched "
+    "is still here."
 )
 _WITHDRAWN = (
     "The reporter of thread {0} has taken the report back. The server has removed it; what was "

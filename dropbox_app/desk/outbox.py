@@ -25,7 +25,6 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import messages, writing
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import FormatError, MessageError
-from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER, Message
 
 TRIES = 3
@@ -290,8 +289,8 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
     desk.save()
 
 
-def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> VerifyKey:
-    """A colleague on this site. Raises NotFound or Unfit.
+def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
+    """The card of a colleague on this site. Raises NotFound or Unfit.
 
     An identity (base64 or hex) or the ten groups say for themselves who is meant. Whose card
     carries a name is only the server's word: ``confirmed`` shows its groups and asks.
@@ -319,4 +318,4 @@ def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) ->
         )
     if found[0] == desk.identity:
         raise Unfit("That is yourself; name another counsellor.")
-    return found[0]
+    return shown[found[0]]

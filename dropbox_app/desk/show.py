@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from dropbox_app.desk import words
 from dropbox_app.desk.casebook import Case
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.terminal import block, visible
 from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER, Message
 from dropbox_app.protocol.thread import Entry
 
@@ -38,8 +41,8 @@ _STATES = {
     "newer": "made by a newer version of the program",
 }
 _GONE = (
-    "No longer at the server: expired, turned to another counsellor, restored, or removed. What "
-    "was fetched is here until you 'forget' it."
+    "No longer at the server. Usually it has expired, or the reporter chose another counsellor. "
+    "What was fetched is here until you 'forget' it."
 )
 _WITHDRAWN = (
     "The reporter has taken this report back. What was fetched is here until you 'forget' it."
@@ -111,7 +114,8 @@ def listing(cases: Iterable[tuple[Desk, Case]], *, several: bool) -> Iterator[st
     """``list`` for people: one line a thread."""
     for desk, case in cases:
         unread = f"{case.unread} unread" if case.unread else "read"
-        status = "" if case.status == "open" else f"  {case.status.upper()}"
+        words_of_it = words.STATUS.get(case.status, "closed" if case.closed else "")
+        status = f"  {words_of_it}" if words_of_it else ""
         site = f"  {visible(desk.state.name)}" if several else ""
         yield f"{case.mailbox[:16]}  {case.last_day}  {unread:>9}{status}{site}"
 
@@ -156,17 +160,19 @@ def _withheld(case: Case) -> Iterator[str]:
             )
 
 
-def one(case: Case, entry: Entry) -> Iterator[str]:
-    """One message for people."""
+def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
+    """One message for people; ``me`` is what the counsellor is called."""
     message = entry.message
     if message is None:
         yield f"[{_STATES['unverified']}: {REASONS.get(entry.reason, 'it cannot be read')}]"
         yield f"  item {entry.item[:16]}"
         return
-    who = _who(case, message.by)
+    who = visible(me) if message.by == case.own else _who(case, message.by)
     if not entry.genuine:
         who = f"somebody who claims to be {who}"
-    kind = message.kind if message.known_kind else "a kind that this version does not know"
+    kind = words.KIND.get(message.kind, message.kind)
+    if not message.known_kind:
+        kind = "a kind that this version does not know"
     yield f"{message.day}  {who}  ({kind}, number {message.n})"
     wrong = _STATES.get(entry.state)
     reason = REASONS.get(entry.reason, "")
@@ -178,21 +184,19 @@ def one(case: Case, entry: Entry) -> Iterator[str]:
         yield "[passed on by the reporter from the thread with an earlier counsellor]"
     if case.unsent.get(entry.item) == "waiting":
         yield "[waiting: the server has not confirmed it yet; 'fetch' sends it]"
-    yield from contents(message)
+    yield from contents(case, message)
 
 
-def contents(message: Message) -> Iterator[str]:
+def contents(case: Case, message: Message) -> Iterator[str]:
     """All that a message says, behind the bar."""
-    for label, value in _fields(message.body):
+    for label, value in _fields(case, message.body):
         text = f"{label}: {value}" if label else value
         yield from block(text)
     for file in message.attachments:
         yield from block(f"file: {file.name} ({file.type}, {file.size} bytes)")
-    if message.kind == "consent-request":
-        yield f"  (request {message.digest[:16]})"
 
 
-def _fields(body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+def _fields(case: Case, body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     text = body.get("text")
     if isinstance(text, str) and text:
         yield "", text
@@ -201,15 +205,37 @@ def _fields(body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
             continue
         if key == "answers" and isinstance(value, dict):
             for question, answer in value.items():
-                yield question, _joined(answer)
+                given = answer if isinstance(answer, list) else [answer]
+                said = ", ".join(words.answer(question, str(part)) for part in given)
+                yield words.LABEL.get(question, question), said
         elif key == "options" and isinstance(value, list):
             for number, option in enumerate(value, start=1):
                 if isinstance(option, dict):
                     yield f"option {number}", _joined(option.get("title"))
                     yield "  for", _joined(option.get("pro"))
                     yield "  against", _joined(option.get("con"))
+        elif key == "request":
+            yield "to the question", _step(case, value)
+        elif key == "answer":
+            yield key, words.answer(key, _joined(value))
+        elif key == "successor":
+            yield "handed over to", _groups(_joined(value))
         else:
-            yield key, _joined(value)
+            yield words.LABEL.get(key, key), _joined(value)
+
+
+def _groups(identity: str) -> str:
+    """Ten groups, not a name: a name would be only what the site says."""
+    try:
+        return VerifyKey.parse(identity).fingerprint()
+    except FormatError:
+        return identity  # in a kind of a newer version
+
+
+def _step(case: Case, request: Json) -> str:
+    """What was asked in the request that an answer points to."""
+    asked = (message for message in case.thread.genuine() if message.digest == request)
+    return next((_joined(m.body["step"]) for m in asked if "step" in m.body), "no longer here")
 
 
 def _joined(value: Json) -> str:

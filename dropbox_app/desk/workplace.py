@@ -173,7 +173,7 @@ def init(
     way = read_proxy(proxy)
     for origin in invitation.origins:
         read_origin(origin, way)
-    _try_card(invitation.site, profile, today)
+    try_card(invitation.site, profile, today)
     disk = Disk(folder, machine.today)
     new = not disk.exists(vault.NAME)
     if new:
@@ -199,8 +199,8 @@ def init(
         return desk
 
 
-def _try_card(site: str, profile: Profile, today: datetime.date) -> None:
-    """Find out what a card refuses before anything is made."""
+def try_card(site: str, profile: Profile, today: datetime.date) -> None:
+    """Find out what a card refuses before anything is made. Raises Unfit."""
     seeds, _ = keyring.fill([], keyring.months(today, None))
     try:
         cards.issue(

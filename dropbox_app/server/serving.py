@@ -114,6 +114,9 @@ class QuietWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         if not conn.initialized:
             conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
             conn.init()
+            # Mostly the request is there already: one turn of the loop less.
+            conn.sock.setblocking(False)
+            conn.parser.unreader.buf.write(conn.sock.take())
         if self._gathered(conn):
             super().enqueue_req(conn)
             return

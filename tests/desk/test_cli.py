@@ -1,18 +1,14 @@
 """The command line as a counsellor types it: what it says, where, and with which exit code."""
 
 import json
-import os
 import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.desk import workplace
 from dropbox_app.desk.cli import main
 from dropbox_app.desk.commands_threads import _read_options
 from dropbox_app.desk.errors import Unfit
@@ -23,7 +19,6 @@ from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.peer import Clock, Peer, Reporter
 
 GROUPS = re.compile(r"([0-9a-f]{4} ){9}[0-9a-f]{4}")
-DESK = Path(sys.executable).parent / "klankbord-desk"
 
 
 @pytest.fixture
@@ -36,8 +31,11 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     """From invitation to answer, with what a person reads on the way."""
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "invitation.json").write_bytes(peer.invitation())
-    said = office.run("init", str(tmp_path / "invitation.json"), "--name", "Els de Vries")
+    said = office.run(
+        "init", str(tmp_path / "invitation.json"), "--name", "Els de Vries", "--kind", "external"
+    )
     assert said.stdout.startswith(f"Your desk for Voorbeeld BV is in {office.folder}.\n")
+    assert "Els de Vries; does not work at the organisation; for unwanted" in said.stdout
     groups = said.stdout.splitlines()[-1]
     assert GROUPS.fullmatch(groups)
 
@@ -66,8 +64,8 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
         "2027-01-05  the reporter  (report, number 1)\n"
         "  | Er is iets.\n"
         "  | Ik durf het niet te zeggen.\n"
-        "  | needs: be_heard\n"
-        "  | safe: yes\n"
+        "  | what would help: to tell the story\n"
+        "  | feels safe now: yes\n"
     )
     assert office.run("list").stdout == f"{thread[:16]}  2027-01-05       read\n"
     (tmp_path / "answer").write_text("Dank je wel.\n")
@@ -130,6 +128,13 @@ def test_every_kind_of_answer(
     )
     assert refused.stderr.startswith("No counsellor of this site goes by that name")
     assert [message.lang for message in reporter.thread().genuine()] == ["nl"] * 5
+    assert f"  | handed over to: {bas.fingerprint()}\n" in office.run("read", thread).stdout
+    asked = list(reporter.thread().genuine())[-1]
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "tell-me-more"})
+    office.run("fetch")
+    shown = office.run("read", thread).stdout
+    assert "(answer about consent, number 2)\n  | to the question: Overdragen\n" in shown
+    assert "  | answer: wants to know more first\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -162,11 +167,13 @@ def test_forget_asks_and_says_what_it_did(office: Office, thread: str) -> None:
 
 
 def test_export_is_readable_private_and_new(office: Office, thread: str, tmp_path: Path) -> None:
+    office.run("reply", thread, "--text-file", "-", given="Dank je wel.")
     out = tmp_path / "handover"
     said = office.run("export", thread, "--out", str(out))
     assert said.stderr.startswith("WARNING: ")
     assert json.loads((out / "thread.json").read_text())["id"] == thread
     assert "Het gaat over mijn chef." in (out / "001.txt").read_text()
+    assert "  Els de Vries  (reply, number 1)" in (out / "002.txt").read_text()
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (out, *out.iterdir())}
     assert modes == {0o700, 0o600}
     office.run("export", thread, "--out", str(out), code=1)
@@ -189,7 +196,10 @@ def test_away_and_back(office: Office, peer: Peer, tmp_path: Path) -> None:
     bas = Office(tmp_path / "bas", peer, office.clock, "Bas de Wit").set_up()
     mine = str(office.identity)
     said = office.run("away", "--until", "2027-08-15", "--stand-in", bas.fingerprint())
-    assert said.stdout == "Your card now says that you are away until 2027-08-15.\n"
+    assert (
+        said.stdout
+        == "Your card now says that you are away until 2027-08-15; Bas de Wit stands in.\n"
+    )
     card = cards.parse(peer.cards[mine])
     assert card.away is not None
     assert (str(card.away.until), card.away.stand_in) == ("2027-08-15", bas)
@@ -226,7 +236,7 @@ def test_one_desk_serves_two_sites_with_two_identities(
     second = Peer(clock)
     joined = Office(office.folder, second, clock)
     (tmp_path / "two.json").write_bytes(second.invitation("Ander BV"))
-    joined.run("init", str(tmp_path / "two.json"), "--name", "Els")
+    joined.run("init", str(tmp_path / "two.json"), "--name", "Els", "--kind", "external")
     assert "say which with --site" in office.run("card", code=1).stderr
     raw = office.run("card", "--site", "ander").stdout.encode()
     card = cards.parse(raw)
@@ -265,7 +275,12 @@ def test_what_is_no_invitation_is_refused(
     tmp_path: Path, peer: Peer, clock: Clock, given: str, told: str
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
-    assert told in office.run("init", "-", "--name", "Els", given=given, code=1).stderr
+    assert (
+        told
+        in office.run(
+            "init", "-", "--name", "Els", "--kind", "external", given=given, code=1
+        ).stderr
+    )
     assert not office.folder.exists()
 
 
@@ -276,9 +291,14 @@ def test_init_leaves_nothing_behind_when_it_is_refused(
     invitation = peer.invitation().decode()
     for arguments in (["--name", ""], ["--name", "Els", "--languages", "Dutch!"],
                       ["--name", "Els", "--proxy", "socks4://x"]):  # fmt: skip
-        office.run("init", "-", *arguments, given=invitation, code=1)
+        office.run("init", "-", "--kind", "external", *arguments, given=invitation, code=1)
     clock.to("2026-12-01")  # the invitation is of a later day than this computer's
-    assert "date right" in office.run("init", "-", "--name", "Els", given=invitation, code=1).stderr
+    assert (
+        "date right"
+        in office.run(
+            "init", "-", "--name", "Els", "--kind", "external", given=invitation, code=1
+        ).stderr
+    )
     assert not office.folder.exists()
     office.run("init", "-", "--name", "Els", "--kind", "other", given=invitation, code=2)
 
@@ -288,7 +308,16 @@ def test_a_passphrase_is_asked_for_and_a_new_one_twice(
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "i.json").write_bytes(peer.invitation())
-    call = ["--dir", str(office.folder), "init", str(tmp_path / "i.json"), "--name", "Els"]
+    call = [
+        "--dir",
+        str(office.folder),
+        "init",
+        str(tmp_path / "i.json"),
+        "--name",
+        "Els",
+        "--kind",
+        "external",
+    ]
     short = CliRunner().invoke(main, call, obj=office.machine, input="kort\nkort\n")
     assert short.exit_code == 1
     assert "at least 16" in short.stderr
@@ -335,7 +364,7 @@ def test_hostile_names_of_a_site_are_harmless(tmp_path: Path, peer: Peer, clock:
     line = {"v": 1, "origins": ["http://127.0.0.1:8000"], "site": peer.site,
             "name": "B\u202eV\u2066", "day": "2027-01-05"}  # fmt: skip
     raw = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    said = office.run("init", "-", "--name", "Els", given=raw).stdout
+    said = office.run("init", "-", "--name", "Els", "--kind", "external", given=raw).stdout
     assert "B<U+202E>V<U+2066>" in said
 
 
@@ -366,61 +395,3 @@ def _words(line: str) -> list[str]:
 
     words = shlex.split(line)
     return words[: words.index(">")] if ">" in words else words
-
-
-# the real program
-
-
-@pytest.fixture
-def program(tmp_path: Path, peer: Peer) -> Path:
-    """A desk made by the installed program, at its usual cost."""
-    (tmp_path / "i.json").write_bytes(
-        peer.invitation().replace(b'"2027-01-05"', b'"2025-01-05"')  # any day that is past
-    )
-    (tmp_path / "pass").write_text(PASSPHRASE + "\n")
-    done = _call(tmp_path, "init", "i.json", "--name", "Els")
-    assert done.returncode == 0, done.stderr
-    return tmp_path
-
-
-def _call(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(DESK), *arguments, "--dir", "desk", "--passphrase-file", "pass"],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-        timeout=60,
-    )
-
-
-def test_the_installed_program(program: Path) -> None:
-    assert _call(program, "list", "--json").stdout == "[]\n"
-    assert _call(program, "card", "--out", "els.card").returncode == 0
-    again = _call(program, "card", "--out", "els.card")
-    assert (again.returncode, again.stderr) == (0, "")
-    wrong = _call(program, "init", "i.json", "--name", "Els")
-    assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr.count("\n") == 1
-    assert _call(program, "lits").returncode == 2
-    (program / "pass").write_text("iets heel anders dan voorheen\n")
-    wrong = _call(program, "list")
-    assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "The passphrase does not fit this desk; try again.\n"
-
-
-def test_the_installed_program_says_when_nothing_answers(program: Path, peer: Peer) -> None:
-    line = {"v": 1, "origins": ["http://127.0.0.1:1"], "site": peer.site, "name": "X",
-            "day": "2025-01-05"}  # fmt: skip
-    (program / "m.json").write_text(json.dumps(line, sort_keys=True, separators=(",", ":")))
-    assert _call(program, "move", "m.json").returncode == 0
-    done = _call(program, "fetch")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("http://127.0.0.1:1 could not be reached")
-    assert done.stderr.count("\n") == 1
-
-
-def test_the_clock_of_the_program_is_utc() -> None:
-    assert workplace.utc_today().isoformat() >= "2026-01-01"

@@ -135,7 +135,7 @@ class DropBox:
         """The whole ceremony: invitation, card, ten groups read out, card added."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
-        counsellor.desk("init", folder / "invitation", "--name", name, *more)
+        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external", *more)
         card = folder / "own.card"
         said = counsellor.desk("card", "--out", card)
         groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)

@@ -1,0 +1,91 @@
+"""The installed program, as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import workplace
+from tests.desk.conftest import PASSPHRASE
+from tests.desk.peer import Peer
+
+DESK = Path(sys.executable).parent / "klankbord-desk"
+
+
+@pytest.fixture
+def program(tmp_path: Path, peer: Peer) -> Path:
+    """A desk made by the installed program, at its usual cost."""
+    (tmp_path / "i.json").write_bytes(
+        peer.invitation().replace(b'"2027-01-05"', b'"2025-01-05"')  # any day that is past
+    )
+    (tmp_path / "pass").write_text(PASSPHRASE + "\n")
+    done = _call(tmp_path, "init", "i.json", "--name", "Els", "--kind", "external")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def _call(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(DESK), *arguments, "--dir", "desk", "--passphrase-file", "pass"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        timeout=60,
+    )
+
+
+def test_the_installed_program(program: Path) -> None:
+    assert _call(program, "list", "--json").stdout == "[]\n"
+    assert _call(program, "card", "--out", "els.card").returncode == 0
+    again = _call(program, "card", "--out", "els.card")
+    assert (again.returncode, again.stderr) == (0, "")
+    wrong = _call(program, "init", "i.json", "--name", "Els", "--kind", "external")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.count("\n") == 1
+    assert _call(program, "lits").returncode == 2
+    (program / "pass").write_text("iets heel anders dan voorheen\n")
+    wrong = _call(program, "list")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "The passphrase does not fit this desk; try again.\n"
+
+
+def test_the_installed_program_says_when_nothing_answers(program: Path, peer: Peer) -> None:
+    line = {"v": 1, "origins": ["http://127.0.0.1:1"], "site": peer.site, "name": "X",
+            "day": "2025-01-05"}  # fmt: skip
+    (program / "m.json").write_text(json.dumps(line, sort_keys=True, separators=(",", ":")))
+    assert _call(program, "move", "m.json").returncode == 0
+    done = _call(program, "fetch")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("http://127.0.0.1:1 could not be reached")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_clock_of_the_program_is_utc() -> None:
+    assert workplace.utc_today().isoformat() >= "2026-01-01"
+
+
+def test_without_a_terminal_the_program_says_what_to_give(program: Path) -> None:
+    done = subprocess.run(
+        [str(DESK), "--dir", "desk", "list"],
+        cwd=program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        start_new_session=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "There is no terminal to ask on. Give --passphrase-file.\n"
+
+
+def test_a_reader_that_stops_ends_the_program_quietly(program: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [str(DESK), "list", "--dir", "desk", "--passphrase-file", "pass"],
+        cwd=program, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.stderr == ""
