@@ -26,6 +26,7 @@ ARGON2_MEMORY = 19_456 * 1024  # bytes
 ARGON2_PASSES = 2
 
 _IGNORED = re.compile("[\u0300-\u036f\u00ad\u200b-\u200d\ufeff]")
+_decomposed = functools.partial(unicodedata.normalize, "NFKD")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _LONGEST_SUGGESTED_FOR = 16  # letters; a search near longer ones would cost more than it helps
 
@@ -52,7 +53,10 @@ def read_typed(text: str) -> tuple[str, ...]:
     Raises WrongWordCount, or UnknownWord with the nearest words of the lists: nothing is ever
     derived from anything but list words, so Unicode tables cannot change a key.
     """
-    folded = _IGNORED.sub("", unicodedata.normalize("NFKD", text)).translate(_LOWER)
+    # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
+    # takes minutes for a text made of nothing else.
+    plain = text if text.isascii() else "".join(map(_decomposed, text))
+    folded = _IGNORED.sub("", plain).translate(_LOWER)
     words = tuple(re.findall("[a-z]+", folded))
     if len(words) != WORDS:
         raise WrongWordCount(len(words))

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -215,6 +216,31 @@ def test_a_word_beyond_recognition_gets_no_suggestion_and_costs_nothing() -> Non
     assert unknown.value.suggestions == ()
     with pytest.raises(WrongWordCount):
         read_typed("a" * 1_000_000)
+
+
+def test_a_text_of_nothing_but_marks_costs_no_more_than_its_length() -> None:
+    # Sorting these marks into Unicode's order would take minutes (the suite's time limit tells).
+    with pytest.raises(WrongWordCount):
+        read_typed("a" + "\u0301" * 250_000 + "\u0327" * 250_000)
+    with pytest.raises(WrongWordCount):
+        read_typed("a" + "\u0591" * 250_000 + "\u05a2" * 250_000)
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "M", "N", "Zs", "Cf", "So"])))
+def test_reading_letter_by_letter_finds_the_words_of_the_whole_text(text: str) -> None:
+    whole = retrieval_code._IGNORED.sub("", unicodedata.normalize("NFKD", text))
+    words = re.findall("[a-z]+", whole.translate(retrieval_code._LOWER))
+    strange = [place for place, word in enumerate(words, start=1) if word not in EVERY_WORD]
+    if len(words) != WORDS:
+        with pytest.raises(WrongWordCount) as count:
+            read_typed(text)
+        assert count.value.count == len(words)
+    elif strange:
+        with pytest.raises(UnknownWord) as unknown:
+            read_typed(text)
+        assert unknown.value.position == strange[0]
+    else:
+        assert list(read_typed(text)) == words
 
 
 @settings(max_examples=5)
