@@ -31,6 +31,8 @@ ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
 MAX_PAGE = 100
+MAX_LISTED = 1_000  # threads in one part of their list
+MOST_LISTS = 1_000  # parts of that list
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
 
@@ -205,13 +207,23 @@ class Courier:
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
         """The mailboxes in which this identity is addressed now: author -> newest number."""
-        listed = {}
-        for entry in _objects(self._call("GET", "/api/desk/mailboxes"), "mailboxes", 1_000_000):
-            newest = {
-                _author(one, "by"): _number(one, "n") for one in _objects(entry, "newest", 1_000)
-            }
-            listed[_hex(entry, "id", 32)] = newest
-        return listed
+        listed: dict[str, dict[str, int]] = {}
+        target, last = "/api/desk/mailboxes", ""
+        for _ in range(MOST_LISTS):
+            fields = self._call("GET", target)
+            for entry in _objects(fields, "mailboxes", MAX_LISTED):
+                newest = _objects(entry, "newest", 1_000)
+                here = _hex(entry, "id", 32)
+                if here <= last:
+                    raise BadAnswer("The server's list of threads goes back; tell the operator.")
+                listed[here] = {_author(one, "by"): _number(one, "n") for one in newest}
+                last = here
+            if fields.get("more") is not True:
+                return listed
+            if target.endswith(f"={last}") or not last:
+                break  # more is promised, and nothing handed over
+            target = f"/api/desk/mailboxes?after={last}"
+        raise BadAnswer("The server's list of threads has no end; tell the operator.")
 
     def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
         """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.

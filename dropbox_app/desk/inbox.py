@@ -9,7 +9,7 @@ import datetime
 from dropbox_app.desk import cardwork, casebook, keyring
 from dropbox_app.desk.courier import Page, Row
 from dropbox_app.desk.desk import Desk
-from dropbox_app.desk.errors import BadAnswer, Refused
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
 from dropbox_app.desk.state import Item, Owed
 from dropbox_app.desk.store import WrongFile
 from dropbox_app.protocol.age import sealed_length
@@ -23,6 +23,7 @@ OWED_AT_MOST = keyring.KEEP_AT_MOST + 33  # days; then no key is left that could
 MOST_OWED = 200  # items; each costs a request in every round
 MOST_PAGES = 100  # in one reading of the inbox
 MOST_RESTORES = 2  # likewise
+DAMAGED = 500  # the status of what the server lists and cannot read
 
 _GONE = (
     "Thread {0} is no longer at the server. Usually it has expired, or the reporter chose another "
@@ -165,12 +166,25 @@ def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
+    came = 0
+
+    def count(piece: bytes) -> None:
+        nonlocal came
+        came += len(piece)
+        take(piece)
+
     try:
         with desk.store.receiving(item.id, item.size) as take:
-            desk.courier.item(item.id, item.size, take)
+            desk.courier.item(item.id, item.size, count)
     except (WrongFile, BadAnswer):
-        return _owe(desk, item, day, "is not the one that it listed")
+        return _owe(desk, item, day, "came as another one")
+    except CannotReach:
+        if not came:
+            raise  # it is the connection, and not this item
+        return _broke_off(desk, item, day)
     except Refused as error:
+        if error.status == DAMAGED:  # one item must not keep all that came after it away
+            return _owe(desk, item, day, "cannot be read by the server itself")
         if error.status != 404:
             raise
         # Withdrawn between the list and the question, or kept back: the next rounds ask again.
@@ -178,12 +192,22 @@ def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
     return True
 
 
+def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
+    """An item of which only a part came: a bad line, or a damaged file; the round goes on."""
+    desk.state.owed[item.id] = Owed(item, day, True)
+    desk.report.note(
+        f"Something for thread {item.mailbox[:8]} did not come whole; the next fetch asks for it "
+        "again. If this stays, tell the operator: it may be damaged there."
+    )
+    return False
+
+
 def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
     desk.state.owed[item.id] = Owed(item, day, bool(wrong))
     if wrong:
         desk.report.alarm(
-            f"ALARM: a file that the server handed over for thread {item.mailbox[:8]} {wrong}. It "
-            "was not taken and is asked for again. Tell the operator."
+            f"ALARM: a file that the server lists for thread {item.mailbox[:8]} {wrong}. It was "
+            "not taken and is asked for again. Tell the operator."
         )
     return False
 

@@ -24,6 +24,7 @@ from dropbox_app.protocol.thread import Thread
 
 ORIGIN = "http://127.0.0.1:8000"
 PAGE = 100
+LISTED = 1000
 
 
 class Clock:
@@ -71,6 +72,7 @@ class Peer:
     days_wrong: int = 0
     shown_cards: dict[str, bytes] | None = None
     lies: dict[str, bytes] = field(default_factory=dict)  # item -> what is handed over
+    damaged: dict[str, int | None] = field(default_factory=dict)  # item -> bytes until it breaks
     withheld: set[str] = field(default_factory=set)  # items that are listed and then not there
     hidden: set[str] = field(default_factory=set)  # items that are not even listed
     drop_after: int | None = None  # requests until the connection breaks
@@ -149,10 +151,12 @@ class Peer:
             case ("GET", "inbox"):
                 return self._inbox(by, int(arguments["after"]), day)
             case ("GET", "mailboxes"):
-                return self._mailboxes(by)
+                return self._mailboxes(by, arguments.get("after", ""))
             case ("GET", "items", item):
                 if by not in self._readers(item) or item in self.withheld:
                     return 404, b'{"error":"no such item"}'
+                if item in self.damaged and self.damaged[item] is None:
+                    return 500, b""
                 return 200, self.lies.get(item, self.items[item].sealed)
             case ("POST", "items", item, "fetched"):
                 if by not in self._readers(item):
@@ -195,14 +199,14 @@ class Peer:
             self.store = secrets.token_hex(16)
         return _json({"store": self.store, "day": day, "items": rows[:PAGE], "more": more})
 
-    def _mailboxes(self, by: str) -> tuple[int, bytes]:
+    def _mailboxes(self, by: str, after: str) -> tuple[int, bytes]:
         boxes = {kept.mailbox for kept in self.items.values()} - self.gone
         listed = [
             {"id": box, "newest": [{"by": a, "n": n} for a, n in self.newest(box).items()]}
             for box in sorted(boxes)
-            if by in self.addressed(box)
+            if by in self.addressed(box) and box > after
         ]
-        return _json({"mailboxes": listed})
+        return _json({"mailboxes": listed[:LISTED], "more": len(listed) > LISTED})
 
     def _post(
         self, by: str, mailbox: str, n: int, to: Sequence[str], sealed: bytes
@@ -247,8 +251,15 @@ class PeerTransport:
         if lost and f"{method} {target.partition('?')[0]}".endswith(lost):
             self.peer.lose_answer_to = ""
             raise CannotReach("The connection was lost.")
-        pieces = (data[at : at + 1000] for at in range(0, len(data), 1000))
-        yield Answer(status, pieces)
+        whole = self.peer.damaged.get(target.rpartition("/")[2])
+
+        def pieces() -> Iterator[bytes]:
+            for at in range(0, len(data), 1000):
+                if whole is not None and at >= whole:
+                    raise CannotReach("The connection was lost.")
+                yield data[at : at + 1000]
+
+        yield Answer(status, pieces())
 
     def apart(self) -> "PeerTransport":
         return PeerTransport(self.peer)

@@ -4,6 +4,7 @@ import pytest
 
 from dropbox_app.desk import inbox
 from dropbox_app.protocol.messages import REPORTER
+from tests.desk import peer as peer_module
 from tests.desk.conftest import Office
 from tests.desk.peer import Peer, Reporter
 
@@ -92,3 +93,55 @@ def test_what_is_owed_is_bounded(
 def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
     return {"number": number, "id": item, "mailbox": mailbox, "what": "message",
             "author": REPORTER, "n": 1, "day": "2027-01-05", "size": size}  # fmt: skip
+
+
+@pytest.mark.parametrize("bytes_that_come", [None, 3000])
+def test_one_damaged_item_keeps_nothing_else_away(
+    office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
+) -> None:
+    """The server cannot read it, or its answer breaks off each time at the same place."""
+    (first,) = peer.items
+    peer.damaged = {first: bytes_that_come}
+    reporter.write("Ik schrijf nog eens.")
+    for _ in range(2):
+        report = office.fetch()
+        assert any(reporter.mailbox[:8] in said for said in (*report.alarms, *report.notes))
+        assert peer.fetched != []
+        assert first not in peer.fetched
+    assert "Ik schrijf nog eens." in office.texts(reporter.mailbox)
+    peer.damaged = {}
+    office.fetch()
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Ik schrijf nog eens."]
+    assert first in peer.fetched
+
+
+def test_a_connection_that_breaks_before_the_first_byte_ends_the_round(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    peer.damaged = dict.fromkeys(peer.items, 0)
+    said = office.run("fetch", code=1)
+    assert "The connection was lost." in said.stderr
+    peer.damaged = {}
+    office.fetch_quietly()
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
+def test_a_list_of_threads_comes_in_parts(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "LISTED", 2)
+    others = [Reporter(peer, office.identity) for _ in range(4)]
+    for other in others:
+        other.report("Ook ik.")
+    office.fetch_quietly()
+    assert {one["status"] for one in office.json("list")} == {"open"}
+    peer.log.clear()
+    office.fetch_quietly()
+    assert sum("/mailboxes" in target for _, target in peer.log) == 3
+
+
+def test_a_list_of_threads_without_end_is_left(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "LISTED", 0)
+    assert "no end" in office.run("fetch", code=1).stderr
