@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from cryptography.exceptions import InvalidTag
@@ -33,7 +33,7 @@ from dropbox_app.protocol.stream import (
     NONCE,
     TAG,
     PayloadWriter,
-    open_payload,
+    payload_chunks,
     payload_length,
 )
 
@@ -45,6 +45,7 @@ __all__ = [
     "Stanza",
     "check_shape",
     "header_length",
+    "open_chunks",
     "open_sealed",
     "open_stream",
     "open_with_file_key",
@@ -120,6 +121,14 @@ def open_stream(
     PayloadFailure, each an AgeError.
     """
     return _open(read, write, lambda header: _unwrap(header, seeds))
+
+
+def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator[bytes]:
+    """As ``open_stream``, one authenticated chunk at a time for who takes them.
+
+    Whether the file is whole is only known at the end: before that, PayloadFailure may come.
+    """
+    return _chunks(read, lambda header: _unwrap(header, seeds))
 
 
 def open_with_file_key(
@@ -201,11 +210,19 @@ def _open(
     write: Callable[[bytes], object],
     unwrap: Callable[[Header], bytes],
 ) -> int:
+    total = 0
+    for chunk in _chunks(read, unwrap):
+        write(chunk)
+        total += len(chunk)
+    return total
+
+
+def _chunks(read: Callable[[int], bytes], unwrap: Callable[[Header], bytes]) -> Iterator[bytes]:
     head = _read_head(read)
     header = parse_header(head)
     file_key = unwrap(header)
     check_mac(head, header, file_key)
-    return open_payload(read, write, file_key, head[header.length :])
+    yield from payload_chunks(read, file_key, head[header.length :])
 
 
 def _read_head(read: Callable[[int], bytes]) -> bytes:

@@ -3,7 +3,7 @@
 C2SP ``age.md``, section "Payload". Memory stays at a few chunks, whatever the length.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -63,13 +63,27 @@ def open_payload(
     file_key: bytes,
     begun: bytes = b"",
 ) -> int:
-    """Open a payload and return the length of its plaintext.
+    """Open a payload and return the length of its plaintext; for the rest ``payload_chunks``.
+
+    The chunks before a fault have reached ``write`` when PayloadFailure is raised, so the caller
+    must not use them before this returns.
+    """
+    total = 0
+    for chunk in payload_chunks(read, file_key, begun):
+        write(chunk)
+        total += len(chunk)
+    return total
+
+
+def payload_chunks(
+    read: Callable[[int], bytes], file_key: bytes, begun: bytes = b""
+) -> Iterator[bytes]:
+    """Open a payload chunk by chunk.
 
     ``begun`` is what was read of the payload already; ``read(n)`` answers at most ``n`` bytes and
-    none at the end. Only authenticated chunks reach ``write``, in order; but those before a fault
-    (a damaged chunk, a missing end, something after the end) have reached it when PayloadFailure
-    is raised, so the caller must not use them before this returns. Raises HeaderFailure if even
-    the nonce is not there, as age does.
+    none at the end. Only authenticated chunks come, in order; that it was whole (no damaged chunk,
+    no missing end, nothing after the end) is only known at the end: else PayloadFailure. Raises
+    HeaderFailure if even the nonce is not there, as age does.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)
@@ -77,7 +91,7 @@ def open_payload(
         raise HeaderFailure("the nonce is missing")
     aead = _aead(file_key, bytes(held[:NONCE]))
     del held[:NONCE]
-    counter = total = 0
+    counter = 0
     last = False
     while not last:
         _fill(held, read, CHUNK + TAG)
@@ -85,13 +99,11 @@ def open_payload(
         del held[: CHUNK + TAG]
         if not chunk and counter:
             raise PayloadFailure("an empty chunk at the end")
-        write(chunk)
+        yield chunk
         counter += 1
-        total += len(chunk)
     _fill(held, read, 1)
     if held:
         raise PayloadFailure("something follows the end")
-    return total
 
 
 def payload_length(plaintext: int) -> int:

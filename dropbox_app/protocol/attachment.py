@@ -1,0 +1,54 @@
+"""Attachments: one file of a message, sealed with its padding (SPEC section 4)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import Recipient
+from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.protocol.stream import CHUNK
+
+_ZEROS = bytes(CHUNK)
+
+
+class AttachmentSealer:
+    """Seals a file as it comes: ``update`` any number of times, then ``finish`` once.
+
+    ``write`` gets the sealed bytes; their hash is for the caller to keep. Memory stays at a few
+    chunks. Raises ValueError as ``age.Sealer`` does.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
+        self.size = 0  # of the content so far
+        self._sealer = age.Sealer(write, recipients)
+
+    def update(self, data: bytes) -> None:
+        """Add ``data`` of any length."""
+        self._sealer.update(data)
+        self.size += len(data)
+
+    def finish(self) -> None:
+        """Add the zero bytes, and seal what is left."""
+        missing = attachment_size(self.size) - self.size
+        while missing:
+            taken = min(missing, CHUNK)
+            self._sealer.update(_ZEROS[:taken])
+            missing -= taken
+        self._sealer.finish()
+
+
+def contents(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The first ``size`` bytes of an opened attachment, in pieces.
+
+    At the end FormatError, unless exactly the padding of that size follows, all of it zero.
+    """
+    total = 0
+    for chunk in chunks:
+        inside = max(0, size - total)
+        total += len(chunk)
+        if chunk[inside:].strip(b"\0"):
+            raise FormatError("what follows the content is no padding")
+        if inside:
+            yield chunk[:inside]
+    if total != attachment_size(size):
+        raise FormatError("the length is not the one that belongs to the size")
