@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server import upkeep
+from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
 
@@ -46,6 +47,10 @@ class Clocks:
         """Whether the wall clock went on by a day more than has passed since the start."""
         began_now, began_passed = self.began
         return (self.now() - began_now) - (self.passed() - began_passed) > LEAP
+
+    def days(self) -> int:
+        """Whole days since the start, by the clock that nobody can set."""
+        return int((self.passed() - self.began[1]) // 86_400)
 
     def today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
@@ -87,10 +92,13 @@ class Caretaker:
                 # A clock set to another year would end every conversation here.
                 self._tell(today, "the clock leapt ahead; nothing is purged before a restart")
             elif self._done != today:
-                upkeep.purge(self._site, self._store, today)
+                upkeep.daily(self._site, self._store, today, ran=self._clocks.days())
                 self._done = today
+            self._store.keep_room()
             if self._store.log_size():
                 self._store.truncate_log()
+        except WrongClock:
+            self._tell(today, "the clock may be wrong; nothing is purged: doctor says what to do")
         except (KlankbordError, OSError, ValueError, sqlite3.Error) as error:
             self._tell(today, f"the upkeep failed and is tried again: {type(error).__name__}")
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from dropbox_app.protocol.encoding import to_line
 from dropbox_app.protocol.errors import CardError, KlankbordError
 from dropbox_app.server import doctor as examination
 from dropbox_app.server import settings, sites, upkeep
-from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
 from dropbox_app.server.settings import Settings
 from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -261,6 +261,8 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     sites.load(target)  # what is wrong is said here, not by every worker
     store = SqliteStore(target, today)
     store.sweep()
+    with suppress(SiteFull):
+        store.keep_room()
     store.close()  # the workers open it for themselves, after the fork
     is_open = try_bind(address)
     # The log of a server that only this machine reaches holds no address at all.
@@ -294,7 +296,12 @@ def doctor(folder: Path | None, as_json: bool) -> None:
 
 @main.command()
 @_folder_option
-def purge(folder: Path | None) -> None:
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Today's date, read elsewhere: once the clock is right again, or after a month off.",
+)
+def purge(folder: Path | None, day: datetime.datetime | None) -> None:
     """Remove what has lived its term, for good. A serving site does so itself, once a day.
 
     \b
@@ -302,9 +309,13 @@ def purge(folder: Path | None) -> None:
     """
     target = _folder(folder)
     site = sites.load(target)
+    if day is not None and day.date() != today():
+        raise WrongClock(f"it says {today()}, you say {day.date()}; set it first")
     store = SqliteStore(target, today)
     try:
-        purged = upkeep.purge(site, store, today())
+        if day is not None:
+            upkeep.confirm(store, today())
+        purged = upkeep.daily(site, store, today())
     finally:
         store.close()
     click.echo(
@@ -329,7 +340,10 @@ def _build(target: Path, text: str) -> None:
             f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {target}"
         ) from None
     try:
-        SqliteStore.create(target, today).close()
+        store = SqliteStore.create(target, today)
+        with store.writing():
+            store.set_served(today())  # from now on a clock that leaps is known
+        store.close()
         if os.geteuid() == 0:  # for the account that the folder belongs to
             for path in target.iterdir():
                 os.chown(path, target.stat().st_uid, target.stat().st_gid)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dropbox_app.server import settings, sites
+from dropbox_app.server import settings, sites, upkeep
 from dropbox_app.server.errors import ServerError
 from dropbox_app.server.lifetimes import silent
 from dropbox_app.server.sites import Site
@@ -115,13 +115,12 @@ def _room(site: Site, store: Store) -> Iterator[Finding]:
 
 
 def _clock(store: Store, today: datetime.date) -> Iterator[Finding]:
-    newest = store.newest_day()
-    fault = ""
     if today < BUILT:
-        fault = f"it says {today}, before this program was made"
-    elif newest is not None and newest > today:
-        fault = f"it says {today}, but something here is of {newest}"
-    yield _finding("clock", fault, "set it (timedatectl set-ntp true); do not purge before")
+        fault, right = f"it says {today}, before this program was made", ""
+    else:
+        fault = upkeep.doubt(store, today)
+        right = f"; if it is right: purge --day {today}" if fault else ""
+    yield _finding("clock", fault, f"set it (timedatectl set-ntp true){right}")
 
 
 def _cards(site: Site, today: datetime.date) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dropbox_app.server.settings import Retention
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
+FAR = 31  # days without upkeep after which the clock is not believed before somebody says so
 HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never came
 
 
@@ -33,6 +34,32 @@ def silent(last_fetch: datetime.date | None, today: datetime.date, retention: Re
     return last_fetch is None or (today - last_fetch).days >= retention.silent_desk
 
 
+def quiet(
+    info: MailboxInfo, items: Sequence[ItemInfo], today: datetime.date, retention: Retention
+) -> bool:
+    """Whether nothing of a mailbox can be over, whoever has fetched what: so it is on most days.
+
+    By the least terms there are; whoever asks need not look further than the items.
+    """
+    shown = any(item.n for item in items)
+    idle = info.last_added + datetime.timedelta(retention.idle)
+    if info.access is None or not shown or idle <= today:
+        return False
+    newest: dict[str, int] = {}
+    for item in items:
+        if item.what == "message":
+            newest[item.author] = max(item.n, newest.get(item.author, 0))
+    for item in items:
+        if item.what == "message" and item.n == newest[item.author]:
+            continue  # it stays while the mailbox lives
+        by_reporter = item.author == REPORTER
+        term = retention.reporter_items if by_reporter else retention.counsellor_items
+        least = min(term, retention.unfetched) if item.n else HALF_SENT
+        if item.day + datetime.timedelta(least) <= today:
+            return False
+    return True
+
+
 def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
     """The lifetime of a mailbox as things stand today."""
     retention = site.settings.retention
@@ -43,7 +70,13 @@ def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> L
         tuple(card.away.until for i in to if (card := cards.get(i)) and card.away),
     )
     items = store.items(info.id)
-    return plan(info, items, store.addressed(info.id), addressees, today, retention)
+    lifetime = plan(info, items, store.addressed(info.id), addressees, today, retention)
+    served = store.served()
+    if served is not None and (today - served).days > FAR:
+        # The clock may be wrong (see upkeep): until somebody says, nothing is over or due.
+        tomorrow = today + datetime.timedelta(1)
+        return replace(lifetime, expires=max(lifetime.expires, tomorrow), due=())
+    return lifetime
 
 
 def plan(

@@ -5,13 +5,13 @@ transaction: it is done and on disk, or nothing of it is.
 """
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.card import Card
-from dropbox_app.protocol.encoding import new_digest, sha256_hex
+from dropbox_app.protocol.encoding import new_digest
 from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
@@ -25,6 +25,7 @@ from dropbox_app.server.errors import (
     SiteFull,
     UnknownCounsellor,
 )
+from dropbox_app.server.shapes import MAX_TO, check_message, stanzas_of, texts_of
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import (
     REPORTER,
@@ -37,7 +38,6 @@ from dropbox_app.server.store import (
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
-MAX_TO = 5
 PAGE = 100  # inbox rows a page
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
@@ -86,7 +86,7 @@ class Mailboxes:
         OutOfStep (the mailbox has a report already), Gone (it was withdrawn), StoreBusy.
         """
         identities = self._known(to)
-        item = _check_message(sealed, len(identities))
+        item = check_message(sealed, len(identities))
         with self._store.writing():
             if self._repeated(item, mailbox, REPORTER):
                 return
@@ -117,9 +117,22 @@ class Mailboxes:
     def item(self, mailbox: str, item: str) -> bytes | None:
         """A sealed file of this mailbox; None if it is not there."""
         known = self._store.item(item)
+        return self._store.read(item) if known and known[0] == mailbox and known[1].n else None
+
+    def opened(self, mailbox: str, item: str) -> OpenFile | None:
+        """As ``item``, to be read in pieces."""
+        known = self._store.item(item)
         if known is None or known[0] != mailbox or not known[1].n:
             return None
-        return self._store.read(item)
+        file = self._store.open(item)
+        return OpenFile(known[1].size, file) if file is not None else None
+
+    def room_for_files(self, access: str, size: int) -> None:
+        """Whether a reporter's message may bring so many bytes of files; raises as ``add`` does."""
+        with self._store.reading():
+            mailbox = self._of_access(access).id
+            self._check_room(size, mailbox, files=True)
+            self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
     def attach(self, *, access: str, sealed: bytes) -> str:
         """Store a reporter's attachment; it shows with the next message. Returns its item id.
@@ -128,23 +141,27 @@ class Mailboxes:
         """
         with self.stage() as staged:
             staged.write(sealed)
-            self.put_reporters_file(access=access, item=staged.digest(), staged=staged)
+            with self._store.writing():
+                self._put(self._of_access(access).id, REPORTER, staged.digest(), staged)
             return staged.digest()
 
-    def put_reporters_file(self, *, access: str, item: str, staged: Staged) -> None:
-        """``attach`` for a file that came in pieces, under the id its sender gave."""
-        with self._store.writing():
-            info = self._of_access(access)
-            self._put(info.id, REPORTER, item, staged)
-
-    def add(self, *, access: str, n: int, to: Sequence[VerifyKey], sealed: bytes) -> None:
+    def add(
+        self,
+        *,
+        access: str,
+        n: int,
+        to: Sequence[VerifyKey],
+        sealed: bytes,
+        files: Sequence[Staged] = (),
+    ) -> None:
         """Store the reporter's message ``n``; it and the files before it show to ``to``.
 
-        The same bytes again are a success. Raises OutOfStep with the newest n unless ``n`` is the
-        one after it, BadShape, UnknownCounsellor, Gone, MailboxFull, SiteFull, StoreBusy.
+        ``files`` come with it, or nothing does. The same bytes again are a success. Raises
+        OutOfStep with the newest n unless ``n`` is the one after it, BadShape, UnknownCounsellor,
+        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be given again.
         """
         identities = self._known(to)
-        item = _check_message(sealed, len(identities))
+        item = check_message(sealed, len(identities))
         with self._store.writing():
             info = self._of_access(access)
             if self._repeated(item, info.id, REPORTER):
@@ -152,6 +169,8 @@ class Mailboxes:
             self._check_room(len(sealed), info.id)
             self._check_messages(info.id, REPORTER, len(sealed))
             self._check_step(info.id, REPORTER, n)
+            for staged in files:
+                self._put(info.id, REPORTER, staged.digest(), staged)
             self._message(info.id, item, REPORTER, n, identities, sealed)
 
     def withdraw(
@@ -164,7 +183,18 @@ class Mailboxes:
         BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []
-        item = _check_message(sealed, len(identities)) if sealed is not None else ""
+        item = check_message(sealed, len(identities)) if sealed is not None else ""
+        try:
+            self._take_back(access, n, identities, item, sealed)
+        except SiteFull:  # of the disk: to overwrite something takes a little room too
+            if not self._store.make_room():
+                raise
+            self._take_back(access, n, identities, item, sealed)
+        self._store.truncate_log()
+
+    def _take_back(
+        self, access: str, n: int, identities: Sequence[str], item: str, sealed: bytes | None
+    ) -> None:
         with self._store.writing():
             info = self._store.mailbox_of(access)
             if info is None:
@@ -180,7 +210,6 @@ class Mailboxes:
                 self._post(info.id, posted, sealed)
                 self._store.address(item, identities)
             self._store.add_withdrawn(info.id, day)
-        self._store.truncate_log()
 
     # desks; every identity here was proved by a signature before
 
@@ -196,12 +225,15 @@ class Mailboxes:
         rows = self._store.inbox(by, after, PAGE + 1)
         return rows[:PAGE], len(rows) > PAGE
 
-    def listed(self, identity: VerifyKey) -> tuple[Listed, ...]:
-        """The mailboxes whose reporter's newest message is addressed to this counsellor."""
+    def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
+        """The mailboxes whose reporter's newest message is addressed to this counsellor.
+
+        Those whose ids come after this one, by id; ``most``: that many, if not negative.
+        """
         with self._store.reading():
             return tuple(
                 Listed(mailbox, tuple(sorted(self._store.newest(mailbox).items())))
-                for mailbox in self._store.listed(str(identity))
+                for mailbox in self._store.listed(str(identity), after, most)
             )
 
     def item_for(self, identity: VerifyKey, item: str) -> OpenFile | None:
@@ -227,8 +259,8 @@ class Mailboxes:
         NotYours (``to`` names somebody whom the reporter's newest message does not address),
         OutOfStep, BadShape, MailboxFull, SiteFull, StoreBusy.
         """
-        identities = _texts(to)
-        item = _check_message(sealed, len(identities))
+        identities = texts_of(to)
+        item = check_message(sealed, len(identities))
         by = str(identity)
         with self._store.writing():
             addressed = self._addressed_mailbox(by, mailbox)
@@ -245,7 +277,7 @@ class Mailboxes:
         """Whether ``put_file`` would take so many bytes, before they come; raises as it does."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
-            self._check_room(size, mailbox)
+            self._check_room(size, mailbox, files=True)
 
     def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
         """Store this counsellor's attachment; it shows with the next message.
@@ -284,7 +316,7 @@ class Mailboxes:
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
         """``to`` as texts, each with a card here. Whether its key is valid the sealer sees to."""
-        identities = _texts(to)
+        identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
         return identities
@@ -317,13 +349,16 @@ class Mailboxes:
         if n != newest + 1:
             raise OutOfStep(newest)
 
-    def _check_room(self, size: int, mailbox: str | None = None) -> None:
+    def _check_room(self, size: int, mailbox: str | None = None, *, files: bool = False) -> None:
+        """``files``: these leave some of all room to words."""
         limits = self._site.settings.limits
-        if mailbox is not None and self._store.used_by(mailbox) + size > limits.mailbox_bytes:
+        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if files else 0
+        if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
             raise MailboxFull("the mailbox has no room left")
-        if self._store.used() + size > limits.site_bytes:
+        kept = limits.site_bytes // 10 if files else 0
+        if self._store.used() + size > limits.site_bytes - kept:
             raise SiteFull("the site has no room left")
-        if self._store.free() - size < limits.free_bytes:
+        if self._store.free() - size < limits.free_bytes * (2 if files else 1):
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
@@ -349,7 +384,7 @@ class Mailboxes:
         # The author sees its own items in its inbox too, whether or not it can open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
         shown = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        stanzas = _stanzas("attachment", by, len(identities))
+        stanzas = stanzas_of("attachment", by, len(identities))
         for file in shown:
             if not self._fits(file, stanzas):
                 # Sealed to others than this message: left from one that was never sent.
@@ -387,7 +422,7 @@ class Mailboxes:
             if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
                 raise BadShape("this sealed file is another item already")
             return
-        self._check_room(staged.size, mailbox)
+        self._check_room(staged.size, mailbox, files=True)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
         if len(waiting) > limits.files_per_message:  # one more than that: a thread passed on
@@ -398,30 +433,9 @@ class Mailboxes:
             age.check_shape(staged.start, staged.size, stanzas, "files")
         except HeaderFailure as error:
             raise BadShape(str(error)) from None
-        if not _stanzas("attachment", by, 1) <= stanzas <= _stanzas("attachment", by, MAX_TO):
+        if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
             raise BadShape("sealed to too few or too many")
         if staged.size > age.sealed_length(attachment_size(limits.file), stanzas):
             raise BadShape(f"a file may be {limits.file} bytes")
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)
         self._store.add_item(mailbox, info, staged)
-
-
-def _stanzas(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """How many a file is sealed to; a reporter's attachment is not sealed to the reporter."""
-    return identities + (what == "message" or by != REPORTER)
-
-
-def _check_message(sealed: bytes, identities: int) -> str:
-    """The item id of a sealed message of the right shape; else BadShape."""
-    try:
-        age.check_shape(sealed, len(sealed), identities + 1, "messages")
-    except HeaderFailure as error:
-        raise BadShape(str(error)) from None
-    return sha256_hex(sealed)
-
-
-def _texts(to: Iterable[VerifyKey]) -> list[str]:
-    identities = [str(identity) for identity in to]
-    if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
-        raise BadShape(f"a message goes to 1 to {MAX_TO} counsellors, each once")
-    return identities

@@ -54,7 +54,8 @@ class Limits:
     messages: int = 500  # a number
     message_bytes: int = 8 * MIB
     site_bytes: int = 10 * 1024 * MIB
-    free_bytes: int = 256 * MIB  # of the disk; below it nothing new is taken
+    # Of the disk; below it nothing new is taken, and below twice as much no files.
+    free_bytes: int = 256 * MIB
 
 
 @dataclass(frozen=True)
@@ -318,12 +319,13 @@ text = {text}
 file = {file}
 # A number of files.
 files_per_message = {files_per_message}
-# One conversation.
+# One conversation. Files leave room for messages: message_bytes, or a tenth if that is less.
 mailbox_bytes = {mailbox_bytes}
 # The messages of one conversation, a number and their bytes: half of each is the reporter's.
 messages = {messages}
 message_bytes = {message_bytes}
+# All conversations. Files leave a tenth to words.
 site_bytes = {site_bytes}
-# Below this much free disk nothing new is taken.
+# Below this much free disk nothing new is taken, and below twice as much no files.
 free_bytes = {free_bytes}
 """

@@ -56,6 +56,10 @@ class Site:
         """Files among the cards that cannot be used, each with the reason."""
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
+    def begun(self) -> bool:
+        """Whether a card is here, whole or broken, or was once: else the site is not open yet."""
+        return bool(self.cards() or self.faults() or self._retired())
+
     def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
         """The cards that one can seal to on ``day``."""
         return tuple(c.card for c in self.cards() if c.card.sealing_key(day) is not None)

@@ -4,9 +4,13 @@ import datetime
 from dataclasses import dataclass
 
 from dropbox_app.server import lifetimes
-from dropbox_app.server.errors import WrongClock
+from dropbox_app.server.errors import SiteFull, WrongClock
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
+
+FAR = lifetimes.FAR
+
+STEP = 100  # mailboxes
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,27 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
     if newest is not None and today < newest:
         raise WrongClock(f"it says {today}, but something here is of {newest}")
     mailboxes = items = 0
-    for mailbox in store.mailboxes():
+    after: str | None = ""
+    while after is not None:
+        gone, fewer, after = step(site, store, today, after)
+        mailboxes, items = mailboxes + gone, items + fewer
+    until = today - datetime.timedelta(site.settings.retention.withdrawn_ids)
+    with store.writing():
+        withdrawn_ids = store.drop_withdrawn(until)
+    leftovers = store.sweep()
+    return Purged(mailboxes, items, withdrawn_ids, leftovers, store.truncate_log())
+
+
+def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
+    """Look at the next STEP mailboxes, and remove what is over there.
+
+    Looking holds up nobody; each mailbox with something to remove is a transaction of its own, so
+    that a report in between waits for one at most. Gives how many mailboxes went, how many items
+    of others, and where to go on: None at the end.
+    """
+    mailboxes = items = 0
+    names = store.mailboxes(after, STEP)
+    for mailbox in names:
         if not any(_due(site, store, mailbox, today)):
             continue
         with store.writing():  # looked at again: something may have been added since
@@ -42,11 +66,45 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
             else:
                 store.remove_items(due)
                 items += len(due)
-    until = today - datetime.timedelta(site.settings.retention.withdrawn_ids)
+    return mailboxes, items, names[-1] if len(names) == STEP else None
+
+
+def daily(site: Site, store: Store, today: datetime.date, *, ran: int = 0) -> Purged:
+    """Purge, and note the day. ``ran``: days for which this process has run, by its own count.
+
+    A clock that went on by more than FAR days since the last upkeep, while nothing here saw them
+    pass, is not believed: it may be wrong, and would end every conversation. Raises as ``purge``.
+    """
+    said = doubt(store, today, ran)
+    if said:
+        raise WrongClock(said)
+    try:
+        purged = purge(site, store, today)
+    except SiteFull:
+        if not store.make_room():
+            raise
+        purged = purge(site, store, today)
+    if store.served() != today:
+        with store.writing():
+            store.set_served(today)
+    return purged
+
+
+def doubt(store: Store, today: datetime.date, ran: int = 0) -> str:
+    """Why the clock is not believed; nothing if it is."""
+    newest, served = store.newest_day(), store.served()
+    if newest is not None and today < newest:
+        return f"it says {today}, but something here is of {newest}"
+    if served is not None and (today - served).days - ran > FAR and store.mailboxes("", 1):
+        return f"it says {today}, but the last upkeep was on {served}"
+    return ""
+
+
+def confirm(store: Store, today: datetime.date) -> None:
+    """The operator says that this day is right: what is of a later day gets this one."""
     with store.writing():
-        withdrawn_ids = store.drop_withdrawn(until)
-    leftovers = store.sweep()
-    return Purged(mailboxes, items, withdrawn_ids, leftovers, store.truncate_log())
+        store.redate(today)
+        store.set_served(today)
 
 
 def _due(
@@ -56,6 +114,8 @@ def _due(
     with store.reading():
         info = store.mailbox(mailbox)
         if info is None:
+            return False, ()
+        if lifetimes.quiet(info, store.items(mailbox), today, site.settings.retention):
             return False, ()
         lifetime = lifetimes.read(store, info, site, today)
     gone = today >= lifetime.expires

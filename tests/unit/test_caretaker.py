@@ -15,6 +15,7 @@ from tests.unit.a_server import DAY, AServer, ids
 
 NOON = datetime.datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=datetime.UTC).timestamp()
 A_DAY = 86_400.0
+DOUBTED = "the clock may be wrong; nothing is purged: doctor says what to do"
 
 
 class Watched:
@@ -65,7 +66,7 @@ def test_a_purge_each_day_and_no_more(watched: Watched) -> None:
 
 
 def test_an_idle_site_is_purged_after_months(watched: Watched) -> None:
-    """At the start the clock is believed, however long nothing came."""
+    """Where no upkeep was noted yet, the clock is believed, however long nothing came."""
     watched.later(200)
     watched.restart()
     watched.caretaker.step()
@@ -80,7 +81,20 @@ def test_a_clock_that_leapt_ends_nothing(watched: Watched) -> None:
     assert not watched.gone()
     assert watched.said == ["the clock leapt ahead; nothing is purged before a restart"]
     watched.restart()
+    for _ in range(3):
+        watched.caretaker.step()
+    assert not watched.gone()
+    assert watched.said[1:] == [DOUBTED]
+
+
+def test_a_clock_a_few_days_on_is_believed_after_a_restart(watched: Watched) -> None:
+    """A month without a server is nothing strange; more than that somebody has to say."""
     watched.caretaker.step()
+    for _ in range(6):
+        watched.now += 31 * A_DAY
+        watched.restart()
+        watched.caretaker.step()
+    assert watched.said == []
     assert watched.gone()
 
 
@@ -89,7 +103,7 @@ def test_a_clock_that_is_behind_ends_nothing_and_is_said_once(watched: Watched) 
     watched.restart()
     for _ in range(3):
         watched.caretaker.step()
-    assert watched.said == ["the upkeep failed and is tried again: WrongClock"]
+    assert watched.said == [DOUBTED]
     watched.later(183)
     watched.caretaker.step()
     assert watched.gone()

@@ -363,7 +363,10 @@ def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
         mailbox, access = ids(name)
         boxes.submit(mailbox=mailbox, access=access, to=(world.ANNA.verify_key,), sealed=message(1))
     ready.day += datetime.timedelta(180)
-    done = ready.types("purge")
+    refused = ready.types("purge")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "the last upkeep was on" in refused.stderr
+    done = ready.types("purge", "--day", ready.day.isoformat())
     assert done.exit_code == 0
     assert done.stdout == (
         "removed: 2 mailboxes, 0 items of others, 0 withdrawn ids, 0 left-over files\n"

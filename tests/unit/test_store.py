@@ -17,6 +17,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import ItemInfo
 from dropbox_app.server.store.files import Withdrawn
+from dropbox_app.server.store.schema import COVER
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ANNA, BRAM, DAY, AServer, file, ids, message
 
@@ -75,6 +76,8 @@ def test_no_column_of_any_table_holds_anything_finer_than_a_day(server: AServer)
                     assert isinstance(value, int), where
                 elif isinstance(value, int):
                     assert 0 <= value < 1000, where
+                elif column == "cover":
+                    assert value == bytes(COVER), where
                 elif isinstance(value, bytes):
                     assert value.startswith(b"age-encryption.org/v1\n"), where
                 else:
@@ -261,7 +264,7 @@ def test_a_file_that_is_still_coming_in_is_not_swept(server: AServer) -> None:
     assert not left.exists()
 
 
-def test_a_large_file_of_a_failed_transaction_is_swept(server: AServer) -> None:
+def test_a_large_file_of_a_failed_transaction_goes_with_it(server: AServer) -> None:
     server.report("one")
     with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
@@ -275,7 +278,14 @@ def test_a_large_file_of_a_failed_transaction_is_swept(server: AServer) -> None:
         with pytest.raises(InterruptedError):
             fail()
         assert server.store.item(info.id) is None
+        assert list((server.folder / "files").iterdir()) == []
+
+
+def test_a_large_file_whose_transaction_never_ended_is_swept(server: AServer) -> None:
+    """As a crash between the file's name and the commit leaves it."""
+    (server.folder / "files" / ("a" * 64)).write_bytes(bytes(2 * 1024 * 1024))
     assert server.store.sweep() == 1
+    assert list((server.folder / "files").iterdir()) == []
 
 
 def test_a_transaction_that_fails_leaves_nothing(server: AServer) -> None:

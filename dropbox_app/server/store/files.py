@@ -4,12 +4,14 @@ Everything is on disk before it counts, under a name that appears whole or not a
 time no finer than a day (SPEC section 5).
 """
 
+import bisect
 import contextlib
 import datetime
 import errno
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +21,10 @@ from dropbox_app.server.store import IN_DATABASE, Digest
 
 START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
 FULL = {errno.ENOSPC, errno.EDQUOT}  # how the system says that there is no room
+RESERVE = 16 * 1024 * 1024  # the messages of one mailbox, twice
 _PART = ".part"
+_ID = 64  # characters of a mailbox id
+_LINE = _ID + len(" 2026-11-22\n")  # bytes of a line in the list of withdrawn ones
 
 
 @contextlib.contextmanager
@@ -58,9 +63,13 @@ def replace_whole(path: Path, data: bytes, day: datetime.date) -> None:
     """Put a file in the place of another so that a reader, or a crash, sees one of them whole."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    write_new(new, data)
-    at_midnight(new, day)
-    new.rename(path)
+    try:
+        write_new(new, data)
+        at_midnight(new, day)
+        new.rename(path)
+    except OSError:
+        new.unlink(missing_ok=True)  # of a full disk even a part is too much
+        raise
     sync_folder(path.parent)
 
 
@@ -164,6 +173,43 @@ def open_untouched(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def full(folder: Path) -> bool:
+    """Whether a disk has no room, or no inodes, for even the smallest things."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < RESERVE or not disk.f_favail
+
+
+class Reserve:
+    """Room kept back on the disk for what makes room: a withdrawal, a purge, a start.
+
+    To overwrite what goes, SQLite first writes as much to its log. Zeros that nobody reads, made
+    by the upkeep; given up when the disk (its bytes, or its inodes) is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def keep(self, day: datetime.date) -> None:
+        """Make it, if it is not there and the disk has plenty."""
+        if self._path.exists() or shutil.disk_usage(self._path.parent).free < 4 * RESERVE:
+            return
+        with full_disk_said():
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.posix_fallocate(handle, 0, RESERVE)
+            finally:
+                os.close(handle)
+            at_midnight(self._path, day)
+
+    def give_up(self) -> bool:
+        """Free it. Whether there was one."""
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
 class Withdrawn:
     """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
 
@@ -183,6 +229,42 @@ class Withdrawn:
             return {}
         pairs = (line.split(" ") for line in text.split("\n")[:-1])
         return {mailbox: datetime.date.fromisoformat(day) for mailbox, day in pairs}
+
+    def holds(self, mailbox: str) -> bool:
+        """Whether it is in the list: by halves, so that a long list keeps no report waiting."""
+        wanted = mailbox.encode("ascii")
+        try:
+            handle = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            lines, rest = divmod(os.fstat(handle).st_size, _LINE)
+            if rest == 0 and len(wanted) == _ID:
+                at = bisect.bisect_left(
+                    range(lines), wanted, key=lambda n: os.pread(handle, _ID, n * _LINE)
+                )
+                line = os.pread(handle, _LINE, at * _LINE)
+                if line[:_ID] == wanted:
+                    return True
+                if not line or line[_ID : _ID + 1] == b" ":
+                    return False
+        finally:
+            os.close(handle)
+        return mailbox in self.read()  # not as ``write`` leaves it
+
+    def add(self, mailbox: str, day: datetime.date) -> None:
+        """Put one more in its place, or a new day in the place of the old one."""
+        line = f"{mailbox} {day}\n".encode("ascii")
+        data = self._path.read_bytes() if self._path.exists() else b""
+        if len(data) % _LINE or len(line) != _LINE:
+            self.write(self.read() | {mailbox: day}, day)
+            return
+        wanted = line[:_ID]
+        at = _LINE * bisect.bisect_left(
+            range(len(data) // _LINE), wanted, key=lambda n: data[n * _LINE : n * _LINE + _ID]
+        )
+        end = at + _LINE if data[at : at + _ID] == wanted else at
+        replace_whole(self._path, data[:at] + line + data[end:], day)
 
     def write(self, days: dict[str, datetime.date], today: datetime.date) -> None:
         """Replace the list, dated ``today``."""

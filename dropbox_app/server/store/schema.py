@@ -14,6 +14,15 @@ from dropbox_app.server.store import IN_DATABASE
 
 _DAY = "GLOB '2[0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'"
 
+# Every column that holds a day.
+DAYS = (
+    ("mailboxes", "created"), ("mailboxes", "last_added"), ("items", "day"),
+    ("addressed", "fetched"), ("desks", "last_fetch"), ("store", "served"),
+)  # fmt: skip
+
+# Bytes: of a row, SQLite keeps at most 1,002 in a shared page of 4,096.
+COVER = 1002
+
 migrations = Migrations("klankbord")
 
 
@@ -37,7 +46,8 @@ def m001_first(db: Database) -> None:
             day TEXT NOT NULL CHECK (day {_DAY}),
             size INTEGER NOT NULL CHECK (size > 0)
         ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX items_mailbox ON items (mailbox, what, author, n)",
+        # With all that a list of a mailbox shows: its items lie apart, by their hashes.
+        "CREATE INDEX items_mailbox ON items (mailbox, what, author, n, day, size)",
         f"CREATE INDEX items_beside ON items (size) WHERE size > {IN_DATABASE}",
         # On its own, so that reading the rows of items never drags the sealed files along.
         """CREATE TABLE sealed (
@@ -60,6 +70,38 @@ def m001_first(db: Database) -> None:
     ):
         db.execute(statement)
     db.execute("INSERT INTO store VALUES (?)", [secrets.token_hex(16)])
+
+
+@migrations()
+def m002_served(db: Database) -> None:
+    """The last day of the upkeep: by it a clock that is far ahead is known."""
+    db.execute(f"ALTER TABLE store ADD COLUMN served TEXT CHECK (served {_DAY})")
+
+
+@migrations()
+def m003_cover(db: Database) -> None:
+    """Zeros before each sealed file, as many as a row has in a page that it shares with others.
+
+    What follows them lies in pages of its own, which are overwritten when they are given back.
+    When SQLite parts or joins shared pages it leaves copies of rows in the room between, and
+    secure_delete does not reach those: they would outlive the file.
+    """
+    for statement in (
+        f"""CREATE TABLE covered (
+            item TEXT PRIMARY KEY REFERENCES items ON DELETE CASCADE,
+            cover BLOB NOT NULL DEFAULT (zeroblob({COVER})),
+            file BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO covered (item, file) SELECT item, file FROM sealed ORDER BY item",
+        "DROP TABLE sealed",
+        "ALTER TABLE covered RENAME TO sealed",
+    ):
+        db.execute(statement)
+
+
+def pending(database: Database) -> bool:
+    """Whether there is anything to migrate; only reads."""
+    return bool(migrations.pending(database))
 
 
 def migrate(database: Database, day: datetime.date) -> None:

@@ -5,7 +5,6 @@ for its turn first in its process, then (busy_timeout) among the processes.
 """
 
 import datetime
-import fcntl
 import io
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 
 from sqlite_utils import Database
 
-from dropbox_app.server.errors import StoreError
+from dropbox_app.server.errors import SiteFull, StoreError
 from dropbox_app.server.store import (
     IN_DATABASE,
     REPORTER,
@@ -29,20 +28,23 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
+from dropbox_app.server.store.checking import examine
+from dropbox_app.server.store.connecting import BUSY_SECONDS, alone, connect
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
+    Reserve,
     StagedFile,
     Withdrawn,
     abandoned,
+    full,
     open_untouched,
     write_new,
 )
-from dropbox_app.server.store.schema import migrate
+from dropbox_app.server.store.schema import DAYS, migrate, pending
 
 DATABASE = "klankbord.db"
 FILES = "files"
 WITHDRAWN = "withdrawn"
-BUSY_SECONDS = 10
 LOG_SECONDS = 1  # for readers to leave the log; it is tried again, so nobody need wait longer
 
 _ITEM = "items.item, what, author, n, day, size"
@@ -56,6 +58,7 @@ class SqliteStore:
         self._path = folder / DATABASE
         self._files = folder / FILES
         self._withdrawn = Withdrawn(folder / WITHDRAWN)
+        self._reserve = Reserve(folder / "reserve")
         self._today = today
         self._local = threading.local()
         self._turn = threading.Lock()
@@ -63,7 +66,12 @@ class SqliteStore:
         self._owed = False  # removed rows may still stand in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
-        self._migrate()
+        try:
+            self._migrate()
+        except (SiteFull, StoreError):
+            if not (full(folder) and self.make_room()):  # the log's index found no room
+                raise
+            self._migrate()
 
     @classmethod
     def create(cls, folder: Path, today: Callable[[], datetime.date]) -> "SqliteStore":
@@ -78,20 +86,24 @@ class SqliteStore:
     def writing(self) -> Iterator[None]:
         connection = self._connection()
         unlink: list[str] = []
-        with self._alone(), failures():
+        with alone(self._turn, self._files), failures():
             # IMMEDIATE: what is read inside must still hold when it is written.
             connection.execute("BEGIN IMMEDIATE")
-            self._local.unlink = unlink
+            self._local.unlink, self._local.kept = unlink, []
             try:
                 yield
                 connection.execute("COMMIT")
             except BaseException:
                 connection.rollback()
+                for item in self._local.kept:  # without their rows they would only take room
+                    (self._files / item).unlink(missing_ok=True)
                 raise
-        for item in unlink:  # only now: a row without its file would be worse than the reverse
-            (self._files / item).unlink(missing_ok=True)
+            # Only now, since a row without its file would be worse than the reverse; and not
+            # later, since the same file may come again.
+            for item in unlink:
+                (self._files / item).unlink(missing_ok=True)
         if self._owed:
-            with suppress(StoreError):  # what was to be written is written
+            with suppress(SiteFull, StoreError):  # what was to be written is written
                 self._truncate(wait=0)
 
     @contextmanager
@@ -123,15 +135,18 @@ class SqliteStore:
     def mailbox_of(self, access: str) -> MailboxInfo | None:
         return self._mailbox("access = ?", access)
 
-    def mailboxes(self) -> list[str]:
-        return [row[0] for row in self._run("SELECT mailbox FROM mailboxes")]
+    def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
+        statement = "SELECT mailbox FROM mailboxes WHERE mailbox > ? ORDER BY mailbox LIMIT ?"
+        return [row[0] for row in self._run(statement, after, limit)]
 
     def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None:
         text = day.isoformat()
         self._run("INSERT INTO mailboxes VALUES (?, ?, ?, ?)", mailbox, access, text, text)
 
     def touch(self, mailbox: str, day: datetime.date) -> None:
-        self._run("UPDATE mailboxes SET last_added = ? WHERE mailbox = ?", day.isoformat(), mailbox)
+        # Never back: what a clock that was behind had dated would end too soon.
+        statement = "UPDATE mailboxes SET last_added = max(last_added, ?) WHERE mailbox = ?"
+        self._run(statement, day.isoformat(), mailbox)
 
     def close_access(self, mailbox: str) -> None:
         self._run("UPDATE mailboxes SET access = NULL WHERE mailbox = ?", mailbox)
@@ -153,10 +168,14 @@ class SqliteStore:
         if isinstance(sealed, StagedFile):
             if sealed.small is None:
                 with failures():
+                    if info.id in self._local.unlink:  # the same file again
+                        self._local.unlink.remove(info.id)
+                    else:
+                        self._local.kept.append(info.id)
                     sealed.keep(info.id, info.day)
                 return
             sealed = bytes(sealed.small)
-        self._run("INSERT INTO sealed VALUES (?, ?)", info.id, sealed)
+        self._run("INSERT INTO sealed (item, file) VALUES (?, ?)", info.id, sealed)
 
     def show(self, item: str, n: int, day: datetime.date) -> None:
         self._run("UPDATE items SET n = ?, day = ? WHERE item = ?", n, day.isoformat(), item)
@@ -178,13 +197,8 @@ class SqliteStore:
         return (row[6], _info(row)) if row else None
 
     def newest(self, mailbox: str) -> dict[str, int]:
-        return dict(
-            self._run(
-                "SELECT author, max(n) FROM items WHERE mailbox = ? AND what = 'message'"
-                " GROUP BY author",
-                mailbox,
-            )
-        )
+        sql = "SELECT author, max(n) FROM items WHERE mailbox = ? AND what = 'message' GROUP BY 1"
+        return dict(self._run(sql, mailbox))
 
     def read(self, item: str) -> bytes | None:
         file = self.open(item)
@@ -237,15 +251,15 @@ class SqliteStore:
         )  # fmt: skip
         return [InboxRow(row[7], row[6], _info(row)) for row in rows]
 
-    def listed(self, identity: str) -> list[str]:
+    def listed(self, identity: str, after: str, most: int) -> list[str]:
         """The mailboxes whose reporter's newest message is addressed to this counsellor."""
         rows = self._run(
             "SELECT mailbox FROM addressed JOIN items AS i USING (item)"
             " JOIN mailboxes USING (mailbox) WHERE identity = ? AND author = ?"
             " AND what = 'message' AND access IS NOT NULL AND n = (SELECT max(n) FROM items"
             " WHERE mailbox = i.mailbox AND what = 'message' AND author = i.author)"
-            " ORDER BY mailbox",
-            identity, REPORTER,
+            " AND mailbox > ? ORDER BY mailbox LIMIT ?",
+            identity, REPORTER, after, most,
         )  # fmt: skip
         return [mailbox for (mailbox,) in rows]
 
@@ -287,10 +301,10 @@ class SqliteStore:
         return shutil.disk_usage(self._files).free
 
     def is_withdrawn(self, mailbox: str) -> bool:
-        return mailbox in self._withdrawn.read()
+        return self._withdrawn.holds(mailbox)
 
     def add_withdrawn(self, mailbox: str, day: datetime.date) -> None:
-        self._withdrawn.write(self._withdrawn.read() | {mailbox: day}, day)
+        self._withdrawn.add(mailbox, day)
 
     def drop_withdrawn(self, until: datetime.date) -> int:
         """Forget the ids withdrawn on ``until`` or before; how many they were."""
@@ -308,6 +322,17 @@ class SqliteStore:
         )
         return _day(day)
 
+    def served(self) -> datetime.date | None:
+        return _day(self._one("SELECT served FROM store")[0])
+
+    def set_served(self, day: datetime.date) -> None:
+        self._run("UPDATE store SET served = ?", day.isoformat())
+
+    def redate(self, day: datetime.date) -> None:
+        """Set every later day to this one: a clock that was ahead had written them."""
+        for table, column in DAYS:
+            self._run(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", day.isoformat())  # noqa: S608 (fixed names)
+
     def sweep(self) -> int:
         """Remove what a crash left among the files: parts, and files without a row."""
         removed = 0
@@ -318,6 +343,12 @@ class SqliteStore:
                 removed += 1
         return removed
 
+    def keep_room(self) -> None:
+        self._reserve.keep(self._today())
+
+    def make_room(self) -> bool:
+        return self._reserve.give_up()
+
     def log_size(self) -> int:
         """Bytes in the write-ahead log, where removed rows may still stand."""
         try:
@@ -327,11 +358,15 @@ class SqliteStore:
 
     def truncate_log(self) -> bool:
         """Empty the write-ahead log. False if a reader holds it: then every later write of this
-        process tries again, and the upkeep does for all processes."""
-        return self._truncate(LOG_SECONDS)
+        process tries again, and the upkeep does for all processes. So too on a full disk."""
+        try:
+            return self._truncate(LOG_SECONDS)
+        except (SiteFull, StoreError):
+            self._owed = True
+            return False
 
     def _truncate(self, wait: float) -> bool:
-        with self._alone(), failures():
+        with alone(self._turn, self._files), failures():
             self._run(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             try:
                 busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -342,25 +377,7 @@ class SqliteStore:
 
     def checks(self) -> Iterator[tuple[str, str]]:
         """What ``doctor`` asks: (what was looked at, the fault or nothing)."""
-        wrong = [row[0] for row in self._run("PRAGMA integrity_check(5)") if row[0] != "ok"]
-        wrong += [
-            f"row of {row[0]} without its parent" for row in self._run("PRAGMA foreign_key_check")
-        ]
-        yield "the database is whole", "; ".join(wrong)
-        for setting, wanted in (("journal_mode", "wal"), ("secure_delete", 1), ("synchronous", 2)):
-            found = self._one(f"PRAGMA {setting}")[0]
-            yield f"{setting} is {wanted}", "" if found == wanted else f"it is {found}"
-        lost = 0
-        for row in self._run(f"SELECT item, size FROM items WHERE size > {IN_DATABASE}"):  # noqa: S608 (a constant)
-            path = self._files / row[0]
-            lost += not path.exists() or path.stat().st_size != row[1]
-        yield "every large file is there", f"{lost} missing or of another length" if lost else ""
-        try:
-            self._withdrawn.read()
-        except ValueError:
-            yield "the list of withdrawn mailboxes is readable", "a line of it is damaged"
-        else:
-            yield "the list of withdrawn mailboxes is readable", ""
+        return examine(self._run, self._files, self._withdrawn)
 
     # inside
 
@@ -370,7 +387,9 @@ class SqliteStore:
         with failures():
             if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
-            with self._alone():  # two workers may start at once
+            if not pending(database):  # a backup that holds the database keeps nobody out
+                return
+            with alone(self._turn, self._files):  # two workers may start at once
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     migrate(database, self._today())
@@ -379,42 +398,12 @@ class SqliteStore:
                     connection.rollback()
                     raise
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """A writer's turn, first in its process, then among the processes.
-
-        SQLite alone would let a waiting process ask again and again, ever less often: with two
-        busy workers one of them then waits for a second. A lock of the system wakes it at once.
-        """
-        with self._turn:
-            handle = os.open(self._files, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                yield
-            finally:
-                os.close(handle)
-
     def _connection(self) -> sqlite3.Connection:
         known: sqlite3.Connection | None = getattr(self._local, "connection", None)
         # A forked child opens its own: SQLite's locks do not survive a fork.
         if known is not None and self._local.process == os.getpid():
             return known
-        with failures():
-            connection = sqlite3.connect(
-                self._path,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,  # transactions begin where this module says so
-                check_same_thread=False,  # close() closes those of other threads
-            )
-            for setting in (
-                "synchronous = FULL",  # a confirmed report is on disk
-                "secure_delete = ON",
-                "foreign_keys = ON",
-                "temp_store = MEMORY",
-                "cache_size = -512",  # KiB; there is one a thread
-                "trusted_schema = OFF",
-            ):
-                connection.execute(f"PRAGMA {setting}")
+        connection = connect(self._path)
         self._local.connection, self._local.process = connection, os.getpid()
         self._all.append(connection)
         return connection

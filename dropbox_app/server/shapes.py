@@ -1,0 +1,34 @@
+"""What a sealed file, and a list of those it is for, must look like here (SPEC section 6)."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.errors import HeaderFailure
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.errors import BadShape
+from dropbox_app.server.store import REPORTER
+
+MAX_TO = 5
+
+
+def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
+    """How many a file is sealed to; a reporter's attachment is not sealed to the reporter."""
+    return identities + (what == "message" or by != REPORTER)
+
+
+def check_message(sealed: bytes, identities: int) -> str:
+    """The item id of a sealed message of the right shape; else BadShape."""
+    try:
+        age.check_shape(sealed, len(sealed), identities + 1, "messages")
+    except HeaderFailure as error:
+        raise BadShape(str(error)) from None
+    return sha256_hex(sealed)
+
+
+def texts_of(to: Iterable[VerifyKey]) -> list[str]:
+    identities = [str(identity) for identity in to]
+    if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
+        raise BadShape(f"a message goes to 1 to {MAX_TO} counsellors, each once")
+    return identities

@@ -1,0 +1,1 @@
+"""Nothing readable leaves the server but to the person it belongs to; nothing of it stays."""

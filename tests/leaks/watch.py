@@ -1,0 +1,363 @@
+"""Sees what a server writes, and where: strace around it, every call read again byte by byte.
+
+``Secrets`` knows what must not be seen, in every form in which it could be; ``Watch`` runs a
+program under strace and names each write that holds one where it may not.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+import urllib.parse
+from base64 import b32encode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, reporter_keys
+
+STRACE = shutil.which("strace")
+ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
+
+_WRITES = frozenset(
+    {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
+    | {"setxattr", "lsetxattr", "fsetxattr"}
+)
+# By these, bytes would go where strace does not see them: they must not be used at all.
+_UNSEEN = frozenset(
+    {"sendfile", "splice", "vmsplice", "tee", "copy_file_range", "process_vm_writev"}
+    | {"io_uring_setup", "shmget", "shmat", "mq_open", "msgsnd", "add_key"}
+)
+_NAMES = frozenset(
+    {"open", "openat", "openat2", "creat", "rename", "renameat", "renameat2", "link", "linkat"}
+    | {"symlink", "symlinkat", "mkdir", "mkdirat", "mknod", "mknodat", "memfd_create", "execve"}
+)
+_OTHERS = frozenset({"mmap", "prctl", "prlimit64", "setrlimit"})
+
+_LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
+_STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
+_HANDLE = re.compile(r"(?:-?\d+|AT_FDCWD)<(.*?)>(?:\(deleted\))?(?:,|\)| <)")
+_PEER = re.compile(r"TCP(?:v6)?:\[.*->\[?(?:::ffff:)?([0-9.]+)\]?:\d+\]")
+
+
+@functools.cache
+def why_not() -> str:
+    """Why strace cannot be used here; nothing if it can."""
+    if STRACE is None:
+        return "strace is not installed"
+    tried = subprocess.run(
+        [STRACE, "-DD", "-f", "-o", "/dev/null", "true"],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    return "" if tried.returncode == 0 else "strace may not attach to a process here"
+
+
+def needs_strace() -> None:
+    """Skip, and say why, where strace is missing or may not attach."""
+    if reason := why_not():
+        pytest.skip(reason)
+
+
+# what to look for
+
+
+def forms(secret: bytes) -> set[bytes]:
+    """A secret as it is, and as it may be written: percent, base64, hex, UTF-16, escapes."""
+    found = {secret, secret.hex().encode(), secret.hex().upper().encode()}
+    quoted = urllib.parse.quote_from_bytes(secret, safe="")
+    found |= {quoted.encode(), quoted.replace("%20", "+").encode(), quoted.lower().encode()}
+    found.add("".join(f"%{byte:02X}" for byte in secret).encode())
+    found.add("".join(f"\\x{byte:02x}" for byte in secret).encode())
+    found.add(repr(secret)[2:-1].encode())
+    found.add(b32encode(secret)[: len(secret) * 8 // 5])
+    for before in range(3):  # wherever in a longer text it may begin
+        encoded = b64encode(bytes(before) + secret)
+        first, last = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+        found |= {encoded[first:last], encoded[first:last].translate(_URLSAFE)}
+    with contextlib.suppress(UnicodeDecodeError):
+        text = secret.decode()
+        found |= {text.encode("utf-16-le"), text.encode("utf-16-be"), text.upper().encode()}
+        found.add(text.encode("utf-32-le"))
+    return {form for form in found if len(form) >= _SHORTEST}
+
+
+_SHORTEST = 8  # bytes: anything shorter would turn up by chance
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+# What may stand between the words of a code: in a form, an address, a list, a page, a tuple.
+_BETWEEN: tuple[str, ...] = (
+    " ",
+    "+",
+    "%20",
+    "\n",
+    "\r\n",
+    "%0D%0A",
+    "%0A",
+    ", ",
+    ",",
+    "-",
+    "_",
+    "",
+    "\t",
+)
+_BETWEEN += (
+    "', '",
+    '", "',
+    '","',
+    "</span> <span>",
+    "</li><li>",
+    "</li>\n<li>",
+    "&#32;",
+    "\0",
+    "  ",
+    "/",
+    ";",
+)
+
+
+@dataclass
+class Secrets:
+    """What must not be seen, each with the address of the one person who may get it.
+
+    Owner None: nobody may, on no socket either.
+    """
+
+    known: dict[bytes, tuple[str, str | None]] = field(default_factory=dict)
+    longest: int = 0
+    _beginnings: dict[bytes, list[bytes]] = field(default_factory=dict)
+    _seen: dict[str, frozenset[tuple[str, str | None]]] = field(default_factory=dict)
+
+    def add(self, name: str, secret: bytes | str, owner: str | None = None) -> None:
+        """A secret in all its forms."""
+        whole = secret.encode() if isinstance(secret, str) else secret
+        self._patterns(name, forms(whole), owner)
+
+    def add_exactly(self, name: str, patterns: Iterable[bytes], owner: str | None = None) -> None:
+        """These bytes, and no other forms of them."""
+        self._patterns(name, set(patterns), owner)
+
+    def add_code(self, name: str, code: Sequence[str], owner: str | None) -> None:
+        """Any three words of a code that follow each other, whatever stands between them."""
+        for start in range(len(code) - 2):
+            three = code[start : start + 3]
+            self._patterns(name, {between.join(three).encode() for between in _BETWEEN}, owner)
+            for between in (" ", "+", "\n"):
+                self.add(name, between.join(three), owner)
+
+    def add_keys(self, whose: str, code: Sequence[str], site: str) -> ReporterKeys:
+        """All that is derived from a code. Nobody may get any of it, the reporter neither."""
+        root = derive_root(code, site)
+        keys = reporter_keys(root)
+        expanded = hashlib.shake_256(keys.reply.raw).digest(96)  # as X-Wing parts it
+        secret_keys: dict[str, bytes] = {
+            "root": root,
+            "access token": keys.access_token,
+            "reply seed": keys.reply.raw,
+            "signing seed": keys.signing.seed,
+            "decapsulation key": expanded[:64],
+            "X25519 key": expanded[64:],
+            "verify": keys.verify.raw,
+            "recipient": keys.recipient.raw[:64],
+            "recipient's end": keys.recipient.raw[-32:],
+        }
+        for what, key in secret_keys.items():
+            for part in (key[:16], key[-16:]):
+                self.add(f"{what} of {whose}", part)
+        for text in (str(keys.recipient)[:60], keys.reply.reveal(), keys.reply.reveal().lower()):
+            self.add(f"age key of {whose}", text)
+        return keys
+
+    def seen_in(self, data: bytes) -> frozenset[tuple[str, str | None]]:
+        """Name and owner of each secret that ``data`` holds."""
+        key = f"{len(self.known)} {sha256_hex(data)}"
+        if key not in self._seen:
+            # Thousands of forms are looked for: by their beginnings, all in one pass.
+            pieces = {data[at : at + _SHORTEST] for at in range(len(data) - _SHORTEST + 1)}
+            likely = [
+                one for piece in pieces & self._beginnings.keys() for one in self._beginnings[piece]
+            ]
+            self._seen[key] = frozenset(self.known[form] for form in likely if form in data)
+        return self._seen[key]
+
+    def _patterns(self, name: str, patterns: Iterable[bytes], owner: str | None) -> None:
+        for pattern in patterns:
+            if pattern in self.known:
+                continue  # whoever was named first
+            assert len(pattern) >= _SHORTEST, pattern
+            self.known[pattern] = (name, owner)
+            self.longest = max(self.longest, len(pattern))
+            self._beginnings.setdefault(pattern[:_SHORTEST], []).append(pattern)
+
+
+# what was written
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the server, as strace wrote it down."""
+
+    pid: int
+    name: str
+    rest: str
+
+    @property
+    def target(self) -> str:
+        """What the first handle stands for: a path, or a socket with both its addresses."""
+        found = _HANDLE.match(self.rest)
+        return _path(found[1]) if found else ""
+
+    @property
+    def mapped(self) -> str:
+        """The file of a mapping that is shared with it and can be written through it, if any."""
+        if self.name != "mmap" or "MAP_SHARED" not in self.rest or "PROT_WRITE" not in self.rest:
+            return ""
+        found = re.search(r", \d+<(.*?)>(?:\(deleted\))?, ", self.rest)
+        return _path(found[1]) if found else ""
+
+    @property
+    def strings(self) -> list[bytes]:
+        """The texts among its arguments. A text that strace cut off fails the test."""
+        found = _STRING.findall(self.rest)
+        assert self.name == "execve" or not any(cut for _, cut in found), "strace cut a text off"
+        return [bytes.fromhex(text.replace("\\x", "")) for text, _ in found]
+
+    @property
+    def for_writing(self) -> bool:
+        """Whether it opens a file to write in it, or makes a name."""
+        if self.name in ("open", "openat", "openat2"):
+            return any(f in self.rest for f in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TMPFILE"))
+        return self.name in _NAMES and self.name != "execve"
+
+    @property
+    def succeeded(self) -> bool:
+        return not re.search(r" = -1 E[A-Z]+ \([^)]*\)\s*$", self.rest)
+
+
+@dataclass
+class Watch:
+    """strace around a program: put ``command`` before the program's own."""
+
+    record: Path
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        # -DD: the server itself is our child, and the tracer outlives a kill of its group.
+        calls = ",".join(f"?{name}" for name in sorted(_WRITES | _UNSEEN | _NAMES | _OTHERS))
+        return (
+            *(str(STRACE), "-DD", "-f", "-v", "-yy", "-xx", "-s", str(1 << 24), "-qq"),
+            *("-A", "-o", str(self.record), "-e", f"trace={calls}", "-e", "signal=none"),
+        )
+
+    def calls(self) -> list[Call]:
+        """All calls so far, in their order. The program must have ended: see ``wait``."""
+        found = []
+        with self.record.open(encoding="ascii") as lines:
+            for line in lines:
+                if read := _LINE.match(line):
+                    found.append(Call(int(read[1]), read[2], read[3]))
+        return found
+
+    def wait(self) -> None:
+        """Until strace has written everything down and is gone."""
+        deadline = time.monotonic() + 30
+        while _writers(self.record):
+            assert time.monotonic() < deadline, "strace does not end"
+            time.sleep(0.02)
+
+    def leaks(self, secrets: Secrets, site: Path) -> list[str]:
+        """Everything that should not be there, in words; an empty list if there is none.
+
+        A secret in a write that is not to its owner's own connection, or in a name; a way of
+        writing that cannot be seen; a file opened for writing that is not the site's.
+        """
+        found: dict[str, None] = {}
+        tails: dict[str, bytes] = {}
+        calls = self.calls()
+        assert sum(call.name in _WRITES for call in calls) > 20, "strace saw next to nothing"
+        for call in calls:
+            if call.name in _UNSEEN:
+                found[f"{call.name}: goes unseen"] = None
+            if call.mapped and call.mapped != str(site / "klankbord.db-shm"):
+                found[f"mmap: {call.mapped} is written through memory"] = None
+            if call.name in _NAMES:
+                found |= dict.fromkeys(_names(call, secrets, site))
+            if call.name in _WRITES:
+                where = call.target
+                peer = _PEER.match(where)
+                data = b"".join(call.strings)
+                for name, owner in secrets.seen_in(tails.get(where, b"") + data):
+                    if not (peer and owner in (ANY_SOCKET, peer[1])):
+                        found[f"{call.name} to {_short(where, site)}: {name}"] = None
+                tails[where] = (tails.get(where, b"") + data)[-secrets.longest :]
+        return list(found)
+
+
+def _names(call: Call, secrets: Secrets, site: Path) -> Iterator[str]:
+    for text in call.strings:
+        for name, _ in secrets.seen_in(text):
+            yield f"{call.name}: {name} in a name"
+    if not (call.for_writing and call.succeeded) or call.name == "memfd_create":
+        return  # what is written to a memory file is seen as any write
+    path = Path(os.fsdecode(call.strings[0]))
+    own = site in path.parents or path == Path("/dev/null")
+    heartbeat = path.parent == Path("/dev/shm") and path.name.startswith("wgunicorn-")  # noqa: S108 - gunicorn's
+    if not own and not heartbeat:
+        yield f"{call.name}: {_short(str(path), site)} is opened for writing"
+
+
+def _path(shown: str) -> str:
+    return bytes.fromhex(shown.replace("\\x", "")).decode() if shown.startswith("\\x") else shown
+
+
+def _short(where: str, site: Path) -> str:
+    return where.replace(f"{site}/", "SITE/")
+
+
+def _writers(path: Path) -> list[int]:
+    """The processes that have a file open."""
+    found = []
+    for handle in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if handle.readlink() == path:
+                found.append(int(handle.parts[2]))
+    return found
+
+
+# what lies about
+
+
+def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below ``folders`` that was changed since, and what is in it."""
+    for folder in folders:
+        for root, names, files in os.walk(folder):
+            names[:] = [name for name in names if Path(root, name) != besides]
+            for name in files:
+                path = Path(root, name)
+                with contextlib.suppress(OSError):
+                    found = path.lstat()
+                    if stat.S_ISREG(found.st_mode) and found.st_ctime >= since - 1:
+                        yield path, path.read_bytes()
+
+
+def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
+    """What a process has open, deleted files too, and what the system shows of it.
+
+    Not the files that lie below ``besides``: the caller reads those once, and not once a handle.
+    """
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            where = handle.readlink()
+            lies_there = besides in where.parents and where.exists()
+            if not lies_there and stat.S_ISREG(handle.stat().st_mode):
+                yield str(where), handle.read_bytes()
+    for name in ("cmdline", "environ", "comm"):
+        yield name, Path(f"/proc/{pid}/{name}").read_bytes()
