@@ -1,33 +1,52 @@
 """How long a connection may take: nobody holds a thread by saying nothing.
 
 Heads, and the bodies of pages, gather in the worker's loop, where a connection costs a few
-kilobytes and no thread; a thread gets what is whole. What is too large for that (a desk's file) is
-read by a thread, against two clocks. Deadlines are counted by a clock that nobody can set.
+kilobytes and no thread; a thread gets what is whole. What is too large for that (a file) is read
+by a thread, against two clocks. Deadlines are counted by a clock that nobody can set.
+
+Files of reporters come and go slowly, over Tor. So that they never take all threads, only some of
+a worker's may be with them at once; a post with files for which there is none gets its answer from
+what has gathered of it: its fields.
 """
 
+import contextlib
 import errno
 import io
 import os
 import re
 import socket
 import time
-from typing import Any
+from typing import Any, Literal
 
-from dropbox_app.server.web.hardening import FORM_BYTES
+from dropbox_app.server.web.uploads import FORM_BYTES
 
 SILENCE = 20.0  # seconds without a byte
 WHOLE = 60.0  # seconds for a head, and for the body of a page
-SLOWEST_IN = 2 * 1024  # bytes a second of a desk's file, once the WHOLE is over
+SLOWEST_IN = 2 * 1024  # bytes a second of a file, once the WHOLE is over
 SLOWEST_OUT = 16 * 1024  # bytes a second of an answer, once the SILENCE is over
-LINGER = 1.0  # seconds for who still sends when the answer is out
 HEAD_BYTES = 16 * 1024  # the longest head that is waited for; a browser's has two
 
 _PIECE = 64 * 1024
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
+_SENT = 256 * 1024  # at one go
+# What may hold a thread for long, where it is written as the pages write it. The views take no
+# other for one.
+_UPLOAD = re.compile(rb"POST /[a-z]{2}/files[ ?]")
+# A desk proves who it is before it gets anything, and stretches no code.
+_READS = re.compile(rb"GET |HEAD |[A-Z]+ /api/")
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_DOWNLOAD = re.compile(rb"(?:GET|HEAD) /[a-z]{2}/files/")
+_FILE = b'name="files"; filename='  # with the first file of a form its fields are over
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
 
 
 class PatientSocket(socket.socket):
-    """A connection whose reads and writes come to an end. In the loop it never blocks."""
+    """A connection whose reads and writes come to an end. In the loop it never blocks.
+
+    ``share``, of its request: "whole" (it was here before a thread began), "transfer" (a file, with
+    a thread for as long as it takes), "refused" (none is free: what gathered is all of it), "none".
+    """
+
+    share: Literal["whole", "transfer", "refused", "none"] = "none"
 
     def __init__(self, accepted: socket.socket, silence: float, whole: float) -> None:
         super().__init__(fileno=accepted.detach())
@@ -37,7 +56,15 @@ class PatientSocket(socket.socket):
         self._pace = 0.0  # seconds more for each byte
         self._deadline = 0.0
         self._too_long = False
+        self._most = self._looked = 0
+        self.missing = 0  # bytes of the request that had not come when a thread took over
+        self.upload = self.download = self.post = False
+        self.posting = False  # with a thread for posts, or waiting for one
+        self.arrived = 0.0  # when its request was there
+        self._by_size = False
         self.complete = False  # whether head and body had come before a thread took over
+        self.unsent = b""  # of an answer: the loop sends it on
+        self.until = 0.0  # by when that must be out
         self.ended = False
 
     def take(self) -> bytes:
@@ -58,26 +85,44 @@ class PatientSocket(socket.socket):
                 self._too_long = size > HEAD_BYTES
                 return self._too_long
             found = _LENGTH.search(head, 0, end + 2)
-            self._wanted = end + 4 + (int(found[1]) if found else 0)
-            if self._wanted > end + 4 + FORM_BYTES:
-                return True
+            self._wanted = end + 4 + (int(found[1][:16]) if found else 0)
+            self._most = end + 4 + FORM_BYTES
+            self.upload = _UPLOAD.match(head) is not None
+            self.download = _DOWNLOAD.match(head) is not None
+            self.post = _READS.match(head) is None
+            self._looked = end
+            if size < self._wanted and _EXPECTS.search(head, 0, end + 2):
+                with contextlib.suppress(OSError):  # else it would wait for this, and we for it
+                    self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.complete = size >= self._wanted
-        return self.complete
+        self.missing = max(0, self._wanted - size)
+        if self.complete or self._wanted <= self._most:
+            return self.complete
+        return not self.upload or size >= self._most or self._fields_over(buffer, size)
+
+    def _fields_over(self, buffer: io.BytesIO, size: int) -> bool:
+        """Whether a file of a form has begun; each byte is looked at once."""
+        start = max(0, self._looked - len(_FILE))
+        self._looked = size
+        return buffer.getbuffer()[start:size].tobytes().find(_FILE) >= 0
 
     def begin(self, by_size: bool = False) -> None:
-        """A thread reads from now on. ``by_size``: a desk's file may take longer, if it comes."""
+        """A thread reads from now on. ``by_size``: a file may take longer, if it comes."""
         self._wanted = None
+        self._by_size = by_size
         self._pace = 1 / SLOWEST_IN if by_size else 0.0
         self._deadline = 0.0 if self._too_long else time.monotonic() + self._whole
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """As ever, but it ends; in the one way that gunicorn takes for a connection that broke."""
-        if self.ended:
+        if self.ended or self.share == "refused":
             return b""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise ConnectionResetError(errno.ECONNRESET, "too slow")
-        self.settimeout(min(self._silence, left))
+        # Over Tor a circuit may stand still for longer than anybody on this side of it would.
+        silence = self._whole if self.share == "transfer" else self._silence
+        self.settimeout(min(silence, left))
         try:
             data = super().recv(size, flags)
         except TimeoutError:
@@ -87,23 +132,37 @@ class PatientSocket(socket.socket):
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401 - any buffer, as its base has it
-        self.settimeout(self._silence + len(data) / SLOWEST_OUT)
+        """As ever, but it ends; and of a page it keeps for the loop what cannot go at once."""
+        patience = self._silence + (len(self.unsent) + len(data)) / SLOWEST_OUT
+        if self.complete and not self._by_size:
+            self.unsent += data
+            self.until = time.monotonic() + patience
+            self.setblocking(False)
+            self.send_on()
+            return
+        self.settimeout(patience)
         try:
             super().sendall(data, flags)
         except TimeoutError:
             raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
 
-    def linger(self) -> None:
-        """Let go in a thread: gunicorn would wait in the loop, and everybody with it.
+    def send_on(self) -> None:
+        """Send as much as the system takes now. Raises OSError if the connection broke."""
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < len(self.unsent):
+                sent += self.send(memoryview(self.unsent)[sent : sent + _SENT])
+        self.unsent = self.unsent[sent:]
 
-        Bytes that nobody reads would make the system break off the answer; so they are read.
-        """
-        try:
-            if not self.complete:
-                self.shutdown(socket.SHUT_WR)
-                self._deadline = time.monotonic() + LINGER
-                while self.recv(_PIECE):
-                    pass
-        except OSError:
-            pass  # it is gone already
+    def give_up(self) -> None:
+        """Nobody waits for this any more: what is on its way goes nowhere."""
+        self.unsent = b""
         self.ended = True
+
+    def half_close(self) -> bool:
+        """Say that the answer is out. Whether anybody is there to hear it."""
+        try:
+            self.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True

@@ -20,7 +20,7 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
 from dropbox_app.server.patience import PatientSocket
-from dropbox_app.server.serving import WAITING
+from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import PlainBrowser
 from tests.unit.a_server import file, ids
 from tests.web.conftest import House

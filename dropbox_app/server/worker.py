@@ -1,0 +1,229 @@
+"""gunicorn's worker: one loop in which everybody waits, and threads for what is there whole.
+
+Whatever the loop does it does for all at once, so nothing in it waits, and no fault of one
+connection may end it.
+"""
+
+import errno
+import itertools
+import os
+import selectors
+import time
+from collections import deque
+from concurrent import futures
+from functools import partial
+from typing import Any
+
+from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn.http.errors import UnsupportedTransferCoding  # type: ignore[import-untyped]
+
+from dropbox_app.server import gate
+from dropbox_app.server.outgoing import Outgoing
+from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
+from dropbox_app.server.transfers import FileWorker
+from dropbox_app.server.web.hardening import HEADERS, logger, where
+from dropbox_app.server.web.rendering import HTML
+
+SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
+WAITING = 500  # connections of one worker that wait for a request; one more, and the oldest goes
+NAP = 0.01  # seconds without new connections when the system has no room for one
+EACH = 60.0  # seconds between two lines of one kind in the log
+_SMALL = 64 * 1024  # bytes of a request that may gather whatever others do
+_GATHERED = 16 * 1024 * 1024  # bytes of all requests that gather in one worker
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_REFUSED = b"""<!doctype html>
+<html lang="en">
+<title>Information</title>
+<p>This request has a form that is not understood here.</p>
+<p lang="nl">Deze aanvraag heeft een vorm die hier niet wordt begrepen.</p>
+</html>
+"""
+
+
+class QuietWorker(FileWorker):
+    """Threads, so that one slow connection over Tor holds up nobody else.
+
+    A connection goes to a thread when its request is there, see ``patience``.
+    """
+
+    silence = SILENCE
+    whole = WHOLE
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
+        super().__init__(*given, **named)
+        self._seen_alive = 0.0
+        self._posting = 0  # posts that have a thread, or wait for one
+        self._told: dict[str, float] = {}
+
+    def get_thread_pool(self) -> Any:  # noqa: ANN401
+        """Posts have threads of their own: a crowd that waits for its turn keeps nobody from
+        reading."""
+        self._post_threads = max(1, self.cfg.threads // 2)
+        self._posts = futures.ThreadPoolExecutor(max_workers=self._post_threads)
+        return super().get_thread_pool()
+
+    def run(self) -> None:
+        self._outgoing = Outgoing(self.poller)
+        try:
+            super().run()
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            # gunicorn would print what the exception says.
+            logger.error("a worker ends and is replaced: %s", where(error))
+            raise SystemExit(1) from None
+        finally:
+            self._posts.shutdown(wait=False)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """As ever, but who was let go of in this turn is not called in it any more."""
+        registered = self.poller.get_map()
+        for key, _ in self.poller.select(timeout):
+            if registered.get(key.fd) is key:
+                key.data(key.fileobj)
+
+    def accept(self, listener: Any) -> None:  # noqa: ANN401
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            if self.pending_conns:  # who has waited longest makes room
+                self.pending_conns[0].timeout = 0.0
+            time.sleep(NAP)  # whoever wants to come in stays at the door
+
+    def submit(self, conn: Any) -> None:  # noqa: ANN401
+        """To a thread. Of posts at most PLACES wait; one more is told at once that it is busy."""
+        sock, pool = conn.sock, self.tpool
+        sock.arrived = time.monotonic()
+        sock.posting = False
+        if sock.post and sock.complete:
+            if self._posting < self._post_threads + gate.PLACES:
+                sock.posting, pool = True, self._posts
+                self._posting += 1
+            else:
+                sock.arrived = 0.0  # as if it had waited for ever
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+
+    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
+        """A thread is done; what is still to be sent of the answer, the loop sends."""
+        self._posting -= conn.sock.posting
+        conn.sock.posting = False
+        if conn.sock.unsent:
+            self._outgoing.add(conn.sock, partial(self.finish_request, conn, fs))
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """After each turn of the loop: of too many who wait, the oldest go."""
+        for conn in itertools.islice(self.pending_conns, max(0, len(self.pending_conns) - WAITING)):
+            conn.timeout = 0.0
+        super().murder_pending()
+        self._outgoing.look()
+
+    def notify(self) -> None:
+        """A sign of life: one a second is enough."""
+        if time.monotonic() - self._seen_alive >= SIGN_OF_LIFE:
+            self._seen_alive = time.monotonic()
+            super().notify()
+
+    def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
+        """A new connection, or one that begins its next request."""
+        if not conn.initialized:
+            conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
+            conn.init()
+            # Mostly the request is there already: one turn of the loop less.
+            conn.sock.setblocking(False)
+            conn.parser.unreader.buf.write(conn.sock.take())
+        self._go_on(conn)
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
+        """A kept connection asks again; mostly it ends."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        if self._read(conn):
+            self._go_on(conn)
+        else:
+            self._part(conn)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
+        more = self._read(conn)
+        if more and not self._gathered(conn):
+            return
+        self.poller.unregister(client)
+        self.pending_conns.remove(conn)
+        if more:
+            self.hand_over(conn)
+        else:
+            self._part(conn)
+
+    def _read(self, conn: Any) -> bool:  # noqa: ANN401
+        """Whether more came. If not, there is no more to come, and nobody to answer."""
+        piece = conn.sock.take()
+        conn.parser.unreader.buf.seek(0, os.SEEK_END)
+        conn.parser.unreader.buf.write(piece)
+        return bool(piece)
+
+    def _part(self, conn: Any) -> None:  # noqa: ANN401
+        self.nr_conns -= 1
+        conn.close()
+
+    def _go_on(self, conn: Any) -> None:  # noqa: ANN401
+        """To a thread, or to wait in the loop until the request is there."""
+        if self._gathered(conn):
+            self.hand_over(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.whole
+        self.pending_conns.append(conn)
+        waiting = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, waiting)
+
+    def _gathered(self, conn: Any) -> bool:  # noqa: ANN401
+        """Whether it is for a thread: its request is there, or no more of it can be kept here."""
+        buffer = conn.parser.unreader.buf
+        if conn.sock.gathered(buffer):
+            return True
+        if buffer.tell() <= _SMALL:
+            return False
+        held = sum(waiting.parser.unreader.buf.tell() for waiting in self.pending_conns)
+        return bool(held > _GATHERED)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """At the end nobody is waited for who has asked nothing yet."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            if not conn.parser.unreader.buf.tell():  # else a report may be on its way
+                conn.timeout = min(conn.timeout, deadline)
+        rest = sorted(self.pending_conns, key=lambda conn: conn.timeout)  # murder_pending's order
+        self.pending_conns: deque[Any] = deque(rest)
+
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401
+        gate.ARRIVED.set(conn.sock.arrived)
+        conn.sock.begin()
+        kept = super().handle(conn)
+        conn.sock.ended = not kept  # gunicorn would wait in the loop, and everybody with it
+        return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
+        if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):
+            raise UnsupportedTransferCoding("a body must say its length")
+        if not conn.sock.complete:
+            req.force_close()  # else a thread would wait for what nobody wants to read
+        file = conn.sock.share == "transfer" or req.path.startswith("/api/desk/")
+        conn.sock.begin(by_size=file)
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: object, client: Any, addr: object, exc: BaseException) -> None:  # noqa: ANN401
+        """A request that is no HTTP, or a fault below the app: one answer for all."""
+        said, now = where(exc), time.monotonic()
+        if now - self._told.get(said, -EACH) >= EACH:  # strangers must not fill the log
+            self._told[said] = now
+            self.log.error_log.warning("%s", said)
+        fields = {"Connection": "close", "Content-Type": HTML}  # in the order of all answers
+        fields |= {"Content-Length": str(len(_REFUSED)), **HEADERS}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        try:
+            util.write(client, f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + _REFUSED)
+        except OSError:
+            return  # whoever asked is gone

@@ -1,0 +1,335 @@
+"""What sealing costs an upload, what an upload costs in memory, and what words notice of eight.
+
+The floor is the same upload through the same parser, unsealed: a bare view in gunicorn that hashes
+what comes, writes it to the same disk and has it synced there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import re
+import secrets
+import select
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from checkout import PYTHON, ROOT
+
+from benchmarks.load import first, honest, line
+from benchmarks.machine import TEXT, children, own_cpu, resident, say, server_cpu, wait_for
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import DropBox
+
+SPEED = 0.6  # of the unsealed upload's, at least
+MEMORY = 64.0  # MB above idle, at most
+SLOW = 8  # uploads at once, of clients that are slow
+TURNS = 4
+WORKERS, THREADS = 2, 8
+_MIB = 2**20
+_BLOCK = secrets.token_bytes(_MIB)
+_PIECE, _EVERY = 8 * 1024, 0.25  # bytes, and seconds between them, of a slow client
+
+BARE = """
+import hashlib, os
+from pathlib import Path
+from flask import Flask, Request, Response, request
+from dropbox_app.server.web.uploads import FieldsFirst
+
+class Unsealed:
+    def __init__(self):
+        self.path = Path(__file__).with_name("unsealed")
+        self.file, self.hash = self.path.open("wb"), hashlib.sha256()
+    def write(self, data):
+        self.hash.update(data)
+        return self.file.write(data)
+    def seek(self, *_):
+        self.file.flush()
+        os.fsync(self.file.fileno())
+    def close(self):
+        self.file.close()
+        self.path.unlink()
+
+class Plain(Request):
+    form_data_parser_class = FieldsFirst
+    def _get_file_stream(self, *_, **__):
+        self.taken = Unsealed()
+        return self.taken
+
+app = Flask(__name__)
+app.request_class = Plain
+@app.get("/en/")
+def ready():
+    return "ready"
+@app.post("/en/files")
+def take():
+    request.form
+    request.taken.close()
+    return Response(request.taken.hash.hexdigest())
+"""
+
+
+def measure(folder: Path, mib: int, seconds: int) -> bool:
+    """Print the three, and say whether all of them hold."""
+    from tests.e2e.conftest import Counsellor, DropBox
+
+    counsellor = Counsellor(folder / "desk")
+    box = DropBox(folder / "server")
+    box.add(counsellor, box.init(), "Bench")
+    _allow(box, mib)
+    box.serve()
+    try:
+        counsellor.desk("fetch")
+        with _bare(folder) as (bare, port):
+            good = _speed(box, bare, port, mib)
+        good = _memory(box, mib) and good
+        return _beside(box, seconds) and good
+    finally:
+        box.stop()
+
+
+def _allow(box: DropBox, mib: int) -> None:
+    """Files of this size, and room for all of them."""
+    path = box.folder / "site.toml"
+    text = path.read_text()
+    for name, value in (
+        ("file", max(mib, 100) * _MIB),
+        ("mailbox_bytes", 4 * max(mib, 256) * _MIB),
+        ("site_bytes", 40 * max(mib, 256) * _MIB),
+    ):
+        text = re.sub(rf"^{name} = .*", f"{name} = {value}", text, flags=re.MULTILINE)
+    path.write_text(text)
+
+
+@contextlib.contextmanager
+def _bare(folder: Path) -> Iterator[tuple[int, int]]:
+    """The floor's server: its process, and its port."""
+    from tests.e2e.conftest import free_port
+
+    (folder / "unsealed.py").write_text(BARE)
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *(str(PYTHON), "-m", "gunicorn", "--chdir", str(folder), "--pythonpath", str(ROOT)),
+            *("--log-level", "error", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"),  # noqa: S108 - as served
+            *("--worker-class", "gthread", "--workers", str(WORKERS), "--timeout", "300"),
+            *("--threads", str(THREADS), "--bind", f"127.0.0.1:{port}", "unsealed:app"),
+        ],
+        start_new_session=True,
+    )
+    try:
+        wait_for(port)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class _Upload:
+    """One file for one server: what stands before it, what behind it, and the headers."""
+
+    def __init__(self, port: int, fields: list[tuple[str, str]], cookies: str, size: int) -> None:
+        from tests.e2e.plain_browser import MULTIPART, multipart
+
+        whole = multipart(fields, [("recording.mp4", b"\0")])
+        self.start, _, self.end = whole.partition(b"\0")
+        self.port, self.size = port, size
+        self.headers = {
+            "Host": f"127.0.0.1:{port}",
+            "Origin": f"http://127.0.0.1:{port}",
+            "Content-Type": MULTIPART,
+            "Content-Length": str(len(whole) - 1 + size),
+            "Cookie": cookies,
+        }
+
+    def _body(self) -> Iterator[bytes]:
+        yield self.start
+        for _ in range(self.size // _MIB):
+            yield _BLOCK
+        yield self.end
+
+    def send(self) -> tuple[int, bytes]:
+        """All of it, as fast as it goes; status and body of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.request("POST", "/en/files", self._body(), self.headers)
+        answer = connection.getresponse()
+        page = answer.read()
+        connection.close()
+        return answer.status, page
+
+    def begin(self) -> socket.socket:
+        """The head, and the form up to the file's first byte."""
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        made.sendall(f"POST /en/files HTTP/1.1\r\n{head}\r\n".encode() + self.start)
+        return made
+
+
+def _upload(box: DropBox, size: int) -> _Upload:
+    """Of a reporter who has just come back with a new code."""
+    from tests.e2e.steps import come_back, tell
+
+    code = tell(box.browser(), "en", TEXT).code
+    reporter = box.browser()
+    come_back(reporter, "en", code)
+    form = reporter.get("/en/files").form_with("files")
+    fields = [field for field in form.fields if field[0] != "files"]
+    cookies = "; ".join(f"{name}={value}" for name, value in reporter.cookies.items())
+    return _Upload(box.port, fields, cookies, size)
+
+
+def _served(box: DropBox) -> int:
+    if box.process is None:
+        raise RuntimeError("it does not serve")
+    return box.process.pid
+
+
+def _speed(box: DropBox, bare: int, port: int, mib: int) -> bool:
+    """Sealed against unsealed, in turns: a machine that is busy for a while is so for both."""
+    wanted = hashlib.sha256(_BLOCK * mib).hexdigest().encode()
+    plain = _Upload(port, [("text", TEXT)], "", mib * _MIB)
+    took, cpu = {"sealed": 0.0, "unsealed": 0.0}, {"sealed": 0.0, "unsealed": 0.0}
+
+    def unsealed() -> None:
+        if plain.send() != (200, wanted):
+            raise RuntimeError("the bare server did not take it")
+
+    for turn in range(TURNS + 1):
+        reporter = _upload(box, mib * _MIB)
+
+        def sealed(reporter: _Upload = reporter) -> None:
+            status, page = reporter.send()
+            if status != 303:
+                raise RuntimeError(f"an upload was not taken: {status} {page[:2000]!r}")
+
+        for name, pid, work in (("sealed", _served(box), sealed), ("unsealed", bare, unsealed)):
+            began = time.monotonic()
+            spent = server_cpu(pid, work, 1)
+            if turn:  # the first warms both
+                took[name] += time.monotonic() - began
+                cpu[name] += spent
+    for name in took:
+        speed, each = mib * TURNS / took[name], cpu[name] / TURNS
+        say(f"{name:<10}{mib:>5} MiB {speed:>7.0f} MiB a second, {each:.2f} s of CPU each")
+    ratio = took["unsealed"] / took["sealed"]
+    held = ratio >= SPEED
+    say(f"speed {ratio:.2f} of the unsealed   binding >= {SPEED}  {_said(held=held)}")
+    _shares(mib, cpu["sealed"] / TURNS)
+    return held
+
+
+def _said(*, held: bool) -> str:
+    return "held" if held else "NOT HELD"
+
+
+def _shares(mib: int, whole: float) -> None:
+    """What of a sealed upload's CPU time is the cipher, and what the hash."""
+    from dropbox_app.protocol.attachment import AttachmentSealer
+    from dropbox_app.protocol.keys import Seed
+
+    def cipher() -> None:
+        sealer = AttachmentSealer(len, [Seed.generate().recipient()])
+        for _ in range(mib):
+            sealer.update(_BLOCK)
+        sealer.finish()
+
+    def hashing() -> None:
+        digest = hashlib.sha256()
+        for _ in range(mib):
+            digest.update(_BLOCK)
+
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.M)
+    known = set(flags[1].split()) if flags else set()
+    has = "has" if known & {"sha_ni", "sha2"} else "has no"
+    say(
+        f"the cipher is {own_cpu(cipher, 1) / whole:.0%} of a sealed upload's CPU time, the hash"
+        f" {own_cpu(hashing, 1) / whole:.0%}; this processor {has} SHA instructions"
+    )
+
+
+def _memory(box: DropBox, mib: int) -> bool:
+    """The peak of the worker that an upload came to, above what it held before."""
+    workers = children(_served(box))
+    upload = _upload(box, mib * _MIB)
+    for worker in workers:
+        # What was before is forgotten, where that is allowed; else it counts, which is no less.
+        with contextlib.suppress(PermissionError):
+            Path(f"/proc/{worker}/clear_refs").write_text("5")
+    idle = [resident(worker) for worker in workers]
+    upload.send()
+    above = max(_peak(worker) - was for worker, was in zip(workers, idle, strict=True))
+    held = above <= MEMORY
+    said = f"memory {above:.1f} MB above idle at its peak"
+    say(f"{said}   binding <= {MEMORY:.0f}  {_said(held=held)}")
+    if children(_served(box)) != workers:
+        raise RuntimeError("a worker was replaced")
+    return held
+
+
+def _peak(process: int) -> float:
+    """MB that a process held in memory at most."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) / 1000 if found else 0.0
+
+
+def _beside(box: DropBox, seconds: int) -> bool:
+    """Words idle, and while slow uploads are under way."""
+    form = box.browser().get("/en/report").form_with("text")
+    fields = [*form.fields, ("text", TEXT)]
+    fields += [(name, values[0]) for name, values in form.choices.items() if name == "counsellor"]
+    report = urllib.parse.urlencode(dict(fields)).encode()
+    code = first(box.port, report)
+    idle = honest(box.port, report, code, seconds)
+    slow = _Slow([_upload(box, 100 * _MIB) for _ in range(SLOW)])
+    beside = honest(box.port, report, code, seconds)
+    under_way, again = slow.end()
+    good = line("idle", idle, idle)
+    good = line(f"{SLOW} slow uploads", beside, idle) and good
+    say(f"{under_way} uploads were under way at the end; {again} times one began again")
+    return good
+
+
+class _Slow:
+    """Uploads of slow clients; who is told that it is too busy begins again."""
+
+    def __init__(self, uploads: list[_Upload]) -> None:
+        self._uploads = uploads
+        self._open = [upload.begin() for upload in uploads]
+        self._again = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._drip)
+        self._thread.start()
+
+    def _drip(self) -> None:
+        while not self._stop.wait(_EVERY):
+            for place, made in enumerate(self._open):
+                try:
+                    if not _answered(made):
+                        made.sendall(_BLOCK[:_PIECE])
+                        continue
+                except OSError:
+                    pass
+                made.close()
+                self._again += 1
+                self._open[place] = self._uploads[place].begin()
+
+    def end(self) -> tuple[int, int]:
+        """Hang up: how many were under way, and how often one began again."""
+        self._stop.set()
+        self._thread.join()
+        under_way = sum(not _answered(made) for made in self._open)
+        for made in self._open:
+            made.close()
+        return under_way, self._again
+
+
+def _answered(made: socket.socket) -> bool:
+    return bool(select.select([made], [], [], 0)[0])

@@ -1,0 +1,213 @@
+"""No step that somebody waits for reads more of the database than it is about.
+
+Not by the clock: every statement that a whole life brings forth is caught on its way into SQLite,
+and SQLite is asked how it would find the rows. With that, a site of 100,000 items answers as one
+of 1,000 does; ``scripts/bench --scale`` measures it.
+"""
+
+import datetime
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server import upkeep
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.unit.a_server import ANNA, BRAM, DAY, AServer, file, ids
+
+# What may read a whole table or index, and why that is bearable.
+KNOWN = {
+    # One entry for each file of more than 1 MiB, in an index of nothing else: at most as many as
+    # there are MiB in limits.site_bytes.
+    "SELECT total(size) FROM items WHERE size > 1048576",
+    # Once a day, before a purge; two short columns, and no lock is held.
+    "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
+    " UNION ALL SELECT max(last_fetch) FROM desks)",
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[AServer]:
+    made = AServer(tmp_path / "server")
+    yield made
+    made.store.close()
+
+
+def _whole_life(server: AServer) -> None:
+    """Every use case, by every author, and every way in which something ends."""
+    boxes = server.mailboxes
+    server.report("one", (ANNA, BRAM))
+    sealed = server.report("two")
+    mailbox, access = ids("two")
+    boxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
+    server.report("three")
+    server.fetch()
+    boxes.attach(access=access, sealed=file(1, 2_000_000))
+    server.add("two", 2)
+    boxes.file_allowed(ANNA, mailbox, 100)
+    server.put_file("two", file(2))
+    server.reply("two", 1)
+    assert server.kept("two")
+    item = boxes.inbox(ANNA, 0)[0][0].item.id
+    opened = boxes.item_for(ANNA, item)
+    assert opened is not None
+    opened.file.close()
+    boxes.item(mailbox, item)
+    assert boxes.listed(ANNA)
+    assert not boxes.silent(ANNA)
+    boxes.store_id()
+    server.withdraw("three", 2)
+    server.later(31)
+    server.fetch()
+    assert upkeep.purge(server.site, server.store, server.day).items
+    server.report("four")
+    boxes.withdraw(access=ids("four")[1], n=2, to=(), sealed=None)
+    server.later(400)
+    assert upkeep.purge(server.site, server.store, server.day).mailboxes
+
+
+def _statements(server: AServer, life: Callable[[AServer], None]) -> set[str]:
+    """What reached SQLite, with the values in it; once for each form."""
+    seen: list[str] = []
+    server.store._connection().set_trace_callback(seen.append)
+    life(server)
+    server.store._connection().set_trace_callback(None)
+    forms = {re.sub(r"x?'[^']*'|\b\d+\b", "?", statement): statement for statement in seen}
+    words = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+    return {statement for statement in forms.values() if statement.startswith(words)}
+
+
+def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
+    """The steps of a plan that go through a whole table or index."""
+    found = []
+    for *_, step in database.execute(f"EXPLAIN QUERY PLAN {statement}"):
+        # A search without a condition is a scan too: so SQLite calls a max() without an index.
+        reads = re.match(r"(SCAN|SEARCH) (?!CONSTANT|\(subquery)(\w+)", step)
+        bounded = step.startswith("SEARCH") and re.search(r"\(\w+=\?", step)
+        if reads and not bounded and reads[2] != "store":  # a table of one row
+            found.append(step)
+    return found
+
+
+def test_no_statement_of_a_use_case_reads_a_whole_table(server: AServer) -> None:
+    statements = _statements(server, _whole_life)
+    assert len(statements) > 25
+    database = sqlite3.connect(server.folder / "klankbord.db")
+    whole = {s: steps for s in sorted(statements) if (steps := _whole(database, s))}
+    database.close()
+    paging = [s for s in whole if s.startswith("SELECT mailbox FROM mailboxes WHERE mailbox >")]
+    for statement in paging:  # a step of the purge: it ends where its page is full
+        assert statement.endswith(f"ORDER BY mailbox LIMIT {upkeep.STEP}")
+        assert whole.pop(statement) == ["SEARCH mailboxes USING PRIMARY KEY (mailbox>?)"]
+    assert paging
+    assert set(whole) == KNOWN
+
+
+def test_the_check_itself_finds_a_whole_table(server: AServer) -> None:
+    database = sqlite3.connect(server.folder / "klankbord.db")
+    for statement in (
+        "SELECT item FROM items",
+        "SELECT count(*) FROM mailboxes",
+        "SELECT max(last_added) FROM mailboxes",
+        "SELECT item FROM items WHERE day = '2026-01-01'",
+        "SELECT n FROM items WHERE item > 'a'",
+        "SELECT 1 FROM addressed AS a JOIN items AS i ON i.n = a.number WHERE identity = 'x'",
+    ):
+        assert _whole(database, statement), statement
+    assert not _whole(database, "SELECT n FROM items WHERE item = 'a'")
+    database.close()
+
+
+def test_what_goes_with_a_row_is_found_by_an_index(server: AServer) -> None:
+    """A plan does not show what a foreign key takes along."""
+    database = sqlite3.connect(server.folder / "klankbord.db")
+    tables = [name for (name,) in database.execute("SELECT name FROM pragma_table_list")]
+    keys = 0
+    for table in tables:
+        for key in database.execute("SELECT * FROM pragma_foreign_key_list(?)", [table]):
+            column = key[3]
+            first = {
+                row[0]
+                for row in database.execute(
+                    "SELECT i.name FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i"
+                    " WHERE i.seqno = 0 AND l.partial = 0",
+                    [table],
+                )
+            }
+            assert column in first, (table, column)
+            keys += 1
+    database.close()
+    assert keys == 3
+
+
+def test_a_purge_goes_through_all_mailboxes_in_steps(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step looks at so many; each mailbox that goes is a transaction of its own."""
+    monkeypatch.setattr(upkeep, "STEP", 3)
+    for number in range(7):
+        server.report(f"old {number}")
+    server.later(170)
+    server.fetch()
+    server.report("young")
+    server.later(210)
+    seen, after, turns = 0, "", 0
+    statements: list[str] = []
+    while True:
+        server.store._connection().set_trace_callback(statements.append)
+        gone, _, following = upkeep.step(server.site, server.store, server.day, after)
+        server.store._connection().set_trace_callback(None)
+        assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == gone <= 3
+        statements.clear()
+        seen, turns = seen + gone, turns + 1
+        server.report(f"between {turns}")  # nobody holds the lock
+        if following is None:
+            break
+        after = following
+    assert seen == 7
+    assert turns >= 3
+    left = set(server.store.mailboxes())
+    assert left >= {ids("young")[0], *(ids(f"between {n + 1}")[0] for n in range(turns))}
+    assert len(left) == 1 + turns
+
+
+def test_a_long_list_of_withdrawn_mailboxes_is_not_read_for_a_report(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a report nor a withdrawal goes through the list line by line."""
+    known = {ids(f"gone {number}")[0]: DAY for number in range(1000)}
+    withdrawn = server.store._withdrawn
+    withdrawn.write(known, DAY)
+
+    def refuse() -> dict[str, datetime.date]:
+        raise AssertionError("the whole list was read")
+
+    read = withdrawn.read
+    monkeypatch.setattr(withdrawn, "read", refuse)
+    server.report("one")
+    server.withdraw("one", 2)
+    assert all(server.store.is_withdrawn(mailbox) for mailbox in known)
+    assert server.store.is_withdrawn(ids("one")[0])
+    assert not any(server.store.is_withdrawn(ids(f"never {number}")[0]) for number in range(1000))
+    monkeypatch.setattr(withdrawn, "read", read)
+    assert withdrawn.read() == known | {ids("one")[0]: DAY}
+
+
+def test_the_list_stays_sorted_whatever_the_order_and_a_day_is_replaced(tmp_path: Path) -> None:
+    later = DAY + datetime.timedelta(days=1)
+    store = SqliteStore.create(tmp_path, lambda: DAY)
+    names = [ids(str(number))[0] for number in range(50)]
+    for name in names:
+        assert not store.is_withdrawn(name)
+        store.add_withdrawn(name, DAY)
+    store.add_withdrawn(names[7], later)
+    lines = (tmp_path / "withdrawn").read_text("ascii").splitlines()
+    assert lines == sorted(lines)
+    assert len(lines) == 50
+    assert f"{names[7]} {later}" in lines
+    assert store.drop_withdrawn(DAY) == 49
+    assert store.is_withdrawn(names[7])
+    assert not store.is_withdrawn(names[8])
+    store.close()

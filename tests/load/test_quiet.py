@@ -1,0 +1,69 @@
+"""The quick look of the purge never passes over what the rules of lifetimes would end."""
+
+import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.server import lifetimes
+from dropbox_app.server.lifetimes import Addressees
+from dropbox_app.server.settings import Retention
+from dropbox_app.server.store import Addressed, ItemInfo, MailboxInfo
+from tests.unit.a_server import DAY
+
+
+def _ago(days: int) -> datetime.date:
+    return DAY - datetime.timedelta(days)
+
+
+TERMS = st.builds(
+    Retention,
+    **dict.fromkeys(
+        ("reporter_items", "counsellor_items", "unfetched", "idle"), st.integers(1, 12)
+    ),
+)
+ITEMS = st.lists(
+    st.tuples(
+        st.sampled_from(("message", "attachment")),
+        st.sampled_from(("reporter", "anna")),
+        st.integers(0, 3),
+        st.integers(0, 14),  # days since it came
+        st.none() | st.integers(0, 14),  # days since it was fetched
+    ),
+    max_size=5,
+)
+MAILBOX = st.tuples(st.booleans(), st.integers(0, 14))
+
+
+@given(TERMS, ITEMS, MAILBOX, st.booleans())
+def test_what_is_passed_over_has_nothing_due_and_does_not_end(
+    terms: Retention,
+    drawn: list[tuple[str, str, int, int, int | None]],
+    mailbox: tuple[bool, int],
+    silent: bool,
+) -> None:
+    items, addressed = [], []
+    for number, (what, author, n, age, fetched) in enumerate(drawn):
+        n = max(n, 1) if what == "message" else n
+        items.append(ItemInfo(str(number), what, author, n, _ago(age), 1))  # type: ignore[arg-type]
+        if n:
+            day = _ago(min(fetched, age)) if fetched is not None else None
+            addressed.append(Addressed(str(number), "anna", day))
+    info = MailboxInfo("m", "a" if mailbox[0] else None, _ago(20), _ago(mailbox[1]))
+    found = lifetimes.plan(info, items, addressed, Addressees(silent), DAY, terms)
+    if lifetimes.quiet(info, items, DAY, terms):
+        assert found.expires > DAY
+        assert found.due == ()
+
+
+def test_a_young_conversation_is_passed_over_and_an_old_one_is_not() -> None:
+    terms = Retention()
+    first = ItemInfo("1", "message", "reporter", 1, _ago(40), 1)
+    reply = ItemInfo("2", "message", "anna", 1, _ago(39), 1)
+    second = ItemInfo("3", "message", "reporter", 2, _ago(38), 1)
+    info = MailboxInfo("m", "a", _ago(40), _ago(38))
+    assert lifetimes.quiet(info, [first, reply], DAY, terms)
+    assert not lifetimes.quiet(info, [first, reply, second], DAY, terms)
+    assert not lifetimes.quiet(MailboxInfo("m", None, _ago(40), DAY), [first], DAY, terms)
+    assert not lifetimes.quiet(MailboxInfo("m", "a", _ago(99), _ago(90)), [first], DAY, terms)
+    assert not lifetimes.quiet(info, [], DAY, terms)

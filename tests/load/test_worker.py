@@ -1,0 +1,193 @@
+"""The worker's loop under hostile crowds: nobody's fault ends it, and nobody holds it up."""
+
+import contextlib
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server import gate
+from dropbox_app.server.worker import WAITING
+from tests.e2e.plain_browser import Page, PlainBrowser
+from tests.load.conftest import Watched
+
+PLAIN = """
+import sys
+from pathlib import Path
+from dropbox_app.server import serving
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
+"""
+# One worker of four threads, two of them for posts; a stretch lasts until the file is there.
+HELD = """
+import sys, time
+from pathlib import Path
+from dropbox_app.server import reporter_agent, serving
+stretch = reporter_agent.derive_root
+def held(words, site):
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.01)
+    return stretch(words, site)
+reporter_agent.derive_root = held
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
+"""
+FEW_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))"
+STORY = "Een herkenbaar verhaal."
+
+
+@contextlib.contextmanager
+def crowd(port: int, count: int, start: bytes) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        people = []
+        for _ in range(count):
+            person = socket.create_connection(("127.0.0.1", port), timeout=30)
+            people.append(stack.enter_context(person))
+            person.sendall(start)
+        yield people
+
+
+def _served(made: Watched) -> None:
+    assert PlainBrowser(made.url).get("/nl/").status == 200
+
+
+def test_who_is_let_go_in_a_turn_of_the_loop_is_not_called_in_it_any_more(
+    watched: Callable[..., Watched],
+) -> None:
+    """All who wait speak at the moment in which newcomers push the oldest of them out."""
+    made = watched(PLAIN)
+    (worker,) = made.workers()
+    for _ in range(3):
+        with crowd(made.port, WAITING, b"GET /nl/ HTTP/1.1\r\nX-A: ") as people:
+            pushing = threading.Thread(target=_push, args=(made.port,))
+            pushing.start()
+            for person in people:
+                with contextlib.suppress(OSError):  # it was let go
+                    person.sendall(b"b")
+            pushing.join(60)
+        _served(made)
+    assert made.workers() == [worker]
+
+
+def _push(port: int) -> None:
+    with crowd(port, 60, b"GET /nl/ HTTP/1.1\r\nX-B: "):
+        pass
+
+
+def test_who_sends_on_when_the_answer_is_out_holds_no_thread(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(PLAIN)
+    head = b"PUT /api/desk/card HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+    over = threading.Event()
+    with crowd(made.port, 40, head) as people:
+
+        def drip() -> None:
+            while not over.wait(0.1):
+                for person in people:
+                    with contextlib.suppress(OSError):
+                        person.sendall(b"x" * 1024)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        for _ in range(10):
+            _served(made)
+        over.set()
+        dripping.join(30)
+
+
+def test_without_room_for_another_connection_those_inside_are_served_and_nobody_dies(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))" + PLAIN
+    )
+    (worker,) = made.workers()
+    assert resource.prlimit(worker, resource.RLIMIT_NOFILE) == (300, 300)
+    with crowd(made.port, 400, b"GET /nl/ HTTP/1.1\r\nX-A: "):
+        pass
+    _served(made)
+    assert made.workers() == [worker]
+    # And where the system has none left, whatever the worker thought.
+    used = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 20, 300))
+    with crowd(made.port, 100, b"GET /nl/ HTTP/1.1\r\nX-A: "):
+        pass
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (300, 300))
+    _served(made)
+    assert made.workers() == [worker]
+
+
+def test_who_waits_to_be_told_to_go_on_is_told(watched: Callable[..., Watched]) -> None:
+    made = watched(PLAIN)
+    body = b"code=abc"
+    head = (
+        f"POST /nl/return HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nExpect: 100-continue\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", made.port), timeout=30) as asking:
+        asking.sendall(head)
+        assert asking.recv(100).startswith(b"HTTP/1.1 100 ")
+        asking.sendall(body)
+        answer = b""
+        while piece := asking.recv(65_536):
+            answer += piece
+    assert b"HTTP/1.1 422 " in answer
+
+
+def test_strangers_do_not_fill_the_log(watched: Callable[..., Watched]) -> None:
+    made = watched(PLAIN)
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", made.port), timeout=30) as asking:
+            asking.sendall(b"NONSENSE\r\n\r\n")
+            assert asking.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert made.log.read_text().count("\n") == 1
+
+
+def test_a_crowd_that_waits_for_its_turn_keeps_nobody_from_reading_and_is_told(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    """Two have a thread and 64 wait; the next are told at once, and their words come back."""
+    go = tmp_path / "go"
+    made = watched(HELD, go)
+    page = PlainBrowser(made.url).get("/nl/report")
+    form = page.form_with("text")
+    answers: list[Page] = []
+
+    def tell() -> None:
+        answers.append(PlainBrowser(made.url, cookies=False).submit(page, form, text=STORY))
+
+    within = 2 + gate.PLACES
+    people = [threading.Thread(target=tell) for _ in range(within + 10)]
+    for person in people:
+        person.start()
+    deadline = time.monotonic() + 60
+    while len(answers) < 10:
+        _served(made)
+        assert time.monotonic() < deadline
+    _served(made)
+    busy = list(answers)
+    assert len(busy) == 10
+    for answer in busy:
+        assert answer.status == 503
+        assert dict(answer.form_with("text").fields)["text"] == STORY
+    go.touch()
+    for person in people:
+        person.join(120)
+    assert len(answers) == within + 10
+    # Whose wait was longer than the gate's patience, on a slow machine, was told so too.
+    assert {answer.status for answer in answers[10:]} <= {200, 503}
+
+
+def test_who_has_waited_for_a_thread_longer_than_patience_is_told_at_once() -> None:
+    token = gate.ARRIVED.set(time.monotonic() - 11)
+    try:
+        with pytest.raises(gate.Busy), gate.Gate(1).passing():
+            pass
+    finally:
+        gate.ARRIVED.reset(token)
+    with gate.Gate(1).passing():
+        pass
