@@ -14,6 +14,7 @@ from dropbox_app.server.reporter_agent import ReporterAgent
 from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.web import desk_api
 from dropbox_app.server.web.conversation import ConversationPages
+from dropbox_app.server.web.file_pages import FilePages
 from dropbox_app.server.web.hardening import Hosts, QuietFlask, harden, quiet_log
 from dropbox_app.server.web.pages import FrontPages
 from dropbox_app.server.web.people import Directory
@@ -58,7 +59,9 @@ def create_app(
     front = FrontPages(pages, agent, cookie)
     refusals = Refusals(pages)
     front.register(app)
-    ConversationPages(pages, agent, cookie, front, refusals).register(app)
+    conversation = ConversationPages(pages, agent, cookie, front, refusals)
+    conversation.register(app)
+    FilePages(pages, agent, mailboxes, conversation).register(app)
     refusals.register(app)
     app.register_blueprint(desk_api.blueprint(site, mailboxes, cookie.desk_key, now))
     return app

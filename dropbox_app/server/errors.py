@@ -52,6 +52,10 @@ class SiteFull(Refused):
     """The drop box is full. Nothing was stored."""
 
 
+class Moved(Refused):
+    """Meanwhile the message would go to others than its files are sealed for."""
+
+
 class BadShape(Refused):
     """This is not a sealed file of the form that is taken here."""
 
@@ -62,3 +66,15 @@ class NotYours(Refused):
 
 class UnknownCounsellor(Refused):
     """One of those it is addressed to has no card on this site."""
+
+
+class Unauthorised(Refused):
+    """The request is not authorised."""
+
+
+class BadRequest(Refused):
+    """The request has a form that is not taken here."""
+
+
+class TooLarge(Refused):
+    """The body is larger than is taken here."""

@@ -5,26 +5,29 @@ but what the caller keeps in the cookie, the root; it writes nothing but sealed 
 """
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dropbox_app.protocol import age, writing
 from dropbox_app.protocol import thread as threads
-from dropbox_app.protocol import writing
-from dropbox_app.protocol.encoding import Json, clean_text
-from dropbox_app.protocol.errors import NobodyToWriteTo, TooLong
-from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.messages import REPORTER, Message, ReporterPublic
+from dropbox_app.protocol.attachment import contents
+from dropbox_app.protocol.encoding import Json, clean_text, new_digest
+from dropbox_app.protocol.errors import NobodyToWriteTo, PayloadFailure, TooLong
+from dropbox_app.protocol.keys import Recipient, VerifyKey
+from dropbox_app.protocol.messages import REPORTER, Attachment, Message, ReporterPublic
 from dropbox_app.protocol.retrieval_code import (
     ReporterKeys,
     derive_root,
     generate,
     reporter_keys,
 )
+from dropbox_app.protocol.stream import CHUNK
 from dropbox_app.protocol.thread import Thread
-from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy
+from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
 from dropbox_app.server.gate import Gate
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.sites import Site
+from dropbox_app.server.store import ItemInfo, Staged
 
 # Each failure means that another message of this reporter was stored: somebody gets on.
 TRIES = 30
@@ -55,6 +58,35 @@ class ReporterView:
     expires: datetime.date
     last_added: datetime.date
     next_wanted: tuple[VerifyKey, ...]
+    items: tuple[ItemInfo, ...]  # what the server says is here
+
+    def file(self, item: str) -> tuple[Message, Attachment] | None:
+        """The first genuine message that names this file, and how."""
+        for message in self.thread.genuine():
+            for attachment in message.attachments:
+                if attachment.sha256 == item:
+                    return message, attachment
+        return None
+
+
+@dataclass(frozen=True)
+class Addressing:
+    """For whom the files of the next message are sealed; the reporter is not among them."""
+
+    access: str
+    to: tuple[VerifyKey, ...]
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """Files sealed and staged, to go with one message. ``after``: the number of the reporter's
+    newest message when the form was made, by which the same form sent twice is known."""
+
+    to: tuple[VerifyKey, ...]
+    attachments: tuple[Attachment, ...]
+    staged: tuple[Staged, ...]
+    after: int
 
 
 @dataclass(frozen=True)
@@ -142,6 +174,67 @@ class ReporterAgent:
         """Open, check and order the conversation; None if it is no longer here."""
         return self._view(reporter_keys(root))
 
+    def addressing(self, root: bytes, lang: str, text: str) -> Addressing:
+        """For whom to seal the files that go with a message of this text.
+
+        Raises Gone, TooLong or NobodyToWriteTo: what would stop that message stops it here.
+        """
+        self._check_size(text)
+        keys = reporter_keys(root)
+        view = self._view(keys)
+        if view is None:
+            raise Gone("there is no such conversation")
+        body: dict[str, Json] = {"text": text}
+        draft = self._draft(keys, view.thread, lang, "message", body, view.next_wanted)
+        return Addressing(keys.access, draft.to, draft.recipients[1:])
+
+    def check_file(self, root: bytes, attachment: Attachment) -> bool | None:
+        """Whether a file of the conversation is still, to the byte, the one that was signed.
+
+        None if it is not here. Bounded memory; reads all of it.
+        """
+        opened = self._mailboxes.opened(reporter_keys(root).mailbox, attachment.sha256)
+        if opened is None:
+            return None
+        digest = new_digest()
+        with opened.file as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+        return digest.hexdigest() == attachment.sha256
+
+    def open_file(self, root: bytes, attachment: Attachment) -> Iterator[bytes]:
+        """The content of a counsellor's file, in pieces of authenticated bytes.
+
+        All of it is checked before this returns: hash, every chunk, size and padding. Raises Gone
+        (it is not here), PayloadFailure (not the file that was signed), AgeError or FormatError.
+        """
+        keys = reporter_keys(root)
+        digest = new_digest()
+        for _ in self._contents(keys, attachment, digest.update):
+            pass
+        if digest.hexdigest() != attachment.sha256:
+            raise PayloadFailure("not the file that was signed")
+        return self._contents(keys, attachment)
+
+    def _contents(
+        self,
+        keys: ReporterKeys,
+        attachment: Attachment,
+        seen: Callable[[bytes], object] = lambda data: None,
+    ) -> Iterator[bytes]:
+        """``seen`` gets what was read, sealed as it is."""
+        opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
+        if opened is None:
+            raise Gone("the file is not here")
+        with opened.file as file:
+
+            def read(size: int) -> bytes:
+                data = file.read(size)
+                seen(data)
+                return data
+
+            yield from contents(age.open_chunks(read, (keys.reply,)), attachment.size)
+
     def write(
         self,
         root: bytes,
@@ -150,12 +243,15 @@ class ReporterAgent:
         kind: str,
         body: Mapping[str, Json],
         wanted: Sequence[VerifyKey] | None = None,
+        files: Enclosed | None = None,
     ) -> Sent:
         """Write on. Reads the thread first, and again whenever another message came between.
 
         ``wanted`` None: as ``next_wanted`` says. What is already the newest message of all, word
-        for word, is not sent again: without a script nothing else stops a second press.
-        Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull or StoreBusy.
+        for word, is not sent again: without a script nothing else stops a second press. ``files``
+        are stored with the message or not at all, and only sent once however often it is redone.
+        Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if it
+        would go to others than the files are sealed for.
         """
         for key in ("text", "step", "with", "scope"):
             value = body.get(key)
@@ -166,11 +262,16 @@ class ReporterAgent:
             if view is None:
                 raise Gone("there is no such conversation")
             chosen = _choose(view, kind, wanted)
-            if _just_said(view.thread, kind, body, chosen):
+            if _just_said(view.thread, kind, body, chosen, files):
                 return Sent(())
-            draft = self._draft(keys, view.thread, lang, kind, body, chosen)
+            attachments, staged = (files.attachments, files.staged) if files else ((), ())
+            draft = self._draft(keys, view.thread, lang, kind, body, chosen, attachments)
+            if files is not None and files.to != draft.to:
+                raise Moved("the files are sealed for others")
             try:
-                self._mailboxes.add(access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal())
+                self._mailboxes.add(
+                    access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal(), files=staged
+                )
             except OutOfStep:
                 continue
             return Sent(draft.left_out)
@@ -230,7 +331,11 @@ class ReporterAgent:
             reporter=ReporterPublic(str(keys.recipient), keys.verify),
         )
         return ReporterView(
-            thread, conversation.expires, conversation.last_added, self._next_wanted(thread)
+            thread,
+            conversation.expires,
+            conversation.last_added,
+            self._next_wanted(thread),
+            conversation.items,
         )
 
     def _draft(
@@ -241,6 +346,7 @@ class ReporterAgent:
         kind: str,
         body: Mapping[str, Json],
         wanted: Sequence[VerifyKey] | None,
+        attachments: Sequence[Attachment] = (),
     ) -> writing.Draft:
         day = self._today()
         return writing.from_reporter(
@@ -253,6 +359,7 @@ class ReporterAgent:
             thread=thread,
             wanted=wanted,
             cards=self._site.open_cards(day),
+            attachments=attachments,
         )
 
     def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
@@ -278,9 +385,17 @@ def _choose(
 
 
 def _just_said(
-    thread: Thread, kind: str, body: Mapping[str, Json], wanted: Sequence[VerifyKey]
+    thread: Thread,
+    kind: str,
+    body: Mapping[str, Json],
+    wanted: Sequence[VerifyKey],
+    files: Enclosed | None,
 ) -> bool:
-    """Whether the newest message of the thread is this one already."""
+    """Whether the newest message of the thread is this one already.
+
+    Two files of one name and size need not be the same: only a form made before that message
+    can be what brought them.
+    """
     last = None
     for message in thread.genuine():
         last = message
@@ -289,7 +404,13 @@ def _just_said(
         last is not None
         and (last.by, last.kind, last.wanted) == (REPORTER, kind, tuple(wanted))
         and dict(last.body) == cleaned
+        and _described(last.attachments) == _described(files.attachments if files else ())
+        and (files is None or last.n > files.after)
     )
+
+
+def _described(attachments: Sequence[Attachment]) -> list[tuple[str, str, int]]:
+    return [(file.name, file.type, file.size) for file in attachments]
 
 
 def _agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:

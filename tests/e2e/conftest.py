@@ -98,10 +98,11 @@ class Counsellor:
         shown: dict[str, Any] = json.loads(self.desk("read", thread, "--json").stdout)
         return shown
 
-    def reply(self, thread: str, text: str) -> None:
+    def reply(self, thread: str, text: str, *files: Path) -> None:
         file = self.folder.parent / "reply.txt"
         file.write_text(text)
-        self.desk("reply", thread, "--text-file", file)
+        more = [part for path in files for part in ("--file", path)]
+        self.desk("reply", thread, "--text-file", file, *more)
         file.unlink()
 
 
@@ -117,6 +118,7 @@ class DropBox:
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
 
     def server(
         self, *arguments: str | Path, check: bool = True
@@ -146,6 +148,7 @@ class DropBox:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 (
+                    *self.under,
                     *(str(BIN / "klankbord-server"), "--dir", str(self.folder), "serve"),
                     *("--bind", f"127.0.0.1:{self.port}", "--workers", "2"),
                 ),

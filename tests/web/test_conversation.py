@@ -360,7 +360,8 @@ def test_who_was_left_out_is_named(two: House) -> None:
     two.site.update(sam.identity, sam.card(), two.clock.today())
     two.clock.pass_days(60)
     page = browser.come_back(code)
-    assert "Op dit moment kan niemand een nieuw bericht van je openen." in page.text
+    assert "Aan Noor Visser kun je nu niet schrijven." in page.text
+    assert "Je kunt wel lezen, en met iemand anders verder." in page.text
     other = browser.get("/nl/counsellor")
     browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
     assert sam.texts() == ["Dag Sam."]

@@ -133,6 +133,25 @@ def test_a_report_is_found_taken_and_answered(server: AServer, desk: Desk) -> No
     assert [row["number"] for row in desk.get("/api/desk/inbox?after=1")["items"]] == [2]
 
 
+def test_the_list_of_mailboxes_comes_in_parts(
+    server: AServer, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_api, "LISTED", 2)
+    boxes = sorted(ids(name)[0] for name in "abcde")
+    for name in "abcde":
+        server.report(name)
+    found, target, answer = [], "/api/desk/mailboxes", desk.get("/api/desk/mailboxes")
+    while True:
+        found += [row["id"] for row in answer["mailboxes"]]
+        if not answer["more"]:
+            break
+        target = f"/api/desk/mailboxes?after={found[-1]}"
+        answer = desk.get(target)
+    assert found == boxes
+    for wrong in ("?after=", "?after=xyz", "?after=" + "A" * 64, "?before=" + "0" * 64):
+        assert desk.ask("GET", "/api/desk/mailboxes" + wrong).status_code in (400, 404)
+
+
 def test_files_of_any_size_go_up_and_come_down(server: AServer, desk: Desk) -> None:
     server.report("one")
     mailbox = ids("one")[0]

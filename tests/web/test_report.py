@@ -84,7 +84,7 @@ def test_without_a_story_nothing_is_sent(house: House, text: str) -> None:
 def test_with_two_counsellors_none_is_chosen_for_anybody(two: House) -> None:
     browser = two.browser()
     form = browser.get("/nl/report").form_with("text")
-    assert "counsellor" not in dict(form.fields)
+    assert dict(form.fields)["counsellor"] == ""
     assert len(form.choices["counsellor"]) == 2
     page = browser.tell(TEXT, needs=["be_heard"])
     assert page.status == 422
@@ -162,7 +162,7 @@ def test_the_same_report_from_an_open_code_page_is_stored_once(house: House) -> 
     assert again.status == 200
     assert again.code == first.code
     assert "niet nog een keer opgeslagen" in again.text
-    assert "Alleen de vertrouwenspersoon kan je bericht openen" in again.text
+    assert "Alleen Noor Visser kan je bericht openen" in again.text
     assert house.stored() == 1
     other = browser.tell(TEXT)
     assert other.code != first.code
@@ -427,7 +427,7 @@ def test_a_mistyped_word_is_named_with_those_that_are_near(house: House) -> None
 def test_unknown_expired_and_withdrawn_codes_get_the_same_answer(house: House) -> None:
     def strip(browser: Browser, code: str) -> tuple[int, bytes]:
         page = browser.come_back(code)
-        return page.status, page.body.replace(code.encode(), b"CODE")
+        return page.status, page.body.replace(code.encode(), b"CODE").rstrip()
 
     taken_back, left = house.browser(), house.browser()
     withdrawn = taken_back.tell(TEXT).code

@@ -30,7 +30,6 @@ from dropbox_app.server.web.forms import (
 from dropbox_app.server.web.languages import Words, words
 from dropbox_app.server.web.lines import Request, Teller
 from dropbox_app.server.web.pages import LANG, FrontPages, see_other
-from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
@@ -70,7 +69,7 @@ class ConversationPages:
         """The conversation. Whoever comes here from the code page has moved on from it."""
         root = current().root
         if root is None:
-            return self._ask(lang)
+            return self.ask(lang)
         if current().code:
             current().move_on()
         flags = request.args
@@ -79,12 +78,12 @@ class ConversationPages:
     def others(self, lang: str) -> Response:
         """Whom else one could write to."""
         root = current().root
-        return self._ask(lang) if root is None else self._other_page(lang, root, {})
+        return self.ask(lang) if root is None else self._other_page(lang, root, {})
 
     def consider(self, lang: str) -> Response:
         """What taking everything back can and cannot undo."""
         root = current().root
-        return self._ask(lang) if root is None else self._withdraw_page(lang, root, {})
+        return self.ask(lang) if root is None else self._withdraw_page(lang, root, {})
 
     # writing
 
@@ -95,9 +94,9 @@ class ConversationPages:
         if "switch" in request.form:
             here = current().root
             if here is None:
-                return self._over(lang)
+                return self.over(lang)
             return self._conversation(lang, here, text=text)
-        root = self._entered(lang, form)
+        root = self.entered(lang, form)
         if isinstance(root, Response):
             return root
         problems = missing_text(text)
@@ -106,7 +105,7 @@ class ConversationPages:
         try:
             self._agent.write(root, lang=lang, kind="message", body={"text": text})
         except Gone:
-            return self._gone(lang)
+            return self.gone(lang)
         except REFUSED as error:
             problem, status = explain(error)
             return self._conversation(lang, root, text=text, problems=[problem], status=status)
@@ -123,13 +122,13 @@ class ConversationPages:
             said = told.say(f"consent.{form.answer.data}")
             lead, button = told.say("again.answer", answer=said), "again.send"
         if "switch" in request.form:
-            return self._over(lang, lead, button=button)
-        root = self._entered(lang, form, lead, button)
+            return self.over(lang, lead, button=button)
+        root = self.entered(lang, form, lead, button)
         if isinstance(root, Response):
             return root
         view = self._agent.view(root)
         if view is None:
-            return self._gone(lang)
+            return self.gone(lang)
         asked = Teller(view.thread, self._pages.people(), told).asked(form.request.data or "")
         if (
             asked is None
@@ -146,7 +145,7 @@ class ConversationPages:
         try:
             self._agent.write(root, lang=lang, kind="consent-answer", body=body)
         except Gone:
-            return self._gone(lang)
+            return self.gone(lang)
         except REFUSED as error:
             return self._asked_again(lang, root, form, asked, *explain(error, "remark"))
         return see_other(f"/{lang}/conversation?sent=1")
@@ -157,9 +156,9 @@ class ConversationPages:
         if "switch" in request.form:
             here = current().root
             if here is None:
-                return self._over(lang)
+                return self.over(lang)
             return self._other_page(lang, here, {})
-        root = self._entered(lang, form)
+        root = self.entered(lang, form)
         if isinstance(root, Response):
             return root
         people = self._pages.people()
@@ -171,7 +170,7 @@ class ConversationPages:
         try:
             self._agent.write(root, lang=lang, kind="message", body=body, wanted=(chosen.identity,))
         except Gone:
-            return self._gone(lang)
+            return self.gone(lang)
         except REFUSED as error:
             problem, status = explain(error)
             return self._other_page(lang, root, shown([problem], words(lang)), status)
@@ -184,9 +183,9 @@ class ConversationPages:
         if "switch" in request.form:
             here = current().root
             if here is None:
-                return self._over(lang, lead)
+                return self.over(lang, lead)
             return self._withdraw_page(lang, here, {})
-        root = self._entered(lang, form, lead, "withdraw.send")
+        root = self.entered(lang, form, lead, "withdraw.send")
         if isinstance(root, Response):
             return root
         problems = shown(form.problems(), words(lang))
@@ -204,7 +203,7 @@ class ConversationPages:
 
     # in or out of a session
 
-    def _entered(
+    def entered(
         self, lang: str, form: SessionForm, lead: str = "", button: str = "again.send"
     ) -> bytes | Response:
         """The root: of the session the form belongs to, or of the code in the form itself."""
@@ -216,25 +215,25 @@ class ConversationPages:
             if session.root is not None:
                 lead = told.say("errors.other_session")
             problem = {"code": told.say("errors.code_missing")} if "code" in request.form else {}
-            return self._over(lang, lead, problem, button=button)
+            return self.over(lang, lead, problem, button=button)
         typed, problems = read_code(form.code.data, told)
         if problems:
-            return self._over(lang, lead, shown(problems, told), 422, button)
+            return self.over(lang, lead, shown(problems, told), 422, button)
         try:
             root = self._agent.enter(typed)
         except Busy:
-            return self._over(lang, lead, {"": told.say("errors.busy")}, 503, button)
+            return self.over(lang, lead, {"": told.say("errors.busy")}, 503, button)
         if root is None:
             wrong = {"code": told.say("errors.code_wrong")}
-            return self._over(lang, lead, wrong, 422, button)
+            return self.over(lang, lead, wrong, 422, button)
         session.become(self._cookie.fresh(root))
         g.pop("csrf_token", None)  # Flask-WTF keeps the token of the session before
         return root
 
-    def _ask(self, lang: str) -> Response:
+    def ask(self, lang: str) -> Response:
         return self._front.ask_code(lang, {}, reason="again", cookie_came=current().arrived)
 
-    def _over(
+    def over(
         self,
         lang: str,
         lead: str = "",
@@ -272,7 +271,7 @@ class ConversationPages:
         given = {"request": asked.digest, "answer": form.answer.data or "", "remark": remark}
         return self._conversation(lang, root, given=given, problems=problems, status=status)
 
-    def _gone(self, lang: str) -> Response:
+    def gone(self, lang: str) -> Response:
         """The conversation went between two requests: the text may still go into a new one."""
         current().end()
         return self._refusals.again(
@@ -303,12 +302,12 @@ class ConversationPages:
         view = self._agent.view(root)
         if view is None:
             if text or given:
-                return self._gone(lang)
+                return self.gone(lang)
             current().end()
             return self._front.ask_code(lang, {}, reason="wrong")
         people = self._pages.people()
         told = words(lang)
-        teller = Teller(view.thread, people, told)
+        teller = Teller(view.thread, people, told, view.items)
         open_now = {person.identity for person in people.open}
         receivers = [i for i in view.next_wanted if i in open_now]
         missing = [i for i in view.next_wanted if i not in open_now]
@@ -320,16 +319,21 @@ class ConversationPages:
             if successor not in view.thread.wanted:
                 help_parts.insert(0, told.say("handover.now", successor=teller.name(successor)))
         newest = view.thread.newest.get(REPORTER)
+        others = people.without(view.next_wanted)
+        absences = self._pages.availability(people, told).of_all(view.next_wanted)
+        problems = [p.elsewhere() if others else p for p in problems or []]
         html = self._pages.make(
             "conversation.html",
             lang,
             title="title.read",
             here="conversation",
             people=people,
-            switch_form="main-form" if receivers else None,
+            switch_form="main-form" if receivers or text else None,
             csrf_token=generate_csrf(),
             lines=teller.lines(),
-            notes=teller.notes() + self._absences(lang, view, people),
+            notes=teller.notes() + absences,
+            absent=bool(absences),
+            others=others,
             waiting=teller.waiting(),
             receivers=receivers,
             write_help=" ".join(help_parts),
@@ -340,28 +344,11 @@ class ConversationPages:
             left_out=[teller.name(i) for i in newest.wanted if i not in newest.to]
             if newest
             else [],
-            problems=shown(problems or [], told),
+            problems=shown(problems, told),
             expiry=self._expiry(lang, view),
             consent_answers=_consent_answers(told),
         )
         return self._pages.answer(html, status)
-
-    def _absences(self, lang: str, view: ReporterView, people: People) -> list[str]:
-        """Who of those written to is away, or has not collected anything for long."""
-        told = words(lang)
-        found = []
-        for person in people.everybody:
-            if person.identity not in view.next_wanted:
-                continue
-            if person.away:
-                day = told.date(person.away, self._pages.today())
-                found.append(told.say("person.away", counsellor=person.name, date=day))
-            elif person.silent:
-                days = self._pages.settings.retention.silent_desk
-                others = people.without(view.next_wanted)
-                more = " " + told.say("person.silent_others") if others else ""
-                found.append(told.say("person.silent", counsellor=person.name, days=days) + more)
-        return found
 
     def _expiry(self, lang: str, view: ReporterView) -> str:
         told = words(lang)
@@ -381,17 +368,21 @@ class ConversationPages:
     ) -> Response:
         view = self._agent.view(root)
         if view is None:
-            return self._gone(lang)
+            return self.gone(lang)
         people = self._pages.people()
+        others = people.without(view.next_wanted)
+        if problems and not others:
+            problems = {"": words(lang).say("other.none")}
         html = self._pages.make(
             "counsellor.html",
             lang,
             title="title.message",
             here="counsellor",
             people=people,
-            switch_form="main-form",
+            switch_form="main-form" if others or request.form.get("text") else None,
             csrf_token=generate_csrf(),
-            others=people.without(view.next_wanted),
+            others=others,
+            fetching=any(people.called(i) for i in (*view.thread.wanted, *view.thread.former)),
             chosen=request.form.get("counsellor", ""),
             text=clean_text(request.form.get("text", "")),
             problems=problems,

@@ -21,62 +21,22 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.desk_request import TOKEN_SECONDS, Claim
 from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex, new_digest, sha256_hex
-from dropbox_app.protocol.errors import (
-    CardError,
-    FormatError,
-    KlankbordError,
-    RequestError,
-)
+from dropbox_app.protocol.errors import FormatError, KlankbordError, RequestError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.errors import (
-    BadShape,
-    Gone,
-    MailboxFull,
-    NotYours,
-    OutOfStep,
-    ServerError,
-    SiteFull,
-    StoreBusy,
-)
-from dropbox_app.server.mailboxes import MAX_SEALED_MESSAGE, MAX_TO, Mailboxes, OpenFile
+from dropbox_app.server.errors import BadRequest, Gone, OutOfStep, TooLarge, Unauthorised
+from dropbox_app.server.mailboxes import MAX_SEALED_MESSAGE, Mailboxes, OpenFile
+from dropbox_app.server.shapes import MAX_TO
 from dropbox_app.server.sites import Site
+from dropbox_app.server.web.refusals import api_status
 
 SALT = "klankbord/v1/desk-token"
 CHUNK = 64 * 1024
+LISTED = 1_000  # mailboxes in one answer
 
 _PREFIX = "/api/desk/"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
-
-_STATUS: dict[type[KlankbordError], HTTPStatus] = {
-    Gone: HTTPStatus.NOT_FOUND,
-    NotYours: HTTPStatus.FORBIDDEN,
-    BadShape: HTTPStatus.UNPROCESSABLE_ENTITY,
-    CardError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    MailboxFull: HTTPStatus.INSUFFICIENT_STORAGE,
-    SiteFull: HTTPStatus.INSUFFICIENT_STORAGE,
-    StoreBusy: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
-
-class Unauthorised(ServerError):
-    """The request is not authorised."""
-
-
-class BadRequest(ServerError):
-    """The request has a form that is not taken here."""
-
-
-class TooLarge(ServerError):
-    """The body is larger than is taken here."""
-
-
-_STATUS |= {
-    Unauthorised: HTTPStatus.UNAUTHORIZED,
-    BadRequest: HTTPStatus.BAD_REQUEST,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-}
 
 
 class _Tokens(TimestampSigner):
@@ -149,14 +109,20 @@ class _Desk:
         return _json({"token": token, "day": self._mailboxes.today().isoformat()})
 
     def mailboxes(self) -> Response:
-        """GET mailboxes: those whose reporter's newest message is addressed to who asks."""
-        listed = self._mailboxes.listed(self._asked_by())
+        """GET mailboxes?after=ID: those whose reporter's newest message is for who asks.
+
+        A page of them, in the order of their ids; without ``after`` from the first.
+        """
+        identity = self._asked_by()
+        after = _id(_arguments("after")["after"]) if request.args else ""
+        listed = self._mailboxes.listed(identity, after, LISTED + 1)
         return _json(
             {
                 "mailboxes": [
                     {"id": m.id, "newest": [{"by": by, "n": n} for by, n in m.newest]}
-                    for m in listed
-                ]
+                    for m in listed[:LISTED]
+                ],
+                "more": len(listed) > LISTED,
             }
         )
 
@@ -282,10 +248,10 @@ def _nothing(rest: str) -> Response:
 def _refusal(error: KlankbordError) -> Response:
     if isinstance(error, OutOfStep):
         return _json({"n": error.newest}, HTTPStatus.CONFLICT)
-    for kind, status in _STATUS.items():
-        if isinstance(error, kind):
-            return _json({"error": str(error)}, status)
-    return _json({"error": "the server could not do this"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = api_status(error)
+    if status is None:
+        raise error  # a fault of ours: it is logged, and answered by refusals
+    return _json({"error": str(error)}, HTTPStatus(status))
 
 
 def _json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -6,10 +6,11 @@ are guarded by the browser's own word on where a post came from (hardening.Hosts
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as later
 
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]  # Flask-WTF ships no types
+from werkzeug.datastructures import MultiDict
 from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
     BooleanField,
     RadioField,
@@ -25,6 +26,10 @@ from dropbox_app.protocol.retrieval_code import read_typed
 from dropbox_app.server.web.languages import Words
 from dropbox_app.server.web.people import People
 
+# All that a form of this site can hold, but for the token and the language button.
+_MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)
+_FIELDS = ("text", "remark", "counsellor", "request", "answer", "sure", "code", *ANSWERS)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -34,6 +39,10 @@ class Problem:
     key: str
     values: Mapping[str, object] = later(default_factory=dict)
     number: int | None = None  # for a sentence with a plural
+
+    def elsewhere(self) -> "Problem":
+        """The same where somebody else can be written to: nobody who was chosen can open it."""
+        return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
     def say(self, told: Words) -> str:
         if self.number is not None:
@@ -73,7 +82,8 @@ class ReportForm(_Open):
     def problems(self, people: People) -> list[Problem]:
         """What has to be mended before it can be sent."""
         found = missing_text(self.text.data)
-        if len(people.open) > 1 or self.counsellor.data:
+        # Also where the page named only one: it may be another one by now.
+        if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
             if person is None:
                 found.append(Problem("counsellor", "errors.wanted_missing"))
@@ -144,6 +154,18 @@ class WithdrawForm(SessionForm):
 
     def problems(self) -> list[Problem]:
         return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
+
+
+def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
+    """What a post held in fields of this site's, to be shown again: no others, whatever came.
+
+    Of a field that stands twice the first counts, here as where it is read.
+    """
+    held = []
+    for name in _FIELDS:
+        values = list(dict.fromkeys(given.getlist(name)))
+        held += [(name, clean_text(value)) for value in (values if name in _MANY else values[:1])]
+    return held
 
 
 def missing_text(text: str | None) -> list[Problem]:

@@ -7,22 +7,25 @@ import logging
 import sys
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, abort, request
 from werkzeug.exceptions import (
+    BadRequest,
     Forbidden,
     MisdirectedRequest,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
+from werkzeug.formparser import FormDataParser
+
+from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
 
 FORM = "application/x-www-form-urlencoded"
-# 60,000 bytes of text, three times that percent-encoded, six times where they are line ends
-# (%0D%0A); and some more, so that a text that is too long can be shown again with the reason.
-FORM_BYTES = 512 * 1024
+UPLOAD = "files-post"  # the one endpoint that takes files
+FORM_FIELDS = 100  # the report has some 40; each more would only cost work
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -50,12 +53,27 @@ _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
 _REPLACED = frozenset(
     [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
 )
+# The same order everywhere; what only some answers have comes last.
+_ORDER = {"content-type": 0, "content-length": 1, "set-cookie": 3, "location": 4, "allow": 5}
 
 logger = logging.getLogger("klankbord")
 
 
 class PlainRequest(Request):
-    """A request whose form stays in memory: nothing of it can reach a disk."""
+    """A request whose form stays in memory; a file in it is sealed by ``taking``, or refused.
+
+    Nothing of it can reach a disk in the clear.
+    """
+
+    form_data_parser_class = FieldsFirst
+    taking: Taking | None = None
+    parser: FieldsFirst | None = None
+
+    def make_form_data_parser(self) -> FormDataParser:
+        parser = super().make_form_data_parser()
+        if isinstance(parser, FieldsFirst):
+            self.parser = parser
+        return parser
 
     def _get_file_stream(
         self,
@@ -63,9 +81,11 @@ class PlainRequest(Request):
         content_type: str | None,
         filename: str | None = None,
         content_length: int | None = None,
-    ) -> NoReturn:
+    ) -> IO[bytes]:
         # werkzeug's own would spool what is sent, in the clear, to a file under /tmp.
-        abort(UnsupportedMediaType.code)
+        if self.taking is None or self.parser is None:
+            abort(UnsupportedMediaType.code)
+        return self.taking.begin(self.parser.fields, filename or "", content_type or "")
 
 
 class QuietFlask(Flask):
@@ -84,7 +104,8 @@ class QuietFlask(Flask):
             *rest: Any,  # noqa: ANN401 - as WSGI has it
         ) -> Callable[[bytes], object]:
             kept = [header for header in headers if header[0].lower() not in _REPLACED]
-            return start_response(status, kept + added, *rest)
+            ordered = sorted(kept + added, key=lambda header: _ORDER.get(header[0].lower(), 2))
+            return start_response(status, ordered, *rest)
 
         return super().wsgi_app(environ, start)
 
@@ -144,12 +165,24 @@ def harden(app: QuietFlask, hosts: Hosts) -> None:
     def check() -> None:
         if not hosts.known(request.environ.get("HTTP_HOST", "")):
             abort(MisdirectedRequest.code)
+        if not request.environ.get("PATH_INFO", "").startswith("/"):
+            abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
         if request.method != "POST" or request.path.startswith("/api/"):
+            return
+        if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
+            if not hosts.own(request):
+                abort(Forbidden.code)
+            # The view sees to that, before it reads.
+            request.max_content_length = (request.content_length or 0) + 1
             return
         if request.content_length is not None and request.content_length > FORM_BYTES:
             abort(RequestEntityTooLarge.code)
         if request.mimetype not in (FORM, ""):
             abort(UnsupportedMediaType.code)
+        body = request.get_data()
+        # Half a post is none: else half a report could be kept, under a code that nobody saw.
+        if len(body) != (request.content_length or 0) or body.count(b"&") >= FORM_FIELDS:
+            abort(BadRequest.code)
         if not hosts.own(request):
             abort(Forbidden.code)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import babel.dates
+import babel.numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -71,6 +72,14 @@ class Words:
         pattern = "d MMMM" if day.year == today.year else "d MMMM y"
         locale = "en_GB" if self.lang == "en" else self.lang
         return babel.dates.format_date(day, pattern, locale=locale)
+
+    def size(self, size: int) -> str:
+        """A number of bytes in words, as file managers have it: 3.4 MB."""
+        locale = "en_GB" if self.lang == "en" else self.lang
+        units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
+        least, unit = next(pair for pair in units if size >= pair[0])
+        shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", locale)
+        return f"{shown} {unit}"
 
     def listed(self, names: Sequence[str], last: str = "word.and") -> str:
         """Names in a row: A, B and C."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.messages import ANSWERS, REPORTER, Message
+from dropbox_app.protocol.messages import ANSWERS, REPORTER, Attachment, Message
 from dropbox_app.protocol.thread import Entry, Thread
+from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.web.filenames import clean_name
 from dropbox_app.server.web.languages import Words
 from dropbox_app.server.web.people import People
 
@@ -26,7 +28,8 @@ class Request:
     handover: bool
     successor: str | None
     said: str | None  # the newest answer
-    answerable: bool  # who asked still gets the reporter's messages
+    answerable: bool  # who asked still gets the reporter's messages, and can be written to
+    unreachable: bool  # who asked would get them, but cannot be written to now
 
     @property
     def short(self) -> str:
@@ -62,6 +65,16 @@ class Option:
 
 
 @dataclass(frozen=True)
+class ShownFile:
+    """A file of a message. ``here``: the server has it; whether it is whole, reading it shows."""
+
+    id: str
+    name: str
+    size: str
+    here: bool
+
+
+@dataclass(frozen=True)
 class Line:
     """One message as it is shown."""
 
@@ -74,7 +87,7 @@ class Line:
     notes: tuple[str, ...] = ()
     request: Request | None = None
     options: tuple[Option, ...] = ()
-    files: tuple[str, ...] = ()
+    files: tuple[ShownFile, ...] = ()
     answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     former: bool = False  # of a counsellor whom the reporter has since turned away from
     to: str = ""
@@ -84,10 +97,13 @@ class Line:
 class Teller:
     """Tells a thread in one language, with the names of the people of the site."""
 
-    def __init__(self, thread: Thread, people: People, told: Words) -> None:
+    def __init__(
+        self, thread: Thread, people: People, told: Words, items: Sequence[ItemInfo] = ()
+    ) -> None:
         self._thread = thread
         self._people = people
         self._told = told
+        self._files = [item for item in items if item.what == "attachment"]
         self._requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
 
     def name(self, by: str | VerifyKey) -> str:
@@ -122,7 +138,21 @@ class Teller:
         found += [
             told.say("conversation.withheld", name=self._missed(by)) for by in self._thread.withheld
         ]
+        if self._unnamed():
+            found.append(told.say("files.unnamed_here"))
         return found
+
+    def _unnamed(self) -> bool:
+        """Whether a file lies here that the message it came with does not name.
+
+        Of a message that is gone nobody knows what it named.
+        """
+        named = {(m.by, m.n): {m.thread} for m in self._thread.genuine()}
+        for message in self._thread.genuine():
+            named[message.by, message.n] |= {file.sha256 for file in message.attachments}
+        return any(
+            item.id not in named.get((item.author, item.n), {item.id}) for item in self._files
+        )
 
     def waiting(self) -> bool:
         """Whether no counsellor has written anything yet."""
@@ -154,12 +184,17 @@ class Teller:
             notes=notes,
             request=self._request(message) if message.kind == "consent-request" else None,
             options=tuple(_options(message)),
-            files=tuple(file.name for file in message.attachments),
+            files=tuple(self._shown(file) for file in message.attachments),
             answers=tuple(self._answers(message)),
             former=not mine and VerifyKey.parse(message.by) not in self._thread.wanted,
             to=self.names(message.to) if mine else "",
             left_out=tuple(self.name(i) for i in message.wanted if i not in message.to),
         )
+
+    def _shown(self, file: Attachment) -> ShownFile:
+        here = any(item.id == file.sha256 for item in self._files)
+        name = clean_name(file.name, self._told.say("files.unnamed"))
+        return ShownFile(file.sha256, name, self._told.size(file.size), here)
 
     def _doubts(self, entry: Entry, mine: bool) -> tuple[str, ...]:
         if entry.state != "conflict":
@@ -185,6 +220,8 @@ class Teller:
         successor = message.body.get("successor")
         identity = VerifyKey.parse(str(successor)) if successor else None
         open_now = {person.identity for person in self._people.open}
+        wanted = any(message.by == str(identity) for identity in self._thread.wanted)
+        asker_open = any(message.by == str(identity) for identity in open_now)
         return Request(
             digest=message.digest,
             step=str(message.body["step"]),
@@ -193,7 +230,8 @@ class Teller:
             handover=identity is not None,
             successor=self.name(identity) if identity in open_now and identity else None,
             said=str(said[-1].body["answer"]) if said else None,
-            answerable=any(message.by == str(identity) for identity in self._thread.wanted),
+            answerable=wanted and asker_open,
+            unreachable=wanted and not asker_open,
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:

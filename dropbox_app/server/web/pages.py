@@ -1,7 +1,6 @@
 """The pages before a session: what everybody gets alike, the report, and the way back in.
 
-A page without a posted form is made once for a day, a language and the same people to write to,
-and kept as bytes: every visitor gets the same, and can check that.
+A page without a posted form is the same bytes for every visitor, see ``rendering``.
 """
 
 import datetime
@@ -17,9 +16,9 @@ from dropbox_app.server.gate import Busy
 from dropbox_app.server.reporter_agent import ReporterAgent
 from dropbox_app.server.web.forms import CodeForm, Problem, ReportForm, read_code, shown
 from dropbox_app.server.web.languages import LANGUAGES, words
-from dropbox_app.server.web.people import People
+from dropbox_app.server.web.people import People, Person
 from dropbox_app.server.web.refusals import REFUSED, explain
-from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.rendering import Pages, Still
 from dropbox_app.server.web.session import OneCookie, ReporterSession, current
 
 LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
@@ -58,8 +57,18 @@ class FrontPages:
         self._pages = pages
         self._agent = agent
         self._cookie = cookie
-        self._kept: tuple[object, dict[tuple[str, str], bytes]] = (None, {})
-        self._onions = tuple(o for o in pages.settings.origins if o.endswith(".onion"))
+        onions = tuple(o for o in pages.settings.origins if o.endswith(".onion"))
+        pages.keep(
+            (
+                Still("choose.html", None),
+                Still("landing.html", ""),
+                Still("safety.html", "safety", context=lambda *_: {"onions": onions}),
+                Still("about.html", "about"),
+                Still("report.html", "report", "title.message", _empty_report),
+                Still("return.html", "return", "title.read", _empty_return),
+                Still("done.html", "withdrawn"),
+            )
+        )
 
     def register(self, app: Flask) -> None:
         """Put the views at their addresses."""
@@ -80,23 +89,23 @@ class FrontPages:
             app.add_url_rule(rule, view.__name__, view, methods=methods)
 
     def choose(self) -> Response:
-        return self._same_for_all("choose.html", LANGUAGES[0], None)
+        return self._pages.still(None, LANGUAGES[0])
 
     def bare(self, lang: str) -> Response:
         """An address without its last slash: werkzeug's own answer would repeat the query."""
         return see_other(f"/{lang}/")
 
     def landing(self, lang: str) -> Response:
-        return self._same_for_all("landing.html", lang, "")
+        return self._pages.still("", lang)
 
     def safety(self, lang: str) -> Response:
-        return self._same_for_all("safety.html", lang, "safety", onions=self._onions)
+        return self._pages.still("safety", lang)
 
     def about(self, lang: str) -> Response:
-        return self._same_for_all("about.html", lang, "about")
+        return self._pages.still("about", lang)
 
     def withdrawn(self, lang: str) -> Response:
-        return self._same_for_all("done.html", lang, "withdrawn")
+        return self._pages.still("withdrawn", lang)
 
     def leave(self, lang: str) -> Response:
         """End the session first, then go to a harmless site."""
@@ -109,17 +118,7 @@ class FrontPages:
         return see_other(f"/{lang}/")
 
     def report(self, lang: str) -> Response:
-        return self._same_for_all(
-            "report.html",
-            lang,
-            "report",
-            title="title.message",
-            form=bool(self._pages.people().open),
-            plain_enter=False,
-            problems={},
-            posted=Posted(),
-            questions=_questions(lang),
-        )
+        return self._pages.still("report", lang)
 
     def tell(self, lang: str) -> Response:
         """A report: stored fully and its code shown, or not stored and the text kept."""
@@ -134,17 +133,16 @@ class FrontPages:
         if session.code and session.mark == mark:
             # By the form, which is the same: who can be written to may have changed since.
             same = people.chosen(form.counsellor.data or "")
-            page = self._code_page(lang, people, session, same.name if same else "", again=True)
-            return self._pages.answer(page)
+            return self._code_page(lang, people, session, same, again=True)
         root = session.root
         if root is not None and session.mark == mark and self._agent.view(root) is not None:
             return see_other(f"/{lang}/conversation?again=1")
+        if not people.open:
+            return self._refused(lang, form, people, Problem("", "errors.nobody"), 503)
         problems = form.problems(people)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)
-        chosen = people.chosen(form.counsellor.data or "") or (people.open or (None,))[0]
-        if chosen is None:
-            return self._refused(lang, form, people, Problem("", "errors.nobody"), 503)
+        chosen = people.chosen(form.counsellor.data or "") or people.open[0]
         try:
             report = self._agent.prepare(
                 lang=lang,
@@ -155,25 +153,15 @@ class FrontPages:
             # Everything that could go wrong goes first: page and cookie are made, then it is
             # stored, and after that only bytes that are ready are sent.
             begun = self._cookie.fresh(report.root, report.words, mark)
-            page = self._code_page(lang, people, begun, chosen.name)
+            page = self._code_page(lang, people, begun, chosen)
             self._agent.send(report)
         except REFUSED as error:
             return self._refused(lang, form, people, *explain(error))
         session.become(begun)
-        return self._pages.answer(page)
+        return page
 
     def come_back(self, lang: str) -> Response:
-        return self._same_for_all(
-            "return.html",
-            lang,
-            "return",
-            title="title.read",
-            form=True,
-            problems={},
-            code="",
-            reason="",
-            cookie_came=True,
-        )
+        return self._pages.still("return", lang)
 
     def enter(self, lang: str) -> Response:
         """A code: to its conversation, or the same answer for every code that has none."""
@@ -223,21 +211,23 @@ class FrontPages:
         lang: str,
         people: People,
         session: ReporterSession,
-        name: str,
+        person: Person | None,
         again: bool = False,
-    ) -> str:
+    ) -> Response:
         today = self._pages.today()
-        return self._pages.make(
+        html = self._pages.make(
             "code.html",
             lang,
             title="title.message",
             people=people,
             code=session.code,
             again=again,
-            holders=name or words(lang).say("word.counsellor"),
+            person=person,
+            holders=person.name if person else words(lang).say("word.counsellor"),
             today=today,
             earliest=today + datetime.timedelta(days=self._pages.settings.retention.idle),
         )
+        return self._pages.answer(html)
 
     def _refused(
         self, lang: str, form: ReportForm, people: People, problem: Problem, status: int
@@ -269,35 +259,41 @@ class FrontPages:
             plain_enter=False,
             problems=problems,
             posted=posted,
+            choosing=_choosing(form, people) or "counsellor" in problems,
             questions=_questions(lang),
         )
         return self._pages.answer(html, status)
 
-    def _same_for_all(
-        self,
-        template: str,
-        lang: str,
-        here: str | None,
-        title: str = "title.info",
-        form: bool = False,
-        **context: Any,  # noqa: ANN401 - what a template needs is the template's
-    ) -> Response:
-        """A page that hangs on nothing but the day, the language and the people: kept as bytes."""
-        people = self._pages.people()
-        state = (self._pages.today(), people)
-        # Held here: another thread may begin anew between one line and the next.
-        kept = self._kept
-        if kept[0] != state:
-            kept = self._kept = (state, {})
-        page = kept[1].get((template, lang))
-        if page is None:
-            if form:
-                context["switch_form"] = "main-form"
-            page = self._pages.make(
-                template, lang, title=title, here=here, people=people, **context
-            ).encode()
-            kept[1][template, lang] = page
-        return self._pages.answer(page)
+
+def _choosing(form: ReportForm, people: People) -> bool:
+    """Whether a report form asks for whom it is: also if the one it was for cannot be written to
+    any more, so that it goes to nobody who was not named."""
+    if len(people.open) != 1:
+        return bool(people.open)
+    return bool(form.counsellor.raw_data) and form.counsellor.data != people.open[0].value
+
+
+def _empty_report(lang: str, people: People) -> dict[str, Any]:
+    """What the report form needs when nothing was typed."""
+    return {
+        "switch_form": "main-form" if people.open else None,
+        "plain_enter": False,
+        "problems": {},
+        "posted": Posted(),
+        "choosing": len(people.open) > 1,
+        "questions": _questions(lang),
+    }
+
+
+def _empty_return(_lang: str, _people: People) -> dict[str, Any]:
+    """What the return form needs when nothing was typed."""
+    return {
+        "switch_form": "main-form",
+        "problems": {},
+        "code": "",
+        "reason": "",
+        "cookie_came": True,
+    }
 
 
 def _questions(lang: str) -> tuple[Question, ...]:

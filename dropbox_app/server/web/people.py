@@ -16,8 +16,9 @@ class Person:
     """A counsellor of the site.
 
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
-    ``stand_in``: the name of who stands in and can be written to. ``silent``: no desk of this
-    counsellor has collected anything for the set number of days.
+    ``stand_in``: the name of who stands in, if that is somebody who can be written to, is here and
+    collects. ``silent``: no desk of this counsellor has collected anything for the set number of
+    days.
     """
 
     identity: VerifyKey
@@ -38,9 +39,13 @@ class Person:
 
 @dataclass(frozen=True)
 class People:
-    """All counsellors of a site on one day, by the names of their cards' files."""
+    """All counsellors of a site on one day, by the names of their cards' files.
+
+    ``begun``: there is a counsellor, or there was one once.
+    """
 
     everybody: tuple[Person, ...]
+    begun: bool
 
     @property
     def open(self) -> tuple[Person, ...]:
@@ -101,11 +106,14 @@ class Directory:
 
     def _read(self, day: datetime.date) -> People:
         cards = [named.card for named in self._site.cards()]
+        away = {c.identity: c.away for c in cards if c.away is not None and c.away.until >= day}
+        silent = {card.identity for card in cards if self._silent(card, day)}
         names = {c.identity: c.name for c in cards if c.sealing_key(day) is not None}
+        here = {i: name for i, name in names.items() if i not in away and i not in silent}
         people = []
         for card in cards:
-            away = card.away if card.away is not None and card.away.until >= day else None
-            stand_in = away.stand_in if away else None
+            absence = away.get(card.identity)
+            stand_in = absence.stand_in if absence else None
             people.append(
                 Person(
                     identity=card.identity,
@@ -114,12 +122,12 @@ class Directory:
                     scope=card.scope,
                     fingerprint=self._fingerprint(card.identity),
                     open=card.identity in names,
-                    away=away.until if away else None,
-                    stand_in=names.get(stand_in) if stand_in else None,
-                    silent=self._silent(card, day),
+                    away=absence.until if absence else None,
+                    stand_in=here.get(stand_in) if stand_in else None,
+                    silent=card.identity in silent,
                 )
             )
-        return People(tuple(people))
+        return People(tuple(people), bool(people) or self._site.begun())
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
         """A desk that has just begun is not silent: what is said of somebody has to be true."""

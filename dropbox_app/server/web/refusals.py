@@ -4,45 +4,125 @@ No page echoes anything but what the person's own form held, and no log says mor
 an exception and its line of code.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from flask import Flask, Response, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
-from dropbox_app.protocol.encoding import clean_text
-from dropbox_app.protocol.errors import KlankbordError, NobodyToWriteTo, TooLong
-from dropbox_app.server.errors import MailboxFull, SiteFull, StoreBusy, UnknownCounsellor
+from dropbox_app.protocol.errors import (
+    CardError,
+    KlankbordError,
+    NobodyToWriteTo,
+    RequestError,
+    TooLong,
+)
+from dropbox_app.server.errors import (
+    BadRequest,
+    BadShape,
+    Gone,
+    MailboxFull,
+    Moved,
+    NotYours,
+    OutOfStep,
+    SiteFull,
+    StoreBusy,
+    TooLarge,
+    Unauthorised,
+    UnknownCounsellor,
+)
 from dropbox_app.server.gate import Busy
-from dropbox_app.server.web.forms import Problem, too_long
+from dropbox_app.server.web.forms import Problem, too_long, typed
 from dropbox_app.server.web.languages import LANGUAGES, words
 from dropbox_app.server.web.rendering import Pages, language_of
-
-# What stops a message, the sentence for it, and the status of the page that keeps the text.
-_REFUSALS: tuple[tuple[type[KlankbordError], str, int], ...] = (
-    (Busy, "errors.busy", 503),
-    (StoreBusy, "errors.busy", 503),
-    (SiteFull, "errors.full", 503),
-    (MailboxFull, "errors.mailbox_full", 409),
-    (NobodyToWriteTo, "errors.nobody", 503),
-    (UnknownCounsellor, "errors.nobody", 503),
+from dropbox_app.server.web.uploads import (
+    MULTIPART,
+    FilesBroken,
+    FilesBusy,
+    FileTooLarge,
+    NotInSession,
+    TooManyFiles,
 )
-REFUSED: tuple[type[KlankbordError], ...] = (TooLong, *(refusal for refusal, _, _ in _REFUSALS))
 
-_PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)
+
+@dataclass(frozen=True)
+class Refusal:
+    """What an exception becomes: a sentence on a page, by its key, and a status there and over
+    the desk API, which says the exception's own sentence. None: it does not come up there.
+    ``files``: the sentence on the page where files are chosen, if that is another."""
+
+    kind: type[KlankbordError]
+    key: str = ""
+    page: int | None = None
+    api: int | None = None
+    files: str = ""
+
+
+# Every exception that is an answer to somebody. Any other is a fault of ours: 500.
+REFUSALS = (
+    Refusal(TooLong, "errors.text_long", 422),
+    Refusal(Busy, "errors.busy", 503),
+    Refusal(StoreBusy, "errors.busy", 503, 503),
+    Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
+    Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
+    Refusal(NobodyToWriteTo, "errors.nobody", 503),
+    Refusal(UnknownCounsellor, "errors.nobody", 503),
+    Refusal(Gone, "again.gone", 410, 404),
+    Refusal(FileTooLarge, page=413, files="files.large"),
+    Refusal(TooManyFiles, page=413, files="files.many"),
+    Refusal(FilesBroken, page=400, files="files.broken"),
+    Refusal(FilesBusy, page=503, files="files.busy"),
+    Refusal(Moved, page=409, files="files.moved"),
+    Refusal(NotInSession, page=403, files="files.code_first"),
+    Refusal(OutOfStep, api=409),
+    Refusal(NotYours, api=403),
+    Refusal(BadShape, api=422),
+    Refusal(CardError, api=422),
+    Refusal(Unauthorised, api=401),
+    Refusal(BadRequest, api=400),
+    Refusal(RequestError, api=400),
+    Refusal(TooLarge, api=413),
+)
+# Those after which the form that was posted stands there again, with the sentence.
+REFUSED = tuple(row.kind for row in REFUSALS if row.page and row.key and row.kind is not Gone)
+PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # that have words of their own
+
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
 OWN_WORDS = tuple(name for name, _ in _AREAS)
-# Never shown again: a token of a session that may be over; the language button.
-_DROPPED = {"csrf_token", "switch", "code", *OWN_WORDS}
+_FORMS = ("report", "return", "conversation", "consent", "counsellor", "withdraw", "files")
+# What a post may hold that is worth keeping when it is we who could not.
+_WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
 def explain(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
     """The sentence and the status for one of REFUSED."""
     if isinstance(error, TooLong):
         return too_long(error, field), 422
-    for refusal, key, status in _REFUSALS:
-        if isinstance(error, refusal):
-            return Problem("", key), status
+    for row in REFUSALS:
+        if row.page and row.key and isinstance(error, row.kind):
+            return Problem("", row.key), row.page
     raise error
+
+
+def explain_files(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
+    """The same on the page where files are chosen; ``most`` of them, ``largest`` in words."""
+    for row in REFUSALS:
+        if row.page and row.files and isinstance(error, row.kind):
+            problem = Problem("files", row.files)
+            if isinstance(error, FileTooLarge):
+                problem = replace(problem, values={"name": error.name, "size": largest})
+            elif isinstance(error, TooManyFiles):
+                problem = replace(problem, values={"count": most}, number=most)
+            return problem, row.page
+    return explain(error)
+
+
+def api_status(error: KlankbordError) -> int | None:
+    """The status over the desk API; None if this is no refusal but a fault."""
+    return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
 class Refusals:
@@ -55,6 +135,8 @@ class Refusals:
         """Answer every error of the app outside the desk API."""
         app.register_error_handler(HTTPException, self._http)
         app.register_error_handler(500, self._http)
+        app.register_error_handler(Busy, self._busy)
+        app.register_error_handler(StoreBusy, self._busy)
 
     def again(
         self,
@@ -73,11 +155,7 @@ class Refusals:
 
         ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
         """
-        kept = [
-            (name, clean_text(value))
-            for name, value in request.form.items(multi=True)
-            if only is None or name in only
-        ]
+        kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
         areas = [
             (name, label, value) for name, label in _AREAS for known, value in kept if known == name
         ]
@@ -91,8 +169,8 @@ class Refusals:
             heading=heading,
             lead=lead,
             problems=problems or {},
-            hidden=[(name, value) for name, value in kept if name not in _DROPPED],
-            areas=areas[: len(_AREAS)],
+            hidden=[(name, value) for name, value in kept if name not in ("code", *OWN_WORDS)],
+            areas=areas,
             ask_code=ask_code,
             code=dict(kept).get("code", ""),
             button=button,
@@ -102,11 +180,13 @@ class Refusals:
     def _http(self, error: HTTPException) -> Response:
         """The page of an HTTP error. Its own description is never shown."""
         if request.path.startswith("/api/"):
-            return Response(status=error.code or 500)
-        status = error.code if error.code in _PAGES else 400 if (error.code or 500) < 500 else 500
+            code = HTTPStatus(error.code or 500)
+            said = json.dumps({"error": code.phrase.lower()})
+            return Response(said, code, mimetype="application/json")
+        status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
         lang = language_of(request.path) or LANGUAGES[0]
-        typed = {403: OWN_WORDS, 500: (*OWN_WORDS, "code")}.get(status, ())
-        if request.method == "POST" and _holds(typed):
+        worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code")}.get(status, ())
+        if _holds(worth):
             return self._kept(lang, status)
         html = self._pages.make("error.html", lang, title="title.info", code=status)
         answer = self._pages.answer(html, status)
@@ -114,12 +194,24 @@ class Refusals:
             answer.headers["Allow"] = error.get_response().headers["Allow"]
         return answer
 
+    def _busy(self, error: KlankbordError) -> Response:
+        """Busy where nobody expected it: while something was only being read."""
+        lang = language_of(request.path) or LANGUAGES[0]
+        if _holds(_WORTH):
+            return self._kept(lang, 503)
+        html = self._pages.make("error.html", lang, title="title.info", code=503)
+        return self._pages.answer(html, 503)
+
     def _kept(self, lang: str, status: int) -> Response:
         """What was typed, after a refusal or a fault of ours, ready to be sent once more."""
         told = words(lang)
         first = request.path.endswith(("/report", "/return"))
         if status == 403:
             heading, lead = "error.403.title", told.say("errors.origin")
+        elif status == 503:
+            reading = request.path.endswith("/return")
+            heading = "error.503.title"
+            lead = told.say("errors.busy_read" if reading else "errors.busy")
         elif first:
             heading, lead = "again.unsure_title", told.say("errors.unsent")
         else:
@@ -138,10 +230,10 @@ class Refusals:
 
 
 def _holds(names: Sequence[str]) -> bool:
-    """Whether something was typed in one of these fields, in a form of this site."""
-    if language_of(request.path) is None or request.mimetype not in (
-        "application/x-www-form-urlencoded",
-        "",
-    ):
+    """Whether something came in one of these fields, posted to a form of this site."""
+    path = request.path.split("/")
+    if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False
-    return any(request.form.get(name) for name in names)
+    if request.mimetype == MULTIPART and "form" not in vars(request_ctx.request):
+        return False  # it was not read, and is not now: it may hold files
+    return path[1] in LANGUAGES and any(request.form.get(name) for name in names)

@@ -1,9 +1,27 @@
-"""How a page is made: templates, the words of its language, and what every page shares."""
+"""How a page is made: templates, the words of its language, what every page shares, its length.
+
+**The pages before a session** (the choice of language, landing, safety, about, report, return, and
+the one after a withdrawal) are made once for a day and the same people to write to, all of them in
+both languages together, and kept as bytes: every visitor gets the same, and can check that. Only
+the newest such set is kept.
+
+**Lengths.** Who sees the encrypted connection sees how long an answer is. So each of these pages
+is filled up with spaces to one length, the smallest multiple of STEP that holds the longest of them
+in either language: the site's *floor*. Every other page, errors and answers to a code included, is
+filled up to the floor, or to the first of its doubles that holds it; beyond COARSE in steps of the
+first double that is no smaller.
+
+What is left: which of these lengths a long page needs; the line of the status; the length of what a
+browser sends (the address asked for, a text, a code), which nothing here can fill up; an answer
+without a page, such as a redirect, whose length hangs on its kind alone; the style sheet, which
+every page asks for and which is the same for everybody, so that it tells that a page was opened and
+not which. A proxy in front must not compress pages: that would undo it.
+"""
 
 import datetime
 import functools
 import importlib.resources
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +30,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.server.sites import Site
-from dropbox_app.server.web.languages import LANGUAGES, words
+from dropbox_app.server.web.availability import Availability
+from dropbox_app.server.web.languages import LANGUAGES, Words, words
 from dropbox_app.server.web.people import Directory, People
 
 Clock = Callable[[], datetime.date]
 
 HTML = "text/html; charset=utf-8"
+STEP = 4096  # bytes; the floor is a multiple of it
+COARSE = 1024 * 1024  # bytes; from here on lengths no longer double
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,29 @@ def environment() -> Environment:
     return made
 
 
+@dataclass(frozen=True)
+class Still:
+    """A page that hangs on nothing but the day, the language and the people.
+
+    ``here``: the rest of its path; None for the one page without a language. ``context``: what its
+    template needs beside what all get, by language and people.
+    """
+
+    template: str
+    here: str | None
+    title: str = "title.info"
+    context: Callable[[str, People], dict[str, Any]] = lambda _lang, _people: {}
+
+
+@dataclass(frozen=True)
+class _Set:
+    """All still pages of one state of the site, filled up, by rest of path and language."""
+
+    state: object
+    floor: int
+    pages: dict[tuple[str | None, str], bytes]
+
+
 class Pages:
     """Makes the pages of one site. Safe between threads."""
 
@@ -60,6 +104,8 @@ class Pages:
         self.style = read_style()
         self._directory = directory
         self._environment = environment()
+        self._stills: Sequence[Still] = ()
+        self._kept: _Set | None = None
 
     def people(self) -> People:
         """Who can be written to today."""
@@ -100,13 +146,61 @@ class Pages:
             style=self.style.name,
             settings=self.settings,
             people=known,
+            absence=self.availability(known, told).of,
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
             **context,
         )
 
-    def answer(self, html: str | bytes, status: int = 200) -> Response:
-        """An HTML answer."""
-        return Response(html, status, content_type=HTML)
+    def availability(self, people: People, told: Words) -> Availability:
+        """What is said today of those who cannot be written to, are away or are silent."""
+        return Availability(people, told, self.today(), self.settings.retention.silent_desk)
+
+    def answer(self, html: str, status: int = 200) -> Response:
+        """An HTML answer, filled up."""
+        body = html.encode()
+        filled = body.ljust(_length(len(body), self._set().floor))
+        return Response(filled, status, content_type=HTML)
+
+    def keep(self, stills: Sequence[Still]) -> None:
+        """Name the pages that are the same for everybody."""
+        self._stills = tuple(stills)
+
+    def still(self, here: str | None, lang: str) -> Response:
+        """One of the pages that were named, as everybody gets it."""
+        return Response(self._set().pages[here, lang], content_type=HTML)
+
+    def _set(self) -> _Set:
+        people = self.people()
+        state = (self.today(), people)
+        # Held here: another thread may begin anew between one line and the next.
+        kept = self._kept
+        if kept is None or kept.state != state:
+            kept = self._kept = self._make_all(state, people)
+        return kept
+
+    def _make_all(self, state: object, people: People) -> _Set:
+        made = {}
+        for still in self._stills:
+            for lang in LANGUAGES if still.here is not None else LANGUAGES[:1]:
+                made[still.here, lang] = self.make(
+                    still.template,
+                    lang,
+                    title=still.title,
+                    here=still.here,
+                    people=people,
+                    **still.context(lang, people),
+                ).encode()
+        longest = max((len(page) for page in made.values()), default=1)
+        floor = -(-longest // STEP) * STEP
+        return _Set(state, floor, {key: page.ljust(floor) for key, page in made.items()})
+
+
+def _length(length: int, floor: int) -> int:
+    """The length to which a page of ``length`` bytes is filled up."""
+    step = floor
+    while step < min(length, COARSE):
+        step *= 2
+    return -(-length // step) * step
 
 
 def serve_style(app: Flask, style: Style) -> None:

@@ -1,0 +1,50 @@
+"""Names of files that somebody else chose: cleaned before they are signed, shown or given out."""
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.messages import MAX_FILE_NAME
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
+_UNKNOWN = "application/octet-stream"
+# Not seen, or turning the letters around: a name that ends in "gnp.exe" must not end in "exe.png".
+_UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+_JOINER = "\u200d"  # parts of one emoji
+# What some system takes for something else than a letter of a name.
+_UNSAFE = re.compile(r'[<>:"/\\|?*%]')
+_LONGEST_END = 20  # bytes of an ending, such as .docx, that is kept when a name is cut
+
+
+def clean_name(name: str, fallback: str) -> str:
+    """One line without a folder, MAX_FILE_NAME bytes at most; ``fallback`` if nothing is left."""
+    name = name.replace("\\", "/").rpartition("/")[2]
+    kept = (c for c in clean_text(name) if c == _JOINER or unicodedata.category(c) not in _UNSEEN)
+    name = " ".join("".join(kept).split())
+    if not name.replace(_JOINER, "").strip(". "):
+        return fallback
+    return _cut(name, MAX_FILE_NAME)
+
+
+def clean_type(content_type: str) -> str:
+    """A media type as a message may hold it; one that says nothing for any other."""
+    found = content_type.partition(";")[0].strip().lower()
+    return found if _MEDIA_TYPE.fullmatch(found) else _UNKNOWN
+
+
+def disposition(name: str, fallback: str) -> str:
+    """The Content-Disposition of a download, never of anything shown (RFC 6266, RFC 8187)."""
+    safe = _UNSAFE.sub("_", clean_name(name, fallback)).strip(". ") or fallback
+    plain = "".join(c if c.isascii() else "_" for c in safe)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
+
+
+def _cut(name: str, size: int) -> str:
+    """The beginning of a name, and its ending: that says what it is."""
+    raw = name.encode()
+    if len(raw) <= size:
+        return name
+    stem, dot, end = name.rpartition(".")
+    ending = (dot + end).encode() if stem and len(end.encode()) < _LONGEST_END else b""
+    return raw[: size - len(ending)].decode("utf-8", "ignore") + ending.decode()

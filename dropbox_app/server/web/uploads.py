@@ -1,0 +1,272 @@
+"""Files on their way in: sealed as they stream, decided upon before a byte of them is kept.
+
+The fields of the form come first; with the first file they decide whether any is taken. What is
+not taken is read and dropped, so that the browser gets to its answer and the text comes back. No
+byte of a file is ever on a disk but sealed, and what was not sent in the end is removed.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import IO, Any, TypeAlias, cast
+
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.sansio.multipart import (
+    Data,
+    Epilogue,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+)
+
+from dropbox_app.protocol.attachment import AttachmentSealer
+from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.protocol.messages import MAX_FILES, Attachment
+from dropbox_app.server.errors import Refused
+from dropbox_app.server.reporter_agent import Addressing, Enclosed
+from dropbox_app.server.settings import Limits
+from dropbox_app.server.store import Staged
+from dropbox_app.server.web.filenames import clean_name, clean_type
+
+MULTIPART = "multipart/form-data"
+# Of all fields together. 60,000 bytes of text, three times that percent-encoded, six times where
+# they are line ends (%0D%0A); and some more, so that a text that is too long can be shown again
+# with the reason.
+FORM_BYTES = 512 * 1024
+DROPPED = 4  # times what may be sent: so much is still read, to be dropped, for a page as answer
+
+_PIECE = 64 * 1024
+_PARTS = 100
+_LOOK = 16 * 1024 * 1024  # bytes after which it is seen anew whether there is room
+
+Fields: TypeAlias = "MultiDict[str, str]"
+
+
+class FileTooLarge(Refused):
+    """This file is larger than one may be."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("a file is larger than one may be")
+        self.name = name
+
+
+class TooManyFiles(Refused):
+    """These are more files than a message may have."""
+
+
+class FilesBroken(Refused):
+    """The files did not arrive whole."""
+
+
+class FilesBusy(Refused):
+    """As many files are under way as can be at once."""
+
+
+class NotInSession(Refused):
+    """The form is not of this session."""
+
+
+class FieldsFirst(FormDataParser):
+    """Reads a form with files part by part. ``fields``: those that have come so far.
+
+    werkzeug's own loop would keep them to itself until the last file is there.
+    """
+
+    fields: Fields
+    whole = True  # whether the form came to its end
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> tuple[IO[bytes], MultiDict[str, Any], MultiDict[str, Any]]:
+        self.fields = MultiDict()
+        if mimetype != MULTIPART:
+            return super().parse(stream, mimetype, content_length, options)
+        try:
+            self._read(stream, (options or {}).get("boundary", "").encode("ascii"), content_length)
+        except ValueError:  # no form, or one that breaks off: the fields so far are kept
+            self.whole = False
+        return stream, self.cls(self.fields), self.cls()
+
+    def _read(self, stream: IO[bytes], boundary: bytes, total: int | None) -> None:
+        if not boundary:
+            raise ValueError("no boundary")
+        decoder = MultipartDecoder(boundary, FORM_BYTES, max_parts=_PARTS)
+        taken = 0
+        name = ""
+        value = b""
+        file: IO[bytes] | None = None
+        while True:
+            data = _next(stream)
+            decoder.receive_data(data or None)
+            event = decoder.next_event()
+            while not isinstance(event, Epilogue | NeedData):
+                if isinstance(event, Field):
+                    name, value, file = event.name or "", b"", None
+                elif isinstance(event, File):
+                    file = self.stream_factory(
+                        total_content_length=total,
+                        content_type=event.headers.get("content-type"),
+                        filename=event.filename,
+                        content_length=0,
+                    )
+                elif isinstance(event, Data) and file is not None:
+                    file.write(event.data)
+                    if not event.more_data:
+                        file.seek(0)
+                elif isinstance(event, Data):
+                    taken += len(event.data)
+                    if taken > FORM_BYTES:
+                        raise RequestEntityTooLarge
+                    value += event.data
+                    if not event.more_data:
+                        self.fields.add(name, value.decode("utf-8", "replace"))
+                event = decoder.next_event()
+            if not data:
+                return
+
+
+def _next(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read(_PIECE)
+    except OSError:  # the connection broke: as if it had ended here
+        return b""
+
+
+class Taking:
+    """The files of one post. A context manager: what was not sent by its end is removed.
+
+    ``admit`` gets the fields before the first file and says for whom the files are sealed, or
+    raises why they are not taken; ``look`` raises if there is no room any more. ``error``: why
+    nothing is taken, from whatever point on. ``reading``: whether what is not taken is read all
+    the same; else reading ends with the first file.
+    """
+
+    reading = True
+
+    def __init__(
+        self,
+        admit: Callable[[Mapping[str, str]], Addressing],
+        look: Callable[[Addressing], None],
+        stage: Callable[[], Staged],
+        limits: Limits,
+        unnamed: str,
+    ) -> None:
+        self.error: KlankbordError | None = None
+        self._admit = admit
+        self._look = look
+        self._stage = stage
+        self._limit = limits.file
+        self._most = min(limits.files_per_message, MAX_FILES)
+        self._unnamed = unnamed
+        self._addressing: Addressing | None = None
+        self._attachments: list[Attachment] = []
+        self._staged: list[Staged] = []
+        self._unseen = 0
+        self._kept = contextlib.ExitStack()
+
+    def __enter__(self) -> "Taking":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+
+    def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> IO[bytes]:
+        """A place for one file's bytes, as werkzeug wants one: it writes, then seeks to 0."""
+        if not self.reading:
+            self.refuse(TooManyFiles())
+            raise ValueError("more than is read, even to be dropped")
+        part = Part(self, fields, clean_name(filename, self._unnamed), clean_type(content_type))
+        if filename:  # without one, and empty: no file was chosen
+            part.start()
+        return cast(IO[bytes], part)
+
+    def refuse(self, error: KlankbordError) -> None:
+        """Take nothing more, and remove what was taken."""
+        self.error = self.error or error
+        self._kept.close()
+        self._attachments.clear()
+        self._staged.clear()
+
+    def enclosed(self, after: int) -> Enclosed | None:
+        """The files that came; None if there are none. Not after an error."""
+        if self._addressing is None or not self._attachments:
+            return None
+        to = self._addressing.to
+        return Enclosed(to, tuple(self._attachments), tuple(self._staged), after)
+
+    def open(self, fields: Mapping[str, str]) -> tuple[AttachmentSealer, Staged]:
+        """Where the next file is sealed to. Raises what ``admit`` raises, or TooManyFiles."""
+        if self._addressing is None:
+            self._addressing = self._admit(fields)
+        if len(self._staged) >= self._most:
+            raise TooManyFiles
+        staged = self._kept.enter_context(self._stage())
+        self._staged.append(staged)
+        return AttachmentSealer(staged.write, self._addressing.recipients), staged
+
+    def came(self, size: int, name: str, more: int) -> None:
+        """Count ``more`` bytes of a file that is ``size`` long by now."""
+        if size > self._limit:
+            raise FileTooLarge(name)
+        self._unseen += more
+        if self._unseen >= _LOOK and self._addressing is not None:
+            self._unseen = 0
+            self._look(self._addressing)
+
+    def keep(self, attachment: Attachment) -> None:
+        self._attachments.append(attachment)
+
+
+class Part:
+    """One file of a form, for werkzeug. Its bytes are sealed, or dropped; none can be read."""
+
+    def __init__(
+        self, taking: Taking, fields: Mapping[str, str], name: str, media_type: str
+    ) -> None:
+        self._taking = taking
+        self._fields = fields
+        self._name = name
+        self._type = media_type
+        self._open: tuple[AttachmentSealer, Staged] | None = None
+
+    def start(self) -> None:
+        if self._taking.error is not None or self._open is not None:
+            return
+        try:
+            self._open = self._taking.open(self._fields)
+        except KlankbordError as error:
+            self._taking.refuse(error)
+
+    def write(self, data: bytes) -> int:
+        if data:
+            self.start()
+        if self._taking.error is None and self._open is not None:
+            sealer, _ = self._open
+            try:
+                self._taking.came(sealer.size + len(data), self._name, len(data))
+                sealer.update(data)
+            except KlankbordError as error:
+                self._taking.refuse(error)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """The end: the padding and the last chunk."""
+        if self._taking.error is None and self._open is not None:
+            sealer, staged = self._open
+            size = sealer.size
+            try:
+                sealer.finish()
+            except KlankbordError as error:
+                self._taking.refuse(error)
+            else:
+                self._taking.keep(Attachment(staged.digest(), self._name, self._type, size))
+        return 0
+
+    def close(self) -> None:
+        """``Taking`` removes what is left."""

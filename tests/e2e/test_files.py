@@ -1,0 +1,285 @@
+"""Uploads over real sockets to real workers: slow ones, many, broken off, killed, and searched."""
+
+import contextlib
+import mmap
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.encoding import sha256_hex
+from tests.e2e.plain_browser import MULTIPART, PlainBrowser, multipart
+from tests.web.conftest import Counsellor
+from tests.web.test_file_downloads import reply_with
+from tests.web.test_files import received
+from tests.web.test_serving import Serving
+
+MIB = 1024 * 1024
+PATTERN = b"een herkenbaar patroon, elke keer weer; "
+NAME = "herkenbare-bestandsnaam.jpg"
+HELD = 4  # uploads at once, at most: half of the four threads of each of two workers
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    made = Serving(tmp_path, silence=2, whole=4, upkeep=0.2)
+    yield made
+    while SENDERS:
+        SENDERS.pop().connection.close()
+    if made.process.poll() is None:
+        made.stop(signal.SIGKILL)
+    made.house.close()
+
+
+class Sender:
+    """A reporter whose browser sends a form with a file, as far and as fast as the test says."""
+
+    def __init__(self, serving: Serving, text: str = "Blijf.") -> None:
+        self.serving = serving
+        self.browser = PlainBrowser(serving.url)
+        page = self.browser.get("/nl/report")
+        self.code = self.browser.submit(page, page.form_with("text"), text="Het begin.").code
+        page = self.browser.get("/nl/files")
+        self.fields = [f for f in page.form_with("files").fields if f[0] not in ("text", "files")]
+        self.fields.append(("text", text))
+        self.connection = socket.create_connection(("127.0.0.1", serving.port), 60)
+        SENDERS.append(self)
+
+    def begin(self, size: int, content: bytes = PATTERN) -> None:
+        """Head, fields and the beginning of a file that will be ``size`` long."""
+        empty = multipart(self.fields, [(NAME, b"\0")])
+        start, _, self.end = empty.partition(b"\0")
+        cookies = "; ".join(f"{name}={value}" for name, value in self.browser.cookies.items())
+        head = (
+            f"POST /nl/files HTTP/1.1\r\nHost: 127.0.0.1:{self.serving.port}\r\n"
+            f"Origin: {self.serving.url}\r\nCookie: {cookies}\r\nContent-Type: {MULTIPART}\r\n"
+            f"Content-Length: {len(empty) - 1 + size}\r\n\r\n"
+        )
+        self.connection.sendall(head.encode() + start)
+        self.left = size
+        self.send(content[:size])
+
+    def send(self, content: bytes) -> None:
+        self.connection.sendall(content)
+        self.left -= len(content)
+
+    def finish(self) -> bytes:
+        """The rest of the form; the answer."""
+        self.connection.sendall(self.end)
+        answer = b""
+        while piece := self.connection.recv(65_536):
+            answer += piece
+        self.connection.close()
+        return answer
+
+
+SENDERS: list[Sender] = []  # of the running test
+
+
+def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def staged(serving: Serving) -> list[Path]:
+    return list((serving.house.folder / "files").iterdir())
+
+
+def opened(serving: Serving) -> Iterator[Path]:
+    """Every regular file that a process of the server has open, deleted or not."""
+    for pid in (serving.process.pid, *serving.workers()):
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if handle.is_file():
+                    yield handle
+
+
+def places(serving: Serving) -> Iterator[Path]:
+    """Where the server's processes could have written: its folder, its home, what is open."""
+    for folder in (serving.house.folder, serving.home, Path("/dev/shm")):  # noqa: S108 - looked into
+        yield from (path for path in folder.rglob("*") if path.is_file())
+    yield serving.log
+    yield from opened(serving)
+
+
+def found_in(serving: Serving, *wanted: bytes) -> list[str]:
+    """The places where one of these byte strings lies, in the content or in a name."""
+    found = []
+    for path in places(serving):
+        found += [f"name {path}" for one in wanted if one.decode() in str(path)]
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    found += [f"{path}" for one in wanted if content.find(one) >= 0]
+    return found
+
+
+def noor(serving: Serving) -> Counsellor:
+    return serving.house.counsellors[0]
+
+
+def test_the_search_finds_what_lies_in_the_clear(serving: Serving) -> None:
+    """Else the tests below would find nothing whatever the server did."""
+    secret = serving.home / "spool"
+    secret.write_bytes(b"x" * 70_000 + PATTERN)
+    assert found_in(serving, PATTERN) == [str(secret)]
+    with (serving.house.folder / NAME).open("w"):
+        assert len(found_in(serving, NAME.encode())) == 1
+
+
+def test_no_byte_of_a_running_upload_and_no_name_lies_in_the_clear(
+    serving: Serving, long_run: bool
+) -> None:
+    size = (200 if long_run else 20) * MIB
+    sender = Sender(serving)
+    sender.begin(size)
+    block = PATTERN * (MIB // len(PATTERN))
+    while sender.left > len(block):
+        sender.send(block)
+        if sender.left % (8 * len(block)) < len(block):
+            assert found_in(serving, PATTERN, NAME.encode()) == []
+    wait_for(lambda: any(p.stat().st_size > size - 3 * MIB for p in staged(serving)))
+    assert found_in(serving, PATTERN, NAME.encode()) == []
+    sender.send(block[: sender.left])
+    assert sender.finish().startswith(b"HTTP/1.1 303")
+    assert found_in(serving, PATTERN, NAME.encode()) == []
+    ((attachment, content),) = received(noor(serving))
+    assert (attachment.name, attachment.size) == (NAME, size)
+    assert content[: len(block)].count(PATTERN) > 20_000
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(serving: Serving) -> None:
+    sender = Sender(serving)
+    sender.begin(30 * MIB)
+    sender.send(PATTERN * (8 * MIB // len(PATTERN)))
+    wait_for(lambda: any(p.stat().st_size > 4 * MIB for p in staged(serving)))
+    sender.connection.close()
+    wait_for(lambda: not staged(serving))
+    assert [str(p.readlink()) for p in opened(serving) if ".part" in str(p.readlink())] == []
+    assert found_in(serving, PATTERN, NAME.encode()) == []
+    assert [m.text for m in noor(serving).only_thread().genuine()] == ["Het begin."]
+    assert "Traceback" not in serving.log.read_text()
+
+
+def test_after_kill_9_nothing_lies_in_the_clear_and_a_start_removes_it(serving: Serving) -> None:
+    sender = Sender(serving)
+    sender.begin(30 * MIB)
+    sender.send(PATTERN * (8 * MIB // len(PATTERN)))
+    wait_for(lambda: any(p.stat().st_size > 4 * MIB for p in staged(serving)))
+    for pid in serving.workers():
+        os.kill(pid, signal.SIGKILL)
+    assert found_in(serving, PATTERN, NAME.encode()) == []
+    serving.stop(signal.SIGKILL)
+    assert len(staged(serving)) == 1
+    serving.start()
+    wait_for(lambda: not staged(serving))
+    assert found_in(serving, PATTERN, NAME.encode()) == []
+    sender.connection.close()
+
+
+def test_a_slow_upload_is_not_cut_off_as_long_as_it_comes(serving: Serving) -> None:
+    """Longer than a page's body may take, with pauses longer than a page's may be."""
+    sender = Sender(serving)
+    size = 700_000
+    sender.begin(size)
+    for _ in range(3):
+        sender.send(os.urandom(8000))
+        time.sleep(2.5)  # silence is 2, and whole is 4
+    sender.send(bytes(sender.left))
+    assert sender.finish().startswith(b"HTTP/1.1 303")
+    assert received(noor(serving))[0][0].size == size
+
+
+def test_slow_uploads_never_take_all_threads_and_who_finds_none_gets_a_page(
+    serving: Serving,
+) -> None:
+    """More than there are threads: words are served, and so is the page that says it is busy."""
+    senders = [Sender(serving, f"Blijf {number}.") for number in range(10)]
+    for sender in senders:
+        sender.begin(2 * MIB)
+    wait_for(lambda: _answered(senders) >= len(senders) - HELD)
+    for _ in range(8):
+        assert PlainBrowser(serving.url).get("/nl/").status == 200
+    browser = PlainBrowser(serving.url)
+    page = browser.get("/nl/report")
+    assert browser.submit(page, page.form_with("text"), text="Woorden.").code
+    for sender in senders:
+        sender.send(bytes(sender.left))
+    answers = [sender.finish() for sender in senders]
+    busy = [n for n, answer in enumerate(answers) if answer.startswith(b"HTTP/1.1 503")]
+    assert len(busy) >= len(senders) - HELD
+    for number in busy:
+        assert b"te veel bestanden tegelijk" in answers[number]
+        assert f"Blijf {number}.".encode() in answers[number]
+    taken = sum(answer.startswith(b"HTTP/1.1 303") for answer in answers)
+    assert taken == len(senders) - len(busy) > 0
+    again = Sender(serving)  # every place is free again
+    again.begin(MIB)
+    again.send(bytes(again.left))
+    assert again.finish().startswith(b"HTTP/1.1 303")
+
+
+def _answered(senders: list[Sender]) -> int:
+    """How many got an answer already."""
+    count = 0
+    for sender in senders:
+        sender.connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            count += bool(sender.connection.recv(1, socket.MSG_PEEK))
+        sender.connection.settimeout(60)
+    return count
+
+
+@pytest.mark.parametrize("path", ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files"])
+def test_no_other_writing_of_the_address_gets_round_that(serving: Serving, path: str) -> None:
+    sender = Sender(serving)
+    body = multipart(sender.fields, [(NAME, bytes(MIB))])
+    page = sender.browser.request("POST", path, body, {"Content-Type": MULTIPART})
+    assert page.status in (404, 413)
+    item = reply_with(noor(serving), b"x")
+    page = sender.browser.get(f"{path}/{item}")
+    assert page.header("Content-Disposition") is None
+    assert sender.browser.get(f"/nl/files/{item}").body == b"x"
+    sender.connection.close()
+
+
+def test_a_large_file_costs_no_memory_in_either_direction(serving: Serving, long_run: bool) -> None:
+    """64 MB above idle at most, whatever the size."""
+    size = (500 if long_run else 80) * MIB
+    settings = serving.house.folder / "site.toml"
+    limits = re.sub(r"^file = .*", f"file = {size}", settings.read_text(), flags=re.MULTILINE)
+    settings.write_text(limits)
+    serving.stop()
+    serving.start()
+    sender = Sender(serving)
+    idle = peak(serving.workers(), reset=True)
+    sender.begin(size)
+    block = os.urandom(MIB)
+    while sender.left:
+        sender.send(block[: sender.left])
+    assert sender.finish().startswith(b"HTTP/1.1 303")
+    assert peak(serving.workers()) - idle < 64 * MIB
+    content = os.urandom(MIB) * (size // MIB)
+    item = reply_with(noor(serving), content)
+    idle = peak(serving.workers(), reset=True)
+    assert sha256_hex(sender.browser.get(f"/nl/files/{item}").body) == sha256_hex(content)
+    assert peak(serving.workers()) - idle < 64 * MIB
+
+
+def peak(workers: list[int], *, reset: bool = False) -> int:
+    """The most that a worker ever had resident, since the last time it was set anew; in bytes."""
+    peaks = []
+    for pid in workers:
+        if reset:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        assert found
+        peaks.append(int(found[1]) * 1024)
+    return max(peaks)
