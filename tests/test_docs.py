@@ -245,3 +245,11 @@ def test_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
         ):
             found.append(f"{name}: {hit[0]}")
     assert found == []
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = re.findall(r"^\| .* \| (`tests/.*`) \|$", text("SECURITY.md"), re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row):
+            assert f"def {name}(" in text(path), (path, name)

@@ -1,0 +1,248 @@
+"""The journey in real browsers, with scripts on and off, as wide as a small phone and a desk."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.browsers import Person, Start, browsers, here
+from tests.e2e.conftest import Counsellor, DropBox
+from tests.e2e.net import Net, Strangers
+from tests.e2e.steps import ANSWER, FOLLOW_UP, STORY, the_only_thread
+
+WORDS = {
+    "nl": {
+        "safety": "Vertel het de vertrouwenspersoon",
+        "return": "Ik heb al een code",
+        "leave": "Snel weg",
+        "wrong": "Deze code werkt niet",
+        "yes": "Ja, dat is goed",
+        "withdraw": "Alles terugtrekken",
+        "gone": "Je gesprek is gewist",
+        "add": "documenten sturen",
+        "betray": "verborgen informatie",
+        "choose": "Kies je bestanden",
+    },
+    "en": {
+        "safety": "Tell the counsellor",
+        "return": "I already have a code",
+        "leave": "Leave quickly",
+        "wrong": "This code does not work",
+        "yes": "Yes, that is fine",
+        "withdraw": "Take everything back",
+        "gone": "Your conversation has been deleted",
+        "add": "Send photos or documents",
+        "betray": "hidden information",
+        "choose": "Choose your files",
+    },
+}
+LEAVE_TO = "https://www.wikipedia.org/"
+HARMLESS = "The harmless site"
+LETTER = "brief van één kant.pdf"
+CHOSEN = (
+    "foto één.jpg",
+    "a-screenshot-with-a-name-that-has-no-place-to-break-" + "x" * 80 + ".png",
+)
+JOURNEYS = [
+    ("chromium", False, "nl"),
+    ("chromium", True, "en"),
+    ("firefox", False, "en"),
+    ("firefox", True, "nl"),
+]
+if os.environ.get("KLANKBORD_LONG") == "1":
+    JOURNEYS += [
+        (name, scripts, {"nl": "en", "en": "nl"}[lang]) for name, scripts, lang in JOURNEYS
+    ]
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Strangers]:
+    """The harmless site of "leave", as far as these browsers know."""
+    with Strangers().running() as strangers:
+        strangers.put("/", f"<title>x</title><h1>{HARMLESS}</h1>")
+        yield strangers
+
+
+@pytest.fixture(scope="module")
+def start(elsewhere: Strangers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    net = Net(tmp_path_factory.mktemp("net"), {("www.wikipedia.org", 443): elsewhere.port})
+    with net.running(), browsers(net) as start:
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("name", "scripts", "lang"),
+    [
+        pytest.param(*journey, marks=here(journey[0]), id="{}-scripts={}-{}".format(*journey))
+        for journey in JOURNEYS
+    ],
+)
+def test_the_whole_journey(
+    start: Start,
+    elsewhere: Strangers,
+    box: DropBox,
+    counsellor: Counsellor,
+    name: str,
+    scripts: bool,
+    lang: str,
+) -> None:
+    """Landing, safety, report, code; the answer; return, files, follow-up, yes, leave, all taken
+    back.
+
+    Nothing is wider than the window, and nothing but the harmless site of "leave" is asked of
+    others.
+    """
+    with ExitStack() as persons:
+
+        def person() -> Person:
+            somebody = Person(start, name, box.url, scripts=scripts)
+            persons.callback(somebody.close)
+            return somebody
+
+        writer = person()
+        code = _tell(writer, lang)
+        counsellor.desk("fetch")
+        thread = the_only_thread(counsellor)
+        letter = counsellor.folder.parent / LETTER
+        letter.write_bytes(os.urandom(200_000))
+        counsellor.reply(thread, ANSWER[lang], letter)
+        counsellor.desk("ask", thread, *("--step", "S", "--with", "W", "--scope", "only this"))
+
+        later = person()
+        _return(later, lang, code)
+        chosen = [counsellor.folder.parent / name for name in CHOSEN]
+        for path in chosen:
+            path.write_bytes(os.urandom(70_000))
+        _keep_the_letter(later, letter.read_bytes())
+        _send_files(later, lang, chosen)
+        _write_on_and_say_yes(later, lang)
+        assert later.asked_of_others == writer.asked_of_others == []
+
+        counsellor.desk("fetch")
+        messages = counsellor.read(thread)["messages"]
+        assert [m["text"] for m in messages if m["text"]] == [
+            *(STORY[lang], ANSWER[lang], FOLLOW_UP[lang])
+        ]
+        assert [m["kind"] for m in messages][-1] == "consent-answer"
+        _opened(counsellor, thread, chosen)
+
+        _leave(later, elsewhere, lang)
+        _take_back(later, lang, code)
+        assert set(later.asked_of_others) - {LEAVE_TO + "favicon.ico"} == {LEAVE_TO}
+
+
+def _tell(person: Person, lang: str) -> str:
+    page = person.page
+    person.go(f"/{lang}/")
+    person.page_fits()
+    person.follow(page.get_by_role("link", name=WORDS[lang]["safety"]).first)
+    assert page.url.endswith(f"/{lang}/safety")
+    person.page_fits()
+    person.follow(page.locator(f"a[href='/{lang}/report']").first)
+    person.write("text", STORY[lang])
+    person.page_fits()
+    assert not person.cookies
+    person.send("text")
+    person.page_fits()
+    return person.code()
+
+
+def _return(person: Person, lang: str, code: str) -> None:
+    told = WORDS[lang]
+    person.go(f"/{lang}/")
+    person.follow(person.page.get_by_role("link", name=told["return"]).first)
+    person.page_fits()
+    person.write("code", " ".join(reversed(code.split())))
+    person.send("code")
+    assert person.heading == told["wrong"]
+    assert not person.cookies
+    person.page_fits()
+    person.write("code", code)
+    person.send("code")
+    assert person.page.url.endswith(f"/{lang}/conversation")
+    for line in (*STORY[lang].splitlines(), *ANSWER[lang].splitlines()):
+        assert line in person.text
+    person.page_fits()
+
+
+def _keep_the_letter(person: Person, letter: bytes) -> None:
+    link = person.page.locator("ul.files a").first
+    address = person.page.url
+    assert person.download(link) == (LETTER, letter)
+    assert person.page.url == address
+
+
+def _send_files(person: Person, lang: str, chosen: list[Path]) -> None:
+    """By the button of the conversation; what files can betray is read before one is chosen."""
+    person.follow(person.page.get_by_role("button", name=WORDS[lang]["add"]))
+    person.page_fits()
+    shown = person.page.locator("main").inner_text()
+    assert shown.index(WORDS[lang]["betray"]) < shown.index(WORDS[lang]["choose"])
+    person.choose("files", chosen)
+    person.send("files")
+    assert f"/{lang}/conversation?sent=1" in person.page.url
+    for path in chosen:
+        assert path.name in person.text
+    person.page_fits()
+
+
+def _opened(counsellor: Counsellor, thread: str, chosen: list[Path]) -> None:
+    listed = json.loads(counsellor.desk("files", thread, "--json").stdout)
+    sent = {one["name"]: one for one in listed if one["name"] != LETTER}
+    assert list(sent) == [path.name for path in chosen]
+    for path in chosen:
+        saved = counsellor.folder.parent / f"saved {path.name}"
+        counsellor.desk("save", thread, sent[path.name]["item"], "--out", saved)
+        assert saved.read_bytes() == path.read_bytes()
+
+
+def _write_on_and_say_yes(person: Person, lang: str) -> None:
+    yes = WORDS[lang]["yes"]
+    person.write("text", FOLLOW_UP[lang])
+    person.send("text")
+    assert f"/{lang}/conversation" in person.page.url
+    assert FOLLOW_UP[lang] in person.text
+    person.tick(person.page.get_by_label(yes))
+    person.send("request")
+    assert f"/{lang}/conversation" in person.page.url
+    assert yes in person.page.locator("article").last.inner_text()
+    person.page_fits()
+
+
+def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
+    """The harmless site is not told where the person was, and Back shows nothing of it."""
+    elsewhere.asked.clear()
+    person.follow(person.page.get_by_role("link", name=WORDS[lang]["leave"]).first)
+    assert person.page.url == LEAVE_TO
+    assert person.heading == HARMLESS
+    path, headers = elsewhere.asked[0]
+    assert (path, headers.get("referer")) == ("/", None)
+    assert not person.cookies
+    person.page.go_back()
+    assert person.page.url.startswith(f"{person.home}/{lang}/conversation")
+    assert person.page.locator("[name=code]").input_value() == ""
+    shown = person.page.content()
+    for text in (STORY[lang], ANSWER[lang], FOLLOW_UP[lang]):
+        for line in text.splitlines():
+            assert line not in person.text
+            assert line not in shown
+
+
+def _take_back(person: Person, lang: str, code: str) -> None:
+    """With the code it is all there, until it is taken back."""
+    told = WORDS[lang]
+    person.enter(lang, code)
+    assert person.page.url.endswith(f"/{lang}/conversation")
+    assert FOLLOW_UP[lang] in person.text
+    person.follow(person.page.get_by_role("link", name=told["withdraw"]))
+    person.page_fits()
+    person.tick(person.page.locator("[name=sure]"))
+    person.send("sure")
+    assert person.heading == told["gone"]
+    assert not person.cookies
+    person.page_fits()
+    person.enter(lang, code)
+    assert person.heading == told["wrong"]
