@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import NotFound
-from dropbox_app.desk.state import Item, State, ThreadState
+from dropbox_app.desk.state import Item, Owed, State, ThreadState
 from dropbox_app.protocol import messages, thread
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import FormatError, MessageError
@@ -40,6 +40,7 @@ class Case:
     thread: Thread
     known: ThreadState
     items: dict[str, Item]
+    owed: dict[str, Owed] = field(default_factory=dict)
     unsent: dict[str, str] = field(default_factory=dict)
     refused: tuple[Entry, ...] = ()
     after_restore: frozenset[str] = frozenset()
@@ -115,6 +116,11 @@ def open_case(desk: Desk, mailbox: str) -> Case:
     explained = _across_restores(read, items)
     if explained:
         read = replace(read, entries=tuple(_explain(read.entries, explained, items)))
+    # A file that the server called a message is what the signed message says it is.
+    files = {file.sha256 for message in read.genuine() for file in message.attachments}
+    if any(entry.item in files for entry in read.entries):
+        kept = (entry for entry in read.entries if entry.genuine or entry.item not in files)
+        read = replace(read, entries=tuple(kept))
     refused = [one for one in arrived.values() if items[one.item].sent == "refused"]
     return Case(
         mailbox=mailbox,
@@ -122,7 +128,8 @@ def open_case(desk: Desk, mailbox: str) -> Case:
         thread=read,
         known=known,
         items=items,
-        unsent={i.id: i.sent for i in items.values() if i.sent in ("waiting", "refused")},
+        owed={owed.item.id: owed for owed in state.owed.values() if owed.item.mailbox == mailbox},
+        unsent={one.item: items[one.item].sent for one in arrived.values() if _unsent(items, one)},
         refused=tuple(_not_sent(refused)),
         after_restore=frozenset(explained),
     )
@@ -259,6 +266,10 @@ def _explain(
                 yield replace(entry, state="verified", reason="after_restore")
             else:
                 yield entry
+
+
+def _unsent(items: dict[str, Item], one: Arrived) -> bool:
+    return items[one.item].sent in ("waiting", "refused")
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:

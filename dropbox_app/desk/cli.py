@@ -6,7 +6,7 @@ on stderr. ``--dir``, ``--passphrase-file`` and ``--site`` stand before or after
 
 import click
 
-from dropbox_app.desk import commands_keys, commands_threads
+from dropbox_app.desk import commands_files, commands_keys, commands_threads
 from dropbox_app.desk.call import DeskGroup, shared
 
 
@@ -23,7 +23,11 @@ def main() -> None:
     """
 
 
-for _command in (*commands_keys.COMMANDS, *commands_threads.COMMANDS):
+for _command in (
+    *commands_keys.COMMANDS,
+    *commands_threads.COMMANDS,
+    *commands_files.COMMANDS,
+):
     # The example stands last, below the options: that is where the eye ends up.
     _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
     _command.epilog = _mark + _example

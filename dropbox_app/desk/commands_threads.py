@@ -3,12 +3,13 @@
 import json
 import shutil
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dropbox_app.desk import call, casebook, outbox, rounds, show, workplace
+from dropbox_app.desk import call, casebook, commands_files, outbox, rounds, show, workplace
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.disk import write_outside
@@ -20,6 +21,7 @@ from dropbox_app.desk.errors import (
     Unfit,
     Unknown,
 )
+from dropbox_app.desk.files import Source
 from dropbox_app.desk.terminal import visible
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import KlankbordError
@@ -128,15 +130,30 @@ def read(thread: str, as_json: bool) -> None:
 @shared
 @click.argument("thread")
 @click.option("--text-file", required=True, help="Your answer, in UTF-8; - for standard input.")
+@click.option(
+    "--file",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file to go with it; may be given several times.",
+)
+@click.option("--clean", is_flag=True, help="Send copies of the files without metadata, by mat2.")
 @_LANGUAGE
-def reply(thread: str, text_file: str, lang: str | None) -> None:
+def reply(
+    thread: str, text_file: str, paths: tuple[Path, ...], clean: bool, lang: str | None
+) -> None:
     """Answer in a thread. What you sign can be shown to others by who gets it.
+
+    Files can go with it: 10 at most, of 100 MiB each unless the site takes others. Your own files
+    too can hold your name, a place or the name of somebody else: --clean sends copies without, and
+    sends nothing if mat2 cannot make one. The file's name goes along.
 
     \b
     Example:
-      klankbord-desk reply 3f9ac2e1 --text-file answer.txt
+      klankbord-desk reply 3f9ac2e1 --text-file answer.txt --file leaflet.pdf
     """
-    _write(thread, lang, "reply", {"text": call.read_text(text_file)})
+    body: dict[str, Json] = {"text": call.read_text(text_file)}
+    _write(thread, lang, "reply", body, attached=commands_files.sources(paths, clean=clean))
 
 
 @click.command()
@@ -238,7 +255,13 @@ _OPTION = ("title", "pro", "con")
 
 
 def _write(
-    thread: str, lang: str | None, kind: str, body: dict[str, Json], *, successor: str | None = None
+    thread: str,
+    lang: str | None,
+    kind: str,
+    body: dict[str, Json],
+    *,
+    successor: str | None = None,
+    attached: Sequence[Source] = (),
 ) -> None:
     with call.at_work() as place:
         desk, mailbox = call.find(place, thread)
@@ -251,7 +274,7 @@ def _write(
                     body["successor"] = str(
                         outbox.counsellor(desk, successor, call.confirm_groups).identity
                     )
-                outbox.write(desk, mailbox, lang=language, kind=kind, body=body)
+                outbox.write(desk, mailbox, lang=language, kind=kind, body=body, attached=attached)
         except (CannotReach, BadAnswer, Unknown) as error:
             call.say(desk.report)
             if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
@@ -341,7 +364,10 @@ def export(thread: str, out: Path) -> None:
     )
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
     if any(entry.message and entry.message.attachments for entry in case.entries):
-        click.echo("Files that came with them are named there; they are not exported.")
+        click.echo(
+            "Files that came with them are named there, but are not in it; 'save' writes them, "
+            "one at a time."
+        )
 
 
 COMMANDS = (fetch, list_threads, read, reply, notice, ask, options, forget, export)

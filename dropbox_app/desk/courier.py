@@ -10,14 +10,15 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import httpcore
 
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
+from dropbox_app.desk.store import SealedFile
 from dropbox_app.desk.tunnel import Proxy, Tunnel, read_origin
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import check_day, check_hex, sha256_hex
@@ -62,10 +63,13 @@ class Transport(Protocol):
         origin: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | Iterable[bytes],
         seconds: float,
     ) -> AbstractContextManager[Answer]:
-        """Send one request; the answer lives as long as the context. Raises CannotReach."""
+        """Send one request; the answer lives as long as the context. Raises CannotReach.
+
+        A body in pieces goes with its Content-Length in ``headers``.
+        """
 
     def apart(self) -> "Transport":
         """The same way over a connection, and a circuit, that shares nothing with this one."""
@@ -91,7 +95,7 @@ class HttpTransport:
         origin: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | Iterable[bytes],
         seconds: float,
     ) -> Iterator[Answer]:
         """As Transport. ``seconds`` bounds the whole exchange, from connecting to the last byte.
@@ -107,7 +111,11 @@ class HttpTransport:
                 method,
                 url,
                 headers=[*headers.items()],
-                content=None if method == "GET" else body,
+                content=None
+                if method == "GET"
+                else body
+                if isinstance(body, bytes)
+                else iter(body),
                 extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
             ) as response:
                 yield Answer(response.status, response.iter_stream())
@@ -160,6 +168,7 @@ class Shown:
 
     day: datetime.date
     cards: tuple[bytes, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 class Courier:
@@ -251,6 +260,12 @@ class Courier:
         names = ".".join(identity.hex for identity in to)
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
 
+    def put_file(self, mailbox: str, file: SealedFile) -> None:
+        """Send a sealed attachment, before the message that names it. Raises Refused."""
+        seconds = ANSWER_SECONDS + file.size / SLOWEST
+        target = f"/api/desk/mailboxes/{mailbox}/files/{file.id}"
+        self._signed("PUT", target, file, _read_json, seconds)
+
     def put_card(self, raw: bytes) -> None:
         """Send the card. Raises Refused."""
         self._call("PUT", "/api/desk/card", raw)
@@ -267,7 +282,11 @@ class Courier:
         cards = fields.get("cards")
         if not isinstance(cards, list) or not all(isinstance(card, str) for card in cards):
             raise BadAnswer("The site's cards cannot be read; tell the operator.")
-        return Shown(_day(fields, "day"), tuple(card.encode("utf-8", "replace") for card in cards))
+        said = fields.get("limits")
+        given = said if isinstance(said, dict) else {}
+        limits = {key: n for key, n in given.items() if type(n) is int and n >= 0}
+        texts = tuple(card.encode("utf-8", "replace") for card in cards)
+        return Shown(_day(fields, "day"), texts, limits)
 
     def close(self) -> None:
         """End the connection."""
@@ -277,7 +296,12 @@ class Courier:
         return self._signed(method, target, body, _read_json, ANSWER_SECONDS)
 
     def _signed(
-        self, method: str, target: str, body: bytes, read: Callable[[Answer], T], seconds: float
+        self,
+        method: str,
+        target: str,
+        body: bytes | SealedFile,
+        read: Callable[[Answer], T],
+        seconds: float,
     ) -> T:
         if not self._token or time.monotonic() - self._since > TOKEN_FOR:
             self.challenge()
@@ -292,7 +316,12 @@ class Courier:
             return self._once(method, target, body, read, seconds)
 
     def _once(
-        self, method: str, target: str, body: bytes, read: Callable[[Answer], T], seconds: float
+        self,
+        method: str,
+        target: str,
+        body: bytes | SealedFile,
+        read: Callable[[Answer], T],
+        seconds: float,
     ) -> T:
         authorization = desk_request.header(
             self._signing,
@@ -301,9 +330,11 @@ class Courier:
             token=self._token,
             method=method,
             target=target,
-            body_hash=sha256_hex(body),
+            body_hash=body.id if isinstance(body, SealedFile) else sha256_hex(body),
         )
         headers = {"Authorization": authorization}
+        if isinstance(body, SealedFile):
+            headers["Content-Length"] = str(body.size)
         if body:
             headers["Content-Type"] = "application/octet-stream"
         with self._transport.send(method, self._origin, target, headers, body, seconds) as answer:

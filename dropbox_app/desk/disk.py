@@ -65,8 +65,13 @@ class Disk:
             write(data)
 
     @contextlib.contextmanager
-    def writing(self, name: str, *, once: bool = False) -> Iterator[Callable[[bytes], object]]:
-        """As ``write``, in pieces; an exception inside leaves what was there before."""
+    def writing(
+        self, name: str, *, once: bool = False, place: Callable[[], str] | None = None
+    ) -> Iterator[Callable[[bytes], object]]:
+        """As ``write``, in pieces; an exception inside leaves what was there before.
+
+        ``place`` says at the end what the file is called, in the same folder: by its hash.
+        """
         target = self.path(name)
         self._folders(target.parent)
         new = target.with_name(target.name + NEW)
@@ -83,6 +88,8 @@ class Disk:
                 os.fsync(file.fileno())
             self._date(new)
             self._step(f"safe {name}")
+            if place is not None:
+                target = self.path(place())
             if once:
                 self._claim(new, target)
             else:

@@ -5,10 +5,10 @@ sends it twice: the same bytes again are the same item (SPEC section 6).
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dropbox_app.desk import cardwork, casebook, inbox
+from dropbox_app.desk import cardwork, casebook, files, inbox
 from dropbox_app.desk.casebook import Case
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import (
@@ -20,12 +20,14 @@ from dropbox_app.desk.errors import (
     Refused,
     Unfit,
 )
+from dropbox_app.desk.files import Source
 from dropbox_app.desk.state import Item
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import messages, writing
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import FormatError, MessageError
-from dropbox_app.protocol.messages import REPORTER, Message
+from dropbox_app.protocol.messages import REPORTER, Attachment, Message
+from dropbox_app.protocol.writing import Draft
 
 TRIES = 3
 # What says for itself who is meant: the ten groups, or an identity in hex or in base64.
@@ -59,15 +61,26 @@ class _Tip(Message):
         return self.kept
 
 
-def write(desk: Desk, mailbox: str, *, lang: str, kind: str, body: Mapping[str, Json]) -> None:
-    """Write the next message of a thread and send it.
+def write(
+    desk: Desk,
+    mailbox: str,
+    *,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    attached: Sequence[Source] = (),
+) -> None:
+    """Write the next message of a thread and send it, its files first.
 
     Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
-    MessageError where the thread cannot be written to; CannotReach if it stays waiting.
+    MessageError where the thread cannot be written to; CannotReach if it stays waiting; Unfit if
+    the site does not take such files.
     """
     desk.need_day()
+    if attached:
+        files.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    item = _send(desk, _compose(desk, mailbox, lang, kind, body), TRIES)
+    item = _send(desk, _compose(desk, mailbox, lang, kind, body, attached), TRIES)
     if item.sent == "refused":
         raise DeskError(
             f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
@@ -89,8 +102,10 @@ def exchange(desk: Desk) -> None:
         if not desk.state.restored:
             cardwork.publish(desk)
         _give_back(desk, listed)
-    for item in [item for item in desk.state.items.values() if item.sent == "waiting"]:
-        _send(desk, item, TRIES)
+    waiting = [item for item in desk.state.items.values() if item.sent == "waiting"]
+    for item in waiting:
+        if item.what == "message":  # its files go with it
+            _send(desk, item, TRIES)
 
 
 def _send(desk: Desk, item: Item, tries: int) -> Item:
@@ -101,7 +116,12 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
         item.sent = "refused"
         desk.save()
         return item
+    taken = desk.state.thread(item.mailbox).listed.get(desk.own, 0) >= message.n
+    if message.attachments and taken and tries > 1:
+        return _again(desk, item, message, tries - 1)  # before files that no message would name
     try:
+        if not files.put(desk, item.mailbox, message):
+            raise Refused("A file of it is no longer on this disk.", 0)
         desk.courier.post(item.mailbox, message.n, message.to, sealed)
     except OutOfStep:
         if tries > 1:
@@ -118,8 +138,11 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
             return item  # it may have room, or time, later
         item.sent = "refused"
         desk.report.note(f"Your message to thread {item.mailbox[:8]} was not taken by the server.")
+        if message.attachments:
+            desk.report.note(f"It had files. {error}")
     else:
         item.sent, item.fetched = "sent", True
+    files.mark(desk, message, item.sent)
     desk.save()
     if item.sent == "sent":
         casebook.keep_pins(desk, item.mailbox)
@@ -136,18 +159,35 @@ def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
     item.sent = "refused"
     desk.save()
     try:
-        anew = _compose(desk, item.mailbox, message.lang, message.kind, message.body)
+        anew = _compose(
+            desk, item.mailbox, message.lang, message.kind, message.body, before=message
+        )
     except (NotWritable, MessageError) as error:
         desk.report.note(f"Your message to thread {item.mailbox[:8]} was not sent: {error}")
         return item
-    del desk.state.items[item.id]
+    kept = _opened(desk, anew)
+    still = {file.sha256 for file in kept.attachments} if kept else set()
+    over = [item.id, *(f.sha256 for f in message.attachments if f.sha256 not in still)]
+    for gone in over:
+        desk.state.items.pop(gone, None)
     desk.save()
-    desk.store.drop([item.id])
+    desk.store.drop(over)
     return _send(desk, anew, tries)
 
 
-def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, Json]) -> Item:
-    """Sign, seal and keep the next message; it is then waiting."""
+def _compose(
+    desk: Desk,
+    mailbox: str,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    attached: Sequence[Source] = (),
+    before: Message | None = None,
+) -> Item:
+    """Sign, seal and keep the next message and its files; they are then waiting.
+
+    ``before``: what it was when its number was taken, with the files that were sealed for that.
+    """
     case = casebook.open_case(desk, mailbox)
     if case.status != "open":
         raise NotWritable(_OVER[case.status].format(mailbox[:8]))
@@ -158,39 +198,74 @@ def _compose(desk: Desk, mailbox: str, lang: str, kind: str, body: Mapping[str, 
         )
     if desk.identity not in case.thread.to:
         raise NotWritable(_OVER["gone"].format(mailbox[:8]))
-    draft = writing.from_counsellor(
-        desk.signing,
-        site=desk.state.site,
-        day=desk.today,
-        lang=lang,
-        kind=kind,
-        body=body,
-        thread=_with_tip(desk, case).thread,
-        cards=_cards(desk),
-    )
+    writer = _with_tip(desk, case).thread
+    shown = _cards(desk)
+
+    def draft_with(named: Sequence[Attachment]) -> Draft:
+        return writing.from_counsellor(
+            desk.signing,
+            site=desk.state.site,
+            day=desk.today,
+            lang=lang,
+            kind=kind,
+            body=body,
+            thread=writer,
+            cards=shown,
+            attachments=named,
+        )
+
+    named = _attach(desk, mailbox, draft_with, attached, before)
+    draft = draft_with(named)
     sealed = draft.seal()
-    item = Item(
-        id=sha256_hex(sealed),
-        mailbox=mailbox,
-        what="message",
-        server_says=desk.own,
-        n=draft.n,
-        day=desk.today,
-        size=len(sealed),
-        store=desk.state.store,
-        sealed_for=len(draft.recipients),
-        sent="waiting",
-        seen=True,
-    )
+    item = _waiting(desk, mailbox, "message", sha256_hex(sealed), draft, len(sealed))
     desk.store.put(item.id, sealed)
     desk.state.items[item.id] = item
-    desk.save()
+    desk.save()  # before this, a crash leaves files that the state does not name: they are removed
     for identity in draft.left_out:
         desk.report.note(
             f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "
             "key today, or there was none when the reporter last wrote."
         )
     return item
+
+
+def _attach(
+    desk: Desk,
+    mailbox: str,
+    draft_with: Callable[[Sequence[Attachment]], Draft],
+    attached: Sequence[Source],
+    before: Message | None,
+) -> list[Attachment]:
+    """Seal the files of a message for whom it goes to; those of ``before`` only if that changed."""
+    if before is not None:
+        if draft_with(before.attachments).to == before.to:
+            return [*before.attachments]
+        attached = files.again(desk, before)
+    if not attached:
+        return []
+    draft = draft_with(files.placeholders(attached))  # says that it is too long before any work
+    made = files.seal(desk, attached, draft.recipients)
+    for attachment, length in made:
+        item = _waiting(desk, mailbox, "attachment", attachment.sha256, draft, length)
+        desk.state.items[item.id] = item
+    return [attachment for attachment, _ in made]
+
+
+def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
+    """An own item that is sealed and not sent yet."""
+    return Item(
+        id=item,
+        mailbox=mailbox,
+        what=what,
+        server_says=desk.own,
+        n=draft.n,
+        day=desk.today,
+        size=size,
+        store=desk.state.store,
+        sealed_for=len(draft.recipients),
+        sent="waiting",
+        seen=True,
+    )
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
@@ -275,6 +350,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
             if sealed is None:
                 continue
             try:
+                files.put(desk, mailbox, message)  # the words go back even if a file is lost
                 desk.courier.post(mailbox, n, message.to, sealed)
                 given += 1
             except Refused:

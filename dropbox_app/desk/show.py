@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from dropbox_app.desk import words
-from dropbox_app.desk.casebook import Case
+from dropbox_app.desk import files, words
+from dropbox_app.desk.casebook import LEAST_PREFIX, Case
 from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.inspect_file import Findings, safe_name
 from dropbox_app.desk.terminal import block, visible
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import FormatError
@@ -78,11 +79,17 @@ def whole(desk: Desk, case: Case) -> dict[str, object]:
         "missing_beginning": dict(read.missing_beginning),
         "withheld": dict(read.withheld),
         "messages": [_message(case, entry) for entry in case.entries],
+        "unnamed_files": [
+            {"item": file.item, "state": file.state}
+            for file in files.of_case(case)
+            if file.attachment is None
+        ],
     }
 
 
 def _message(case: Case, entry: Entry) -> dict[str, object]:
     message = entry.message
+    states = {file.item: file.state for file in files.of_case(case)}
     shown: dict[str, object] = {
         "item": entry.item,
         "verified": entry.state in ("verified", "newer"),
@@ -103,7 +110,13 @@ def _message(case: Case, entry: Entry) -> dict[str, object]:
             "to": [str(identity) for identity in message.to],
             "body": dict(message.body),
             "attachments": [
-                {"item": f.sha256, "name": f.name, "type": f.type, "size": f.size}
+                {
+                    "item": f.sha256,
+                    "name": f.name,
+                    "type": f.type,
+                    "size": f.size,
+                    "state": states.get(f.sha256, "unverified"),
+                }
                 for f in message.attachments
             ],
         }
@@ -144,6 +157,10 @@ def reading(case: Case) -> Iterator[str]:
     for entry in case.entries:
         yield ""
         yield from one(case, entry)
+    for file in files.of_case(case):
+        if file.attachment is None:
+            yield ""
+            yield f"File {file.short}: {files.SAID[file.state]}."
 
 
 def _withheld(case: Case) -> Iterator[str]:
@@ -188,12 +205,36 @@ def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
 
 
 def contents(case: Case, message: Message) -> Iterator[str]:
-    """All that a message says, behind the bar."""
+    """All that a message says, behind the bar; of its files, at the margin, where they are."""
+    states = {file.item: file.state for file in files.of_case(case)} if message.attachments else {}
     for label, value in _fields(case, message.body):
         text = f"{label}: {value}" if label else value
         yield from block(text)
     for file in message.attachments:
         yield from block(f"file: {file.name} ({file.type}, {file.size} bytes)")
+        state = states.get(file.sha256)
+        said = files.SAID[state] if state else "its message could not be verified"
+        yield f"  file {file.sha256[:LEAST_PREFIX]}: {said}"
+
+
+def file(case: Case, one: files.CaseFile, findings: Findings | None, holds: str) -> Iterator[str]:
+    """One file of a thread for people: what it is called, what it is, what it holds."""
+    if one.attachment is None:
+        yield f"{one.short}  {files.SAID[one.state]}."
+        return
+    given, safe = one.attachment.name, safe_name(one.attachment.name)
+    said = files.SAID[one.state]
+    yield f"{one.short}  {visible(safe)}  {one.attachment.size:,} bytes  {said}"
+    if one.message is not None:
+        number = f"number {one.message.n}"
+        yield f"  from {_who(case, one.message.by)}, {one.message.day}, {number}"
+    if given != safe:
+        yield f"  sent under the name {visible(given)}" if given else "  sent without a name"
+    yield f"  its sender's program called it {visible(one.attachment.type)}"
+    if findings is not None:
+        yield f"  {findings.sentence}"
+    if holds:
+        yield f"  {holds}"
 
 
 def _fields(case: Case, body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

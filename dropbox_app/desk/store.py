@@ -6,7 +6,10 @@ A file whose SHA-256 is its name is as received; any other is sealed to the arch
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from dropbox_app.desk import state as states
 from dropbox_app.desk.disk import Disk
@@ -14,9 +17,11 @@ from dropbox_app.desk.errors import Damaged, NotSetUp
 from dropbox_app.desk.state import Item, State
 from dropbox_app.protocol import age
 from dropbox_app.protocol.age_header import MAX_HEADER
+from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.encoding import new_digest, sha256_hex
 from dropbox_app.protocol.errors import AgeError, FormatError, NoMatch
-from dropbox_app.protocol.keys import Seed
+from dropbox_app.protocol.keys import Recipient, Seed
+from dropbox_app.protocol.stream import CHUNK
 from dropbox_app.protocol.thread import Arrived, open_item
 
 _STANZA = "mlkem768x25519"
@@ -24,6 +29,18 @@ _STANZA = "mlkem768x25519"
 
 class WrongFile(Exception):
     """What the server handed over is not the item that was asked for."""
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A sealed file as it goes out: never whole in memory, and from its beginning each time."""
+
+    id: str
+    size: int
+    pieces: Callable[[], Iterator[bytes]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.pieces()
 
 
 class LocalStore:
@@ -108,6 +125,58 @@ class LocalStore:
             return 0
         return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
 
+    def seal(
+        self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
+    ) -> tuple[SealedFile, int]:
+        """Seal an own attachment as it comes and keep it; with it the size of its content.
+
+        No plain text touches the disk, and memory stays at a few chunks.
+        """
+        digest, length = new_digest(), 0
+        with self._disk.writing(
+            self._item("sealing"), place=lambda: self._item(digest.hexdigest())
+        ) as write:
+
+            def take(sealed: bytes) -> None:
+                nonlocal length
+                digest.update(sealed)
+                length += len(sealed)
+                write(sealed)
+
+            sealer = AttachmentSealer(take, recipients)
+            for piece in pieces:
+                sealer.update(piece)
+            sealer.finish()
+        item = digest.hexdigest()
+        path = self._disk.path(self._item(item))
+        return SealedFile(item, length, functools.partial(_pieces, path)), sealer.size
+
+    def sealed(self, item: str) -> SealedFile | None:
+        """As ``original``, for what is too large to be held whole."""
+        for name in (self._item(item), self._kept(item)):
+            path = self._disk.path(name)
+            with contextlib.suppress(FileNotFoundError):
+                if _digest(path) == item:
+                    size = path.stat().st_size
+                    return SealedFile(item, size, functools.partial(_pieces, path))
+        return None
+
+    def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
+        """The contents of an item in authenticated chunks; whole only if nothing is raised.
+
+        Raises FileNotFoundError, WrongFile if it is not the one that was kept, or AgeError if it
+        came like that.
+        """
+        path = self._disk.path(self._item(item))
+        received = _digest(path) == item
+        with path.open("rb") as file:
+            try:
+                yield from age.open_chunks(file.read, seeds if received else [self._archive])
+            except AgeError:
+                if received:
+                    raise
+                raise WrongFile("another file than was kept") from None
+
     def original(self, item: str) -> bytes | None:
         """The bytes of an item as the server had them; None if only the archived copy is left."""
         for name in (self._item(item), self._kept(item)):
@@ -131,7 +200,9 @@ class LocalStore:
                 sealer.finish()
                 if keep:
                     # First, so that no crash leaves only the copy.
-                    self._disk.write(self._kept(item), self._disk.read(name))
+                    with self._disk.writing(self._kept(item)) as keep_as_it_was:
+                        for piece in _pieces(self._disk.path(name)):
+                            keep_as_it_was(piece)
         except (NoMatch, FileNotFoundError):
             return False
         except AgeError:
@@ -162,3 +233,16 @@ class LocalStore:
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _digest(path: Path) -> str:
+    digest = new_digest()
+    for piece in _pieces(path):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -425,7 +425,8 @@ class Mailboxes:
         self._check_room(staged.size, mailbox, files=True)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        if len(waiting) > limits.files_per_message:  # one more than that: a thread passed on
+        # Twice, and one more for a thread passed on: of the files of this try none may go.
+        if len(waiting) > 2 * limits.files_per_message:
             # Earlier tries give way: a message that was sealed anew has files of its own.
             self._store.remove_items([f.id for f in waiting])
         try:

@@ -134,3 +134,10 @@ def reporter(peer: Peer, office: Office) -> Reporter:
     made = Reporter(peer, office.identity)
     made.report("Het gaat over mijn chef.", ongoing="yes")
     return made
+
+
+@pytest.fixture
+def thread(office: Office, reporter: Reporter) -> str:
+    """That report, fetched: the id of its thread."""
+    office.fetch_quietly()
+    return reporter.mailbox

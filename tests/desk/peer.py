@@ -5,20 +5,22 @@ Beside it a reporter, who writes to it by the real protocol.
 
 import contextlib
 import datetime
+import io
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dropbox_app.desk.courier import Answer
 from dropbox_app.desk.errors import CannotReach
+from dropbox_app.protocol import age, desk_request, retrieval_code, thread, writing
 from dropbox_app.protocol import card as cards
-from dropbox_app.protocol import desk_request, retrieval_code, thread, writing
-from dropbox_app.protocol.age import check_shape
+from dropbox_app.protocol.age import check_shape, parse_header
+from dropbox_app.protocol.attachment import AttachmentSealer, contents
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import CardError, RequestError
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.messages import ReporterPublic
+from dropbox_app.protocol.messages import Attachment, ReporterPublic
 from dropbox_app.protocol.retrieval_code import ReporterKeys
 from dropbox_app.protocol.thread import Thread
 
@@ -68,6 +70,11 @@ class Peer:
     log: list[tuple[str, str]] = field(default_factory=list)
     anonymous: list[tuple[int, str]] = field(default_factory=list)  # transport, target
     puts: list[bytes] = field(default_factory=list)
+
+    # mailbox and author -> the files that wait for their message
+    staged: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    takes_files_up_to: int | None = None  # sealed bytes; more is answered 507
 
     days_wrong: int = 0
     shown_cards: dict[str, bytes] | None = None
@@ -134,7 +141,7 @@ class Peer:
                 return _json({"token": "a.b.c", "day": day})
             shown = self.cards if self.shown_cards is None else self.shown_cards
             texts = [raw.decode() for raw in shown.values()]
-            return _json({"site": self.site, "day": day, "limits": {}, "cards": texts})
+            return _json({"site": self.site, "day": day, "limits": self.limits, "cards": texts})
         try:
             claim = desk_request.parse_header(headers["Authorization"])
             desk_request.check(
@@ -166,6 +173,8 @@ class Peer:
             case ("POST", "mailboxes", mailbox, "messages"):
                 to = [str(VerifyKey.from_hex(one)) for one in arguments["to"].split(".")]
                 return self._post(by, mailbox, int(arguments["n"]), to, body)
+            case ("PUT", "mailboxes", mailbox, "files", item):
+                return self._put_file(by, mailbox, item, body)
             case ("PUT", "card"):
                 try:
                     if self.refuses_cards:
@@ -208,6 +217,20 @@ class Peer:
         ]
         return _json({"mailboxes": listed[:LISTED], "more": len(listed) > LISTED})
 
+    def _put_file(self, by: str, mailbox: str, item: str, sealed: bytes) -> tuple[int, bytes]:
+        if self.busy:
+            return 503, b"{}"
+        if mailbox in self.gone or by not in self.addressed(mailbox):
+            return 404, b"{}"
+        if self.takes_files_up_to is not None and len(sealed) > self.takes_files_up_to:
+            return 507, b"{}"
+        if sha256_hex(sealed) != item:
+            return 422, b"{}"
+        stanzas = len(parse_header(sealed).stanzas)
+        check_shape(sealed, len(sealed), stanzas, "files")
+        self.staged.setdefault((mailbox, by), {})[item] = sealed
+        return 200, b"{}"
+
     def _post(
         self, by: str, mailbox: str, n: int, to: Sequence[str], sealed: bytes
     ) -> tuple[int, bytes]:
@@ -223,6 +246,8 @@ class Peer:
         newest = self.newest(mailbox).get(by, 0)
         if n != newest + 1:
             return 409, json.dumps({"n": newest}).encode()
+        for file in self.staged.pop((mailbox, by), {}).values():
+            self.keep(mailbox, "attachment", by, n, file, to)
         self.keep(mailbox, "message", by, n, sealed, to)
         return 200, b"{}"
 
@@ -238,14 +263,17 @@ class PeerTransport:
         self.number = PeerTransport.made
 
     @contextlib.contextmanager
-    def send(self, method: str, origin: str, target: str, headers: Mapping[str, str], body: bytes,
-             seconds: float) -> Iterator[Answer]:  # fmt: skip
+    def send(self, method: str, origin: str, target: str, headers: Mapping[str, str],
+             body: bytes | Iterable[bytes], seconds: float) -> Iterator[Answer]:  # fmt: skip
         if origin != ORIGIN:
             raise CannotReach(f"{origin} could not be reached.")
         if self.peer.drop_after is not None:
             self.peer.drop_after -= 1
             if self.peer.drop_after < 0:
                 raise CannotReach(f"{origin} could not be reached.")
+        if not isinstance(body, bytes):
+            body = b"".join(body)
+            assert headers["Content-Length"] == str(len(body))
         status, data = self.peer.answer(method, target, headers, body, self.number)
         lost = self.peer.lose_answer_to
         if lost and f"{method} {target.partition('?')[0]}".endswith(lost):
@@ -299,7 +327,50 @@ class Reporter:
         to = [str(identity) for identity in draft.to]
         return self.peer.keep(self.mailbox, "message", "reporter", draft.n, draft.seal(), to)
 
-    def draft(self, kind: str, body: Mapping[str, Json], *, first: bool = False) -> writing.Draft:
+    def attach(
+        self, text: str, *files: tuple[str, str, bytes], sizes: Sequence[int] = ()
+    ) -> list[str]:
+        """Send a message with files (name, type, content), sealed to the counsellors only.
+
+        ``sizes``: what is signed in place of the true sizes.
+        """
+        day = self.peer.today()
+        shown = [cards.parse(raw) for raw in self.peer.cards.values()]
+        keys = [c.sealing_key(day) for w in self.wanted for c in shown if c.identity == w]
+        made, sealed_files = [], []
+        for number, (name, kind, content) in enumerate(files):
+            parts: list[bytes] = []
+            sealer = AttachmentSealer(parts.append, [key for key in keys if key])
+            sealer.update(content)
+            sealer.finish()
+            sealed_files.append(b"".join(parts))
+            size = sizes[number] if sizes else len(content)
+            made.append(Attachment(sha256_hex(sealed_files[-1]), name, kind, size))
+        draft = self.draft("message", {"text": text}, attachments=made)
+        to = [str(identity) for identity in draft.to]
+        for sealed in sealed_files:
+            self.peer.keep(self.mailbox, "attachment", "reporter", draft.n, sealed, to)
+        self.peer.keep(self.mailbox, "message", "reporter", draft.n, draft.seal(), to)
+        return [one.sha256 for one in made]
+
+    def received(self) -> dict[str, bytes]:
+        """The files of every message of the counsellors, opened with the seven words: by name."""
+        found = {}
+        for message in self.thread().genuine():
+            for file in message.attachments if message.by != "reporter" else ():
+                sealed = self.peer.items[file.sha256].sealed
+                opened = age.open_chunks(io.BytesIO(sealed).read, [self.keys.reply])
+                found[file.name] = b"".join(contents(opened, file.size))
+        return found
+
+    def draft(
+        self,
+        kind: str,
+        body: Mapping[str, Json],
+        *,
+        first: bool = False,
+        attachments: Sequence[Attachment] = (),
+    ) -> writing.Draft:
         return writing.from_reporter(
             self.keys,
             site=self.peer.site,
@@ -310,6 +381,7 @@ class Reporter:
             thread=None if first else self.thread(),
             wanted=self.wanted,
             cards=[cards.parse(raw) for raw in self.peer.cards.values()],
+            attachments=attachments,
         )
 
     def thread(self) -> Thread:

@@ -1,0 +1,101 @@
+"""What a file holds beside what it shows: said in words, and taken out."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import cleaning, kinds, sandbox
+from dropbox_app.desk.sandbox import Unseen
+from tests.desk.conftest import Office
+from tests.desk.hostile_files import (
+    NEEDS_PROGRAMS,
+    TAGS,
+    inside,
+    jpeg,
+    pdf,
+    sent,
+    told,
+)
+from tests.desk.peer import Reporter
+
+pytestmark = NEEDS_PROGRAMS
+
+
+def test_what_a_photo_holds_is_said_in_words_and_a_copy_is_without(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    photo = jpeg(tmp_path, *TAGS)
+    item = sent(office, reporter, "foto.jpg", "image/jpeg", photo)
+    said = str(told(office, thread)["holds"])
+    for word in ("a place", "a device name", "the moment it was made", "the name of a person"):
+        assert word in said
+    assert said in office.run("files", thread).stdout
+    result = office.run("save", thread, item, "--out", str(tmp_path), "--clean")
+    assert "Taken out: a place" in result.output
+    copy = (tmp_path / "foto.cleaned.jpg").read_bytes()
+    assert copy.startswith(b"\xff\xd8\xff")
+    for trace in (b"Apfel", b"Fon 12", b"Sanne", b"2026:11", b"Exif"):
+        assert trace in photo
+        assert trace not in copy
+    assert [*tmp_path.glob("foto*")] == [tmp_path / "foto.cleaned.jpg"]
+    office.run("save", thread, item, "--out", str(tmp_path))  # as it came, still
+    assert (tmp_path / "foto.jpg").read_bytes() == photo
+
+
+def test_a_document_is_cleaned_and_looked_at_again(tmp_path: Path) -> None:
+    made = pdf(1).replace(b"trailer <<", b"trailer << /Info << /Author (Sanne Bakker) >>")
+    held = cleaning.look(kinds.PDF, [made], len(made))
+    assert "the name of a person or company" in held.words
+    copy, taken = cleaning.clean(kinds.PDF, [made], len(made))
+    assert taken == held
+    assert b"Sanne" not in copy
+    assert "the name of a person or company" not in cleaning.look(kinds.PDF, [copy], 1).words
+
+
+def test_a_copy_that_still_holds_something_is_not_handed_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    photo = jpeg(tmp_path, *TAGS)
+    true_look = cleaning.look
+    inside_clean = (
+        "notes = b'[]'\nsys.stdout.buffer.write(notes + b'\\n')\n"
+        f"sys.stdout.buffer.write({photo!r})"
+    )
+    original = sandbox._source()
+    inside(monkeypatch, inside_clean)
+
+    def look(*arguments: object) -> cleaning.Metadata:
+        monkeypatch.setattr(sandbox, "_source", lambda: original)
+        return true_look(*arguments)  # type: ignore[arg-type] # handed through
+
+    monkeypatch.setattr(cleaning, "look", look)
+    with pytest.raises(Unseen, match=r"a place.*stayed"):
+        cleaning.clean(kinds.JPEG, [photo], len(photo))
+
+
+def test_what_mat2_does_not_know_is_not_cleaned(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    item = sent(office, reporter, "x.bmp", "image/bmp", b"BM" + struct.pack("<IHHI", 70, 0, 0, 54))
+    result = office.run("save", thread, item, "--out", str(tmp_path / "x"), "--clean", code=1)
+    assert "mat2 does not know this kind of file" in result.output
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_reply_can_carry_cleaned_copies_or_goes_nowhere(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    photo, text = tmp_path / "kantoor.jpg", tmp_path / "answer.txt"
+    photo.write_bytes(made := jpeg(tmp_path, *TAGS))
+    text.write_text("Zie foto")
+    reply = ("reply", thread, "--text-file", str(text), "--clean", "--file", str(photo))
+    assert "taken out: a place" in office.run(*reply).output
+    (got,) = reporter.received().values()
+    assert b"Apfel" not in got
+    assert photo.read_bytes() == made
+    unknown = tmp_path / "x.bin"
+    unknown.write_bytes(bytes(range(256)))
+    result = office.run(*reply, "--file", str(unknown), code=1)
+    assert "Nothing was sent" in result.output
+    assert len(reporter.received()) == 1

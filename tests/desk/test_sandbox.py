@@ -1,0 +1,214 @@
+"""What looks into a stranger's file does so in a closed room, within bounds."""
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import cleaning, kinds, preview, sandbox
+from dropbox_app.desk.sandbox import NoSandbox, Unseen
+from tests.desk.conftest import Office
+from tests.desk.hostile_files import (
+    NEEDS_PROGRAMS,
+    inside,
+    pages_of,
+    sent,
+    small_png,
+    told,
+)
+from tests.desk.peer import Reporter
+
+pytestmark = NEEDS_PROGRAMS
+
+
+def said_inside(monkeypatch: pytest.MonkeyPatch, program: str) -> bytes:
+    inside(monkeypatch, program)
+    with sandbox.running("show", ".png", [b"x"], 1) as run:
+        return run.answer.read()
+
+
+def test_there_is_no_network_no_home_no_desk_and_nobody_else_in_there(
+    monkeypatch: pytest.MonkeyPatch, office: Office, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = f"""
+import json, os, socket
+found = dict(os.environ)
+reached = []
+for path in ({str(office.folder)!r}, {str(Path.home())!r}, {str(tmp_path)!r}, "/etc/passwd",
+             "/var", "/run", "/sys"):
+    if os.path.exists(path):
+        reached.append(path)
+try:
+    socket.create_connection(("127.0.0.1", {port}), 2)
+    reached.append("network")
+except OSError:
+    pass
+try:
+    open("/usr/x", "w")
+    reached.append("/usr")
+except OSError:
+    pass
+pids = [name for name in os.listdir("/proc") if name.isdigit()]
+status = open("/proc/self/status").read()
+caps = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff")]
+try:
+    os.open("/dev/tty", os.O_RDWR)
+    reached.append("terminal")
+except OSError:
+    pass
+fds = []
+for fd in os.listdir("/proc/self/fd"):
+    try:
+        fds.append(os.readlink("/proc/self/fd/" + fd))
+    except OSError:
+        pass
+print(json.dumps([found, reached, len(pids), caps, fds]))
+"""
+        answer = said_inside(monkeypatch, program)
+    environment, reached, processes, caps, handles = json.loads(answer)
+    assert reached == []
+    assert "SECRET_OF_THE_DESK" not in environment
+    assert processes <= 3
+    assert caps == ["0000000000000000"]
+    assert not [h for h in handles if not h.startswith(("pipe:", "/dev/null", "/proc"))]
+
+
+def test_an_answer_without_end_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    """Endless pages: the first ones are kept. Endless notes: none are."""
+    item = sent(office, reporter, "p.png", "image/png", small_png())
+    inside(monkeypatch, "while True: sys.stdout.buffer.write(b'P6\\n1 1\\n255\\nabc')")
+    result = office.run("preview", thread, item, "--out", str(tmp_path / "look"))
+    assert len([*(tmp_path / "look").iterdir()]) == preview.MOST_PAGES
+    assert "more pages" in result.output
+    inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
+    monkeypatch.setattr(sandbox, "SECONDS", 5)
+    with pytest.raises(Unseen):
+        cleaning.look(kinds.PNG, [small_png()], 100)
+
+
+def test_what_hangs_or_hides_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"klankbord-left-behind-{os.getpid()}"
+    monkeypatch.setattr(sandbox, "SECONDS", 2)
+    inside(
+        monkeypatch,
+        "import subprocess, time\n"
+        f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', {name!r}],"
+        " start_new_session=True)\ntime.sleep(600)",
+    )
+    with pytest.raises(Unseen, match="seconds"):
+        cleaning.look(kinds.PNG, [small_png()], 100)
+    end = time.monotonic() + 20
+    while _running(name):
+        assert time.monotonic() < end, "a process outlived the room"
+        time.sleep(0.05)
+
+
+def _running(name: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if name.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
+def test_memory_and_what_is_written_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = (Path(sandbox.__file__).parent / "in_sandbox.py").read_text()
+    head = head.partition('if __name__ == "__main__"')[0]
+    # The true program's own limits, then what a file could have made it do.
+    done = "; sys.stdout.buffer.write(b'[]\\n'); return 0"
+    for greed in (
+        "data = bytearray(3 * 1024**3)" + done,
+        "f = open('/tmp/x', 'wb'); [f.write(bytes(1 << 20)) for _ in range(200)]" + done,
+    ):
+        program = f"{head}\ndef show(path): {greed}\nsys.exit(main())\n"
+        monkeypatch.setattr(sandbox, "_source", lambda program=program: program)
+        with pytest.raises(Unseen):
+            cleaning.look(kinds.PNG, [small_png()], 100)
+
+
+def test_the_two_sides_agree_on_their_numbers() -> None:
+    names: dict[str, object] = {}
+    source = sandbox._source().partition("def main")[0]
+    exec(source, names)  # noqa: S102 - our own module, which is never imported
+    for code in ("UNREADABLE", "TOO_LARGE", "LOCKED", "NO_PROGRAM", "NOT_KNOWN", "FULL"):
+        assert names[code] == getattr(sandbox, code)
+    assert names["MOST_PAGES"] == preview.MOST_PAGES
+    assert isinstance(names["LONGEST_SIDE"], int)
+    assert names["LONGEST_SIDE"] <= preview.LONGEST_SIDE
+
+
+BAD_ANSWERS = {
+    "garbage": b"GIF89a" * 100,
+    "too wide": b"P6\n3000 1\n255\n" + bytes(9_000),
+    "broken off": b"P6\n100 100\n255\n" + bytes(1_000),
+    "no end of a line": b"P6\n" + b"1" * 100_000,
+    "negative": b"P6\n-5 10\n255\n" + bytes(1_000),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+def test_an_answer_of_another_form_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str,
+    tmp_path: Path, answer: str,
+) -> None:  # fmt: skip
+    item = sent(office, reporter, "p.png", "image/png", small_png())
+    inside(monkeypatch, f"sys.stdout.buffer.write({BAD_ANSWERS[answer]!r})")
+    office.run("preview", thread, item, "--out", str(tmp_path / "look"), code=1)
+    assert not (tmp_path / "look").exists()
+
+
+def test_on_another_system_it_says_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropbox_app.desk.sandbox.sys.platform", "darwin")
+    with pytest.raises(NoSandbox, match="Linux only"):
+        pages_of(small_png())
+
+
+def test_where_the_room_cannot_be_made_nothing_is_opened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(NoSandbox, match="user namespaces"):
+        pages_of(small_png())
+
+
+def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
+    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    item = sent(office, reporter, "p.png", "image/png", small_png())
+    monkeypatch.setattr("dropbox_app.desk.sandbox.shutil.which", lambda _: None)
+    out = tmp_path / "look"
+    result = office.run("preview", thread, item, "--out", str(out), code=1)
+    assert "bubblewrap is not installed" in result.output
+    assert sandbox.INSTALL in result.output
+    assert not out.exists()
+    assert "bubblewrap is not installed" in str(told(office, thread)["holds"])
+    office.run("save", thread, item, "--out", str(out), "--clean", code=1)
+    assert not out.exists()
+    saved = office.run("save", thread, item, "--out", str(out)).output
+    assert out.read_bytes() == small_png()
+    assert "not looked into" in saved
+
+
+def test_a_program_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    item = sent(office, reporter, "p.png", "image/png", small_png())
+    inside(monkeypatch, f"sys.exit({sandbox.NO_PROGRAM})")
+    result = office.run("save", thread, item, "--out", str(tmp_path / "x"), "--clean", code=1)
+    assert "mat2 is not installed" in result.output
+    result = office.run("preview", thread, item, "--out", str(tmp_path / "look"), code=1)
+    assert "python3-pil is not installed" in result.output
+    assert [*tmp_path.glob("x")] == [*tmp_path.glob("look")] == []

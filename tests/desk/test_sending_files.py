@@ -1,0 +1,205 @@
+"""Sending files: sealed for whom the message goes to, before it, once, never lost on the way."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import outbox
+from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.files import Source
+from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.errors import TooLong
+from dropbox_app.protocol.padding import attachment_size
+from tests.desk.conftest import Office
+from tests.desk.peer import Peer, Reporter
+from tests.desk.test_files import EDGES, PATTERN, put, states
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> list[str]:
+    """The arguments of a reply but for its files."""
+    return ["--text-file", put(tmp_path, "answer.txt", b"Zie bijlage")]
+
+
+def test_the_reporter_gets_what_the_counsellor_sends(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
+) -> None:
+    sent = {f"f{size}.bin": random.randbytes(size) for size in EDGES}  # noqa: S311
+    for name, content in sent.items():
+        answer += ["--file", put(tmp_path, name, content)]
+    office.run("reply", thread, *answer)
+    assert reporter.received() == sent
+    assert reporter.texts()[-1] == "Zie bijlage"
+    sizes = sorted(len(k.sealed) for k in peer.items.values() if k.what == "attachment")
+    assert sizes == sorted(sealed_length(attachment_size(size), 2) for size in EDGES)
+    # They came before the message, and are the desk's own too.
+    assert [m for m, _ in peer.log if m in ("PUT", "POST")][-11:] == ["PUT"] * 10 + ["POST"]
+    assert set(states(office, thread).values()) == {"here"}
+
+
+@pytest.mark.parametrize("requests", range(13))
+def test_a_reply_whose_connection_breaks_anywhere_is_sent_once_or_not_at_all(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
+) -> None:
+    source = Source("a.bin", "application/octet-stream", 5, lambda: iter((b"12345",)))
+    other = Source("b.bin", "application/octet-stream", 70_000, lambda: iter((bytes(70_000),)))
+    peer.drop_after = requests
+    told = ""
+    try:
+        with office.connected() as desk:
+            outbox.write(desk, thread, lang="nl", kind="reply", body={"text": "Met"},
+                         attached=[source, other])  # fmt: skip
+    except CannotReach as error:
+        told = str(error)
+    peer.drop_after = None
+    waiting = "waiting" in office.case(thread).unsent.values()
+    assert waiting is ("kept here" in told)
+    assert reporter.received().keys() <= {"a.bin", "b.bin"}
+    office.fetch_quietly()
+    expected = {"a.bin": b"12345", "b.bin": bytes(70_000)} if waiting or not told else {}
+    assert reporter.received() == expected
+    assert len(reporter.texts()) == (2 if expected else 1)
+    with office.desk() as desk:
+        assert all(item.sent != "waiting" for item in desk.state.items.values())
+
+
+def test_a_reply_whose_confirmation_was_lost_is_not_sent_again(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
+) -> None:
+    peer.lose_answer_to = "/messages"
+    answer += ["--file", put(tmp_path, "a.bin", PATTERN)]
+    office.run("reply", thread, *answer, code=1)
+    assert [*states(office, thread).values()] == ["waiting"]
+    office.fetch_quietly()
+    assert reporter.received() == {"a.bin": PATTERN}
+    assert set(states(office, thread).values()) == {"here"}
+    assert sum(k.what == "attachment" for k in peer.items.values()) == 1
+
+
+def test_a_full_server_gets_the_files_later(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
+) -> None:
+    peer.takes_files_up_to = 1
+    answer += ["--file", put(tmp_path, "a.bin", PATTERN)]
+    told = office.run("reply", thread, *answer, code=1)
+    assert "next 'fetch' sends it" in told.output
+    assert reporter.received() == {}
+    assert "waiting" in office.json("read", thread)["messages"][-1]["sent"]
+    peer.takes_files_up_to = None
+    office.fetch_quietly()
+    assert reporter.received() == {"a.bin": PATTERN}
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same addressees", "others by now"])
+def test_after_another_copy_of_the_desk_came_first_the_files_go_along(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, *, same: bool
+) -> None:
+    """A 409: signed again; sealed again only if it now goes to others than it was sealed for."""
+    source = Source("a.bin", "application/octet-stream", len(PATTERN), lambda: iter((PATTERN,)))
+    with office.connected() as desk:
+        item = outbox._compose(desk, thread, "nl", "reply", {"text": "Tweede"}, [source])
+        (first,) = [i.id for i in desk.state.items.values() if i.what == "attachment"]
+        kept = {i.id: i for i in desk.state.items.values() if i.sent == "waiting"}
+        sealed = {i: desk.store.original(i) for i in kept}
+        for one in kept:  # as the other copy, which knows nothing of them
+            del desk.state.items[one]
+        desk.save()
+    office.reply(thread, "Eerste")
+    other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    if not same:
+        reporter.wanted = (*reporter.wanted, other.set_up())
+        reporter.write("Bas leest mee")
+    with office.desk() as desk:
+        for one, data in sealed.items():
+            assert data is not None
+            desk.store.put(one, data)
+            desk.state.items[one] = kept[one]
+        desk.save()
+    office.fetch_quietly()
+    assert reporter.received() == {"a.bin": PATTERN}
+    assert reporter.texts().count("Tweede") == 1
+    assert (first in peer.items) is same
+    with office.desk() as desk:
+        assert item.id not in desk.state.items
+        assert (first in desk.state.items) is same
+    if not same:
+        other.fetch_quietly()
+        assert "here" in states(other, thread).values()
+
+
+def test_a_restored_server_gets_the_files_back(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
+) -> None:
+    before = dict(peer.items)
+    office.run("reply", thread, *answer, "--file", put(tmp_path, "a.bin", PATTERN))
+    peer.restore(before)
+    assert reporter.received() == {}
+    office.fetch()
+    assert reporter.received() == {"a.bin": PATTERN}
+
+
+@pytest.mark.parametrize(
+    ("limits", "given_files", "said"),
+    [
+        ({"file": 99}, [b"x" * 100], "takes 99 for a file"),
+        ({"files_per_message": 1}, [b"1", b"2"], "takes 1 files at most"),
+        ({}, [bytes([n]) for n in range(11)], "takes 10 files at most"),
+    ],
+)
+def test_limits_are_told_before_anything_is_sent(
+    office: Office, peer: Peer, thread: str, tmp_path: Path, answer: list[str],
+    limits: dict[str, int], given_files: list[bytes], said: str,
+) -> None:  # fmt: skip
+    peer.limits = limits
+    for number, content in enumerate(given_files):
+        answer += ["--file", put(tmp_path, f"{number}.bin", content)]
+    before = list((office.folder).rglob("*.age"))
+    result = office.run("reply", thread, *answer, code=1)
+    assert said in result.output
+    assert "Nothing was sent" in result.output
+    assert not [target for method, target in peer.log if method == "PUT" and "/files/" in target]
+    assert list((office.folder).rglob("*.age")) == before
+
+
+def test_exactly_at_the_limit_is_taken(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
+) -> None:
+    peer.limits = {"file": 100}
+    office.run("reply", thread, *answer, "--file", put(tmp_path, "a.bin", b"x" * 100))
+    assert reporter.received() == {"a.bin": b"x" * 100}
+
+
+def test_what_is_not_a_file_is_not_sent(office: Office, thread: str, answer: list[str]) -> None:
+    told = office.run("reply", thread, *answer, "--file", "/dev/null", code=1)
+    assert "no file" in told.output
+
+
+def test_a_name_that_makes_the_message_too_long_is_refused_before_sealing(
+    office: Office, thread: str
+) -> None:
+    source = Source("n" * 255, "text/plain", 1, lambda: iter((b"x",)))
+    before = list(office.folder.rglob("*.age"))
+    with office.connected() as desk, pytest.raises(TooLong, match="60100"):
+        outbox.write(desk, thread, lang="nl", kind="reply", body={"text": "x" * 59_845},
+                     attached=[source])  # fmt: skip
+    assert list(office.folder.rglob("*.age")) == before
+
+
+def test_a_file_that_breaks_off_while_it_is_read_is_not_sent(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    def breaks() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError(5, "Input/output error")
+
+    source = Source("a", "text/plain", 1, breaks)
+    good = Source("b", "text/plain", 1, lambda: iter((b"x",)))
+    with office.connected() as desk, pytest.raises(OSError, match="Input"):
+        outbox.write(desk, thread, lang="nl", kind="reply", body={"text": "x"},
+                     attached=[good, source])  # fmt: skip
+    assert reporter.received() == {}
+    with office.desk() as desk:
+        assert not [i for i in desk.state.items.values() if i.what == "attachment"]
+        assert not desk.store.strays(desk.state.items)
