@@ -186,6 +186,13 @@ def _upload(box: DropBox, size: int) -> _Upload:
     return _Upload(box.port, fields, cookies, size)
 
 
+def _taken(upload: _Upload) -> None:
+    """Send it, and be sure that it was kept."""
+    status, page = upload.send()
+    if status != 303:
+        raise RuntimeError(f"an upload was not taken: {status} {page[:2000]!r}")
+
+
 def _served(box: DropBox) -> int:
     if box.process is None:
         raise RuntimeError("it does not serve")
@@ -206,11 +213,10 @@ def _speed(box: DropBox, bare: int, port: int, mib: int) -> bool:
         reporter = _upload(box, mib * _MIB)
 
         def sealed(reporter: _Upload = reporter) -> None:
-            status, page = reporter.send()
-            if status != 303:
-                raise RuntimeError(f"an upload was not taken: {status} {page[:2000]!r}")
+            _taken(reporter)
 
-        for name, pid, work in (("sealed", _served(box), sealed), ("unsealed", bare, unsealed)):
+        both = [("sealed", _served(box), sealed), ("unsealed", bare, unsealed)]
+        for name, pid, work in both if turn % 2 else reversed(both):
             began = time.monotonic()
             spent = server_cpu(pid, work, 1)
             if turn:  # the first warms both
@@ -264,7 +270,7 @@ def _memory(box: DropBox, mib: int) -> bool:
         with contextlib.suppress(PermissionError):
             Path(f"/proc/{worker}/clear_refs").write_text("5")
     idle = [resident(worker) for worker in workers]
-    upload.send()
+    _taken(upload)
     above = max(_peak(worker) - was for worker, was in zip(workers, idle, strict=True))
     held = above <= MEMORY
     said = f"memory {above:.1f} MB above idle at its peak"
@@ -291,6 +297,8 @@ def _beside(box: DropBox, seconds: int) -> bool:
     slow = _Slow([_upload(box, 100 * _MIB) for _ in range(SLOW)])
     beside = honest(box.port, report, code, seconds)
     under_way, again = slow.end()
+    if under_way < SLOW // 2:
+        raise RuntimeError(f"only {under_way} of the slow uploads were under way")
     good = line("idle", idle, idle)
     good = line(f"{SLOW} slow uploads", beside, idle) and good
     say(f"{under_way} uploads were under way at the end; {again} times one began again")

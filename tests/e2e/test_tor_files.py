@@ -1,0 +1,90 @@
+"""A large file through Tor, over circuits of a network of its own: whole, and without memory."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Counsellor, DropBox
+from tests.e2e.plain_browser import MULTIPART, multipart
+from tests.e2e.steps import come_back, tell, the_only_thread
+from tests.e2e.test_files import MIB, peak
+from tests.e2e.tor_network import TorBrowser, TorNetwork, in_tor
+
+NAME = "opname van één gesprek.mp4"
+
+
+@in_tor
+@pytest.mark.timeout(1800)  # for all steps together; each has its own patience
+def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
+    tmp_path: Path, box: DropBox, counsellor: Counsellor, long_run: bool
+) -> None:
+    mib = 100 if long_run else 8
+    block = os.urandom(MIB)
+    with TorNetwork(tmp_path / "tor", box.port).running() as network:
+        box.server("move", "--origin", box.url, "--origin", f"http://{network.onion}")
+        box.restart()
+        browser = TorBrowser(network)
+        browser.first("/nl/")
+        code = tell(browser, "nl", "Het begin.").code
+        come_back(browser, "nl", code)
+        workers = _workers(box)
+        idle = peak(workers, reset=True)
+        assert _upload(browser, block, mib) == (303, "/nl/conversation?sent=1")
+        assert peak(workers) - idle < 64 * MIB
+        assert _workers(box) == workers
+
+        page = browser.get("/nl/conversation")
+        assert NAME in page.text
+        wanted = hashlib.sha256(block * mib).hexdigest()
+        counsellor.desk("fetch")
+        thread = the_only_thread(counsellor)
+        (file,) = json.loads(counsellor.desk("files", thread, "--json").stdout)
+        assert (file["name"], file["size"]) == (NAME, mib * MIB)
+        counsellor.desk("save", thread, file["item"], "--out", tmp_path / "saved")
+        assert hashlib.sha256((tmp_path / "saved").read_bytes()).hexdigest() == wanted
+
+        (tmp_path / "brief.pdf").write_bytes(block * 2)
+        counsellor.reply(thread, "Voor jou.", tmp_path / "brief.pdf")
+        page = browser.get("/nl/conversation")
+        given = [link for link in page.links if link.startswith("/nl/files/")]
+        answers = [browser.get(link) for link in given]
+        (got,) = [a.body for a in answers if a.header("Content-Disposition")]
+        assert got == block * 2
+    assert "Traceback" not in box.log.read_text()
+
+
+def _workers(box: DropBox) -> list[int]:
+    assert box.process is not None
+    pid = box.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _upload(browser: TorBrowser, block: bytes, mib: int) -> tuple[int, str]:
+    """Block by block, so that this process needs no memory either: status and where it leads."""
+    form = browser.get("/nl/files").form_with("files")
+    fields = [f for f in form.fields if f[0] not in ("text", "files")]
+    start, _, end = multipart([*fields, ("text", "Luister.")], [(NAME, b"\0")]).partition(b"\0")
+
+    def body() -> Iterator[bytes]:
+        yield start
+        for _ in range(mib):
+            yield block
+        yield end
+
+    headers = {
+        "Host": browser.network.onion,
+        "Origin": browser.url,
+        "Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()),
+        "Content-Type": MULTIPART,
+        "Content-Length": str(len(start) + mib * MIB + len(end)),
+    }
+    connection = browser.connection(browser.network.onion)
+    connection.request("POST", "/nl/files", body(), headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, answer.getheader("Location", "")
