@@ -1,6 +1,8 @@
 """Two hundred clients that are slow on purpose, of every kind, and a report beside them."""
 
 import contextlib
+import re
+import select
 import selectors
 import socket
 import time
@@ -127,13 +129,20 @@ def test_who_reads_nothing_is_let_go_in_the_end(watched: Callable[..., Watched])
     faster = "import dropbox_app.server.patience as p; p.SLOWEST_OUT = 2 ** 40"
     made = watched(faster + PROGRAM.replace("threads=8", "threads=8, silence=0.5"))
     before = _connections(made)
-    with _slow(made.port, "reading"):
-        deadline = time.monotonic() + 30
-        while _connections(made) <= before:
-            assert time.monotonic() < deadline
+    with _slow(made.port, "reading") as client:
+        deadline = time.monotonic() + 60
+        begun, _, _ = select.select([client], [], [], 60)
+        assert begun
         while _connections(made) > before:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.recv(65_536):
+                answer += piece
+    length = re.search(rb"Content-Length: ([0-9]+)", answer)
+    assert length
+    assert len(answer) < int(length[1])
 
 
 def _connections(made: Watched) -> int:
