@@ -47,11 +47,10 @@ def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tupl
     return tuple(words[below(LIST_SIZE)] for _ in range(WORDS))
 
 
-def read_typed(text: str) -> tuple[str, ...]:
-    """Read what a person typed; give the seven words of the lists.
+def split_typed(text: str) -> tuple[str, ...]:
+    """Read what a person typed as seven words, of the lists or not. Raises WrongWordCount.
 
-    Raises WrongWordCount, or UnknownWord with the nearest words of the lists: nothing is ever
-    derived from anything but list words, so Unicode tables cannot change a key.
+    For comparing with a code that is known; ``read_typed`` is for deriving.
     """
     # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
     # takes minutes for a text made of nothing else.
@@ -60,6 +59,16 @@ def read_typed(text: str) -> tuple[str, ...]:
     words = tuple(re.findall("[a-z]+", folded))
     if len(words) != WORDS:
         raise WrongWordCount(len(words))
+    return words
+
+
+def read_typed(text: str) -> tuple[str, ...]:
+    """Read what a person typed; give the seven words of the lists.
+
+    Raises WrongWordCount, or UnknownWord with the nearest words of the lists: nothing is ever
+    derived from anything but list words, so Unicode tables cannot change a key.
+    """
+    words = split_typed(text)
     for position, word in enumerate(words, start=1):
         if word not in _every_word():
             raise UnknownWord(position, _nearest(word))

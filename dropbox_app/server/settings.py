@@ -67,6 +67,7 @@ class Settings:
     origins: tuple[str, ...]  # where the site is dialled: scheme://host[:port]
     run_by: str = ""  # who runs the server
     run_by_is_employer: bool = False
+    controller: str = ""  # who answers for the personal data, as the privacy page names them
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
     leave_to: str = "https://www.wikipedia.org/"
@@ -157,7 +158,8 @@ def check_origin(origin: str) -> str:
 def write(settings: Settings) -> str:
     """``site.toml`` as `init` writes it: every setting, with what it is for."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
-    texts |= {"phone": settings.phone, "hours": settings.hours, "leave_to": settings.leave_to}
+    texts |= {"controller": settings.controller, "phone": settings.phone}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
     shown: dict[str, str] = {key: _toml_string(value) for key, value in texts.items()}
     shown["origins"] = "[" + ", ".join(_toml_string(o) for o in settings.origins) + "]"
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
@@ -187,7 +189,7 @@ def _settings(values: Mapping[str, Any], path: Path) -> Settings:
     }
     _only_known(values, {item.name for item in fields(Settings)}, str(path))
     found: dict[str, Any] = dict(groups)
-    for key in ("site", "name", "run_by", "phone", "hours", "leave_to"):
+    for key in ("site", "name", "run_by", "controller", "phone", "hours", "leave_to"):
         if key in values:
             found[key] = _line(values[key], f"{path}: {key}")
     for key in ("site", "name", "origins"):
@@ -282,6 +284,9 @@ origins = {origins}
 # Who runs this server; the pages say so. If that is the employer, they also say what it could see.
 run_by = {run_by}
 run_by_is_employer = {run_by_is_employer}
+
+# Who is controller in the sense of the GDPR, with an address if you like: for the privacy page.
+controller = {controller}
 
 # The counsellor's telephone and hours: the drop box is never the only way.
 phone = {phone}

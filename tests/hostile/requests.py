@@ -26,6 +26,7 @@ from tests.unit.a_server import RECIPIENTS
 FORMS: dict[str, type[Any]] = {
     "report": forms.ReportForm,
     "return": forms.CodeForm,
+    "code": forms.CodeCheckForm,
     "conversation": forms.WriteForm,
     "consent": forms.ConsentForm,
     "counsellor": forms.OtherForm,

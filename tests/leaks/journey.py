@@ -156,6 +156,8 @@ class Journey:
         ann.code = page.code
         ann.learn(page.code, self.site)
         assert tell(browser, "nl", text, **ANSWERS).code == page.code
+        assert post(browser, "/nl/code", {"typed": page.code}).code == page.code
+        assert post(browser, "/nl/code", {"typed": ann.text("typed", 1)}).status == 422
         self.bob.code = tell(self.bob.browser(), "en", self.bob.text("report")).code
         self.bob.learn(self.bob.code, self.site)
         self.look()

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from dropbox_app.protocol import card as cards
+from dropbox_app.server.web.info_pages import INFO
 from dropbox_app.server.web.rendering import Pages
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import ONION, ORIGIN, SECURE, START, House
 
-STILL = ("", "safety", "about", "report", "return", "withdrawn")
+STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
 ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL))
 
 
@@ -117,7 +118,7 @@ def test_a_language_is_chosen_and_never_guessed(house: House) -> None:
 
 
 def test_each_page_leads_to_the_same_page_in_the_other_language(house: House) -> None:
-    for page in ("", "safety", "about", "withdrawn"):
+    for page in ("", "safety", "withdrawn", *INFO):
         assert f"/en/{page}" in house.browser().get(f"/nl/{page}").links
 
 
@@ -249,3 +250,60 @@ def test_the_onion_address_is_shown_where_there_is_one(house: House, tmp_path: P
     without = House(tmp_path / "without", origins=(ORIGIN,))
     assert "Tor" not in without.browser().get("/nl/safety").text
     without.close()
+
+
+def test_the_privacy_page_names_the_controller_or_says_that_nobody_is_named(
+    house: House, tmp_path: Path
+) -> None:
+    assert "niet ingevuld wie verantwoordelijk is" in house.browser().get("/nl/privacy").text
+    named = House(tmp_path / "named", controller="Noor Visser, Dorpsstraat 1, Utrecht")
+    text = named.browser().get("/en/privacy").text
+    assert "(GDPR): Noor Visser, Dorpsstraat 1, Utrecht." in text
+    assert "does not say who is responsible" not in text
+    named.close()
+
+
+def test_the_technical_page_shows_the_fingerprint_of_each_card_in_force(two: House) -> None:
+    for lang in ("nl", "en"):
+        text = two.browser().get(f"/{lang}/technical").text
+        for counsellor in two.counsellors:
+            assert counsellor.identity.fingerprint() in text
+    two.site.retire("sam")
+    text = two.browser().get("/nl/technical").text
+    assert two.counsellors[0].identity.fingerprint() in text
+    assert two.counsellors[1].identity.fingerprint() not in text
+
+
+def test_every_page_to_read_is_reached_from_one_list_and_the_list_from_everywhere(
+    house: House,
+) -> None:
+    for lang in ("nl", "en"):
+        links = house.browser().get(f"/{lang}/more").links
+        for page in INFO:
+            assert page == "more" or f"/{lang}/{page}" in links, page
+        for page in STILL:
+            assert page == "more" or f"/{lang}/more" in house.browser().get(f"/{lang}/{page}").links
+
+
+def test_a_person_is_shown_with_kind_scope_and_languages(house: House) -> None:
+    text = house.browser().get("/en/").text
+    assert "Does not work at the organisation. For unwanted behaviour" in text
+    assert "Languages: Dutch and English" in text
+    assert "Rather call? 030 123 45 67 (ma-vr 9-17)" in text
+
+
+def test_the_landing_page_asks_for_one_of_two_things(house: House) -> None:
+    """To write, or to come back: the only two buttons."""
+    html = house.browser().get("/nl/").html
+    assert re.findall(r'<a class="button[^"]*" href="([^"]+)"', html) == [
+        "/nl/safety",
+        "/nl/return",
+    ]
+
+
+@pytest.mark.parametrize("people", [("Noor Visser",), ("Noor Visser", "Sam Jansen")])
+def test_the_one_length_of_these_pages_stays_small(tmp_path: Path, people: tuple[str, ...]) -> None:
+    """Over Tor each page costs this much, whichever it is."""
+    house = House(tmp_path / "site", people)
+    assert len(house.browser().get("/nl/").body) <= 12 * 1024
+    house.close()

@@ -97,7 +97,9 @@ def test_no_text_shouts_or_claims_what_may_not_be_claimed() -> None:
         for key, message in catalogue(lang).items():
             for text in texts(message):
                 assert "!" not in text, key
-                assert not re.search("verschoningsrecht|whistleblow|klokkenluid", text, re.I), key
+                # The one name of a public body that holds such a word.
+                said = text.replace("Huis voor Klokkenluiders", "")
+                assert not re.search("verschoningsrecht|whistleblow|klokkenluid", said, re.I), key
                 assert not re.search("anoniem|anonymous|versleuteld|encrypt", text, re.I), key
 
 

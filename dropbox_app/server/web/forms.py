@@ -22,7 +22,7 @@ from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
 from dropbox_app.protocol.encoding import Json, clean_text
 from dropbox_app.protocol.errors import TooLong, UnknownWord, WrongWordCount
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
-from dropbox_app.protocol.retrieval_code import read_typed
+from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.languages import Words
 from dropbox_app.server.web.people import People
 
@@ -100,6 +100,28 @@ class CodeForm(_Open):
     """The code alone: the way back in."""
 
     code = StringField()
+
+
+class CodeCheckForm(_Open):
+    """The code page's own: the words typed over from paper, and the box that says they are kept."""
+
+    typed = StringField()
+    kept = BooleanField()
+
+    def problems(self, code: Sequence[str], told: Words) -> list[Problem]:
+        """What differs from ``code``, the seven words of the session. Nothing is derived."""
+        if not (self.typed.data or "").strip():
+            return [Problem("typed", "errors.typed_missing")]
+        try:
+            found = split_typed(self.typed.data or "")
+        except WrongWordCount as error:
+            return [Problem("typed", "errors.code_count", {"count": error.count}, error.count)]
+        pairs = enumerate(zip(found, code, strict=True), start=1)
+        wrong = [str(position) for position, (word, own) in pairs if word != own]
+        if wrong and sorted(found) == sorted(code):
+            return [Problem("typed", "errors.typed_order")]
+        which = {"which": told.listed(wrong)}
+        return [Problem("typed", "errors.typed_wrong", which, len(wrong))] if wrong else []
 
 
 class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import babel
 import babel.dates
 import babel.numbers
 from babel.messages.mofile import write_mo
@@ -72,6 +73,10 @@ class Words:
         pattern = "d MMMM" if day.year == today.year else "d MMMM y"
         locale = "en_GB" if self.lang == "en" else self.lang
         return babel.dates.format_date(day, pattern, locale=locale)
+
+    def language(self, code: str) -> str:
+        """A language by its name; by its code where it has no name here."""
+        return str(babel.Locale(self.lang).languages.get(code, code))
 
     def size(self, size: int) -> str:
         """A number of bytes in words, as file managers have it: 3.4 MB."""

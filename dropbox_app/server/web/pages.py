@@ -3,7 +3,7 @@
 A page without a posted form is the same bytes for every visitor, see ``rendering``.
 """
 
-import datetime
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +14,21 @@ from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import ANSWERS
 from dropbox_app.server.gate import Busy
 from dropbox_app.server.reporter_agent import ReporterAgent
-from dropbox_app.server.web.forms import CodeForm, Problem, ReportForm, read_code, shown
+from dropbox_app.server.web.code_page import CodePage
+from dropbox_app.server.web.forms import (
+    CodeCheckForm,
+    CodeForm,
+    Problem,
+    ReportForm,
+    read_code,
+    shown,
+)
+from dropbox_app.server.web.info_pages import INFO, info_stills
 from dropbox_app.server.web.languages import LANGUAGES, words
-from dropbox_app.server.web.people import People, Person
+from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import REFUSED, explain
 from dropbox_app.server.web.rendering import Pages, Still
-from dropbox_app.server.web.session import OneCookie, ReporterSession, current
+from dropbox_app.server.web.session import OneCookie, current
 
 LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
 
@@ -57,16 +66,17 @@ class FrontPages:
         self._pages = pages
         self._agent = agent
         self._cookie = cookie
+        self._code = CodePage(pages, agent)
         onions = tuple(o for o in pages.settings.origins if o.endswith(".onion"))
         pages.keep(
             (
                 Still("choose.html", None),
                 Still("landing.html", ""),
                 Still("safety.html", "safety", context=lambda *_: {"onions": onions}),
-                Still("about.html", "about"),
                 Still("report.html", "report", "title.message", _empty_report),
                 Still("return.html", "return", "title.read", _empty_return),
                 Still("done.html", "withdrawn"),
+                *info_stills(),
             )
         )
 
@@ -77,7 +87,8 @@ class FrontPages:
             (LANG, self.bare, ["GET"]),
             (f"{LANG}/", self.landing, ["GET"]),
             (f"{LANG}/safety", self.safety, ["GET"]),
-            (f"{LANG}/about", self.about, ["GET"]),
+            (f"{LANG}/code", self.code, ["GET"]),
+            (f"{LANG}/code", self.check_code, ["POST"]),
             (f"{LANG}/report", self.report, ["GET"]),
             (f"{LANG}/report", self.tell, ["POST"]),
             (f"{LANG}/return", self.come_back, ["GET"]),
@@ -87,6 +98,9 @@ class FrontPages:
             (f"{LANG}/stop", self.stop, ["GET"]),
         ):
             app.add_url_rule(rule, view.__name__, view, methods=methods)
+        for page in INFO:
+            view = functools.partial(self._pages.still, page)
+            app.add_url_rule(f"{LANG}/{page}", f"info-{page}", view, methods=["GET"])
 
     def choose(self) -> Response:
         return self._pages.still(None, LANGUAGES[0])
@@ -100,9 +114,6 @@ class FrontPages:
 
     def safety(self, lang: str) -> Response:
         return self._pages.still("safety", lang)
-
-    def about(self, lang: str) -> Response:
-        return self._pages.still("about", lang)
 
     def withdrawn(self, lang: str) -> Response:
         return self._pages.still("withdrawn", lang)
@@ -133,7 +144,7 @@ class FrontPages:
         if session.code and session.mark == mark:
             # By the form, which is the same: who can be written to may have changed since.
             same = people.chosen(form.counsellor.data or "")
-            return self._code_page(lang, people, session, same, again=True)
+            return self._code.show(lang, people, session.code, same, again=True)
         root = session.root
         if root is not None and session.mark == mark and self._agent.view(root) is not None:
             return see_other(f"/{lang}/conversation?again=1")
@@ -153,12 +164,45 @@ class FrontPages:
             # Everything that could go wrong goes first: page and cookie are made, then it is
             # stored, and after that only bytes that are ready are sent.
             begun = self._cookie.fresh(report.root, report.words, mark)
-            page = self._code_page(lang, people, begun, chosen)
+            page = self._code.show(lang, people, begun.code, chosen)
             self._agent.send(report)
         except REFUSED as error:
             return self._refused(lang, form, people, *explain(error))
         session.become(begun)
         return page
+
+    def code(self, lang: str) -> Response:
+        """The code once more, while its page is open; after that the conversation."""
+        session = current()
+        if session.root is None:
+            return self.ask_code(lang, {}, reason="again", cookie_came=session.arrived)
+        if not session.code:
+            return see_other(f"/{lang}/conversation")
+        return self._code.of_session(lang, session)
+
+    def check_code(self, lang: str) -> Response:
+        """ "Try it now", the one box, and the language of the page that has both.
+
+        Without a token: what it changes is what a look at the conversation changes too, and the
+        cookie goes with no post of another site.
+        """
+        form = CodeCheckForm()
+        session = current()
+        if session.root is None:
+            typed = form.typed.data or ""
+            came = session.arrived
+            return self.ask_code(lang, {}, code=typed, reason="again", cookie_came=came)
+        if not session.code:
+            return see_other(f"/{lang}/conversation")
+        if "switch" in request.form:
+            return self._code.of_session(lang, session, typed=form.typed.data or "")
+        if "go" in request.form:
+            if form.kept.data:
+                session.move_on()
+                return see_other(f"/{lang}/conversation")
+            unticked = {"kept": words(lang).say("errors.confirm_code")}
+            return self._code.of_session(lang, session, problems=unticked, status=422)
+        return self._code.tried(lang, session, form)
 
     def come_back(self, lang: str) -> Response:
         return self._pages.still("return", lang)
@@ -205,29 +249,6 @@ class FrontPages:
             cookie_came=cookie_came,
         )
         return self._pages.answer(html, status)
-
-    def _code_page(
-        self,
-        lang: str,
-        people: People,
-        session: ReporterSession,
-        person: Person | None,
-        again: bool = False,
-    ) -> Response:
-        today = self._pages.today()
-        html = self._pages.make(
-            "code.html",
-            lang,
-            title="title.message",
-            people=people,
-            code=session.code,
-            again=again,
-            person=person,
-            holders=person.name if person else words(lang).say("word.counsellor"),
-            today=today,
-            earliest=today + datetime.timedelta(days=self._pages.settings.retention.idle),
-        )
-        return self._pages.answer(html)
 
     def _refused(
         self, lang: str, form: ReportForm, people: People, problem: Problem, status: int

@@ -25,6 +25,7 @@ class Person:
     name: str
     kind: str
     scope: str
+    languages: tuple[str, ...]
     fingerprint: str
     open: bool
     away: datetime.date | None
@@ -120,6 +121,7 @@ class Directory:
                     name=card.name,
                     kind=card.kind,
                     scope=card.scope,
+                    languages=card.languages,
                     fingerprint=self._fingerprint(card.identity),
                     open=card.identity in names,
                     away=absence.until if absence else None,

@@ -37,6 +37,7 @@ from dropbox_app.server.web.people import Directory, People
 Clock = Callable[[], datetime.date]
 
 HTML = "text/html; charset=utf-8"
+NO_BREAK = "\u00a0"  # a space at which no line ends
 STEP = 4096  # bytes; the floor is a multiple of it
 COARSE = 1024 * 1024  # bytes; from here on lengths no longer double
 
@@ -136,6 +137,7 @@ class Pages:
             t=told.say,
             n=told.count,
             listed=told.listed,
+            spoken=lambda person: [told.language(code) for code in person.languages],
             day=lambda value: told.day(value, day),
             date=lambda value: told.date(value, day),
             lang=lang,
@@ -145,6 +147,7 @@ class Pages:
             here=here,
             style=self.style.name,
             settings=self.settings,
+            phone=self.settings.phone.replace(" ", NO_BREAK),
             people=known,
             absence=self.availability(known, told).of,
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
