@@ -27,7 +27,7 @@ SLOWEST_OUT = 16 * 1024  # bytes a second of an answer, once the SILENCE is over
 HEAD_BYTES = 16 * 1024  # the longest head that is waited for; a browser's has two
 
 _PIECE = 64 * 1024
-_SENT = 256 * 1024  # at one go
+_SENT = 256 * 1024  # at one go, and in the hands of the system
 # What may hold a thread for long, where it is written as the pages write it. The views take no
 # other for one.
 _UPLOAD = re.compile(rb"POST /[a-z]{2}/files[ ?]")
@@ -50,6 +50,8 @@ class PatientSocket(socket.socket):
 
     def __init__(self, accepted: socket.socket, silence: float, whole: float) -> None:
         super().__init__(fileno=accepted.detach())
+        # Else the system would keep up to four megabytes for each who reads nothing.
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT)
         self._silence = silence
         self._whole = whole
         self._wanted: int | None = None  # bytes of head and body, once the head is there
