@@ -137,8 +137,9 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
     room = 3 * size + 64 * 1024 * 1024
     return [
         *command,
-        "--proc", "/proc", "--dev", "/dev",
+        "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
         "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108
+        "--remount-ro", "/",  # else all that is no mount of its own would be memory without a bound
         PYTHON, "-I", "-c", _source(), job, ending, str(MEMORY), str(SECONDS),
     ]  # fmt: skip
 

@@ -243,7 +243,7 @@ def card_retire(folder: Path | None, name: str) -> None:
 @_folder_option
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="Address or unix:PATH.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 256))
+@click.option("--threads", default=8, show_default=True, type=click.IntRange(2, 256))
 def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     """Serve the site until stopped.
 

@@ -425,10 +425,10 @@ class Mailboxes:
         self._check_room(staged.size, mailbox, files=True)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # Twice, and one more for a thread passed on: of the files of this try none may go.
+        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
+        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
         if len(waiting) > 2 * limits.files_per_message:
-            # Earlier tries give way: a message that was sealed anew has files of its own.
-            self._store.remove_items([f.id for f in waiting])
+            raise MailboxFull("too many files wait for their message")
         try:
             stanzas = len(age.parse_header(staged.start).stanzas)
             age.check_shape(staged.start, staged.size, stanzas, "files")

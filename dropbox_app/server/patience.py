@@ -24,6 +24,7 @@ SILENCE = 20.0  # seconds without a byte
 WHOLE = 60.0  # seconds for a head, and for the body of a page
 SLOWEST_IN = 2 * 1024  # bytes a second of a file, once the WHOLE is over
 SLOWEST_OUT = 16 * 1024  # bytes a second of an answer, once the SILENCE is over
+UNSENT = 1024 * 1024  # bytes of a file that may lie here unsent; no page of a stranger is larger
 HEAD_BYTES = 16 * 1024  # the longest head that is waited for; a browser's has two
 
 _PIECE = 64 * 1024
@@ -33,6 +34,7 @@ _SENT = 256 * 1024  # at one go, and in the hands of the system
 _UPLOAD = re.compile(rb"POST /[a-z]{2}/files[ ?]")
 # A desk proves who it is before it gets anything, and stretches no code.
 _READS = re.compile(rb"GET |HEAD |[A-Z]+ /api/")
+_BODILESS = re.compile(rb"GET |HEAD ")
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _DOWNLOAD = re.compile(rb"(?:GET|HEAD) /[a-z]{2}/files/")
 _FILE = b'name="files"; filename='  # with the first file of a form its fields are over
@@ -62,12 +64,14 @@ class PatientSocket(socket.socket):
         self.missing = 0  # bytes of the request that had not come when a thread took over
         self.upload = self.download = self.post = False
         self.posting = False  # with a thread for posts, or waiting for one
+        self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
         self._by_size = False
         self.complete = False  # whether head and body had come before a thread took over
         self.unsent = b""  # of an answer: the loop sends it on
         self.until = 0.0  # by when that must be out
         self.ended = False
+        self.given_up = False
 
     def take(self) -> bytes:
         """What has arrived, in the loop; nothing at the end, or if it broke."""
@@ -92,6 +96,8 @@ class PatientSocket(socket.socket):
             self.upload = _UPLOAD.match(head) is not None
             self.download = _DOWNLOAD.match(head) is not None
             self.post = _READS.match(head) is None
+            if _BODILESS.match(head) and self._wanted > end + 4:
+                return True  # what nobody asked for is not gathered
             self._looked = end
             if size < self._wanted and _EXPECTS.search(head, 0, end + 2):
                 with contextlib.suppress(OSError):  # else it would wait for this, and we for it
@@ -134,19 +140,23 @@ class PatientSocket(socket.socket):
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401 - any buffer, as its base has it
-        """As ever, but it ends; and of a page it keeps for the loop what cannot go at once."""
-        patience = self._silence + (len(self.unsent) + len(data)) / SLOWEST_OUT
-        if self.complete and not self._by_size:
-            self.unsent += data
-            self.until = time.monotonic() + patience
-            self.setblocking(False)
-            self.send_on()
+        """As ever, but it ends; and it keeps for the loop what cannot go at once.
+
+        Only of a file, once much of it lies unsent, a thread waits until that is out.
+        """
+        self.unsent += data
+        patience = self._silence + len(self.unsent) / SLOWEST_OUT
+        self.until = time.monotonic() + patience
+        self.setblocking(False)
+        self.send_on()
+        if not self._by_size or len(self.unsent) <= UNSENT:
             return
         self.settimeout(patience)
         try:
-            super().sendall(data, flags)
+            super().sendall(self.unsent, flags)
         except TimeoutError:
             raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
+        self.unsent = b""
 
     def send_on(self) -> None:
         """Send as much as the system takes now. Raises OSError if the connection broke."""
@@ -159,7 +169,7 @@ class PatientSocket(socket.socket):
     def give_up(self) -> None:
         """Nobody waits for this any more: what is on its way goes nowhere."""
         self.unsent = b""
-        self.ended = True
+        self.given_up = True
 
     def half_close(self) -> bool:
         """Say that the answer is out. Whether anybody is there to hear it."""

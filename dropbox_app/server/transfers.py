@@ -47,7 +47,9 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         share, conn.sock.share = conn.sock.share, "none"
         if share == "transfer":
             self._with_files -= 1
-        if share == "refused" and conn.sock.upload and self.alive:
+        if conn.sock.given_up or conn.sock.fileno() < 0:
+            self.part(conn)
+        elif share == "refused" and conn.sock.upload and self.alive:
             self._drop(conn, DROPPING)
         elif not conn.sock.complete and conn.sock.half_close():
             self._drop(conn, LINGER)  # bytes that nobody reads would break off the answer
@@ -72,6 +74,10 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
     def _end(self, conn: Any) -> None:  # noqa: ANN401
         self._dropped.remove(conn)
         self.poller.unregister(conn.sock)
+        self.part(conn)
+
+    def part(self, conn: Any) -> None:  # noqa: ANN401
+        """Close a connection that the loop waits for no more."""
         self.nr_conns -= 1
         conn.close()
 

@@ -54,6 +54,7 @@ class QuietWorker(FileWorker):
         super().__init__(*given, **named)
         self._seen_alive = 0.0
         self._posting = 0  # posts that have a thread, or wait for one
+        self._handed = 0  # bytes of requests that have a thread, or wait for one
         self._told: dict[str, float] = {}
 
     def get_thread_pool(self) -> Any:  # noqa: ANN401
@@ -96,6 +97,8 @@ class QuietWorker(FileWorker):
         sock, pool = conn.sock, self.tpool
         sock.arrived = time.monotonic()
         sock.posting = False
+        sock.weight = conn.parser.unreader.buf.seek(0, os.SEEK_END)
+        self._handed += sock.weight
         if sock.post and sock.complete:
             if self._posting < self._post_threads + gate.PLACES:
                 sock.posting, pool = True, self._posts
@@ -108,7 +111,8 @@ class QuietWorker(FileWorker):
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """A thread is done; what is still to be sent of the answer, the loop sends."""
         self._posting -= conn.sock.posting
-        conn.sock.posting = False
+        self._handed -= conn.sock.weight
+        conn.sock.posting, conn.sock.weight = False, 0
         if conn.sock.unsent:
             self._outgoing.add(conn.sock, partial(self.finish_request, conn, fs))
         else:
@@ -144,7 +148,7 @@ class QuietWorker(FileWorker):
         if self._read(conn):
             self._go_on(conn)
         else:
-            self._part(conn)
+            self.part(conn)
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
         more = self._read(conn)
@@ -155,7 +159,7 @@ class QuietWorker(FileWorker):
         if more:
             self.hand_over(conn)
         else:
-            self._part(conn)
+            self.part(conn)
 
     def _read(self, conn: Any) -> bool:  # noqa: ANN401
         """Whether more came. If not, there is no more to come, and nobody to answer."""
@@ -163,10 +167,6 @@ class QuietWorker(FileWorker):
         conn.parser.unreader.buf.seek(0, os.SEEK_END)
         conn.parser.unreader.buf.write(piece)
         return bool(piece)
-
-    def _part(self, conn: Any) -> None:  # noqa: ANN401
-        self.nr_conns -= 1
-        conn.close()
 
     def _go_on(self, conn: Any) -> None:  # noqa: ANN401
         """To a thread, or to wait in the loop until the request is there."""
@@ -180,14 +180,26 @@ class QuietWorker(FileWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, waiting)
 
     def _gathered(self, conn: Any) -> bool:  # noqa: ANN401
-        """Whether it is for a thread: its request is there, or no more of it can be kept here."""
+        """Whether it is for a thread: its request is there."""
         buffer = conn.parser.unreader.buf
         if conn.sock.gathered(buffer):
             return True
-        if buffer.tell() <= _SMALL:
-            return False
-        held = sum(waiting.parser.unreader.buf.tell() for waiting in self.pending_conns)
-        return bool(held > _GATHERED)
+        if buffer.tell() > _SMALL:
+            self._bound()
+        return False
+
+    def _bound(self) -> None:
+        """Of what gathers, and of what waits for a thread, so much and no more: beyond it, who has
+        waited longest with a large request is let go after this turn."""
+        large = [c for c in self.pending_conns if c.parser.unreader.buf.tell() > _SMALL]
+        held = self._handed + sum(c.parser.unreader.buf.tell() for c in large)
+        for conn in large:
+            if held <= _GATHERED:
+                break
+            held -= conn.parser.unreader.buf.tell()
+            conn.timeout = 0.0
+            self.pending_conns.remove(conn)
+            self.pending_conns.appendleft(conn)  # ``murder_pending`` looks from the left
 
     def _cap_keepalive(self, deadline: float) -> None:
         """At the end nobody is waited for who has asked nothing yet."""

@@ -1,7 +1,9 @@
 """The worker's loop under hostile crowds: nobody's fault ends it, and nobody holds it up."""
 
 import contextlib
+import re
 import resource
+import select
 import socket
 import threading
 import time
@@ -34,6 +36,8 @@ def held(words, site):
 reporter_agent.derive_root = held
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
 """
+# Whoever holds a thread here holds it for as long as the test lasts.
+PATIENT = PLAIN.replace("threads=4", "threads=4, silence=600, whole=600")
 FEW_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))"
 STORY = "Een herkenbaar verhaal."
 
@@ -43,8 +47,11 @@ def crowd(port: int, count: int, start: bytes) -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as stack:
         people = []
         for _ in range(count):
-            person = socket.create_connection(("127.0.0.1", port), timeout=30)
-            people.append(stack.enter_context(person))
+            person = stack.enter_context(socket.socket())
+            person.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            person.settimeout(30)
+            person.connect(("127.0.0.1", port))
+            people.append(person)
             person.sendall(start)
         yield people
 
@@ -118,6 +125,94 @@ def test_without_room_for_another_connection_those_inside_are_served_and_nobody_
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (300, 300))
     _served(made)
     assert made.workers() == [worker]
+
+
+def test_forms_that_stop_take_no_thread_however_many_there_are(
+    watched: Callable[..., Watched],
+) -> None:
+    """When too much has gathered, those that wait longest go, and no thread waits for any."""
+    made = watched(PATIENT)
+    form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 500000"
+    asked = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n{form}\r\n\r\ntext="
+    head = asked.encode()
+    with (
+        crowd(made.port, 60, head + b"a" * 420_000),
+        crowd(made.port, 12, head + b"a" * 70_000),
+    ):
+        for _ in range(10):
+            _served(made)
+
+
+@pytest.mark.parametrize("path", ["/api/desk/challenge", "/nl/", "/api/site"])
+def test_who_asks_much_and_reads_nothing_takes_no_thread(
+    watched: Callable[..., Watched], path: str
+) -> None:
+    made = watched(PATIENT)
+    asks = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode() * 10_000
+    with crowd(made.port, 20, b"") as people:
+        asking = [threading.Thread(target=_ask_all, args=(person, asks)) for person in people]
+        for one in asking:
+            one.start()
+        for _ in range(10):
+            _served(made)
+        for person in people:
+            person.shutdown(socket.SHUT_RDWR)
+        for one in asking:
+            one.join(60)
+    _served(made)
+
+
+def _ask_all(person: socket.socket, asks: bytes) -> None:
+    with contextlib.suppress(OSError):
+        person.sendall(asks)
+
+
+def test_a_body_that_nobody_asked_for_is_not_gathered(watched: Callable[..., Watched]) -> None:
+    made = watched(PLAIN)
+    with socket.create_connection(("127.0.0.1", made.port), timeout=30) as asking:
+        head = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nContent-Length: 500000\r\n\r\n"
+        asking.sendall(head.encode())
+        assert asking.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_is_let_go_for_reading_slowly_gets_nothing_more(
+    watched: Callable[..., Watched],
+) -> None:
+    """Not the next answer in the middle of the one that was cut."""
+    little = (
+        "from dropbox_app.server import outgoing, patience\n"
+        "outgoing.HELD, patience._SENT = 1200 * 1024, 8192"
+    )
+    made = watched(little + PLAIN)
+    body = b"switch=1&text=" + b"%3C" * 170_000
+    head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n"
+    head += (
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    follow = f"GET /nl/about HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        readers = []
+        for _ in range(3):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(30)
+            reader.connect(("127.0.0.1", made.port))
+            reader.sendall(head.encode() + body)
+            assert select.select([reader], [], [], 30)[0]
+            readers.append(reader)
+        cut = 0
+        for reader in readers:
+            answer = b""
+            with contextlib.suppress(OSError):
+                reader.sendall(follow)
+                reader.shutdown(socket.SHUT_WR)
+                while piece := reader.recv(65_536):
+                    answer += piece
+            length = re.search(rb"Content-Length: ([0-9]+)", answer)
+            if length and len(answer) < int(length[1]):
+                cut += 1
+                assert answer.count(b"HTTP/1.1 ") == 1
+        assert cut
 
 
 def test_who_waits_to_be_told_to_go_on_is_told(watched: Callable[..., Watched]) -> None:
