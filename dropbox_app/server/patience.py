@@ -28,6 +28,7 @@ UNSENT = 1024 * 1024  # bytes of a file that may lie here unsent; no page of a s
 HEAD_BYTES = 16 * 1024  # the longest head that is waited for; a browser's has two
 
 _PIECE = 64 * 1024
+_LITTLE = 1024
 _SENT = 256 * 1024  # at one go, and in the hands of the system
 # What may hold a thread for long, where it is written as the pages write it. The views take no
 # other for one.
@@ -96,7 +97,7 @@ class PatientSocket(socket.socket):
             self.upload = _UPLOAD.match(head) is not None
             self.download = _DOWNLOAD.match(head) is not None
             self.post = _READS.match(head) is None
-            if _BODILESS.match(head) and self._wanted > end + 4:
+            if _BODILESS.match(head) and self._wanted > end + 4 + _LITTLE:
                 return True  # what nobody asked for is not gathered
             self._looked = end
             if size < self._wanted and _EXPECTS.search(head, 0, end + 2):

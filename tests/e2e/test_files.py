@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.server import sites
+from dropbox_app.server.mailboxes import Mailboxes
 from tests.e2e.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.web.conftest import Counsellor
 from tests.web.test_file_downloads import reply_with
@@ -121,6 +123,17 @@ def found_in(serving: Serving, *wanted: bytes) -> list[str]:
     return found
 
 
+def allow(serving: Serving, size: int) -> None:
+    """Let a file be this large."""
+    house, settings = serving.house, serving.house.folder / "site.toml"
+    limits = re.sub(r"^file = .*", f"file = {size}", settings.read_text(), flags=re.MULTILINE)
+    settings.write_text(limits)
+    house.site = sites.load(house.folder)
+    house.mailboxes = Mailboxes(house.site, house.store, house.clock.today)
+    serving.stop()
+    serving.start()
+
+
 def noor(serving: Serving) -> Counsellor:
     return serving.house.counsellors[0]
 
@@ -138,6 +151,7 @@ def test_no_byte_of_a_running_upload_and_no_name_lies_in_the_clear(
     serving: Serving, long_run: bool
 ) -> None:
     size = (200 if long_run else 20) * MIB
+    allow(serving, size)
     sender = Sender(serving)
     sender.begin(size)
     block = PATTERN * (MIB // len(PATTERN))
@@ -253,11 +267,7 @@ def test_no_other_writing_of_the_address_gets_round_that(serving: Serving, path:
 def test_a_large_file_costs_no_memory_in_either_direction(serving: Serving, long_run: bool) -> None:
     """64 MB above idle at most, whatever the size."""
     size = (500 if long_run else 80) * MIB
-    settings = serving.house.folder / "site.toml"
-    limits = re.sub(r"^file = .*", f"file = {size}", settings.read_text(), flags=re.MULTILINE)
-    settings.write_text(limits)
-    serving.stop()
-    serving.start()
+    allow(serving, size)
     sender = Sender(serving)
     idle = peak(serving.workers(), reset=True)
     sender.begin(size)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.plain_browser import PlainBrowser
-from tests.web.conftest import House
+from tests.web.conftest import House, real_clock
 
 
 class Watched:
@@ -24,7 +24,7 @@ class Watched:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.house = House(folder / "site", origins=(self.url,))
+        self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
         self.log = folder / "log"
         given = (self.house.folder, f"127.0.0.1:{self.port}", *arguments)
         with self.log.open("wb") as log:

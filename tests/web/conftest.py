@@ -16,7 +16,7 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.thread import Thread
 from dropbox_app.server import create_app, settings, sites
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.mailboxes import InboxRow, Mailboxes
 from dropbox_app.server.settings import Limits, Settings
 from dropbox_app.server.store.files import write_new
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -31,10 +31,10 @@ ONION = "http://" + "q" * 56 + ".onion"
 
 
 class Clock:
-    """What the server takes for the time."""
+    """What the server takes for the time. A server in a process of its own goes by the real one."""
 
-    def __init__(self) -> None:
-        moment = datetime.datetime(START.year, START.month, START.day, 12, tzinfo=datetime.UTC)
+    def __init__(self, day: datetime.date = START) -> None:
+        moment = datetime.datetime(day.year, day.month, day.day, 12, tzinfo=datetime.UTC)
         self.seconds = moment.timestamp()
 
     def now(self) -> float:
@@ -48,6 +48,11 @@ class Clock:
 
     def pass_days(self, days: int) -> None:
         self.seconds += days * 86_400
+
+
+def real_clock() -> Clock:
+    """One that stands on the real day."""
+    return Clock(datetime.datetime.now(datetime.UTC).date())
 
 
 class Counsellor:
@@ -89,8 +94,12 @@ class Counsellor:
 
     def threads(self) -> dict[str, Thread]:
         """Fetch everything there is, and read it."""
-        rows, more = self.house.mailboxes.inbox(self.identity, 0)
-        assert not more
+        rows: list[InboxRow] = []
+        more = True
+        while more:
+            last = rows[-1].number if rows else 0
+            page, more = self.house.mailboxes.inbox(self.identity, last)
+            rows += page
         found: dict[str, list[threads.Arrived]] = {}
         for row in rows:
             opened = self.house.mailboxes.item_for(self.identity, row.item.id)
@@ -200,10 +209,14 @@ class House:
     """One site: its folder, its clock, its people, and the app that is serving it now."""
 
     def __init__(
-        self, folder: Path, counsellors: Iterable[str] = ("Noor Visser",), **options: object
+        self,
+        folder: Path,
+        counsellors: Iterable[str] = ("Noor Visser",),
+        clock: Clock | None = None,
+        **options: object,
     ) -> None:
         self.folder = folder
-        self.clock = Clock()
+        self.clock = clock or Clock()
         folder.mkdir(mode=0o700)
         values: dict[str, object] = {
             "site": SITE,

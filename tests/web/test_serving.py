@@ -19,11 +19,12 @@ import pytest
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.server import patience
 from dropbox_app.server.patience import PatientSocket
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import PlainBrowser
 from tests.unit.a_server import file, ids
-from tests.web.conftest import House
+from tests.web.conftest import House, real_clock
 
 SCRIPT = """
 import ctypes, json, sys
@@ -53,7 +54,7 @@ class Serving:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.house = House(folder / "site", origins=(self.url,))
+        self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
         self.home = folder / "home"
         self.home.mkdir()
         self.log = folder / "log"
@@ -400,10 +401,13 @@ def test_a_desks_file_may_take_longer_as_long_as_it_comes() -> None:
             made.recv(10)
 
 
-def test_an_answer_that_nobody_reads_ends() -> None:
+def test_a_file_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a page the loop sends the rest; only a file may keep a thread, and not for ever."""
+    monkeypatch.setattr(patience, "UNSENT", 16 * 1024)
     made, theirs = _pair()
     with made, theirs:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.begin(by_size=True)
         with pytest.raises(ConnectionResetError):
             made.sendall(b"a" * 64 * 1024)  # 0.3 s, and 4 for its size
 
