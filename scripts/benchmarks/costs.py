@@ -73,9 +73,10 @@ class Floors:
 
 def measure(folder: Path, rounds: int, reports: int) -> bool:
     from dropbox_app.protocol import retrieval_code
-    from tests.e2e.conftest import Counsellor, DropBox, free_port
+    from tests.e2e.conftest import Counsellor, DropBox
     from tests.e2e.plain_browser import PlainBrowser
     from tests.e2e.steps import come_back, tell, write_on
+    from tests.ports import free_port
 
     counsellor = Counsellor(folder / "desk")
     box = DropBox(folder / "server")

@@ -112,7 +112,7 @@ def _allow(box: DropBox, mib: int) -> None:
 @contextlib.contextmanager
 def _bare(folder: Path) -> Iterator[tuple[int, int]]:
     """The floor's server: its process, and its port."""
-    from tests.e2e.conftest import free_port
+    from tests.ports import free_port
 
     (folder / "unsealed.py").write_text(BARE)
     port = free_port()

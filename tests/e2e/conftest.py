@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,16 +19,11 @@ from click.testing import CliRunner
 from dropbox_app.desk.cli import main as desk
 from dropbox_app.protocol import age
 from tests.e2e.plain_browser import PlainBrowser
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PASSPHRASE = "een zin die niemand raadt 1729"
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(

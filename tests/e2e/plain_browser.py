@@ -1,5 +1,6 @@
 """A browser without JavaScript, as far as the journey needs one: links, forms, one cookie jar."""
 
+import contextlib
 import http.client
 import urllib.parse
 from collections.abc import Sequence
@@ -117,7 +118,8 @@ class Page:
     def __post_init__(self) -> None:
         self.html = self.body.decode("utf-8", "replace")
         self._read = _Reader()
-        self._read.feed(self.html)
+        if (self.header("Content-Type") or "").startswith(("text/", "application/json")):
+            self._read.feed(self.html)  # a file is not read as a page, whatever it holds
 
     @property
     def forms(self) -> list[Form]:
@@ -208,7 +210,6 @@ class PlainBrowser:
         follow: int = 5,
     ) -> Page:
         address = urllib.parse.urlsplit(self.url)
-        connection = self.connection(address.netloc)
         send = {"Host": address.netloc, **(headers or {})}
         if method == "POST":
             send.setdefault("Content-Type", "application/x-www-form-urlencoded")
@@ -216,10 +217,10 @@ class PlainBrowser:
             send.setdefault("Sec-Fetch-Site", "same-origin")
         if self.cookies:
             send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection.request(method, path, body, send)
-        answer = connection.getresponse()
-        page = Page(answer.status, path, answer.getheaders(), answer.read())
-        connection.close()
+        with contextlib.closing(self.connection(address.netloc)) as connection:
+            connection.request(method, path, body, send)
+            answer = connection.getresponse()
+            page = Page(answer.status, path, answer.getheaders(), answer.read())
         self._keep(page)
         location = page.header("Location")
         if answer.status in (302, 303) and location and follow:

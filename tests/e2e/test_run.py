@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, free_port, run
+from tests.e2e.conftest import ROOT, run
 from tests.e2e.plain_browser import PlainBrowser
 from tests.e2e.steps import come_back, tell
+from tests.ports import free_port
 
 Start = Callable[..., dict[str, Any]]
 

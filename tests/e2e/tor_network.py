@@ -19,6 +19,7 @@ from shutil import which
 import pytest
 
 from tests.e2e.plain_browser import Page, PlainBrowser
+from tests.ports import free_port
 
 HERE = bool(which("tor") and which("tor-gencert"))
 in_tor = pytest.mark.skipif(not HERE, reason="Debian's tor is not installed")
@@ -66,7 +67,7 @@ class TorNetwork:
         self.folder = folder
         self.onion = ""
         self._target = target
-        *ports, self._socks = _free_ports(2 * AUTHORITIES + RELAYS + 1)
+        *ports, self._socks = [free_port() for _ in range(2 * AUTHORITIES + RELAYS + 1)]
         self._onion_ports, self._dir_ports = ports[AUTHORITIES:], ports[:AUTHORITIES]
         self._authorities = ""  # a line for each, which every node is given
         self._empty = folder / "empty"  # instead of Debian's defaults
@@ -213,14 +214,6 @@ class TorBrowser(PlainBrowser):
 
         _wait(asked, "first page", self.network.logs)
         return found[0]
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _run(*command: str | Path) -> str:

@@ -1,9 +1,7 @@
 """A server whose inside is watched: gunicorn as it serves, with a program around it."""
 
-import contextlib
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.plain_browser import PlainBrowser
+from tests.ports import free_port
 from tests.web.conftest import House, real_clock
 
 
@@ -20,9 +19,7 @@ class Watched:
     """A serving site. The program begins with ``folder``, ``bind`` and what else it is given."""
 
     def __init__(self, folder: Path, program: str, *arguments: str | Path) -> None:
-        with contextlib.closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
         self.log = folder / "log"

@@ -16,6 +16,7 @@ from dropbox_app.protocol.encoding import from_line
 from dropbox_app.server import cli, serving, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
+from tests.ports import free_port
 from tests.unit.a_server import ids, message
 from tests.vectors import world
 from tests.vectors.card_cases import fields_of, sign_card
@@ -458,9 +459,7 @@ def test_serve_says_where_and_whether_it_is_open_to_the_network(
     path = ready.folder.parent / "sock"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))  # left over: nobody listens
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     for bind, said in (
         (f"127.0.0.1:{port}", f"Serving on port {port} of this machine; Ctrl-C ends it.\n"),
         (f"unix:{path}", f"Serving on unix:{path}; Ctrl-C ends it.\n"),

@@ -23,6 +23,7 @@ from dropbox_app.server import patience
 from dropbox_app.server.patience import PatientSocket
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import PlainBrowser
+from tests.ports import free_port
 from tests.unit.a_server import file, ids
 from tests.web.conftest import House, real_clock
 
@@ -50,9 +51,7 @@ class Serving:
 
     def __init__(self, folder: Path, **patience: float) -> None:
         self.patience = patience
-        with contextlib.closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
         self.home = folder / "home"

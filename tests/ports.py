@@ -1,0 +1,60 @@
+"""Ports for the servers that tests start: each is one test's alone, as long as its process lives.
+
+A port that was free a moment ago is not free: the system gives it to any connection that goes out,
+and another test's server may take it while ours is down for a restart. So ports come from below the
+range that the system hands out, and whoever takes one holds a lock on its name, across the
+processes of a run and of several runs on one machine.
+"""
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from pathlib import Path
+
+_LOCKS = Path(tempfile.gettempdir()) / f"klankbord-ports-{os.getuid()}"
+_HELD: dict[int, int] = {}  # port -> the descriptor whose lock keeps it ours
+
+
+def free_port() -> int:
+    """A port on loopback that nothing listens on and that no other test will take."""
+    _LOCKS.mkdir(mode=0o700, exist_ok=True)
+    ports = list(range(10_000, _first_of_the_system()))
+    random.SystemRandom().shuffle(ports)
+    for port in ports:
+        if port not in _HELD and _lock(port):
+            if _is_free(port):
+                return port
+            os.close(_HELD.pop(port))
+    raise OSError("no port is free")
+
+
+def _first_of_the_system() -> int:
+    """The lowest port that the system itself gives out."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except FileNotFoundError:  # not Linux; this is the lowest that is common elsewhere
+        return 32_768
+
+
+def _lock(port: int) -> bool:
+    """Hold the port's name; the system lets go of it when this process ends."""
+    held = os.open(_LOCKS / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return False
+    _HELD[port] = held
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
