@@ -118,8 +118,8 @@ class Page:
     def __post_init__(self) -> None:
         self.html = self.body.decode("utf-8", "replace")
         self._read = _Reader()
-        if (self.header("Content-Type") or "").startswith(("text/", "application/json")):
-            self._read.feed(self.html)  # a file is not read as a page, whatever it holds
+        if self.header("Content-Disposition") is None:  # a file is no page, whatever it holds
+            self._read.feed(self.html)
 
     @property
     def forms(self) -> list[Form]:
