@@ -36,9 +36,10 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
         raise WrongClock(f"it says {today}, but something here is of {newest}")
     mailboxes = items = 0
     after: str | None = ""
-    while after is not None:
-        gone, fewer, after = step(site, store, today, after)
-        mailboxes, items = mailboxes + gone, items + fewer
+    with store.walking():
+        while after is not None:
+            gone, fewer, after = step(site, store, today, after)
+            mailboxes, items = mailboxes + gone, items + fewer
     until = today - datetime.timedelta(site.settings.retention.withdrawn_ids)
     with store.writing():
         withdrawn_ids = store.drop_withdrawn(until)

@@ -87,6 +87,9 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """One unchanging view over several reading steps."""
 
+    def walking(self) -> AbstractContextManager[None]:
+        """For one who goes through all mailboxes, step by step; transactions stand inside."""
+
     def close(self) -> None: ...
 
     def store_id(self) -> str: ...

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +29,7 @@ from dropbox_app.server.store import (
     Staged,
 )
 from dropbox_app.server.store.checking import examine
-from dropbox_app.server.store.connecting import BUSY_SECONDS, alone, connect
+from dropbox_app.server.store.connecting import BUSY_SECONDS, alone, connect, walk
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
     Reserve,
@@ -118,6 +118,9 @@ class SqliteStore:
                 yield
             finally:
                 connection.rollback()
+
+    def walking(self) -> AbstractContextManager[None]:
+        return walk(self._connection())
 
     def close(self) -> None:
         """Close every thread's connection. The store cannot be used after that."""
