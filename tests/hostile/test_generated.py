@@ -6,6 +6,7 @@ gunicorn's sockets.
 """
 
 import collections
+import email
 import json
 import logging
 import os
@@ -146,7 +147,8 @@ def check(call: Call, answer: Answer) -> None:
     assert not {name.lower() for name in UNWANTED} & names.keys()
     for name, value in answer.headers:
         assert not {SENT, TYPED} & {m for m in (SENT, TYPED) if m in name + value}, name
-    assert SENT.encode() not in answer.body, "an answer repeats what was in no form"
+    if SENT.encode() in answer.body:
+        assert SENT.encode() in _text_of(call), "an answer repeats what was in no form"
     if TYPED.encode() in answer.body:
         assert call.form or any(name == "Cookie" for name, _ in call.headers)
     kind = names.get("content-type", "")
@@ -159,6 +161,19 @@ def check(call: Call, answer: Answer) -> None:
         check_shape(Page(answer.status, call.target, answer.headers, answer.body))
     if call.kept is not None:
         check_kept(call, answer)
+
+
+def _text_of(call: Call) -> bytes:
+    """What a form's text is by the bytes that were sent, as another parser reads them: where a
+    boundary was mangled, a file goes on in the field before it."""
+    kind = next((value for name, value in call.headers if name == "Content-Type"), "")
+    form = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + call.body)
+    texts = [
+        part.get_payload(decode=True)
+        for part in form.walk()
+        if part.get_param("name", header="Content-Disposition") == "text"
+    ]
+    return b"".join(text for text in texts if isinstance(text, bytes))
 
 
 def check_kept(call: Call, answer: Answer) -> None:
