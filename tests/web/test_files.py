@@ -311,6 +311,24 @@ def test_too_long_a_text_stops_the_files_before_they_are_kept(
     assert no_staging == []
 
 
+def test_what_is_wrong_leads_to_no_field_that_is_not_there(tmp_path: Path) -> None:
+    """The room for messages ran out while files were chosen."""
+    house = House(tmp_path / "site", limits=Limits(free_bytes=1, messages=10))
+    try:
+        reporter = house.browser()
+        reporter.tell("Het begin.")
+        page = reporter.get("/nl/files")
+        for number in range(4):
+            reporter.write_on(f"Nummer {number}.")
+        page = reporter.upload(page, page.form_with("files"), FILES, text="Zie dit.")
+        assert page.status == 409
+        check_shape(page)
+        assert page.element("files") is None
+        assert "Zie dit." in page.html
+    finally:
+        house.close()
+
+
 # the one way in
 
 

@@ -174,8 +174,9 @@ class FilePages:
         receivers = [i for i in view.next_wanted if i in open_now]
         problems = list(problems or [])
         can = self._can(root, lang) if receivers else Problem("", "files.nobody")
-        if can is not None and not problems:
-            problems = [can]
+        if can is not None:  # then there is no field for files that a problem could lead to
+            problems = [replace(p, field="" if p.field == "files" else p.field) for p in problems]
+            problems = problems or [can]
         newest = view.thread.newest.get(REPORTER)
         html = self._pages.make(
             "files.html",
