@@ -362,7 +362,9 @@ def _said_of_options(path: Path) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        said = re.sub("^origins", "origin", str(error).removeprefix(f"{path}: "))
+        said = re.sub(
+            "^origins", "origin", re.sub(f"^{re.escape(str(path))}[^:]*: ", "", str(error))
+        )
         option = re.sub("^[a-z_]+", lambda key: "--" + key[0].replace("_", "-"), said)
         raise SettingsError(option) from None
 
