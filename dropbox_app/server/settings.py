@@ -137,12 +137,12 @@ def parse(text: str, path: Path) -> Settings:
     try:
         return _settings(values)
     except _Wrong as wrong:
-        line = _line_of(wrong.key, text)
+        line = line_of(wrong.key, text)
         where = f"{path}, line {line}" if line else str(path)
         raise SettingsError(f"{where}: {wrong}") from None
 
 
-def _line_of(key: str, text: str) -> int:
+def line_of(key: str, text: str) -> int:
     """The line that sets ``table.key``; 0 if none is found."""
     table = ""
     for number, line in enumerate(text.split("\n"), start=1):
