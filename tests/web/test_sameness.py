@@ -62,13 +62,17 @@ def test_a_page_before_a_session_is_made_once_for_a_day_and_its_people(
     assert [asked(), asked()] == [all_of_them, 0]
 
 
-def test_what_is_kept_is_bounded_and_the_newest(house: House) -> None:
+def test_what_is_kept_is_bounded_and_the_newest() -> None:
     """Days, people and sites come and go: a page takes one place, and all have one bound."""
     kept = Kept(3 * PACKED)
     made: list[str] = []
 
+    def make(what: str) -> bytes:
+        made.append(what)
+        return bytes(PACKED)
+
     def get(key: str, state: int) -> bytes:
-        return kept.get(key, state, lambda: made.append(f"{key}{state}") or bytes(PACKED))
+        return kept.get(key, state, lambda: make(f"{key}{state}"))
 
     for key, state in (("a", 1), ("b", 1), ("a", 1), ("a", 2), ("a", 2), ("c", 1), ("a", 2)):
         assert len(get(key, state)) == PACKED
