@@ -21,6 +21,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.formparser import FormDataParser
 
+from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
 
 FORM = "application/x-www-form-urlencoded"
@@ -29,8 +30,8 @@ FORM_FIELDS = 100  # the report has some 40; each more would only cost work
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
+        f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; style-src 'self'; "
+        "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     # Also for the style sheet: a cache on the device would tell of the visit.
     "Cache-Control": "no-store",
@@ -49,12 +50,16 @@ HSTS = "max-age=63072000"
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
-# Nothing of the server is told, nor a moment: a clock's error knows its machine again.
+# Nothing of the server is told, nor a moment: a clock's error knows its machine again. ``Vary`` is
+# for caches, and "no-store" leaves none.
 _REPLACED = frozenset(
     [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
 )
 # The same order everywhere; what only some answers have comes last.
-_ORDER = {"content-type": 0, "content-length": 1, "set-cookie": 3, "location": 4, "allow": 5}
+_ORDER = {
+    **{"content-type": 0, "content-length": 1},
+    **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
+}
 
 logger = logging.getLogger("klankbord")
 

@@ -1,6 +1,6 @@
 """The pages before a session: what everybody gets alike, the report, and the way back in.
 
-A page without a posted form is the same bytes for every visitor, see ``rendering``.
+A page without a posted form is the same bytes for every visitor, see ``stills``.
 """
 
 import functools
@@ -27,8 +27,9 @@ from dropbox_app.server.web.info_pages import INFO, info_stills
 from dropbox_app.server.web.languages import LANGUAGES, words
 from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import REFUSED, explain
-from dropbox_app.server.web.rendering import Pages, Still
+from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
+from dropbox_app.server.web.stills import Still
 
 LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
 
