@@ -39,6 +39,14 @@ class ReadSite:
     pages: Mapping[Page, str]  # Markdown
     fresh: Mapping[str, str] | None
 
+    def html(self, lang: str, page: str) -> str:
+        """What the site wrote itself for a page; nothing if that is not to be shown."""
+        text = self.pages.get((lang, page))
+        try:
+            return content.render(text, page) if text is not None else ""
+        except ContentError:  # right for the program that read it first, not for this one
+            return ""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -50,6 +58,22 @@ class Reading:
     def of(self, name: str) -> ReadSite | None:
         """The site of a name; None if it cannot be served."""
         return next((site for site in self.sites if site.place.name == name), None)
+
+    def with_those_before(self, before: "Reading") -> "Reading":
+        """With the sites of an earlier reading that have no place in this one, but a folder still.
+
+        For a site whose last good settings could not be kept: a full disk ends none.
+        """
+        sites = list(self.sites)
+        for old in before.sites:
+            taken = {claim for site in sites for claim in claims(site.settings)}
+            if (
+                self.of(old.place.name) is None
+                and old.place.folder.is_dir()
+                and not claims(old.settings) & taken
+            ):
+                sites.append(old)
+        return Reading(tuple(sites), self.faults)
 
 
 def read(folder: Path) -> Reading:

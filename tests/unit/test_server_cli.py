@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import card
 from dropbox_app.protocol.encoding import from_line
-from dropbox_app.server import cli, serving, sites
+from dropbox_app.server import cli, command_line, serving, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ids, message
@@ -51,7 +51,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     made = Operator(tmp_path / "server")
-    monkeypatch.setattr(cli, "today", lambda: made.day)
+    monkeypatch.setattr(command_line, "today", lambda: made.day)
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
     return made
 

@@ -115,8 +115,8 @@ class Work:
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        front: Any = getattr(house.app.view_functions["enter"], "__self__")  # noqa: B009 - a method
-        front._agent._mailboxes._store._connection().set_trace_callback(self._statement)
+        mailboxes = house.app.extensions["reception"].doors["."].served.mailboxes
+        mailboxes._store._connection().set_trace_callback(self._statement)
 
         def derive(words: Sequence[str], site: str) -> bytes:
             self.done.append("stretch")

@@ -4,7 +4,7 @@ Every post carries the token of this very session, or the code itself in the sam
 that is over costs nobody what was typed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flask import Flask, Response, g, request
@@ -29,7 +29,7 @@ from dropbox_app.server.web.forms import (
 )
 from dropbox_app.server.web.languages import Words, words
 from dropbox_app.server.web.lines import Request, Teller
-from dropbox_app.server.web.pages import LANG, FrontPages, see_other
+from dropbox_app.server.web.pages import LANG, FrontPages, of_site, see_other
 from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
@@ -52,16 +52,18 @@ class ConversationPages:
         self._front = front
         self._refusals = refusals
 
-    def register(self, app: Flask) -> None:
-        """Put the views at their addresses."""
+    @classmethod
+    def register(cls, app: Flask, here: Callable[[], "ConversationPages"]) -> None:
+        """Put the views at their addresses, as ``FrontPages`` does."""
         for path, look, act in (
-            ("conversation", self.read, self.write),
-            ("counsellor", self.others, self.turn),
-            ("withdraw", self.consider, self.withdraw),
-            ("consent", self.read, self.consent),
+            ("conversation", cls.read, cls.write),
+            ("counsellor", cls.others, cls.turn),
+            ("withdraw", cls.consider, cls.withdraw),
+            ("consent", cls.read, cls.consent),
         ):
-            app.add_url_rule(f"{LANG}/{path}", f"{path}-get", look, methods=["GET"])
-            app.add_url_rule(f"{LANG}/{path}", f"{path}-post", act, methods=["POST"])
+            rule = f"{LANG}/{path}"
+            app.add_url_rule(rule, f"{path}-get", of_site(here, look), methods=["GET"])
+            app.add_url_rule(rule, f"{path}-post", of_site(here, act), methods=["POST"])
 
     # reading
 

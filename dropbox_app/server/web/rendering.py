@@ -23,15 +23,16 @@ from flask import Flask, Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from dropbox_app.server.sites import Site
+from dropbox_app.server.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
 from dropbox_app.server.web.lengths import filled, packed, unpacked
-from dropbox_app.server.web.people import Directory, People
+from dropbox_app.server.web.people import People
 from dropbox_app.server.web.stills import Kept, Still
 
 Clock = Callable[[], datetime.date]
+Own = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
 NO_BREAK = "\u00a0"  # a space at which no line ends
@@ -56,21 +57,28 @@ class Pages:
     """Makes the pages of one site. Safe between threads."""
 
     def __init__(
-        self, site: Site, directory: Directory, today: Clock, kept: Kept | None = None
+        self,
+        settings: Settings,
+        directory: Callable[[datetime.date], People],
+        today: Clock,
+        *,
+        kept: Kept | None = None,
+        own: Own = lambda _lang, _page: "",
     ) -> None:
-        """``kept``: where pages wait, which several sites may share."""
-        self.site = site
-        self.settings = site.settings
+        """``directory``: who is there on a day. ``kept``: where pages wait, which several sites
+        may share. ``own``: what the site wrote itself for a page, as HTML."""
+        self.settings = settings
         self.today = today
         self.style = read_style()
         self._directory = directory
+        self._own = own
         self._environment = environment()
         self._stills: dict[str | None, Still] = {}
         self._kept = kept or Kept()
 
     def people(self) -> People:
         """Who can be written to today."""
-        return self._directory.on(self.today())
+        return self._directory(self.today())
 
     def make(
         self,
@@ -108,6 +116,7 @@ class Pages:
             style=self.style.name,
             script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
             settings=self.settings,
+            own=Markup(self._own(lang, here or "")),  # noqa: S704 - of content.render
             phone=self.settings.phone.replace(" ", NO_BREAK),
             people=known,
             absence=self.availability(known, told).of,

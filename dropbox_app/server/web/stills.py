@@ -12,7 +12,7 @@ from typing import Any
 
 from dropbox_app.server.web.people import People
 
-KEPT = 4 * 1024 * 1024  # bytes of pages that a process keeps
+KEPT = 8 * 1024 * 1024  # bytes of pages that a process keeps
 
 
 @dataclass(frozen=True)
