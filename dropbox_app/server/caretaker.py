@@ -67,10 +67,10 @@ class Caretaker:
     def __init__(
         self, site: Site, store: Store, clocks: Clocks, warn: Callable[[str], object]
     ) -> None:
-        self._site = site
+        self.site = site
+        self.warn = warn
         self._store = store
         self._clocks = clocks
-        self._warn = warn
         self._done: datetime.date | None = None  # the day of the last purge
         self._told: tuple[datetime.date, str] | None = None
 
@@ -82,10 +82,8 @@ class Caretaker:
                 # A clock set to another year would end every conversation here.
                 self._tell(today, "the clock leapt ahead; nothing is purged before a restart")
             elif self._done != today:
-                upkeep.daily(self._site, self._store, today, ran=self._clocks.days())
+                upkeep.daily(self.site, self._store, today, ran=self._clocks.days())
                 self._done = today
-                for fault in card_faults(self._site, today):
-                    self._warn(fault)
             self._store.keep_room()
             if self._store.log_size():
                 self._store.truncate_log()
@@ -98,7 +96,7 @@ class Caretaker:
         """Once a day is enough."""
         if self._told != (today, what):
             self._told = (today, what)
-            self._warn(what)
+            self.warn(what)
 
 
 class Rounds:
@@ -114,6 +112,7 @@ class Rounds:
         self._caretakers: list[Caretaker] = []
         self._clocks = clocks
         self._warn = warn
+        self._looked: datetime.date | None = None  # the day of the last look at the cards
         self._told: set[tuple[datetime.date, str]] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -137,12 +136,17 @@ class Rounds:
             if self._stop.is_set():
                 return
             self._open(read)
+        today = self._clocks.today()
         for caretaker in self._caretakers:
             if self._stop.is_set():
                 return
             caretaker.step()
+            if self._looked != today:
+                for fault in card_faults(caretaker.site, today):
+                    caretaker.warn(fault)
             if self._several:
                 self._stop.wait(BREATH)
+        self._looked = today
 
     def _open(self, read: ReadSite) -> None:
         warn = partial(self._of, read.place.name) if self._several else self._warn

@@ -67,7 +67,7 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     faults = [fault for fault in read.faults if fault.site == place.name]
     for fault in faults:
         state: Literal["note", "wrong"] = "note" if fault.note else "wrong"
-        yield Finding("settings and pages", state, fault.said, _settings_repair(folder))
+        yield Finding("settings and pages", state, fault.said, _repair(fault.said, folder))
     known = read.of(place.name)
     if known is None:
         return
@@ -97,8 +97,10 @@ def _finding(check: str, fault: str, repair: str) -> Finding:
     return Finding(check, "wrong", fault, repair) if fault else Finding(check, "fine")
 
 
-def _settings_repair(folder: Path) -> str:
+def _repair(said: str, folder: Path) -> str:
     """What helps depends on whether the file is there, and may be read."""
+    if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
+        return "correct the file; site check says whether it is right"
     try:
         (folder / settings.FILE_NAME).open("rb").close()
     except PermissionError:
@@ -107,7 +109,7 @@ def _settings_repair(folder: Path) -> str:
         return "check --dir, or make it with init"
     except OSError:
         pass
-    return "correct it; site check says whether it is right"
+    return f"correct {settings.FILE_NAME}; site check says whether it is right"
 
 
 def _database_repair(folder: Path) -> str:
