@@ -97,7 +97,7 @@ def test_an_empty_page_is_a_mistake(text: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_named() -> None:
-    with pytest.raises(ContentError, match="what.md, line 3: this is not UTF-8"):
+    with pytest.raises(ContentError, match="line 3: this is not UTF-8"):
         content.decode(b"a\nb\n\xff", "what.md")
     with pytest.raises(ContentError, match="at most"):
         content.decode(b"a" * (content.MAX_BYTES + 1), "what.md")

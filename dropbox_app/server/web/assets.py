@@ -6,6 +6,7 @@ hash alone: no other can, whatever should come to stand in a page or at an addre
 """
 
 import base64
+import functools
 import hashlib
 import importlib.resources
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ def _static(name: str) -> bytes:
     return (importlib.resources.files("dropbox_app.server") / "static" / name).read_bytes()
 
 
+@functools.cache
 def read_style() -> Style:
     """The style sheet, from the package."""
     content = _static("style.css")
