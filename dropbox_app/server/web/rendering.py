@@ -27,7 +27,7 @@ from dropbox_app.server.sites import Site
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
-from dropbox_app.server.web.lengths import filled, packed, unpacked
+from dropbox_app.server.web.lengths import filled, packed
 from dropbox_app.server.web.people import Directory, People
 from dropbox_app.server.web.stills import Kept, Still
 
@@ -130,20 +130,21 @@ class Pages:
     def still(self, here: str | None, lang: str) -> Response:
         """One of the pages that were named, as everybody gets it."""
         people = self.people()
+        form = packed if takes_gzip() else filled
         page = self._kept.get(
-            (self, here, lang), (self.today(), people), lambda: self._packed(here, lang, people)
+            (self, form, here, lang),
+            (self.today(), people),
+            lambda: form(self._make_still(here, lang, people).encode()),
         )
-        if takes_gzip():
-            return Response(page, content_type=HTML, headers={"Content-Encoding": "gzip"})
-        return Response(filled(unpacked(page)), content_type=HTML)
+        headers = {"Content-Encoding": "gzip"} if form is packed else None
+        return Response(page, content_type=HTML, headers=headers)
 
-    def _packed(self, here: str | None, lang: str, people: People) -> bytes:
+    def _make_still(self, here: str | None, lang: str, people: People) -> str:
         still = self._stills[here]
         context = still.context(lang, people)
-        html = self.make(
+        return self.make(
             still.template, lang, title=still.title, here=here, people=people, **context
         )
-        return packed(html.encode())
 
 
 def takes_gzip() -> bool:

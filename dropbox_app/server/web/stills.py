@@ -30,7 +30,7 @@ class Still:
 
 
 class Kept:
-    """Pages that were made, packed, each with the state that it was made for.
+    """Pages that were made, each with the state that it was made for.
 
     Safe between threads, and between the sites of one process: a key names its site.
     """
