@@ -34,6 +34,10 @@ from dropbox_app.server.web.stills import Kept, Still
 Clock = Callable[[], datetime.date]
 
 HTML = "text/html; charset=utf-8"
+# Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
+# 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
+# "leave quickly", would show what was typed. A page of another status it makes anew.
+TYPING = "203 OK"
 NO_BREAK = "\u00a0"  # a space at which no line ends
 
 
@@ -119,7 +123,7 @@ class Pages:
         """What is said today of those who cannot be written to, are away or are silent."""
         return Availability(people, told, self.today(), self.settings.retention.silent_desk)
 
-    def answer(self, html: str, status: int = 200) -> Response:
+    def answer(self, html: str, status: int | str = 200) -> Response:
         """An HTML answer, filled up."""
         return Response(filled(html.encode()), status, content_type=HTML)
 
@@ -137,7 +141,8 @@ class Pages:
             lambda: form(self._make_still(here, lang, people).encode()),
         )
         headers = {"Content-Encoding": "gzip"} if form is packed else None
-        return Response(page, content_type=HTML, headers=headers)
+        status = TYPING if self._stills[here].typing else None
+        return Response(page, status, headers, content_type=HTML)
 
     def _make_still(self, here: str | None, lang: str, people: People) -> str:
         still = self._stills[here]
