@@ -1,6 +1,6 @@
 """What pages bring with them: one style sheet, and one script of a few lines.
 
-The script does nothing but "leave quickly" by the Escape key; without it nothing else changes. It
+The script does nothing but "leave quickly"; without it that works too, by the link alone. It
 stands in every page, so that it costs no request, and the pages' policy lets scripts run by its
 hash alone: no other can, whatever should come to stand in a page or at an address of this site.
 """
