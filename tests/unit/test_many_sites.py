@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from dropbox_app.server import cli, command_line, layout, reading, settings
 from dropbox_app.server.caretaker import Clocks, Rounds
-from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.errors import SettingsError, StoreError
 from dropbox_app.server.reading import Reading
 from dropbox_app.server.store import connecting
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -197,11 +198,41 @@ def test_a_host_name_that_nobody_held_goes_to_nobody(two: Operator) -> None:
 def test_a_copied_site_is_a_fault_of_the_copy(two: Operator) -> None:
     """Its codes and cookies would be good at both."""
     two.read()
-    site = settings.read(two.folder / "sites" / "twee").site
-    edit(two.folder / "sites" / "een", settings.read(two.folder / "sites" / "een").site, site)
+    copy = two.folder / "sites" / "drie"
+    shutil.copytree(two.folder / "sites" / "een", copy)
+    edit(copy, "https://een.example.org", "https://drie.example.org")
+    (copy / "last-good").unlink()
     read = two.read()
-    assert len({made.settings.site for made in read.sites}) == 2
-    assert "the site id" in said(read)[0]
+    assert names(read) == ["een", "twee"]
+    assert re.search(
+        r"drie/site\.toml, line \d+: site: the site id \w+ is that of een", said(read)[0]
+    )
+
+
+def test_another_site_id_is_never_taken_up_unawares(two: Operator) -> None:
+    before = two.read()
+    folder = two.folder / "sites" / "een"
+    edit(folder, settings.read(folder).site, "5c" * 16)
+    read = two.read()
+    assert [site.settings for site in read.sites] == [site.settings for site in before.sites]
+    assert "every code is lost" in said(read)[0]
+    (folder / "last-good").unlink()
+    assert said(two.read()) == []
+
+
+def test_a_database_that_is_gone_is_not_made_anew(two: Operator) -> None:
+    site = two.read().sites[0]
+    store = SqliteStore(site.place.folder, lambda: DAY)
+    (site.place.folder / "klankbord.db").unlink()
+    others = [
+        SqliteStore.create(_made(two.folder.parent / str(n)), lambda: DAY)
+        for n in range(connecting.OPEN)
+    ]
+    with pytest.raises(StoreError):
+        store.store_id()
+    assert not (site.place.folder / "klankbord.db").exists()
+    for one in (store, *others):
+        one.close()
 
 
 def test_what_is_remembered_is_public_and_dated_by_the_day(two: Operator) -> None:
