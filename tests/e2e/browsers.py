@@ -82,6 +82,7 @@ class Person:
 
     def __init__(self, start: Start, name: str, home: str, *, scripts: bool = True) -> None:
         self.home = home
+        self.scripts = scripts
         self.context = start(name, scripts).new_context(
             java_script_enabled=scripts,
             viewport={"width": WIDTHS[-1], "height": 700},
