@@ -29,6 +29,7 @@ OTHERS: dict[str, set[str]] = {
         "gunicorn",
         "itsdangerous",
         "jinja2",
+        "markdown_it",
         "markupsafe",
         "sqlite_utils",
         "werkzeug",

@@ -1,7 +1,7 @@
 """What a serving site does by itself: purge once a day, and empty a log that was held.
 
-Every worker has a thread for it; the first to lock the site's folder does the work, and if it
-dies another takes over.
+Every worker has a thread for it, for all sites; the first to lock the server's folder does the
+work, and if it dies another takes over.
 """
 
 import datetime
@@ -11,17 +11,23 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server import upkeep
 from dropbox_app.server.errors import WrongClock
+from dropbox_app.server.reading import Reading, ReadSite
+from dropbox_app.server.site_check import card_faults
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
+from dropbox_app.server.store.sqlite import SqliteStore
 
 FIRST = 5.0  # seconds after the start
 EVERY = 60.0
+BREATH = 0.02  # seconds for others between two sites
 LEAP = 86_400.0  # seconds by which a clock may run ahead of what has passed
 _ENDING = 10.0  # seconds for what is under way when the server stops
 
@@ -57,32 +63,17 @@ class Clocks:
 
 
 class Caretaker:
-    """For one site, in one thread. ``warn`` gets a line without anything of a conversation."""
+    """For one site. ``warn`` gets a line without anything of a conversation."""
 
     def __init__(
         self, site: Site, store: Store, clocks: Clocks, warn: Callable[[str], object]
     ) -> None:
-        self._site = site
+        self.site = site
+        self.warn = warn
         self._store = store
         self._clocks = clocks
-        self._warn = warn
         self._done: datetime.date | None = None  # the day of the last purge
         self._told: tuple[datetime.date, str] | None = None
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
-        """Look after the site until ``end``, once no other worker does."""
-        self._thread = threading.Thread(
-            target=self._run, args=(folder, first, every), name="caretaker", daemon=True
-        )
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop; what is under way is finished, if it is soon."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_ENDING)
 
     def step(self) -> None:
         """Do what is due now. Never raises what the disk or the database may bring."""
@@ -92,7 +83,7 @@ class Caretaker:
                 # A clock set to another year would end every conversation here.
                 self._tell(today, "the clock leapt ahead; nothing is purged before a restart")
             elif self._done != today:
-                upkeep.daily(self._site, self._store, today, ran=self._clocks.days())
+                upkeep.daily(self.site, self._store, today, ran=self._clocks.days())
                 self._done = today
             self._store.keep_room()
             if self._store.log_size():
@@ -106,7 +97,75 @@ class Caretaker:
         """Once a day is enough."""
         if self._told != (today, what):
             self._told = (today, what)
-            self._warn(what)
+            self.warn(what)
+
+
+class Rounds:
+    """Looks after all sites of a server, one after the other, in one thread.
+
+    What is wrong with one holds up no other. ``warn`` gets the lines of all, those of one of
+    several sites with its name.
+    """
+
+    def __init__(self, reading: Reading, clocks: Clocks, warn: Callable[[str], object]) -> None:
+        self._waiting = list(reading.sites)  # their databases were not opened yet
+        self._several = len(reading.sites) > 1
+        self._caretakers: list[Caretaker] = []
+        self._clocks = clocks
+        self._warn = warn
+        self._looked: datetime.date | None = None  # the day of the last look at the cards
+        self._told: set[tuple[datetime.date, str]] = set()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
+        """Look after the sites until ``end``, once no other worker does."""
+        self._thread = threading.Thread(
+            target=self._run, args=(folder, first, every), name="caretaker", daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop; what is under way is finished, if it is soon."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_ENDING)
+
+    def step(self) -> None:
+        """Once round."""
+        for read in list(self._waiting):
+            if self._stop.is_set():
+                return
+            self._open(read)
+        today = self._clocks.today()
+        for caretaker in self._caretakers:
+            if self._stop.is_set():
+                return
+            caretaker.step()
+            if self._looked != today:
+                with suppress(OSError):  # the folder is gone, or closed to us: it is said elsewhere
+                    for fault in card_faults(caretaker.site, today):
+                        caretaker.warn(fault)
+            if self._several:
+                self._stop.wait(BREATH)
+        self._looked = today
+
+    def _open(self, read: ReadSite) -> None:
+        warn = partial(self._of, read.place.name) if self._several else self._warn
+        try:
+            store = SqliteStore(read.place.folder, self._clocks.today, read.place.reserve)
+        except (KlankbordError, OSError, sqlite3.Error) as error:
+            said = self._clocks.today(), read.place.name
+            if said not in self._told:
+                self._told = {told for told in self._told if told[0] == said[0]} | {said}
+                warn(f"the database cannot be opened and is tried again: {type(error).__name__}")
+            return
+        site = Site(read.place.folder, read.settings)
+        self._waiting.remove(read)
+        self._caretakers.append(Caretaker(site, store, self._clocks, warn))
+
+    def _of(self, name: str, said: str) -> None:
+        self._warn(f"{name}: {said}")
 
     def _run(self, folder: Path, first: float, every: float) -> None:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -4,13 +4,15 @@ import datetime
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dropbox_app.server import settings, sites, upkeep
-from dropbox_app.server.errors import ServerError
+from dropbox_app.server import content, last_good, layout, reading, settings, sites, upkeep
+from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.layout import Place
 from dropbox_app.server.lifetimes import silent
+from dropbox_app.server.reading import Reading
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
@@ -37,37 +39,68 @@ class Finding:
         return f"{said}: {self.fault}\n       {self.repair}"
 
 
-def examine(folder: Path, today: datetime.date) -> tuple[Finding, ...]:
-    """Look a server's folder and its machine over."""
+def examine(folder: Path, today: datetime.date, name: str | None = None) -> tuple[Finding, ...]:
+    """Look a server's folder and its machine over: all sites, or the one of this name."""
     try:
-        site = sites.load(folder)
-    except ServerError as error:
-        return (_finding("settings", str(error), _settings_repair(folder)),)
-    findings = [Finding("settings", "fine"), *_modes(folder)]
+        every = layout.places(folder)
+        places = every if name is None else (layout.chosen(folder, name),)
+    except SettingsError as error:
+        return (_finding("settings", str(error), "check --dir and --site"),)
+    read = reading.read(folder)
+    findings: list[Finding] = []
+    for place in places:
+        own = _site(place, read, today)
+        if len(every) > 1:
+            own = (replace(finding, check=f"{place.name}: {finding.check}") for finding in own)
+        findings += own
+    if name is None:
+        findings += [
+            Finding("sites", "wrong", fault.said, "give the folder another name")
+            for fault in read.faults
+            if fault.site not in {place.name for place in every}
+        ]
+    return (*findings, *_machine())
+
+
+def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding]:
+    folder = place.folder
+    faults = [fault for fault in read.faults if fault.site == place.name]
+    for fault in faults:
+        state: Literal["note", "wrong"] = "note" if fault.note else "wrong"
+        yield Finding("settings and pages", state, fault.said, _repair(fault.said, folder))
+    known = read.of(place.name)
+    if known is None:
+        return
+    site = Site(folder, known.settings)
+    if not faults:
+        yield Finding("settings", "fine")
+    yield from _modes(folder)
     try:
-        store = SqliteStore(folder, lambda: today)
+        store = SqliteStore(folder, lambda: today, place.reserve)
     except ServerError as error:
-        findings.append(_finding("database", str(error), _database_repair(folder)))
-        return (*findings, *_cards(site, today), *_machine())
+        yield _finding("database", str(error), _database_repair(folder))
+        yield from _cards(site, today)
+        return
     try:
-        findings += _store(store)
-        findings += _room(site, store)
-        findings += _clock(store, today)
-        findings += _cards(site, today)
-        findings += _desks(site, store, today)
+        yield from _store(store)
+        yield from _room(site, store)
+        yield from _clock(store, today)
+        yield from _cards(site, today)
+        yield from _desks(site, store, today)
     except ServerError as error:
-        findings.append(_finding("database", str(error), _database_repair(folder)))
+        yield _finding("database", str(error), _database_repair(folder))
     finally:
         store.close()
-    return (*findings, *_machine())
 
 
 def _finding(check: str, fault: str, repair: str) -> Finding:
     return Finding(check, "wrong", fault, repair) if fault else Finding(check, "fine")
 
 
-def _settings_repair(folder: Path) -> str:
+def _repair(said: str, folder: Path) -> str:
     """What helps depends on whether the file is there, and may be read."""
+    if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
+        return "correct the file; site check says whether it is right"
     try:
         (folder / settings.FILE_NAME).open("rb").close()
     except PermissionError:
@@ -76,7 +109,7 @@ def _settings_repair(folder: Path) -> str:
         return "check --dir, or make it with init"
     except OSError:
         pass
-    return f"correct {settings.FILE_NAME}"
+    return f"correct {settings.FILE_NAME}; site check says whether it is right"
 
 
 def _database_repair(folder: Path) -> str:
@@ -88,7 +121,8 @@ def _database_repair(folder: Path) -> str:
 def _modes(folder: Path) -> Iterator[Finding]:
     """Nobody but the server's own user may read anything here."""
     wrong = []
-    for name in ("", settings.FILE_NAME, sites.CARDS, sites.RETIRED, DATABASE, FILES, WITHDRAWN):
+    own = (settings.FILE_NAME, content.FOLDER, last_good.FILE, sites.CARDS, sites.RETIRED)
+    for name in ("", *own, DATABASE, FILES, WITHDRAWN):
         path = folder / name
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             wrong.append(str(path))

@@ -16,6 +16,10 @@ class SettingsError(ServerError):
     """A setting of the server is wrong."""
 
 
+class ContentError(ServerError):
+    """A page that the site wrote itself is wrong."""
+
+
 class StoreError(ServerError):
     """The database cannot be used."""
 

@@ -4,17 +4,18 @@ The only module of the server that ever sees a text or a code. It holds nothing 
 but what the caller keeps in the cookie, the root; it writes nothing but sealed files.
 """
 
+import contextlib
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.protocol import age, writing
 from dropbox_app.protocol import thread as threads
-from dropbox_app.protocol.attachment import contents
+from dropbox_app.protocol.attachment import AttachmentSealer, contents
 from dropbox_app.protocol.encoding import Json, clean_text, new_digest
 from dropbox_app.protocol.errors import NobodyToWriteTo, PayloadFailure, TooLong
 from dropbox_app.protocol.keys import Recipient, VerifyKey
-from dropbox_app.protocol.messages import REPORTER, Attachment, Message, ReporterPublic
+from dropbox_app.protocol.messages import Attachment, Message, ReporterPublic
 from dropbox_app.protocol.retrieval_code import (
     ReporterKeys,
     derive_root,
@@ -26,6 +27,7 @@ from dropbox_app.protocol.thread import Thread
 from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
 from dropbox_app.server.gate import Gate
 from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.next_message import agreed_handover, just_said
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import ItemInfo, Staged
 
@@ -59,6 +61,10 @@ class ReporterView:
     last_added: datetime.date
     next_wanted: tuple[VerifyKey, ...]
     items: tuple[ItemInfo, ...]  # what the server says is here
+
+    def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
+        """An answer goes to who asked; what is written after it to a successor that was agreed."""
+        return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
         """The first genuine message that names this file, and how."""
@@ -244,12 +250,15 @@ class ReporterAgent:
         body: Mapping[str, Json],
         wanted: Sequence[VerifyKey] | None = None,
         files: Enclosed | None = None,
+        pass_on: bool = False,
     ) -> Sent:
         """Write on. Reads the thread first, and again whenever another message came between.
 
-        ``wanted`` None: as ``next_wanted`` says. What is already the newest message of all, word
-        for word, is not sent again: without a script nothing else stops a second press. ``files``
-        are stored with the message or not at all, and only sent once however often it is redone.
+        ``wanted`` None: as ``next_wanted`` says. ``pass_on``: who gets this gets the thread so far
+        with it (SPEC section 4, "Changing counsellor"); not together with files. What is already
+        the newest message of all, word for word, is not sent again: without a script nothing else
+        stops a second press. ``files`` are stored with the message or not at all, and only sent
+        once however often it is redone.
         Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if it
         would go to others than the files are sealed for.
         """
@@ -261,19 +270,40 @@ class ReporterAgent:
             view = self._view(keys)
             if view is None:
                 raise Gone("there is no such conversation")
-            chosen = _choose(view, kind, wanted)
-            if _just_said(view.thread, kind, body, chosen, files):
-                return Sent(())
+            chosen = view.chosen(kind) if wanted is None else tuple(wanted)
             attachments, staged = (files.attachments, files.staged) if files else ((), ())
+            if just_said(
+                view.thread,
+                kind,
+                body,
+                chosen,
+                attachments=attachments,
+                after=files.after if files else None,
+                pass_on=pass_on,
+            ):
+                return Sent(())
             draft = self._draft(keys, view.thread, lang, kind, body, chosen, attachments)
             if files is not None and files.to != draft.to:
                 raise Moved("the files are sealed for others")
-            try:
-                self._mailboxes.add(
-                    access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal(), files=staged
-                )
-            except OutOfStep:
-                continue
+            with contextlib.ExitStack() as kept:
+                if pass_on:
+                    passed = kept.enter_context(self._mailboxes.stage())
+                    sealer = AttachmentSealer(passed.write, draft.recipients[1:])
+                    sealer.update(threads.write_passed_on(view.thread))
+                    sealer.finish()
+                    staged = (passed,)
+                    item = passed.digest()
+                    draft = self._draft(keys, view.thread, lang, kind, body, chosen, (), item)
+                try:
+                    self._mailboxes.add(
+                        access=keys.access,
+                        n=draft.n,
+                        to=draft.to,
+                        sealed=draft.seal(),
+                        files=staged,
+                    )
+                except OutOfStep:
+                    continue
             return Sent(draft.left_out)
         raise StoreBusy("another session of the same code kept writing")
 
@@ -347,6 +377,7 @@ class ReporterAgent:
         body: Mapping[str, Json],
         wanted: Sequence[VerifyKey] | None,
         attachments: Sequence[Attachment] = (),
+        passed_on: str | None = None,
     ) -> writing.Draft:
         day = self._today()
         return writing.from_reporter(
@@ -360,12 +391,13 @@ class ReporterAgent:
             wanted=wanted,
             cards=self._site.open_cards(day),
             attachments=attachments,
+            passed_on=passed_on,
         )
 
     def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
         """Those of the newest message, with a successor in place of who handed over."""
         wanted = thread.wanted
-        agreed = _agreed_handover(thread)
+        agreed = agreed_handover(thread)
         if agreed is None:
             return wanted
         asker, successor = agreed
@@ -373,65 +405,3 @@ class ReporterAgent:
         if successor not in open_now or asker not in wanted:
             return wanted
         return tuple(dict.fromkeys(successor if who == asker else who for who in wanted))
-
-
-def _choose(
-    view: ReporterView, kind: str, wanted: Sequence[VerifyKey] | None
-) -> tuple[VerifyKey, ...]:
-    """An answer goes to who asked; what is written after it to a successor, if that was agreed."""
-    if wanted is not None:
-        return tuple(wanted)
-    return view.thread.wanted if kind == "consent-answer" else view.next_wanted
-
-
-def _just_said(
-    thread: Thread,
-    kind: str,
-    body: Mapping[str, Json],
-    wanted: Sequence[VerifyKey],
-    files: Enclosed | None,
-) -> bool:
-    """Whether the newest message of the thread is this one already.
-
-    Two files of one name and size need not be the same: only a form made before that message
-    can be what brought them.
-    """
-    last = None
-    for message in thread.genuine():
-        last = message
-    cleaned = {k: clean_text(v) if isinstance(v, str) else v for k, v in body.items()}
-    return (
-        last is not None
-        and (last.by, last.kind, last.wanted) == (REPORTER, kind, tuple(wanted))
-        and dict(last.body) == cleaned
-        and _described(last.attachments) == _described(files.attachments if files else ())
-        and (files is None or last.n > files.after)
-    )
-
-
-def _described(attachments: Sequence[Attachment]) -> list[tuple[str, str, int]]:
-    return [(file.name, file.type, file.size) for file in attachments]
-
-
-def _agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
-    """Who handed over to whom, where the newest word on it is yes and nothing came of it yet."""
-    requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
-    agreed: Message | None = None
-    answer: Message | None = None
-    for message in thread.genuine():
-        if message.by != REPORTER:
-            continue
-        if answer is not None and message.wanted != answer.wanted:
-            agreed = answer = None  # the reporter has chosen since: that holds
-        if message.kind != "consent-answer":
-            continue
-        request = requests.get(str(message.body["request"]))
-        if request is None or "successor" not in request.body:
-            continue
-        if message.body["answer"] == "yes":
-            agreed, answer = request, message
-        elif agreed is not None and agreed.digest == request.digest:
-            agreed = answer = None
-    if agreed is None:
-        return None
-    return VerifyKey.parse(agreed.by), VerifyKey.parse(str(agreed.body["successor"]))

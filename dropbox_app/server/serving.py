@@ -1,12 +1,15 @@
 """gunicorn, with a hand on every default that would leave something behind.
 
-The parent makes the cookie key and reads code, templates and word lists into memory that the
-workers share; each worker opens the database after the fork. Nothing is logged of a request: no
-address, no line, no header, no time. Nothing of a request is put in a file.
+The parent makes the cookie key and reads code, templates, word lists and the sites' settings into
+memory that the workers share; each worker opens databases after the fork. On SIGHUP the parent
+reads the sites anew and gunicorn replaces the workers: the key stays, and so do the sessions.
+Nothing is logged of a request: no address, no line, no header, no time. Nothing of a request is
+put in a file.
 """
 
 import contextlib
 import ctypes
+import datetime
 import errno
 import gc
 import ipaddress
@@ -24,14 +27,14 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
-from dropbox_app.server import caretaker, create_app, sites
-from dropbox_app.server.caretaker import Caretaker, Clocks
+from dropbox_app.server import caretaker, create_app, reading, site_check
+from dropbox_app.server.caretaker import Clocks, Rounds
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.gate import Gate, shared_by, slots_for
 from dropbox_app.server.patience import SILENCE, WHOLE
 from dropbox_app.server.quiet import QuietLogger, QuietResponse
-from dropbox_app.server.store.sqlite import SqliteStore
-from dropbox_app.server.web.hardening import logger, where
+from dropbox_app.server.reading import Reading
+from dropbox_app.server.web.hardening import logger, quiet_log, where
 from dropbox_app.server.web.languages import words
 from dropbox_app.server.web.session import new_key
 from dropbox_app.server.worker import WAITING, QuietWorker
@@ -50,15 +53,23 @@ _M_ARENA_MAX = -8  # malloc.h
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
-    """One site under gunicorn."""
+    """The sites of one folder under gunicorn."""
 
     def __init__(
-        self, folder: Path, bind: str, workers: int, threads: int, upkeep: float, files: int
+        self,
+        folder: Path,
+        read: Reading,
+        bind: str,
+        workers: int,
+        threads: int,
+        upkeep: float,
+        files: int,
     ) -> None:
         self._folder = folder
+        self._read = read
         self._upkeep = upkeep
         self._clocks = Clocks.start()  # of the server: a worker may begin much later
-        self._caretaker: Caretaker | None = None
+        self._rounds: Rounds | None = None
         self._workers = workers
         self._cores = shared_by(workers)
         self._key = new_key()
@@ -68,6 +79,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "threads": threads,
             "worker_connections": max(threads + 1, min(threads + CONNECTIONS, files - _OWN_FILES)),
             "worker_exit": self._end,
+            "on_reload": self._read_anew,
             "worker_class": "dropbox_app.server.worker.QuietWorker",
             "logger_class": QuietLogger,
             "accesslog": None,
@@ -107,17 +119,32 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             raise SystemExit(0) from None
 
     def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        store = SqliteStore(self._folder, self._clocks.today)
-        self._caretaker = Caretaker(
-            sites.load(self._folder), store, self._clocks, partial(logger.warning, "%s")
-        )
-        self._caretaker.start(self._folder, first=self._upkeep)
+        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers), cores=self._cores)
-        return create_app(self._folder, cookie_key=self._key, gate=gate)
+        return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
+
+    def _read_anew(self, _arbiter: object) -> None:
+        """In the parent, before it makes new workers. What is wrong goes on as it was."""
+        self._read = take(self._folder, self._clocks.today(), self._read)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
-        if self._caretaker is not None:
-            self._caretaker.end()
+        if self._rounds is not None:
+            self._rounds.end()
+
+
+def take(folder: Path, today: datetime.date, before: Reading | None = None) -> Reading:
+    """Read the sites, keep what is right for another day, and say in the log what is not.
+
+    ``before``: what is being served. Of it nothing ends by a mistake, only by its folder going.
+    """
+    read = reading.read(folder)
+    missing = [fault for site in read.sites for fault in site_check.missing(site.place)]
+    quiet_log()
+    for fault in (*read.faults, *missing, *reading.remember(read, today)):
+        logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
+    read = read.remembered()
+    return read.with_those_before(before) if before else read
 
 
 def run(
@@ -129,16 +156,19 @@ def run(
     silence: float = SILENCE,
     whole: float = WHOLE,
     upkeep: float = caretaker.FIRST,
+    read: Reading | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
 
-    In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
+    ``read``: the folder as ``take`` read it. In seconds: ``silence`` and ``whole`` as in
+    ``patience``, ``upkeep`` until the first of it.
     """
     os.umask(_PRIVATE)
     files = _set_limits()
     gunicorn.http.wsgi.Response = QuietResponse
     QuietWorker.silence, QuietWorker.whole = silence, whole
-    server = Server(folder, bind, workers, threads, upkeep, files)
+    read = read or take(folder, Clocks.start().today())
+    server = Server(folder, read, bind, workers, threads, upkeep, files)
     _warm_up()
     server.run()
 

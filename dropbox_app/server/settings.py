@@ -1,7 +1,7 @@
 """``site.toml``: what the operator says about a site. Strict: a wrong setting is named.
 
 Nothing is guessed: an unknown key, a wrong type or an origin in another form than a desk signs is
-refused with the file, the key and what is wanted there.
+refused with the file, the line, the key and what is wanted there.
 """
 
 import ipaddress
@@ -21,8 +21,13 @@ from dropbox_app.server.errors import SettingsError
 FILE_NAME = "site.toml"
 MIB = 1024 * 1024
 
+LANGUAGES = ("nl", "en")  # of what the operator says to reporters
+MOST_NUMBERS = 6
+
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
+_AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -59,6 +64,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Crisis:
+    """A number for who needs help now, and for what, in each language."""
+
+    number: str
+    nl: str
+    en: str
+
+    def why(self, lang: str) -> str:
+        """For what, in a language of the pages."""
+        return self.nl if lang == "nl" else self.en
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the operator says about the site; the reporter's pages show it as it stands here."""
 
@@ -72,15 +90,29 @@ class Settings:
     hours: str = ""
     leave_to: str = "https://www.wikipedia.org/"
     response_days: int = 2
+    crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
 
 
+class _Wrong(Exception):
+    """A setting is wrong: which, as ``table.key``, and what is wanted there."""
+
+    def __init__(self, key: str, said: str) -> None:
+        super().__init__(said)
+        self.key = key
+
+
 def read(folder: Path) -> Settings:
     """Read a folder's settings. Raises SettingsError naming the file, the key and its form."""
+    return parse(text_of(folder), folder / FILE_NAME)
+
+
+def text_of(folder: Path) -> str:
+    """The settings as they stand in a folder. Raises SettingsError."""
     path = folder / FILE_NAME
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except FileNotFoundError:
         raise SettingsError(
             f"{folder} is no folder of a Klankbord server: it has no {FILE_NAME} (see init)"
@@ -89,7 +121,6 @@ def read(folder: Path) -> Settings:
         raise SettingsError(f"{path}: this is not UTF-8") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Settings:
@@ -97,8 +128,33 @@ def parse(text: str, path: Path) -> Settings:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: this is no TOML: {error}") from None
-    return _settings(values, path)
+        said = str(error)
+        at = _AT_LINE.search(said)
+        where = f"{path}, line {at[1]}" if at else str(path)
+        raise SettingsError(f"{where}: this is no TOML: {_AT_LINE.sub('', said)}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: this is no TOML: it is nested too deeply") from None
+    try:
+        return _settings(values)
+    except _Wrong as wrong:
+        line = line_of(wrong.key, text)
+        where = f"{path}, line {line}" if line else str(path)
+        raise SettingsError(f"{where}: {wrong}") from None
+
+
+def line_of(key: str, text: str) -> int:
+    """The line that sets ``table.key``; 0 if none is found."""
+    table = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if heading := re.fullmatch(r"\[+\s*([\w.-]+)\s*\]+\s*(#.*)?", line):
+            table = heading[1] + "."
+            if heading[1] == key:
+                return number
+        named = re.match(r"[\"']?([\w.-]+)[\"']?\s*=", line)
+        if named and table + named[1] == key:
+            return number
+    return 0
 
 
 def with_origins(text: str, origins: Sequence[str], path: Path) -> str:
@@ -161,6 +217,12 @@ def write(settings: Settings) -> str:
     texts |= {"controller": settings.controller, "phone": settings.phone}
     texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
     shown: dict[str, str] = {key: _toml_string(value) for key, value in texts.items()}
+    rows = [
+        f"    {{ number = {_toml_string(row.number)}, nl = {_toml_string(row.nl)}, "
+        f"en = {_toml_string(row.en)} }},\n"
+        for row in settings.crisis
+    ]
+    shown["crisis"] = f"[\n{''.join(rows)}]" if rows else "[]"
     shown["origins"] = "[" + ", ".join(_toml_string(o) for o in settings.origins) + "]"
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
@@ -182,94 +244,122 @@ def _toml_string(text: str) -> str:
     return '"' + _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + '"'
 
 
-def _settings(values: Mapping[str, Any], path: Path) -> Settings:
+def _settings(values: Mapping[str, Any]) -> Settings:
     groups = {
-        "retention": Retention(**_numbers(values, "retention", Retention, path)),
-        "limits": Limits(**_numbers(values, "limits", Limits, path)),
+        "retention": Retention(**_numbers(values, "retention", Retention)),
+        "limits": Limits(**_numbers(values, "limits", Limits)),
     }
-    _only_known(values, {item.name for item in fields(Settings)}, str(path))
+    _only_known(values, {item.name for item in fields(Settings)})
     found: dict[str, Any] = dict(groups)
     for key in ("site", "name", "run_by", "controller", "phone", "hours", "leave_to"):
         if key in values:
-            found[key] = _line(values[key], f"{path}: {key}")
+            found[key] = _line(values[key], key)
     for key in ("site", "name", "origins"):
         if key not in values:
-            raise SettingsError(f"{path}: {key} is missing")
+            raise _Wrong(key, f"{key} is missing")
     if "run_by_is_employer" in values:
         found["run_by_is_employer"] = values["run_by_is_employer"]
         if not isinstance(found["run_by_is_employer"], bool):
-            raise SettingsError(f"{path}: run_by_is_employer must be true or false")
+            raise _Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
     if "response_days" in values:
-        found["response_days"] = _number(values["response_days"], f"{path}: response_days")
-    found["origins"] = _origins(values["origins"], path)
+        found["response_days"] = _number(values["response_days"], "response_days")
+    found["origins"] = _origins(values["origins"])
+    found["crisis"] = _crisis(values.get("crisis", []))
     settings = Settings(**found)
     try:
         check_hex(settings.site, 16)
     except FormatError as error:
-        raise SettingsError(f"{path}: site is {error}; take it from a backup") from None
+        raise _Wrong("site", f"site is {error}; take it from a backup") from None
     if not settings.name:
-        raise SettingsError(f"{path}: name must be the organisation's name")
+        raise _Wrong("name", "name must be the organisation's name")
     if not settings.leave_to.startswith("https://"):
-        raise SettingsError(f"{path}: leave_to must be the https address of a harmless site")
+        raise _Wrong("leave_to", "leave_to must be the https address of a harmless site")
     if settings.retention.withdrawn_ids <= settings.retention.backup:
-        raise SettingsError(
-            f"{path}: retention.withdrawn_ids must be more than retention.backup, "
-            "or a restored backup would bring back what was withdrawn"
+        raise _Wrong(
+            "retention.withdrawn_ids",
+            "retention.withdrawn_ids must be more than retention.backup, "
+            "or a restored backup would bring back what was withdrawn",
         )
     for key, least in (("messages", 10), ("message_bytes", MIB)):
         if getattr(settings.limits, key) < least:
-            raise SettingsError(f"{path}: limits.{key} must be at least {least}")
+            raise _Wrong(f"limits.{key}", f"limits.{key} must be at least {least}")
     return settings
 
 
-def _origins(value: object, path: Path) -> tuple[str, ...]:
+def _origins(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(o, str) for o in value):
-        raise SettingsError(f"{path}: origins must be a list of at least one text")
+        raise _Wrong("origins", "origins must be a list of at least one text")
     try:
         origins = tuple(check_origin(origin) for origin in value)
     except SettingsError as error:
-        raise SettingsError(f"{path}: origins: {error}") from None
+        raise _Wrong("origins", f"origins: {error}") from None
     if len(set(origins)) != len(origins):
-        raise SettingsError(f"{path}: origins: one of them stands twice")
+        raise _Wrong("origins", "origins: one of them stands twice")
     return origins
 
 
+def _crisis(value: object) -> tuple[Crisis, ...]:
+    keys = {"number", *LANGUAGES}
+    if (
+        not isinstance(value, list)
+        or len(value) > MOST_NUMBERS
+        or not all(isinstance(row, dict) and set(row) == keys for row in value)
+    ):
+        raise _Wrong(
+            "crisis",
+            f"crisis must be a list of at most {MOST_NUMBERS} tables such as "
+            '{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }',
+        )
+    rows = [
+        Crisis(**{key: _line(row[key], "crisis", f"{key} in crisis") for key in sorted(keys)})
+        for row in value
+    ]
+    for row in rows:
+        if not _TELEPHONE.fullmatch(row.number):
+            raise _Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
+        if not row.nl or not row.en:
+            raise _Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+    return tuple(rows)
+
+
 def _numbers(
-    values: Mapping[str, Any], group: str, kind: type[Retention | Limits], path: Path
+    values: Mapping[str, Any], group: str, kind: type[Retention | Limits]
 ) -> dict[str, int]:
     table = values.get(group, {})
     if not isinstance(table, dict):
-        raise SettingsError(f"{path}: [{group}] must be a table")
-    _only_known(table, {item.name for item in fields(kind)}, f"{path}: [{group}]")
-    return {key: _number(value, f"{path}: {group}.{key}") for key, value in table.items()}
+        raise _Wrong(group, f"[{group}] must be a table")
+    _only_known(table, {item.name for item in fields(kind)}, f"{group}.")
+    return {key: _number(value, f"{group}.{key}") for key, value in table.items()}
 
 
-def _only_known(values: Mapping[str, Any], known: set[str], where: str) -> None:
+def _only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> None:
     for key in values:
         if key not in known:
-            raise SettingsError(
-                f"{where}: {key} is no setting; known are {', '.join(sorted(known))}"
+            raise _Wrong(
+                table + key,
+                f"{table}{key} is no setting; known are {', '.join(sorted(known))}",
             )
 
 
-def _number(value: object, where: str) -> int:
+def _number(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
-        raise SettingsError(f"{where} must be a whole number from 1")
+        raise _Wrong(key, f"{key} must be a whole number from 1")
     return value
 
 
-def _line(value: object, where: str) -> str:
+def _line(value: object, key: str, called: str = "") -> str:
+    called = called or key
     if not isinstance(value, str):
-        raise SettingsError(f"{where} must be a text")
+        raise _Wrong(key, f"{called} must be a text")
     if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
-        raise SettingsError(f"{where} must be one line of at most 200 characters")
+        raise _Wrong(key, f"{called} must be one line of at most 200 characters")
     if unseen(value):
-        raise SettingsError(f"{where} holds a character that cannot be seen")
+        raise _Wrong(key, f"{called} holds a character that cannot be seen")
     return value
 
 
 _TEMPLATE = """\
-# Settings of this drop box. Restart `klankbord-server serve` after a change.
+# Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server.
 
 # The site id. Every retrieval code hangs on it: if it is lost or changed, every code is lost.
 site = {site}
@@ -297,6 +387,10 @@ leave_to = {leave_to}
 
 # Within how many working days a counsellor answers.
 response_days = {response_days}
+
+# Whom to call who needs help now, in the place of 112 and 113: at most six such as
+# {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
+crisis = {crisis}
 
 # In days.
 [retention]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server.caretaker import Caretaker, Clocks
+from dropbox_app.server import reading
+from dropbox_app.server.caretaker import Caretaker, Clocks, Rounds
 from tests.unit.a_server import DAY, AServer, ids
 
 NOON = datetime.datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=datetime.UTC).timestamp()
@@ -158,7 +159,9 @@ def test_one_process_looks_after_a_site_and_another_takes_over(watched: Watched)
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    watched.caretaker.start(folder, first=0.01, every=0.05)
+    clocks = Clocks(lambda: watched.now, lambda: watched.passed, (watched.now, watched.passed))
+    rounds = Rounds(reading.read(folder), clocks, watched.said.append)
+    rounds.start(folder, first=0.01, every=0.05)
     time.sleep(0.3)
     assert not watched.gone()
     os.close(handle)
@@ -166,4 +169,4 @@ def test_one_process_looks_after_a_site_and_another_takes_over(watched: Watched)
     while not watched.gone():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    watched.caretaker.end()
+    rounds.end()

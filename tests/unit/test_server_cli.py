@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import card
 from dropbox_app.protocol.encoding import from_line
-from dropbox_app.server import cli, serving, sites
+from dropbox_app.server import cli, command_line, serving, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.ports import free_port
@@ -52,7 +52,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     made = Operator(tmp_path / "server")
-    monkeypatch.setattr(cli, "today", lambda: made.day)
+    monkeypatch.setattr(command_line, "today", lambda: made.day)
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
     return made
 
@@ -481,9 +481,10 @@ def test_a_folder_that_is_no_server_is_said_in_one_sentence(operator: Operator) 
         assert "init" in done.stderr
 
 
-def test_a_wrong_setting_stops_serve_with_its_name(ready: Operator) -> None:
+def test_a_setting_that_was_never_right_stops_serve_with_its_name(ready: Operator) -> None:
     path = ready.folder / "site.toml"
     path.write_text(path.read_text().replace("idle = 90", "idle = -1"))
+    (ready.folder / "last-good").unlink()
     done = ready.types("serve")
     assert done.exit_code == 1
     assert "retention.idle" in done.stderr
@@ -491,6 +492,7 @@ def test_a_wrong_setting_stops_serve_with_its_name(ready: Operator) -> None:
 
 def test_every_command_has_help_with_an_example(operator: Operator) -> None:
     commands = [("init",), ("move",), ("card", "add"), ("card", "list"), ("card", "retire")]
+    commands += [("site", "add"), ("site", "list"), ("site", "check")]
     for command in [*commands, ("serve",), ("doctor",), ("purge",)]:
         shown = operator.types(*command, "--help")
         assert shown.exit_code == 0

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,7 +102,14 @@ def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -
     assert old in text
     with pytest.raises(SettingsError) as refused:
         settings.parse(text.replace(old, new), PATH)
-    assert str(refused.value).startswith("site.toml: ")
+    where = re.match(r"site\.toml(?:, line (\d+))?: ", str(refused.value))
+    assert where
+    wrong = text.replace(old, new).split("\n")
+    if said == "name is missing":  # there is no line to name
+        assert not where[1]
+    else:
+        key = "withdrawn_ids" if said == "restored backup" else new.split(" =")[0].strip("[]")
+        assert key in wrong[int(where[1]) - 1] or new in wrong[int(where[1]) - 1]
     assert said in str(refused.value)
 
 

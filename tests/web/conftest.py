@@ -14,7 +14,7 @@ from dropbox_app.protocol import thread as threads
 from dropbox_app.protocol import writing
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
-from dropbox_app.protocol.thread import Thread
+from dropbox_app.protocol.thread import Arrived, Thread
 from dropbox_app.server import create_app, settings, sites
 from dropbox_app.server.mailboxes import InboxRow, Mailboxes
 from dropbox_app.server.settings import Limits, Settings
@@ -80,7 +80,7 @@ class Counsellor:
             windows.append(cards.Window(seed.recipient(), first, until))
             first = until + datetime.timedelta(days=1)
         return cards.issue(
-            site=SITE,
+            site=self.house.site.settings.site,
             serial=self.serial,
             issued=issued,
             name=self.name,
@@ -100,19 +100,38 @@ class Counsellor:
             last = rows[-1].number if rows else 0
             page, more = self.house.mailboxes.inbox(self.identity, last)
             rows += page
-        found: dict[str, list[threads.Arrived]] = {}
+        found: dict[str, list[Arrived]] = {}
+        plain: dict[str, bytes] = {}
         for row in rows:
             opened = self.house.mailboxes.item_for(self.identity, row.item.id)
             assert opened is not None
             with opened.file as file:
                 sealed = file.read()
             arrived = threads.open_item(row.item.id, sealed, self.seeds)
+            plain[row.item.id] = arrived.plaintext or b""
             found.setdefault(row.mailbox, []).append(arrived)
             self.house.mailboxes.fetched(self.identity, row.item.id)
+        for mailbox, those in found.items():
+            self._add_passed_on(mailbox, those, plain)
         return {
-            mailbox: threads.read(arrived, site=SITE, mailbox=mailbox, viewer=self.identity)
+            mailbox: threads.read(
+                arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
+            )
             for mailbox, arrived in found.items()
         }
+
+    def _add_passed_on(
+        self, mailbox: str, arrived: list[Arrived], plain: Mapping[str, bytes]
+    ) -> None:
+        """What the reporter passed on, in the place of the file that it came in."""
+        read = threads.read(
+            arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
+        )
+        for message in read.genuine():
+            if message.thread:
+                arrived[:] = [one for one in arrived if one.item != message.thread]
+                lines = plain[message.thread].rstrip(b"\0")
+                arrived += threads.read_passed_on(message.thread, lines)
 
     def only_thread(self) -> Thread:
         (thread,) = self.threads().values()
@@ -130,7 +149,7 @@ class Counsellor:
         day = self.house.clock.today()
         draft = writing.from_counsellor(
             self.signing,
-            site=SITE,
+            site=self.house.site.settings.site,
             day=day,
             lang="nl",
             kind=kind,

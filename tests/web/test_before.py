@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dropbox_app.protocol import card as cards
+from dropbox_app.server.web.assets import LEAVE_SCRIPT
 from dropbox_app.server.web.info_pages import INFO
 from dropbox_app.server.web.rendering import Pages
 from tests.e2e.plain_browser import Page
@@ -76,7 +77,9 @@ def check_shape(page: Page) -> None:
     assert title
     assert title[1] in {"Informatie", "Bericht", "Lezen", "Information", "Message", "Reading"}
     assert [tag for tag, _ in outline.tags].count("h1") == 1
-    assert "<script" not in page.html
+    assert re.findall("<script.*?</script>", page.html, re.S) == [
+        f"<script>{LEAVE_SCRIPT}</script>"
+    ]
     assert "style=" not in page.html
     assert not re.search(r'(href|src|action)="(?!/|#|data:,")', page.html), page.path
 
@@ -85,7 +88,8 @@ def check_shape(page: Page) -> None:
 def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: str) -> None:
     """Whoever asks, however, with or without a session, on any address of the site."""
     plain = house.browser().get(address)
-    assert plain.status == 200
+    # A page where one can type has a status that no browser keeps alive for a Back.
+    assert plain.status == (203 if address.endswith(("/report", "/return")) else 200)
     assert not plain.header("Set-Cookie")
     headers = {
         "Accept-Language": "en-GB,en;q=0.9",
@@ -299,11 +303,3 @@ def test_the_landing_page_asks_for_one_of_two_things(house: House) -> None:
         "/nl/safety",
         "/nl/return",
     ]
-
-
-@pytest.mark.parametrize("people", [("Noor Visser",), ("Noor Visser", "Sam Jansen")])
-def test_the_one_length_of_these_pages_stays_small(tmp_path: Path, people: tuple[str, ...]) -> None:
-    """Over Tor each page costs this much, whichever it is."""
-    house = House(tmp_path / "site", people)
-    assert len(house.browser().get("/nl/").body) <= 12 * 1024
-    house.close()

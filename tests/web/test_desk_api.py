@@ -30,9 +30,8 @@ class Desk:
         self.signing = signing
         self.now = NOW
         app = Flask(__name__)
-        app.register_blueprint(
-            desk_api.blueprint(server.site, server.mailboxes, KEY, lambda: self.now)
-        )
+        api = desk_api.DeskApi(server.site, server.mailboxes, KEY, lambda: self.now)
+        app.register_blueprint(desk_api.blueprint(lambda: api))
         app.config["MAX_CONTENT_LENGTH"] = 512 * 1024  # as the pages have it
         self.client = app.test_client()
 
@@ -225,7 +224,8 @@ def test_a_request_serves_for_nothing_but_what_was_signed(server: AServer, desk:
 def _foreign_token(server: AServer) -> str:
     """A token of a server of ours with another key."""
     app = Flask(__name__)
-    app.register_blueprint(desk_api.blueprint(server.site, server.mailboxes, b"another key"))
+    api = desk_api.DeskApi(server.site, server.mailboxes, b"another key")
+    app.register_blueprint(desk_api.blueprint(lambda: api))
     return str(app.test_client().get("/api/desk/challenge").get_json()["token"])
 
 

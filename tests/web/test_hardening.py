@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.hardening import Hosts
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import ONION, ORIGIN, SECURE, House
 from tests.web.test_before import check_shape
 
 WANTED = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; "
+    "style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

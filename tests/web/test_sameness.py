@@ -1,6 +1,5 @@
 """What everybody gets alike: the length of pages, the answer to a code, the headers of answers."""
 
-import gc
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -8,135 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.retrieval_code import derive_root, generate
 from dropbox_app.server import reporter_agent
 from dropbox_app.server.upkeep import purge
-from dropbox_app.server.web import rendering
+from dropbox_app.server.web.assets import read_style
 from dropbox_app.server.web.hardening import HEADERS
-from dropbox_app.server.web.rendering import COARSE, STEP, Pages
+from dropbox_app.server.web.lengths import PACKED
+from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.stills import Kept
 from tests.e2e.plain_browser import Page
-from tests.web.conftest import SECURE, START, Browser, House
+from tests.web.conftest import SECURE, Browser, House
 from tests.web.test_before import ADDRESSES, STILL
 from tests.web.test_serving import Serving
 
 TEXT = "Er is iets gebeurd."
-
-# one length
-
-
-def lengths(house: House) -> set[int]:
-    return {len(house.browser().get(address).body) for address in ADDRESSES}
-
-
-def away(house: House) -> None:
-    noor, sam = house.counsellors
-    absence = cards.Away(START.replace(day=20), sam.identity)
-    house.site.update(noor.identity, noor.card(away=absence), START)
-
-
-def crowd(house: House) -> None:
-    """So many that the longest page needs more than it does with one."""
-    for number in range(12):
-        house.welcome(f"naam{number} " + "lang " * 15 + "einde")
-
-
-def retired(house: House) -> None:
-    house.site.retire("noor")
-    house.site.retire("sam")
-
-
-STATES: dict[str, Callable[[House], None]] = {
-    "two": lambda _: None,
-    "away": away,
-    "silent": lambda house: house.clock.pass_days(20),
-    "over": lambda house: house.clock.pass_days(170),
-    "retired": retired,
-    "crowd": crowd,
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_all_pages_before_a_session_have_one_length(two: House, state: str) -> None:
-    """The smallest step that holds the longest of them, in whichever language that is."""
-    STATES[state](two)
-    pages = [two.browser().get(address) for address in ADDRESSES]
-    (length,) = {len(page.body) for page in pages}
-    longest = max(len(page.body.rstrip()) for page in pages)
-    assert length % STEP == 0
-    assert longest <= length < longest + STEP
-    for page in pages:
-        assert page.body[len(page.body.rstrip()) :].strip(b" \n") == b""
-        assert page.header("Content-Length") == str(length)
-
-
-def test_the_length_follows_the_longest_page(two: House) -> None:
-    (before,) = lengths(two)
-    crowd(two)
-    (after,) = lengths(two)
-    assert after > before
-
-
-def answers(house: House) -> Iterator[Page]:
-    """Every way to get a page that is no page of a session: codes, errors, forms come back."""
-    (*six, last) = generate("nl")
-    for lang in ("nl", "en"):
-        for typed in ("", "een twee", "zzzzqq " * 7, " ".join([*six, last]), "x" * 300):
-            yield house.browser().come_back(typed, lang)
-        yield house.browser().get(f"/{lang}/nergens")
-        yield house.browser().get(f"/{lang}/conversation")
-        yield house.browser().request("PUT", f"/{lang}/report")
-        yield house.browser().request("POST", f"/{lang}/report", b"x" * 600_000)
-        yield house.browser().request(
-            "POST", f"/{lang}/report", b"x", {"Content-Type": "text/plain"}
-        )
-        yield house.browser().post(f"/{lang}/report", {"Origin": "null"}, text=TEXT)
-        yield house.browser().post(f"/{lang}/conversation", text=TEXT)
-        yield house.browser().post(f"/{lang}/consent", text=TEXT)
-        yield house.browser().request("GET", f"/{lang}/", headers={"Host": "evil.example"})
-
-
-def test_answers_to_a_code_and_errors_have_that_length_too(house: House) -> None:
-    (length,) = lengths(house)
-    seen = set()
-    for page in answers(house):
-        seen.add(page.status)
-        assert len(page.body) == length, (page.path, page.status)
-    assert {200, 403, 404, 405, 413, 415, 421, 422} <= seen
-
-
-def test_pages_of_a_session_do_not_tell_the_length_of_a_text(house: House) -> None:
-    """Short texts show on pages of the one length, longer ones on its doubles."""
-    (floor,) = lengths(house)
-    seen = []
-    for size in (1, 500, 5_000, 9_999, 20_000, 60_000):
-        browser = house.browser()
-        page = browser.tell("a" * size)
-        assert len(page.body) == floor
-        seen.append(len(browser.come_back(page.code).body))
-        double = seen[-1] // floor
-        assert seen[-1] % floor == 0
-        assert double & (double - 1) == 0
-        assert seen[-1] >= size
-    assert seen[0] == floor < seen[-1]
-
-
-@given(st.integers(1, 4 * COARSE), st.integers(1, 9).map(lambda n: n * STEP))
-def test_a_length_holds_the_page_and_there_are_few_lengths(length: int, floor: int) -> None:
-    filled = rendering._length(length, floor)
-    assert length <= filled
-    assert filled % floor == 0
-    assert rendering._length(filled, floor) == filled
-    assert rendering._length(length + 1, floor) >= filled
-    if filled <= COARSE:
-        assert filled < 2 * max(length, floor)
-        assert (filled // floor) & (filled // floor - 1) == 0
-    else:
-        assert filled - length < 2 * COARSE
-
 
 # made once
 
@@ -177,17 +62,28 @@ def test_a_page_before_a_session_is_made_once_for_a_day_and_its_people(
     assert [asked(), asked()] == [all_of_them, 0]
 
 
-def test_only_the_newest_pages_are_kept(house: House) -> None:
-    def kept() -> int:
-        gc.collect()
-        return sum(isinstance(thing, rendering._Set) for thing in gc.get_objects())
+def test_what_is_kept_is_bounded_and_the_newest() -> None:
+    """Days, people and sites come and go: a page takes one place, and all have one bound."""
+    kept = Kept(3 * PACKED)
+    made: list[str] = []
 
-    house.browser().get("/nl/")
-    before = kept()
-    for _ in range(20):
-        house.clock.pass_days(1)
-        house.browser().get("/nl/")
-    assert kept() == before
+    def make(what: str) -> bytes:
+        made.append(what)
+        return bytes(PACKED)
+
+    def get(key: str, state: int) -> bytes:
+        return kept.get(key, state, lambda: make(f"{key}{state}"))
+
+    for key, state in (("a", 1), ("b", 1), ("a", 1), ("a", 2), ("a", 2), ("c", 1), ("a", 2)):
+        assert len(get(key, state)) == PACKED
+    assert made == ["a1", "b1", "a2", "c1"]
+    get("d", 1)  # and the one asked for the longest ago goes
+    get("c", 1)
+    get("a", 2)
+    assert made == ["a1", "b1", "a2", "c1", "d1"]
+    get("b", 1)
+    assert made[-1] == "b1"
+    assert kept.size == 3 * PACKED
 
 
 # one answer to every code that opens nothing
@@ -219,8 +115,8 @@ class Work:
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        front: Any = getattr(house.app.view_functions["enter"], "__self__")  # noqa: B009 - a method
-        front._agent._mailboxes._store._connection().set_trace_callback(self._statement)
+        mailboxes = house.app.extensions["reception"].doors["."].served.mailboxes
+        mailboxes._store._connection().set_trace_callback(self._statement)
 
         def derive(words: Sequence[str], site: str) -> bytes:
             self.done.append("stretch")
@@ -319,10 +215,15 @@ def head(answer: bytes) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (line.partition(": ") for line in lines[1:])]
 
 
-def test_every_page_before_a_session_is_as_long_on_the_wire(serving: Serving) -> None:
+@pytest.mark.parametrize("takes", [(), ("Accept-Encoding: gzip, deflate, br",)])
+def test_every_page_before_a_session_is_as_long_on_the_wire(
+    serving: Serving, takes: tuple[str, ...]
+) -> None:
     """Whole answers, of both workers, whoever asks: one length, and the same bytes each time."""
-    other = "Accept-Language: en", "User-Agent: x", "Cookie: s=x", "Accept-Encoding: gzip, br"
-    seen = {a: {ask(serving, "GET", a, b"", *other[:n]) for n in range(5)} for a in ADDRESSES}
+    other = "Accept-Language: en", "User-Agent: x", "Cookie: s=x"
+    seen = {
+        a: {ask(serving, "GET", a, b"", *takes, *other[:n]) for n in range(4)} for a in ADDRESSES
+    }
     assert {len(answers) for answers in seen.values()} == {1}
     assert len({len(answer) for answers in seen.values() for answer in answers}) == 1
     assert {head(answer)[2][0] for answers in seen.values() for answer in answers} == {
@@ -357,6 +258,7 @@ def test_the_length_of_a_redirect_hangs_on_nothing_that_was_sent(serving: Servin
 # What every answer has, in this order; and what only some have, after it, with the reason.
 ALWAYS = ("Connection", "Content-Type", "Content-Length", *HEADERS)
 SOMETIMES = {
+    "Content-Encoding": "what is the same for everybody, to who takes gzip",
     "Set-Cookie": "a session begins, goes on or ends",
     "Location": "a redirect",
     "Allow": "what an address takes: 405, and OPTIONS",
@@ -372,13 +274,15 @@ TYPES = {
 
 def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
     """An answer of each kind there is, named by what was asked, as received."""
-    style = rendering.read_style().name
+    style = read_style().name
     told = ask(serving, "POST", "/nl/report", b"text=Iets.")
     cookie = "Cookie: " + dict(head(told))["Set-Cookie"].partition(";")[0]
     yield "report", told
     for address in (*ADDRESSES, f"/static/{style}", "/nowhere", "/nl", "/nl/%00", "//nl/"):
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "NONSENSE"):
             yield f"{method} {address}", ask(serving, method, address)
+            gzip = "Accept-Encoding: gzip"
+            yield f"{method} {address} {gzip}", ask(serving, method, address, b"", gzip)
     for path in ("conversation", "counsellor", "withdraw", "leave", "stop", "consent"):
         for more in ((cookie,), ("Cookie: s=foreign",), ()):
             yield f"GET {path} {more}", ask(serving, "GET", f"/nl/{path}", b"", *more)

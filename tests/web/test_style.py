@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from dropbox_app.server.web.rendering import read_style
+from dropbox_app.server.web.assets import read_style
 
 SHEET = read_style().content.decode()
 RULES = re.sub(r"/\*.*?\*/", "", SHEET, flags=re.DOTALL)

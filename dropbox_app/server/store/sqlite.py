@@ -6,7 +6,6 @@ for its turn first in its process, then (busy_timeout) among the processes.
 
 import datetime
 import io
-import os
 import shutil
 import sqlite3
 import threading
@@ -29,7 +28,7 @@ from dropbox_app.server.store import (
     Staged,
 )
 from dropbox_app.server.store.checking import examine
-from dropbox_app.server.store.connecting import BUSY_SECONDS, alone, connect, walk
+from dropbox_app.server.store.connecting import BUSY_SECONDS, Connections, alone, walk
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
     Reserve,
@@ -45,6 +44,7 @@ from dropbox_app.server.store.schema import DAYS, migrate, pending
 DATABASE = "klankbord.db"
 FILES = "files"
 WITHDRAWN = "withdrawn"
+RESERVE = "reserve"
 LOG_SECONDS = 1  # for readers to leave the log; it is tried again, so nobody need wait longer
 
 _ITEM = "items.item, what, author, n, day, size"
@@ -53,16 +53,21 @@ _ITEM = "items.item, what, author, n, day, size"
 class SqliteStore:
     """See ``Store``. ``today`` only dates migrations and file times; rules get their days."""
 
-    def __init__(self, folder: Path, today: Callable[[], datetime.date]) -> None:
-        """Open the store of a site's folder, made by ``create``. Raises StoreError."""
+    def __init__(
+        self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
+    ) -> None:
+        """Open the store of a site's folder, made by ``create``. Raises StoreError.
+
+        ``reserve``: where room is kept back; sites on one disk share it.
+        """
         self._path = folder / DATABASE
         self._files = folder / FILES
         self._withdrawn = Withdrawn(folder / WITHDRAWN)
-        self._reserve = Reserve(folder / "reserve")
+        self._reserve = Reserve(reserve or folder / RESERVE)
+        self._connections = Connections(self._path)
         self._today = today
         self._local = threading.local()
         self._turn = threading.Lock()
-        self._all: list[sqlite3.Connection] = []
         self._owed = False  # removed rows may still stand in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
@@ -124,8 +129,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close every thread's connection. The store cannot be used after that."""
-        while self._all:
-            self._all.pop().close()
+        self._connections.close()
 
     def store_id(self) -> str:
         return str(self._one("SELECT id FROM store")[0])
@@ -402,14 +406,7 @@ class SqliteStore:
                     raise
 
     def _connection(self) -> sqlite3.Connection:
-        known: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        # A forked child opens its own: SQLite's locks do not survive a fork.
-        if known is not None and self._local.process == os.getpid():
-            return known
-        connection = connect(self._path)
-        self._local.connection, self._local.process = connection, os.getpid()
-        self._all.append(connection)
-        return connection
+        return self._connections.own()
 
     def _run(self, statement: str, *values: object) -> sqlite3.Cursor:
         with failures():

@@ -4,8 +4,7 @@ Every post carries the token of this very session, or the code itself in the sam
 that is over costs nobody what was typed.
 """
 
-import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flask import Flask, Response, g, request
@@ -15,7 +14,8 @@ from dropbox_app.protocol.encoding import Json, clean_text
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.server.errors import Gone
 from dropbox_app.server.gate import Busy
-from dropbox_app.server.reporter_agent import ReporterAgent, ReporterView
+from dropbox_app.server.reporter_agent import ReporterAgent
+from dropbox_app.server.web.ending import Ending
 from dropbox_app.server.web.forms import (
     ConsentForm,
     OtherForm,
@@ -29,7 +29,7 @@ from dropbox_app.server.web.forms import (
 )
 from dropbox_app.server.web.languages import Words, words
 from dropbox_app.server.web.lines import Request, Teller
-from dropbox_app.server.web.pages import LANG, FrontPages, see_other
+from dropbox_app.server.web.pages import LANG, FrontPages, of_site, see_other
 from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
@@ -52,16 +52,18 @@ class ConversationPages:
         self._front = front
         self._refusals = refusals
 
-    def register(self, app: Flask) -> None:
-        """Put the views at their addresses."""
+    @classmethod
+    def register(cls, app: Flask, here: Callable[[], "ConversationPages"]) -> None:
+        """Put the views at their addresses, as ``FrontPages`` does."""
         for path, look, act in (
-            ("conversation", self.read, self.write),
-            ("counsellor", self.others, self.turn),
-            ("withdraw", self.consider, self.withdraw),
-            ("consent", self.read, self.consent),
+            ("conversation", cls.read, cls.write),
+            ("counsellor", cls.others, cls.turn),
+            ("withdraw", cls.consider, cls.withdraw),
+            ("consent", cls.read, cls.consent),
         ):
-            app.add_url_rule(f"{LANG}/{path}", f"{path}-get", look, methods=["GET"])
-            app.add_url_rule(f"{LANG}/{path}", f"{path}-post", act, methods=["POST"])
+            rule = f"{LANG}/{path}"
+            app.add_url_rule(rule, f"{path}-get", of_site(here, look), methods=["GET"])
+            app.add_url_rule(rule, f"{path}-post", of_site(here, act), methods=["POST"])
 
     # reading
 
@@ -168,7 +170,14 @@ class ConversationPages:
             return self._other_page(lang, root, shown(problems, words(lang)), 422)
         body: dict[str, Json] = {"text": form.text.data}
         try:
-            self._agent.write(root, lang=lang, kind="message", body=body, wanted=(chosen.identity,))
+            self._agent.write(
+                root,
+                lang=lang,
+                kind="message",
+                body=body,
+                wanted=(chosen.identity,),
+                pass_on=form.along.data,
+            )
         except Gone:
             return self.gone(lang)
         except REFUSED as error:
@@ -319,6 +328,8 @@ class ConversationPages:
             if successor not in view.thread.wanted:
                 help_parts.insert(0, told.say("handover.now", successor=teller.name(successor)))
         newest = view.thread.newest.get(REPORTER)
+        retention = self._pages.settings.retention
+        ending = Ending(view, told, self._pages.today(), retention)
         others = people.without(view.next_wanted)
         absences = self._pages.availability(people, told).of_all(view.next_wanted)
         problems = [p.elsewhere() if others else p for p in problems or []]
@@ -331,10 +342,12 @@ class ConversationPages:
             switch_form="main-form" if receivers or text else None,
             csrf_token=generate_csrf(),
             lines=teller.lines(),
-            notes=teller.notes() + absences,
+            notes=ending.notes() + teller.notes() + absences,
             absent=bool(absences),
             others=others,
             waiting=teller.waiting(),
+            waiting_for=teller.names(view.thread.wanted),
+            received=newest.day if newest else self._pages.today(),
             receivers=receivers,
             write_help=" ".join(help_parts),
             text=text,
@@ -345,23 +358,10 @@ class ConversationPages:
             if newest
             else [],
             problems=shown(problems, told),
-            expiry=self._expiry(lang, view),
+            expiry=ending.some_day(),
             consent_answers=_consent_answers(told),
         )
         return self._pages.answer(html, status)
-
-    def _expiry(self, lang: str, view: ReporterView) -> str:
-        told = words(lang)
-        today = self._pages.today()
-        retention = self._pages.settings.retention
-        days = (view.expires - today).days
-        if days <= retention.notice:
-            return told.count("conversation.expires_soon", days, days=days)
-        # Part of ``expires`` ends with a fetch: what is promised may only ever move later.
-        idle = view.last_added + datetime.timedelta(days=retention.idle)
-        return told.say(
-            "conversation.expires", date=told.date(min(view.expires, max(idle, today)), today)
-        )
 
     def _other_page(
         self, lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
@@ -370,7 +370,9 @@ class ConversationPages:
         if view is None:
             return self.gone(lang)
         people = self._pages.people()
-        others = people.without(view.next_wanted)
+        # A successor who was agreed upon but not written to yet may be chosen here too: with what
+        # was written so far.
+        others = people.without(set(view.next_wanted) & set(view.thread.wanted))
         if problems and not others:
             problems = {"": words(lang).say("other.none")}
         html = self._pages.make(
@@ -384,6 +386,7 @@ class ConversationPages:
             others=others,
             fetching=any(people.called(i) for i in (*view.thread.wanted, *view.thread.former)),
             chosen=request.form.get("counsellor", ""),
+            along="along" in request.form,
             text=clean_text(request.form.get("text", "")),
             problems=problems,
         )

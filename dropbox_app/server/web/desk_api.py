@@ -28,6 +28,7 @@ from dropbox_app.server.errors import BadRequest, Gone, OutOfStep, TooLarge, Una
 from dropbox_app.server.mailboxes import MAX_SEALED_MESSAGE, Mailboxes, OpenFile
 from dropbox_app.server.shapes import MAX_TO
 from dropbox_app.server.sites import Site
+from dropbox_app.server.web.pages import of_site
 from dropbox_app.server.web.refusals import api_status
 
 SALT = "klankbord/v1/desk-token"
@@ -50,26 +51,23 @@ class _Tokens(TimestampSigner):
         return int(self._now())
 
 
-def blueprint(
-    site: Site, mailboxes: Mailboxes, token_key: bytes, now: Callable[[], float] = time.time
-) -> Blueprint:
-    """The routes. ``token_key`` is made before the workers fork: each takes the others' tokens."""
+def blueprint(here: Callable[[], "DeskApi"]) -> Blueprint:
+    """The routes; ``here`` gives the views of the site that is asked for."""
     api = Blueprint("desk_api", __name__)
-    desk = _Desk(site, mailboxes, _Tokens(token_key, now))
     routes: tuple[tuple[str, str, Callable[..., Response]], ...] = (
-        ("GET", "/api/site", desk.about),
-        ("GET", _PREFIX + "challenge", desk.challenge),
-        ("GET", _PREFIX + "mailboxes", desk.mailboxes),
-        ("GET", _PREFIX + "inbox", desk.inbox),
-        ("GET", _PREFIX + "items/<item>", desk.item),
-        ("POST", _PREFIX + "items/<item>/fetched", desk.fetched),
-        ("PUT", _PREFIX + "mailboxes/<mailbox>/files/<item>", desk.put_file),
-        ("POST", _PREFIX + "mailboxes/<mailbox>/messages", desk.post_message),
-        ("PUT", _PREFIX + "card", desk.put_card),
+        ("GET", "/api/site", DeskApi.about),
+        ("GET", _PREFIX + "challenge", DeskApi.challenge),
+        ("GET", _PREFIX + "mailboxes", DeskApi.mailboxes),
+        ("GET", _PREFIX + "inbox", DeskApi.inbox),
+        ("GET", _PREFIX + "items/<item>", DeskApi.item),
+        ("POST", _PREFIX + "items/<item>/fetched", DeskApi.fetched),
+        ("PUT", _PREFIX + "mailboxes/<mailbox>/files/<item>", DeskApi.put_file),
+        ("POST", _PREFIX + "mailboxes/<mailbox>/messages", DeskApi.post_message),
+        ("PUT", _PREFIX + "card", DeskApi.put_card),
     )
     for method, rule, view in routes:
-        name = view.__name__
-        api.add_url_rule(rule, name, view, methods=[method], provide_automatic_options=False)
+        name, there = view.__name__, of_site(here, view)
+        api.add_url_rule(rule, name, there, methods=[method], provide_automatic_options=False)
     # Whatever else lies under /api/ answers in JSON too.
     api.add_url_rule(
         "/api/<path:rest>", "nothing", _nothing, methods=_METHODS, provide_automatic_options=False
@@ -79,13 +77,22 @@ def blueprint(
     return api
 
 
-class _Desk:
-    """The views; each proves who asks before it looks at anything."""
+class DeskApi:
+    """The views of one site; each proves who asks before it looks at anything.
 
-    def __init__(self, site: Site, mailboxes: Mailboxes, tokens: _Tokens) -> None:
+    ``token_key`` is made before the workers fork: each takes the others' tokens.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        mailboxes: Mailboxes,
+        token_key: bytes,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._site = site
         self._mailboxes = mailboxes
-        self._tokens = tokens
+        self._tokens = _Tokens(token_key, now)
 
     def about(self) -> Response:
         """GET /api/site: the same bytes for everybody; the cards byte for byte."""

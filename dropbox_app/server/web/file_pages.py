@@ -4,7 +4,7 @@ A page of its own: words never wait for a file, and what files can betray is rea
 chosen. A file is decided upon before a byte of it is kept, see ``uploads``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from dropbox_app.server.web.forms import Problem, WriteForm, missing_text, shown
 from dropbox_app.server.web.hardening import UPLOAD, PlainRequest
 from dropbox_app.server.web.languages import words
 from dropbox_app.server.web.lines import Teller
-from dropbox_app.server.web.pages import LANG, see_other
+from dropbox_app.server.web.pages import LANG, of_site, see_other
 from dropbox_app.server.web.refusals import REFUSED, explain_files
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import current
@@ -61,11 +61,15 @@ class FilePages:
         self._limits = pages.settings.limits
         self._most = min(self._limits.files_per_message, MAX_FILES)
 
-    def register(self, app: Flask) -> None:
-        """Put the views at their addresses."""
-        app.add_url_rule(f"{LANG}/files", "files-get", self.look, methods=["GET"])
-        app.add_url_rule(f"{LANG}/files", UPLOAD, self.send, methods=["POST"])
-        app.add_url_rule(f"{LANG}/files/<item>", "file", self.give, methods=["GET"])
+    @classmethod
+    def register(cls, app: Flask, here: Callable[[], "FilePages"]) -> None:
+        """Put the views at their addresses, as ``FrontPages`` does."""
+        for rule, name, view, method in (
+            (f"{LANG}/files", "files-get", cls.look, "GET"),
+            (f"{LANG}/files", UPLOAD, cls.send, "POST"),
+            (f"{LANG}/files/<item>", "file", cls.give, "GET"),
+        ):
+            app.add_url_rule(rule, name, of_site(here, view), methods=[method])
 
     # sending
 

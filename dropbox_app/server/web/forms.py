@@ -28,7 +28,7 @@ from dropbox_app.server.web.people import People
 
 # All that a form of this site can hold, but for the token and the language button.
 _MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)
-_FIELDS = ("text", "remark", "counsellor", "request", "answer", "sure", "code", *ANSWERS)
+_FIELDS = ("text", "remark", "counsellor", "request", "answer", "along", "sure", "code", *ANSWERS)
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ class OtherForm(SessionForm):
 
     text = TextAreaField()
     counsellor = StringField()
+    along = BooleanField()  # what was written so far goes with it
 
     def problems(self, people: People) -> list[Problem]:
         found = []

@@ -21,6 +21,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.formparser import FormDataParser
 
+from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
 
 FORM = "application/x-www-form-urlencoded"
@@ -29,8 +30,8 @@ FORM_FIELDS = 100  # the report has some 40; each more would only cost work
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
+        f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; style-src 'self'; "
+        "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     # Also for the style sheet: a cache on the device would tell of the visit.
     "Cache-Control": "no-store",
@@ -49,12 +50,16 @@ HSTS = "max-age=63072000"
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
-# Nothing of the server is told, nor a moment: a clock's error knows its machine again.
+# Nothing of the server is told, nor a moment: a clock's error knows its machine again. ``Vary`` is
+# for caches, and "no-store" leaves none.
 _REPLACED = frozenset(
     [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
 )
 # The same order everywhere; what only some answers have comes last.
-_ORDER = {"content-type": 0, "content-length": 1, "set-cookie": 3, "location": 4, "allow": 5}
+_ORDER = {
+    **{"content-type": 0, "content-length": 1},
+    **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
+}
 
 logger = logging.getLogger("klankbord")
 
@@ -92,11 +97,13 @@ class QuietFlask(Flask):
     """Flask that hardens every answer, also the last resort's, and logs nothing that was sent."""
 
     request_class = PlainRequest
-    hosts: "Hosts"
+    # Gives the addresses of the site that is asked for; None if there is none.
+    hosts: Callable[[WSGIEnvironment], "Hosts | None"]
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ANN401 - as Flask has it
         """Below the app, so that no way of answering goes past it; and it costs next to nothing."""
-        added = _OVER_HTTPS if self.hosts.secure(environ) else _ALWAYS
+        hosts = self.hosts(environ)
+        added = _OVER_HTTPS if hosts is not None and hosts.secure(environ) else _ALWAYS
 
         def start(
             status: str,
@@ -127,12 +134,8 @@ class Hosts:
         self._origins = frozenset(origins)
         parts = [urlsplit(origin) for origin in sorted(origins)]
         self._secure = {part.netloc: part.scheme == "https" for part in parts}
-        self._names = {part.hostname for part in parts}
+        self.names = frozenset(part.hostname or "" for part in parts)
         self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
-
-    def known(self, host: str) -> bool:
-        """Whether a Host header names this site. A forwarded port may differ, the name may not."""
-        return _name(host) in self._names
 
     def secure(self, environ: WSGIEnvironment) -> bool:
         """Whether this address is reached over https, by the settings and not by a header.
@@ -140,8 +143,8 @@ class Hosts:
         A name that has https only is https on any port; one that has both is known by its port.
         """
         host = environ.get("HTTP_HOST", "").lower()
-        name = _name(host)
-        only = name in self._names and name not in self._plain_names
+        name = host_name(host)
+        only = name in self.names and name not in self._plain_names
         return self._secure.get(host, only)
 
     def own(self, given: Request) -> bool:
@@ -152,25 +155,34 @@ class Hosts:
         if origin is None:
             return True
         host = given.environ.get("HTTP_HOST", "")
-        return origin in self._origins and urlsplit(origin).hostname == _name(host)
+        return origin in self._origins and urlsplit(origin).hostname == host_name(host)
 
 
-def harden(app: QuietFlask, hosts: Hosts) -> None:
-    """Put the checks before every request and the headers on every answer."""
+def harden(
+    app: QuietFlask,
+    hosts: Callable[[WSGIEnvironment], Hosts | None],
+    opened: Callable[[], object],
+) -> None:
+    """Put the checks before every request and the headers on every answer.
+
+    ``hosts`` as in ``QuietFlask``. ``opened`` sees to it that the site can be used, or aborts.
+    """
     app.hosts = hosts
     app.config["MAX_CONTENT_LENGTH"] = FORM_BYTES  # the desk API sets its own
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_BYTES
 
     @app.before_request
     def check() -> None:
-        if not hosts.known(request.environ.get("HTTP_HOST", "")):
+        here = hosts(request.environ)
+        if here is None:
             abort(MisdirectedRequest.code)
+        opened()
         if not request.environ.get("PATH_INFO", "").startswith("/"):
             abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
         if request.method != "POST" or request.path.startswith("/api/"):
             return
         if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
-            if not hosts.own(request):
+            if not here.own(request):
                 abort(Forbidden.code)
             # The view sees to that, before it reads.
             request.max_content_length = (request.content_length or 0) + 1
@@ -183,7 +195,7 @@ def harden(app: QuietFlask, hosts: Hosts) -> None:
         # Half a post is none: else half a report could be kept, under a code that nobody saw.
         if len(body) != (request.content_length or 0) or body.count(b"&") >= FORM_FIELDS:
             abort(BadRequest.code)
-        if not hosts.own(request):
+        if not here.own(request):
             abort(Forbidden.code)
 
 
@@ -210,7 +222,8 @@ def where(error: BaseException | None) -> str:
     return f"{type(error).__name__} at {module}:{trace.tb_lineno}"
 
 
-def _name(host: str) -> str | None:
+def host_name(host: str) -> str | None:
+    """The name in a Host header. A forwarded port may differ from the settings, the name not."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:

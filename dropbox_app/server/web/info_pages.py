@@ -1,10 +1,10 @@
 """The pages to read before one writes: what is it, what can be done, who does what, is this real.
 
-All are the same for everybody, see ``rendering``. Their texts are in the catalogues; what they say
+All are the same for everybody, see ``stills``. Their texts are in the catalogues; what they say
 has to be true of this build and this site, and what they say of the law has to have a source.
 """
 
-from dropbox_app.server.web.rendering import Still
+from dropbox_app.server.web.stills import Still
 
 # The rest of each page's path, in the order in which "more" lists them, by its headings.
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (

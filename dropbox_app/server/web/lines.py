@@ -172,6 +172,8 @@ class Teller:
             return Line(False, notes=(self._told.say("conversation.unverified"),))
         mine = message.by == REPORTER
         notes = self._doubts(entry, mine)
+        if message.thread is not None:
+            notes += (self._told.say("conversation.passed_on", counsellor=self.names(message.to)),)
         if not message.known_kind:
             notes += (self._told.say("conversation.newer"),)
         return Line(

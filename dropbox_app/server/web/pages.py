@@ -1,12 +1,12 @@
 """The pages before a session: what everybody gets alike, the report, and the way back in.
 
-A page without a posted form is the same bytes for every visitor, see ``rendering``.
+A page without a posted form is the same bytes for every visitor, see ``stills``.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Response, request
 
@@ -27,10 +27,22 @@ from dropbox_app.server.web.info_pages import INFO, info_stills
 from dropbox_app.server.web.languages import LANGUAGES, words
 from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import REFUSED, explain
-from dropbox_app.server.web.rendering import Pages, Still
+from dropbox_app.server.web.rendering import TYPING, Pages
 from dropbox_app.server.web.session import OneCookie, current
+from dropbox_app.server.web.stills import Still
+
+_Views = TypeVar("_Views")
 
 LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
+
+
+def of_site(here: Callable[[], _Views], view: Callable[..., Response]) -> Callable[..., Response]:
+    """A view for whichever site is asked for: ``here`` gives its views, ``view`` is a method."""
+
+    def answer(**given: str) -> Response:
+        return view(here(), **given)
+
+    return answer
 
 
 @dataclass(frozen=True)
@@ -73,34 +85,35 @@ class FrontPages:
                 Still("choose.html", None),
                 Still("landing.html", ""),
                 Still("safety.html", "safety", context=lambda *_: {"onions": onions}),
-                Still("report.html", "report", "title.message", _empty_report),
-                Still("return.html", "return", "title.read", _empty_return),
+                Still("report.html", "report", "title.message", _empty_report, typing=True),
+                Still("return.html", "return", "title.read", _empty_return, typing=True),
                 Still("done.html", "withdrawn"),
                 *info_stills(),
             )
         )
 
-    def register(self, app: Flask) -> None:
-        """Put the views at their addresses."""
+    @classmethod
+    def register(cls, app: Flask, here: Callable[[], "FrontPages"]) -> None:
+        """Put the views at their addresses; ``here`` gives those of the site that is asked for."""
         for rule, view, methods in (
-            ("/", self.choose, ["GET"]),
-            (LANG, self.bare, ["GET"]),
-            (f"{LANG}/", self.landing, ["GET"]),
-            (f"{LANG}/safety", self.safety, ["GET"]),
-            (f"{LANG}/code", self.code, ["GET"]),
-            (f"{LANG}/code", self.check_code, ["POST"]),
-            (f"{LANG}/report", self.report, ["GET"]),
-            (f"{LANG}/report", self.tell, ["POST"]),
-            (f"{LANG}/return", self.come_back, ["GET"]),
-            (f"{LANG}/return", self.enter, ["POST"]),
-            (f"{LANG}/withdrawn", self.withdrawn, ["GET"]),
-            (f"{LANG}/leave", self.leave, ["GET"]),
-            (f"{LANG}/stop", self.stop, ["GET"]),
+            ("/", cls.choose, ["GET"]),
+            (LANG, cls.bare, ["GET"]),
+            (f"{LANG}/", cls.landing, ["GET"]),
+            (f"{LANG}/safety", cls.safety, ["GET"]),
+            (f"{LANG}/code", cls.code, ["GET"]),
+            (f"{LANG}/code", cls.check_code, ["POST"]),
+            (f"{LANG}/report", cls.report, ["GET"]),
+            (f"{LANG}/report", cls.tell, ["POST"]),
+            (f"{LANG}/return", cls.come_back, ["GET"]),
+            (f"{LANG}/return", cls.enter, ["POST"]),
+            (f"{LANG}/withdrawn", cls.withdrawn, ["GET"]),
+            (f"{LANG}/leave", cls.leave, ["GET"]),
+            (f"{LANG}/stop", cls.stop, ["GET"]),
         ):
-            app.add_url_rule(rule, view.__name__, view, methods=methods)
+            app.add_url_rule(rule, view.__name__, of_site(here, view), methods=methods)
         for page in INFO:
-            view = functools.partial(self._pages.still, page)
-            app.add_url_rule(f"{LANG}/{page}", f"info-{page}", view, methods=["GET"])
+            view = functools.partial(cls.info, page=page)
+            app.add_url_rule(f"{LANG}/{page}", f"info-{page}", of_site(here, view), methods=["GET"])
 
     def choose(self) -> Response:
         return self._pages.still(None, LANGUAGES[0])
@@ -117,6 +130,10 @@ class FrontPages:
 
     def withdrawn(self, lang: str) -> Response:
         return self._pages.still("withdrawn", lang)
+
+    def info(self, lang: str, page: str) -> Response:
+        """One of the pages to read."""
+        return self._pages.still(page, lang)
 
     def leave(self, lang: str) -> Response:
         """End the session first, then go to a harmless site."""
@@ -136,7 +153,7 @@ class FrontPages:
         form = ReportForm()
         people = self._pages.people()
         if "switch" in request.form:
-            return self._form(lang, form, people, {}, 200)
+            return self._form(lang, form, people, {}, TYPING)
         session = current()
         mark = self._cookie.mark_of(
             (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
@@ -230,7 +247,7 @@ class FrontPages:
         self,
         lang: str,
         problems: Mapping[str, str],
-        status: int = 200,
+        status: int | str = TYPING,
         *,
         code: str = "",
         reason: str = "",
@@ -261,7 +278,7 @@ class FrontPages:
         form: ReportForm,
         people: People,
         problems: Mapping[str, str],
-        status: int,
+        status: int | str,
     ) -> Response:
         """The report form with what was typed and ticked, and what has to be mended."""
         answers = {

@@ -5,7 +5,7 @@ an exception and its line of code.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -131,12 +131,13 @@ class Refusals:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
-    def register(self, app: Flask) -> None:
-        """Answer every error of the app outside the desk API."""
-        app.register_error_handler(HTTPException, self._http)
-        app.register_error_handler(500, self._http)
-        app.register_error_handler(Busy, self._busy)
-        app.register_error_handler(StoreBusy, self._busy)
+    @classmethod
+    def register(cls, app: Flask, here: Callable[[], "Refusals"]) -> None:
+        """Answer every error of the app outside the desk API, with the pages of its site."""
+        for kind in (HTTPException, 500):
+            app.register_error_handler(kind, lambda error: here()._http(error))
+        for busy in (Busy, StoreBusy):
+            app.register_error_handler(busy, lambda error: here()._busy(error))
 
     def again(
         self,

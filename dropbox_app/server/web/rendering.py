@@ -1,60 +1,45 @@
 """How a page is made: templates, the words of its language, what every page shares, its length.
 
 **The pages before a session** (the choice of language, landing, safety, about, report, return, and
-the one after a withdrawal) are made once for a day and the same people to write to, all of them in
-both languages together, and kept as bytes: every visitor gets the same, and can check that. Only
-the newest such set is kept.
+the one after a withdrawal) are each made once for a day and the same people to write to, and kept
+as bytes, see ``stills``: every visitor gets the same, and can check that.
 
-**Lengths.** Who sees the encrypted connection sees how long an answer is. So each of these pages
-is filled up with spaces to one length, the smallest multiple of STEP that holds the longest of them
-in either language: the site's *floor*. Every other page, errors and answers to a code included, is
-filled up to the floor, or to the first of its doubles that holds it; beyond COARSE in steps of the
-first double that is no smaller.
+**Lengths** are those of ``lengths``: one for all these pages, or few.
 
-What is left: which of these lengths a long page needs; the line of the status; the length of what a
-browser sends (the address asked for, a text, a code), which nothing here can fill up; an answer
-without a page, such as a redirect, whose length hangs on its kind alone; the style sheet, which
-every page asks for and which is the same for everybody, so that it tells that a page was opened and
-not which. A proxy in front must not compress pages: that would undo it.
+What is left: whether an answer is one of these pages or belongs to somebody (a session, an error);
+which of the lengths a long page needs; the line of the status; the length of what a browser sends
+(the address asked for, a text, a code), which nothing here can fill up; an answer without a page,
+such as a redirect, whose length hangs on its kind alone; the style sheet, which every page asks for
+and which is the same for everybody, so that it tells that a page was opened and not which. A proxy
+in front must not compress pages, nor unpack them: that would undo it.
 """
 
 import datetime
 import functools
-import importlib.resources
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.sites import Site
+from dropbox_app.server.settings import Settings
+from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
-from dropbox_app.server.web.people import Directory, People
+from dropbox_app.server.web.lengths import filled, packed
+from dropbox_app.server.web.people import People
+from dropbox_app.server.web.stills import Kept, Still
 
 Clock = Callable[[], datetime.date]
+Own = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
+# Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
+# 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
+# "leave quickly", would show what was typed. A page of another status it makes anew.
+TYPING = "203 OK"
 NO_BREAK = "\u00a0"  # a space at which no line ends
-STEP = 4096  # bytes; the floor is a multiple of it
-COARSE = 1024 * 1024  # bytes; from here on lengths no longer double
-
-
-@dataclass(frozen=True)
-class Style:
-    """The one style sheet, under a name that changes with its content."""
-
-    name: str
-    content: bytes
-
-
-def read_style() -> Style:
-    """The style sheet, from the package."""
-    folder = importlib.resources.files("dropbox_app.server") / "static"
-    content = (folder / "style.css").read_bytes()
-    return Style(f"style-{sha256_hex(content)[:16]}.css", content)
 
 
 @functools.cache
@@ -72,45 +57,32 @@ def environment() -> Environment:
     return made
 
 
-@dataclass(frozen=True)
-class Still:
-    """A page that hangs on nothing but the day, the language and the people.
-
-    ``here``: the rest of its path; None for the one page without a language. ``context``: what its
-    template needs beside what all get, by language and people.
-    """
-
-    template: str
-    here: str | None
-    title: str = "title.info"
-    context: Callable[[str, People], dict[str, Any]] = lambda _lang, _people: {}
-
-
-@dataclass(frozen=True)
-class _Set:
-    """All still pages of one state of the site, filled up, by rest of path and language."""
-
-    state: object
-    floor: int
-    pages: dict[tuple[str | None, str], bytes]
-
-
 class Pages:
     """Makes the pages of one site. Safe between threads."""
 
-    def __init__(self, site: Site, directory: Directory, today: Clock) -> None:
-        self.site = site
-        self.settings = site.settings
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Callable[[datetime.date], People],
+        today: Clock,
+        *,
+        kept: Kept | None = None,
+        own: Own = lambda _lang, _page: "",
+    ) -> None:
+        """``directory``: who is there on a day. ``kept``: where pages wait, which several sites
+        may share. ``own``: what the site wrote itself for a page, as HTML."""
+        self.settings = settings
         self.today = today
         self.style = read_style()
         self._directory = directory
+        self._own = own
         self._environment = environment()
-        self._stills: Sequence[Still] = ()
-        self._kept: _Set | None = None
+        self._stills: dict[str | None, Still] = {}
+        self._kept = kept or Kept()
 
     def people(self) -> People:
         """Who can be written to today."""
-        return self._directory.on(self.today())
+        return self._directory(self.today())
 
     def make(
         self,
@@ -146,7 +118,9 @@ class Pages:
             title=told.say(title),
             here=here,
             style=self.style.name,
+            script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
             settings=self.settings,
+            own=Markup(self._own(lang, here or "")),  # noqa: S704 - of content.render
             phone=self.settings.phone.replace(" ", NO_BREAK),
             people=known,
             absence=self.availability(known, told).of,
@@ -158,52 +132,38 @@ class Pages:
         """What is said today of those who cannot be written to, are away or are silent."""
         return Availability(people, told, self.today(), self.settings.retention.silent_desk)
 
-    def answer(self, html: str, status: int = 200) -> Response:
+    def answer(self, html: str, status: int | str = 200) -> Response:
         """An HTML answer, filled up."""
-        body = html.encode()
-        filled = body.ljust(_length(len(body), self._set().floor))
-        return Response(filled, status, content_type=HTML)
+        return Response(filled(html.encode()), status, content_type=HTML)
 
     def keep(self, stills: Sequence[Still]) -> None:
         """Name the pages that are the same for everybody."""
-        self._stills = tuple(stills)
+        self._stills = {still.here: still for still in stills}
 
     def still(self, here: str | None, lang: str) -> Response:
         """One of the pages that were named, as everybody gets it."""
-        return Response(self._set().pages[here, lang], content_type=HTML)
-
-    def _set(self) -> _Set:
         people = self.people()
-        state = (self.today(), people)
-        # Held here: another thread may begin anew between one line and the next.
-        kept = self._kept
-        if kept is None or kept.state != state:
-            kept = self._kept = self._make_all(state, people)
-        return kept
+        form = packed if takes_gzip() else filled
+        page = self._kept.get(
+            (self, form, here, lang),
+            (self.today(), people),
+            lambda: form(self._make_still(here, lang, people).encode()),
+        )
+        headers = {"Content-Encoding": "gzip"} if form is packed else None
+        status = TYPING if self._stills[here].typing else None
+        return Response(page, status, headers, content_type=HTML)
 
-    def _make_all(self, state: object, people: People) -> _Set:
-        made = {}
-        for still in self._stills:
-            for lang in LANGUAGES if still.here is not None else LANGUAGES[:1]:
-                made[still.here, lang] = self.make(
-                    still.template,
-                    lang,
-                    title=still.title,
-                    here=still.here,
-                    people=people,
-                    **still.context(lang, people),
-                ).encode()
-        longest = max((len(page) for page in made.values()), default=1)
-        floor = -(-longest // STEP) * STEP
-        return _Set(state, floor, {key: page.ljust(floor) for key, page in made.items()})
+    def _make_still(self, here: str | None, lang: str, people: People) -> str:
+        still = self._stills[here]
+        context = still.context(lang, people)
+        return self.make(
+            still.template, lang, title=still.title, here=here, people=people, **context
+        )
 
 
-def _length(length: int, floor: int) -> int:
-    """The length to which a page of ``length`` bytes is filled up."""
-    step = floor
-    while step < min(length, COARSE):
-        step *= 2
-    return -(-length // step) * step
+def takes_gzip() -> bool:
+    """Whether the client takes what is packed: every browser does."""
+    return request.accept_encodings.quality("gzip") > 0
 
 
 def serve_style(app: Flask, style: Style) -> None:
@@ -211,7 +171,10 @@ def serve_style(app: Flask, style: Style) -> None:
 
     @app.get(f"/static/{style.name}")
     def static_style() -> Response:
-        return Response(style.content, content_type="text/css; charset=utf-8")
+        kind = "text/css; charset=utf-8"
+        if takes_gzip():
+            return Response(style.packed, content_type=kind, headers={"Content-Encoding": "gzip"})
+        return Response(style.content, content_type=kind)
 
 
 def language_of(path: str) -> str | None:

@@ -37,18 +37,24 @@ class Keys:
     box: bytes
     signature: bytes
     mark: bytes
-    csrf: bytes
     desk: bytes
 
     @classmethod
-    def of(cls, key: bytes) -> "Keys":
-        labels = (b"box", b"signature", b"mark", b"csrf", b"desk")
-        return cls(*(hmac.digest(key, b"klankbord/cookie/" + label, "sha256") for label in labels))
+    def of(cls, key: bytes, site: bytes) -> "Keys":
+        """Those of one site: what is sealed or signed for one is noise to every other."""
+        labels = (b"box", b"signature", b"mark", b"desk")
+        own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
+        return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
 
 
 def new_key() -> bytes:
     """A cookie key. Made before the workers are forked, and never written."""
     return random_bytes(KEY_BYTES)
+
+
+def csrf_key(key: bytes) -> bytes:
+    """The key of Flask-WTF's tokens, for all sites: a token is good in one session alone."""
+    return hmac.digest(key, b"klankbord/csrf", "sha256")
 
 
 class ReporterSession(dict[str, Any], SessionMixin):
@@ -121,8 +127,8 @@ class OneCookie(SessionInterface):
         now: Callable[[], float],
         secure: Callable[[dict[str, Any]], bool],
     ) -> None:
-        self._keys = Keys.of(key)
         self._site = bytes.fromhex(site)
+        self._keys = Keys.of(key, self._site)
         self._now = now
         self._secure = secure
         self._box = SecretBox(self._keys.box)
@@ -136,11 +142,6 @@ class OneCookie(SessionInterface):
         self._signer = Signer(
             self._keys.signature, salt=b"klankbord/cookie", digest_method=hashlib.sha256
         )
-
-    @property
-    def csrf_key(self) -> bytes:
-        """The key of Flask-WTF's tokens."""
-        return self._keys.csrf
 
     @property
     def desk_key(self) -> bytes:

@@ -1,0 +1,42 @@
+"""What is wrong with the sites of a server, as far as it shows without a look at what they keep.
+
+``site check`` and every start say the same; ``doctor`` looks further.
+"""
+
+import datetime
+from collections.abc import Iterator
+
+from dropbox_app.server.errors import ServerError
+from dropbox_app.server.layout import Place
+from dropbox_app.server.reading import Fault, ReadSite
+from dropbox_app.server.sites import CARDS, Site
+from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
+
+
+def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
+    """Cards that cannot be used, or no longer."""
+    for name, fault in site.faults():
+        yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
+    for named in site.cards():
+        if named.card.over(today):
+            until = named.card.sealing[-1].until
+            path = site.folder / CARDS / f"{named.file_name}.card"
+            yield f"{path}: it is over since {until}; a fetch of the counsellor's desk renews it"
+
+
+def missing(place: Place) -> Iterator[Fault]:
+    """Whether there is a database at all: cheap, for a start with hundreds of sites."""
+    path = place.folder / DATABASE
+    if not path.exists():
+        yield Fault(place.name, f"{path} is missing; restore it from a backup")
+
+
+def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
+    """All that can be wrong with a site whose settings are right."""
+    place = read.place
+    try:
+        SqliteStore(place.folder, lambda: today, place.reserve).close()
+    except ServerError as error:
+        yield Fault(place.name, str(error))
+    for said in card_faults(Site(place.folder, read.settings), today):
+        yield Fault(place.name, said)

@@ -1,0 +1,42 @@
+"""What pages bring with them: one style sheet, and one script of a few lines.
+
+The script does nothing but "leave quickly"; without it that works too, by the link alone. It
+stands in every page, so that it costs no request, and the pages' policy lets scripts run by its
+hash alone: no other can, whatever should come to stand in a page or at an address of this site.
+"""
+
+import base64
+import functools
+import hashlib
+import importlib.resources
+from dataclasses import dataclass
+
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.server.web.lengths import packed
+
+
+@dataclass(frozen=True)
+class Style:
+    """The one style sheet, under a name that changes with its content."""
+
+    name: str
+    content: bytes
+    packed: bytes
+
+
+def _static(name: str) -> bytes:
+    return (importlib.resources.files("dropbox_app.server") / "static" / name).read_bytes()
+
+
+@functools.cache
+def read_style() -> Style:
+    """The style sheet, from the package."""
+    content = _static("style.css")
+    return Style(f"style-{sha256_hex(content)[:16]}.css", content, packed(content, step=1))
+
+
+LEAVE_SCRIPT = _static("leave.js").decode("utf-8")
+# As a source of a content security policy.
+LEAVE_SCRIPT_HASH = "'sha256-{}'".format(
+    base64.b64encode(hashlib.sha256(LEAVE_SCRIPT.encode()).digest()).decode("ascii")
+)

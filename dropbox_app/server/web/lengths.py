@@ -1,0 +1,50 @@
+"""How long an answer is, so that its length tells next to nothing of what is in it.
+
+Who sees the encrypted connection sees how long an answer is. Two forms, each with lengths of its
+own that hang on no site, no content and no visitor:
+
+**Packed**: the pages that are the same for everybody, compressed, then filled up in the header of
+the gzip file (its field "extra", which is read over) to PACKED, or the first of its doubles that
+holds it. Only those are ever compressed: in a page that repeats what somebody typed beside
+something secret, the compressed length would tell of the secret (BREACH).
+
+**Plain**: every other page, errors and answers to a code included, and the pages above for a
+client that takes no gzip: filled up with spaces to PLAIN or the first of its doubles that holds it.
+"""
+
+import struct
+import zlib
+
+PLAIN = 16 * 1024  # bytes
+PACKED = 8 * 1024
+COARSE = 1024 * 1024  # bytes; from here on plain lengths no longer double
+PACKED_COARSE = 32 * 1024  # the same for packed ones; the field "extra" holds less than 64 KiB
+
+_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x02\xff"  # gzip, "extra", no time, slowest, no system
+_FIXED = len(_HEAD) + 2 + 4 + 8
+
+
+def step_of(length: int, step: int, coarse: int) -> int:
+    """The first double of ``step`` that holds ``length``; beyond ``coarse`` in even steps."""
+    while step < min(length, coarse):
+        step *= 2
+    return -(-length // step) * step
+
+
+def filled(page: bytes) -> bytes:
+    """A page as it goes to whoever takes no gzip."""
+    return page.ljust(step_of(len(page), PLAIN, COARSE))
+
+
+def packed(page: bytes, step: int = PACKED) -> bytes:
+    """A page as it goes to everybody else: the same bytes each time. ``step`` 1 fills nothing up.
+
+    Raises struct.error for a filling of 64 KiB, which no step of this module needs.
+    """
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+    squeezed = squeezer.compress(page) + squeezer.flush()
+    length = len(squeezed) + _FIXED
+    filling = (step_of(length, step, PACKED_COARSE) if step > 1 else length) - length
+    extra = b"fl" + struct.pack("<H", filling) + bytes(filling)
+    end = struct.pack("<II", zlib.crc32(page), len(page) & 0xFFFFFFFF)
+    return _HEAD + struct.pack("<H", len(extra)) + extra + squeezed + end
