@@ -340,10 +340,14 @@ class SqliteStore:
         """Remove what a crash left among the files: parts, and files without a row."""
         removed = 0
         for path in self._files.iterdir():
-            # The lock first: once its writer is gone, a file that counts has its row.
-            if abandoned(path) and self.item(path.name) is None:
-                path.unlink(missing_ok=True)
-                removed += 1
+            # The lock first: once its writer is gone, a file that counts has its row. Then the
+            # writers' turn: the same file may just be coming again, to the same name.
+            with abandoned(path) as left:
+                if left and self.item(path.name) is None:
+                    with alone(self._turn, self._files):
+                        if self.item(path.name) is None:
+                            path.unlink(missing_ok=True)
+                            removed += 1
         return removed
 
     def keep_room(self) -> None:
