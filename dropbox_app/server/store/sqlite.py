@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files beside it.
 
 A write-ahead log with a synced commit, overwritten rows, one connection a thread. A writer waits
-for its turn first in its process, then (busy_timeout) among the processes.
+for its turn first in its process, then among the processes (``turns``).
 """
 
 import datetime
@@ -29,7 +29,7 @@ from dropbox_app.server.store import (
     Staged,
 )
 from dropbox_app.server.store.checking import examine
-from dropbox_app.server.store.connecting import BUSY_SECONDS, alone, connect, walk
+from dropbox_app.server.store.connecting import BUSY_SECONDS, connect, walk
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
     Reserve,
@@ -41,6 +41,7 @@ from dropbox_app.server.store.files import (
     write_new,
 )
 from dropbox_app.server.store.schema import DAYS, migrate, pending
+from dropbox_app.server.store.turns import Turns
 
 DATABASE = "klankbord.db"
 FILES = "files"
@@ -61,7 +62,7 @@ class SqliteStore:
         self._reserve = Reserve(folder / "reserve")
         self._today = today
         self._local = threading.local()
-        self._turn = threading.Lock()
+        self._turns = Turns(self._files)
         self._all: list[sqlite3.Connection] = []
         self._owed = False  # removed rows may still stand in the log
         if not self._path.exists():
@@ -86,7 +87,7 @@ class SqliteStore:
     def writing(self) -> Iterator[None]:
         connection = self._connection()
         unlink: list[str] = []
-        with alone(self._turn, self._files), failures():
+        with self._turns.taken(), failures():
             # IMMEDIATE: what is read inside must still hold when it is written.
             connection.execute("BEGIN IMMEDIATE")
             self._local.unlink, self._local.kept = unlink, []
@@ -344,7 +345,7 @@ class SqliteStore:
             # writers' turn: the same file may just be coming again, to the same name.
             with abandoned(path) as left:
                 if left and self.item(path.name) is None:
-                    with alone(self._turn, self._files):
+                    with self._turns.taken():
                         if self.item(path.name) is None:
                             path.unlink(missing_ok=True)
                             removed += 1
@@ -373,7 +374,7 @@ class SqliteStore:
             return False
 
     def _truncate(self, wait: float) -> bool:
-        with alone(self._turn, self._files), failures():
+        with self._turns.taken(), failures():
             self._run(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             try:
                 busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -396,7 +397,7 @@ class SqliteStore:
                 raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
             if not pending(database):  # a backup that holds the database keeps nobody out
                 return
-            with alone(self._turn, self._files):  # two workers may start at once
+            with self._turns.taken():  # two workers may start at once
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     migrate(database, self._today())
