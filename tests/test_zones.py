@@ -62,7 +62,8 @@ PRIMITIVES_IN = (
 
 # What opens a seal or signs: in the server only where a reporter without JavaScript is served.
 OPENERS = {
-    "Seed", "SigningKey", "open_chunks", "open_sealed", "open_stream", "open_with_passphrase",
+    "Seed", "SigningKey", "open_chunks", "open_chunks_with_passphrase", "open_sealed",
+    "open_stream", "open_with_passphrase",
     "derive_root", "reporter_keys", "from_counsellor", "from_reporter",
 }  # fmt: skip
 AGENT = "dropbox_app/server/reporter_agent.py"

@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 import click
 
-from dropbox_app.desk import call, cardwork, keyring, outbox, vault, words, workplace
+from dropbox_app.desk import backups, call, cardwork, keyring, outbox, vault, words, workplace
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
 from dropbox_app.desk.errors import CannotReach, Unfit
@@ -296,7 +296,7 @@ def backup(file: Path) -> None:
       klankbord-desk backup /media/stick/desk-2027-01.age
     """
     with call.at_work() as place:
-        count = workplace.backup(place, file)
+        count = backups.backup(place, file)
     click.echo(f"{count} files are in {visible(str(file))}, sealed with this desk's passphrase.")
 
 
@@ -314,7 +314,7 @@ def restore(file: Path) -> None:
     Example:
       klankbord-desk --dir ~/klankbord-desk restore /media/stick/desk-2027-01.age
     """
-    names = workplace.restore(call.folder(), file, call.passphrase(), call.machine())
+    names = backups.restore(call.folder(), file, call.passphrase(), call.machine())
     click.echo(f"Restored for {visible(', '.join(names))}. Now run 'klankbord-desk fetch'.")
     click.echo("Do not use the old desk any more.")
     click.echo("Threads that you had forgotten since the backup are back; forget them again.")

@@ -7,7 +7,6 @@ was agreed, within a time. What the server says about itself is checked for its 
 import contextlib
 import datetime
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,23 +16,24 @@ from typing import Protocol, TypeVar
 
 import httpcore
 
+from dropbox_app.desk import answers
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
 from dropbox_app.desk.store import SealedFile
 from dropbox_app.desk.tunnel import Proxy, Tunnel, read_origin
 from dropbox_app.protocol import desk_request
-from dropbox_app.protocol.encoding import check_day, check_hex, sha256_hex
-from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
-from dropbox_app.protocol.messages import REPORTER
 
 CONNECT_SECONDS = 90.0  # an onion service may be that slow
 SILENCE_SECONDS = 90.0
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
-MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
 MAX_PAGE = 100
 MAX_LISTED = 1_000  # threads in one part of their list
-MOST_LISTS = 1_000  # parts of that list
+# More than one counsellor ever has, and what fits into this computer's memory.
+MOST_THREADS = 100_000
+MOST_NEWEST = 500_000  # authors of all threads together
+LIST_SECONDS = 1_800.0  # for all parts together
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
 
@@ -42,6 +42,10 @@ _REFUSALS = {
     503: "The server is busy now; try again in some minutes.",
     507: "The server has no room left; tell the operator.",
 }
+_ENDLESS = (
+    "ALARM: the server's list of your threads {0}. It was not read on and nothing was compared "
+    "with it; what came in is kept. Tell the operator."
+)
 
 T = TypeVar("T")
 
@@ -194,45 +198,51 @@ class Courier:
                 if origin == (self._origin or self._origins[-1]):
                     raise
                 continue
-            token = _text(fields, "token")
+            token = answers.text(fields, "token")
             if not _TOKEN.fullmatch(token):
                 raise BadAnswer("The server's challenge has another form; tell the operator.")
             self._origin, self._token = origin, token
             self._since = time.monotonic()
-            return _day(fields, "day")
+            return answers.day(fields, "day")
         raise CannotReach("The invitation named no address.")
 
     def inbox(self, after: int) -> Page:
         """One page of the inbox, after the desk's own running number."""
         fields = self._call("GET", f"/api/desk/inbox?after={after}")
-        rows = tuple(_row(entry) for entry in _objects(fields, "items", MAX_PAGE))
+        rows = tuple(_row(entry) for entry in answers.objects(fields, "items", MAX_PAGE))
         numbers = [after, *(row.number for row in rows)]
         if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
             raise BadAnswer("The server's running numbers do not rise; tell the operator.")
         more = fields.get("more") is True
         if more and not rows:
             raise BadAnswer("The server promises more and hands over nothing; tell the operator.")
-        return Page(_hex(fields, "store", 16), _day(fields, "day"), rows, more)
+        return Page(answers.hex_id(fields, "store", 16), answers.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
         """The mailboxes in which this identity is addressed now: author -> newest number."""
         listed: dict[str, dict[str, int]] = {}
-        target, last = "/api/desk/mailboxes", ""
-        for _ in range(MOST_LISTS):
+        target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
+        end = time.monotonic() + LIST_SECONDS
+        while len(listed) <= MOST_THREADS and left:
             fields = self._call("GET", target)
-            for entry in _objects(fields, "mailboxes", MAX_LISTED):
-                newest = _objects(entry, "newest", 1_000)
-                here = _hex(entry, "id", 32)
+            for entry in answers.objects(fields, "mailboxes", MAX_LISTED):
+                here = answers.hex_id(entry, "id", 32)
                 if here <= last:
                     raise BadAnswer("The server's list of threads goes back; tell the operator.")
-                listed[here] = {_author(one, "by"): _number(one, "n") for one in newest}
+                newest = answers.objects(entry, "newest", 1_000)[:left]
+                left -= len(newest)
+                listed[here] = {answers.author(e, "by"): answers.number(e, "n") for e in newest}
                 last = here
-            if fields.get("more") is not True:
+            if fields.get("more") is not True and left:
                 return listed
             if target.endswith(f"={last}") or not last:
-                break  # more is promised, and nothing handed over
+                # More is promised, and nothing handed over.
+                raise BadAnswer("The server's list of threads has no end; tell the operator.")
+            if time.monotonic() > end:
+                minutes = f"{LIST_SECONDS / 60:.0f} minutes"
+                raise BadAnswer(_ENDLESS.format(f"takes longer than {minutes}"))
             target = f"/api/desk/mailboxes?after={last}"
-        raise BadAnswer("The server's list of threads has no end; tell the operator.")
+        raise BadAnswer(_ENDLESS.format(f"is longer than that of {MOST_THREADS:,} threads"))
 
     def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
         """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.
@@ -286,7 +296,7 @@ class Courier:
         given = said if isinstance(said, dict) else {}
         limits = {key: n for key, n in given.items() if type(n) is int and n >= 0}
         texts = tuple(card.encode("utf-8", "replace") for card in cards)
-        return Shown(_day(fields, "day"), texts, limits)
+        return Shown(answers.day(fields, "day"), texts, limits)
 
     def close(self) -> None:
         """End the connection."""
@@ -349,6 +359,10 @@ class Courier:
             return _read_json(answer)
 
 
+def _read_json(answer: Answer) -> dict[str, object]:
+    return answers.read(answer.pieces)
+
+
 def _check_status(answer: Answer) -> None:
     """Raise for every answer that is no success; what stands in it is not believed."""
     if 200 <= answer.status < 300:
@@ -360,90 +374,22 @@ def _check_status(answer: Answer) -> None:
         )
     if answer.status == 409:
         with contextlib.suppress(BadAnswer):
-            raise OutOfStep(_number(_read_json(answer), "n"))
+            raise OutOfStep(answers.number(_read_json(answer), "n"))
     sentence = _REFUSALS.get(answer.status, f"The server refused this (status {answer.status}).")
     raise Refused(sentence, answer.status)
 
 
-def _read_json(answer: Answer) -> dict[str, object]:
-    data = b""
-    for piece in answer.pieces:
-        data += piece
-        if len(data) > MAX_ANSWER:
-            raise BadAnswer("The server's answer has no end; tell the operator.")
-    if not data and answer.status in (200, 201, 204):
-        return {}
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadAnswer(
-            "What answers at this address is no Klankbord server, or something stands in between."
-        ) from None
-    if not isinstance(value, dict):
-        raise BadAnswer("The server's answer has another form than agreed; tell the operator.")
-    return value
-
-
 def _row(entry: dict[str, object]) -> Row:
-    what = _text(entry, "what")
+    what = answers.text(entry, "what")
     if what not in ("message", "attachment"):
         raise BadAnswer("The inbox lists something that is neither a message nor a file.")
     return Row(
-        number=_number(entry, "number"),
-        id=_hex(entry, "id", 32),
-        mailbox=_hex(entry, "mailbox", 32),
+        number=answers.number(entry, "number"),
+        id=answers.hex_id(entry, "id", 32),
+        mailbox=answers.hex_id(entry, "mailbox", 32),
         what=what,
-        author=_author(entry, "author"),
-        n=_number(entry, "n"),
-        day=_day(entry, "day"),
-        size=_number(entry, "size"),
+        author=answers.author(entry, "author"),
+        n=answers.number(entry, "n"),
+        day=answers.day(entry, "day"),
+        size=answers.number(entry, "size"),
     )
-
-
-def _author(fields: Mapping[str, object], key: str) -> str:
-    """The reporter, or an identity: nothing else reaches the state."""
-    author = _text(fields, key)
-    if author != REPORTER:
-        try:
-            VerifyKey.parse(author)
-        except FormatError:
-            raise BadAnswer("The server names an author that is none; tell the operator.") from None
-    return author
-
-
-def _text(fields: Mapping[str, object], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
-    return value
-
-
-def _number(fields: Mapping[str, object], key: str) -> int:
-    value = fields.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
-    return value
-
-
-def _hex(fields: Mapping[str, object], key: str, length: int) -> str:
-    try:
-        return check_hex(_text(fields, key), length)
-    except FormatError:
-        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
-
-
-def _day(fields: Mapping[str, object], key: str) -> datetime.date:
-    try:
-        return check_day(_text(fields, key))
-    except FormatError:
-        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
-
-
-def _objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
-    value = fields.get(key)
-    if not isinstance(value, list) or len(value) > most:
-        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
-    objects = [entry for entry in value if isinstance(entry, dict)]
-    if len(objects) != len(value):
-        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.")
-    return objects

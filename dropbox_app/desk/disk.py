@@ -177,6 +177,13 @@ class Disk:
 
 def write_outside(path: Path, data: bytes) -> None:
     """Write a new file outside the desk's folder, 0600. Raises AlreadyThere; half is removed."""
+    with writing_outside(path) as write:
+        write(data)
+
+
+@contextlib.contextmanager
+def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """As ``write_outside``, in pieces."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -185,7 +192,7 @@ def write_outside(path: Path, data: bytes) -> None:
         ) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file.write
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from dropbox_app.desk import kinds
 from dropbox_app.desk.kinds import HEAD, HTML, PDF, SVG, Kind
+from dropbox_app.protocol.file_name import only_a_name
 
 _TAIL = 65_557  # a zip file's directory ends within so many bytes of its end
 _OVERLAP = 32  # longer than any mark below
 MAX_NAME = 120  # bytes of a name that is written to a disk
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _NOT_IN_NAMES = set('/\\:*?"<>|')
 
 # Mark -> a word for what it shows.
@@ -128,17 +128,15 @@ def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
 
 def safe_name(name: str) -> str:
     """A name that any file system takes, that leads nowhere else and hides nothing."""
-    text = unicodedata.normalize("NFC", name)
     text = "".join(
         "_" if c in _NOT_IN_NAMES else " " if unicodedata.category(c) == "Zs" else c
-        for c in text
+        for c in unicodedata.normalize("NFC", name)
         if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     )
-    text = " ".join(text.split()).strip(". ").lstrip("-~")
+    # Again: what stood apart may now stand together.
+    text = only_a_name(" ".join(unicodedata.normalize("NFC", text).split()))
     if not text.strip("_."):
         return "file"
-    if _RESERVED.fullmatch(text):
-        text = f"_{text}"
     stem, dot, end = text.rpartition(".")
     if not dot or not stem or len(end.encode()) > 16:
         stem, dot, end = text, "", ""

@@ -19,11 +19,14 @@ from typing import BinaryIO
 from dropbox_app.desk.errors import DeskError
 
 PYTHON = "/usr/bin/python3"
+HOST = "room"  # what this computer is called in there
 MEMORY = 1_536 * 1024 * 1024  # bytes of one program
 SECONDS = 90  # of the whole job
 MOST_IN = 256 * 1024 * 1024  # bytes of a file that goes in
 UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 26)  # as inside
 _READY = b"ready\n"
+# Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
 _PACKAGES = {"picture": "python3-pil", "pdf": "poppler-utils", "show": "mat2", "clean": "mat2"}
 INSTALL = "apt-get install bubblewrap poppler-utils python3-pil mat2"
 _SAID = {
@@ -74,6 +77,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=_ENVIRONMENT,
     )
     watch = threading.Timer(SECONDS, process.kill)
     watch.daemon = True
@@ -122,9 +126,7 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
         )
     command = [
         program, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent",
-        "--new-session", "--cap-drop", "ALL", "--clearenv",
-        "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp",  # noqa: S108
-        "--setenv", "LANG", "C.UTF-8",
+        "--new-session", "--cap-drop", "ALL", "--as-pid-1", "--hostname", HOST,
         "--ro-bind", "/usr", "/usr",
     ]  # fmt: skip
     for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):

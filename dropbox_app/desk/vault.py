@@ -7,7 +7,7 @@ backups of the disk may keep older ones (SPEC section 11).
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.disk import Disk
@@ -144,9 +144,9 @@ class Vault:
         """Take seeds out; they are gone once ``save`` has returned."""
         self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
-    def backup(self, contents: bytes) -> bytes:
-        """Seal the contents of a backup under the same passphrase."""
-        return age.seal_with_passphrase(contents, self._passphrase, self._log_n)
+    def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
+        """What seals the contents of a backup, in pieces, under the same passphrase."""
+        return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod
     def _read(cls, disk: Disk, passphrase: str, fields: dict[str, Json], log_n: int) -> "Vault":
@@ -166,10 +166,10 @@ class Vault:
         return vault
 
 
-def open_backup(sealed: bytes, passphrase: str) -> bytes:
-    """The contents of a backup. Raises WrongPassphrase or Damaged."""
+def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
+    """The contents of a backup, in pieces; whole only at the end. WrongPassphrase or Damaged."""
     try:
-        return age.open_with_passphrase(sealed, passphrase)
+        yield from age.open_chunks_with_passphrase(read, passphrase)
     except WrongPassphrase:
         raise WrongPassphrase("The passphrase does not fit this backup; try again.") from None
     except AgeError as error:

@@ -1,15 +1,11 @@
-"""The desk's folder as a whole: made, opened, moved, backed up and restored.
+"""The desk's folder as a whole: made, opened, moved.
 
 One desk serves several sites, each with an identity of its own (SPEC section 3).
 """
 
 import contextlib
 import datetime
-import io
 import os
-import re
-import shutil
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +13,8 @@ from pathlib import Path
 from dropbox_app.desk import cardwork, keyring, vault
 from dropbox_app.desk.courier import Courier, HttpTransport, Transport
 from dropbox_app.desk.desk import Desk
-from dropbox_app.desk.disk import LOCK, NEW, Disk, write_outside
-from dropbox_app.desk.errors import AlreadyThere, Damaged, DeskError, NotFound, NotSetUp, Unfit
+from dropbox_app.desk.disk import LOCK, NEW, Disk
+from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
 from dropbox_app.desk.state import Profile, State
 from dropbox_app.desk.store import LocalStore
 from dropbox_app.desk.tunnel import Proxy, read_origin, read_proxy
@@ -33,9 +29,6 @@ MAX_SITE_NAME = 200
 MAX_INVITATION = 16_384  # bytes
 # What an init that was killed may leave; the next one goes on from it.
 _BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"}
-_BACKED_UP = re.compile(
-    r"vault\.age|sites/[0-9a-f]{32}/(state|(items|kept)/[0-9a-f]{64})\.age", re.ASCII
-)
 
 
 def utc_today() -> datetime.date:
@@ -231,72 +224,6 @@ def move(place: Workplace, invitation: Invitation) -> None:
         read_origin(origin, proxy)
     desk.state.origins, desk.state.name = invitation.origins, invitation.name
     desk.save()
-
-
-def backup(place: Workplace, file: Path) -> int:
-    """Write everything into one age file under the passphrase; the number of files in it.
-
-    Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back. It is made in memory.
-    """
-    contents, count = io.BytesIO(), 0
-    with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path in sorted(place.disk.root.rglob("*.age")):
-            name = path.relative_to(place.disk.root).as_posix()
-            if not _BACKED_UP.fullmatch(name):
-                continue
-            data = path.read_bytes()
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o600
-            archive.addfile(entry, io.BytesIO(data))
-            count += 1
-    write_outside(file, place.vault.backup(contents.getvalue()))
-    return count
-
-
-def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
-    """Make a desk from a backup in a folder that is empty or not there; the names of its sites.
-
-    Raises AlreadyThere, WrongPassphrase, Damaged. A failure leaves the folder as it was.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
-    contents = vault.open_backup(file.read_bytes(), passphrase)
-    new = folder.with_name(f".{folder.name}-restoring")
-    if new.exists():
-        raise AlreadyThere(
-            f"{new} is left from a restore that was broken off; remove it, then try again."
-        )
-    disk = Disk(new, machine.today)
-    try:
-        _unpack(contents, disk)
-        names = []
-        with opened(new, passphrase, machine) as place:
-            for site in place.vault.sites:
-                desk = place.desk(site)
-                desk.state.restored, desk.state.number = True, 0
-                desk.save()
-                names.append(desk.state.name)
-        if folder.exists():
-            folder.rmdir()
-        new.rename(folder)
-    except NotSetUp:
-        raise Damaged("This is no whole backup of a desk.") from None
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    return names
-
-
-def _unpack(contents: bytes, disk: Disk) -> None:
-    disk.make()
-    try:
-        with tarfile.open(fileobj=io.BytesIO(contents), mode="r:") as archive:
-            for entry in archive:
-                file = archive.extractfile(entry) if entry.isreg() else None
-                if file is None or not _BACKED_UP.fullmatch(entry.name):
-                    raise Damaged("The backup holds something that no desk writes.")
-                disk.write(entry.name, file.read())
-    except (tarfile.TarError, EOFError):
-        raise Damaged("This is no backup of a desk, or it is damaged.") from None
 
 
 def forget(desk: Desk, mailbox: str, tip: tuple[int, str]) -> int:

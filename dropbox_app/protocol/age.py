@@ -41,11 +41,13 @@ __all__ = [
     "MAX_LOG_N",
     "MAX_RECIPIENTS",
     "Header",
+    "PassphraseSealer",
     "Sealer",
     "Stanza",
     "check_shape",
     "header_length",
     "open_chunks",
+    "open_chunks_with_passphrase",
     "open_sealed",
     "open_stream",
     "open_with_file_key",
@@ -70,19 +72,18 @@ _ZERO_NONCE = bytes(12)
 _BLOCK = 4_096
 
 
-class Sealer:
-    """Seals a stream for ``recipients``: ``update`` any number of times, then ``finish`` once.
+class _Sealer:
+    """Seals a stream: ``update`` any number of times, then ``finish`` once.
 
     ``write`` gets the header at once and then a chunk at a time; memory stays bounded. A file
-    whose ``finish`` was not called does not open. Raises ValueError without a recipient or with
-    more than MAX_RECIPIENTS.
+    whose ``finish`` was not called does not open. ``wrap`` gives the stanzas for the file key.
     """
 
-    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
-        if not 1 <= len(recipients) <= MAX_RECIPIENTS:
-            raise ValueError(f"a file is sealed for 1 to {MAX_RECIPIENTS} recipients")
+    def __init__(
+        self, write: Callable[[bytes], object], wrap: Callable[[bytes], Sequence[Stanza]]
+    ) -> None:
         file_key = secrets.token_bytes(FILE_KEY_SIZE)
-        write(write_header([_wrap(recipient, file_key) for recipient in recipients], file_key))
+        write(write_header(wrap(file_key), file_key))
         self._payload = PayloadWriter(write, file_key, secrets.token_bytes(NONCE))
 
     def update(self, data: bytes) -> None:
@@ -92,6 +93,28 @@ class Sealer:
     def finish(self) -> None:
         """Seal what is left; ValueError the second time."""
         self._payload.finish()
+
+
+class Sealer(_Sealer):
+    """For ``recipients``. Raises ValueError for none or for more than MAX_RECIPIENTS."""
+
+    def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
+        if not 1 <= len(recipients) <= MAX_RECIPIENTS:
+            raise ValueError(f"a file is sealed for 1 to {MAX_RECIPIENTS} recipients")
+        super().__init__(write, lambda key: [_wrap(recipient, key) for recipient in recipients])
+
+
+class PassphraseSealer(_Sealer):
+    """For a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
+
+    Raises ValueError for an empty passphrase or another cost. The passphrase is taken as it is,
+    in UTF-8: nothing is normalised.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], passphrase: str, log_n: int = 18) -> None:
+        if not passphrase or not 1 <= log_n <= MAX_LOG_N:
+            raise ValueError(f"a passphrase, and a cost of 1 to {MAX_LOG_N}")
+        super().__init__(write, lambda key: [_wrap_scrypt(passphrase, log_n, key)])
 
 
 def seal(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
@@ -139,33 +162,26 @@ def open_with_file_key(
 
 
 def seal_with_passphrase(plaintext: bytes, passphrase: str, log_n: int = 18) -> bytes:
-    """Seal for a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
-
-    Raises ValueError for an empty passphrase or another cost. The passphrase is taken as it is,
-    in UTF-8: nothing is normalised.
-    """
-    if not passphrase or not 1 <= log_n <= MAX_LOG_N:
-        raise ValueError(f"a passphrase, and a cost of 1 to {MAX_LOG_N}")
-    file_key = secrets.token_bytes(FILE_KEY_SIZE)
-    salt = secrets.token_bytes(_SALT_SIZE)
-    body = _passphrase_key(passphrase, salt, log_n).encrypt(_ZERO_NONCE, file_key, None)
-    stanza = Stanza((_SCRYPT, encode(salt), str(log_n)), body)
-    parts = [write_header([stanza], file_key)]
-    payload = PayloadWriter(parts.append, file_key, secrets.token_bytes(NONCE))
-    payload.update(plaintext)
-    payload.finish()
+    """As ``PassphraseSealer``, in one."""
+    parts: list[bytes] = []
+    sealer = PassphraseSealer(parts.append, passphrase, log_n)
+    sealer.update(plaintext)
+    sealer.finish()
     return b"".join(parts)
 
 
 def open_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
-    """Open a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
+    """As ``open_chunks_with_passphrase``, in one."""
+    return b"".join(open_chunks_with_passphrase(io.BytesIO(sealed).read, passphrase))
+
+
+def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
+    """As ``open_chunks``, for a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
 
     Raises WrongPassphrase, NoMatch (the file is for keys, not for a passphrase), HeaderFailure
     (also for a higher cost), HmacFailure or PayloadFailure.
     """
-    parts: list[bytes] = []
-    _open(io.BytesIO(sealed).read, parts.append, lambda header: _unwrap_scrypt(header, passphrase))
-    return b"".join(parts)
+    return _chunks(read, lambda header: _unwrap_scrypt(header, passphrase))
 
 
 def header_length(recipients: int) -> int:
@@ -243,6 +259,12 @@ def _read_head(read: Callable[[int], bytes]) -> bytes:
 def _wrap(recipient: Recipient, file_key: bytes) -> Stanza:
     enc, body = recipient.wrap(file_key)
     return Stanza((_HYBRID, encode(enc)), body)
+
+
+def _wrap_scrypt(passphrase: str, log_n: int, file_key: bytes) -> Stanza:
+    salt = secrets.token_bytes(_SALT_SIZE)
+    body = _passphrase_key(passphrase, salt, log_n).encrypt(_ZERO_NONCE, file_key, None)
+    return Stanza((_SCRYPT, encode(salt), str(log_n)), body)
 
 
 def _hybrid_enc(stanza: Stanza) -> bytes:

@@ -23,10 +23,10 @@ from dropbox_app.protocol.retrieval_code import (
     reporter_keys,
 )
 from dropbox_app.protocol.stream import CHUNK
-from dropbox_app.protocol.thread import Thread
+from dropbox_app.protocol.thread import Arrived, Thread
 from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
 from dropbox_app.server.gate import Gate
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.mailboxes import Conversation, Mailboxes
 from dropbox_app.server.next_message import agreed_handover, just_said
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import ItemInfo, Staged
@@ -214,32 +214,33 @@ class ReporterAgent:
         All of it is checked before this returns: hash, every chunk, size and padding. Raises Gone
         (it is not here), PayloadFailure (not the file that was signed), AgeError or FormatError.
         """
-        keys = reporter_keys(root)
-        digest = new_digest()
-        for _ in self._contents(keys, attachment, digest.update):
-            pass
-        if digest.hexdigest() != attachment.sha256:
-            raise PayloadFailure("not the file that was signed")
-        return self._contents(keys, attachment)
+        pieces = self._checked(reporter_keys(root), attachment)
+        next(pieces)
+        return pieces
 
-    def _contents(
-        self,
-        keys: ReporterKeys,
-        attachment: Attachment,
-        seen: Callable[[bytes], object] = lambda data: None,
-    ) -> Iterator[bytes]:
-        """``seen`` gets what was read, sealed as it is."""
+    def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
+        """Nothing once all of it is found right, then the content.
+
+        Twice from one handle: what has its name by then need not be what was checked.
+        """
         opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
         if opened is None:
             raise Gone("the file is not here")
+        digest = new_digest()
         with opened.file as file:
 
             def read(size: int) -> bytes:
                 data = file.read(size)
-                seen(data)
+                digest.update(data)
                 return data
 
-            yield from contents(age.open_chunks(read, (keys.reply,)), attachment.size)
+            for _ in contents(age.open_chunks(read, (keys.reply,)), attachment.size):
+                pass
+            if digest.hexdigest() != attachment.sha256:
+                raise PayloadFailure("not the file that was signed")
+            yield b""
+            file.seek(0)
+            yield from contents(age.open_chunks(file.read, (keys.reply,)), attachment.size)
 
     def write(
         self,
@@ -344,15 +345,9 @@ class ReporterAgent:
             raise TooLong(size, limit)
 
     def _view(self, keys: ReporterKeys) -> ReporterView | None:
-        conversation = self._mailboxes.conversation(keys.access)
+        conversation, arrived = self._read(keys)
         if conversation is None:
             return None
-        seeds = (keys.reply,)
-        arrived = []
-        for item in conversation.items:
-            sealed = self._mailboxes.item(keys.mailbox, item.id) if item.what == "message" else None
-            if sealed is not None:
-                arrived.append(threads.open_item(item.id, sealed, seeds))
         thread = threads.read(
             arrived,
             site=self._id,
@@ -367,6 +362,24 @@ class ReporterAgent:
             self._next_wanted(thread),
             conversation.items,
         )
+
+    def _read(self, keys: ReporterKeys) -> tuple[Conversation | None, list[Arrived]]:
+        """What is here, with its messages. What is listed and not there was removed meanwhile,
+        and all may be gone: the list is read again. What the same list misses twice is lost."""
+        before = None
+        while True:
+            conversation = self._mailboxes.conversation(keys.access)
+            arrived: list[Arrived] = []
+            whole = True
+            for item in conversation.items if conversation else ():
+                if item.what == "message":
+                    sealed = self._mailboxes.item(keys.mailbox, item.id)
+                    whole = whole and sealed is not None
+                    if sealed is not None:
+                        arrived.append(threads.open_item(item.id, sealed, (keys.reply,)))
+            if whole or conversation == before:
+                return conversation, arrived
+            before = conversation
 
     def _draft(
         self,

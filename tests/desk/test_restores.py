@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import workplace
+from dropbox_app.desk import backups
 from dropbox_app.desk.errors import AlreadyThere, BadAnswer, Damaged
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
@@ -199,7 +199,7 @@ def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
 
 def _restore(office: Office, file: Path, name: str = "again") -> Office:
     again = Office(office.folder.with_name(name), office.peer, office.clock)
-    workplace.restore(again.folder, file, PASSPHRASE, again.machine)
+    backups.restore(again.folder, file, PASSPHRASE, again.machine)
     return again
 
 
@@ -210,7 +210,7 @@ def test_a_restored_desk_goes_on_where_the_lost_one_was(
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     with office.open() as place:
-        workplace.backup(place, tmp_path / "backup.age")
+        backups.backup(place, tmp_path / "backup.age")
     office.reply(reporter.mailbox, "Twee")
     reporter.write("Nog iets")
     clock.to("2027-02-10")
@@ -233,7 +233,7 @@ def test_a_restored_desk_that_cannot_open_its_own_newest_says_so(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     with office.open() as place:
-        workplace.backup(place, tmp_path / "backup.age")
+        backups.backup(place, tmp_path / "backup.age")
     for day in ("2027-02-10", "2027-03-10", "2027-04-10", "2027-05-10"):
         clock.to(day)
         office.fetch_quietly()
@@ -259,9 +259,9 @@ def test_a_backup_is_one_age_file_of_a_tar(
 
     office.fetch_quietly()
     with office.open() as place:
-        assert workplace.backup(place, tmp_path / "b.age") == 3
+        assert backups.backup(place, tmp_path / "b.age") == 3
         with pytest.raises(AlreadyThere):
-            workplace.backup(place, tmp_path / "b.age")
+            backups.backup(place, tmp_path / "b.age")
     contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
     with tarfile.open(fileobj=io.BytesIO(contents)) as archive:
         for entry in archive:
@@ -275,12 +275,12 @@ def test_a_restore_overwrites_nothing_and_leaves_nothing_behind(
     office: Office, tmp_path: Path, clock: Clock
 ) -> None:
     with office.open() as place:
-        workplace.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     with pytest.raises(AlreadyThere):
-        workplace.restore(office.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
+        backups.restore(office.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(WrongPassphrase):
-        workplace.restore(tmp_path / "x", tmp_path / "b.age", "iets heel anders!", office.machine)
+        backups.restore(tmp_path / "x", tmp_path / "b.age", "iets heel anders!", office.machine)
     with pytest.raises(Damaged):
-        workplace.restore(tmp_path / "x", office.folder / "vault.age", PASSPHRASE, office.machine)
+        backups.restore(tmp_path / "x", office.folder / "vault.age", PASSPHRASE, office.machine)
     assert sorted(tmp_path.iterdir()) == before

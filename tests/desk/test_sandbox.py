@@ -75,9 +75,26 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
     environment, reached, processes, caps, handles = json.loads(answer)
     assert reached == []
     assert "SECRET_OF_THE_DESK" not in environment
-    assert processes <= 3
+    assert processes == 1
     assert caps == ["0000000000000000"]
     assert not [h for h in handles if not h.startswith(("pipe:", "/dev/null", "/proc"))]
+
+
+def test_who_is_in_there_finds_nothing_of_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its environment, by way of any process that can be seen, nor this computer's name."""
+    monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
+    program = """
+import json, os, socket
+seen = {}
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        seen[pid] = sorted(set(file.read().decode("latin-1").split("\\0")))
+print(json.dumps([seen, socket.gethostname(), os.getpid()]))
+"""
+    seen, name, pid = json.loads(said_inside(monkeypatch, program))
+    ours = ["", "HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/bin:/bin", "PWD=/tmp"]
+    assert seen == {str(pid): ours}
+    assert name == sandbox.HOST != socket.gethostname()
 
 
 def test_an_answer_without_end_is_cut_off(

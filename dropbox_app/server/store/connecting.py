@@ -4,7 +4,6 @@ A thread has one to each database that it uses, and OPEN at most: a server with 
 would else keep thousands of files open.
 """
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -110,19 +109,3 @@ def walk(connection: sqlite3.Connection) -> Iterator[None]:
         with failures():
             connection.execute(f"PRAGMA cache_size = -{CACHE}")
             connection.execute("PRAGMA shrink_memory")
-
-
-@contextmanager
-def alone(turn: threading.Lock, folder: Path) -> Iterator[None]:
-    """A writer's turn, first in its process, then among the processes, by a lock of the folder.
-
-    SQLite alone would let a waiting process ask again and again, ever less often: with two busy
-    workers one of them then waits for a second. A lock of the system wakes it at once.
-    """
-    with turn:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)

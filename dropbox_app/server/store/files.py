@@ -112,13 +112,20 @@ class StagedFile:
 
     def _to_disk(self, data: bytes) -> None:
         if self._file is None:
-            self._path = self._folder / (secrets.token_hex(16) + _PART)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(handle, "wb")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._file = self._part()
             self._file.write(self.small or b"")
             self.small = None
         self._file.write(data)
+
+    def _part(self) -> BinaryIO:
+        while True:
+            self._path = self._folder / (secrets.token_hex(16) + _PART)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            file = os.fdopen(handle, "wb")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                return file
+            file.close()  # ``sweep`` took it for a leftover: it had no lock yet
 
     def digest(self) -> str:
         """The hex SHA-256 of what was written so far."""
@@ -148,18 +155,22 @@ class StagedFile:
                 self._file.close()
 
 
-def abandoned(path: Path) -> bool:
-    """Whether nobody is writing this file (any more)."""
+@contextlib.contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Whether nobody is writing this file (any more); nobody is, then, as long as this lasts."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return False
+        yield False
+        return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        return True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            left = False
+        else:
+            left = True
+        yield left
     finally:
         os.close(handle)
 

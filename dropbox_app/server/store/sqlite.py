@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files beside it.
 
 A write-ahead log with a synced commit, overwritten rows, one connection a thread. A writer waits
-for its turn first in its process, then (busy_timeout) among the processes.
+for its turn first in its process, then among the processes (``turns``).
 """
 
 import datetime
@@ -28,7 +28,7 @@ from dropbox_app.server.store import (
     Staged,
 )
 from dropbox_app.server.store.checking import examine
-from dropbox_app.server.store.connecting import BUSY_SECONDS, Connections, alone, walk
+from dropbox_app.server.store.connecting import BUSY_SECONDS, Connections, walk
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
     Reserve,
@@ -40,6 +40,7 @@ from dropbox_app.server.store.files import (
     write_new,
 )
 from dropbox_app.server.store.schema import DAYS, migrate, pending
+from dropbox_app.server.store.turns import Turns
 
 DATABASE = "klankbord.db"
 FILES = "files"
@@ -67,7 +68,7 @@ class SqliteStore:
         self._connections = Connections(self._path)
         self._today = today
         self._local = threading.local()
-        self._turn = threading.Lock()
+        self._turns = Turns(self._files)
         self._owed = False  # removed rows may still stand in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
@@ -91,7 +92,7 @@ class SqliteStore:
     def writing(self) -> Iterator[None]:
         connection = self._connection()
         unlink: list[str] = []
-        with alone(self._turn, self._files), failures():
+        with self._turns.taken(), failures():
             # IMMEDIATE: what is read inside must still hold when it is written.
             connection.execute("BEGIN IMMEDIATE")
             self._local.unlink, self._local.kept = unlink, []
@@ -344,10 +345,14 @@ class SqliteStore:
         """Remove what a crash left among the files: parts, and files without a row."""
         removed = 0
         for path in self._files.iterdir():
-            # The lock first: once its writer is gone, a file that counts has its row.
-            if abandoned(path) and self.item(path.name) is None:
-                path.unlink(missing_ok=True)
-                removed += 1
+            # The lock first: once its writer is gone, a file that counts has its row. Then the
+            # writers' turn: the same file may just be coming again, to the same name.
+            with abandoned(path) as left:
+                if left and self.item(path.name) is None:
+                    with self._turns.taken():
+                        if self.item(path.name) is None:
+                            path.unlink(missing_ok=True)
+                            removed += 1
         return removed
 
     def keep_room(self) -> None:
@@ -373,7 +378,7 @@ class SqliteStore:
             return False
 
     def _truncate(self, wait: float) -> bool:
-        with alone(self._turn, self._files), failures():
+        with self._turns.taken(), failures():
             self._run(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             try:
                 busy, _, _ = self._one("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -396,7 +401,7 @@ class SqliteStore:
                 raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
             if not pending(database):  # a backup that holds the database keeps nobody out
                 return
-            with alone(self._turn, self._files):  # two workers may start at once
+            with self._turns.taken():  # two workers may start at once
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     migrate(database, self._today())

@@ -5,6 +5,7 @@ import unicodedata
 from urllib.parse import quote
 
 from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.file_name import only_a_name
 from dropbox_app.protocol.messages import MAX_FILE_NAME
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
@@ -35,7 +36,8 @@ def clean_type(content_type: str) -> str:
 
 def disposition(name: str, fallback: str) -> str:
     """The Content-Disposition of a download, never of anything shown (RFC 6266, RFC 8187)."""
-    safe = _UNSAFE.sub("_", clean_name(name, fallback)).strip(". ") or fallback
+    seen = clean_name(name, fallback).replace(_JOINER, "")
+    safe = only_a_name(_UNSAFE.sub("_", seen)) or fallback
     plain = "".join(c if c.isascii() else "_" for c in safe)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
 

@@ -1,0 +1,97 @@
+"""What stands in the answers of a server, checked for its form before anything is made of it.
+
+Each raises BadAnswer, in a sentence for the counsellor.
+"""
+
+import datetime
+import functools
+import json
+from collections.abc import Iterable, Mapping
+
+from dropbox_app.desk.errors import BadAnswer
+from dropbox_app.protocol.encoding import check_day, check_hex
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import REPORTER
+
+MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
+
+
+def read(pieces: Iterable[bytes]) -> dict[str, object]:
+    """A JSON object; an empty one of nothing."""
+    data = bytearray()
+    for piece in pieces:
+        data += piece
+        if len(data) > MAX_ANSWER:
+            raise BadAnswer("The server's answer has no end; tell the operator.")
+    if not data:
+        return {}
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadAnswer(
+            "What answers at this address is no Klankbord server, or something stands in between."
+        ) from None
+    if not isinstance(value, dict):
+        raise BadAnswer("The server's answer has another form than agreed; tell the operator.")
+    return value
+
+
+def author(fields: Mapping[str, object], key: str) -> str:
+    """The reporter, or an identity: nothing else reaches the state."""
+    named = text(fields, key)
+    if named == REPORTER:
+        return REPORTER
+    try:
+        return _identity(named)
+    except FormatError:
+        raise BadAnswer("The server names an author that is none; tell the operator.") from None
+
+
+@functools.lru_cache(1_024)  # a long list names the same few: looked at once, kept once
+def _identity(named: str) -> str:
+    VerifyKey.parse(named)
+    return named
+
+
+def text(fields: Mapping[str, object], key: str) -> str:
+    """A text, of any signs."""
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    return value
+
+
+def number(fields: Mapping[str, object], key: str) -> int:
+    """A whole number that is not negative."""
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    return value
+
+
+def hex_id(fields: Mapping[str, object], key: str, length: int) -> str:
+    """An id of ``length`` bytes."""
+    try:
+        return check_hex(text(fields, key), length)
+    except FormatError:
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
+
+
+def day(fields: Mapping[str, object], key: str) -> datetime.date:
+    """A day."""
+    try:
+        return check_day(text(fields, key))
+    except FormatError:
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.") from None
+
+
+def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
+    """A list of objects, ``most`` of them at most."""
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) > most:
+        raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
+    found = [entry for entry in value if isinstance(entry, dict)]
+    if len(found) != len(value):
+        raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.")
+    return found

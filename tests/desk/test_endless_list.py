@@ -1,0 +1,107 @@
+"""A server's list of threads that has no end costs the desk neither its memory nor its time."""
+
+import contextlib
+import itertools
+import json
+import tracemalloc
+from collections.abc import Iterable, Iterator, Mapping
+
+import pytest
+
+from dropbox_app.desk import courier as couriers
+from dropbox_app.desk.courier import Answer, Courier
+from dropbox_app.desk.errors import BadAnswer
+from dropbox_app.protocol.keys import SigningKey
+
+
+class Endless:
+    """A server that lists part after part, each ``size`` threads of ``authors`` authors."""
+
+    def __init__(self, size: int, authors: int = 1, seconds: float = 0.0) -> None:
+        self.parts = 0
+        self.now = 0.0
+        self._size = size
+        self._seconds = seconds
+        self._ids = itertools.count(1)
+        who = ["reporter", *(str(SigningKey.generate().verify_key) for _ in range(authors - 1))]
+        self._newest = [{"by": by, "n": 1} for by in who]
+
+    def monotonic(self) -> float:
+        return self.now
+
+    @contextlib.contextmanager
+    def send(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes],
+        seconds: float,
+    ) -> Iterator[Answer]:
+        if "challenge" in target:
+            yield Answer(200, iter((b'{"token":"t","day":"2027-01-05"}',)))
+            return
+        self.parts += 1
+        self.now += min(self._seconds, seconds)
+        part = [
+            {"id": f"{next(self._ids):064x}", "newest": self._newest} for _ in range(self._size)
+        ]
+        yield Answer(200, iter((json.dumps({"mailboxes": part, "more": True}).encode(),)))
+
+    def apart(self) -> "Endless":
+        return self
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+def listing(server: Endless) -> None:
+    Courier(server, ["http://x"], "cd" * 16, SigningKey.generate()).mailboxes()
+
+
+def test_after_so_many_threads_it_is_an_alarm_that_names_the_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(couriers, "MOST_THREADS", 3_000)
+    server = Endless(1_000)
+    with pytest.raises(BadAnswer, match=r"ALARM.* longer than that of 3,000 threads"):
+        listing(server)
+    assert server.parts == 4
+
+
+def test_threads_with_ever_so_many_authors_are_the_same_alarm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(couriers, "MOST_NEWEST", 5_000)
+    server = Endless(40, authors=100)
+    with pytest.raises(BadAnswer, match="ALARM"):
+        listing(server)
+    assert server.parts == 2
+
+
+def test_parts_that_come_ever_so_slowly_are_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each comes within its own time; all of them have one time together."""
+    server = Endless(1, seconds=100.0)
+    monkeypatch.setattr(couriers, "time", server)
+    with pytest.raises(BadAnswer, match=r"ALARM.* longer than 30 minutes"):
+        listing(server)
+    assert server.now <= 30 * 60 + couriers.ANSWER_SECONDS
+
+
+def test_what_is_kept_of_the_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of it is made, and measured."""
+    monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
+    monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)
+    for authors in (1, 5, 200):
+        server = Endless(100, authors)
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadAnswer, match="ALARM"):
+                listing(server)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 25 * 1024 * 1024

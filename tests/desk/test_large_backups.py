@@ -1,0 +1,149 @@
+"""Backups of a desk that keeps large files: in little memory, of one form, whole or not at all."""
+
+import io
+import os
+import shutil
+import tarfile
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import backups
+from dropbox_app.desk.errors import Damaged
+from dropbox_app.protocol import age
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.peer import Reporter
+
+MIB = 1024 * 1024
+LOG_N = 4
+
+
+def large_item(office: Office, size: int) -> None:
+    """In place of the one that came in: what it holds is nothing to a backup."""
+    (path,) = (office.folder / "sites").glob("*/items/*.age")
+    with path.open("wb") as file:
+        for number in range(size // MIB):
+            file.write(bytes([number % 256]) * MIB)
+
+
+@contextmanager
+def within(size: int) -> Iterator[None]:
+    """What happens inside takes no more memory than this."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What a desk keeps, but for the state, which a restore writes anew."""
+    found = (path for path in folder.rglob("*.age") if path.name != "state.age")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def as_before(office: Office) -> bytes:
+    """The tar that every backup held so far: made in one piece, in the order of the names."""
+    contents = io.BytesIO()
+    with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path in sorted(office.folder.rglob("*.age")):
+            entry = tarfile.TarInfo(path.relative_to(office.folder).as_posix())
+            entry.size, entry.mode = path.stat().st_size, 0o600
+            archive.addfile(entry, io.BytesIO(path.read_bytes()))
+    return contents.getvalue()
+
+
+def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
+    office: Office, reporter: Reporter, tmp_path: Path
+) -> None:
+    office.fetch_quietly()
+    large_item(office, 48 * MIB)
+    with office.open() as place, within(4 * MIB):
+        backups.backup(place, tmp_path / "b.age")
+    with within(4 * MIB):
+        backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+    assert files_of(tmp_path / "again") == files_of(office.folder)
+
+
+def test_what_is_in_a_backup_is_byte_for_byte_what_it_was_so_far(
+    office: Office, reporter: Reporter, tmp_path: Path
+) -> None:
+    office.fetch_quietly()
+    large_item(office, 2 * MIB)
+    with office.open() as place:
+        backups.backup(place, tmp_path / "b.age")
+        now = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
+        assert now == as_before(office)
+
+
+def test_a_backup_that_was_made_in_one_piece_is_restored(
+    office: Office, reporter: Reporter, tmp_path: Path
+) -> None:
+    office.fetch_quietly()
+    sealed = age.seal_with_passphrase(as_before(office), PASSPHRASE, LOG_N)
+    (tmp_path / "old.age").write_bytes(sealed)
+    again = Office(tmp_path / "again", office.peer, office.clock)
+    backups.restore(again.folder, tmp_path / "old.age", PASSPHRASE, office.machine)
+    assert files_of(again.folder) == files_of(office.folder)
+    assert again.texts(reporter.mailbox) == office.texts(reporter.mailbox)
+
+
+CHUNK = 65_552
+
+
+@pytest.mark.parametrize("at", [0, 1, 15 * CHUNK, 15 * CHUNK + 1, -3 * CHUNK, -CHUNK, -20_000, -1])
+@pytest.mark.parametrize("how", ["cut", "changed"])
+def test_a_backup_that_is_not_whole_is_not_restored_in_part(
+    office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
+) -> None:
+    """Wherever it is cut or changed, in its last chunk too, where the archive is over already."""
+    office.fetch_quietly()
+    large_item(office, 2 * MIB)
+    with office.open() as place:
+        backups.backup(place, tmp_path / "b.age")
+    data = bytearray((tmp_path / "b.age").read_bytes())
+    if how == "cut":
+        del data[at:]
+    else:
+        data[at] ^= 1
+    (tmp_path / "b.age").write_bytes(data)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(Damaged):
+        backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_that_cannot_be_written_to_its_end_leaves_nothing(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a stick that is full."""
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with office.open() as place, monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            backups.backup(place, tmp_path / "b.age")
+    assert not (tmp_path / "b.age").exists()
+
+
+def test_an_archive_with_anything_else_in_it_is_not_restored(
+    office: Office, tmp_path: Path
+) -> None:
+    """Whoever has the passphrase made it; it still writes nowhere but into the desk."""
+    for name in ("../../x.age", "/etc/x", "sites", "vault.age/x"):
+        contents = io.BytesIO(as_before(office))
+        with tarfile.open(fileobj=contents, mode="a", format=tarfile.USTAR_FORMAT) as archive:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+        sealed = age.seal_with_passphrase(contents.getvalue(), PASSPHRASE, LOG_N)
+        (tmp_path / "b.age").write_bytes(sealed)
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(Damaged):
+            backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+        assert sorted(tmp_path.iterdir()) == before
+        shutil.rmtree(tmp_path / "again", ignore_errors=True)

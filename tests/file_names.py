@@ -1,0 +1,30 @@
+"""Names of files made to be taken for something else, and what no name on a disk may be."""
+
+from hypothesis import strategies as st
+
+# What Windows takes for a device, whatever its case, and whatever ending stands behind it.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"} | {
+    port + number for port in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3"
+}
+# Each is taken off, turned into something else or left standing by one step or another: names of
+# nothing but these, in any order, try the steps against one another.
+_PIECES = (
+    ".", "-", "~", "_", "/", "\\", ":", "%", '"', "nul", "com1", "aux", "lpt\u00b2", "txt", "e",
+    " ", "\u00a0", "\u3000", "\u200b", "\u202e", "\u0301", "\u0338", "\t", "\n", "\0", "\ud800",
+)  # fmt: skip
+
+
+def names() -> st.SearchStrategy[str]:
+    """Any text, and texts of what the steps of cleaning a name look for."""
+    tricky = st.lists(st.sampled_from(_PIECES), max_size=12).map("".join)
+    return st.one_of(st.text(max_size=300), tricky, st.builds("{}{}".format, tricky, st.text()))
+
+
+def assert_only_a_name(name: str) -> None:
+    """It is not hidden, no option of a command, no home, no folder, no device; it can be seen."""
+    assert name
+    assert name[0] not in ".-~ "
+    assert name[-1] not in ". "
+    assert not set(name) & set('/\\:*?"<>|')
+    assert name.isprintable()
+    assert name.partition(".")[0].rstrip(" ").upper() not in _DEVICES
