@@ -74,6 +74,10 @@ class PatientSocket(socket.socket):
         self.ended = False
         self.given_up = False
 
+    def setblocking(self, flag: bool, /) -> None:
+        """As ever, but never without limit: gunicorn asks for that, and may then send by itself."""
+        self.settimeout(self._silence if flag else 0.0)
+
     def take(self) -> bytes:
         """What has arrived, in the loop; nothing at the end, or if it broke."""
         try:

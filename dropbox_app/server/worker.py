@@ -136,8 +136,8 @@ class QuietWorker(FileWorker):
         if not conn.initialized:
             conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
             conn.init()
-            # Mostly the request is there already: one turn of the loop less.
             conn.sock.setblocking(False)
+            # Mostly the request is there already: one turn of the loop less.
             conn.parser.unreader.buf.write(conn.sock.take())
         self._go_on(conn)
 
@@ -170,10 +170,10 @@ class QuietWorker(FileWorker):
 
     def _go_on(self, conn: Any) -> None:  # noqa: ANN401
         """To a thread, or to wait in the loop until the request is there."""
+        conn.sock.setblocking(False)  # a thread may have left it otherwise, and we may send
         if self._gathered(conn):
             self.hand_over(conn)
             return
-        conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.whole
         self.pending_conns.append(conn)
         waiting = partial(self.on_pending_socket_readable, conn)
@@ -222,6 +222,8 @@ class QuietWorker(FileWorker):
             raise UnsupportedTransferCoding("a body must say its length")
         if not conn.sock.complete:
             req.force_close()  # else a thread would wait for what nobody wants to read
+        # The loop has answered this. gunicorn would do so from a thread, and wait there.
+        req._expected_100_continue = False
         file = conn.sock.share == "transfer" or req.path.startswith("/api/desk/")
         conn.sock.begin(by_size=file)
         return super().handle_request(req, conn)

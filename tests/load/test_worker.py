@@ -39,6 +39,8 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
 # Whoever holds a thread here holds it for as long as the test lasts.
 PATIENT = PLAIN.replace("threads=4", "threads=4, silence=600, whole=600")
 FEW_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))"
+# The system keeps little of what is not read.
+LITTLE_ROOM = "from dropbox_app.server import patience\npatience._SENT = 4096"
 STORY = "Een herkenbaar verhaal."
 
 
@@ -165,6 +167,34 @@ def test_who_asks_much_and_reads_nothing_takes_no_thread(
 def _ask_all(person: socket.socket, asks: bytes) -> None:
     with contextlib.suppress(OSError):
         person.sendall(asks)
+
+
+def test_who_asks_to_be_told_to_go_on_and_reads_nothing_takes_no_thread(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(LITTLE_ROOM + PATIENT)
+    ask = (
+        f"HEAD /nl/nothing HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with crowd(made.port, 40, b"") as people:
+        ask_until_nothing_moves(people, ask.encode())
+        for _ in range(10):
+            _served(made)
+
+
+def ask_until_nothing_moves(people: list[socket.socket], ask: bytes) -> None:
+    """All ask without reading, until for two seconds the server takes nothing more from anybody."""
+    asks = memoryview(ask * 1000)
+    sent = dict.fromkeys(people, 0)
+    moved = time.monotonic()
+    for person in people:
+        person.setblocking(False)
+    while time.monotonic() < moved + 2:
+        _, ready, _ = select.select([], people, [], 0.1)
+        for person in ready:
+            with contextlib.suppress(BlockingIOError):
+                sent[person] += person.send(asks[sent[person] % len(ask) :])
+                moved = time.monotonic()
 
 
 def test_a_body_that_nobody_asked_for_is_not_gathered(watched: Callable[..., Watched]) -> None:

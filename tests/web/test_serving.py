@@ -411,6 +411,16 @@ def test_a_file_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             made.sendall(b"a" * 64 * 1024)  # 0.3 s, and 4 for its size
 
 
+def test_no_socket_waits_without_limit_whatever_is_asked_of_it() -> None:
+    """gunicorn makes a connection block before each request, and writes a line on its own."""
+    made, theirs = _pair()
+    with made, theirs:
+        made.setblocking(True)
+        with pytest.raises(TimeoutError):  # noqa: PT012 - until nothing more is taken
+            while True:
+                made.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
 def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
     """What is over goes without anybody running the command."""
     made = Serving(tmp_path, upkeep=0.2)
