@@ -138,17 +138,27 @@ class PatientSocket(socket.socket):
         self.settimeout(min(silence, left))
         try:
             data = super().recv(size, flags)
-        except TimeoutError:
+        except OSError:
             self._deadline = 0.0
-            raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
+            raise ConnectionResetError(errno.ECONNRESET, "too slow, or broken") from None
         self._deadline += len(data) * self._pace
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401 - any buffer, as its base has it
         """As ever, but it ends; and it keeps for the loop what cannot go at once.
 
-        Only of a file, once much of it lies unsent, a thread waits until that is out.
+        Only of a file, once much of it lies unsent, a thread waits until that is out. After a
+        failure nothing more goes out: part of what was to be sent has gone, and nobody knows which.
         """
+        if self.given_up:
+            raise ConnectionResetError(errno.ECONNRESET, "given up")
+        try:
+            self._send_all(data)
+        except OSError:
+            self.give_up()
+            raise ConnectionResetError(errno.ECONNRESET, "too slow, or broken") from None
+
+    def _send_all(self, data: Any) -> None:  # noqa: ANN401
         self.unsent += data
         patience = self._silence + len(self.unsent) / SLOWEST_OUT
         self.until = time.monotonic() + patience
@@ -157,18 +167,19 @@ class PatientSocket(socket.socket):
         if not self._by_size or len(self.unsent) <= UNSENT:
             return
         self.settimeout(patience)
-        try:
-            super().sendall(self.unsent, flags)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
+        super().sendall(self.unsent)
         self.unsent = b""
 
     def send_on(self) -> None:
         """Send as much as the system takes now. Raises OSError if the connection broke."""
         sent = 0
-        with contextlib.suppress(BlockingIOError):
-            while sent < len(self.unsent):
-                sent += self.send(memoryview(self.unsent)[sent : sent + _SENT])
+        try:
+            with contextlib.suppress(BlockingIOError):
+                while sent < len(self.unsent):
+                    sent += self.send(memoryview(self.unsent)[sent : sent + _SENT])
+        except OSError:
+            self.give_up()
+            raise
         self.unsent = self.unsent[sent:]
 
     def give_up(self) -> None:
