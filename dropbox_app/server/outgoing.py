@@ -24,9 +24,14 @@ class Outgoing:
 
     def add(self, connection: PatientSocket, done: Callable[[], None]) -> None:
         """Send the rest of an answer; ``done`` is called when it is out, or given up."""
-        connection.setblocking(False)
+        try:
+            connection.setblocking(False)
+            self._poller.register(connection, selectors.EVENT_WRITE, self._go_on)
+        except (OSError, ValueError):  # it is closed
+            connection.give_up()
+            done()
+            return
         self._waiting[connection] = done
-        self._poller.register(connection, selectors.EVENT_WRITE, self._go_on)
         held = sum(len(other.unsent) for other in self._waiting)
         for oldest in list(self._waiting)[:-1]:
             if held <= HELD:

@@ -187,6 +187,12 @@ class PatientSocket(socket.socket):
         self.unsent = b""
         self.given_up = True
 
+    def shutdown(self, how: int, /) -> None:
+        """As ever; and whoever says in a thread that this is all reads nothing more in it: gunicorn
+        would, after a fault in the middle of an answer."""
+        self.ended = True
+        super().shutdown(how)
+
     def half_close(self) -> bool:
         """Say that the answer is out. Whether anybody is there to hear it."""
         try:

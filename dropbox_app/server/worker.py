@@ -113,6 +113,8 @@ class QuietWorker(FileWorker):
         self._posting -= conn.sock.posting
         self._handed -= conn.sock.weight
         conn.sock.posting, conn.sock.weight = False, 0
+        if conn.sock.fileno() < 0:  # gunicorn closed it, after a fault in the middle of an answer
+            conn.sock.give_up()
         if conn.sock.unsent:
             self._outgoing.add(conn.sock, partial(self.finish_request, conn, fs))
         else:
