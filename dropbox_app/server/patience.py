@@ -37,6 +37,7 @@ _UPLOAD = re.compile(rb"POST /[a-z]{2}/files[ ?]")
 _READS = re.compile(rb"GET |HEAD |[A-Z]+ /api/")
 _BODILESS = re.compile(rb"GET |HEAD ")
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_SESSION = re.compile(rb"\r\ncookie:", re.IGNORECASE)
 _DOWNLOAD = re.compile(rb"(?:GET|HEAD) /[a-z]{2}/files/")
 _FILE = b'name="files"; filename='  # with the first file of a form its fields are over
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
@@ -63,7 +64,7 @@ class PatientSocket(socket.socket):
         self._too_long = False
         self._most = self._looked = 0
         self.missing = 0  # bytes of the request that had not come when a thread took over
-        self.upload = self.download = self.post = False
+        self.upload = self.download = self.post = self.session = False
         self.posting = False  # with a thread for posts, or waiting for one
         self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
@@ -99,7 +100,9 @@ class PatientSocket(socket.socket):
             self._wanted = end + 4 + (int(found[1][:16]) if found else 0)
             self._most = end + 4 + FORM_BYTES
             self.upload = _UPLOAD.match(head) is not None
-            self.download = _DOWNLOAD.match(head) is not None
+            self.session = _SESSION.search(head, 0, end + 2) is not None
+            # Without a session there is no file to give.
+            self.download = self.session and _DOWNLOAD.match(head) is not None
             self.post = _READS.match(head) is None
             if _BODILESS.match(head) and self._wanted > end + 4 + _LITTLE:
                 return True  # what nobody asked for is not gathered

@@ -42,11 +42,15 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         """To a thread."""
         super().enqueue_req(conn)
 
-    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
-        """In the loop again, when a thread is done."""
-        share, conn.sock.share = conn.sock.share, "none"
-        if share == "transfer":
+    def release(self, conn: Any) -> None:  # noqa: ANN401
+        """A thread is done, and its place free: what is left of an answer needs none."""
+        if conn.sock.share == "transfer":
+            conn.sock.share = "none"
             self._with_files -= 1
+
+    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
+        """In the loop again, when a thread is done and the answer is out."""
+        share, conn.sock.share = conn.sock.share, "none"
         if conn.sock.given_up or conn.sock.fileno() < 0:
             self.part(conn)
         elif share == "refused" and conn.sock.upload and self.alive:

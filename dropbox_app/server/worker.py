@@ -110,15 +110,19 @@ class QuietWorker(FileWorker):
 
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """A thread is done; what is still to be sent of the answer, the loop sends."""
-        self._posting -= conn.sock.posting
-        self._handed -= conn.sock.weight
-        conn.sock.posting, conn.sock.weight = False, 0
+        self.release(conn)
         if conn.sock.fileno() < 0:  # gunicorn closed it, after a fault in the middle of an answer
             conn.sock.give_up()
         if conn.sock.unsent:
             self._outgoing.add(conn.sock, partial(self.finish_request, conn, fs))
         else:
             super().finish_request(conn, fs)
+
+    def release(self, conn: Any) -> None:  # noqa: ANN401
+        super().release(conn)
+        self._posting -= conn.sock.posting
+        self._handed -= conn.sock.weight
+        conn.sock.posting, conn.sock.weight = False, 0
 
     def murder_pending(self) -> None:
         """After each turn of the loop: of too many who wait, the oldest go."""

@@ -5,10 +5,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from tests.e2e.plain_browser import PlainBrowser
 from tests.load.conftest import Watched
 from tests.load.test_slow_clients import held
-from tests.load.test_worker import PLAIN
+from tests.load.test_worker import LITTLE_ROOM, PLAIN, ask_until_nothing_moves, crowd
 from tests.web.test_file_downloads import reply_with
 
 CONTENT = b"".join(b"%015d\n" % number for number in range(200_000))
@@ -103,3 +105,19 @@ def test_a_fault_in_the_middle_of_a_file_ends_its_connection_and_nothing_else(
         served(made)
         assert made.workers() == [worker]
     assert made.log.read_text().count("PayloadFailure") == 1
+
+
+@pytest.mark.parametrize("sent", ["", "Cookie: s=abc\r\n"])
+def test_who_asks_for_a_file_without_a_session_takes_no_place_for_files(
+    watched: Callable[..., Watched], sent: str
+) -> None:
+    """However many ask and read nothing."""
+    made = watched(LITTLE_ROOM + PLAIN)
+    browser = reporter(made)
+    ask = f"GET /nl/files/x HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n{sent}\r\n".encode()
+    with crowd(made.port, 6, b"") as people:
+        ask_until_nothing_moves(people, ask)
+        page = browser.get("/nl/files")
+        photo = [("a.jpg", bytes(600_000))]
+        answer = browser.upload(page, page.form_with("files"), photo, text="Bij.")
+        assert (answer.status, answer.path) == (200, "/nl/conversation?sent=1")
