@@ -18,6 +18,7 @@ import socket
 import time
 from typing import Any, Literal
 
+from dropbox_app.server.waiting import Sent
 from dropbox_app.server.web.uploads import FORM_BYTES
 
 SILENCE = 20.0  # seconds without a byte
@@ -65,6 +66,7 @@ class PatientSocket(socket.socket):
         self._most = self._looked = 0
         self.missing = 0  # bytes of the request that had not come when a thread took over
         self.upload = self.download = self.post = self.session = False
+        self.sent = Sent.NOTHING  # of the request that is waited for
         self.posting = False  # with a thread for posts, or waiting for one
         self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
@@ -93,6 +95,7 @@ class PatientSocket(socket.socket):
         if self._wanted is None:
             head = buffer.getbuffer()[: 2 * HEAD_BYTES].tobytes()
             end = head.find(b"\r\n\r\n")
+            self.sent = Sent.HEAD if end >= 0 else Sent.PART if size else Sent.NOTHING
             if end < 0:
                 self._too_long = size > HEAD_BYTES
                 return self._too_long

@@ -7,7 +7,6 @@ a browser only looks at an answer when it has sent what it had to send.
 
 import selectors
 import time
-from collections import deque
 from functools import partial
 from typing import Any
 
@@ -20,8 +19,6 @@ MOST_DROPPED = 300  # connections of one worker of which that is read
 
 class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
     """Counts the threads that are with a file; all of it in the loop, so without a lock."""
-
-    pending_conns: deque[Any]  # gunicorn's own
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)

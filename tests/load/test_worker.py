@@ -197,6 +197,43 @@ def ask_until_nothing_moves(people: list[socket.socket], ask: bytes) -> None:
                 moved = time.monotonic()
 
 
+SLOW_START = b"text=Een+herk"
+SLOW_END = b"enbaar+verhaal."
+CROWDS = {"nothing": b"", "half a head": b"GET /nl/ HTTP/1.1\r\nX-A: "}
+
+
+def _half_a_report(port: int) -> bytes:
+    head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    head += "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+    length = len(SLOW_START + SLOW_END)
+    return f"{head}Content-Length: {length}\r\n\r\n".encode() + SLOW_START
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_a_report_under_way_is_not_let_go_for_those_who_have_said_less(
+    watched: Callable[..., Watched], kind: str
+) -> None:
+    """However many come after it."""
+    made = watched(PLAIN)
+    with crowd(made.port, 1, _half_a_report(made.port)) as (reporter,):
+        with crowd(made.port, WAITING + 100, CROWDS[kind]):
+            _served(made)
+        reporter.sendall(SLOW_END)
+        assert reporter.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_crowd_with_half_a_form_each_keeps_nobody_out_who_is_about_to_speak(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(PLAIN)
+    half = _half_a_report(made.port)
+    with crowd(made.port, WAITING + 20, half), crowd(made.port, 1, b"") as (newcomer,):
+        with crowd(made.port, 100, half):
+            _served(made)
+        newcomer.sendall(f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode())
+        assert newcomer.recv(12) == b"HTTP/1.1 200"
+
+
 def test_a_body_that_nobody_asked_for_is_not_gathered(watched: Callable[..., Watched]) -> None:
     made = watched(PLAIN)
     with socket.create_connection(("127.0.0.1", made.port), timeout=30) as asking:
