@@ -25,6 +25,7 @@ from dropbox_app.server.web.rendering import HTML
 
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
 WAITING = 500  # connections of one worker that wait for a request; one more, and one goes
+KEPT = 200  # connections of one worker that are kept after an answer; one more is closed
 NAP = 0.01  # seconds without new connections when the system has no room for one
 EACH = 60.0  # seconds between two lines of one kind in the log
 _SMALL = 64 * 1024  # bytes of a request that may gather whatever others do
@@ -51,6 +52,7 @@ class QuietWorker(FileWorker):
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
+        self.max_keepalived = min(KEPT, self.max_keepalived)
         self._seen_alive = 0.0
         self._waiting = WaitingRoom()  # gunicorn's own ``pending_conns`` stays empty
         self._posting = 0  # posts that have a thread, or wait for one

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server import gate
+from dropbox_app.server.serving import CONNECTIONS
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
@@ -195,6 +196,28 @@ def ask_until_nothing_moves(people: list[socket.socket], ask: bytes) -> None:
             with contextlib.suppress(BlockingIOError):
                 sent[person] += person.send(asks[sent[person] % len(ask) :])
                 moved = time.monotonic()
+
+
+KEEPING = """
+from dropbox_app.server.serving import Server
+load = Server.load_config
+def keeping(self):
+    load(self)
+    self.cfg.set("keepalive", 600)
+Server.load_config = keeping
+"""
+
+
+@pytest.mark.parametrize("asked", [1, 20])
+def test_a_crowd_that_stays_when_it_is_answered_keeps_nobody_out(
+    watched: Callable[..., Watched], asked: int
+) -> None:
+    """More than there is room for, with one answer each, or with many and nothing of them read."""
+    made = watched(KEEPING + LITTLE_ROOM + PATIENT)
+    ask = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode() * asked
+    with crowd(made.port, CONNECTIONS + 100, ask):
+        for _ in range(10):
+            _served(made)
 
 
 SLOW_START = b"text=Een+herk"
