@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dropbox_app.server.patience import PatientSocket
 
 HELD = 16 * 1024 * 1024  # bytes of one worker; beyond it, who has waited longest is let go
+READERS = 200  # of one worker; the same
 _LOOK = 1.0  # seconds between two looks at who takes too long
 
 
@@ -24,12 +25,17 @@ class Outgoing:
 
     def add(self, connection: PatientSocket, done: Callable[[], None]) -> None:
         """Send the rest of an answer; ``done`` is called when it is out, or given up."""
-        connection.setblocking(False)
+        try:
+            connection.setblocking(False)
+            self._poller.register(connection, selectors.EVENT_WRITE, self._go_on)
+        except (OSError, ValueError):  # it is closed
+            connection.give_up()
+            done()
+            return
         self._waiting[connection] = done
-        self._poller.register(connection, selectors.EVENT_WRITE, self._go_on)
         held = sum(len(other.unsent) for other in self._waiting)
         for oldest in list(self._waiting)[:-1]:
-            if held <= HELD:
+            if held <= HELD and len(self._waiting) <= READERS:
                 break
             held -= len(oldest.unsent)
             self._end(oldest, broken=True)

@@ -18,6 +18,7 @@ import socket
 import time
 from typing import Any, Literal
 
+from dropbox_app.server.waiting import Sent
 from dropbox_app.server.web.uploads import FORM_BYTES
 
 SILENCE = 20.0  # seconds without a byte
@@ -37,6 +38,7 @@ _UPLOAD = re.compile(rb"POST /[a-z]{2}/files[ ?]")
 _READS = re.compile(rb"GET |HEAD |[A-Z]+ /api/")
 _BODILESS = re.compile(rb"GET |HEAD ")
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_SESSION = re.compile(rb"\r\ncookie:", re.IGNORECASE)
 _DOWNLOAD = re.compile(rb"(?:GET|HEAD) /[a-z]{2}/files/")
 _FILE = b'name="files"; filename='  # with the first file of a form its fields are over
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
@@ -63,7 +65,8 @@ class PatientSocket(socket.socket):
         self._too_long = False
         self._most = self._looked = 0
         self.missing = 0  # bytes of the request that had not come when a thread took over
-        self.upload = self.download = self.post = False
+        self.upload = self.download = self.post = self.session = False
+        self.sent = Sent.NOTHING  # of the request that is waited for
         self.posting = False  # with a thread for posts, or waiting for one
         self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
@@ -73,6 +76,10 @@ class PatientSocket(socket.socket):
         self.until = 0.0  # by when that must be out
         self.ended = False
         self.given_up = False
+
+    def setblocking(self, flag: bool, /) -> None:
+        """As ever, but never without limit: gunicorn asks for that, and may then send by itself."""
+        self.settimeout(self._silence if flag else 0.0)
 
     def take(self) -> bytes:
         """What has arrived, in the loop; nothing at the end, or if it broke."""
@@ -88,6 +95,7 @@ class PatientSocket(socket.socket):
         if self._wanted is None:
             head = buffer.getbuffer()[: 2 * HEAD_BYTES].tobytes()
             end = head.find(b"\r\n\r\n")
+            self.sent = Sent.HEAD if end >= 0 else Sent.PART if size else Sent.NOTHING
             if end < 0:
                 self._too_long = size > HEAD_BYTES
                 return self._too_long
@@ -95,7 +103,9 @@ class PatientSocket(socket.socket):
             self._wanted = end + 4 + (int(found[1][:16]) if found else 0)
             self._most = end + 4 + FORM_BYTES
             self.upload = _UPLOAD.match(head) is not None
-            self.download = _DOWNLOAD.match(head) is not None
+            self.session = _SESSION.search(head, 0, end + 2) is not None
+            # Without a session there is no file to give.
+            self.download = self.session and _DOWNLOAD.match(head) is not None
             self.post = _READS.match(head) is None
             if _BODILESS.match(head) and self._wanted > end + 4 + _LITTLE:
                 return True  # what nobody asked for is not gathered
@@ -134,17 +144,27 @@ class PatientSocket(socket.socket):
         self.settimeout(min(silence, left))
         try:
             data = super().recv(size, flags)
-        except TimeoutError:
+        except OSError:
             self._deadline = 0.0
-            raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
+            raise ConnectionResetError(errno.ECONNRESET, "too slow, or broken") from None
         self._deadline += len(data) * self._pace
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401 - any buffer, as its base has it
         """As ever, but it ends; and it keeps for the loop what cannot go at once.
 
-        Only of a file, once much of it lies unsent, a thread waits until that is out.
+        Only of a file, once much of it lies unsent, a thread waits until that is out. After a
+        failure nothing more goes out: part of what was to be sent has gone, and nobody knows which.
         """
+        if self.given_up:
+            raise ConnectionResetError(errno.ECONNRESET, "given up")
+        try:
+            self._send_all(data)
+        except OSError:
+            self.give_up()
+            raise ConnectionResetError(errno.ECONNRESET, "too slow, or broken") from None
+
+    def _send_all(self, data: Any) -> None:  # noqa: ANN401
         self.unsent += data
         patience = self._silence + len(self.unsent) / SLOWEST_OUT
         self.until = time.monotonic() + patience
@@ -153,24 +173,31 @@ class PatientSocket(socket.socket):
         if not self._by_size or len(self.unsent) <= UNSENT:
             return
         self.settimeout(patience)
-        try:
-            super().sendall(self.unsent, flags)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "too slow") from None
+        super().sendall(self.unsent)
         self.unsent = b""
 
     def send_on(self) -> None:
         """Send as much as the system takes now. Raises OSError if the connection broke."""
         sent = 0
-        with contextlib.suppress(BlockingIOError):
-            while sent < len(self.unsent):
-                sent += self.send(memoryview(self.unsent)[sent : sent + _SENT])
+        try:
+            with contextlib.suppress(BlockingIOError):
+                while sent < len(self.unsent):
+                    sent += self.send(memoryview(self.unsent)[sent : sent + _SENT])
+        except OSError:
+            self.give_up()
+            raise
         self.unsent = self.unsent[sent:]
 
     def give_up(self) -> None:
         """Nobody waits for this any more: what is on its way goes nowhere."""
         self.unsent = b""
         self.given_up = True
+
+    def shutdown(self, how: int, /) -> None:
+        """As ever; and whoever says in a thread that this is all reads nothing more in it: gunicorn
+        would, after a fault in the middle of an answer."""
+        self.ended = True
+        super().shutdown(how)
 
     def half_close(self) -> bool:
         """Say that the answer is out. Whether anybody is there to hear it."""

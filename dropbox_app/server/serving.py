@@ -42,7 +42,9 @@ from dropbox_app.server.worker import WAITING, QuietWorker
 GRACE = 20  # seconds that a worker gets to finish what it began; more than the gate's patience
 STUCK = 60  # seconds without a sign of life after which a worker is replaced
 AGAIN = 2.0  # seconds; a worker that cannot open the database now leaves its place to another
-CONNECTIONS = 2 * WAITING  # of one worker, beside its threads: more wait with the system
+# Of one worker, beside its threads: more wait with the system. There is room for all that may wait,
+# linger or read slowly at once, and so for whoever comes.
+CONNECTIONS = 3 * WAITING
 _FILES = 4096  # that a worker may have open: connections, and those of the database
 _OWN_FILES = 200  # of those, not for connections
 _PRIVATE = 0o077  # what is made may be read by the server's own account only

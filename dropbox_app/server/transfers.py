@@ -7,7 +7,6 @@ a browser only looks at an answer when it has sent what it had to send.
 
 import selectors
 import time
-from collections import deque
 from functools import partial
 from typing import Any
 
@@ -20,8 +19,6 @@ MOST_DROPPED = 300  # connections of one worker of which that is read
 
 class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
     """Counts the threads that are with a file; all of it in the loop, so without a lock."""
-
-    pending_conns: deque[Any]  # gunicorn's own
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
@@ -42,11 +39,15 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         """To a thread."""
         super().enqueue_req(conn)
 
-    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
-        """In the loop again, when a thread is done."""
-        share, conn.sock.share = conn.sock.share, "none"
-        if share == "transfer":
+    def release(self, conn: Any) -> None:  # noqa: ANN401
+        """A thread is done, and its place free: what is left of an answer needs none."""
+        if conn.sock.share == "transfer":
+            conn.sock.share = "none"
             self._with_files -= 1
+
+    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
+        """In the loop again, when a thread is done and the answer is out."""
+        share, conn.sock.share = conn.sock.share, "none"
         if conn.sock.given_up or conn.sock.fileno() < 0:
             self.part(conn)
         elif share == "refused" and conn.sock.upload and self.alive:

@@ -5,11 +5,9 @@ connection may end it.
 """
 
 import errno
-import itertools
 import os
 import selectors
 import time
-from collections import deque
 from concurrent import futures
 from functools import partial
 from typing import Any
@@ -21,11 +19,13 @@ from dropbox_app.server import gate
 from dropbox_app.server.outgoing import Outgoing
 from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
 from dropbox_app.server.transfers import FileWorker
+from dropbox_app.server.waiting import Sent, WaitingRoom
 from dropbox_app.server.web.hardening import HEADERS, logger, where
 from dropbox_app.server.web.rendering import HTML
 
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
-WAITING = 500  # connections of one worker that wait for a request; one more, and the oldest goes
+WAITING = 500  # connections of one worker that wait for a request; one more, and one goes
+KEPT = 200  # connections of one worker that are kept after an answer; one more is closed
 NAP = 0.01  # seconds without new connections when the system has no room for one
 EACH = 60.0  # seconds between two lines of one kind in the log
 _SMALL = 64 * 1024  # bytes of a request that may gather whatever others do
@@ -52,7 +52,9 @@ class QuietWorker(FileWorker):
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
+        self.max_keepalived = min(KEPT, self.max_keepalived)
         self._seen_alive = 0.0
+        self._waiting = WaitingRoom()  # gunicorn's own ``pending_conns`` stays empty
         self._posting = 0  # posts that have a thread, or wait for one
         self._handed = 0  # bytes of requests that have a thread, or wait for one
         self._told: dict[str, float] = {}
@@ -88,8 +90,8 @@ class QuietWorker(FileWorker):
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            if self.pending_conns:  # who has waited longest makes room
-                self.pending_conns[0].timeout = 0.0
+            if len(self._waiting):
+                self._let_go(self._waiting.first_to_go())
             time.sleep(NAP)  # whoever wants to come in stays at the door
 
     def submit(self, conn: Any) -> None:  # noqa: ANN401
@@ -110,20 +112,36 @@ class QuietWorker(FileWorker):
 
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """A thread is done; what is still to be sent of the answer, the loop sends."""
-        self._posting -= conn.sock.posting
-        self._handed -= conn.sock.weight
-        conn.sock.posting, conn.sock.weight = False, 0
+        self.release(conn)
+        if conn.sock.fileno() < 0:  # gunicorn closed it, after a fault in the middle of an answer
+            conn.sock.give_up()
         if conn.sock.unsent:
             self._outgoing.add(conn.sock, partial(self.finish_request, conn, fs))
         else:
             super().finish_request(conn, fs)
 
+    def release(self, conn: Any) -> None:  # noqa: ANN401
+        super().release(conn)
+        self._posting -= conn.sock.posting
+        self._handed -= conn.sock.weight
+        conn.sock.posting, conn.sock.weight = False, 0
+
     def murder_pending(self) -> None:
-        """After each turn of the loop: of too many who wait, the oldest go."""
-        for conn in itertools.islice(self.pending_conns, max(0, len(self.pending_conns) - WAITING)):
-            conn.timeout = 0.0
+        """After each turn of the loop, whoever is too many or too slow goes."""
+        while len(self._waiting) > WAITING:
+            self._let_go(self._waiting.first_to_go())
+        for conn in self._waiting.overdue():
+            self._let_go(conn)
         super().murder_pending()
         self._outgoing.look()
+
+    def _let_go(self, conn: Any) -> None:  # noqa: ANN401
+        self._stop_waiting(conn)
+        self.part(conn)
+
+    def _stop_waiting(self, conn: Any) -> None:  # noqa: ANN401
+        self._waiting.remove(conn)
+        self.poller.unregister(conn.sock)
 
     def notify(self) -> None:
         """A sign of life: one a second is enough."""
@@ -136,8 +154,8 @@ class QuietWorker(FileWorker):
         if not conn.initialized:
             conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
             conn.init()
-            # Mostly the request is there already: one turn of the loop less.
             conn.sock.setblocking(False)
+            # Mostly the request is there already: one turn of the loop less.
             conn.parser.unreader.buf.write(conn.sock.take())
         self._go_on(conn)
 
@@ -153,9 +171,9 @@ class QuietWorker(FileWorker):
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
         more = self._read(conn)
         if more and not self._gathered(conn):
+            self._waiting.put(conn, conn.sock.sent)
             return
-        self.poller.unregister(client)
-        self.pending_conns.remove(conn)
+        self._stop_waiting(conn)
         if more:
             self.hand_over(conn)
         else:
@@ -170,12 +188,12 @@ class QuietWorker(FileWorker):
 
     def _go_on(self, conn: Any) -> None:  # noqa: ANN401
         """To a thread, or to wait in the loop until the request is there."""
+        conn.sock.setblocking(False)  # a thread may have left it otherwise, and we may send
         if self._gathered(conn):
             self.hand_over(conn)
             return
-        conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.whole
-        self.pending_conns.append(conn)
+        self._waiting.put(conn, conn.sock.sent)
         waiting = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, waiting)
 
@@ -191,24 +209,21 @@ class QuietWorker(FileWorker):
     def _bound(self) -> None:
         """Of what gathers, and of what waits for a thread, so much and no more: beyond it, who has
         waited longest with a large request is let go after this turn."""
-        large = [c for c in self.pending_conns if c.parser.unreader.buf.tell() > _SMALL]
+        large = [c for c in self._waiting if c.parser.unreader.buf.tell() > _SMALL]
         held = self._handed + sum(c.parser.unreader.buf.tell() for c in large)
         for conn in large:
             if held <= _GATHERED:
                 break
             held -= conn.parser.unreader.buf.tell()
             conn.timeout = 0.0
-            self.pending_conns.remove(conn)
-            self.pending_conns.appendleft(conn)  # ``murder_pending`` looks from the left
+            self._waiting.look_now()
 
     def _cap_keepalive(self, deadline: float) -> None:
         """At the end nobody is waited for who has asked nothing yet."""
         super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            if not conn.parser.unreader.buf.tell():  # else a report may be on its way
+        for conn in self._waiting:
+            if conn.sock.sent is Sent.NOTHING:  # else a report may be on its way
                 conn.timeout = min(conn.timeout, deadline)
-        rest = sorted(self.pending_conns, key=lambda conn: conn.timeout)  # murder_pending's order
-        self.pending_conns: deque[Any] = deque(rest)
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401
         gate.ARRIVED.set(conn.sock.arrived)
@@ -222,6 +237,8 @@ class QuietWorker(FileWorker):
             raise UnsupportedTransferCoding("a body must say its length")
         if not conn.sock.complete:
             req.force_close()  # else a thread would wait for what nobody wants to read
+        # The loop has answered this. gunicorn would do so from a thread, and wait there.
+        req._expected_100_continue = False
         file = conn.sock.share == "transfer" or req.path.startswith("/api/desk/")
         conn.sock.begin(by_size=file)
         return super().handle_request(req, conn)

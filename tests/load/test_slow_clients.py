@@ -125,6 +125,20 @@ def test_what_lies_unread_is_bounded_and_the_oldest_makes_room() -> None:
         assert ended == [0, 1, 2]
 
 
+def test_a_connection_that_is_closed_already_is_over_at_once() -> None:
+    ended: list[int] = []
+    with selectors.DefaultSelector() as poller:
+        ours, theirs = socket.socketpair()
+        made = PatientSocket(ours, 20, 60)
+        with theirs:
+            made.sendall(bytes(4_000_000))
+            made.close()
+            outgoing = Outgoing(poller)
+            outgoing.add(made, partial(ended.append, 1))
+        assert (ended, made.unsent, made.given_up) == ([1], b"", True)
+        assert not poller.get_map()
+
+
 def test_who_reads_nothing_is_let_go_in_the_end(watched: Callable[..., Watched]) -> None:
     faster = "import dropbox_app.server.patience as p; p.SLOWEST_OUT = 2 ** 40"
     made = watched(faster + PROGRAM.replace("threads=8", "threads=8, silence=0.5"))
@@ -132,7 +146,7 @@ def test_who_reads_nothing_is_let_go_in_the_end(watched: Callable[..., Watched])
         deadline = time.monotonic() + 60
         begun, _, _ = select.select([client], [], [], 60)
         assert begun
-        while _held(made, client):
+        while held(made, client):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         answer = b""
@@ -144,7 +158,7 @@ def test_who_reads_nothing_is_let_go_in_the_end(watched: Callable[..., Watched])
     assert len(answer) < int(length[1])
 
 
-def _held(made: Watched, client: socket.socket) -> bool:
+def held(made: Watched, client: socket.socket) -> bool:
     """Whether a process at the other end still has this client's connection open."""
     ends = f":{made.port:04X}", f":{client.getsockname()[1]:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:

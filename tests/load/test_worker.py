@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server import gate
+from dropbox_app.server.serving import CONNECTIONS
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
@@ -39,6 +40,8 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
 # Whoever holds a thread here holds it for as long as the test lasts.
 PATIENT = PLAIN.replace("threads=4", "threads=4, silence=600, whole=600")
 FEW_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))"
+# The system keeps little of what is not read.
+LITTLE_ROOM = "from dropbox_app.server import patience\npatience._SENT = 4096"
 STORY = "Een herkenbaar verhaal."
 
 
@@ -165,6 +168,93 @@ def test_who_asks_much_and_reads_nothing_takes_no_thread(
 def _ask_all(person: socket.socket, asks: bytes) -> None:
     with contextlib.suppress(OSError):
         person.sendall(asks)
+
+
+def test_who_asks_to_be_told_to_go_on_and_reads_nothing_takes_no_thread(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(LITTLE_ROOM + PATIENT)
+    ask = (
+        f"HEAD /nl/nothing HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with crowd(made.port, 40, b"") as people:
+        ask_until_nothing_moves(people, ask.encode())
+        for _ in range(10):
+            _served(made)
+
+
+def ask_until_nothing_moves(people: list[socket.socket], ask: bytes) -> None:
+    """All ask without reading, until for two seconds the server takes nothing more from anybody."""
+    asks = memoryview(ask * 1000)
+    sent = dict.fromkeys(people, 0)
+    moved = time.monotonic()
+    for person in people:
+        person.setblocking(False)
+    while time.monotonic() < moved + 2:
+        _, ready, _ = select.select([], people, [], 0.1)
+        for person in ready:
+            with contextlib.suppress(BlockingIOError):
+                sent[person] += person.send(asks[sent[person] % len(ask) :])
+                moved = time.monotonic()
+
+
+KEEPING = """
+from dropbox_app.server.serving import Server
+load = Server.load_config
+def keeping(self):
+    load(self)
+    self.cfg.set("keepalive", 600)
+Server.load_config = keeping
+"""
+
+
+@pytest.mark.parametrize("asked", [1, 20])
+def test_a_crowd_that_stays_when_it_is_answered_keeps_nobody_out(
+    watched: Callable[..., Watched], asked: int
+) -> None:
+    """More than there is room for, with one answer each, or with many and nothing of them read."""
+    made = watched(KEEPING + LITTLE_ROOM + PATIENT)
+    ask = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode() * asked
+    with crowd(made.port, CONNECTIONS + 100, ask):
+        for _ in range(10):
+            _served(made)
+
+
+SLOW_START = b"text=Een+herk"
+SLOW_END = b"enbaar+verhaal."
+CROWDS = {"nothing": b"", "half a head": b"GET /nl/ HTTP/1.1\r\nX-A: "}
+
+
+def _half_a_report(port: int) -> bytes:
+    head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    head += "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+    length = len(SLOW_START + SLOW_END)
+    return f"{head}Content-Length: {length}\r\n\r\n".encode() + SLOW_START
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_a_report_under_way_is_not_let_go_for_those_who_have_said_less(
+    watched: Callable[..., Watched], kind: str
+) -> None:
+    """However many come after it."""
+    made = watched(PLAIN)
+    with crowd(made.port, 1, _half_a_report(made.port)) as (reporter,):
+        with crowd(made.port, WAITING + 100, CROWDS[kind]):
+            _served(made)
+        reporter.sendall(SLOW_END)
+        assert reporter.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_crowd_with_half_a_form_each_keeps_nobody_out_who_is_about_to_speak(
+    watched: Callable[..., Watched],
+) -> None:
+    made = watched(PLAIN)
+    half = _half_a_report(made.port)
+    with crowd(made.port, WAITING + 20, half), crowd(made.port, 1, b"") as (newcomer,):
+        with crowd(made.port, 100, half):
+            _served(made)
+        newcomer.sendall(f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode())
+        assert newcomer.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_body_that_nobody_asked_for_is_not_gathered(watched: Callable[..., Watched]) -> None:

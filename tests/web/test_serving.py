@@ -411,6 +411,61 @@ def test_a_file_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             made.sendall(b"a" * 64 * 1024)  # 0.3 s, and 4 for its size
 
 
+def test_no_socket_waits_without_limit_whatever_is_asked_of_it() -> None:
+    """gunicorn makes a connection block before each request, and writes a line on its own."""
+    made, theirs = _pair()
+    with made, theirs:
+        made.setblocking(True)
+        with pytest.raises(TimeoutError):  # noqa: PT012 - until nothing more is taken
+            while True:
+                made.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+@pytest.mark.parametrize("broken", ["slow", "gone"])
+def test_of_an_answer_that_broke_off_no_byte_goes_twice(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Whatever goes out afterwards, its reader has the beginning of the answer and nothing else."""
+    monkeypatch.setattr(patience, "UNSENT", 16 * 1024)
+    monkeypatch.setattr(patience, "SLOWEST_OUT", 2**40)
+    answer = bytes(range(256)) * 4096 + b"the end"
+    made, theirs = _pair()
+    with made, theirs:
+        made.begin(by_size=True)
+        if broken == "gone":
+            theirs.shutdown(socket.SHUT_RD)
+        with pytest.raises(ConnectionResetError):
+            made.sendall(answer)
+        assert (made.unsent, made.given_up) == (b"", True)
+        with pytest.raises(ConnectionResetError):
+            made.sendall(answer)
+        got = b""
+        made.setblocking(False)
+        while True:
+            theirs.setblocking(False)
+            try:
+                piece = theirs.recv(65_536)
+            except BlockingIOError:
+                break
+            got += piece
+            made.send_on()
+            if not piece:
+                break
+        assert answer.startswith(got)
+
+
+def test_what_the_loop_could_not_send_on_goes_nowhere() -> None:
+    made, theirs = _pair()
+    with made, theirs:
+        made.sendall(bytes(4_000_000))
+        assert made.unsent
+        theirs.recv(1000)
+        theirs.close()
+        with pytest.raises(OSError, match=r"pipe|reset"):
+            made.send_on()
+        assert (made.unsent, made.given_up) == (b"", True)
+
+
 def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
     """What is over goes without anybody running the command."""
     made = Serving(tmp_path, upkeep=0.2)
