@@ -1,0 +1,179 @@
+"""A systemd unit where no systemd runs: read here, and its service started much as it says.
+
+bubblewrap gives what the unit asks of name spaces and folders; the filter of system calls is made
+from the unit's own lines, with the groups that systemd itself names. What only a running systemd
+enforces (memory and device cgroups, the kernel's tunables) is not tried.
+"""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from ctypes.util import find_library
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_LIBRARY = find_library("seccomp")
+HERE = bool(which("bwrap") and which("systemd-analyze") and _LIBRARY)
+as_a_service = pytest.mark.skipif(not HERE, reason="bubblewrap, systemd or libseccomp is missing")
+
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000  # seccomp.h
+_NOT_EQUAL, _MASKED = 1, 7  # scmp_compare
+_WRITE_EXEC, _EXEC = 6, 4  # PROT_WRITE | PROT_EXEC
+_EAFNOSUPPORT, _EPERM = 97, 1
+
+
+def values(unit: Path, key: str) -> list[str]:
+    """Everything that a unit says under one name, in its order."""
+    return re.findall(rf"^{key}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
+
+
+def system_calls(unit: Path) -> set[str]:
+    """What the unit's SystemCallFilter lines leave, as systemd reads them."""
+    allowed = _group("@default")  # always, that a service can start
+    for line in values(unit, "SystemCallFilter"):
+        named = {call for name in line.lstrip("~").split() for call in _group(name)}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+def _group(name: str) -> set[str]:
+    if not name.startswith("@"):
+        return {name}
+    said = subprocess.run(
+        ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
+    ).stdout
+    found: set[str] = set()
+    for line in said.splitlines()[1:]:
+        if (call := line.strip()) and not call.startswith("#"):
+            found |= _group(call)
+    return found
+
+
+class _Compare(ctypes.Structure):
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("a", ctypes.c_uint64),
+        ("b", ctypes.c_uint64),
+    )
+
+
+def write_filter(unit: Path, target: int) -> None:
+    """The unit's system call filter, address families and ban on writable code, as a program."""
+    library = ctypes.CDLL(_LIBRARY)
+    library.seccomp_init.restype = ctypes.c_void_p
+    made = ctypes.c_void_p(library.seccomp_init(_KILL))
+
+    def rule(action: int, call: str, *compared: tuple[int, int, int, int]) -> None:
+        number = library.seccomp_syscall_resolve_name(call.encode())
+        if number >= 0:  # else of another kind of processor
+            several = (_Compare * len(compared))(*(_Compare(*one) for one in compared))
+            done = library.seccomp_rule_add_array(made, action, number, len(compared), several)
+            assert done == 0, (call, done)
+
+    special = {"mmap", "mprotect", "pkey_mprotect", "socket", "unshare", "setns"}
+    for call in sorted(system_calls(unit) - special):
+        rule(_ALLOW, call)
+    assert values(unit, "RestrictNamespaces") == ["yes"]
+    for call in ("unshare", "setns"):
+        rule(_ERRNO | _EPERM, call)
+    assert values(unit, "MemoryDenyWriteExecute") == ["yes"]
+    for both in (0, 2, 4):  # neither, or one of writing and executing
+        rule(_ALLOW, "mmap", (2, _MASKED, _WRITE_EXEC, both))
+    rule(_ERRNO | _EPERM, "mmap", (2, _MASKED, _WRITE_EXEC, _WRITE_EXEC))
+    for call in ("mprotect", "pkey_mprotect"):
+        rule(_ALLOW, call, (2, _MASKED, _EXEC, 0))
+        rule(_ERRNO | _EPERM, call, (2, _MASKED, _EXEC, _EXEC))
+    assert values(unit, "RestrictAddressFamilies") == ["AF_UNIX"]
+    rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _NOT_EQUAL, socket.AF_UNIX, 0))
+    rule(_ALLOW, "socket", (0, 4, socket.AF_UNIX, 0))
+    assert library.seccomp_export_bpf(made, target) == 0
+    library.seccomp_release(made)
+
+
+def command(unit: Path, state: Path, run: Path, program: Sequence[str]) -> list[str]:
+    """bubblewrap's arguments for what the unit says of folders, account and network."""
+    for key in ("PrivateNetwork", "PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
+        assert values(unit, key) == ["yes"], key
+    assert values(unit, "ProtectSystem") == ["strict"]
+    (name,) = values(unit, "StateDirectory")
+    (runtime,) = values(unit, "RuntimeDirectory")
+    built = [Path(sys.base_prefix), ROOT]
+    return [
+        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
+        *("--uid", "990", "--gid", "990", "--ro-bind", "/", "/"),
+        *("--dev", "/dev", "--proc", "/proc"),
+        *(word for place in ("/tmp", "/home", "/root", "/opt") for word in ("--tmpfs", place)),  # noqa: S108
+        *(word for path in built for word in ("--ro-bind", str(path), str(path))),
+        *("--tmpfs", "/run", "--tmpfs", "/var/lib"),
+        *("--bind", str(state), f"/var/lib/{name}", "--bind", str(run), f"/run/{runtime}"),
+        *("--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"),
+        *(word for place in ("/opt", "/run", "/var/lib") for word in ("--remount-ro", place)),
+        *program,
+    ]
+
+
+@contextmanager
+def filtered(unit: Path) -> Iterator[int]:
+    """A file descriptor with the filter, from its beginning."""
+    with tempfile.TemporaryFile() as file:
+        write_filter(unit, file.fileno())
+        file.seek(0)
+        yield file.fileno()
+
+
+@contextmanager
+def started(unit: Path, state: Path, run: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The unit's service, once it has told that it is ready; ended as systemd would."""
+    (line,) = values(unit, "ExecStart")
+    assert values(unit, "Type") == ["notify"]
+    reading, writing = os.pipe()
+    with filtered(unit) as program, log.open("wb") as said:
+        inside = ["--as-pid-1", "--info-fd", str(writing), "--seccomp", str(program)]
+        with _notified(run / "notify", log) as ready:
+            service = subprocess.Popen(
+                command(unit, state, run, [*inside, *line.split()]),
+                stdout=said,
+                stderr=said,
+                pass_fds=[program, writing],
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": "/run/klankbord/notify"},
+            )
+            os.close(writing)
+            try:
+                ready()
+                yield service
+            finally:
+                with os.fdopen(reading) as told, suppress(ValueError, ProcessLookupError):
+                    os.kill(json.load(told)["child-pid"], signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    service.wait(30)
+                service.kill()
+                service.wait(10)
+
+
+@contextmanager
+def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
+    """A socket as systemd's, and what waits there until a service says that it is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(path))
+        heard.settimeout(30)
+
+        def ready() -> None:
+            try:
+                while b"READY=1" not in heard.recv(4096):
+                    pass
+            except TimeoutError:
+                pytest.fail(f"it never was ready: {log.read_text()}")
+
+        yield ready
