@@ -102,26 +102,51 @@ def write_filter(unit: Path, target: int) -> None:
     library.seccomp_release(made)
 
 
-def command(unit: Path, state: Path, run: Path, program: Sequence[str]) -> list[str]:
-    """bubblewrap's arguments for what the unit says of folders, account and network."""
+def command(
+    unit: Path, state: Path, run: Path, program: Sequence[str], system: Path | None = None
+) -> list[str]:
+    """bubblewrap's arguments for what the unit says of folders, account and network.
+
+    ``system`` is a whole Debian in a folder, on which the program was installed; without it this
+    machine's own, and the program of this checkout.
+    """
     for key in ("PrivateNetwork", "PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
         assert values(unit, key) == ["yes"], key
     assert values(unit, "ProtectSystem") == ["strict"]
     (name,) = values(unit, "StateDirectory")
     (runtime,) = values(unit, "RuntimeDirectory")
-    built = [Path(sys.base_prefix), ROOT]
+    account = ["990", "990"]
+    become: list[str] = []
+    own: list[str] = []
+    closed = ["/run", "/var/lib"]
+    if system is None:  # what the unit leads to is this checkout
+        closed.append("/opt")
+        for path in (Path(sys.base_prefix), ROOT):
+            own += ["--ro-bind", str(path), str(path)]
+        own += ["--tmpfs", "/opt", "--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"]
+    else:
+        (user,) = values(unit, "User")
+        account = _ids(system, user)
+        become = ["setpriv", "--reuid", account[0], "--regid", account[1], "--clear-groups"]
     return [
+        *become,
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
-        *("--uid", "990", "--gid", "990", "--ro-bind", "/", "/"),
+        *("--uid", account[0], "--gid", account[1], "--ro-bind", str(system or "/"), "/"),
         *("--dev", "/dev", "--proc", "/proc"),
-        *(word for place in ("/tmp", "/home", "/root", "/opt") for word in ("--tmpfs", place)),  # noqa: S108
-        *(word for path in built for word in ("--ro-bind", str(path), str(path))),
+        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108
+        *own,
         *("--tmpfs", "/run", "--tmpfs", "/var/lib"),
         *("--bind", str(state), f"/var/lib/{name}", "--bind", str(run), f"/run/{runtime}"),
-        *("--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"),
-        *(word for place in ("/opt", "/run", "/var/lib") for word in ("--remount-ro", place)),
+        *(word for place in closed for word in ("--remount-ro", place)),
         *program,
     ]
+
+
+def _ids(system: Path, user: str) -> list[str]:
+    for line in (system / "etc" / "passwd").read_text().splitlines():
+        if line.split(":")[0] == user:
+            return line.split(":")[2:4]
+    raise AssertionError(f"no account {user}")
 
 
 @contextmanager
@@ -134,7 +159,9 @@ def filtered(unit: Path) -> Iterator[int]:
 
 
 @contextmanager
-def started(unit: Path, state: Path, run: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    unit: Path, state: Path, run: Path, log: Path, system: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The unit's service, once it has told that it is ready; ended as systemd would."""
     (line,) = values(unit, "ExecStart")
     assert values(unit, "Type") == ["notify"]
@@ -143,7 +170,7 @@ def started(unit: Path, state: Path, run: Path, log: Path) -> Iterator[subproces
         inside = ["--as-pid-1", "--info-fd", str(writing), "--seccomp", str(program)]
         with _notified(run / "notify", log) as ready:
             service = subprocess.Popen(
-                command(unit, state, run, [*inside, *line.split()]),
+                command(unit, state, run, [*inside, *line.split()], system),
                 stdout=said,
                 stderr=said,
                 pass_fds=[program, writing],
@@ -167,6 +194,7 @@ def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
     """A socket as systemd's, and what waits there until a service says that it is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(path))
+        path.chmod(0o666)
         heard.settimeout(30)
 
         def ready() -> None:
