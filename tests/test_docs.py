@@ -23,10 +23,8 @@ PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-des
 HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
 DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md")
 # What the documents name in code spans and is an option of another program.
-FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"} | {
-    "--help",
-    "--rm",
-}
+FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
+FOREIGN |= {"--help", "--rm"}
 
 
 def text(name: str) -> str:

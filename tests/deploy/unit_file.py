@@ -229,10 +229,15 @@ class Bridge:
                 near, _ = self._listening.accept()
             except OSError:
                 return
-            far = socket.socket(socket.AF_UNIX)
+            threading.Thread(target=self._between, args=(near,), daemon=True).start()
+
+    def _between(self, near: socket.socket) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far:
             far.connect(str(self._path))
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+            back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
+            back.start()
+            self._pass(near, far)
+            back.join()
 
     @staticmethod
     def _pass(one: socket.socket, other: socket.socket) -> None:
