@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.machinery
 import importlib.util
 import re
@@ -109,6 +110,7 @@ def test_a_dry_run_of_taking_it_away_changes_nothing() -> None:
     [
         ((), "nobody is there to answer; give --name"),
         (ANSWERS, "nobody is there to answer; give --domain"),
+        (("--name", "", "--run-by", "x"), "the pages need both"),
         ((*ANSWERS, "--domain", "https://box.example"), "'https://box.example' is no domain"),
     ],
 )
@@ -169,3 +171,47 @@ def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
 def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
     assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.release())
     assert installer.release() == installer.release()
+
+
+@pytest.mark.parametrize(
+    ("said", "employer"), [("yes", True), ("Ja", True), ("", False), ("no", False)]
+)
+def test_three_questions_are_asked_and_an_empty_domain_is_the_onion_alone(
+    monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, employer: bool
+) -> None:
+    answers = iter(["Voorbeeld BV", "Stichting Voorbeeld", said, ""])
+    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: next(answers))
+    asked = argparse.Namespace(name=None, run_by=None, run_by_employer=False, domain=None)
+    installer.ask(asked)
+    assert vars(asked) == {
+        "name": "Voorbeeld BV",
+        "run_by": "Stichting Voorbeeld",
+        "run_by_employer": employer,
+        "domain": "",
+    }
+    assert list(answers) == []
+
+
+def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    monkeypatch.setattr(installer, "DATA", tmp_path)
+    (tmp_path / "site.toml").touch()
+    ran: list[tuple[str, ...]] = []
+
+    def run(*words: str | Path) -> str:
+        ran.append(tuple(map(str, words[1:])))
+        return '{"origins":["http://one.onion"]}'
+
+    machine = installer.Machine(dry=False)
+    monkeypatch.setattr(machine, "run", run)
+    same = installer.site(machine, argparse.Namespace(), ["http://one.onion"])
+    assert (same[1], ran) == (False, [("move",)])
+    more = installer.site(
+        machine, argparse.Namespace(), ["http://one.onion", "https://box.example"]
+    )
+    # A server that runs has to be started again: it reads its settings at start.
+    assert more[1]
+    both = ("--origin", "http://one.onion", "--origin", "https://box.example")
+    assert ran[-1] == ("move", *both)
