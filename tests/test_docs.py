@@ -271,8 +271,8 @@ def test_the_guide_names_every_file_that_belongs_to_it() -> None:
     for folder in ("systemd", "tor", "caddy", "nginx", "container", "papers/nl", "papers/en"):
         named = re.findall(rf"\]\({folder}/([^)]+)\)", guide)
         assert named, folder
-    for path in (ROOT / "deploy").glob("[stcn]*/*"):
-        if path.suffix != ".containerignore":
+    for path in (ROOT / "deploy").glob("[stcn]*/**/*"):
+        if path.is_file() and path.suffix != ".containerignore":
             assert f"({path.relative_to(ROOT / 'deploy')})" in guide, path
 
 

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deploy.unit_file import filtered
 from tests.e2e.conftest import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -52,8 +53,10 @@ def nginx_conf(port: int, box: Path, folder: Path) -> str:
 
 
 @contextmanager
-def front(kind: str, folder: Path, box: Path, port: int | None = None) -> Iterator[Front]:
-    """One of both, until the block ends."""
+def front(
+    kind: str, folder: Path, box: Path, port: int | None = None, filter_of: Path | None = None
+) -> Iterator[Front]:
+    """One of both, until the block ends; under the walls of a unit's file, if one is named."""
     port = port or free_port()
     folder.mkdir()
     if kind == "caddy":
@@ -63,9 +66,15 @@ def front(kind: str, folder: Path, box: Path, port: int | None = None) -> Iterat
         (folder / "nginx.conf").write_text(nginx_conf(port, box, folder))
         line = ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     log = folder / "log"
-    with log.open("wb") as said:
-        env = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        process = subprocess.Popen(line, stdout=said, stderr=said, env=env)
+    env = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    with ExitStack() as held:
+        said = held.enter_context(log.open("wb"))
+        passed = []
+        if filter_of is not None:
+            passed = [held.enter_context(filtered(filter_of))]
+            walls = ["--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(folder), str(folder)]
+            line = ["bwrap", "--die-with-parent", *walls, "--seccomp", str(passed[0]), *line]
+        process = subprocess.Popen(line, stdout=said, stderr=said, env=env, pass_fds=passed)
     try:
         deadline = time.monotonic() + 20
         while True:

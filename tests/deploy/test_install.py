@@ -80,6 +80,7 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
         r" --phone '030 123'",
         r"  writing /etc/systemd/system/klankbord.service",
         r"  \$ systemctl restart klankbord",
+        r"  writing /etc/systemd/system/caddy.service.d/klankbord.conf",
         r"  \$ caddy validate --config /etc/caddy/Caddyfile",
     ):
         assert re.search(f"^{line}$", done.stdout, re.MULTILINE), line
