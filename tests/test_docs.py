@@ -24,6 +24,7 @@ HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
 DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md")
 # What the documents name in code spans and is an option of another program.
 FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
+FOREIGN |= {"--help", "--rm"}
 
 
 def text(name: str) -> str:
@@ -60,7 +61,7 @@ def script_options() -> set[str]:
     """Every long option that the project's own scripts take."""
     return {
         option
-        for script in (ROOT / "scripts").iterdir()
+        for script in (ROOT / "deploy" / "install", *(ROOT / "scripts").iterdir())
         if script.is_file()
         for option in re.findall(r"--[a-z][a-z-]+", script.read_text("utf-8"))
     }
@@ -255,3 +256,38 @@ def test_every_promise_names_tests_that_exist() -> None:
     for row in rows:
         for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row):
             assert f"def {name}(" in text(path), (path, name)
+
+
+def test_every_option_of_the_installer_is_described_in_the_guide() -> None:
+    said = subprocess.run(
+        [ROOT / "deploy" / "install", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    options_of_it = set(re.findall(r"--[a-z][a-z-]+", said)) - {"--help"}
+    assert len(options_of_it) > 5
+    for option in options_of_it:
+        assert re.search(rf"{option}(?![\w-])", code_of("deploy/README.md")), option
+
+
+def test_the_guide_names_every_file_that_belongs_to_it() -> None:
+    guide = text("deploy/README.md")
+    for folder in ("systemd", "tor", "caddy", "nginx", "container", "papers/nl", "papers/en"):
+        named = re.findall(rf"\]\({folder}/([^)]+)\)", guide)
+        assert named, folder
+    for path in (ROOT / "deploy").glob("[stcn]*/**/*"):
+        if path.is_file() and path.suffix != ".containerignore":
+            assert f"({path.relative_to(ROOT / 'deploy')})" in guide, path
+
+
+def test_the_guide_says_where_everything_lies_as_the_files_do() -> None:
+    guide = text("deploy/README.md")
+    unit = text("deploy/systemd/klankbord.service")
+    assert "--dir /var/lib/klankbord " in unit
+    assert "HiddenServiceDir /var/lib/tor/klankbord-@NAME@" in text("deploy/tor/onion.conf")
+    for place in (
+        "/var/lib/klankbord/",
+        "/var/lib/tor/klankbord-box/",
+        "/opt/klankbord/releases/",
+        "/etc/apparmor.d/local/system_tor",
+    ):
+        assert place in guide
+        assert place.rstrip("/").rpartition("/")[2] in text("deploy/install")

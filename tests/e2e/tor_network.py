@@ -83,11 +83,7 @@ class TorNetwork:
             # Who starts before there is a consensus backs off, and comes half a minute later.
             _wait(self._has_consensus, "consensus", self.logs)
             hidden = self.folder / "hidden"
-            self._start(
-                "host",
-                f"SocksPort 0\nHiddenServiceDir {hidden}\n"
-                f"HiddenServicePort 80 127.0.0.1:{self._target}\n",
-            )
+            self._start("host", self.host(hidden))
             self._start("client", f"SocksPort 127.0.0.1:{self._socks}\n")
             _wait((hidden / "hostname").exists, "name", self.logs)
             _wait(lambda: "Bootstrapped 100%" in self._log("client"), "client", self.logs)
@@ -101,6 +97,13 @@ class TorNetwork:
                     process.wait(10)
                 process.kill()
                 process.wait(10)
+
+    def host(self, hidden: Path) -> str:
+        """What the onion's own tor is told, beside what every node is."""
+        return (
+            f"SocksPort 0\nHiddenServiceDir {hidden}\n"
+            f"HiddenServicePort 80 127.0.0.1:{self._target}\n"
+        )
 
     def _start_relays(self) -> None:
         names = [f"auth{number}" for number in range(AUTHORITIES)]

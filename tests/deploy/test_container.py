@@ -1,0 +1,168 @@
+"""The containers: what their files say, and with --long the images built from a Debian made here.
+
+Containers themselves are not started: the images' programs run in a chroot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.test_debian import PYTHON, run_long
+from tests.e2e.conftest import ROOT
+
+FOLDER = ROOT / "deploy" / "container"
+FILE = FOLDER / "Containerfile"
+SUITE = "trixie"
+
+
+def services() -> dict[str, list[str]]:
+    """Each service of the compose file, by its lines without their indentation."""
+    text = (FOLDER / "compose.yaml").read_text("utf-8")
+    part = text.split("\nservices:\n")[1].split("\nvolumes:\n")[0]
+    found = re.split(r"^  (\w+):$", part, flags=re.MULTILINE)[1:]
+    return {
+        name: [line.strip() for line in lines.splitlines() if line.strip()]
+        for name, lines in zip(found[::2], found[1::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", ["app", "tor"])
+def test_each_container_can_write_only_where_it_must(name: str) -> None:
+    lines = services()[name]
+    for line in (
+        "read_only: true",
+        "cap_drop: [ALL]",
+        'security_opt: ["no-new-privileges:true"]',
+        "ulimits: {core: 0}",
+    ):
+        assert line in lines
+    volumes = {line.removeprefix("- ") for line in lines if line.startswith("- ")}
+    assert (
+        volumes
+        == {
+            "app": {"data:/var/lib/klankbord", "socket:/run/klankbord"},
+            "tor": {"onion:/var/lib/tor", "socket:/run/klankbord:ro"},
+        }[name]
+    )
+    # What it may use, it may not swap out.
+    limits = {line.split(": ")[1] for line in lines if line.startswith(("mem_limit", "memswap"))}
+    assert len(limits) == 1
+
+
+def test_the_app_has_no_network_and_nobody_publishes_a_port() -> None:
+    assert set(services()) == {"app", "tor"}
+    assert "network_mode: none" in services()["app"]
+    text = (FOLDER / "compose.yaml").read_text("utf-8")
+    assert not re.search(r"\bports:|\bexpose:|privileged: true|host\b", text)
+    assert "EXPOSE" not in FILE.read_text("utf-8")
+
+
+def test_the_image_starts_what_the_unit_starts() -> None:
+    unit = (ROOT / "deploy" / "systemd" / "klankbord.service").read_text("utf-8")
+    started = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    text = FILE.read_text("utf-8")
+    entry = re.search(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)
+    command = re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)
+    assert started is not None
+    assert entry is not None
+    assert command is not None
+    assert json.loads(entry[1]) + json.loads(command[1]) == started[1].split()
+    assert "--require-hashes --only-binary :all:" in text
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["990:990", "991:991"]
+
+
+def test_everything_that_is_copied_is_there_and_let_through() -> None:
+    allowed = (FOLDER / "Containerfile.containerignore").read_text("utf-8").splitlines()
+    assert allowed[0] == "**"
+    for line in re.findall(r"^COPY (.*) \S+$", FILE.read_text("utf-8"), re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists(), name
+            assert any(f"!{name}".startswith(rule) for rule in allowed if rule[0] == "!"), name
+
+
+class Buildah:
+    """buildah with a store of its own, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._own = (
+            *("buildah", "--root", str(folder / "store"), "--runroot", str(folder / "run")),
+            *("--storage-driver", "vfs"),
+        )
+
+    def __call__(self, *words: str | Path) -> str:
+        done = subprocess.run(
+            [*self._own, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def buildah() -> Iterator[Buildah]:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Buildah(Path(folder))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),
+    reason="needs root, buildah and debootstrap",
+)
+def test_both_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
+    system, wheels = buildah.folder / "system", buildah.folder / "wheels"
+    run_long("debootstrap", "--variant=minbase", SUITE, system)
+    for name in Path("/etc/apt/apt.conf.d").glob("*"):
+        if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
+            shutil.copy(name, system / "etc" / "apt" / "apt.conf.d")
+    run_long(
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+        *("--only-binary", ":all:", "--python-version", PYTHON[SUITE]),
+        *("-r", ROOT / "requirements" / "server.txt", "-d", wheels),
+    )
+    base = buildah("from", "scratch")
+    buildah("copy", "-q", base, system, "/")
+    buildah("commit", "-q", base, "localhost/debian")
+    buildah("rm", base)
+    pip = buildah.folder / "pip.conf"
+    pip.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
+    made = {}
+    for target in ("app", "tor"):
+        buildah(
+            *("bud", "-q", "--isolation", "chroot", "--build-arg", "BASE=localhost/debian"),
+            *("-v", f"{wheels}:/wheels:ro", "-v", f"{pip}:/etc/pip.conf:ro", "-f", FILE),
+            *("--ignorefile", FOLDER / "Containerfile.containerignore"),
+            *("--target", target, "-t", f"klankbord-{target}", "."),
+        )
+        made[target] = buildah("from", f"localhost/klankbord-{target}")
+
+    def inside(target: str, script: str) -> str:
+        return buildah("run", "--isolation", "chroot", made[target], "--", "sh", "-c", script)
+
+    program = "/opt/klankbord/current/bin/klankbord-server --dir /var/lib/klankbord"
+    assert inside("app", "id -u; id -g").split() == ["990", "990"]
+    invitation = inside("app", f"{program} init --name X --origin http://127.0.0.1:8000")
+    assert json.loads(invitation)["name"] == "X"
+    served = inside(
+        "app",
+        f"{program} serve --bind unix:/run/klankbord/box.sock & server=$!; "
+        "for i in $(seq 100); do test -S /run/klankbord/box.sock && break; sleep 0.1; done; "
+        "sleep 1; stat -c '%A %u %g' /run/klankbord/box.sock; kill $server; wait $server; echo $?",
+    )
+    assert served.splitlines() == ["srw-rw---- 990 990", "0"]
+    entry = re.findall(r"^ENTRYPOINT (\[.*\])$", FILE.read_text("utf-8"), re.MULTILINE)[1]
+    tor = " ".join(json.loads(entry))
+    assert "Configuration was valid" in inside("tor", f"{tor} --verify-config")
+    groups = inside("tor", "id -Gn debian-tor")
+    assert "klankbord" in groups.split()

@@ -1,0 +1,256 @@
+"""The installer in fresh Debian systems: installed, again, served, updated, back, taken away.
+
+Each is made by debootstrap in a folder, and entered by chroot in name spaces of its own. No systemd
+runs in there: that services start at boot, and what only systemd enforces, is not tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.encoding import to_line
+from tests.deploy.test_systemd import SocketBrowser
+from tests.deploy.unit_file import HERE, Bridge, started
+from tests.e2e.conftest import ROOT, Counsellor
+from tests.e2e.steps import come_back, tell, the_only_thread
+
+PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+_ENTER = """
+set -e
+mount --make-rprivate /
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mkdir -p "$1/src" "$1/wheels"
+mount --bind -o ro "$2" "$1/src"
+mount --bind -o ro "$3" "$1/wheels"
+where=$1; shift 3
+exec chroot "$where" /usr/bin/env -i HOME=/root PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels \\
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+"""
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("debootstrap") or not HERE,
+        reason="needs root, debootstrap, bubblewrap and systemd's tools",
+    ),
+]
+
+
+class Debian:
+    """A whole system in a folder."""
+
+    def __init__(self, folder: Path, suite: str) -> None:
+        self.folder = folder
+        self.suite = suite
+        self.wheels = folder.with_name("wheels")
+        self.source = ROOT
+
+    def make(self) -> None:
+        self.wheels.mkdir()
+        run_long("debootstrap", "--variant=minbase", self.suite, self.folder)
+        sources = self.folder / "etc" / "apt" / "sources.list"
+        line = sources.read_text().split("\n")[0]
+        if self.suite == "bookworm":  # whose tor is too old without its security updates
+            main = line.split()[1]
+            security = re.sub(r"/debian/?$", "/debian-security", main)
+            line += f"\ndeb {security} {self.suite}-security main\n"
+        sources.write_text(line)
+        # How this machine reaches Debian's packages, if it has to be told.
+        for name in Path("/etc/apt/apt.conf.d").glob("*"):
+            if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
+                shutil.copy(name, self.folder / "etc" / "apt" / "apt.conf.d")
+        shutil.copy("/etc/resolv.conf", self.folder / "etc" / "resolv.conf")
+        self.enter("apt-get", "update", "-qq")
+        self.enter("apt-get", "install", "-qq", "--yes", "--no-install-recommends", "python3")
+        run_long(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary", ":all:", "--python-version", PYTHON[self.suite]),
+            *("-r", ROOT / "requirements" / "server.txt", "-d", self.wheels),
+        )
+
+    def enter(self, *command: str | Path, check: bool = True) -> str:
+        done = subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh",
+             self.folder, self.source, self.wheels, *command],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if check:
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def install(self, *more: str) -> str:
+        return self.enter(
+            *("/src/deploy/install", "--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld"),
+            *("--domain", "", *more),
+        )
+
+    def path(self, inside: str) -> Path:
+        return self.folder / inside.lstrip("/")
+
+    def release(self) -> str:
+        return os.readlink(self.path("/opt/klankbord/current"))
+
+    def all_files(self) -> set[str]:
+        """Everything under the places where an installation could leave something."""
+        places = ("etc", "opt", "usr/local", "var/lib", "run", "srv", "root")
+        return {
+            str(path.relative_to(self.folder))
+            for place in places
+            for path in (self.folder / place).rglob("*")
+        }
+
+
+def run_long(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.fixture(params=sorted(PYTHON))
+def debian(request: pytest.FixtureRequest) -> Iterator[Debian]:
+    # Not under pytest's own folder, which no other account may enter.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o711)
+        made = Debian(Path(folder) / "system", request.param)
+        made.make()
+        yield made
+
+
+def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
+    debian: Debian, tmp_path: Path
+) -> None:
+    said = debian.install()
+    invitation = next(line for line in said.splitlines() if line.startswith("{"))
+    (origin,) = json.loads(invitation)["origins"]
+    assert re.fullmatch(r"http://[a-z2-7]{56}\.onion", origin)
+    assert debian.path("/var/lib/tor/klankbord-box/hostname").read_text().strip() in origin
+    _nothing_is_open_to_others(debian)
+
+    again = debian.install()
+    assert [line for line in again.splitlines() if line.startswith("  writing")] == []
+    assert origin in again
+
+    _serves_as_the_unit_says(debian, tmp_path, origin)
+    _newer_and_back(debian, tmp_path)
+
+    withdrawn = debian.enter("/src/deploy/install", "--uninstall")
+    assert "userdel klankbord" in withdrawn
+    left = {name for name in debian.all_files() if "klankbord" in name}
+    assert {name.split("/")[2] if name.startswith("var/lib/k") else name.split("/")[3]
+            for name in left} == {"klankbord", "klankbord-box"}  # fmt: skip
+    for file in ("/etc/tor/torrc", "/etc/apparmor.d/local/system_tor", "/etc/group"):
+        text = debian.path(file).read_text()
+        assert "klankbord: begin" not in text
+        assert "klankbord:x:" not in text or re.search(r"^klankbord:x:\d+:$", text, re.MULTILINE)
+    # What stayed is enough: the same site, at the same address.
+    assert origin in debian.install()
+
+
+def _nothing_is_open_to_others(debian: Debian) -> None:
+    data = debian.path("/var/lib/klankbord")
+    for path in [data, *data.rglob("*")]:
+        assert stat.S_IMODE(path.lstat().st_mode) & 0o077 == 0, path
+        assert path.lstat().st_uid != 0, path
+    for path in debian.path("/opt/klankbord").rglob("*"):
+        if not path.is_symlink():
+            assert path.stat().st_uid == 0, path
+            assert path.stat().st_mode & 0o022 == 0, path
+    doctor = json.loads(debian.enter("klankbord-server", "doctor", "--json", check=False))
+    wrong = {finding["check"] for finding in doctor if finding["state"] == "wrong"}
+    assert wrong == {"counsellors"}  # nobody has been added yet
+
+
+def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> None:
+    """ExecStart, account and folders of the installed unit; the journey, both sides."""
+    # The desk dials a port of this machine, which leads to the socket.
+    bridge = Bridge(debian.folder.with_name("run") / "box.sock")
+    local = f"http://127.0.0.1:{bridge.port}"
+    invitation = debian.enter("klankbord-server", "move", "--origin", origin, "--origin", local)
+    els = Counsellor(folder / "els")
+    (folder / "invitation").write_bytes(to_line({**json.loads(invitation), "origins": [local]}))
+    els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
+    card = debian.path("/var/tmp/els.card")  # noqa: S108
+    groups = next(
+        line for line in els.desk("card", "--out", folder / "els.card").stdout.splitlines()
+        if len(line.split()) == 10
+    )  # fmt: skip
+    shutil.copy(folder / "els.card", card)
+    card.chmod(0o644)
+    debian.enter(
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108
+        *("--fingerprint", groups.strip()),
+    )
+
+    served = debian.folder.with_name("run")
+    served.mkdir()
+    user = debian.path("/var/lib/klankbord").stat()
+    os.chown(served, user.st_uid, user.st_gid)
+    served.chmod(0o750)
+    unit = debian.path("/etc/systemd/system/klankbord.service")
+    log = folder / "log"
+    with started(unit, debian.path("/var/lib/klankbord"), served, log, debian.folder) as service:
+        socket_file = served / "box.sock"
+        assert stat.S_IMODE(socket_file.stat().st_mode) == 0o660
+        _only_tor_comes_in(debian, served)
+        browser = SocketBrowser(origin, socket_file)
+        code = tell(browser, "nl", "Een verhaal op een nieuwe machine.").code
+        with bridge:
+            els.desk("fetch")
+            thread = the_only_thread(els)
+            els.reply(thread, "Dank je wel.")
+        assert "Dank je wel." in come_back(browser, "nl", code).text
+        assert service.poll() is None
+    assert service.returncode == 0, log.read_text()
+
+
+def _only_tor_comes_in(debian: Debian, served: Path) -> None:
+    """By the groups that the installer gave out."""
+    knock = "import socket; socket.socket(socket.AF_UNIX).connect('/run/klankbord/box.sock')"
+    inside = debian.path("/run/klankbord")
+    inside.mkdir()
+    try:
+        for account, comes_in in (("debian-tor", True), ("nobody", False)):
+            # Bound in the name space that is made for it, and gone with it.
+            words = f"mount --bind {served} {inside}; {_ENTER}"
+            done = subprocess.run(
+                ["unshare", "--mount", "--pid", "--fork", "sh", "-c",
+                 words.replace("mount --make-rprivate /\n", ""), "sh", debian.folder,
+                 debian.source, debian.wheels, "runuser", "-u", account, "--", "python3", "-c",
+                 knock],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert (done.returncode == 0) is comes_in, done.stderr
+    finally:
+        inside.rmdir()
+
+
+def _newer_and_back(debian: Debian, folder: Path) -> None:
+    before = debian.release()
+    site = debian.path("/var/lib/klankbord/site.toml").read_bytes()
+    newer = folder / "newer"
+    ignored = shutil.ignore_patterns(".git", ".venv", "tests", "var", "node_modules", "*cache*")
+    shutil.copytree(ROOT, newer, ignore=ignored)
+    with (newer / "dropbox_app" / "__init__.py").open("a") as file:
+        file.write("# newer\n")
+    debian.source = newer
+    debian.install()
+    assert debian.release() != before
+    assert debian.path(before).is_dir()
+    debian.enter("ln", "-sfn", before, "/opt/klankbord/current")
+    assert "0." in debian.enter("klankbord-server", "--version")
+    debian.source = ROOT
+    assert "leads to" in debian.install()
+    assert debian.release() == before
+    assert debian.path("/var/lib/klankbord/site.toml").read_bytes() == site

@@ -1,0 +1,218 @@
+"""The installer: what it says it will do, and how it treats what was there before."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.machinery
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+INSTALL = Path(__file__).parents[2] / "deploy" / "install"
+ANSWERS = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
+debian = pytest.mark.skipif(
+    "ID=debian" not in Path("/etc/os-release").read_text("utf-8").splitlines()
+    or not re.search(r'VERSION_ID="?1[2-9]', Path("/etc/os-release").read_text("utf-8")),
+    reason="the installer is for Debian 12 or newer",
+)
+
+
+@pytest.fixture
+def installer() -> ModuleType:
+    """The script as a module."""
+    loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    loader.exec_module(module)
+    return module
+
+
+def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [INSTALL, "--dry-run", *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def traces() -> set[Path]:
+    """Where a run that changed something would show."""
+    places = (
+        "/opt/klankbord",
+        "/var/lib/klankbord",
+        "/usr/local/bin/klankbord-server",
+        "/etc/systemd/system/klankbord.service",
+        "/etc/tor/torrc.d/klankbord.conf",
+    )
+    return {Path(place) for place in places if Path(place).exists()}
+
+
+@debian
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_a_dry_run_says_every_step_and_does_none() -> None:
+    tor = Path("/etc/tor/torrc")
+    before = tor.read_bytes() if tor.is_file() else b""
+    done = dry_run(*ANSWERS, "--domain", "box.example.org", "--phone", "030 123")
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = [line for line in done.stdout.splitlines() if line and not line.startswith(" ")]
+    assert steps == [
+        "Debian packages",
+        "An account that nobody logs in to, and its folder",
+        "The program, with every package checked against its pinned hash",
+        "The onion address",
+        "The site",
+        "The service",
+        "Caddy, for https://box.example.org",
+        "Nothing was changed.",
+    ]
+    for line in (
+        r"  \$ useradd --system .* klankbord",
+        r"  \$ .*pip .*--require-hashes --only-binary :all: -r .*requirements/server.txt",
+        r"  writing /etc/tor/torrc.d/klankbord-box.conf",
+        r"  \$ tor .* --verify-config",
+        r"  \$ .*klankbord-server init --name 'Voorbeeld BV' .*--origin https://box.example.org"
+        r" --phone '030 123'",
+        r"  writing /etc/systemd/system/klankbord.service",
+        r"  \$ systemctl restart klankbord",
+        r"  writing /etc/systemd/system/caddy.service.d/klankbord.conf",
+        r"  \$ caddy validate --config /etc/caddy/Caddyfile",
+    ):
+        assert re.search(f"^{line}$", done.stdout, re.MULTILINE), line
+    assert traces() == set()
+    assert (tor.read_bytes() if tor.is_file() else b"") == before
+
+
+@debian
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_without_a_domain_there_is_no_web_server() -> None:
+    done = dry_run(*ANSWERS, "--domain", "")
+    assert "addy" not in done.stdout
+    assert "https://" not in done.stdout
+
+
+@debian
+def test_a_dry_run_of_taking_it_away_changes_nothing() -> None:
+    before = traces()
+    done = dry_run("--uninstall")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rm -r /var/lib/klankbord /var/lib/tor/klankbord-box" in done.stdout
+    assert traces() == before
+
+
+@debian
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "nobody is there to answer; give --name"),
+        (ANSWERS, "nobody is there to answer; give --domain"),
+        (("--name", "", "--run-by", "x"), "the pages need both"),
+        ((*ANSWERS, "--domain", "https://box.example"), "'https://box.example' is no domain"),
+    ],
+)
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_what_is_missing_or_wrong_is_said_before_anything_is_done(
+    arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = dry_run(*arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"deploy/install: {sentence}")
+
+
+def test_lines_in_a_file_of_others_come_once_and_go_again(
+    tmp_path: Path, installer: ModuleType
+) -> None:
+    file = tmp_path / "torrc"
+    file.write_text("# Of somebody else\nContactInfo nobody\n")
+    before = file.read_text()
+    machine = installer.Machine(dry=False)
+    assert machine.block(file, ["%include one"])
+    once = file.read_text()
+    assert once.startswith(before)
+    assert not machine.block(file, ["%include one"])
+    assert file.read_text() == once
+    assert machine.block(file, ["%include two"])
+    assert "one" not in file.read_text()
+    assert machine.block(file, [])
+    assert file.read_text() == before
+
+
+def test_a_file_is_replaced_whole_and_only_when_it_differs(
+    tmp_path: Path, installer: ModuleType
+) -> None:
+    machine = installer.Machine(dry=False)
+    file = tmp_path / "new" / "unit"
+    assert machine.write(file, "one", 0o644)
+    assert not machine.write(file, "one", 0o644)
+    assert machine.write(file, "two", 0o755)
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("two", 0o755)
+    assert [path.name for path in file.parent.iterdir()] == ["unit"]
+    assert not installer.Machine(dry=True).write(file, "two")
+    assert installer.Machine(dry=True).write(file, "three")
+    assert file.read_text() == "two"
+
+
+def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
+    for name in ("tor/onion.conf", "caddy/Caddyfile"):
+        bare = re.findall(r"@([A-Z]+)@", installer.settings(name))
+        filled = installer.settings(name, **{word.lower(): "x" for word in bare})
+        assert bare
+        assert not re.search(r"@[A-Z]+@", filled)
+    text = installer.settings("caddy/Caddyfile", domain="box.example", onion="x.onion")
+    assert not re.search(r"@[A-Z]+@", text)
+    assert "\nbox.example {" in text
+
+
+def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
+    assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.release())
+    assert installer.release() == installer.release()
+
+
+@pytest.mark.parametrize(
+    ("said", "employer"), [("yes", True), ("Ja", True), ("", False), ("no", False)]
+)
+def test_three_questions_are_asked_and_an_empty_domain_is_the_onion_alone(
+    monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, employer: bool
+) -> None:
+    answers = iter(["Voorbeeld BV", "Stichting Voorbeeld", said, ""])
+    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: next(answers))
+    asked = argparse.Namespace(name=None, run_by=None, run_by_employer=False, domain=None)
+    installer.ask(asked)
+    assert vars(asked) == {
+        "name": "Voorbeeld BV",
+        "run_by": "Stichting Voorbeeld",
+        "run_by_employer": employer,
+        "domain": "",
+    }
+    assert list(answers) == []
+
+
+def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    monkeypatch.setattr(installer, "DATA", tmp_path)
+    (tmp_path / "site.toml").touch()
+    ran: list[tuple[str, ...]] = []
+
+    def run(*words: str | Path) -> str:
+        ran.append(tuple(map(str, words[1:])))
+        return '{"origins":["http://one.onion"]}'
+
+    machine = installer.Machine(dry=False)
+    monkeypatch.setattr(machine, "run", run)
+    same = installer.site(machine, argparse.Namespace(), ["http://one.onion"])
+    assert (same[1], ran) == (False, [("move",)])
+    more = installer.site(
+        machine, argparse.Namespace(), ["http://one.onion", "https://box.example"]
+    )
+    # A server that runs has to be started again: it reads its settings at start.
+    assert more[1]
+    both = ("--origin", "http://one.onion", "--origin", "https://box.example")
+    assert ran[-1] == ("move", *both)

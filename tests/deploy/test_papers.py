@@ -1,0 +1,144 @@
+"""The papers say what the code does, in both languages, and leave the same blanks."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from dropbox_app.desk.cli import main as desk
+from dropbox_app.desk.keyring import KEEP_AT_MOST, KEEP_DAYS
+from dropbox_app.server.cli import main as server
+from dropbox_app.server.settings import Retention, Settings
+from dropbox_app.server.web.session import IDLE, LONGEST
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPERS = ROOT / "deploy" / "papers"
+NAMES = (
+    "agreement-sheet.md",
+    "breach-note.md",
+    "dpia.md",
+    "independence-checklist.md",
+    "record-of-processing.md",
+)
+BOTH = [f"{lang}/{name}" for lang in ("nl", "en") for name in NAMES]
+TOP = {
+    "nl": "> Dit is een sjabloon en geen juridisch advies.",
+    "en": "> This is a template and no legal advice.",
+}
+# Code spans that are neither settings nor commands: files, and other programs.
+OTHERS = {
+    "SECURITY.md",
+    "[ ... ]",
+    "hs_ed25519_secret_key",
+    "site.toml",
+    "systemctl stop klankbord tor",
+}
+SETTING = re.compile(r"\((`[^)]*`)\)")
+
+
+def text(name: str) -> str:
+    return (PAPERS / name).read_text("utf-8")
+
+
+def parts(name: str) -> dict[str, str]:
+    """What stands under each numbered heading, by its number; "" is what stands above."""
+    found = re.split(r"^## (\d+)\. .*$", text(name), flags=re.MULTILINE)
+    return {"": found[0], **dict(zip(found[1::2], found[2::2], strict=True))}
+
+
+def settings() -> dict[str, object]:
+    """Every setting under the name that a paper gives it, with its default."""
+    found: dict[str, object] = {item.name: item.default for item in dataclasses.fields(Settings)}
+    for item in dataclasses.fields(Retention):
+        found[f"retention.{item.name}"] = item.default
+    return found
+
+
+def test_each_paper_is_there_in_both_languages() -> None:
+    there = {str(path.relative_to(PAPERS)) for path in PAPERS.rglob("*") if path.is_file()}
+    assert there == set(BOTH)
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_it_says_on_top_that_it_is_a_template_of_this_version(paper: str) -> None:
+    top = text(paper).split("\n\n")[1]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert top.startswith(TOP[paper[:2]])
+    assert re.search(rf"(version|versie) {re.escape(version)} ", top)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) -> None:
+    nl, en = parts(f"nl/{name}"), parts(f"en/{name}")
+    assert list(nl) == list(en) == ["", *(str(n) for n in range(1, len(nl)))]
+    for number, dutch in nl.items():
+        english = en[number]
+        for what in (r"\[ \.\.\. \]", r"^\| ", r"^- ", r"^\d\. ", r"`[^`]+`", r"\d+", r"\*\*"):
+            here, there = (
+                sorted(re.findall(what, part, re.MULTILINE)) for part in (dutch, english)
+            )
+            assert here == there, (name, number, what)
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_every_blank_has_the_one_form(paper: str) -> None:
+    assert "[ ... ]" in text(paper)
+    assert re.findall(r"\[(?! \.\.\. \])[^\]]*\]", text(paper)) == []
+    assert not re.search(r"_{3,}|\.{4,}|TODO|XXX|\{", text(paper))
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_every_number_beside_a_setting_is_its_default(paper: str) -> None:
+    known = settings()
+    source = text(paper).replace("\n", " ")
+    told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
+    for number, name in told:
+        assert int(number) == known[name], name
+    # No number of days is left that is neither a setting's nor the desk's own.
+    bare = re.findall(r"(\d+) (?:dagen|days)(?! \(`)", source)
+    assert set(map(int, bare)) <= {KEEP_DAYS, KEEP_AT_MOST}
+    assert set(re.findall(r"`(retention\.[^`]*)`", source)) <= set(known)
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_the_dpia_tells_every_term_there_is(lang: str) -> None:
+    for item in dataclasses.fields(Retention):
+        assert f"`retention.{item.name}`" in text(f"{lang}/dpia.md")
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_the_life_of_the_cookie_is_the_codes(paper: str) -> None:
+    minutes = re.findall(r"(\d+) (?:minuten|minutes)", text(paper))
+    hours = re.findall(r"(\d+) (?:uur|hours)", text(paper))
+    assert set(minutes) <= {str(IDLE // 60)}
+    assert set(hours) <= {str(LONGEST // 3600)}
+    if paper.endswith(("dpia.md", "record-of-processing.md")):
+        assert minutes
+        assert hours
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_what_stands_as_code_is_a_setting_or_a_command(paper: str) -> None:
+    assert isinstance(server, click.Group)
+    assert isinstance(desk, click.Group)
+    card = server.commands["card"]
+    assert isinstance(card, click.Group)
+    known = settings().keys() | OTHERS | desk.commands.keys()
+    known |= {f"klankbord-server {name}" for name in server.commands}
+    known |= {f"klankbord-desk {name}" for name in desk.commands}
+    known |= {f"card {name}" for name in card.commands}
+    known.add("klankbord-server card retire NAME")
+    assert set(re.findall(r"`([^`]+)`", text(paper))) - known == set()
+
+
+@pytest.mark.parametrize("paper", BOTH)
+def test_no_law_is_told_as_a_fact(paper: str) -> None:
+    """Which article binds whom is a lawyer's to say: no paper names one, or a deadline of one."""
+    assert not re.search(
+        r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE
+    )

@@ -1,0 +1,125 @@
+"""The unit: as closed as it says, and the server does its whole work under it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.unit_file import as_a_service, command, filtered, started, values
+from tests.e2e.conftest import Counsellor, box, counsellor, mould  # noqa: F401 - fixtures
+from tests.e2e.plain_browser import PlainBrowser
+from tests.e2e.steps import come_back, tell
+
+UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "klankbord.service"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+
+
+class SocketBrowser(PlainBrowser):
+    """A browser whose every connection goes to a socket file, as Tor's and a proxy's do."""
+
+    def __init__(self, url: str, path: Path) -> None:
+        super().__init__(url)
+        self._path = path
+
+    def connection(self, host: str) -> http.client.HTTPConnection:
+        made = http.client.HTTPConnection(host, timeout=60)
+        made.sock = socket.socket(socket.AF_UNIX)
+        made.sock.settimeout(60)
+        made.sock.connect(str(self._path))
+        return made
+
+
+@needs_systemd
+def test_it_is_as_closed_as_the_design_asks() -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=5", UNIT],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout  # 5 is 0.5
+    assert "SAFE" in done.stdout
+
+
+@needs_systemd
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text("utf-8").replace("/opt/klankbord", f"{tmp_path}/opt/klankbord"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False
+    )
+    # Of the machine's own units it may have something to say; of this one it has nothing.
+    assert done.returncode == 0, done.stderr
+    assert "klankbord" not in done.stderr
+
+
+def test_it_serves_the_folder_and_the_socket_that_it_makes() -> None:
+    (line,) = values(UNIT, "ExecStart")
+    assert f"--dir /var/lib/{values(UNIT, 'StateDirectory')[0]} " in line
+    assert f"--bind unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/" in line
+
+
+@as_a_service
+def test_a_report_comes_in_and_is_answered_under_it(
+    tmp_path: Path,
+    mould: tuple[Path, int],  # noqa: F811
+    counsellor: Counsellor,  # noqa: F811
+) -> None:
+    state, run, log = tmp_path / "state", tmp_path / "run", tmp_path / "log"
+    shutil.copytree(mould[0] / "server", state)
+    run.mkdir(mode=0o750)
+    url = f"http://127.0.0.1:{mould[1]}"
+    with started(UNIT, state, run, log) as service:
+        assert stat.S_IMODE((run / "box.sock").stat().st_mode) == 0o660
+        browser = SocketBrowser(url, run / "box.sock")
+        code = tell(browser, "nl", "Een verhaal onder systemd.").code
+        page = come_back(browser, "nl", code)
+        assert page.path == "/nl/conversation"
+        page = browser.get("/nl/files")
+        sent = browser.upload(page, page.form_with("files"), [("een.txt", b"x" * 300_000)])
+        assert (sent.status, sent.path) == (200, "/nl/conversation?sent=1")
+        assert service.poll() is None
+    assert service.returncode == 0, log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert json.dumps("Een verhaal") not in log.read_text()
+
+
+@as_a_service
+@pytest.mark.parametrize(
+    ("attempt", "wanted"),
+    [
+        ("import socket; socket.socket(socket.AF_INET)", "not supported"),
+        ("import os; os.open('/var/lib/klankbord.x', os.O_CREAT | os.O_WRONLY)", "Read-only"),
+        ("import os; os.listdir('/home')[0]", "IndexError"),
+        ("import mmap; mmap.mmap(-1, 4096, prot=7)", "not permitted"),
+        ("import ctypes; 1 // (1 + ctypes.CDLL(None).unshare(0x10000000))", "ZeroDivision"),
+        ("import os; os.chroot('/')", ""),
+    ],
+)
+def test_what_it_may_not_it_cannot(tmp_path: Path, attempt: str, wanted: str) -> None:
+    """So that the test above says something: the same walls, and somebody who pushes."""
+    state, run = tmp_path / "state", tmp_path / "run"
+    state.mkdir()
+    run.mkdir()
+    python = "/opt/klankbord/current/bin/python"
+    with filtered(UNIT) as program:
+        done = subprocess.run(
+            command(UNIT, state, run, ["--seccomp", str(program), python, "-c", attempt]),
+            pass_fds=[program], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if wanted:
+        assert done.returncode == 1
+        assert wanted in done.stderr
+    else:  # ended by the system in the middle of it
+        assert done.returncode == 128 + signal.SIGSYS
+        assert done.stderr == ""

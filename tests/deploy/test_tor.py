@@ -1,0 +1,64 @@
+"""Tor's files: Debian's own tor understands them, together with what Debian sets itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOR = Path(__file__).parents[2] / "deploy" / "tor"
+DEBIAN = Path("/usr/share/tor/tor-service-defaults-torrc")
+here = pytest.mark.skipif(
+    not (shutil.which("tor") and DEBIAN.is_file()), reason="Debian's tor is not installed"
+)
+
+
+def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Debian's tor over our two files as they come to lie, as this account and in this folder."""
+    (folder / "torrc.d").mkdir(exist_ok=True)
+    (folder / "data").mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(TOR / "klankbord.conf", folder / "torrc.d")
+    text = (TOR / "onion.conf").read_text("utf-8").replace("@NAME@", "box")
+    text = text.replace("/var/lib/tor", str(folder / "data"))
+    (folder / "torrc.d" / "klankbord-box.conf").write_text(text)
+    (folder / "torrc").write_text(f"%include {folder}/torrc.d/*.conf\n")
+    own = ("--User", "root") if os.geteuid() == 0 else ()
+    return subprocess.run(
+        ["tor", "--defaults-torrc", DEBIAN, "-f", folder / "torrc", *own, "--RunAsDaemon", "0",
+         "--DataDirectory", folder / "data" / "own", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@here
+@pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
+def test_tor_understands_every_line(tmp_path: Path) -> None:
+    done = tor(tmp_path, "--verify-config")
+    assert done.returncode == 0, done.stdout
+    assert "Configuration was valid" in done.stdout
+    warned = [line for line in done.stdout.splitlines() if "[warn]" in line]
+    assert [line for line in warned if "running Tor as root" not in line] == []
+
+
+@here
+@pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
+def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None:
+    """No way in but the onion, no line of a visit, and each defence on."""
+    shown = tor(tmp_path, "--dump-config", "short").stdout.splitlines()
+    set_to: dict[str, list[str]] = {}
+    for line in shown:
+        name, _, value = line.partition(" ")
+        set_to.setdefault(name, []).append(value)
+    assert set_to["SocksPort"] == ["0"]
+    assert set_to["Log"] == ["warn syslog"]
+    assert set_to["HeartbeatPeriod"] == ["0"]
+    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/box.sock"]
+    for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
+        assert set_to[f"HiddenService{defence}"] == ["1"]
+    assert int(set_to["HiddenServiceMaxStreams"][0]) > 6
+    assert not [name for name in set_to if name in ("ORPort", "DirPort", "HTTPTunnelPort")]
+    # Not before the server makes use of it: until then each request would begin with its line.
+    assert "HiddenServiceExportCircuitID" not in set_to

@@ -1,0 +1,253 @@
+"""A systemd unit where no systemd runs: read here, and its service started much as it says.
+
+bubblewrap gives what the unit asks of name spaces and folders; the filter of system calls is made
+from the unit's own lines, with the groups that systemd itself names. What only a running systemd
+enforces (memory and device cgroups, the kernel's tunables) is not tried.
+"""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from ctypes.util import find_library
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_LIBRARY = find_library("seccomp")
+HERE = bool(which("bwrap") and which("systemd-analyze") and _LIBRARY)
+as_a_service = pytest.mark.skipif(not HERE, reason="bubblewrap, systemd or libseccomp is missing")
+
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000  # seccomp.h
+_NOT_EQUAL, _EQUAL, _MASKED = 1, 4, 7  # scmp_compare
+_WRITE_EXEC, _EXEC = 6, 4  # PROT_WRITE | PROT_EXEC
+_EAFNOSUPPORT, _EPERM = 97, 1
+
+
+def values(unit: Path, key: str) -> list[str]:
+    """Everything that a unit says under one name, in its order."""
+    return re.findall(rf"^{key}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
+
+
+def system_calls(unit: Path) -> set[str]:
+    """What the unit's SystemCallFilter lines leave, as systemd reads them."""
+    allowed = _group("@default")  # always, that a service can start
+    for line in values(unit, "SystemCallFilter"):
+        named = {call for name in line.lstrip("~").split() for call in _group(name)}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+def _group(name: str) -> set[str]:
+    if not name.startswith("@"):
+        return {name}
+    said = subprocess.run(
+        ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
+    ).stdout
+    found: set[str] = set()
+    for line in said.splitlines()[1:]:
+        if (call := line.strip()) and not call.startswith("#"):
+            found |= _group(call)
+    return found
+
+
+class _Compare(ctypes.Structure):
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("a", ctypes.c_uint64),
+        ("b", ctypes.c_uint64),
+    )
+
+
+def write_filter(unit: Path, target: int) -> None:
+    """The unit's system call filter, address families and ban on writable code, as a program."""
+    library = ctypes.CDLL(_LIBRARY)
+    library.seccomp_init.restype = ctypes.c_void_p
+    told = values(unit, "SystemCallErrorNumber") == ["EPERM"]
+    made = ctypes.c_void_p(library.seccomp_init(_ERRNO | _EPERM if told else _KILL))
+
+    def rule(action: int, call: str, *compared: tuple[int, int, int, int]) -> None:
+        number = library.seccomp_syscall_resolve_name(call.encode())
+        if number >= 0:  # else of another kind of processor
+            several = (_Compare * len(compared))(*(_Compare(*one) for one in compared))
+            done = library.seccomp_rule_add_array(made, action, number, len(compared), several)
+            assert done == 0, (call, done)
+
+    special = {"mmap", "mprotect", "pkey_mprotect", "socket", "unshare", "setns"}
+    for call in sorted(system_calls(unit) - special):
+        rule(_ALLOW, call)
+    assert values(unit, "RestrictNamespaces") == ["yes"]
+    if not told:
+        for call in ("unshare", "setns"):
+            rule(_ERRNO | _EPERM, call)
+    assert values(unit, "MemoryDenyWriteExecute") == ["yes"]
+    for both in (0, 2, 4):  # neither, or one of writing and executing
+        rule(_ALLOW, "mmap", (2, _MASKED, _WRITE_EXEC, both))
+    if not told:
+        rule(_ERRNO | _EPERM, "mmap", (2, _MASKED, _WRITE_EXEC, _WRITE_EXEC))
+    for call in ("mprotect", "pkey_mprotect"):
+        rule(_ALLOW, call, (2, _MASKED, _EXEC, 0))
+        if not told:
+            rule(_ERRNO | _EPERM, call, (2, _MASKED, _EXEC, _EXEC))
+    families = values(unit, "RestrictAddressFamilies")[0].split()
+    for name in families:
+        rule(_ALLOW, "socket", (0, _EQUAL, getattr(socket, name), 0))
+    if len(families) == 1:  # of several, the filter's own answer stands for it
+        rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _NOT_EQUAL, getattr(socket, families[0]), 0))
+    assert library.seccomp_export_bpf(made, target) == 0
+    library.seccomp_release(made)
+
+
+def command(
+    unit: Path, state: Path, run: Path, program: Sequence[str], system: Path | None = None
+) -> list[str]:
+    """bubblewrap's arguments for what the unit says of folders, account and network.
+
+    ``system`` is a whole Debian in a folder, on which the program was installed; without it this
+    machine's own, and the program of this checkout.
+    """
+    for key in ("PrivateNetwork", "PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
+        assert values(unit, key) == ["yes"], key
+    assert values(unit, "ProtectSystem") == ["strict"]
+    (name,) = values(unit, "StateDirectory")
+    (runtime,) = values(unit, "RuntimeDirectory")
+    account = ["990", "990"]
+    become: list[str] = []
+    own: list[str] = []
+    closed = ["/run", "/var/lib"]
+    if system is None:  # what the unit leads to is this checkout
+        closed.append("/opt")
+        for path in (Path(sys.base_prefix), ROOT):
+            own += ["--ro-bind", str(path), str(path)]
+        own += ["--tmpfs", "/opt", "--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"]
+    else:
+        (user,) = values(unit, "User")
+        account = _ids(system, user)
+        become = ["setpriv", "--reuid", account[0], "--regid", account[1], "--clear-groups"]
+    return [
+        *become,
+        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
+        *("--uid", account[0], "--gid", account[1], "--ro-bind", str(system or "/"), "/"),
+        *("--dev", "/dev", "--proc", "/proc"),
+        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108
+        *own,
+        *("--tmpfs", "/run", "--tmpfs", "/var/lib"),
+        *("--bind", str(state), f"/var/lib/{name}", "--bind", str(run), f"/run/{runtime}"),
+        *(word for place in closed for word in ("--remount-ro", place)),
+        *program,
+    ]
+
+
+def _ids(system: Path, user: str) -> list[str]:
+    for line in (system / "etc" / "passwd").read_text().splitlines():
+        if line.split(":")[0] == user:
+            return line.split(":")[2:4]
+    raise AssertionError(f"no account {user}")
+
+
+@contextmanager
+def filtered(unit: Path) -> Iterator[int]:
+    """A file descriptor with the filter, from its beginning."""
+    with tempfile.TemporaryFile() as file:
+        write_filter(unit, file.fileno())
+        file.seek(0)
+        yield file.fileno()
+
+
+@contextmanager
+def started(
+    unit: Path, state: Path, run: Path, log: Path, system: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The unit's service, once it has told that it is ready; ended as systemd would."""
+    (line,) = values(unit, "ExecStart")
+    assert values(unit, "Type") == ["notify"]
+    reading, writing = os.pipe()
+    with filtered(unit) as program, log.open("wb") as said:
+        inside = ["--as-pid-1", "--info-fd", str(writing), "--seccomp", str(program)]
+        with _notified(run / "notify", log) as ready:
+            service = subprocess.Popen(
+                command(unit, state, run, [*inside, *line.split()], system),
+                stdout=said,
+                stderr=said,
+                pass_fds=[program, writing],
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": "/run/klankbord/notify"},
+            )
+            os.close(writing)
+            try:
+                ready()
+                yield service
+            finally:
+                with os.fdopen(reading) as told, suppress(ValueError, ProcessLookupError):
+                    os.kill(json.load(told)["child-pid"], signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    service.wait(30)
+                service.kill()
+                service.wait(10)
+
+
+@contextmanager
+def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
+    """A socket as systemd's, and what waits there until a service says that it is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(path))
+        path.chmod(0o666)
+        heard.settimeout(30)
+
+        def ready() -> None:
+            try:
+                while b"READY=1" not in heard.recv(4096):
+                    pass
+            except TimeoutError:
+                pytest.fail(f"it never was ready: {log.read_text()}")
+
+        yield ready
+
+
+class Bridge:
+    """A port of this machine that leads to a socket file, for programs that dial ports only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self.port
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._between, args=(near,), daemon=True).start()
+
+    def _between(self, near: socket.socket) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far:
+            far.connect(str(self._path))
+            back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
+            back.start()
+            self._pass(near, far)
+            back.join()
+
+    @staticmethod
+    def _pass(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
