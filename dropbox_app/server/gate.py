@@ -6,6 +6,7 @@ two gigabytes and make everybody wait; with it the hundredth is told honestly th
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
@@ -19,11 +20,23 @@ PLACES = 64  # that may wait
 PATIENCE = 10.0  # seconds
 # Since when the request of this thread has waited for one (on the monotonic clock).
 ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
+TURNED_AWAY = -math.inf  # instead of that: there was no place to wait in
 _AGAIN = 0.002  # seconds until another process is asked again for its core
 
 
 class Busy(ServerError):
     """It is very busy right now. Nothing was stored."""
+
+
+def late() -> bool:
+    """Whether this request has waited for its thread for longer than anybody should."""
+    since = ARRIVED.get()
+    return since is not None and time.monotonic() - since > PATIENCE
+
+
+def turned_away() -> bool:
+    """Whether there was no place for it to wait in: its thread is one that others need."""
+    return ARRIVED.get() == TURNED_AWAY
 
 
 class Cores:

@@ -14,10 +14,12 @@ import errno
 import io
 import os
 import re
+import select
 import socket
 import time
 from typing import Any, Literal
 
+from dropbox_app.server.threads import Line
 from dropbox_app.server.waiting import Sent
 from dropbox_app.server.web.uploads import FORM_BYTES
 
@@ -67,7 +69,7 @@ class PatientSocket(socket.socket):
         self.missing = 0  # bytes of the request that had not come when a thread took over
         self.upload = self.download = self.post = self.session = False
         self.sent = Sent.NOTHING  # of the request that is waited for
-        self.posting = False  # with a thread for posts, or waiting for one
+        self.line: Line | None = None  # where it has a thread, or waits for one
         self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
         self._by_size = False
@@ -192,6 +194,19 @@ class PatientSocket(socket.socket):
         """Nobody waits for this any more: what is on its way goes nowhere."""
         self.unsent = b""
         self.given_up = True
+
+    def gone(self) -> bool:
+        """Whether nobody is there to answer."""
+        return self._polled(select.POLLHUP | select.POLLERR)
+
+    def says_no_more(self) -> bool:
+        """Whether the other side sends nothing more. It may still read: mostly it is gone."""
+        return self._polled(select.POLLRDHUP)
+
+    def _polled(self, events: int) -> bool:
+        poller = select.poll()
+        poller.register(self, events)
+        return any(found & events for _, found in poller.poll(0))
 
     def shutdown(self, how: int, /) -> None:
         """As ever; and whoever says in a thread that this is all reads nothing more in it: gunicorn

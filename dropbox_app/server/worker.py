@@ -8,7 +8,6 @@ import errno
 import os
 import selectors
 import time
-from concurrent import futures
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from gunicorn.http.errors import UnsupportedTransferCoding  # type: ignore[impor
 from dropbox_app.server import gate
 from dropbox_app.server.outgoing import Outgoing
 from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
+from dropbox_app.server.threads import Line
 from dropbox_app.server.transfers import FileWorker
 from dropbox_app.server.waiting import Sent, WaitingRoom
 from dropbox_app.server.web.hardening import HEADERS, logger, where
@@ -26,6 +26,7 @@ from dropbox_app.server.web.rendering import HTML
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
 WAITING = 500  # connections of one worker that wait for a request; one more, and one goes
 KEPT = 200  # connections of one worker that are kept after an answer; one more is closed
+PARTING = 1.0  # seconds that a page waits for a thread for one who says no more
 NAP = 0.01  # seconds without new connections when the system has no room for one
 EACH = 60.0  # seconds between two lines of one kind in the log
 _SMALL = 64 * 1024  # bytes of a request that may gather whatever others do
@@ -52,18 +53,16 @@ class QuietWorker(FileWorker):
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
-        self.max_keepalived = min(KEPT, self.max_keepalived)
+        self.max_keepalived = min(KEPT, self.cfg.worker_connections - self.cfg.threads)
         self._seen_alive = 0.0
         self._waiting = WaitingRoom()  # gunicorn's own ``pending_conns`` stays empty
-        self._posting = 0  # posts that have a thread, or wait for one
         self._handed = 0  # bytes of requests that have a thread, or wait for one
         self._told: dict[str, float] = {}
 
     def get_thread_pool(self) -> Any:  # noqa: ANN401
-        """Posts have threads of their own: a crowd that waits for its turn keeps nobody from
-        reading."""
-        self._post_threads = max(1, self.cfg.threads // 2)
-        self._posts = futures.ThreadPoolExecutor(max_workers=self._post_threads)
+        """Posts have threads of their own, and so have pages of sessions."""
+        half = max(1, self.cfg.threads // 2)
+        self._posts, self._sessions = Line(half), Line(half)
         return super().get_thread_pool()
 
     def run(self) -> None:
@@ -75,7 +74,8 @@ class QuietWorker(FileWorker):
             logger.error("a worker ends and is replaced: %s", where(error))
             raise SystemExit(1) from None
         finally:
-            self._posts.shutdown(wait=False)
+            for line in (self._posts, self._sessions):
+                line.pool.shutdown(wait=False)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """As ever, but who was let go of in this turn is not called in it any more."""
@@ -95,20 +95,26 @@ class QuietWorker(FileWorker):
             time.sleep(NAP)  # whoever wants to come in stays at the door
 
     def submit(self, conn: Any) -> None:  # noqa: ANN401
-        """To a thread. Of posts at most PLACES wait; one more is told at once that it is busy."""
-        sock, pool = conn.sock, self.tpool
+        """To a thread. In a line only so many wait; one more is told at once that it is busy."""
+        sock = conn.sock
         sock.arrived = time.monotonic()
-        sock.posting = False
         sock.weight = conn.parser.unreader.buf.seek(0, os.SEEK_END)
         self._handed += sock.weight
-        if sock.post and sock.complete:
-            if self._posting < self._post_threads + gate.PLACES:
-                sock.posting, pool = True, self._posts
-                self._posting += 1
-            else:
-                sock.arrived = 0.0  # as if it had waited for ever
-        done = pool.submit(self.handle, conn)
+        line = self._line(sock)
+        if line and line.enter():
+            sock.line = line
+        elif line:
+            sock.arrived = gate.TURNED_AWAY
+        done = (sock.line.pool if sock.line else self.tpool).submit(self.handle, conn)
         done.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+
+    def _line(self, sock: PatientSocket) -> Line | None:
+        """Where it must stand; None if its thread is one of those for all."""
+        if sock.share == "transfer":  # it has its place, see ``transfers``
+            return None
+        if sock.post and sock.complete:
+            return self._posts
+        return self._sessions if sock.session else None
 
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """A thread is done; what is still to be sent of the answer, the loop sends."""
@@ -122,9 +128,10 @@ class QuietWorker(FileWorker):
 
     def release(self, conn: Any) -> None:  # noqa: ANN401
         super().release(conn)
-        self._posting -= conn.sock.posting
+        if conn.sock.line:
+            conn.sock.line.leave()
         self._handed -= conn.sock.weight
-        conn.sock.posting, conn.sock.weight = False, 0
+        conn.sock.line, conn.sock.weight = None, 0
 
     def murder_pending(self) -> None:
         """After each turn of the loop, whoever is too many or too slow goes."""
@@ -226,11 +233,24 @@ class QuietWorker(FileWorker):
                 conn.timeout = min(conn.timeout, deadline)
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401
+        if not conn.sock.post and self._nobody_waits(conn.sock):
+            conn.sock.give_up()
+            return False
         gate.ARRIVED.set(conn.sock.arrived)
         conn.sock.begin()
         kept = super().handle(conn)
         conn.sock.ended = not kept  # gunicorn would wait in the loop, and everybody with it
         return kept
+
+    def _nobody_waits(self, sock: PatientSocket) -> bool:
+        """Whether nobody is there to read what would be made. What was posted is done all the same.
+
+        Who only says no more may still read; but mostly it is one that hung up, and when others
+        wait too, it gets the short answer.
+        """
+        if time.monotonic() - sock.arrived > PARTING and sock.says_no_more():
+            sock.arrived = gate.TURNED_AWAY
+        return sock.gone()
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401
         if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):

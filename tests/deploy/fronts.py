@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deploy.unit_file import filtered
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ONION = "a" * 56 + ".onion"

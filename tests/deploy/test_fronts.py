@@ -17,7 +17,7 @@ import pytest
 
 from tests.deploy.fronts import DEPLOY, ONION, Front, front, nginx_conf
 from tests.deploy.unit_file import as_a_service
-from tests.e2e.conftest import BIN, box, counsellor, free_port, mould  # noqa: F401 - fixtures
+from tests.e2e.conftest import BIN, box, counsellor, mould  # noqa: F401 - fixtures
 from tests.e2e.plain_browser import PlainBrowser
 from tests.e2e.steps import come_back, tell
 

@@ -17,6 +17,7 @@ from wtforms.validators import ValidationError  # type: ignore[import-untyped]
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.errors import AgeError, FormatError, KlankbordError
 from dropbox_app.protocol.messages import MAX_FILES, REPORTER, Attachment
+from dropbox_app.server import gate
 from dropbox_app.server.errors import Gone, Moved
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.reporter_agent import Addressing, Enclosed, ReporterAgent, ReporterView
@@ -152,6 +153,9 @@ class FilePages:
         if isinstance(error, Gone):
             return self._conversation.gone(lang)
         problem, status = self._explain(error, lang)
+        if gate.turned_away():  # no time to look into the conversation
+            lead = words(lang).say(problem.key, **problem.values)
+            return self._conversation.over(lang, lead, status=status, button="return.open")
         return self._page(lang, root, text, [problem], status)
 
     def _explain(self, error: KlankbordError, lang: str) -> tuple[Problem, int]:

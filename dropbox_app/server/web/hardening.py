@@ -21,6 +21,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.formparser import FormDataParser
 
+from dropbox_app.server import gate
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
 
@@ -179,6 +180,8 @@ def harden(
         opened()
         if not request.environ.get("PATH_INFO", "").startswith("/"):
             abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
+        if request.method in ("GET", "HEAD") and gate.late():
+            raise gate.Busy("the wait for a thread was too long")
         if request.method != "POST" or request.path.startswith("/api/"):
             return
         if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
@@ -197,6 +200,10 @@ def harden(
             abort(BadRequest.code)
         if not here.own(request):
             abort(Forbidden.code)
+        if (
+            gate.turned_away() and request.cookies
+        ):  # without a session nothing takes long but a code
+            raise gate.Busy("there was no place to wait in")
 
 
 def quiet_log(stream: IO[str] | None = None) -> None:

@@ -64,7 +64,7 @@ class Refusal:
 # Every exception that is an answer to somebody. Any other is a fault of ours: 500.
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
-    Refusal(Busy, "errors.busy", 503),
+    Refusal(Busy, "errors.busy", 503, 503),
     Refusal(StoreBusy, "errors.busy", 503, 503),
     Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
     Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
@@ -181,9 +181,7 @@ class Refusals:
     def _http(self, error: HTTPException) -> Response:
         """The page of an HTTP error. Its own description is never shown."""
         if request.path.startswith("/api/"):
-            code = HTTPStatus(error.code or 500)
-            said = json.dumps({"error": code.phrase.lower()})
-            return Response(said, code, mimetype="application/json")
+            return _for_a_program(error.code or 500)
         status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
         lang = language_of(request.path) or LANGUAGES[0]
         worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code")}.get(status, ())
@@ -197,6 +195,8 @@ class Refusals:
 
     def _busy(self, error: KlankbordError) -> Response:
         """Busy where nobody expected it: while something was only being read."""
+        if request.path.startswith("/api/"):
+            return _for_a_program(503)
         lang = language_of(request.path) or LANGUAGES[0]
         if _holds(_WORTH):
             return self._kept(lang, 503)
@@ -228,6 +228,12 @@ class Refusals:
             only=OWN_WORDS if status == 403 else None,
             status=status,
         )
+
+
+def _for_a_program(status: int) -> Response:
+    code = HTTPStatus(status)
+    said = json.dumps({"error": code.phrase.lower()})
+    return Response(said, code, mimetype="application/json")
 
 
 def _holds(names: Sequence[str]) -> bool:
