@@ -100,7 +100,7 @@ def test_a_refused_cookie_costs_nobody_a_code(box: DropBox, counsellor: Counsell
     code_page = tell(stubborn, "en", "Told without a cookie")
     assert code_page.status == 200
     refused = come_back(stubborn, "en", code_page.code)
-    assert refused.status == 200
+    assert refused.status == 203
     assert "cookie" in refused.text
     conversation = come_back(box.browser(), "en", code_page.code)
     assert "Told without a cookie" in conversation.text

@@ -6,7 +6,6 @@ hash alone: no other can, whatever should come to stand in a page or at an addre
 """
 
 import base64
-import hashlib
 import importlib.resources
 from dataclasses import dataclass
 
@@ -36,5 +35,5 @@ def read_style() -> Style:
 LEAVE_SCRIPT = _static("leave.js").decode("utf-8")
 # As a source of a content security policy.
 LEAVE_SCRIPT_HASH = "'sha256-{}'".format(
-    base64.b64encode(hashlib.sha256(LEAVE_SCRIPT.encode()).digest()).decode("ascii")
+    base64.b64encode(bytes.fromhex(sha256_hex(LEAVE_SCRIPT.encode()))).decode("ascii")
 )
