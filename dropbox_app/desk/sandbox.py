@@ -1,9 +1,10 @@
 """A closed room for programs that read strangers' files: bubblewrap, on Linux only.
 
 Inside there is the system's own /usr, to read, and a folder in memory; no network, no home, no
-desk, no terminal, no other process, and bounds on memory, time, processes and what is written. A
-program that a file takes over is caught in there, and what it answers is believed for its form
-only. Without bubblewrap nothing is run: an empty promise of safety is worse than none.
+desk, no terminal, no other process, nothing of this one's environment, an empty keyring; and bounds
+on memory, time, processes and what is written. A program that a file takes over is caught in there,
+and what it answers is believed for its form only. Without bubblewrap nothing is run: an empty
+promise of safety is worse than none.
 """
 
 import contextlib

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +97,52 @@ print(json.dumps([seen, socket.gethostname(), os.getpid()]))
     ours = ["", "HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/bin:/bin", "PWD=/tmp"]
     assert seen == {str(pid): ours}
     assert name == sandbox.HOST != socket.gethostname()
+
+
+# add_key and keyctl, which no library that is always there offers.
+KEY_CALLS = {"x86_64": (248, 250), "aarch64": (217, 219)}
+# To read a key, and to look for it by its name; each gives -1 where it cannot.
+LOOK = """
+import ctypes
+call = ctypes.CDLL(None).syscall
+def look(keyctl, key):
+    read = call(keyctl, 11, ctypes.c_int(key), ctypes.create_string_buffer(6), 6)
+    return [read, call(keyctl, 10, ctypes.c_int(-3), b"user", b"klankbord-test", 0)]
+"""
+# Somebody who is logged in has a key; the true program is told to look for it in place of its job.
+LOGGED_IN = f"""
+import sys
+from dropbox_app.desk import sandbox
+LOOK = {LOOK!r}
+exec(LOOK)
+add_key, keyctl = CALLS
+call(keyctl, 1, None)
+key = call(add_key, b"user", b"klankbord-test", b"secret", 6, ctypes.c_int(-3))
+if key < 0:
+    sys.exit("no keyrings")
+print(look(keyctl, key) == [6, key])
+source = sandbox._source().partition('if __name__ == "__main__"')[0] + LOOK
+source += f"def show(path): print(look({{keyctl}}, {{key}}), flush=True); return 0\\n"
+source += "sys.exit(main())"
+sandbox._source = lambda: source
+with sandbox.running("show", ".png", [b"x"], 1) as run:
+    print(run.answer.read().decode(), end="")
+    run.end()
+"""
+
+
+def test_the_keys_of_whoever_is_logged_in_stay_outside() -> None:
+    """Those that the kernel keeps for a session: of an encrypted folder, a network drive."""
+    calls = KEY_CALLS.get(os.uname().machine)
+    if calls is None:
+        pytest.skip("the numbers of the calls are not known for this machine")
+    program = LOGGED_IN.replace("CALLS", str(calls))
+    done = subprocess.run(
+        (sys.executable, "-c", program), capture_output=True, text=True, check=False
+    )
+    if "no keyrings" in done.stderr:
+        pytest.skip("this system keeps no keys")
+    assert done.stdout == "True\n[-1, -1]\n", done.stderr
 
 
 def test_an_answer_without_end_is_cut_off(
