@@ -17,6 +17,7 @@ from dropbox_app.server.serving import CONNECTIONS
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
+from tests.load.test_slow_clients import held
 
 PLAIN = """
 import sys
@@ -290,6 +291,10 @@ def test_who_is_let_go_for_reading_slowly_gets_nothing_more(
             reader.sendall(head.encode() + body)
             assert select.select([reader], [], [], 30)[0]
             readers.append(reader)
+        deadline = time.monotonic() + 30
+        while all(held(made, reader) for reader in readers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         cut = 0
         for reader in readers:
             answer = b""
