@@ -21,17 +21,18 @@ outgoing._LOOK = patience.SLOWEST_OUT = 2 ** 40
 """
 # A file that fails in the middle, as one whose disk changed a byte after it was checked.
 FAULTY = """
+import itertools
 from dropbox_app.protocol.errors import PayloadFailure
-from dropbox_app.server.reporter_agent import ReporterAgent
-contents = ReporterAgent._contents
-def faulty(self, keys, attachment, *seen):
-    given = 0
-    for piece in contents(self, keys, attachment, *seen):
+from dropbox_app.server import reporter_agent
+contents, calls = reporter_agent.contents, itertools.count()
+def faulty(chunks, size):
+    given, giving = 0, next(calls) % 2  # it is read once to be checked, then to be given
+    for piece in contents(chunks, size):
         given += len(piece)
-        if not seen and given > 1_000_000:
+        if giving and given > 1_000_000:
             raise PayloadFailure("x")
         yield piece
-ReporterAgent._contents = faulty
+reporter_agent.contents = faulty
 """
 
 

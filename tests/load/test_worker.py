@@ -17,6 +17,7 @@ from dropbox_app.server.serving import CONNECTIONS
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
+from tests.load.test_slow_clients import held
 
 PLAIN = """
 import sys
@@ -287,15 +288,19 @@ def test_who_is_let_go_for_reading_slowly_gets_nothing_more(
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.settimeout(30)
             reader.connect(("127.0.0.1", made.port))
-            reader.sendall(head.encode() + body)
+            reader.sendall(head.encode() + body + follow)
             assert select.select([reader], [], [], 30)[0]
             readers.append(reader)
+        deadline = time.monotonic() + 30
+        while all(held(made, reader) for reader in readers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         cut = 0
         for reader in readers:
             answer = b""
             with contextlib.suppress(OSError):
-                reader.sendall(follow)
                 reader.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
                 while piece := reader.recv(65_536):
                     answer += piece
             length = re.search(rb"Content-Length: ([0-9]+)", answer)

@@ -154,8 +154,8 @@ class FilePages:
             return self._conversation.gone(lang)
         problem, status = self._explain(error, lang)
         if gate.turned_away():  # no time to look into the conversation
-            lead = words(lang).say(problem.key, **problem.values)
-            return self._conversation.over(lang, lead, status=status, button="return.open")
+            said = problem.say(words(lang))
+            return self._conversation.over(lang, said, status=status, button="return.open")
         return self._page(lang, root, text, [problem], status)
 
     def _explain(self, error: KlankbordError, lang: str) -> tuple[Problem, int]:

@@ -200,9 +200,8 @@ def harden(
             abort(BadRequest.code)
         if not here.own(request):
             abort(Forbidden.code)
-        if (
-            gate.turned_away() and request.cookies
-        ):  # without a session nothing takes long but a code
+        # Without a session nothing takes long but a code, and that has a gate of its own.
+        if gate.turned_away() and request.cookies:
             raise gate.Busy("there was no place to wait in")
 
 
