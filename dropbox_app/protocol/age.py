@@ -74,16 +74,18 @@ class Sealer:
     """Seals a stream for ``recipients``: ``update`` any number of times, then ``finish`` once.
 
     ``write`` gets the header at once and then a chunk at a time; memory stays bounded. A file
-    whose ``finish`` was not called does not open. Raises ValueError without a recipient or with
-    more than MAX_RECIPIENTS.
+    whose ``finish`` was not called does not open. ``file_key`` opens what was written, to see that
+    it was written well: let go of it with the sealer. Raises ValueError without a recipient or
+    with more than MAX_RECIPIENTS.
     """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
         if not 1 <= len(recipients) <= MAX_RECIPIENTS:
             raise ValueError(f"a file is sealed for 1 to {MAX_RECIPIENTS} recipients")
-        file_key = secrets.token_bytes(FILE_KEY_SIZE)
-        write(write_header([_wrap(recipient, file_key) for recipient in recipients], file_key))
-        self._payload = PayloadWriter(write, file_key, secrets.token_bytes(NONCE))
+        self.file_key = secrets.token_bytes(FILE_KEY_SIZE)
+        stanzas = [_wrap(recipient, self.file_key) for recipient in recipients]
+        write(write_header(stanzas, self.file_key))
+        self._payload = PayloadWriter(write, self.file_key, secrets.token_bytes(NONCE))
 
     def update(self, data: bytes) -> None:
         """Add ``data`` of any length."""
