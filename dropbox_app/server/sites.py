@@ -27,6 +27,7 @@ from dropbox_app.server.store.files import at_midnight, replace_whole, sync_fold
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
 CARDS = "cards"
+ENDED = "ended"  # of a site that takes no new report: the day since when
 RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
 _CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
