@@ -712,7 +712,7 @@ class Life(RuleBasedStateMachine):
             self.to[name] = to
 
     @precondition(lambda self: self.newest)
-    @rule(name=NAMES, by=DESKS, to=TO, step=st.integers(0, 2))
+    @rule(name=NAMES, by=DESKS, to=TO, step=st.integers(0, 1))
     def answer(self, name: str, by: VerifyKey, to: tuple[VerifyKey, ...], step: int) -> None:
         newest = self.newest.get(name, {}).get(str(by), 0)
         if name not in self.newest or by not in self.to[name]:
