@@ -131,6 +131,8 @@ def _default(item: dataclasses.Field[object]) -> str:
         return str(item.default).lower()
     if item.default == "":
         return '""'
+    if item.default == ():
+        return "[]"
     return str(item.default)
 
 

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -142,8 +143,9 @@ class Rounds:
                 return
             caretaker.step()
             if self._looked != today:
-                for fault in card_faults(caretaker.site, today):
-                    caretaker.warn(fault)
+                with suppress(OSError):  # the folder is gone, or closed to us: it is said elsewhere
+                    for fault in card_faults(caretaker.site, today):
+                        caretaker.warn(fault)
             if self._several:
                 self._stop.wait(BREATH)
         self._looked = today

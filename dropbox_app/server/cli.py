@@ -73,7 +73,12 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
     for served in read.sites:
-        _sweep(served, alone=len(read.sites) == 1)
+        try:
+            _sweep(served)
+        except (ServerError, OSError) as error:
+            if len(read.sites) == 1:
+                raise
+            click.echo(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
@@ -138,16 +143,12 @@ def purge(folder: Path | None, site_name: str | None, day: datetime.datetime | N
         click.echo("The log was in use and is emptied by the next purge.", err=True)
 
 
-def _sweep(served: ReadSite, *, alone: bool) -> None:
-    """Remove what a crash left. Of several sites one that cannot be opened stops no other."""
+def _sweep(served: ReadSite) -> None:
+    """Remove what a crash left. Raises ServerError, OSError."""
+    store = SqliteStore(served.place.folder, command_line.today, served.place.reserve)
     try:
-        store = SqliteStore(served.place.folder, command_line.today, served.place.reserve)
-    except ServerError as error:
-        if alone:
-            raise
-        click.echo(f"{served.place.name}: {error}", err=True)
-        return
-    store.sweep()
-    with suppress(SiteFull):
-        store.keep_room()
-    store.close()  # the workers open it for themselves, after the fork
+        store.sweep()
+        with suppress(SiteFull):
+            store.keep_room()
+    finally:
+        store.close()  # the workers open it for themselves, after the fork

@@ -7,7 +7,7 @@ that was never right is not served at all. No mistake raises.
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,6 +58,10 @@ class Reading:
     def of(self, name: str) -> ReadSite | None:
         """The site of a name; None if it cannot be served."""
         return next((site for site in self.sites if site.place.name == name), None)
+
+    def remembered(self) -> "Reading":
+        """The same without what there was to remember: it need not stay in memory."""
+        return Reading(tuple(replace(site, fresh=None) for site in self.sites), self.faults)
 
     def with_those_before(self, before: "Reading") -> "Reading":
         """With the sites of an earlier reading that have no place in this one, but a folder still.
@@ -121,10 +125,23 @@ class _Draft:
         try:
             self._text = settings.text_of(place.folder)
             self.settings = settings.parse(self._text, self._path)
+            self._check_id()
             self._good[settings.FILE_NAME] = self._text
         except SettingsError as error:
             self.step_back(str(error))
         self._pages = dict(self._read_pages())
+
+    def _check_id(self) -> None:
+        """Raise SettingsError if the id is another than before: no code would open anything."""
+        if self._text == self._kept.get(settings.FILE_NAME) or self.settings is None:
+            return
+        kept = self.kept
+        if kept is not None and kept.site != self.settings.site:
+            line = settings.line_of("site", self._text)
+            raise SettingsError(
+                f"{self._path}, line {line}: site was {kept.site}: with another id every code is "
+                f"lost. If that is meant, remove {self.place.folder / last_good.FILE}"
+            )
 
     @property
     def kept(self) -> Settings | None:

@@ -143,6 +143,7 @@ def take(folder: Path, today: datetime.date, before: Reading | None = None) -> R
     quiet_log()
     for fault in (*read.faults, *missing, *reading.remember(read, today)):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
+    read = read.remembered()
     return read.with_those_before(before) if before else read
 
 

@@ -8,6 +8,7 @@ a card file in use is the pin of its identity (SPEC section 3).
 
 import datetime
 import fcntl
+import functools
 import os
 import re
 import unicodedata
@@ -30,6 +31,8 @@ CARDS = "cards"
 ENDED = "ended"  # of a site that takes no new report: the day since when
 RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
+PARSED = 100  # cards of all sites that a process keeps as they were read; each takes some 40 KB
+
 _CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -47,7 +50,6 @@ class Site:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
-        self._parsed: dict[bytes, Card | str] = {}
 
     def cards(self) -> tuple[NamedCard, ...]:
         """Every pinned counsellor's card, by name of file. A broken file is in ``faults``."""
@@ -154,8 +156,6 @@ class Site:
             names = sorted(n for n in os.listdir(self.folder / CARDS) if n.endswith(".card"))
         except FileNotFoundError:
             return
-        known = self._parsed
-        parsed: dict[bytes, Card | str] = {}
         seen: set[VerifyKey] = set()
         for name in names:
             try:
@@ -166,25 +166,13 @@ class Site:
             except OSError as error:
                 yield name.removesuffix(".card"), f"it cannot be read: {error.strerror}"
                 continue
-            card = known.get(raw) or self._parse(name, raw)
-            parsed[raw] = card
+            card = _parse(name.removesuffix(".card"), raw, self.settings.site)
             if isinstance(card, Card):
                 if card.identity in seen:
                     card = "the same counsellor has another card here"
                 else:
                     seen.add(card.identity)
             yield name.removesuffix(".card"), card
-        self._parsed = parsed
-
-    def _parse(self, name: str, raw: bytes) -> Card | str:
-        """Reading a card costs some milliseconds, so it is done once per content."""
-        if not _CARD_NAME.fullmatch(name.removesuffix(".card")):
-            return "the name of a card is 1 to 40 of a-z, 0-9 and -"
-        try:
-            card = cards.parse(raw)
-        except CardError as error:
-            return str(error)
-        return card if card.site == self.settings.site else "the card was made for another site"
 
     def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
         """Replace a card file whole, under times no finer than the day."""
@@ -200,6 +188,18 @@ class Site:
             yield
         finally:
             os.close(folder)
+
+
+@functools.lru_cache(maxsize=PARSED)
+def _parse(name: str, raw: bytes, site: str) -> Card | str:
+    """Reading a card costs some milliseconds, so of those in use it is done once per content."""
+    if not _CARD_NAME.fullmatch(name):
+        return "the name of a card is 1 to 40 of a-z, 0-9 and -"
+    try:
+        card = cards.parse(raw)
+    except CardError as error:
+        return str(error)
+    return card if card.site == site else "the card was made for another site"
 
 
 def _folded(name: str) -> str:

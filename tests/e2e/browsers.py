@@ -45,6 +45,8 @@ def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True)
         return playwright.chromium.launch(
             executable_path=PROGRAMS[name],
             args=CHROMIUM,
+            # The driver turns off what people have: pages that wait alive for a Back.
+            ignore_default_args=["--disable-back-forward-cache"],
             proxy={"server": way_out, "bypass": "127.0.0.1"},
         )
     # By the protocol that every Firefox speaks, WebDriver BiDi: not one that was built for tests.
@@ -80,6 +82,7 @@ class Person:
 
     def __init__(self, start: Start, name: str, home: str, *, scripts: bool = True) -> None:
         self.home = home
+        self.scripts = scripts
         self.context = start(name, scripts).new_context(
             java_script_enabled=scripts,
             viewport={"width": WIDTHS[-1], "height": 700},

@@ -145,18 +145,8 @@ class DropBox:
         self.server("card", "add", card, "--name", short, "--fingerprint", groups.strip())
 
     def serve(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                (
-                    *self.under,
-                    *(str(BIN / "klankbord-server"), "--dir", str(self.folder), "serve"),
-                    *("--bind", f"127.0.0.1:{self.port}", "--workers", "2"),
-                ),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.env},
-                start_new_session=True,
-            )
+        start_serving(self)
+        assert self.process is not None
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -183,6 +173,22 @@ class DropBox:
 
     def browser(self, *, cookies: bool = True) -> PlainBrowser:
         return PlainBrowser(self.url, cookies=cookies)
+
+
+def start_serving(box: DropBox) -> None:
+    """Start the real server of a drop box; it does not answer yet."""
+    with box.log.open("ab") as log:
+        box.process = subprocess.Popen(
+            (
+                *box.under,
+                *(str(BIN / "klankbord-server"), "--dir", str(box.folder), "serve"),
+                *("--bind", f"127.0.0.1:{box.port}", "--workers", "2"),
+            ),
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **box.env},
+            start_new_session=True,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """The journey in real browsers, with scripts on and off, as wide as a small phone and a desk."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import playwright.sync_api as playwright
 import pytest
 
 from tests.e2e.browsers import Person, Start, browsers, here
@@ -25,6 +27,9 @@ WORDS = {
         "add": "documenten sturen",
         "betray": "verborgen informatie",
         "choose": "Kies je bestanden",
+        "other": "Met iemand anders verder",
+        "passed": "Je gaf Bas Jansen mee wat er toen al in dit gesprek stond.",
+        "kept": "Je tekst is er nog",
     },
     "en": {
         "safety": "Tell the counsellor",
@@ -37,8 +42,13 @@ WORDS = {
         "add": "Send photos or documents",
         "betray": "hidden information",
         "choose": "Choose your files",
+        "other": "Go on with someone else",
+        "passed": "You passed on to Bas Jansen what was in this conversation by then.",
+        "kept": "Your text is still here",
     },
 }
+MORE = {"nl": "Dag, ik ga met jou verder.", "en": "Hello, I go on with you."}
+LATER = {"nl": "Nog één ding.", "en": "One more thing."}
 LEAVE_TO = "https://www.wikipedia.org/"
 HARMLESS = "The harmless site"
 LETTER = "brief van één kant.pdf"
@@ -129,6 +139,8 @@ def test_the_whole_journey(
         assert [m["kind"] for m in messages][-1] == "consent-answer"
         _opened(counsellor, thread, chosen)
 
+        _go_on_with_another(later, box, counsellor.folder.parent, lang)
+        _write_after_the_session(later, box, lang, code)
         _leave(later, elsewhere, lang)
         _take_back(later, lang, code)
         assert set(later.asked_of_others) - {LEAVE_TO + "favicon.ico"} == {LEAVE_TO}
@@ -212,6 +224,44 @@ def _write_on_and_say_yes(person: Person, lang: str) -> None:
     person.page_fits()
 
 
+def _go_on_with_another(person: Person, box: DropBox, folder: Path, lang: str) -> None:
+    """With what was written so far: the new counsellor reads it, as passed on by the reporter."""
+    bas = Counsellor(folder / "bas")
+    box.add(bas, box.server("move").stdout, "Bas Jansen")
+    bas.desk("fetch")
+    page = person.page
+    person.go(f"/{lang}/conversation")
+    person.follow(page.get_by_role("link", name=WORDS[lang]["other"]).last)
+    person.page_fits()
+    person.tick(page.locator("[name=counsellor]"))
+    person.tick(page.locator("[name=along]"))
+    person.write("text", MORE[lang])
+    person.send("along")
+    assert WORDS[lang]["passed"] in person.text
+    person.page_fits()
+    bas.desk("fetch")
+    messages = bas.read(the_only_thread(bas))["messages"]
+    assert [(m["text"], m["passed_on"]) for m in messages if m["text"]] == [
+        *((text, True) for text in (STORY[lang], ANSWER[lang], FOLLOW_UP[lang])),
+        (MORE[lang], False),
+    ]
+    assert all(m["verified"] for m in messages)
+
+
+def _write_after_the_session(person: Person, box: DropBox, lang: str, code: str) -> None:
+    """The server was started anew while somebody wrote: one post with the code sends it."""
+    person.write("text", LATER[lang])
+    box.restart()
+    person.send("text")
+    assert person.heading == WORDS[lang]["kept"]
+    assert person.page.locator("[name=text]").input_value() == LATER[lang]
+    person.page_fits()
+    person.write("code", code)
+    person.send("code")
+    assert f"/{lang}/conversation?sent=1" in person.page.url
+    assert LATER[lang] in person.text
+
+
 def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
     """The harmless site is not told where the person was, and Back shows nothing of it."""
     elsewhere.asked.clear()
@@ -221,14 +271,73 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
     path, headers = elsewhere.asked[0]
     assert (path, headers.get("referer")) == ("/", None)
     assert not person.cookies
-    person.page.go_back()
-    assert person.page.url.startswith(f"{person.home}/{lang}/conversation")
-    assert person.page.locator("[name=code]").input_value() == ""
+    seen = _seen_after_back(person)
+    if not person.scripts:  # with scripts the other site took the page's place
+        assert person.page.url.startswith(f"{person.home}/{lang}/conversation")
+        assert person.page.locator("[name=code]").input_value() == ""
     shown = person.page.content()
-    for text in (STORY[lang], ANSWER[lang], FOLLOW_UP[lang]):
+    for text in (STORY[lang], ANSWER[lang], FOLLOW_UP[lang], MORE[lang], LATER[lang]):
         for line in text.splitlines():
-            assert line not in person.text
+            assert line not in seen
             assert line not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "scripts"),
+    [
+        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
+        for name in ("chromium", "firefox")
+        for scripts in (False, True)
+    ],
+)
+def test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards(
+    start: Start, box: DropBox, name: str, scripts: bool
+) -> None:
+    """Before anything was sent, and from the code page; by the link, and by Escape with scripts.
+
+    The browsers keep pages alive for a Back, as those that people have.
+    """
+    with ExitStack() as persons:
+        for by_key in (False, True) if scripts else (False,):
+            somebody = Person(start, name, box.url, scripts=scripts)
+            persons.callback(somebody.close)
+            for path, field in (("report", "text"), ("return", "code")):
+                somebody.go("/nl/")
+                somebody.go(f"/nl/{path}")
+                somebody.write(field, STORY["nl"].splitlines()[0])
+                _away(somebody, by_key)
+                assert STORY["nl"].splitlines()[0] not in _seen_after_back(somebody)
+            code = somebody.report("nl", STORY["nl"])
+            _away(somebody, by_key)
+            shown = _seen_after_back(somebody)
+            assert not any(word in shown.split() for word in code.split())
+            assert not somebody.cookies
+
+
+def _away(person: Person, by_key: bool) -> None:
+    page = person.page
+    assert page.locator("#escape").is_visible() == person.scripts
+    if not by_key:
+        person.follow(page.locator("a.leave"))
+    else:
+        before = page.url
+        for key in ("Escape", "Escape", "Shift", "Escape", "Escape"):
+            page.keyboard.press(key)  # twice closes a search; it takes three in a row
+        page.wait_for_timeout(300)
+        assert page.url == before
+        with page.expect_navigation():
+            page.keyboard.press("Escape")
+    page.wait_for_url(LEAVE_TO)
+
+
+def _seen_after_back(person: Person) -> str:
+    """All that can be read after a Back, in fields too. Chromium asks before it posts again."""
+    with contextlib.suppress(playwright.Error):
+        person.page.go_back(wait_until="commit", timeout=5_000)
+    person.page.wait_for_timeout(300)
+    page = person.page
+    fields = [place.input_value() for place in page.locator("textarea").all()]
+    return "\n".join([page.locator("body").inner_text(), *fields])
 
 
 def _take_back(person: Person, lang: str, code: str) -> None:

@@ -141,7 +141,7 @@ class Journey:
         text = ann.text("report")
         assert tell(browser, "nl", text * 400, **ANSWERS).status == 422
         fields = {"text": text, **ANSWERS}
-        assert post(browser, "/nl/report", {**fields, "switch": "1"}).status == 200
+        assert post(browser, "/nl/report", {**fields, "switch": "1"}).status == 203
         assert post(browser, "/nl/report", {**fields, "ongoing": "perhaps"}).status == 422
         away = {"Origin": "https://evil.example"}
         assert text.splitlines()[0] in post(browser, "/nl/report", fields, away).html.replace(
@@ -187,7 +187,7 @@ class Journey:
             come_back(browser, "nl", f"{ann.code} {ann.mark('typed', ann.address)}").status == 422
         )
         typed = {"code": ann.code.upper().replace(" ", ",  "), "switch": "1"}
-        assert post(browser, "/en/return", typed).status == 200
+        assert post(browser, "/en/return", typed).status == 203
         page = come_back(browser, "nl", ann.code)
         assert ann.mark("reply", None) in page.html
         text = ann.text("message")

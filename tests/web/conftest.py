@@ -80,7 +80,7 @@ class Counsellor:
             windows.append(cards.Window(seed.recipient(), first, until))
             first = until + datetime.timedelta(days=1)
         return cards.issue(
-            site=SITE,
+            site=self.house.site.settings.site,
             serial=self.serial,
             issued=issued,
             name=self.name,
@@ -114,7 +114,9 @@ class Counsellor:
         for mailbox, those in found.items():
             self._add_passed_on(mailbox, those, plain)
         return {
-            mailbox: threads.read(arrived, site=SITE, mailbox=mailbox, viewer=self.identity)
+            mailbox: threads.read(
+                arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
+            )
             for mailbox, arrived in found.items()
         }
 
@@ -122,7 +124,9 @@ class Counsellor:
         self, mailbox: str, arrived: list[Arrived], plain: Mapping[str, bytes]
     ) -> None:
         """What the reporter passed on, in the place of the file that it came in."""
-        read = threads.read(arrived, site=SITE, mailbox=mailbox, viewer=self.identity)
+        read = threads.read(
+            arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
+        )
         for message in read.genuine():
             if message.thread:
                 arrived[:] = [one for one in arrived if one.item != message.thread]
@@ -145,7 +149,7 @@ class Counsellor:
         day = self.house.clock.today()
         draft = writing.from_counsellor(
             self.signing,
-            site=SITE,
+            site=self.house.site.settings.site,
             day=day,
             lang="nl",
             kind=kind,

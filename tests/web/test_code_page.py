@@ -199,7 +199,7 @@ def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) ->
     browser = house.browser(cookies=False)
     page = browser.tell(TEXT)
     answer = attempt(browser, page, page.code)
-    assert answer.status == 200
+    assert answer.status == 203
     assert "cookie" in answer.text
     assert kept(answer, "code") == page.code
     check_shape(answer)

@@ -75,10 +75,11 @@ ABOUT_FILES = {
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
-    "AgeError", "CodeError", "FormatError", "HeaderFailure", "HmacFailure", "KeyFormatError",
+    "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
+    "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord",
+    "KlankbordError", "MissingWord", "_Wrong",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]

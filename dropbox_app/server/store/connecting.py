@@ -23,7 +23,8 @@ def connect(path: Path) -> sqlite3.Connection:
     """Raises StoreBusy, StoreError. Transactions begin where the store says so."""
     with failures():
         connection = sqlite3.connect(
-            path,
+            f"{path.absolute().as_uri()}?mode=rw",  # one that is gone is not made anew, empty
+            uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,  # close() closes those of other threads

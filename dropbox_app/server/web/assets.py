@@ -1,11 +1,12 @@
 """What pages bring with them: one style sheet, and one script of a few lines.
 
-The script does nothing but "leave quickly" by the Escape key; without it nothing else changes. It
+The script does nothing but "leave quickly"; without it that works too, by the link alone. It
 stands in every page, so that it costs no request, and the pages' policy lets scripts run by its
 hash alone: no other can, whatever should come to stand in a page or at an address of this site.
 """
 
 import base64
+import functools
 import hashlib
 import importlib.resources
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ def _static(name: str) -> bytes:
     return (importlib.resources.files("dropbox_app.server") / "static" / name).read_bytes()
 
 
+@functools.cache
 def read_style() -> Style:
     """The style sheet, from the package."""
     content = _static("style.css")

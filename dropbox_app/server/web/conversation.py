@@ -346,6 +346,8 @@ class ConversationPages:
             absent=bool(absences),
             others=others,
             waiting=teller.waiting(),
+            waiting_for=teller.names(view.thread.wanted),
+            received=newest.day if newest else self._pages.today(),
             receivers=receivers,
             write_help=" ".join(help_parts),
             text=text,

@@ -48,8 +48,3 @@ def packed(page: bytes, step: int = PACKED) -> bytes:
     extra = b"fl" + struct.pack("<H", filling) + bytes(filling)
     end = struct.pack("<II", zlib.crc32(page), len(page) & 0xFFFFFFFF)
     return _HEAD + struct.pack("<H", len(extra)) + extra + squeezed + end
-
-
-def unpacked(data: bytes) -> bytes:
-    """The page in ``packed``."""
-    return zlib.decompress(data, wbits=16 + zlib.MAX_WBITS)

@@ -27,7 +27,7 @@ from dropbox_app.server.web.info_pages import INFO, info_stills
 from dropbox_app.server.web.languages import LANGUAGES, words
 from dropbox_app.server.web.people import People
 from dropbox_app.server.web.refusals import REFUSED, explain
-from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.rendering import TYPING, Pages
 from dropbox_app.server.web.session import OneCookie, current
 from dropbox_app.server.web.stills import Still
 
@@ -85,8 +85,8 @@ class FrontPages:
                 Still("choose.html", None),
                 Still("landing.html", ""),
                 Still("safety.html", "safety", context=lambda *_: {"onions": onions}),
-                Still("report.html", "report", "title.message", _empty_report),
-                Still("return.html", "return", "title.read", _empty_return),
+                Still("report.html", "report", "title.message", _empty_report, typing=True),
+                Still("return.html", "return", "title.read", _empty_return, typing=True),
                 Still("done.html", "withdrawn"),
                 *info_stills(),
             )
@@ -153,7 +153,7 @@ class FrontPages:
         form = ReportForm()
         people = self._pages.people()
         if "switch" in request.form:
-            return self._form(lang, form, people, {}, 200)
+            return self._form(lang, form, people, {}, TYPING)
         session = current()
         mark = self._cookie.mark_of(
             (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
@@ -247,7 +247,7 @@ class FrontPages:
         self,
         lang: str,
         problems: Mapping[str, str],
-        status: int = 200,
+        status: int | str = TYPING,
         *,
         code: str = "",
         reason: str = "",
@@ -278,7 +278,7 @@ class FrontPages:
         form: ReportForm,
         people: People,
         problems: Mapping[str, str],
-        status: int,
+        status: int | str,
     ) -> Response:
         """The report form with what was typed and ticked, and what has to be mended."""
         answers = {

@@ -6,6 +6,7 @@ that is made without any of them.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -34,6 +35,8 @@ from dropbox_app.server.web.refusals import Refusals
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, ReporterSession
 from dropbox_app.server.web.stills import Kept
+
+EACH = 60.0  # seconds between two lines in the log on one site
 
 _NOBODY = People((), begun=False)
 
@@ -75,6 +78,7 @@ class Door:
         self._shared = shared
         self._turn = threading.Lock()
         self._served: Served | None = None
+        self._told = -EACH
 
     @cached_property
     def cookie(self) -> OneCookie:
@@ -90,6 +94,13 @@ class Door:
                 if self._served is None:
                     self._served = Served(self._read, self.cookie, self._shared)
         return self._served
+
+    def tell(self, error: Exception) -> None:
+        """Say in the log that it cannot be opened, and not more often than is of use."""
+        if time.monotonic() - self._told >= EACH:
+            self._told = time.monotonic()
+            name = self._read.place.name
+            logger.warning("%s cannot be opened and is tried again: %s", name, where(error))
 
 
 class Reception:
@@ -117,7 +128,7 @@ class Reception:
         try:
             return door.served
         except (StoreError, SiteFull, OSError) as error:
-            logger.warning("a site cannot be opened and is tried again: %s", where(error))
+            door.tell(error)
             abort(ServiceUnavailable.code)
 
     def refusals(self) -> Refusals:

@@ -27,7 +27,7 @@ from dropbox_app.server.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
-from dropbox_app.server.web.lengths import filled, packed, unpacked
+from dropbox_app.server.web.lengths import filled, packed
 from dropbox_app.server.web.people import People
 from dropbox_app.server.web.stills import Kept, Still
 
@@ -35,6 +35,10 @@ Clock = Callable[[], datetime.date]
 Own = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
+# Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
+# 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
+# "leave quickly", would show what was typed. A page of another status it makes anew.
+TYPING = "203 OK"
 NO_BREAK = "\u00a0"  # a space at which no line ends
 
 
@@ -128,7 +132,7 @@ class Pages:
         """What is said today of those who cannot be written to, are away or are silent."""
         return Availability(people, told, self.today(), self.settings.retention.silent_desk)
 
-    def answer(self, html: str, status: int = 200) -> Response:
+    def answer(self, html: str, status: int | str = 200) -> Response:
         """An HTML answer, filled up."""
         return Response(filled(html.encode()), status, content_type=HTML)
 
@@ -139,20 +143,22 @@ class Pages:
     def still(self, here: str | None, lang: str) -> Response:
         """One of the pages that were named, as everybody gets it."""
         people = self.people()
+        form = packed if takes_gzip() else filled
         page = self._kept.get(
-            (self, here, lang), (self.today(), people), lambda: self._packed(here, lang, people)
+            (self, form, here, lang),
+            (self.today(), people),
+            lambda: form(self._make_still(here, lang, people).encode()),
         )
-        if takes_gzip():
-            return Response(page, content_type=HTML, headers={"Content-Encoding": "gzip"})
-        return Response(filled(unpacked(page)), content_type=HTML)
+        headers = {"Content-Encoding": "gzip"} if form is packed else None
+        status = TYPING if self._stills[here].typing else None
+        return Response(page, status, headers, content_type=HTML)
 
-    def _packed(self, here: str | None, lang: str, people: People) -> bytes:
+    def _make_still(self, here: str | None, lang: str, people: People) -> str:
         still = self._stills[here]
         context = still.context(lang, people)
-        html = self.make(
+        return self.make(
             still.template, lang, title=still.title, here=here, people=people, **context
         )
-        return packed(html.encode())
 
 
 def takes_gzip() -> bool:

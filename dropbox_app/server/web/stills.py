@@ -20,17 +20,18 @@ class Still:
     """One such page.
 
     ``here``: the rest of its path; None for the one page without a language. ``context``: what its
-    template needs beside what all get, by language and people.
+    template needs beside what all get, by language and people. ``typing``: it has a field for text.
     """
 
     template: str
     here: str | None
     title: str = "title.info"
     context: Callable[[str, People], dict[str, Any]] = lambda _lang, _people: {}
+    typing: bool = False
 
 
 class Kept:
-    """Pages that were made, packed, each with the state that it was made for.
+    """Pages that were made, each with the state that it was made for.
 
     Safe between threads, and between the sites of one process: a key names its site.
     """

@@ -1,0 +1,166 @@
+"""Every page in every state, in both languages: whole, valid, readable by ear, fitting, by night.
+
+What they are is in tests/web/gallery.py; here they are checked by independent programs and shown
+in a real browser. The whole matrix runs with --long.
+"""
+
+import html.parser
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page as Shown
+
+from dropbox_app.protocol.retrieval_code import LANGUAGES
+from tests.e2e.browsers import CHROMIUM, PROGRAMS, here
+from tests.e2e.plain_browser import Page
+from tests.e2e.showing import Showing
+from tests.web.gallery import gallery
+from tests.web.test_before import check_shape
+
+INTEROP = Path(__file__).resolve().parents[1] / "interop"
+LOOKS = [("light", "nl"), ("dark", "en")]
+if os.environ.get("KLANKBORD_LONG") == "1":
+    LOOKS += [("dark", "nl"), ("light", "en")]
+# Of the reader's own setting: 200 per cent is 32 px instead of 16, times what the sheet asks for.
+TWICE = "document.documentElement.style.fontSize = '225%'"
+WIDE = "document.documentElement.scrollWidth"
+# What is cut off without being wider than the page: none may be.
+CUT = """[...document.querySelectorAll('body *')].filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.width && r.right > innerWidth + 1 && !e.closest('.skip, .away');
+}).map(e => e.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+    """By name and language."""
+    folder = tmp_path_factory.mktemp("gallery")
+    return {
+        f"{name} {lang}": page for lang in LANGUAGES for name, page in gallery(folder, lang).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+class Errors(html.parser.HTMLParser):
+    """Of one page: what is wrong by its own words, and what would tell somebody who listens."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.problems: set[str] = set()  # ids of sentences beside a field
+        self.pointed_at: set[str] = set()  # by a field that is marked as wrong
+        self.links: set[str] = set()  # from the summary
+        self.invalid: set[str] = set()
+        self.announced = 0
+        self._summary = 0
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        if values.get("class") == "problem":
+            self.problems.add(values["id"])
+        if values.get("aria-invalid") == "true":
+            self.invalid.add(values.get("id", tag))
+            self.pointed_at |= set(values["aria-describedby"].split())
+        if values.get("role") in ("alert", "status"):
+            self.announced += 1
+        if tag == "a" and self.announced and values["href"].startswith("#"):
+            self.links.add(values["href"][1:])
+
+
+def test_every_page_is_whole_and_every_error_tied_to_its_field_and_announced(
+    pages: dict[str, Page],
+) -> None:
+    wrong = set()
+    for name, page in pages.items():
+        check_shape(page)
+        found = Errors(page.html)
+        assert found.problems <= found.pointed_at, name
+        assert len(found.invalid) == len(found.problems), name
+        if found.problems:
+            wrong.add(name)
+            assert found.announced, name
+            # The summary leads to each field by the id that the sentence has, less its ending.
+            assert {p.removesuffix("-problem") for p in found.problems} <= found.links, name
+        if page.status == 422 and "no such code" not in name:
+            assert found.announced, name
+    assert len(wrong) >= 24
+
+
+def test_every_page_is_valid_html(pages: dict[str, Page]) -> None:
+    """By html-validate, which knows nothing of ours; a planted fault shows that it looks."""
+    if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
+        pytest.skip("node or tests/interop/node_modules is not there")
+    sources = {name: page.html for name, page in pages.items()}
+    landing = pages["landing nl"].html
+    planted = {
+        "a div in a p": landing.replace("<h1>", "<p><div><h1>", 1),
+        "an id twice": landing.replace("<h1>", '<h1 id="main">', 1),
+        "no label": pages["return nl"].html.replace('<label for="code">', "<p>", 1),
+    }
+    done = subprocess.run(
+        ["node", "validate.mjs"],
+        cwd=INTEROP, input=json.dumps(sources | planted), capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert {name: said for name, said in found.items() if name not in planted} == {}
+    assert set(found) == set(planted)
+
+
+def fits(page: Shown, name: str) -> None:
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 700})
+        assert page.evaluate(WIDE) <= width, (name, width)
+        assert page.evaluate(CUT) == [], (name, width)
+    page.evaluate(TWICE)
+    cut = page.evaluate(CUT)
+    assert (page.evaluate(WIDE) <= 320, cut) == (True, []), (name, "200 %")
+
+
+@here("chromium")
+def test_every_page_fits_a_small_phone_and_letters_twice_as_large(
+    chromium: Browser, pages: dict[str, Page]
+) -> None:
+    """With scripts off, as in Tor Browser at "Safest"; and nothing is asked for but the sheet."""
+    context = chromium.new_context(java_script_enabled=False)
+    showing = Showing(context, pages)
+    for name in pages:
+        fits(showing.show(name), name)
+    assert {path for path in showing.asked if not path.startswith("static/")} == set(pages)
+    context.close()
+
+
+@here("chromium")
+@pytest.mark.parametrize(("scheme", "lang"), LOOKS)
+def test_axe_finds_nothing_on_any_page_in_any_state(
+    chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
+) -> None:
+    context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    pale = pages[f"landing {lang}"].html.replace('class="lead"', 'style="opacity: 0.4"', 1)
+    planted = Page(200, "", [("Content-Type", "text/html; charset=utf-8")], pale.encode())
+    showing = Showing(context, pages | {"planted": planted})
+    axe = Axe()
+    assert axe.run(showing.show("planted")).response["violations"]
+    found = {}
+    for name in (name for name in pages if name.endswith(f" {lang}")):
+        shown = showing.show(name)
+        shown.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        violations = axe.run(shown).response["violations"]
+        if violations:
+            found[name] = [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in violations]
+    context.close()
+    assert found == {}

@@ -1,0 +1,432 @@
+"""One server, many organisations: where sites lie, what a mistake costs, what the commands say."""
+
+import contextlib
+import datetime
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.server import cli, command_line, layout, reading, settings
+from dropbox_app.server.caretaker import Clocks, Rounds
+from dropbox_app.server.errors import SettingsError, StoreError
+from dropbox_app.server.reading import Reading
+from dropbox_app.server.store import connecting
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.vectors import world
+
+DAY = world.DAY
+MIDNIGHT = datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.UTC).timestamp()
+
+
+class Operator:
+    """Types commands into one server's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def types(self, *arguments: str | Path) -> Result:
+        return CliRunner().invoke(cli.main, ["--dir", str(self.folder), *map(str, arguments)])
+
+    def adds(self, name: str, *more: str) -> Path:
+        done = self.types(
+            *("site", "add", name, "--name", f"Organisatie {name}"),
+            *("--origin", f"https://{name}.example.org", *more),
+        )
+        assert done.exit_code == 0, done.output
+        return self.folder / "sites" / name
+
+    def read(self) -> Reading:
+        """As a start does: what is right is remembered."""
+        read = reading.read(self.folder)
+        assert list(reading.remember(read, DAY)) == []
+        return read
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    monkeypatch.setattr(command_line, "today", lambda: DAY)
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    return Operator(tmp_path / "server")
+
+
+@pytest.fixture
+def two(operator: Operator) -> Operator:
+    operator.adds("een")
+    operator.adds("twee")
+    return operator
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    path = folder / "site.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def names(read: Reading) -> list[str]:
+    return [site.place.name for site in read.sites]
+
+
+def said(read: Reading) -> list[str]:
+    return [fault.said for fault in read.faults if not fault.note]
+
+
+# where they lie
+
+
+def test_a_server_with_one_site_is_as_it_ever_was(operator: Operator) -> None:
+    done = operator.types("init", "--name", "X", "--origin", "https://x.example.org")
+    assert done.exit_code == 0
+    (site,) = operator.read().sites
+    assert (site.place.name, site.place.folder) == (".", operator.folder)
+    assert operator.types("card", "list").exit_code == 0
+
+
+def test_sites_stand_beside_each_other_and_beside_the_one_in_the_folder(operator: Operator) -> None:
+    operator.types("init", "--name", "X", "--origin", "https://x.example.org")
+    operator.adds("een")
+    operator.adds("twee")
+    assert names(operator.read()) == [".", "een", "twee"]
+    ids = {site.settings.site for site in operator.read().sites}
+    assert len(ids) == 3
+    for path in (operator.folder / "sites").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+
+
+@pytest.mark.parametrize("name", ["", "A", "a.b", "../x", "a/b", "a" * 41, "é", "a b"])
+def test_a_name_of_another_form_is_refused(operator: Operator, name: str) -> None:
+    with pytest.raises(SettingsError, match="1 to 40"):
+        layout.named(operator.folder, name)
+    done = operator.types("site", "add", name, "--name", "X", "--origin", "https://x.example.org")
+    assert done.exit_code == 1
+    assert not operator.folder.exists()
+
+
+def test_a_folder_with_another_kind_of_name_is_a_fault(two: Operator) -> None:
+    (two.folder / "sites" / "Drie").mkdir()
+    read = two.read()
+    assert names(read) == ["een", "twee"]
+    assert re.search("sites/Drie: the name of a site is 1 to 40", said(read)[0])
+    assert two.types("site", "check").exit_code == 1
+
+
+# what a mistake costs
+
+
+MISTAKES = {
+    "no TOML": ("[retention]", "[retention", r"site\.toml, line \d+: this is no TOML"),
+    "a wrong value": (
+        "idle = 90",
+        "idle = -1",
+        r"line \d+: retention\.idle must be a whole number",
+    ),
+    "an unknown key": ("idle = 90", "idel = 90", r"line \d+: retention\.idel is no setting"),
+    "a wrong number": ("crisis = []", "crisis = [1]", r"line \d+: crisis must be a list"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_bad_edit_is_named_and_takes_nobody_down(two: Operator, mistake: str) -> None:
+    before = two.read()
+    old, new, wanted = MISTAKES[mistake]
+    edit(two.folder / "sites" / "een", old, new)
+    for _ in range(3):  # also after restarts
+        read = two.read()
+        assert names(read) == ["een", "twee"]
+        assert [site.settings for site in read.sites] == [site.settings for site in before.sites]
+        (fault,) = said(read)
+        assert re.search(wanted, fault)
+        assert "goes on with its last good settings" in fault
+    done = two.types("site", "check")
+    assert done.exit_code == 1
+    assert re.search(wanted, done.stdout)
+    assert "twee: fine" in done.stdout
+    edit(two.folder / "sites" / "een", new, old)
+    assert said(two.read()) == []
+
+
+def test_a_site_that_was_never_right_is_not_served_and_others_are(two: Operator) -> None:
+    folder = two.folder / "sites" / "een"
+    (folder / "last-good").unlink()
+    edit(folder, "idle = 90", "idle = 0")
+    read = two.read()
+    assert names(read) == ["twee"]
+    assert "is not served" in said(read)[0]
+
+
+@pytest.mark.parametrize("what", ["settings", "database"])
+def test_a_file_that_is_missing_is_named(two: Operator, what: str) -> None:
+    name = {"settings": "site.toml", "database": "klankbord.db"}[what]
+    two.read()
+    (two.folder / "sites" / "een" / name).unlink()
+    assert names(two.read()) == ["een", "twee"]
+    done = two.types("site", "check")
+    assert done.exit_code == 1
+    assert "een: wrong" in done.stdout
+    assert name in done.stdout
+
+
+def test_a_host_name_stays_with_who_held_it(two: Operator) -> None:
+    two.read()
+    edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org:8443")
+    read = two.read()
+    assert [site.settings.origins for site in read.sites] == [
+        ("https://een.example.org",),
+        ("https://twee.example.org",),
+    ]
+    (fault,) = said(read)
+    assert re.search(r"line \d+: origins: the host name twee\.example\.org is that of twee", fault)
+
+
+def test_a_host_name_that_nobody_held_goes_to_nobody(two: Operator) -> None:
+    for name in ("een", "twee"):
+        (two.folder / "sites" / name / "last-good").unlink()
+    operator_adds_third = two.adds("drie")
+    assert operator_adds_third.is_dir()
+    edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org")
+    read = two.read()
+    assert names(read) == ["drie"]
+    assert len(said(read)) == 2
+
+
+def test_a_copied_site_is_a_fault_of_the_copy(two: Operator) -> None:
+    """Its codes and cookies would be good at both."""
+    two.read()
+    copy = two.folder / "sites" / "drie"
+    shutil.copytree(two.folder / "sites" / "een", copy)
+    edit(copy, "https://een.example.org", "https://drie.example.org")
+    (copy / "last-good").unlink()
+    read = two.read()
+    assert names(read) == ["een", "twee"]
+    assert re.search(
+        r"drie/site\.toml, line \d+: site: the site id \w+ is that of een", said(read)[0]
+    )
+
+
+def test_another_site_id_is_never_taken_up_unawares(two: Operator) -> None:
+    before = two.read()
+    folder = two.folder / "sites" / "een"
+    edit(folder, settings.read(folder).site, "5c" * 16)
+    read = two.read()
+    assert [site.settings for site in read.sites] == [site.settings for site in before.sites]
+    assert "every code is lost" in said(read)[0]
+    (folder / "last-good").unlink()
+    assert said(two.read()) == []
+
+
+def test_a_database_that_is_gone_is_not_made_anew(two: Operator) -> None:
+    site = two.read().sites[0]
+    store = SqliteStore(site.place.folder, lambda: DAY)
+    (site.place.folder / "klankbord.db").unlink()
+    others = [
+        SqliteStore.create(_made(two.folder.parent / str(n)), lambda: DAY)
+        for n in range(connecting.OPEN)
+    ]
+    with pytest.raises(StoreError):
+        store.store_id()
+    assert not (site.place.folder / "klankbord.db").exists()
+    for one in (store, *others):
+        one.close()
+
+
+def test_what_is_remembered_is_public_and_dated_by_the_day(two: Operator) -> None:
+    page = two.folder / "sites" / "een" / "content" / "nl" / "what.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("Onze tekst.\n")
+    two.read()
+    kept = two.folder / "sites" / "een" / "last-good"
+    assert (kept.stat().st_mtime, kept.stat().st_atime) == (MIDNIGHT, MIDNIGHT)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "Onze tekst." in kept.read_text()
+    node = kept.stat().st_ino
+    two.read()
+    assert kept.stat().st_ino == node  # nothing new, nothing written
+    for damaged in ("", "[1]", "{", '{"site.toml": 3}', "\udcff"):
+        kept.write_bytes(damaged.encode("utf-8", "surrogateescape"))
+        assert names(two.read()) == ["een", "twee"]
+
+
+def test_a_page_that_is_wrong_stays_as_it_was(two: Operator) -> None:
+    folder = two.folder / "sites" / "een" / "content"
+    for lang in ("nl", "en"):
+        (folder / lang).mkdir(parents=True)
+        (folder / lang / "what.md").write_text(f"Goed {lang}.\n")
+    two.read()
+    (folder / "nl" / "what.md").write_text("Slecht\n<script>x</script>\n")
+    (folder / "en" / "role.md").write_text("![x](y)")
+    read = two.read()
+    site = read.of("een")
+    assert site is not None
+    assert site.html("nl", "what") == "<p>Goed nl.</p>\n"
+    assert site.html("en", "role") == ""
+    assert any(re.search(r"nl/what\.md, line 2: HTML is not taken", fault) for fault in said(read))
+    assert any(re.search(r"en/role\.md, line 1: pictures", fault) for fault in said(read))
+    done = two.types("site", "check", "een")
+    assert done.exit_code == 1
+    assert "default text" in done.stdout
+    assert two.types("site", "check", "twee").exit_code == 0
+
+
+def test_a_page_in_one_language_alone_is_a_note(two: Operator) -> None:
+    folder = two.folder / "sites" / "een" / "content" / "nl"
+    folder.mkdir(parents=True)
+    (folder / "what.md").write_text("Tekst.\n")
+    done = two.types("site", "check")
+    assert done.exit_code == 0
+    assert re.search(r"note: .*content/en/what\.md is missing", done.stdout)
+    (folder / "waht.md").write_text("Tekst.\n")
+    done = two.types("site", "check")
+    assert done.exit_code == 1
+    assert "waht.md: this is no page; known are about.md" in done.stdout
+
+
+def test_a_disk_that_takes_nothing_ends_no_running_site(two: Operator) -> None:
+    before = two.read()
+    folder = two.folder / "sites" / "een"
+    (folder / "last-good").unlink()
+    edit(folder, "idle = 90", "idle = 0")
+    after = reading.read(two.folder).with_those_before(before)
+    assert sorted(names(after)) == ["een", "twee"]
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+    assert names(reading.read(two.folder).with_those_before(before)) == ["twee"]
+
+
+@given(st.text(max_size=300))
+def test_no_text_at_all_makes_a_traceback(text: str) -> None:
+    with contextlib.suppress(SettingsError):
+        settings.parse(text, Path("site.toml"))
+
+
+TOML = st.recursive(
+    st.one_of(
+        st.booleans(), st.integers(), st.text(max_size=5).map(lambda t: f'"{ascii(t)[1:-1]}"')
+    ),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(["site", "name", "origins", "crisis", "retention", "limits", "phone"]), TOML)
+def test_no_value_of_any_setting_makes_a_traceback(key: str, value: object) -> None:
+    shown = str(value).lower().replace("'", "")
+    lines = settings.write(settings.Settings("5a" * 16, "X", ("https://x.example",))).split("\n")
+    kept = [line for line in lines if not line.startswith((f"{key} =", f"[{key}]"))]
+    with contextlib.suppress(SettingsError):
+        settings.parse("\n".join([f"{key} = {shown}", *kept]), Path("site.toml"))
+
+
+# commands
+
+
+def test_commands_ask_which_site_and_go_by_the_name(two: Operator) -> None:
+    for command in (("card", "list"), ("purge",), ("move",)):
+        done = two.types(*command)
+        assert done.exit_code == 1
+        assert "--site NAME; known are een, twee" in done.stderr
+        assert two.types(*command, "--site", "twee").exit_code == 0
+        assert "no site called drie" in two.types(*command, "--site", "drie").stderr
+    assert two.types("move", "--site", "twee").stdout.count("https://twee.example.org") == 1
+
+
+def test_a_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) -> None:
+    site = settings.read(two.folder / "sites" / "een").site
+    file = tmp_path / "anna.card"
+    file.write_bytes(world.issue_card("anna", site=site, day=DAY))
+    groups = world.ANNA.verify_key.fingerprint()
+    adding = ("card", "add", file, "--name", "anna", "--fingerprint", groups)
+    assert "another site" in two.types(*adding, "--site", "twee").stderr
+    assert two.types(*adding, "--site", "een").exit_code == 0
+    assert "anna" in two.types("card", "list", "--site", "een").stdout
+    assert "anna" not in two.types("card", "list", "--site", "twee").stdout
+
+
+def test_no_site_takes_the_address_of_another(two: Operator) -> None:
+    for command in (
+        ("site", "add", "drie", "--name", "X", "--origin", "https://een.example.org:8443"),
+        ("move", "--site", "twee", "--origin", "https://een.example.org"),
+    ):
+        done = two.types(*command)
+        assert done.exit_code == 1
+        assert "een.example.org is that of the site een" in done.stderr
+    assert names(two.read()) == ["een", "twee"]
+
+
+def test_list_names_every_site(two: Operator) -> None:
+    assert two.types("site", "list").stdout == (
+        "een: Organisatie een; https://een.example.org\n"
+        "twee: Organisatie twee; https://twee.example.org\n"
+    )
+
+
+def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
+    (two.folder / "sites" / "een" / "klankbord.db").unlink()
+    done = two.types("doctor")
+    assert done.exit_code == 1
+    assert "wrong  een: database" in done.stdout
+    assert "twee: the database is whole" in done.stdout
+    assert "een:" not in two.types("doctor", "--site", "twee").stdout
+
+
+def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = two.folder / "sites" / "een"
+    raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
+    (folder / "cards" / "anna.card").write_bytes(raw)
+    assert two.types("site", "check").exit_code == 0
+    monkeypatch.setattr(command_line, "today", lambda: DAY + datetime.timedelta(400))
+    done = two.types("site", "check")
+    assert done.exit_code == 1
+    assert re.search(r"cards/anna\.card: it is over since", done.stdout)
+
+
+# one after the other
+
+
+def test_a_thread_keeps_few_databases_open(tmp_path: Path) -> None:
+    stores = [SqliteStore.create(_made(tmp_path / str(n)), lambda: DAY) for n in range(12)]
+    for _ in range(3):
+        for store in stores:
+            store.store_id()
+    mine = str(tmp_path)
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    paths = [os.readlink(link) for link in links if os.path.islink(link)]
+    held = [path for path in paths if path.startswith(mine) and path.endswith("klankbord.db")]
+    assert len(held) <= connecting.OPEN
+    with stores[0].writing():  # one in the middle of something stays
+        for store in stores[1:]:
+            store.store_id()
+        stores[0].set_served(DAY)
+    assert stores[0].served() == DAY
+    for store in stores:
+        store.close()
+
+
+def test_the_upkeep_goes_round_all_sites_and_past_a_broken_one(two: Operator) -> None:
+    operator, spoken = two, list[str]()
+    read = operator.read()
+    (operator.folder / "sites" / "een" / "klankbord.db").write_bytes(b"nonsense" * 600)
+    raw = world.issue_card("anna", site=read.sites[1].settings.site, day=DAY)
+    (operator.folder / "sites" / "twee" / "cards" / "anna.card").write_bytes(raw)
+    day = DAY + datetime.timedelta(3)
+    noon = datetime.datetime(day.year, day.month, day.day, 12, tzinfo=datetime.UTC).timestamp()
+    rounds = Rounds(read, Clocks(lambda: noon, lambda: 0.0, (noon, 0.0)), spoken.append)
+    for _ in range(3):
+        rounds.step()
+    assert spoken == ["een: the database cannot be opened and is tried again: StoreError"]
+    store = SqliteStore(operator.folder / "sites" / "twee", lambda: day)
+    assert store.served() == day
+    store.close()
+    assert (operator.folder / "reserve").exists()  # one for all
+    assert not (operator.folder / "sites" / "twee" / "reserve").exists()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
