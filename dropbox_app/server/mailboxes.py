@@ -84,6 +84,8 @@ class Mailboxes:
         with self._store.writing():
             if self._repeated(item, mailbox, REPORTER):
                 return
+            if self._site.ended():
+                raise UnknownCounsellor("the site takes no new report")
             self._check_room(len(sealed))
             if self._store.is_withdrawn(mailbox):
                 raise Gone("the mailbox was withdrawn")

@@ -102,6 +102,7 @@ def _filled(server: AServer) -> dict[str, bytes]:
         (server.folder / "content" / lang).mkdir(parents=True)
         (server.folder / "content" / lang / "what.md").write_text("## Wat\n\nTekst.\n")
     server.site.retire("bram", DAY)
+    server.site.end(DAY)
     return {sha256_hex(one): one for one in sealed}
 
 
