@@ -63,10 +63,17 @@ PRIMITIVES_IN = (
 # What opens a seal or signs: in the server only where a reporter without JavaScript is served.
 OPENERS = {
     "Seed", "SigningKey", "open_chunks", "open_chunks_with_passphrase", "open_sealed",
-    "open_stream", "open_with_passphrase",
-    "derive_root", "reporter_keys", "from_counsellor", "from_reporter",
+    "open_stream", "open_with_file_key", "open_with_passphrase", "derive_root", "file_key",
+    "reporter_keys", "from_counsellor", "from_reporter",
 }  # fmt: skip
 AGENT = "dropbox_app/server/reporter_agent.py"
+# The one other place: backups, which are sealed to the operator's own key. What is in them is
+# sealed to others as ever. It knows of no message, and nothing that serves may know of it.
+BACKUP_KEY = "dropbox_app/server/backup_key.py"
+BACKUP_OPENERS = {"Seed", "open_chunks", "open_with_file_key", "file_key"}
+BACKUP_USERS = {
+    f"dropbox_app/server/{name}.py" for name in ("backup", "commands_backup", "restore")
+}
 
 # Data flows one way: web -> reporter_agent, mailboxes -> store. Nobody imports what is before it.
 EARLIER = {
@@ -114,7 +121,14 @@ def faults(path: str, source: str) -> list[str]:
     if zone == "protocol":
         found += _impurities(tree)
     if zone == "server" and path != AGENT:
-        found += [f"{line}: {name} opens or signs" for line, name in names(tree) if name in OPENERS]
+        barred = OPENERS - BACKUP_OPENERS if path == BACKUP_KEY else OPENERS
+        found += [f"{line}: {name} opens or signs" for line, name in names(tree) if name in barred]
+        if path not in BACKUP_USERS:
+            found += [
+                f"{line}: {module} is for backups alone"
+                for line, module in imports(path, tree)
+                if module.startswith("dropbox_app.server.backup_key")
+            ]
     if source.count("\n") > 450:
         found.append(f"{source.count(chr(10))} lines: what is it really two of?")
     return [f"{path}:{fault}" for fault in found]
@@ -194,6 +208,19 @@ BREACHES = {
         "dropbox_app/server/web/x.py",
         "from dropbox_app.protocol import age\nage.open_sealed(b'', [])",
     ),
+    "opening with a file's own key": (
+        "dropbox_app/server/mailboxes.py",
+        "from dropbox_app.protocol import age\nage.open_with_file_key(r, w, k)",
+    ),
+    "keeping a file's own key": ("dropbox_app/server/web/x.py", "k = sealer.file_key"),
+    "a reporter's keys where backups are opened": (
+        BACKUP_KEY,
+        "from dropbox_app.protocol.retrieval_code import reporter_keys",
+    ),
+    "the key of the backups in what serves": (
+        "dropbox_app/server/web/x.py",
+        "from dropbox_app.server import backup_key",
+    ),
     "a primitive elsewhere": ("dropbox_app/desk/courier.py", "from hashlib import sha256"),
     "a page in the store of uses": ("dropbox_app/server/mailboxes.py", "import flask"),
     "an unknown package": ("dropbox_app/desk/x.py", "import requests"),
@@ -229,6 +256,14 @@ def test_what_really_gets_loaded(zone: str) -> None:
     )
     assert modules
     assert not LOADED[zone] & set(done.stdout.split())
+
+
+def test_what_serves_loads_nothing_that_opens_a_backup() -> None:
+    program = "import dropbox_app.server.serving, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in done.stdout.split()
 
 
 def _tree(path: str) -> ast.AST:

@@ -109,17 +109,14 @@ class HttpTransport:
         where = read_origin(origin, self._proxy)
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
         limits = dict.fromkeys(("read", "write", "pool"), SILENCE_SECONDS)
+        sent = body if isinstance(body, bytes) else iter(body)
         self._tunnel.end = time.monotonic() + seconds
         try:
             with self._pool.stream(
                 method,
                 url,
                 headers=[*headers.items()],
-                content=None
-                if method == "GET"
-                else body
-                if isinstance(body, bytes)
-                else iter(body),
+                content=None if method == "GET" else sent,
                 extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
             ) as response:
                 yield Answer(response.status, response.iter_stream())
@@ -269,6 +266,10 @@ class Courier:
         """Send a sealed message. Raises OutOfStep, or Refused."""
         names = ".".join(identity.hex for identity in to)
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
+
+    def give_withdrawal(self, mailbox: str, given: bytes) -> None:
+        """Tell a restored server, with proof, of a withdrawal. Raises Refused."""
+        self._call("POST", f"/api/desk/mailboxes/{mailbox}/withdrawal", given)
 
     def put_file(self, mailbox: str, file: SealedFile) -> None:
         """Send a sealed attachment, before the message that names it. Raises Refused."""

@@ -23,13 +23,14 @@ from dropbox_app.desk.errors import (
 from dropbox_app.desk.files import Source
 from dropbox_app.desk.state import Item
 from dropbox_app.protocol import card as cards
-from dropbox_app.protocol import messages, writing
+from dropbox_app.protocol import messages, withdrawal, writing
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import FormatError, MessageError
 from dropbox_app.protocol.messages import REPORTER, Attachment, Message
 from dropbox_app.protocol.writing import Draft
 
 TRIES = 3
+NOT_THERE = 404
 # What says for itself who is meant: the ten groups, or an identity in hex or in base64.
 _GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -328,9 +329,9 @@ def _opened(desk: Desk, item: Item) -> Message | None:
 
 def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
     """After a new store id: the own items that the server lacks, and every verified withdrawal."""
-    given = 0
+    given = _give_withdrawals(desk, listed)
     for mailbox, newest in listed.items():
-        if mailbox not in desk.state.threads:
+        if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:
             continue
         case = casebook.open_case(desk, mailbox)
         have = newest.get(desk.own, 0)
@@ -340,18 +341,14 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
             if entry.genuine and entry.message and entry.message.by == desk.own
             if entry.item in case.items and case.items[entry.item].sent != "waiting"
         ]
-        lacking = [(item, message, message.n) for item, message in own if message.n > have]
-        lacking.sort(key=lambda one: one[2])
-        top = max([have, *(n for _, _, n in lacking)])
-        for number, (item, message) in enumerate(casebook.withdrawals(desk, case), start=1):
-            lacking.append((item, message, top + number))
-        for item, message, n in lacking:
+        lacking = [(item, message) for item, message in own if message.n > have]
+        for item, message in sorted(lacking, key=lambda one: one[1].n):
             sealed = desk.store.original(item.id)
             if sealed is None:
                 continue
             try:
                 files.put(desk, mailbox, message)  # the words go back even if a file is lost
-                desk.courier.post(mailbox, n, message.to, sealed)
+                desk.courier.post(mailbox, message.n, message.to, sealed)
                 given += 1
             except Refused:
                 desk.report.note(
@@ -363,6 +360,29 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
         desk.report.note(f"The restored server got back {given} messages that it had lost.")
     desk.state.resend = False
     desk.save()
+
+
+def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
+    """Prove each to the server, also where it lists the thread for others; how many it lacked."""
+    given = 0
+    for mailbox, known in desk.state.threads.items():
+        if not known.withdrawn:
+            continue
+        case = casebook.open_case(desk, mailbox)
+        for item, message in casebook.withdrawals(desk, case):
+            sealed = desk.store.original(item.id)
+            if sealed is None:
+                continue
+            try:
+                desk.courier.give_withdrawal(mailbox, withdrawal.write(message, sealed))
+                given += mailbox in listed
+            except Refused as error:
+                if error.status != NOT_THERE:  # else the server has nothing of it
+                    desk.report.alarm(
+                        f"ALARM: the reporter of thread {mailbox[:8]} took the report back, and "
+                        "the restored server does not take that. Tell the operator."
+                    )
+    return given
 
 
 def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:

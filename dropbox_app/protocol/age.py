@@ -77,14 +77,16 @@ class _Sealer:
 
     ``write`` gets the header at once and then a chunk at a time; memory stays bounded. A file
     whose ``finish`` was not called does not open. ``wrap`` gives the stanzas for the file key.
+    ``file_key`` opens what was written, to see that it was written well: let go of it with the
+    sealer.
     """
 
     def __init__(
         self, write: Callable[[bytes], object], wrap: Callable[[bytes], Sequence[Stanza]]
     ) -> None:
-        file_key = secrets.token_bytes(FILE_KEY_SIZE)
-        write(write_header(wrap(file_key), file_key))
-        self._payload = PayloadWriter(write, file_key, secrets.token_bytes(NONCE))
+        self.file_key = secrets.token_bytes(FILE_KEY_SIZE)
+        write(write_header(wrap(self.file_key), self.file_key))
+        self._payload = PayloadWriter(write, self.file_key, secrets.token_bytes(NONCE))
 
     def update(self, data: bytes) -> None:
         """Add ``data`` of any length."""

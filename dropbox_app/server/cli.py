@@ -11,6 +11,11 @@ import click
 from dropbox_app.server import command_line, sites, upkeep
 from dropbox_app.server import doctor as examination
 from dropbox_app.server.command_line import Group, folder_of, folder_option, place_of, site_option
+from dropbox_app.server.commands_backup import (
+    backup_command,
+    backup_key_command,
+    restore_command,
+)
 from dropbox_app.server.commands_cards import card
 from dropbox_app.server.commands_sites import init, move, site
 from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
@@ -33,7 +38,15 @@ def main(folder: Path | None) -> None:
     click.get_current_context().call_on_close(lambda: os.umask(mask))
 
 
-for _command in (init, move, card, site):
+for _command in (
+    init,
+    move,
+    card,
+    site,
+    backup_key_command,
+    backup_command,
+    restore_command,
+):
     main.add_command(_command)
 
 

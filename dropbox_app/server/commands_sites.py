@@ -18,6 +18,7 @@ from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.reading import Fault, Reading
 from dropbox_app.server.settings import Settings
+from dropbox_app.server.sites import Site
 from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
 
@@ -134,7 +135,41 @@ def site_list(folder: Path | None) -> None:
         if found is None:
             click.echo(f"{place.name}: is not served; site check says why")
         else:
-            click.echo(f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}")
+            ended = Site(place.folder, found.settings).ended()
+            click.echo(
+                f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}"
+                + (f"; retired on {ended}" if ended else "")
+            )
+
+
+@site.command("retire")
+@folder_option
+@click.argument("called", metavar="NAME")
+def site_retire(folder: Path | None, called: str) -> None:
+    """Take no new report at a site from now on; say what still runs there.
+
+    Codes open as before, and both sides write on, until each conversation ends by its terms. Type
+    it again to see whether anything is left. It holds at once, without SIGHUP.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord site retire bakery
+    """
+    place = layout.chosen(folder_of(folder), called)
+    ending = sites.load(place.folder)
+    ending.end(command_line.today())
+    store = SqliteStore(place.folder, command_line.today, place.reserve)
+    try:
+        left = len(store.mailboxes())
+    finally:
+        store.close()
+    said = f"{place.name}: takes no new report since {ending.ended()}; "
+    if left:
+        said += f"{left} conversations go on. Keep it served, and its cards, until none is left."
+    else:
+        said += f"no conversation is left. Its files in {place.folder} may be removed"
+        said += "" if place.name == layout.OWN else ": the whole folder, then SIGHUP to the server"
+        said += ". Backups hold them for some days more."
+    click.echo(said)
 
 
 @site.command("check")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dropbox_app.server import content, last_good, layout, reading, settings, sites, upkeep
+from dropbox_app.server import backups, content, last_good, layout, reading, settings, sites, upkeep
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.lifetimes import silent
@@ -59,6 +59,7 @@ def examine(folder: Path, today: datetime.date, name: str | None = None) -> tupl
             for fault in read.faults
             if fault.site not in {place.name for place in every}
         ]
+        findings += _backups(folder, read, today)
     return (*findings, *_machine())
 
 
@@ -184,6 +185,31 @@ def _desks(site: Site, store: Store, today: datetime.date) -> Iterator[Finding]:
         if silent(last, today, site.settings.retention):
             fault = f"not fetched since {last}" if last else "has never fetched"
         yield _finding(f"desk of {named.file_name}", fault, "ask the counsellor to fetch")
+
+
+def _backups(folder: Path, read: Reading, today: datetime.date) -> Iterator[Finding]:
+    """Those in the server's own folder: the newest one's age, and every checksum."""
+    place = folder / backups.FOLDER
+    kept = backups.kept(place)
+    if not (folder / backups.KEY).exists():
+        yield Finding(
+            "backups", "note", "there is no key to seal them to, so none are made",
+            f"backup-key, then backup each day; {BACKUPS}",
+        )  # fmt: skip
+    else:
+        fault = ""
+        if not kept:
+            fault = "there is none"
+        elif (today - kept[-1].day).days >= backups.SOON:
+            fault = f"the newest is of {kept[-1].day}"
+        yield _finding("backups", fault, "run backup, and look why the timer did not")
+    _, most = backups.days_kept([one.settings.retention for one in read.sites])
+    old = [one.path.name for one in backups.too_old(place, today, most)]
+    if old:
+        yield _finding("age of backups", f"past its days: {', '.join(old)}", "run backup")
+    for name, fault in backups.faults(place):
+        if fault:
+            yield _finding(f"backup {name}", fault, "remove it, run backup, and look at the disk")
 
 
 def _machine() -> Iterator[Finding]:

@@ -28,6 +28,10 @@ class StoreBusy(StoreError):
     """The database was busy for too long. Nothing was stored."""
 
 
+class BackupError(ServerError):
+    """The backup cannot be made or used."""
+
+
 class WrongClock(ServerError):
     """The clock of this machine is wrong. Nothing was removed."""
 

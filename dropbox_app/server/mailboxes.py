@@ -25,16 +25,10 @@ from dropbox_app.server.errors import (
     SiteFull,
     UnknownCounsellor,
 )
+from dropbox_app.server.given_back import take_withdrawal
 from dropbox_app.server.shapes import MAX_TO, check_message, stanzas_of, texts_of
 from dropbox_app.server.sites import Site
-from dropbox_app.server.store import (
-    REPORTER,
-    InboxRow,
-    ItemInfo,
-    MailboxInfo,
-    Staged,
-    Store,
-)
+from dropbox_app.server.store import REPORTER, InboxRow, ItemInfo, MailboxInfo, Staged, Store
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
@@ -90,6 +84,8 @@ class Mailboxes:
         with self._store.writing():
             if self._repeated(item, mailbox, REPORTER):
                 return
+            if self._site.ended():
+                raise UnknownCounsellor("the site takes no new report")
             self._check_room(len(sealed))
             if self._store.is_withdrawn(mailbox):
                 raise Gone("the mailbox was withdrawn")
@@ -270,7 +266,7 @@ class Mailboxes:
                 raise NotYours("the reporter's newest message does not address all of them")
             self._check_room(len(sealed), mailbox)
             self._check_messages(mailbox, by, len(sealed))
-            self._check_step(mailbox, by, n)
+            self._check_step(mailbox, by, n, hole=True)
             self._message(mailbox, item, by, n, identities, sealed)
 
     def file_allowed(self, identity: VerifyKey, mailbox: str, size: int) -> None:
@@ -287,6 +283,10 @@ class Mailboxes:
         with self._store.writing():
             self._addressed_mailbox(str(identity), mailbox)
             self._put(mailbox, str(identity), item, staged)
+
+    def given_back(self, identity: VerifyKey, mailbox: str, given: bytes) -> None:
+        """See ``take_withdrawal``."""
+        take_withdrawal(self._site, self._store, self.today(), identity, mailbox, given)
 
     def stage(self) -> Staged:
         """A place for a sealed file that comes in pieces."""
@@ -344,9 +344,10 @@ class Mailboxes:
             raise BadShape("this sealed file is another item already")
         return True
 
-    def _check_step(self, mailbox: str, author: str, n: int) -> None:
+    def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
+        """``hole``: a restored server may lack what came before, and not get it back any more."""
         newest = self._store.newest(mailbox).get(author, 0)
-        if n != newest + 1:
+        if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
 
     def _check_room(self, size: int, mailbox: str | None = None, *, files: bool = False) -> None:

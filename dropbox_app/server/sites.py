@@ -1,9 +1,10 @@
 """One organisation's site: its settings and its counsellors' cards, from one folder.
 
 The folder holds ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
-``withdrawn``. Settings are read once, at start, and strictly: a wrong one is named, nothing is
-guessed. Cards are read again each time, since another worker or the operator may have changed them;
-a card file in use is the pin of its identity (SPEC section 3).
+``withdrawn``, and ``ended`` once the site was retired. Settings are read once, at start, and
+strictly: a wrong one is named, nothing is guessed. Cards are read again each time, since another
+worker or the operator may have changed them; a card file in use is the pin of its identity (SPEC
+section 3).
 """
 
 import datetime
@@ -28,6 +29,7 @@ from dropbox_app.server.store.files import at_midnight, replace_whole, sync_fold
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
 CARDS = "cards"
+ENDED = "ended"  # of a site that takes no new report: the day since when
 RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
 PARSED = 100  # cards of all sites that a process keeps as they were read; each takes some 40 KB
@@ -61,6 +63,18 @@ class Site:
     def begun(self) -> bool:
         """Whether a card is here, whole or broken, or was once: else the site is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
+
+    def ended(self) -> str:
+        """Since which day the site takes no new report; empty if it does."""
+        try:
+            return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
+        except FileNotFoundError:
+            return ""
+
+    def end(self, day: datetime.date) -> None:
+        """Take no new report from now on. What runs goes on until it ends by its terms."""
+        if not self.ended():
+            replace_whole(self.folder / ENDED, f"{day}\n".encode("ascii"), day)
 
     def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
         """The cards that one can seal to on ``day``."""

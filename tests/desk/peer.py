@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from dropbox_app.desk.courier import Answer
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.protocol import age, desk_request, retrieval_code, thread, writing
+from dropbox_app.protocol import age, desk_request, retrieval_code, thread, withdrawal, writing
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.age import check_shape, parse_header
 from dropbox_app.protocol.attachment import AttachmentSealer, contents
 from dropbox_app.protocol.encoding import Json, sha256_hex
-from dropbox_app.protocol.errors import CardError, RequestError
+from dropbox_app.protocol.errors import CardError, FormatError, MessageError, RequestError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import Attachment, ReporterPublic
 from dropbox_app.protocol.retrieval_code import ReporterKeys
@@ -175,6 +175,8 @@ class Peer:
                 return self._post(by, mailbox, int(arguments["n"]), to, body)
             case ("PUT", "mailboxes", mailbox, "files", item):
                 return self._put_file(by, mailbox, item, body)
+            case ("POST", "mailboxes", mailbox, "withdrawal"):
+                return self._withdrawal(mailbox, body)
             case ("PUT", "card"):
                 try:
                     if self.refuses_cards:
@@ -249,6 +251,19 @@ class Peer:
         for file in self.staged.pop((mailbox, by), {}).values():
             self.keep(mailbox, "attachment", by, n, file, to)
         self.keep(mailbox, "message", by, n, sealed, to)
+        return 200, b"{}"
+
+    def _withdrawal(self, mailbox: str, body: bytes) -> tuple[int, bytes]:
+        if mailbox in self.gone or mailbox not in {kept.mailbox for kept in self.items.values()}:
+            return 404, b"{}"
+        try:
+            message, sealed = withdrawal.read(body, site=self.site, mailbox=mailbox)
+        except (FormatError, MessageError):
+            return 422, b"{}"
+        self.purge(*[i for i, kept in self.items.items() if kept.mailbox == mailbox])
+        to = [str(identity) for identity in message.to]
+        self.keep(mailbox, "message", "reporter", message.n, sealed, to)
+        self.gone.add(mailbox)
         return 200, b"{}"
 
 

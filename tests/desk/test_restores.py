@@ -144,6 +144,37 @@ def test_a_withdrawal_is_given_to_a_server_that_lost_it(
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
+def test_a_withdrawal_is_given_where_the_thread_is_listed_for_others(
+    office: Office, reporter: Reporter, peer: Peer, tmp_path: Path
+) -> None:
+    """The backup is from before the reporter turned to this counsellor."""
+    other = Office(tmp_path / "other", peer, office.clock, "Bram")
+    other.set_up()
+    other.fetch_quietly()
+    backup = dict(peer.items)
+    reporter.wanted = (other.identity,)
+    reporter.write("Liever met jou")
+    withdrawal = reporter.withdraw()
+    other.fetch_quietly()
+    assert other.case(reporter.mailbox).status == "withdrawn"
+    peer.restore(backup)
+    report = other.fetch()
+    assert report.alarms == []
+    assert set(peer.items) == {withdrawal}
+
+
+def test_a_withdrawal_that_is_not_taken_is_cried_out(
+    office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.fetch_quietly()
+    backup = dict(peer.items)
+    reporter.withdraw()
+    office.fetch_quietly()
+    peer.restore(backup)
+    monkeypatch.setattr(peer, "_withdrawal", lambda *_: (422, b"{}"))
+    assert any("does not take that" in alarm for alarm in office.fetch().alarms)
+
+
 def test_given_back_also_after_the_key_was_destroyed(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -92,6 +93,21 @@ def calls_of_one_thread(out: Path) -> int:
         if "resumed>" not in what and not what.lstrip().startswith(("+++", "---")):
             counted[who] = counted.get(who, 0) + 1
     return max(counted.values(), default=0)
+
+
+def calls_in_order(out: Path) -> list[tuple[str, int]]:
+    """Each watched call of the busiest thread, by its name and how often that came before.
+
+    strace counts each kind of call for itself, so both are needed to be killed at one of them.
+    """
+    of: dict[str, list[str]] = {}
+    for line in out.read_text(errors="replace").splitlines():
+        who, _, what = line.partition(" ")
+        name = re.match(r" *(\w+)\(", what)
+        if name:
+            of.setdefault(who, []).append(name[1])
+    names = max(of.values(), key=len, default=[])
+    return [(name, names[: at + 1].count(name)) for at, name in enumerate(names)]
 
 
 def faults_of(folder: Path) -> list[str]:

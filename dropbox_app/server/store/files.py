@@ -22,7 +22,7 @@ from dropbox_app.server.store import IN_DATABASE, Digest
 START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
 FULL = {errno.ENOSPC, errno.EDQUOT}  # how the system says that there is no room
 RESERVE = 16 * 1024 * 1024  # the messages of one mailbox, twice
-_PART = ".part"
+PART = ".part"  # of a name: a file on its way in
 _ID = 64  # characters of a mailbox id
 _LINE = _ID + len(" 2026-11-22\n")  # bytes of a line in the list of withdrawn ones
 
@@ -45,12 +45,17 @@ def write_new(path: Path, data: bytes) -> None:
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(handle, owner.st_uid, owner.st_gid)
+        as_its_folder(handle, path.parent)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def as_its_folder(handle: int, folder: Path) -> None:
+    """What root makes belongs to who owns the folder."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def at_midnight(path: Path, day: datetime.date) -> None:
@@ -119,7 +124,7 @@ class StagedFile:
 
     def _part(self) -> BinaryIO:
         while True:
-            self._path = self._folder / (secrets.token_hex(16) + _PART)
+            self._path = self._folder / (secrets.token_hex(16) + PART)
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             file = os.fdopen(handle, "wb")
             fcntl.flock(handle, fcntl.LOCK_EX)

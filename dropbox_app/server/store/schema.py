@@ -7,6 +7,8 @@ would tell one about another. Columns that hold a day refuse anything finer.
 
 import datetime
 import secrets
+import sqlite3
+from contextlib import closing
 
 from sqlite_utils import Database, Migrations
 
@@ -102,6 +104,14 @@ def m003_cover(db: Database) -> None:
 def pending(database: Database) -> bool:
     """Whether there is anything to migrate; only reads."""
     return bool(migrations.pending(database))
+
+
+def unknown(database: Database) -> list[str]:
+    """Migrations that were applied and are none of these: a newer program did that."""
+    with closing(sqlite3.connect(":memory:")) as nothing:
+        fresh = Database(nothing, execute_plugins=False)
+        known = {migration.name for migration in migrations.pending(fresh)}
+    return [one.name for one in migrations.applied(database) if one.name not in known]
 
 
 def migrate(database: Database, day: datetime.date) -> None:

@@ -6,6 +6,7 @@ for its turn first in its process, then among the processes (``turns``).
 
 import datetime
 import io
+import secrets
 import shutil
 import sqlite3
 import threading
@@ -13,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from sqlite_utils import Database
 
 from dropbox_app.server.errors import SiteFull, StoreError
 from dropbox_app.server.store import (
@@ -39,8 +38,9 @@ from dropbox_app.server.store.files import (
     open_untouched,
     write_new,
 )
-from dropbox_app.server.store.schema import DAYS, migrate, pending
+from dropbox_app.server.store.schema import DAYS
 from dropbox_app.server.store.turns import Turns
+from dropbox_app.server.store.upgrading import bring_up_to_date
 
 DATABASE = "klankbord.db"
 FILES = "files"
@@ -134,6 +134,10 @@ class SqliteStore:
 
     def store_id(self) -> str:
         return str(self._one("SELECT id FROM store")[0])
+
+    def renew_id(self) -> None:
+        """By a new id each desk knows that this store was restored."""
+        self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
     # mailboxes
 
@@ -395,20 +399,7 @@ class SqliteStore:
 
     def _migrate(self) -> None:
         connection = self._connection()
-        database = Database(connection, execute_plugins=False)
-        with failures():
-            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-                raise StoreError(f"{self._path} cannot use a write-ahead log on this disk")
-            if not pending(database):  # a backup that holds the database keeps nobody out
-                return
-            with self._turns.taken():  # two workers may start at once
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    migrate(database, self._today())
-                    connection.execute("COMMIT")
-                except BaseException:
-                    connection.rollback()
-                    raise
+        bring_up_to_date(self._path, connection, self._files, self._turns, self._today())
 
     def _connection(self) -> sqlite3.Connection:
         return self._connections.own()

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 from itsdangerous import BadSignature, TimestampSigner
 
 from dropbox_app.protocol import card as cards
-from dropbox_app.protocol import desk_request
+from dropbox_app.protocol import desk_request, withdrawal
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.desk_request import TOKEN_SECONDS, Claim
 from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex, new_digest, sha256_hex
@@ -63,6 +63,7 @@ def blueprint(here: Callable[[], "DeskApi"]) -> Blueprint:
         ("POST", _PREFIX + "items/<item>/fetched", DeskApi.fetched),
         ("PUT", _PREFIX + "mailboxes/<mailbox>/files/<item>", DeskApi.put_file),
         ("POST", _PREFIX + "mailboxes/<mailbox>/messages", DeskApi.post_message),
+        ("POST", _PREFIX + "mailboxes/<mailbox>/withdrawal", DeskApi.post_withdrawal),
         ("PUT", _PREFIX + "card", DeskApi.put_card),
     )
     for method, rule, view in routes:
@@ -193,6 +194,13 @@ class DeskApi:
             self._mailboxes.put_file(
                 identity=claim.identity, mailbox=mailbox, item=item, staged=staged
             )
+        return _json({})
+
+    def post_withdrawal(self, mailbox: str) -> Response:
+        """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it by a restore."""
+        claim = self._claim()
+        given = _body(claim, withdrawal.MAX_BYTES)
+        self._mailboxes.given_back(claim.identity, _id(mailbox), given)
         return _json({})
 
     def put_card(self) -> Response:

@@ -151,7 +151,7 @@ class FrontPages:
     def tell(self, lang: str) -> Response:
         """A report: stored fully and its code shown, or not stored and the text kept."""
         form = ReportForm()
-        people = self._pages.people()
+        people = self._pages.people().to_report
         if "switch" in request.form:
             return self._form(lang, form, people, {}, TYPING)
         session = current()
@@ -166,7 +166,8 @@ class FrontPages:
         if root is not None and session.mark == mark and self._agent.view(root) is not None:
             return see_other(f"/{lang}/conversation?again=1")
         if not people.open:
-            return self._refused(lang, form, people, Problem("", "errors.nobody"), 503)
+            said = "closed.ended" if people.ended else "errors.nobody"
+            return self._refused(lang, form, people, Problem("", said), 503)
         problems = form.problems(people)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)

@@ -3,7 +3,7 @@
 import datetime
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.keys import VerifyKey
@@ -42,11 +42,20 @@ class Person:
 class People:
     """All counsellors of a site on one day, by the names of their cards' files.
 
-    ``begun``: there is a counsellor, or there was one once.
+    ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
+    report; conversations go on.
     """
 
     everybody: tuple[Person, ...]
     begun: bool
+    ended: bool = False
+
+    @property
+    def to_report(self) -> "People":
+        """The same, for who would begin: on a site that ended nobody can be written to."""
+        if not self.ended:
+            return self
+        return replace(self, everybody=tuple(replace(one, open=False) for one in self.everybody))
 
     @property
     def open(self) -> tuple[Person, ...]:
@@ -87,11 +96,12 @@ class Directory:
 
     def on(self, day: datetime.date) -> People:
         """Everybody with a card, as they can be reached on ``day``."""
-        state = (day, self._files())
+        ended = bool(self._site.ended())
+        state = (day, ended, self._files())
         known = self._known
         if known is not None and known[0] == state:
             return known[1]
-        people = self._read(day)
+        people = self._read(day, ended)
         silent = any(person.silent for person in people.everybody)
         self._known = None if silent else (state, people)
         return people
@@ -105,7 +115,7 @@ class Directory:
             return []
         return sorted((name, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
 
-    def _read(self, day: datetime.date) -> People:
+    def _read(self, day: datetime.date, ended: bool) -> People:
         cards = [named.card for named in self._site.cards()]
         away = {c.identity: c.away for c in cards if c.away is not None and c.away.until >= day}
         silent = {card.identity for card in cards if self._silent(card, day)}
@@ -129,7 +139,7 @@ class Directory:
                     silent=card.identity in silent,
                 )
             )
-        return People(tuple(people), bool(people) or self._site.begun())
+        return People(tuple(people), bool(people) or self._site.begun(), ended)
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
         """A desk that has just begun is not silent: what is said of somebody has to be true."""

@@ -142,7 +142,7 @@ class Pages:
 
     def still(self, here: str | None, lang: str) -> Response:
         """One of the pages that were named, as everybody gets it."""
-        people = self.people()
+        people = self.people().to_report
         form = packed if takes_gzip() else filled
         page = self._kept.get(
             (self, form, here, lang),

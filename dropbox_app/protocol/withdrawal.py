@@ -1,0 +1,45 @@
+"""That a reporter took everything back, proved to a server that was restored (SPEC section 7).
+
+A desk gives the signed lines of the ``withdrawal``, opened, before the file as it was sealed.
+Nobody but the reporter can sign them, and they fit one mailbox alone, so a server can act on them
+whoever brings them: it need not know the reporter's key, since the mailbox id is its hash.
+"""
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.encoding import b64, unb64
+from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.messages import MAX_TO, SIGNED_LABEL, Message, pad_lines, parse
+from dropbox_app.protocol.padding import MESSAGE_SIZES
+from dropbox_app.protocol.retrieval_code import mailbox_id
+
+KIND = "withdrawal"
+MAX_BYTES = MESSAGE_SIZES[-1] + age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
+
+
+def write(message: Message, sealed: bytes) -> bytes:
+    """Both lines of a withdrawal, each ended by LF, and its sealed file."""
+    signature = b64(message.signature).encode("ascii")
+    return message.line + b"\n" + signature + b"\n" + sealed
+
+
+def read(given: bytes, *, site: str, mailbox: str) -> tuple[Message, bytes]:
+    """The withdrawal and its sealed file. Raises FormatError or MessageError.
+
+    That the file holds the same message only its recipients can tell, and they look.
+    """
+    line, _, rest = given.partition(b"\n")
+    signature, _, sealed = rest.partition(b"\n")
+    unb64(signature.decode("ascii", "replace"), 64)  # before it is padded as if it were one
+    message = parse(pad_lines(line, signature))
+    if message.kind != KIND or message.reporter is None:
+        raise MessageError("this is no withdrawal")
+    if message.site != site or message.mailbox != mailbox:
+        raise MessageError("a withdrawal of another mailbox")
+    verify = message.reporter.verify
+    if mailbox_id(verify) != mailbox:
+        raise MessageError("the key is not that of the mailbox")
+    if not verify.verify(message.signature, SIGNED_LABEL + message.line):
+        raise MessageError("the reporter did not sign this")
+    if not sealed:
+        raise FormatError("the sealed file is missing")
+    return message, sealed
