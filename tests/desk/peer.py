@@ -246,7 +246,7 @@ class Peer:
             return 403, b"{}"
         check_shape(sealed, len(sealed), len(to) + 1, "messages")
         newest = self.newest(mailbox).get(by, 0)
-        if n != newest + 1:
+        if n <= newest:
             return 409, json.dumps({"n": newest}).encode()
         for file in self.staged.pop((mailbox, by), {}).values():
             self.keep(mailbox, "attachment", by, n, file, to)

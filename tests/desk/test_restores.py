@@ -225,6 +225,25 @@ def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
     assert [e.state for e in reporter.thread().entries] == ["verified"] * 5
 
 
+def test_what_cannot_be_given_back_bars_nobody_from_the_thread(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """The server has number 1, the desk has forgotten 2: the next is 3, and a hole shows."""
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Een")
+    backup = dict(peer.items)
+    office.reply(reporter.mailbox, "Twee")
+    office.forget(reporter.mailbox)
+    peer.restore(backup)
+    office.fetch_quietly()
+    reporter.write("Ben je er nog?")
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Drie")
+    thread = reporter.thread()
+    assert [m.text for m in thread.genuine() if m.by != "reporter"] == ["Een", "Drie"]
+    assert dict(thread.gaps) == {str(office.identity): (2,)}
+
+
 # the desk
 
 

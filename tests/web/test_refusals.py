@@ -75,6 +75,7 @@ ABOUT_FILES = {
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
+    "BackupError",
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
