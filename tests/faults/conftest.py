@@ -85,14 +85,12 @@ def _traced(pid: int) -> bool:
     return all("TracerPid:\t0\n" not in (t / "status").read_text() for t in threads)
 
 
-def calls_of_one_thread(out: Path) -> int:
-    """The most of the watched calls that one thread made: so many points there are to kill at."""
-    counted: dict[str, int] = {}
-    for line in out.read_text(errors="replace").splitlines():
-        who, _, what = line.partition(" ")
-        if "resumed>" not in what and not what.lstrip().startswith(("+++", "---")):
-            counted[who] = counted.get(who, 0) + 1
-    return max(counted.values(), default=0)
+def dead(pid: int) -> bool:
+    """Whether a process is no more, or waits to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def calls_in_order(out: Path) -> list[tuple[str, int]]:

@@ -11,8 +11,8 @@ from dropbox_app.desk.cli import main as desk
 from tests.e2e.conftest import Counsellor, DropBox
 from tests.e2e.steps import come_back
 from tests.faults.conftest import (
-    CALLS,
-    calls_of_one_thread,
+    calls_in_order,
+    dead,
     faults_of,
     kill_all,
     needs_strace,
@@ -59,12 +59,12 @@ class Journey:
         }
         self.calls = {name: self._measure(step) for name, step in self.steps.items()}
 
-    def _measure(self, step: Callable[[], Act]) -> int:
-        """How many calls to be killed at this step has, on this machine."""
+    def _measure(self, step: Callable[[], Act]) -> list[tuple[str, int]]:
+        """The calls to be killed at that this step has, on this machine."""
         act = step()
         with watched(workers(self.box), out=self.out):
             act()
-        return calls_of_one_thread(self.out)
+        return calls_in_order(self.out)
 
     def desk(self, *arguments: str) -> tuple[int, str]:
         """The desk's program, in this process: exit code and words."""
@@ -131,21 +131,28 @@ class Journey:
 
     # killing
 
-    def killed_at(self, name: str, point: int, everybody: bool) -> None:
-        """Kill the worker that comes to this call of the step; then perhaps all the others."""
+    def killed_at(self, name: str, point: tuple[str, int], everybody: bool) -> bool:
+        """Kill the worker that comes to this call of the step; then perhaps all the others.
+
+        Whether it came there: another thread may have had another part of the step.
+        """
         act = self.steps[name]()
         before = workers(self.box)
-        with watched(before, f"{CALLS}:signal=KILL:when={point}", out=self.out):
+        call, count = point
+        with watched(before, f"{call}:signal=KILL:when={count}", out=self.out):
             act()
+        killed = any(dead(pid) for pid in before)
         if everybody:
             kill_all(self.box)
             faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
             self.restarts.append(restarted(self.box))
         else:
+            until(lambda: not any(map(dead, workers(self.box))), "nobody looks after the dead")
             until(lambda: len(workers(self.box)) == 2, "a worker was not replaced")
             assert set(workers(self.box)) & set(before), "the others did not go on"
             faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
         assert faults == [], (name, point, everybody)
+        return killed
 
     def holds(self, some: int | None = None) -> None:
         """Every reporter, or the newest and a few others, finds what was confirmed."""
@@ -186,11 +193,14 @@ def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
     """Submit, return, follow-up, withdrawal, reply; each time at a call chosen by chance."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
-    for turn in range(300 if long_run else 28):
+    turns = 300 if long_run else 28
+    killed = 0
+    for turn in range(turns):
         name = names[turn % len(names)]
-        point = chance.randint(1, journey.calls[name] + 1)
-        journey.killed_at(name, point, everybody=turn % 4 == 3)
+        point = chance.choice(journey.calls[name])
+        killed += journey.killed_at(name, point, everybody=turn % 4 == 3)
         journey.holds(1)
+    assert killed > turns / 2, f"only {killed} of {turns} were killed"
     box.stop()
     journey.restarts.append(restarted(box))
     assert faults_of(box.folder) == []

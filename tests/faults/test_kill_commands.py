@@ -183,9 +183,15 @@ def test_a_migration_killed_anywhere_leaves_the_old_or_the_new(
         _run(OPEN, copy, *more, point=point)
         found = _schema(copy)
         assert found in (old, new), point
-        assert kind == "empty" or faults_of(copy) == []
+        assert kind == "empty" or [f for f in faults_of(copy) if "nobody names" not in f] == []
         _run(OPEN, copy, *more)
         assert _schema(copy) == new
+        if not kind.startswith("made"):  # which this program would refuse as a newer one's
+            # The copy that it was tried on goes as all does that was on its way in.
+            store = SqliteStore(copy, lambda: DAY)
+            store.sweep()
+            store.close()
+            assert faults_of(copy) == []
         shutil.rmtree(copy)
 
 
