@@ -63,6 +63,6 @@ def create_app(
     FrontPages.register(app, lambda: reception.here().front)
     ConversationPages.register(app, lambda: reception.here().conversation)
     FilePages.register(app, lambda: reception.here().files)
-    Refusals.register(app, reception.refusals)
+    Refusals.register(app, reception.refusals, reception.neutral)
     app.register_blueprint(desk_api.blueprint(lambda: reception.here().desk))
     return app

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, cast
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.keys import Recipient
-from dropbox_app.server import backup_key, backups, holdings, layout, lifetimes, reading
+from dropbox_app.server import backup_key, backups, holdings, layout, lifetimes, reading, settings
 from dropbox_app.server.backup_key import Writing
 from dropbox_app.server.errors import BackupError, SiteFull
 from dropbox_app.server.layout import Place
@@ -149,6 +149,11 @@ class _Running:
         _add(archive, before + WITHDRAWN, folder / WITHDRAWN)
         self.sites += 1
         self.items += items
+        if not (folder / settings.FILE_NAME).is_file():
+            self.damaged.append(
+                f"{place.name}: {settings.FILE_NAME} is gone; the settings that were last right "
+                "go with it; see doctor"
+            )
         if bad:
             self.damaged.append(
                 f"{place.name}: {len(bad)} items are damaged or missing; see doctor"

@@ -107,6 +107,9 @@ def _repair(said: str, folder: Path) -> str:
     except PermissionError:
         return OWN_ACCOUNT
     except (FileNotFoundError, NotADirectoryError):
+        if last_good.load(folder) or (folder / DATABASE).exists():
+            # A new one would have another site id, and end every code.
+            return "never make a new one; see Lost settings in deploy/README.md"
         return "check --dir, or make it with init"
     except OSError:
         pass

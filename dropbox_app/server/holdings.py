@@ -4,6 +4,7 @@ So ``age -d FILE | tar x`` gives a folder back; but the restore also checks, giv
 store id and honours what was withdrawn.
 """
 
+import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from dropbox_app.server.backups import KEY
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.settings import Settings
+from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 _FILES = (settings.FILE_NAME, last_good.FILE, sites.RETIRED, sites.ENDED)
@@ -49,6 +51,14 @@ def last_good_settings(place: Place) -> Settings | None:
         return settings.parse(kept, place.folder / settings.FILE_NAME) if kept else None
     except SettingsError:
         return None
+
+
+def put_back_settings(place: Place, day: datetime.date) -> None:
+    """Where a site's settings are gone: as they were last right, if that is known."""
+    path = place.folder / settings.FILE_NAME
+    kept = last_good.load(place.folder).get(settings.FILE_NAME)
+    if kept and not path.exists():
+        replace_whole(path, kept.encode("utf-8"), day)
 
 
 def prefix(place: Place) -> str:

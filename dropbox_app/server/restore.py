@@ -77,7 +77,7 @@ def restore(
             with full_disk_said():
                 known = _read_lists(file, keys, lists)
                 _unpack(file, keys, new)
-                found = _sites(new)
+                found = _sites(new, today)
                 if not old:
                     _check_age(file, [made for _, made in found], today)
                 done = tuple(
@@ -175,20 +175,23 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
         path.unlink()
 
 
-def _sites(new: Path) -> list[tuple[layout.Place, Settings]]:
+def _sites(new: Path, today: datetime.date) -> list[tuple[layout.Place, Settings]]:
     """Every site that came, with its settings. Raises BackupError."""
     found = []
     for place in layout.places(new):
         if not (place.folder / DATABASE).exists():
             raise BackupError(f"it holds no database of the site {place.name}")
+        holdings.put_back_settings(place, today)
+        before = holdings.last_good_settings(place)
         try:
-            found.append((place, settings.read(place.folder)))
+            made = settings.read(place.folder)
+            # An edit that changed the id is served by nobody: codes and lists go by the one before.
+            found.append((place, before if before and before.site != made.site else made))
         except SettingsError as error:
             # A bad edit of that day is mended later, as it would have been there.
-            kept = holdings.last_good_settings(place)
-            if kept is None:
+            if before is None:
                 raise BackupError(str(error)) from None
-            found.append((place, kept))
+            found.append((place, before))
     return found
 
 

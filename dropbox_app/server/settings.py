@@ -20,6 +20,7 @@ from dropbox_app.server.errors import SettingsError
 
 FILE_NAME = "site.toml"
 MIB = 1024 * 1024
+MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
 
 LANGUAGES = ("nl", "en")  # of what the operator says to reporters
 MOST_NUMBERS = 6
@@ -125,6 +126,8 @@ def text_of(folder: Path) -> str:
 
 def parse(text: str, path: Path) -> Settings:
     """Read settings as they stand in a file; ``path`` is for the errors. Raises SettingsError."""
+    if len(text) > MAX_CHARACTERS:  # some short writings would keep the parser busy for long
+        raise SettingsError(f"{path}: it may be at most {MAX_CHARACTERS} characters")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -132,8 +135,10 @@ def parse(text: str, path: Path) -> Settings:
         at = _AT_LINE.search(said)
         where = f"{path}, line {at[1]}" if at else str(path)
         raise SettingsError(f"{where}: this is no TOML: {_AT_LINE.sub('', said)}") from None
-    except RecursionError:
-        raise SettingsError(f"{path}: this is no TOML: it is nested too deeply") from None
+    except (RecursionError, ValueError):  # the latter of a number with thousands of digits
+        raise SettingsError(
+            f"{path}: this is no TOML: it is nested too deeply, or a number is too long"
+        ) from None
     try:
         return _settings(values)
     except _Wrong as wrong:
@@ -238,6 +243,14 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+def _host_of(address: str) -> bool:
+    """Whether an address names a host."""
+    try:
+        return _HOST.fullmatch(urlsplit(address).hostname or "") is not None
+    except ValueError:
+        return False
+
+
 def _toml_string(text: str) -> str:
     """A TOML basic string. A control character is written so that reading it names the key."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -272,7 +285,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         raise _Wrong("site", f"site is {error}; take it from a backup") from None
     if not settings.name:
         raise _Wrong("name", "name must be the organisation's name")
-    if not settings.leave_to.startswith("https://"):
+    if not settings.leave_to.startswith("https://") or not _host_of(settings.leave_to):
         raise _Wrong("leave_to", "leave_to must be the https address of a harmless site")
     if settings.retention.withdrawn_ids <= settings.retention.backup:
         raise _Wrong(

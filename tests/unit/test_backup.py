@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
-from dropbox_app.server import backup, backups, cli, command_line, sites
+from dropbox_app.server import backup, backups, cli, command_line, reading, sites
 from dropbox_app.server.settings import Limits, Retention
 from dropbox_app.server.store import copying
 from dropbox_app.server.store.files import Withdrawn, replace_whole
@@ -65,8 +65,10 @@ class Machine:
         target = self.folder / name
         return self.types("restore", file or self.newest, "--key", self.key, *more, folder=target)
 
-    def restored(self, *more: str | Path, name: str = "new") -> SqliteStore:
-        done = self.restore(*more, name=name)
+    def restored(
+        self, *more: str | Path, name: str = "new", file: Path | None = None
+    ) -> SqliteStore:
+        done = self.restore(*more, name=name, file=file)
         assert done.exit_code == 0, done.output
         return SqliteStore(self.folder / name, lambda: self.day)
 
@@ -490,6 +492,45 @@ def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
     assert "1 sites, 1 items" in done.stdout
     assert len(machine.kept) == 2, "the one that still holds it"
     assert machine.restore().exit_code == 0
+
+
+def test_settings_that_are_gone_are_named_and_come_back_as_they_were_last_right(
+    machine: Machine,
+) -> None:
+    """Every code hangs on the id in them: a new site.toml would end them all."""
+    path = machine.server.folder / "site.toml"
+    assert list(reading.remember(reading.read(machine.server.folder), DAY)) == []  # as serve does
+    machine.does("backup")
+    written = path.read_bytes()
+    path.unlink()
+    machine.later(15)
+    said = machine.types("doctor").stdout
+    assert "see Lost settings in deploy/README.md" in said
+    assert "make it with init" not in said
+    done = machine.types("backup")
+    assert done.exit_code == 1
+    assert "site.toml is gone; the settings that were last right go with it" in done.stderr
+    assert len(machine.kept) == 2, "the one that still holds it"
+    assert machine.restore().exit_code == 0
+    assert (machine.folder / "new" / "site.toml").read_bytes() == written
+
+
+def test_an_edit_that_changed_the_id_brings_nothing_back(machine: Machine) -> None:
+    """The site goes on under the id that was last right; by that the lists of a backup go too."""
+    path = machine.server.folder / "site.toml"
+    read = reading.read(machine.server.folder)
+    assert list(reading.remember(read, DAY)) == []
+    for name in ("one", "two"):
+        machine.server.report(name)
+    path.write_text(path.read_text().replace(read.sites[0].settings.site, "77" * 16))
+    machine.does("backup")
+    first = machine.newest
+    machine.later(1)
+    machine.server.withdraw("one", 2)
+    machine.does("backup")
+    store = machine.restored(file=first)
+    assert store.mailboxes() == [ids("two")[0]]
+    store.close()
 
 
 def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> None:

@@ -72,6 +72,20 @@ def test_a_setting_left_out_has_its_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("response_days = " + "9" * 5000, "too long"),
+        ("a = " + "[" * 5000, "nested too deeply"),
+        ("# " + "x" * settings.MAX_CHARACTERS, "at most"),
+    ],
+)
+def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) -> None:
+    """Else one site's file would end the server for all."""
+    with pytest.raises(SettingsError, match=said):
+        settings.parse(added, Path("site.toml"))
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ('name = "Voorbeeld BV"', "", "name is missing"),
@@ -91,6 +105,8 @@ def test_a_setting_left_out_has_its_default() -> None:
         ("run_by_is_employer = false", 'run_by_is_employer = "no"', "true or false"),
         ("response_days = 2", "colour = 2", "colour is no setting"),
         ('"https://www.wikipedia.org/"', '"javascript:alert(1)"', "leave_to"),
+        ('"https://www.wikipedia.org/"', '"https://[oops"', "leave_to"),
+        ('"https://www.wikipedia.org/"', '"https://"', "leave_to"),
         ("[limits]", "[limits", "no TOML"),
         ('["https://drop.example.org"]', "[]", "at least one"),
         ('["https://drop.example.org"]', '"https://drop.example.org"', "list"),

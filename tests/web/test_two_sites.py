@@ -1,8 +1,11 @@
 """Two organisations on one server: neither learns anything of the other."""
 
 import re
+import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +13,14 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server import create_app
+from dropbox_app.server.reading import ReadSite
 from dropbox_app.server.store import connecting
+from dropbox_app.server.web import reception
 from dropbox_app.server.web.session import new_key
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Clock, Counsellor, House
 from tests.web.test_before import ADDRESSES, check_shape
+from tests.web.test_report import kept
 
 BAKER, BANK = "https://stil.example.org", "https://rust.example.net"
 SECRETS = ("Bakkerij De Korenaar", "Noor Visser", "030 123 45 67", "Onze klachtenregeling")
@@ -233,7 +239,10 @@ def test_a_wrong_host_opens_no_site(server: Server) -> None:
     assert [door._served is None for door in reception.doors.values()] == [True, False]
 
 
-def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(server: Server) -> None:
+def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "AGAIN", 0.0)
     path = server.bank.folder / "klankbord.db"
     path.rename(path.with_name("away"))
     server.restart()
@@ -334,3 +343,50 @@ def test_all_forms_and_pages_work_on_a_site_beside_others(server: Server) -> Non
     taken = browser.get("/nl/withdraw")
     browser.submit(taken, taken.form_with("sure"), sure="y")
     assert "Eerste." not in browser.come_back(page.code).text
+
+
+def test_while_one_site_is_being_opened_its_other_visitors_are_told_and_nobody_else_waits(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database may keep whoever opens it waiting for long; the threads are those of all."""
+    monkeypatch.setattr(reception, "PATIENCE", 0.1)
+    begun, on = threading.Event(), threading.Event()
+    opened = reception.Served
+
+    def slowly(read: ReadSite, *more: Any) -> reception.Served:  # noqa: ANN401 - passed on
+        if read.settings.name == "Spaarbank":
+            begun.set()
+            assert on.wait(60)
+        return opened(read, *more)
+
+    monkeypatch.setattr(reception, "Served", slowly)
+    server.restart()
+    first = threading.Thread(target=server.bank.browser(origin=BANK).get, args=("/nl/",))
+    first.start()
+    try:
+        assert begun.wait(60)
+        assert server.bank.browser(origin=BANK).get("/nl/").status == 503
+        form = urllib.parse.urlencode({"text": "Een verhaal."}).encode()
+        refused = server.bank.browser(origin=BANK).request("POST", "/nl/report", form)
+        assert (refused.status, kept(refused)) == (503, "Een verhaal.")
+        assert server.baker.browser(origin=BAKER).get("/nl/").status == 200
+    finally:
+        on.set()
+        first.join()
+    assert server.bank.browser(origin=BANK).get("/nl/").status == 200
+
+
+def test_a_fault_that_keeps_the_error_page_from_being_made_is_still_told(server: Server) -> None:
+    """The cards cannot be read, so no page that names the people can be made."""
+    cards = server.bank.folder / "cards"
+    cards.rename(cards.with_name("moved"))
+    cards.write_text("no folder")
+    form = urllib.parse.urlencode({"text": "Een verhaal."}).encode()
+    for answer in (
+        server.bank.browser(origin=BANK).get("/nl/"),
+        server.bank.browser(origin=BANK).request("POST", "/nl/report", form),
+    ):
+        assert answer.status == 500
+        assert "Klankbord" in answer.text
+    assert kept(answer) == "Een verhaal."
+    assert server.baker.browser(origin=BAKER).get("/nl/").status == 200

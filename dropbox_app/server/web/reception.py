@@ -17,7 +17,7 @@ from flask import Flask, Request, Response, abort, request
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import ServiceUnavailable
 
-from dropbox_app.server.errors import SiteFull, StoreError
+from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
 from dropbox_app.server.gate import Gate
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.reading import ReadSite
@@ -37,6 +37,9 @@ from dropbox_app.server.web.session import OneCookie, ReporterSession
 from dropbox_app.server.web.stills import Kept
 
 EACH = 60.0  # seconds between two lines in the log on one site
+PATIENCE = 1.0  # seconds that a visitor waits while another's request opens the site
+AGAIN = 2.0  # seconds before a site that could not be opened is tried again
+_CLOSED = "klankbord.closed"  # of a request: its site could not be opened
 
 _NOBODY = People((), begun=False)
 
@@ -79,6 +82,7 @@ class Door:
         self._turn = threading.Lock()
         self._served: Served | None = None
         self._told = -EACH
+        self._until = 0.0  # before then nobody tries again
 
     @cached_property
     def cookie(self) -> OneCookie:
@@ -88,11 +92,22 @@ class Door:
 
     @property
     def served(self) -> Served:
-        """The site, opened when it is first asked for. Raises StoreError, SiteFull, OSError."""
+        """The site, opened when it is first asked for. Raises StoreError, SiteFull, OSError.
+
+        To open it may take as long as its database keeps one waiting. One request waits for that
+        and no other: the threads are those of all sites.
+        """
         if self._served is None:
-            with self._turn:
+            if time.monotonic() < self._until or not self._turn.acquire(timeout=PATIENCE):
+                raise StoreBusy("it is being opened, or could not be a moment ago")
+            try:
                 if self._served is None:
                     self._served = Served(self._read, self.cookie, self._shared)
+            except (StoreError, SiteFull, OSError):
+                self._until = time.monotonic() + AGAIN
+                raise
+            finally:
+                self._turn.release()
         return self._served
 
     def tell(self, error: Exception) -> None:
@@ -129,15 +144,22 @@ class Reception:
             return door.served
         except (StoreError, SiteFull, OSError) as error:
             door.tell(error)
+            request.environ[_CLOSED] = True
             abort(ServiceUnavailable.code)
 
     def refusals(self) -> Refusals:
         """Those of the site of this request; of none, if there is none or it cannot be opened."""
         door = self.door(request.environ)
+        if door is None or _CLOSED in request.environ:
+            return self._neutral
         try:
-            return door.served.refusals if door else self._neutral
+            return door.served.refusals
         except (StoreError, SiteFull, OSError):
             return self._neutral
+
+    def neutral(self) -> Refusals:
+        """Those that need nothing of any site."""
+        return self._neutral
 
 
 class SiteCookies(SessionInterface):

@@ -30,6 +30,7 @@ from dropbox_app.server.errors import (
     OutOfStep,
     SiteFull,
     StoreBusy,
+    StoreError,
     TooLarge,
     Unauthorised,
     UnknownCounsellor,
@@ -132,12 +133,28 @@ class Refusals:
         self._pages = pages
 
     @classmethod
-    def register(cls, app: Flask, here: Callable[[], "Refusals"]) -> None:
-        """Answer every error of the app outside the desk API, with the pages of its site."""
+    def register(
+        cls, app: Flask, here: Callable[[], "Refusals"], neutral: Callable[[], "Refusals"]
+    ) -> None:
+        """Answer every error of the app outside the desk API, with the pages of its site; with
+        ``neutral`` ones if these fail too, as by the very fault that they are to tell of."""
+
+        def http(error: HTTPException) -> Response:
+            try:
+                return here()._http(error)
+            except (OSError, StoreError):
+                return neutral()._http(error)
+
+        def busy(error: KlankbordError) -> Response:
+            try:
+                return here()._busy(error)
+            except (OSError, StoreError):
+                return neutral()._busy(error)
+
         for kind in (HTTPException, 500):
-            app.register_error_handler(kind, lambda error: here()._http(error))
-        for busy in (Busy, StoreBusy):
-            app.register_error_handler(busy, lambda error: here()._busy(error))
+            app.register_error_handler(kind, http)
+        for waiting in (Busy, StoreBusy):
+            app.register_error_handler(waiting, busy)
 
     def again(
         self,
@@ -184,7 +201,7 @@ class Refusals:
             return _for_a_program(error.code or 500)
         status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
         lang = language_of(request.path) or LANGUAGES[0]
-        worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code")}.get(status, ())
+        worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
         if _holds(worth):
             return self._kept(lang, status)
         html = self._pages.make("error.html", lang, title="title.info", code=status)
