@@ -95,7 +95,9 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 @site_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout.")
 def doctor(folder: Path | None, site_name: str | None, as_json: bool) -> None:
-    """Look the server over, or one site; say what is wrong and what to do. Changes nothing.
+    """Look the server over, or one site; say what is wrong and what to do.
+
+    Changes nothing, but that it brings an older version's database up to date as a start does.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor

@@ -176,7 +176,9 @@ def site_retire(folder: Path | None, called: str) -> None:
 @folder_option
 @click.argument("called", metavar="[NAME]", required=False)
 def site_check_command(folder: Path | None, called: str | None) -> None:
-    """Say what is wrong with the sites: file, line, what is expected. Changes nothing.
+    """Say what is wrong with the sites: file, line, what is expected.
+
+    Changes nothing, but that it brings an older version's database up to date as a start does.
 
     Without NAME all of them. After an edit: first this, then SIGHUP to the server.
 

@@ -1,4 +1,7 @@
-"""``klankbord-server doctor``: looks, changes nothing, and says how to repair what is wrong."""
+"""``klankbord-server doctor``: looks, and says how to repair what is wrong.
+
+It changes nothing, but that it opens a database as a start does: brought up to date.
+"""
 
 import datetime
 import os
