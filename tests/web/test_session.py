@@ -56,7 +56,7 @@ def test_nothing_in_it_can_be_read(house: House) -> None:
     for word in code.split():
         assert word.encode() not in raw
     assert int(house.clock.now()).to_bytes(4, "big") not in raw
-    assert not re.search(rb"[\x20-\x7e]{12,}", raw)
+    assert not re.search(rb"[\x20-\x7e]{16,}", raw)
 
 
 def test_another_site_an_altered_or_an_invented_one_is_no_session(
