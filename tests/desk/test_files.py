@@ -14,6 +14,7 @@ from dropbox_app.desk import files
 from dropbox_app.desk.inspect_file import safe_name
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.padding import attachment_size
+from tests.chance import seed
 from tests.desk.conftest import Office
 from tests.desk.peer import Peer, Reporter
 
@@ -40,9 +41,7 @@ def states(office: Office, thread: str, code: int = 0) -> dict[str, str]:
 def test_what_is_saved_is_what_was_sent_and_the_server_sees_padded_sizes(
     office: Office, peer: Peer, tmp_path: Path, long_run: bool
 ) -> None:
-    seed = random.randrange(2**32)  # noqa: S311 - sizes, no secrets
-    print(f"seed {seed}")  # noqa: T201 - shown if it fails
-    chance = random.Random(seed)  # noqa: S311 - sizes, no secrets
+    chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
     many = 990 if long_run else 20
     sizes = [*EDGES, *(int(2 ** chance.uniform(0, 21 if long_run else 18)) for _ in range(many))]
     for at in range(0, len(sizes), 30):  # a reporter for thirty files: long threads take long

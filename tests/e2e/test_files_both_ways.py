@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+from tests.chance import seed
 from tests.e2e.conftest import Counsellor, DropBox
 from tests.e2e.steps import come_back, report_and_code, the_only_thread
 
@@ -14,9 +15,7 @@ NAMES = ["foto.jpg", "../../weg.txt", "gpj.\u202eexe", "😀.bin", "n" * 200 + "
 def test_files_go_from_the_browser_to_the_desk_and_back_byte_for_byte(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    seed = random.randrange(2**32)  # noqa: S311 - contents, no secrets
-    print(f"seed {seed}")  # noqa: T201 - shown if it fails
-    chance = random.Random(seed)  # noqa: S311 - contents, no secrets
+    chance = random.Random(seed())  # noqa: S311 - contents, no secrets
     sizes = [1, 16_385, 70_000, 0, 3 * MIB + 1]
     given = [(name, chance.randbytes(size)) for name, size in zip(NAMES, sizes, strict=True)]
     code = report_and_code(box, "nl", "Het gaat over mijn chef.")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chance import seed
 from tests.e2e.conftest import DropBox, box, counsellor, mould
 
 __all__ = ["box", "counsellor", "mould"]  # fixtures
@@ -145,11 +146,9 @@ def everything_in(folder: Path) -> bytes:
 
 
 @pytest.fixture
-def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Random, and made again by the seed that stands in a failure's output."""
-    seed = int(os.environ.get("KLANKBORD_SEED", random.SystemRandom().randrange(2**32)))
-    print(f"{request.node.name}: KLANKBORD_SEED={seed}")  # noqa: T201 - shown when it fails
-    return random.Random(seed)  # noqa: S311 - chooses where to break, keeps no secret
+def chance() -> random.Random:
+    """Where to break."""
+    return random.Random(seed())  # noqa: S311 - chooses where to break, keeps no secret
 
 
 SmallDisk = Callable[[str], Path]

@@ -9,7 +9,6 @@ import collections
 import email
 import json
 import logging
-import os
 import random
 import re
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import RequestError
 from dropbox_app.protocol.thread import Thread
 from dropbox_app.server.settings import Limits
+from tests.chance import seed
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.hostile.requests import Answer, Call, Maker, Visitor, in_process
 from tests.hostile.values import FILE, SENT, TYPED, found
@@ -31,7 +31,7 @@ from tests.web.conftest import ORIGIN, SITE, Browser, House
 from tests.web.test_before import check_shape
 from tests.web.test_hardening import UNWANTED, WANTED
 
-SEED = int(os.environ.get("KLANKBORD_SEED", "") or random.SystemRandom().randrange(10**9))
+SEED = seed()
 STATUSES = {200, 203, 303, 400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422, 503, 507}
 ASKED: dict[str, Json] = {"step": "Ik bel", "with": "De arts", "scope": "Dat je belde"}
 _TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')

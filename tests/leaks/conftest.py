@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chance import seed
 from tests.e2e.conftest import Counsellor, DropBox, box, counsellor, mould
 from tests.e2e.hostile import Hostile, call
 from tests.leaks.journey import Journey, kill_everything
@@ -57,8 +57,6 @@ def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -
     if FAKETIME is None:
         pytest.skip("Debian's faketime is not installed")
     folder = tmp_path_factory.mktemp("journey")
-    seed = random.SystemRandom().randrange(10**9)
-    print(f"seed {seed}")  # noqa: T201 - shown when a test fails
     shutil.copytree(mould[0] / "server", folder / "server")
     shutil.copytree(mould[0] / "els", folder / "els")
     (folder / "home").mkdir()
@@ -70,7 +68,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -
     made.under = ("env", "-C", home, *watch.command)
     made.serve()
     try:
-        way = Journey(made, Counsellor(folder / "els"), watch, site_of(made), seed)
+        way = Journey(made, Counsellor(folder / "els"), watch, site_of(made), seed())
         way.report()
         way.answer()
         way.return_and_write()

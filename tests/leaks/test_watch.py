@@ -3,7 +3,6 @@
 import base64
 import html
 import json
-import random
 import shutil
 import sys
 import urllib.parse
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chance import seed
 from tests.e2e.conftest import DropBox
 from tests.e2e.steps import tell
 from tests.leaks.conftest import site_of
@@ -39,7 +39,7 @@ def test_a_leaking_server_is_caught_in_each_of_its_leaks(
     )
     box.serve()
     try:
-        way = Journey(box, None, watch, site_of(box), random.SystemRandom().randrange(10**9))  # type: ignore[arg-type]  # no desk
+        way = Journey(box, None, watch, site_of(box), seed())  # type: ignore[arg-type]  # no desk
         ann = way.ann
         page = tell(ann.browser(), "nl", ann.text("report"), **ANSWERS)
         ann.learn(page.code, way.site)

@@ -17,6 +17,7 @@ import pytest
 from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server import reporter_agent, upkeep
 from dropbox_app.server.settings import Limits, Retention
+from tests.chance import seed
 from tests.unit.a_server import file
 from tests.web.conftest import House
 
@@ -124,9 +125,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 def test_days_of_mixed_traffic_leave_nothing_behind(site: House, long_run: bool) -> None:
     """From the second quarter to the last: no more than one day's chance explains."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 - to make a failing run again
-    days = Days(site, random.Random(seed))  # noqa: S311 - no secret
+    days = Days(site, random.Random(seed()))  # noqa: S311 - no secret
     quarter, reports = (60, 20) if long_run else (6, 6)
     uses: list[Use] = []
     for _ in range(4):
