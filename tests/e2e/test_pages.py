@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.browsers import CHROMIUM, PROGRAMS, here
 from tests.e2e.conftest import Counsellor, DropBox
@@ -44,15 +44,17 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
     code = tell(page, "nl").split()
     for _ in range(2):
         page.emulate_media(media="print")
+        expect(page.locator("h1")).to_be_hidden()  # a page under way is told of it once it is there
         assert page.locator("body").inner_text().split() == code
         assert page.title() == "Bericht"
         assert page.locator("svg, img, input, textarea").filter(visible=True).count() == 0
         sheets = re.findall(rb"/Type */Page\b(?!s)", page.pdf(format="A4"))
         assert len(sheets) == 1
         page.emulate_media(media="screen")
-        assert page.locator("h1").is_visible()
+        expect(page.locator("h1")).to_be_visible()
         page.locator("#typed").fill("een twee")
-        page.locator("#main-form button.button").click()
+        with page.expect_navigation():
+            page.locator("#main-form button.button").click()
 
 
 def test_the_way_there_and_back_with_the_keyboard_alone(page: Page, counsellor: Counsellor) -> None:

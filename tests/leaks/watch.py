@@ -336,10 +336,17 @@ def _writers(path: Path) -> list[int]:
 
 
 def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file below ``folders`` that was changed since, and what is in it."""
+    """Every file below ``folders`` that was changed since, and what is in it.
+
+    Not what is mounted there: a /proc holds files that are never read to their end.
+    """
     for folder in folders:
         for root, names, files in os.walk(folder):
-            names[:] = [name for name in names if Path(root, name) != besides]
+            names[:] = [
+                name
+                for name in names
+                if Path(root, name) != besides and not os.path.ismount(Path(root, name))
+            ]
             for name in files:
                 path = Path(root, name)
                 with contextlib.suppress(OSError):
