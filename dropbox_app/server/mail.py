@@ -86,6 +86,7 @@ class _Connection(smtplib.SMTP):
 
     def __init__(self, settings: MailSettings) -> None:
         self.context = ssl.create_default_context()
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._settings = settings
         super().__init__(settings.host, settings.port, local_hostname=HELLO, timeout=SECONDS)
 

@@ -93,7 +93,10 @@ def last(folder: Path) -> datetime.date | None:
 
 def late(folder: Path, today: datetime.date) -> str:
     """For doctor: since when not every mail went out, if that is longer than it should be."""
-    day = last(folder)
+    try:
+        day = last(folder)
+    except OSError as error:
+        return f"{folder / LAST} cannot be read: {error.strerror}"
     if day is None:
         return "none has gone out yet"
     return f"the last day on which every one went out is {day}" if (today - day).days > 1 else ""
