@@ -35,6 +35,7 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
         f"Subject: {subject}",
         f"Date: {format_datetime(moment.replace(second=0, microsecond=0))}",
         f"Message-ID: <{name}>",
+        "Auto-Submitted: auto-generated",  # so that no holiday notice comes back
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
         "Content-Transfer-Encoding: 7bit",

@@ -6,6 +6,7 @@ the desk has not fetched for a week: a mail that says "open" need not mean that 
 
 import datetime
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from dropbox_app.server import reading, word
@@ -32,12 +33,18 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     words: dict[str, Word] = {}
     faults = []
     for site in found.sites:
+        name = site.place.name
         try:
-            words |= _of_site(site, today)
+            cards = _cards(site)
+        except OSError as error:
+            faults.append(f"{name}: the cards cannot be read: {error.strerror}")
+            continue
+        try:
+            words |= _words(site, cards, today)
         except (ServerError, OSError, sqlite3.Error) as error:
             # A desk that is opened for nothing finds out; one that is not opened does not.
-            words |= {name: "open" for name, _ in _cards(site)}
-            faults.append(f"{site.place.name}: the database cannot be used: {type(error).__name__}")
+            words |= dict.fromkeys(cards, "open")
+            faults.append(f"{name}: the database cannot be used: {type(error).__name__}")
     word.write(place, words, today)
     return faults
 
@@ -49,14 +56,15 @@ def of(store: Store, identity: str, today: datetime.date) -> Word:
     return "open" if stale or store.waits(identity) else "rest"
 
 
-def _of_site(site: ReadSite, today: datetime.date) -> dict[str, Word]:
+def _words(site: ReadSite, cards: Mapping[str, str], today: datetime.date) -> dict[str, Word]:
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
-        return {name: of(store, identity, today) for name, identity in _cards(site)}
+        return {name: of(store, identity, today) for name, identity in cards.items()}
     finally:
         store.close()
 
 
-def _cards(site: ReadSite) -> list[tuple[str, str]]:
+def _cards(site: ReadSite) -> dict[str, str]:
+    """The identity of each card, by the name that the mailer knows it by."""
     cards = Site(site.place.folder, site.settings).cards()
-    return [(f"{site.place.name}/{one.file_name}", str(one.card.identity)) for one in cards]
+    return {f"{site.place.name}/{one.file_name}": str(one.card.identity) for one in cards}

@@ -58,6 +58,7 @@ def test_a_mail_holds_nothing_of_the_machine_the_site_or_the_program(
         "Subject": "Dagbericht",
         "Date": "Fri, 27 Nov 2026 06:30:00 +0000",
         "Message-ID": head["Message-ID"],
+        "Auto-Submitted": "auto-generated",
         "MIME-Version": "1.0",
         "Content-Type": 'text/plain; charset="us-ascii"',
         "Content-Transfer-Encoding": "7bit",

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropbox_app.server import cli, command_line, doctor, layout, mail_state, todays_word, word
-from dropbox_app.server.errors import MailError
+from dropbox_app.server.errors import MailError, SettingsError
 from tests.unit.a_server import BRAM, DAY, AServer, file
 
 QUIET = {"./anna": "rest", "./bram": "rest"}
@@ -115,8 +115,21 @@ def test_a_database_that_cannot_be_read_has_every_desk_opened_and_is_said(desk: 
     assert word.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
+def test_a_site_whose_cards_cannot_be_read_keeps_no_other_from_its_word(desk: Desk) -> None:
+    words = ["--dir", str(desk.server.folder)]
+    added = ("site", "add", "bakery", "--name", "Bakkerij", "--origin", "https://b.example.org")
+    assert CliRunner().invoke(cli.main, [*words, *added]).exit_code == 0
+    cards = desk.server.folder / "sites" / "bakery" / "cards"
+    cards.rmdir()
+    cards.write_text("no folder")
+    done = desk.types()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Fault: bakery: the cards cannot be read: Not a directory\n"
+    assert word.read(desk.place, DAY) == QUIET
+
+
 def test_no_site_at_all_puts_no_word(desk: Desk, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="no site can be read"):
+    with pytest.raises(SettingsError, match="no site can be read"):
         todays_word.put(tmp_path / "nothing", desk.place, DAY)
     assert list(desk.place.iterdir()) == []
 
