@@ -75,6 +75,13 @@ BACKUP_USERS = {
     f"dropbox_app/server/{name}.py" for name in ("backup", "commands_backup", "restore")
 }
 
+# What mails has a network: it knows nothing of what is stored but the word of the day.
+MAILERS = ("mail", "mail_settings", "mail_state", "notify", "socks", "word")
+STORED = tuple(
+    f"dropbox_app.server.{name}"
+    for name in ("mailboxes", "reading", "reporter_agent", "sites", "store.sqlite", "todays_word")
+)
+
 # Data flows one way: web -> reporter_agent, mailboxes -> store. Nobody imports what is before it.
 EARLIER = {
     "dropbox_app/server/store/": ("dropbox_app.protocol", "dropbox_app.server.mailboxes",
@@ -83,6 +90,7 @@ EARLIER = {
     "dropbox_app/server/mailboxes.py": ("dropbox_app.server.reporter_agent",
                                         "dropbox_app.server.web", "flask", "werkzeug"),
     "dropbox_app/server/reporter_agent.py": ("dropbox_app.server.web", "flask", "werkzeug"),
+    **{f"dropbox_app/server/{name}.py": STORED for name in MAILERS},
 }  # fmt: skip
 
 
@@ -223,6 +231,10 @@ BREACHES = {
     ),
     "a primitive elsewhere": ("dropbox_app/desk/courier.py", "from hashlib import sha256"),
     "a page in the store of uses": ("dropbox_app/server/mailboxes.py", "import flask"),
+    "the store in what mails": (
+        "dropbox_app/server/notify.py",
+        "from dropbox_app.server.store.sqlite import SqliteStore",
+    ),
     "an unknown package": ("dropbox_app/desk/x.py", "import requests"),
     "an import in the package": ("dropbox_app/__init__.py", "import os"),
     "a long module": ("dropbox_app/desk/x.py", "x = 1\n" * 451),
@@ -258,12 +270,14 @@ def test_what_really_gets_loaded(zone: str) -> None:
     assert not LOADED[zone] & set(done.stdout.split())
 
 
-def test_what_serves_loads_nothing_that_opens_a_backup() -> None:
+def test_what_serves_loads_nothing_that_opens_a_backup_or_sends_a_mail() -> None:
     program = "import dropbox_app.server.serving, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in done.stdout.split()
+    loaded = done.stdout.split()
+    assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in loaded
+    assert {"smtplib", "dropbox_app.server.mail", "dropbox_app.server.socks"} & {*loaded} == set()
 
 
 def _tree(path: str) -> ast.AST:

@@ -17,6 +17,7 @@ from dropbox_app.server.commands_backup import (
     restore_command,
 )
 from dropbox_app.server.commands_cards import card
+from dropbox_app.server.commands_notify import notify_command, word_command
 from dropbox_app.server.commands_sites import init, move, site
 from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
 from dropbox_app.server.reading import ReadSite
@@ -46,6 +47,8 @@ for _command in (
     backup_key_command,
     backup_command,
     restore_command,
+    word_command,
+    notify_command,
 ):
     main.add_command(_command)
 

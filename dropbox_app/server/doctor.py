@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dropbox_app.server import backups, content, last_good, layout, reading, settings, sites, upkeep
+from dropbox_app.server import (
+    backups,
+    content,
+    last_good,
+    layout,
+    mail_state,
+    reading,
+    settings,
+    sites,
+    upkeep,
+)
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.lifetimes import silent
@@ -63,6 +73,7 @@ def examine(folder: Path, today: datetime.date, name: str | None = None) -> tupl
             if fault.site not in {place.name for place in every}
         ]
         findings += _backups(folder, read, today)
+        findings += _mail(mail_state.PLACE, today)
     return (*findings, *_machine())
 
 
@@ -216,6 +227,15 @@ def _backups(folder: Path, read: Reading, today: datetime.date) -> Iterator[Find
     for name, fault in backups.faults(place):
         if fault:
             yield _finding(f"backup {name}", fault, "remove it, run backup, and look at the disk")
+
+
+def _mail(place: Path, today: datetime.date) -> Iterator[Finding]:
+    """The daily mail to counsellors, where there is one. Says no word and nobody's name."""
+    if place.is_dir():
+        late = mail_state.late(place, today)
+        yield _finding(
+            "daily mail", late, "klankbord-notify --try; see: journalctl -u klankbord-notify"
+        )
 
 
 def _machine() -> Iterator[Finding]:

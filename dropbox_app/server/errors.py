@@ -32,6 +32,14 @@ class BackupError(ServerError):
     """The backup cannot be made or used."""
 
 
+class MailError(ServerError):
+    """The mail was not sent."""
+
+
+class MailUnsure(MailError):
+    """The mail may have been sent, or not. It is not sent again."""
+
+
 class WrongClock(ServerError):
     """The clock of this machine is wrong. Nothing was removed."""
 

@@ -143,6 +143,7 @@ def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
     assert origin in again
 
     _serves_as_the_unit_says(debian, tmp_path, origin)
+    _mails_and_reads_nothing_but_the_word(debian)
     _newer_and_back(debian, tmp_path)
 
     withdrawn = debian.enter("/src/deploy/install", "--uninstall")
@@ -234,6 +235,43 @@ def _only_tor_comes_in(debian: Debian, served: Path) -> None:
             assert (done.returncode == 0) is comes_in, done.stderr
     finally:
         inside.rmdir()
+
+
+def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
+    """What the accounts may, by the modes that the installer and the units give."""
+    assert "Nothing is mailed yet" in debian.install("--mail")
+    program = "/opt/klankbord/current/bin/klankbord-server"
+    words = "/var/lib/klankbord-words"
+    # As systemd makes it for klankbord-word.service, and runs that.
+    debian.enter(
+        *("install", "-d", "-m", "750", "-o", "klankbord", "-g", "klankbord-notify", words)
+    )
+    debian.enter(
+        *("runuser", "-u", "klankbord", "-g", "klankbord-notify", "--"),
+        *(program, "--dir", "/var/lib/klankbord", "word"),
+    )
+    for account, place, reads in (
+        ("klankbord-notify", words + "/words", True),
+        ("klankbord-notify", "/etc/klankbord-notify/notify.toml", True),
+        ("klankbord-notify", "/var/lib/klankbord/site.toml", False),
+        ("klankbord-notify", "/var/lib/klankbord/klankbord.db", False),
+        ("klankbord", "/etc/klankbord-notify/notify.toml", False),
+        ("klankbord", "/etc/klankbord-notify/password", False),
+        ("nobody", words + "/words", False),
+    ):
+        told = debian.enter("runuser", "-u", account, "--", "cat", place, check=False)
+        assert bool(told) is reads, (account, place)
+    debian.enter(
+        *("runuser", "-u", "klankbord-notify", "--", "sh", "-c"), f"! echo x >> {words}/words"
+    )
+    assert debian.enter("klankbord-notify", "--try", check=False) == ""
+    again = debian.install()
+    assert [line for line in again.splitlines() if line.startswith("  writing")] == []
+    debian.install("--no-mail")
+    assert {name for name in debian.all_files() if "notify" in name or "words" in name} <= {
+        name for name in debian.all_files() if "/site-packages/" in name
+    }
+    assert "klankbord-notify" not in debian.path("/etc/passwd").read_text()
 
 
 def _newer_and_back(debian: Debian, folder: Path) -> None:

@@ -194,6 +194,50 @@ def test_three_questions_are_asked_and_an_empty_domain_is_the_onion_alone(
     assert list(answers) == []
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("", False), ("no", False), ("yes", True), ("Ja", True)]
+)
+def test_a_daily_mail_is_off_unless_somebody_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, wanted: bool
+) -> None:
+    monkeypatch.setattr(installer, "DATA", tmp_path)
+    monkeypatch.setattr(installer, "MAIL_COMMAND", tmp_path / "klankbord-notify")
+    asked = argparse.Namespace(mail=None)
+    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: False)
+    installer.ask_mail(asked)
+    assert asked.mail is False  # nobody is there to want it
+    asked = argparse.Namespace(mail=None)
+    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: said)
+    installer.ask_mail(asked)
+    assert asked.mail is wanted
+    # An update asks nothing: what is there stays.
+    monkeypatch.setattr(installer.os, "geteuid", lambda: 0)
+    (tmp_path / "site.toml").touch()
+    if wanted:
+        (tmp_path / "klankbord-notify").touch()
+    monkeypatch.setattr("builtins.input", lambda _question: pytest.fail("asked"))
+    asked = argparse.Namespace(mail=None)
+    installer.ask_mail(asked)
+    assert asked.mail is wanted
+
+
+@debian
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_a_daily_mail_that_is_wanted_is_prepared_and_not_turned_on() -> None:
+    quiet, done = dry_run(*ANSWERS, "--domain", ""), dry_run(*ANSWERS, "--domain", "", "--mail")
+    assert "notify" not in quiet.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        r"  \$ useradd --system .* klankbord-notify",
+        r"  writing /etc/systemd/system/klankbord-notify.timer",
+        r"  \$ chown root:klankbord-notify /etc/klankbord-notify/password",
+        r"  \$ chmod 640 /etc/klankbord-notify/notify.toml",
+    ):
+        assert re.search(f"^{line}$", done.stdout, re.MULTILINE), line
+    assert not re.search(r"\$ systemctl (enable|start).* klankbord-notify", done.stdout)
+
+
 def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:

@@ -62,3 +62,21 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert not [name for name in set_to if name in ("ORPort", "DirPort", "HTTPTunnelPort")]
     # Not before the server makes use of it: until then each request would begin with its line.
     assert "HiddenServiceExportCircuitID" not in set_to
+
+
+@here
+@pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
+def test_the_tor_of_the_daily_mail_has_a_port_and_no_socket_file(tmp_path: Path) -> None:
+    """A socket file would be a way out for the drop box, which has no network but has files."""
+    defaults = DEBIAN.with_name("tor-service-defaults-torrc-instances").read_text("utf-8")
+    kept = [line for line in defaults.splitlines() if not line.startswith("User ")]
+    (tmp_path / "defaults").write_text("\n".join(kept).replace("@@NAME@@", "mail") + "\n")
+    done = subprocess.run(
+        ["tor", "--defaults-torrc", tmp_path / "defaults", "-f", TOR / "mail.conf",
+         "--dump-config", "short"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    shown = done.stdout.splitlines()
+    assert [line for line in shown if line.startswith("SocksPort")] == ["SocksPort 127.0.0.1:9050"]
+    assert [line for line in shown if line.startswith("Log ")] == ["Log warn syslog"]
+    assert not [line for line in shown if line.startswith("HiddenService")]

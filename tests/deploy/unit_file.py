@@ -29,7 +29,7 @@ HERE = bool(which("bwrap") and which("systemd-analyze") and _LIBRARY)
 as_a_service = pytest.mark.skipif(not HERE, reason="bubblewrap, systemd or libseccomp is missing")
 
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000  # seccomp.h
-_NOT_EQUAL, _EQUAL, _MASKED = 1, 4, 7  # scmp_compare
+_LESS, _EQUAL, _MORE, _MASKED = 2, 4, 6, 7  # scmp_compare
 _WRITE_EXEC, _EXEC = 6, 4  # PROT_WRITE | PROT_EXEC
 _EAFNOSUPPORT, _EPERM = 97, 1
 
@@ -100,11 +100,17 @@ def write_filter(unit: Path, target: int) -> None:
         rule(_ALLOW, call, (2, _MASKED, _EXEC, 0))
         if not told:
             rule(_ERRNO | _EPERM, call, (2, _MASKED, _EXEC, _EXEC))
-    families = values(unit, "RestrictAddressFamilies")[0].split()
-    for name in families:
-        rule(_ALLOW, "socket", (0, _EQUAL, getattr(socket, name), 0))
-    if len(families) == 1:  # of several, the filter's own answer stands for it
-        rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _NOT_EQUAL, getattr(socket, families[0]), 0))
+    names = values(unit, "RestrictAddressFamilies")[0].replace("none", "").split()
+    families = sorted(int(getattr(socket, name)) for name in names)
+    for number in families:
+        rule(_ALLOW, "socket", (0, _EQUAL, number, 0))
+    if not families:
+        rule(_ERRNO | _EAFNOSUPPORT, "socket")
+    elif not told:  # else the filter's own answer stands for it
+        rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _LESS, families[0], 0))
+        rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _MORE, families[-1], 0))
+        for number in {*range(families[0], families[-1])} - {*families}:
+            rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _EQUAL, number, 0))
     assert library.seccomp_export_bpf(made, target) == 0
     library.seccomp_release(made)
 

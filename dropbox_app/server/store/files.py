@@ -38,14 +38,16 @@ def full_disk_said() -> Iterator[None]:
         raise
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not be there yet, 0600, and have it on disk.
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that must not be there yet, 0600 unless said, and have it on disk.
 
     If root writes it, it belongs to the folder's owner: the server, which is not root, reads it.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         as_its_folder(handle, path.parent)
+        if mode != 0o600:  # the umask would take it away
+            os.fchmod(handle, mode)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -64,12 +66,12 @@ def at_midnight(path: Path, day: datetime.date) -> None:
     os.utime(path, (moment, moment))
 
 
-def replace_whole(path: Path, data: bytes, day: datetime.date) -> None:
+def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
     """Put a file in the place of another so that a reader, or a crash, sees one of them whole."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:
-        write_new(new, data)
+        write_new(new, data, mode)
         at_midnight(new, day)
         new.rename(path)
     except OSError:

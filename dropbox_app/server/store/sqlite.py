@@ -279,6 +279,10 @@ class SqliteStore:
         statement = "SELECT 1 FROM addressed WHERE item = ? AND identity = ?"
         return self._run(statement, item, identity).fetchone() is not None
 
+    def waits(self, identity: str) -> bool:
+        statement = "SELECT 1 FROM addressed WHERE identity = ? AND fetched IS NULL LIMIT 1"
+        return self._run(statement, identity).fetchone() is not None
+
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
         """Record the first fetch; False if the item is not there for this counsellor."""
         cursor = self._run(

@@ -1,0 +1,102 @@
+"""What of today's mails was begun and what was sent, so that none comes twice; and the last day.
+
+Every change is a whole file in the place of another, on disk before anything goes on.
+"""
+
+import datetime
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dropbox_app.server.errors import MailError
+from dropbox_app.server.store.files import replace_whole
+
+PLACE = Path("/var/lib/klankbord-notify")
+FILE = "today"
+LAST = "last"  # the last day on which every mail went out; who runs doctor may read it
+
+
+class State:
+    """Of one day, by the names of cards. Of another day there is nothing to know."""
+
+    def __init__(self, folder: Path, today: datetime.date) -> None:
+        """Read it. Raises MailError."""
+        self._folder = folder
+        self._today = today
+        self.begun: set[str] = set()
+        self.sent: set[str] = set()
+        path = folder / FILE
+        try:
+            values = json.loads(path.read_text("ascii"))
+            if values["day"] == today.isoformat():
+                self.begun, self.sent = set(values["begun"]), set(values["sent"])
+        except FileNotFoundError:
+            pass
+        except (ValueError, LookupError, TypeError):
+            # Whole files alone are ever written here, so nothing is guessed.
+            raise MailError(f"{path} is damaged; remove it once today's mails have come") from None
+
+    def begin(self, cards: Iterable[str]) -> None:
+        self.begun |= set(cards)
+        self._write()
+
+    def not_taken(self, cards: Iterable[str]) -> None:
+        if self.begun & set(cards):
+            self.begun -= set(cards)
+            self._write()
+
+    def taken(self, cards: Iterable[str]) -> None:
+        self.sent |= set(cards)
+        self._write()
+
+    def all_went(self) -> None:
+        """Note that today every mail went out."""
+        if last(self._folder) != self._today:
+            self._replace(LAST, f"{self._today}\n", 0o644)
+
+    def _write(self) -> None:
+        values = {"day": self._today.isoformat()}
+        sets = {"begun": sorted(self.begun), "sent": sorted(self.sent)}
+        self._replace(FILE, json.dumps(values | sets) + "\n", 0o600)
+
+    def _replace(self, name: str, text: str, mode: int) -> None:
+        try:
+            replace_whole(self._folder / name, text.encode("ascii"), self._today, mode)
+        except OSError as error:
+            raise MailError(f"{self._folder}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second mailer out meanwhile. Raises MailError, OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MailError("another one is sending right now") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def last(folder: Path) -> datetime.date | None:
+    """The last day on which every mail went out; None if there was none yet. Raises OSError."""
+    try:
+        return datetime.date.fromisoformat((folder / LAST).read_text("ascii").strip())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def late(folder: Path, today: datetime.date) -> str:
+    """For doctor: since when not every mail went out, if that is longer than it should be."""
+    try:
+        day = last(folder)
+    except OSError as error:
+        return f"{folder / LAST} cannot be read: {error.strerror}"
+    if day is None:
+        return "none has gone out yet"
+    return f"the last day on which every one went out is {day}" if (today - day).days > 1 else ""

@@ -1,0 +1,150 @@
+"""The daily mail as a service: two programs, of which each can do only its own half."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server import mail_settings, mail_state, word
+from tests.deploy.unit_file import ROOT, as_a_service, filtered, values
+from tests.mail.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
+from tests.mail.server import MailServer
+from tests.unit.a_server import AServer
+
+FOLDER = ROOT / "deploy" / "systemd"
+WORD, NOTIFY = FOLDER / "klankbord-word.service", FOLDER / "klankbord-notify.service"
+TIMER = FOLDER / "klankbord-notify.timer"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+
+
+@needs_systemd
+@pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # of a hundred
+def test_each_is_as_closed_as_the_design_asks(unit: Path, most: int) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+@needs_systemd
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for unit in (WORD, NOTIFY, TIMER):
+        text = unit.read_text("utf-8").replace("/opt/klankbord", f"{tmp_path}/opt/klankbord")
+        (tmp_path / unit.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *(tmp_path / unit.name for unit in (WORD, NOTIFY, TIMER))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "klankbord" not in done.stderr
+
+
+def test_the_units_and_the_program_name_the_same_places() -> None:
+    assert [f"/var/lib/{one}" for one in values(WORD, "StateDirectory")] == [str(word.PLACE)]
+    assert [f"/var/lib/{one}" for one in values(NOTIFY, "StateDirectory")] == [
+        str(mail_state.PLACE)
+    ]
+    assert values(WORD, "ExecStart")[0].endswith(" --dir /var/lib/klankbord word")
+    assert values(NOTIFY, "ExecStart")[0].endswith("/klankbord-server notify")
+    assert values(WORD, "User") + values(NOTIFY, "User") == ["klankbord", "klankbord-notify"]
+    assert values(WORD, "Group") == values(NOTIFY, "Group") == ["klankbord-notify"]
+    assert values(TIMER, "Unit") == [NOTIFY.name]
+
+
+def test_who_reads_the_database_has_no_network_and_who_has_one_cannot_read_it() -> None:
+    assert values(WORD, "PrivateNetwork") == ["yes"]
+    assert values(WORD, "RestrictAddressFamilies") == ["none"]
+    assert values(NOTIFY, "RestrictAddressFamilies") == ["AF_INET AF_INET6"]
+    assert "-/var/lib/klankbord" in values(NOTIFY, "InaccessiblePaths")[0].split()
+
+
+def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in the unit's folders, network and filter; ``places``: what it may write."""
+    parts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    for place in ("/tmp", "/home", "/root", "/opt", "/run", "/var/lib", "/etc"):  # noqa: S108
+        parts += ["--tmpfs", place]
+    for path in (Path(sys.base_prefix), ROOT):
+        parts += ["--ro-bind", str(path), str(path)]
+    parts += ["--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"]
+    for name in ("hosts", "nsswitch.conf", "passwd", "group", "ld.so.cache"):
+        parts += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    for name, path in places.items():
+        parts += ["--ro-bind" if name.startswith("/etc") else "--bind", str(path), name]
+    shared = [] if values(unit, "PrivateNetwork") == ["yes"] else ["--share-net"]
+    with filtered(unit) as rules:
+        return subprocess.run(
+            [
+                *("bwrap", "--unshare-all", *shared, "--die-with-parent", "--new-session"),
+                *("--uid", "990", "--gid", "990", *parts, "--remount-ro", "/var/lib"),
+                *("--seccomp", str(rules), *program),
+            ],
+            env={"PATH": os.environ["PATH"], "SSL_CERT_FILE": "/etc/klankbord-notify/authority"},
+            pass_fds=[rules], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+@as_a_service
+def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
+    tmp_path: Path,
+    mailer: Mailer,  # noqa: F811
+    provider: MailServer,  # noqa: F811
+) -> None:
+    server = AServer(tmp_path / "server")
+    server.store.close()
+    shutil.copy(os.environ["SSL_CERT_FILE"], mailer.file.with_name("authority"))
+    settings = tmp_path / "etc"
+    settings.mkdir()
+    row = '[[counsellor]]\ncards = ["anna"]\naddress = "a@home.example"\nlanguage = "en"\n'
+    with provider:
+        mailer.set_up(provider.port, counsellors=row)
+        for path in (mailer.file, mailer.password, mailer.file.with_name("authority")):
+            path.rename(settings / path.name)
+        while True:
+            day = datetime.datetime.now(datetime.UTC).date()
+            put = inside(
+                WORD,
+                {"/var/lib/klankbord": server.folder, str(word.PLACE): mailer.words},
+                *values(WORD, "ExecStart")[0].split(),
+            )
+            sent = inside(
+                NOTIFY,
+                {
+                    str(word.PLACE): mailer.words,
+                    str(mail_state.PLACE): mailer.state,
+                    str(mail_settings.FILE.parent): settings,
+                },
+                *values(NOTIFY, "ExecStart")[0].split(),
+            )
+            if datetime.datetime.now(datetime.UTC).date() == day:
+                break  # else it was midnight between the two
+    assert (put.returncode, put.stderr) == (0, "")
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert b"Please open your desk." in provider.taken[-1].raw
+    assert mail_state.last(mailer.state) == day
+
+
+@as_a_service
+@pytest.mark.parametrize(
+    ("unit", "attempt"),
+    [
+        (WORD, "import socket; socket.socket(socket.AF_INET)"),
+        (WORD, "import socket; socket.socket(socket.AF_UNIX)"),
+        (NOTIFY, "import socket; socket.socket(socket.AF_UNIX)"),
+        (NOTIFY, "import socket; socket.socket(socket.AF_NETLINK)"),
+    ],
+)
+def test_what_each_may_not_it_cannot(unit: Path, attempt: str) -> None:
+    done = inside(unit, {}, "/opt/klankbord/current/bin/python", "-c", attempt)
+    assert done.returncode == 1
+    assert "not supported" in done.stderr
