@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -130,10 +130,12 @@ def _asked(dial: Dial, parts: SplitResult, page: str) -> Answer:
 
 
 def _to_socket(path: Path) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX)
-    made.settimeout(PATIENCE)
-    made.connect(str(path))
-    return made
+    with ExitStack() as held:
+        made = held.enter_context(socket.socket(socket.AF_UNIX))
+        made.settimeout(PATIENCE)
+        made.connect(str(path))
+        held.pop_all()
+        return made
 
 
 def _to_host(parts: SplitResult) -> socket.socket:
@@ -154,18 +156,19 @@ def _to_host(parts: SplitResult) -> socket.socket:
 
 def _to_onion(parts: SplitResult, socks: tuple[str, int]) -> socket.socket:
     """Through Tor, which looks the name up itself (RFC 1928)."""
-    made = socket.create_connection(socks, PATIENCE)
     name = (parts.hostname or "").encode("ascii")
-    made.sendall(b"\x05\x01\x00")
-    _exactly(made, 2)
     port = (parts.port or 80).to_bytes(2, "big")
-    made.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + port)
-    told = _exactly(made, 4)
-    if told[1]:
-        made.close()
-        raise OSError(f"Tor cannot reach it (SOCKS answer {told[1]:#04x})")
-    _exactly(made, {1: 4, 4: 16}.get(told[3], 0) + 2)
-    return made
+    with ExitStack() as held:
+        made = held.enter_context(socket.create_connection(socks, PATIENCE))
+        made.sendall(b"\x05\x01\x00")
+        _exactly(made, 2)
+        made.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + port)
+        told = _exactly(made, 4)
+        if told[1]:
+            raise OSError(f"Tor cannot reach it (SOCKS answer {told[1]:#04x})")
+        _exactly(made, {1: 4, 4: 16}.get(told[3], 0) + 2)
+        held.pop_all()
+        return made
 
 
 def _exactly(made: socket.socket, count: int) -> bytes:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+DEEP = 10  # files that include others
+
 
 @dataclass
 class Directive:
@@ -30,7 +32,7 @@ _NGINX = re.compile(r"""#[^\n]*|[{};]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s{}
 _CADDY = re.compile(r"""(?:(?<=\s)|^)#[^\n]*|\n|"(?:\\.|[^"\\])*"|`[^`]*`|[^\s"`]+""", re.MULTILINE)
 
 
-def nginx(text: str, included: Callable[[str], list[str]]) -> Directive:
+def nginx(text: str, included: Callable[[str], list[str]], depth: int = 0) -> Directive:
     """A tree of nginx's settings. ``included`` gives the texts that an include names."""
     top = Directive(())
     stack, words = [top], list[str]()
@@ -43,8 +45,8 @@ def nginx(text: str, included: Callable[[str], list[str]]) -> Directive:
             made = Directive(tuple(words))
             words = []
             if made.name == "include":
-                for more in included(made.words[1]) if made.words[1:] else ():
-                    stack[-1].inside += nginx(more, included).inside
+                for more in included(made.words[1]) if made.words[1:] and depth < DEEP else ():
+                    stack[-1].inside += nginx(more, included, depth + 1).inside
                 continue
             stack[-1].inside.append(made)
             if word == "{":

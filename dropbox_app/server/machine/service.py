@@ -42,7 +42,8 @@ def service(machine: Machine) -> Faults:
         return
     for key, (value, means) in WANTED.items():
         held = found.last(key)
-        if held != value or key not in found.settings:
+        same = found.on(key) if value == "yes" else held == value
+        if not same or key not in found.settings:
             said = f"{key}={held}" if key in found.settings else f"there is no {key}"
             yield wrong("service", f"{means}: {said} ({_where(found)})", _MEND)
     for key in ("StandardOutput", "StandardError"):

@@ -224,11 +224,10 @@ def onion(machine: Machine) -> Faults:
         if origin.endswith(".onion")
     }
     if not onions:
-        if wanted:
-            yield note(
-                "onion", "its key is not on this machine as far as can be seen, so it was not "
-                "looked at", "run doctor where Tor runs",
-            )  # fmt: skip
+        yield note(
+            "onion", "there is no key of an onion address here, as far as can be seen, so none was "
+            "looked at", "run doctor where Tor runs",
+        )  # fmt: skip
         return
     served = set()
     for one in onions:
