@@ -43,6 +43,9 @@ Check = Literal[
 ]
 
 
+State = Literal["fine", "note", "wrong"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at. A ``note`` is for the operator to judge, and fails nothing.
@@ -52,7 +55,7 @@ class Finding:
 
     check: Check
     site: str
-    state: Literal["fine", "note", "wrong"]
+    state: State
     fault: str = ""
     repair: str = ""
 

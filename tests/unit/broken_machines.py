@@ -177,8 +177,8 @@ BROKEN: dict[str, Broken] = {
         ), "/var/lib/klankbord/backup-key.txt", "shred -u",
     ),
     "a copy of the onion's key with the operator": (
-        "secrets", lambda m: m.write("root/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
-        "/root/key", "shred -u /root/key",
+        "secrets", lambda m: m.write("home/piet/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
+        "/home/piet/key", "shred -u /home/piet/key",
     ),
     "a counsellor's desk on the server": (
         "secrets", lambda m: m.write("home/els/desk/vault.age", "x", 0o600), "desk", "shred -u",

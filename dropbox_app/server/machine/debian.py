@@ -82,9 +82,11 @@ def _updates(machine: Machine) -> Faults:
             "system", "could not look for updates: there is nothing of apt here", "apt-get update"
         )
     elif (machine.today - max(looked)).days > LATE:
+        boxed = machine.there("/run/.containerenv") or machine.there("/.dockerenv")
         yield wrong(
             "system", f"nobody has looked for security updates since {max(looked)}",
-            "apt-get update && apt-get upgrade; apt-get install unattended-upgrades does it daily",
+            "build the image anew" if boxed else "apt-get update && apt-get upgrade; apt-get "
+            "install unattended-upgrades does it daily",
         )  # fmt: skip
     if machine.there("/run/reboot-required"):
         yield wrong("system", "an update waits for a restart of the machine", "systemctl reboot")
