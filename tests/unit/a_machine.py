@@ -204,6 +204,21 @@ def with_nginx(made: AMachine) -> None:
     )
 
 
+def with_desks(made: AMachine, let_in: str) -> None:
+    """The same machine, with one more address, for those who have a key."""
+    made.write(
+        "etc/tor/torrc.d/klankbord-desks.conf",
+        "HiddenServiceDir /var/lib/tor/klankbord-desks\n"
+        "HiddenServicePort 80 unix:/run/klankbord/box.sock\n"
+        "HiddenServiceMaxStreams 32\nHiddenServiceMaxStreamsCloseCircuit 1\n",
+    )
+    folder = "var/lib/tor/klankbord-desks"
+    made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)
+    made.write(f"{folder}/hs_ed25519_secret_key", "== ed25519v1-secret: type0 ==", 0o600)
+    made.write(f"{folder}/authorized_clients/{let_in}", "descriptor:x25519:X\n", 0o600)
+    made.path(folder).chmod(0o700)
+
+
 def copied(source: Path, target: Path) -> AMachine:
     """Another one of the same, with owners, modes and times."""
     subprocess.run(["cp", "-a", source, target], check=True)

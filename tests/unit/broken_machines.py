@@ -177,8 +177,8 @@ BROKEN: dict[str, Broken] = {
         ), "/var/lib/klankbord/backup-key.txt", "shred -u",
     ),
     "a copy of the onion's key with the operator": (
-        "secrets", lambda m: m.write("home/piet/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
-        "/home/piet/key", "shred -u /home/piet/key",
+        "secrets", lambda m: m.write("srv/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
+        "/srv/key", "shred -u /srv/key",
     ),
     "a counsellor's desk on the server": (
         "secrets", lambda m: m.write("home/els/desk/vault.age", "x", 0o600), "desk", "shred -u",
@@ -291,6 +291,10 @@ BROKEN: dict[str, Broken] = {
     "an onion address without a bound on streams": (
         "tor", lambda m: m.replace(BOX, "HiddenServiceMaxStreams 32", ""),
         "HiddenServiceMaxStreams", BOX,
+    ),
+    "an address for desks that everybody may come to": (
+        "tor", lambda m: a_machine.with_desks(m, "nobody.auth.old"), "klankbord-desks",
+        "HiddenServicePoWDefensesEnabled",
     ),
     "an onion address that leads nowhere": (
         "tor", lambda m: m.replace(BOX, "unix:/run/klankbord/", "unix:/run/klankbord/old-"),

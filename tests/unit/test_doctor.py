@@ -49,6 +49,11 @@ def test_so_has_the_one_with_nginx(machine: AMachine) -> None:
     assert [str(one) for one in machine.examined() if one.state != "fine"] == []
 
 
+def test_so_has_the_one_with_an_address_for_desks_alone(machine: AMachine) -> None:
+    a_machine.with_desks(machine, "noor.auth")
+    assert [str(one) for one in machine.examined() if one.state != "fine"] == []
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_machine_is_found_and_named_with_its_repair(machine: AMachine, what: str) -> None:
     check, broken, fault, repair = BROKEN[what]
@@ -77,6 +82,11 @@ def hidden_disk(made: AMachine) -> None:
     made.write("proc/self/mountinfo", "22 1 0:40 / / rw - overlay overlay rw\n")
 
 
+def journal_from_before(made: AMachine) -> None:
+    made.write("etc/systemd/journald.conf.d/klankbord.conf", "[Journal]\nStorage=volatile\n")
+    made.write("var/log/journal/abc/system.journal", "x")
+
+
 NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
     "a disk that is not encrypted": ("disk encryption", bare_disk, "is not encrypted"),
     "a disk that cannot be seen": ("disk encryption", hidden_disk, "cannot be seen"),
@@ -99,6 +109,11 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
         "logs",
         lambda m: m.write("etc/rsyslog.conf", "module(load='imuxsock')\n"),
         "/var/log",
+    ),
+    "a journal from before": (
+        "logs",
+        journal_from_before,
+        "/var/log/journal",
     ),
     "another web server": (
         "proxy",
@@ -225,6 +240,27 @@ def test_what_it_says_to_a_person_holds_the_same(here: AMachine) -> None:
 
 
 # It only looks
+
+DIALS_NOBODY = """
+import sys
+from dropbox_app.server import cli
+
+def hook(event, _arguments):
+    if event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system")):
+        raise AssertionError(event)
+
+sys.addaudithook(hook)
+cli.main(["--dir", sys.argv[1], "doctor", "--json"])
+"""
+
+
+def test_it_opens_no_socket_and_starts_no_program(here: AMachine) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIALS_NOBODY, str(here.server)],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert {one["check"] for one in json.loads(done.stdout)} == set(CHECKS) - {"visit"}
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:

@@ -45,13 +45,12 @@ def _journal(machine: Machine) -> Faults:
     elif machine.systemd and any(
         machine.inside(folder) for folder in machine.inside("/var/log/journal")
     ):
-        yield wrong(
+        yield note(
             "logs", "what the journal kept before is still on the disk, in /var/log/journal",
             "rm -r /var/log/journal",
         )  # fmt: skip
-    for key in ("ForwardToConsole", "ForwardToWall"):
-        if key == "ForwardToConsole" and held.get(key, "no") in ("yes", "true", "1"):
-            yield wrong("logs", f"the journal tells the console: {key}={held[key]}", _MEND)
+    if held.get("ForwardToConsole", "no").lower() in ("yes", "true", "1", "on"):
+        yield wrong("logs", "the journal tells the console: ForwardToConsole=yes", _MEND)
     if machine.there("/etc/systemd/journal-upload.conf") and "URL" in settings_of(
         machine, "journal-upload"
     ):

@@ -52,8 +52,12 @@ def _swap_is_closed(machine: Machine, name: str) -> bool:
         return True
     if name.startswith("/dev/"):
         return _device_is_closed(machine, name) is True
-    if "=" in name:  # UUID=... of a partition
-        return False
+    if name.startswith("UUID="):
+        try:
+            name = machine.path(f"/dev/disk/by-uuid/{name[5:]}").readlink().name
+        except OSError:
+            return False
+        return _device_is_closed(machine, name) is True
     return _place_is_closed(machine, name) is True
 
 

@@ -4,13 +4,19 @@ import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from dropbox_app.server.findings import note, wrong
+from dropbox_app.server.findings import Finding, note, wrong
 from dropbox_app.server.machine import Faults, Machine
 from dropbox_app.server.machine.units import unit
 
 TORRC = "/etc/tor/torrc"
 DEFAULTS = "/usr/share/tor/tor-service-defaults-torrc"
 SOCKETS = "unix:/run/klankbord/"
+# In an address's folder: who is let in there. If there is nobody in it, everybody is.
+_KEYS = "authorized_clients"
+_AGAINST_FLOODS = (
+    ("HiddenServicePoWDefensesEnabled 1", "one who floods {} keeps others out"),
+    ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
+)
 _QUIET = ("warn", "err")
 _OWN = "/etc/tor/torrc.d/klankbord.conf"
 _BOX = "/etc/tor/torrc.d/klankbord-box.conf"
@@ -104,7 +110,13 @@ def tor(machine: Machine) -> Faults:
     yield from _told(known)
     yield from _ways_in(machine, known)
     for onion in onions:
-        yield from _guarded(onion)
+        yield from _bounded(onion)
+    loose = [one for one in onions if any(_missing(one, *setting) for setting in _AGAINST_FLOODS)]
+    if len(loose) < len(onions):  # which of them are closed may be for root alone to see
+        loose = [one for one in loose if not machine.inside(f"{one.folder}/{_KEYS}", "*.auth")]
+    for one in loose:
+        for setting in _AGAINST_FLOODS:
+            yield from _missing(one, *setting)
 
 
 def _told(known: Config) -> Faults:
@@ -194,18 +206,19 @@ def _joined(machine: Machine, onion: Onion) -> Faults:
             )  # fmt: skip
 
 
-def _guarded(onion: Onion) -> Faults:
-    """Against who floods the address."""
-    for key, said in (
-        ("hiddenservicepowdefensesenabled", "HiddenServicePoWDefensesEnabled 1"),
-        ("hiddenserviceenableintrodosdefense", "HiddenServiceEnableIntroDoSDefense 1"),
-        ("hiddenservicemaxstreamsclosecircuit", "HiddenServiceMaxStreamsCloseCircuit 1"),
-    ):
-        if onion.settings.get(key) != "1":
-            yield wrong(
-                "tor", f"one who floods {onion.folder} keeps others out: no {said}",
-                f"{said}; {_MEND.format(_BOX)}",
-            )  # fmt: skip
+def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
+    name, _, value = said.partition(" ")
+    if onion.settings.get(name.lower()) == value:
+        return []
+    repair = f"{said}; {_MEND.format(_BOX)}"
+    return [wrong("tor", f"{means.format(onion.folder)}: no {said}", repair)]
+
+
+def _bounded(onion: Onion) -> Faults:
+    """How much one visitor may open."""
+    yield from _missing(
+        onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
+    )  # fmt: skip
     if onion.settings.get("hiddenservicemaxstreams", "0") == "0":
         yield wrong(
             "tor", f"one visitor may open any number of connections at {onion.folder}: no "
