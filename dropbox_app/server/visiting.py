@@ -5,6 +5,7 @@ and with ``--socks`` Tor on this machine. It asks for public pages, sends nothin
 """
 
 import http.client
+import os
 import re
 import socket
 import ssl
@@ -52,7 +53,9 @@ def _origin(
     origin: str, origins: tuple[str, ...], box: Path, socks: tuple[str, int] | None
 ) -> Iterator[Finding]:
     parts = urlsplit(origin)
-    if box.exists():
+    if not os.access(box.parent, os.X_OK) and box.parent.exists():
+        yield note("visit", f"{box} may not be used by this account", "run doctor as root")
+    elif box.exists():
         yield from _seen(f"{origin} at {box}", lambda: _to_socket(box), parts, origins, app=True)
     if not parts.hostname:
         return
@@ -62,9 +65,9 @@ def _origin(
         yield from _seen(origin, lambda: _to_onion(parts, socks), parts, origins, app=True)
     else:
         yield note(
-            "visit", f"{origin} was not visited: Tor on this machine takes no visitors",
-            f"open {origin} in Tor Browser on another machine; where a Tor takes visitors here: "
-            "doctor --visit --socks 127.0.0.1:9050",
+            "visit", f"{origin} was not visited: the Tor that serves it takes no visitors",
+            f"open {origin} in Tor Browser on another machine; or, where another Tor takes "
+            "visitors at a port: doctor --visit --socks 127.0.0.1:9050",
         )  # fmt: skip
 
 

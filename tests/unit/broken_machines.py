@@ -180,6 +180,12 @@ BROKEN: dict[str, Broken] = {
         "secrets", lambda m: m.write("srv/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
         "/srv/key", "shred -u /srv/key",
     ),
+    "a secret key in a home that is kept in git": (
+        "secrets", steps(
+            lambda m: m.write("root/.git/config", ""),
+            lambda m: m.write("root/notes/key.txt", "AGE-SECRET-KEY-PQ-1QQQQQQQQQQQQQ\n"),
+        ), "notes/key.txt", "shred -u",
+    ),
     "a counsellor's desk on the server": (
         "secrets", lambda m: m.write("home/els/desk/vault.age", "x", 0o600), "desk", "shred -u",
     ),
@@ -200,6 +206,14 @@ BROKEN: dict[str, Broken] = {
     "a program that collects core dumps": (
         "core dumps", lambda m: m.write("proc/sys/kernel/core_pattern", "|/usr/share/apport x\n"),
         "/usr/share/apport", "/etc/sysctl.d/",
+    ),
+    "core dumps of Tor that systemd collects": (
+        "core dumps", steps(
+            lambda m: m.write("proc/sys/kernel/core_pattern", "|/lib/systemd/systemd-coredump %P"),
+            lambda m: m.write(
+                "etc/systemd/system/tor@default.service.d/zz.conf", "[Service]\nLimitCORE=\n"
+            ),
+        ), "tor@default.service", "systemctl edit tor@default.service",
     ),
     "core dumps of Caddy allowed": (
         "core dumps", lambda m: m.write(

@@ -20,7 +20,7 @@ from dropbox_app.server.machine import Machine
 from dropbox_app.server.store import looking
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit import a_machine
-from tests.unit.a_machine import BOX, ONION, UNIT, AMachine
+from tests.unit.a_machine import BOX, CADDY, ONION, UNIT, AMachine
 from tests.unit.a_server import DAY
 from tests.unit.broken_machines import BROKEN
 
@@ -119,6 +119,11 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
         "proxy",
         lambda m: m.write("etc/apache2/apache2.conf", ""),
         "Apache",
+    ),
+    "a Caddy whose sites are elsewhere": (
+        "proxy",
+        lambda m: m.add(CADDY, "import sites/*\n"),
+        "could not look at what is imported",
     ),
     "another onion address": (
         "tor",

@@ -70,9 +70,12 @@ def core_dumps(machine: Machine) -> Faults:
             "look with sysctl kernel.core_pattern",
         )  # fmt: skip
         return
+    pattern = pattern.strip()
     for one in services(machine):
         limit = one.last("LimitCORE")
-        wanted = ("0", "0:0") if one.name == "klankbord.service" else ("", "0", "0:0")
+        wanted = ["0", "0:0"]
+        if one.name != "klankbord.service" and _SYSTEMD not in pattern:
+            wanted.append("")  # where none collects them, Debian's services leave none
         if limit not in wanted:
             yield wrong(
                 "core dumps", f"{one.name} may leave them (LimitCORE={limit})",
@@ -84,7 +87,6 @@ def core_dumps(machine: Machine) -> Faults:
             "core dumps", f"every service may leave them (DefaultLimitCORE={default})",
             "take DefaultLimitCORE out of /etc/systemd/system.conf",
         )  # fmt: skip
-    pattern = pattern.strip()
     if pattern.startswith("|") and not _HARMLESS.match(pattern) and _SYSTEMD not in pattern:
         yield wrong(
             "core dumps", f"{pattern[1:].split()[0]} collects them, whatever a service is allowed",

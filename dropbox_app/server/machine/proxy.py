@@ -85,7 +85,7 @@ def _caddy(tree: Directive) -> Faults:
 
 
 def _caddy_site(site: Directive) -> Faults:
-    for one in site.all():
+    for one in (site, *site.all()):
         if one.name in ("log", "log_append", "trace"):
             yield wrong(
                 "proxy", f"Caddy keeps an access log: log under {site} in {CADDYFILE}", _CADDY_MEND

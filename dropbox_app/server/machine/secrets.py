@@ -38,7 +38,7 @@ def secrets(machine: Machine) -> Faults:
                         f"take it to another machine, sealed, then shred -u {machine.name(path)}",
                     )  # fmt: skip
         except OSError as error:
-            closed = closed or machine.name(Path(error.filename))
+            closed = closed or machine.name(Path(error.filename or name))
     if closed:
         raise Unseen(closed)
 
@@ -50,8 +50,8 @@ def _files(folder: Path, deep: int) -> Iterator[Path]:
             found = sorted(entries, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return
-    if any(entry.name == ".git" for entry in found):
-        return  # a checkout, whose tests have keys of nobody
+    if {".git", "dropbox_app"} <= {entry.name for entry in found}:
+        return  # a checkout of this project, whose tests have keys of nobody
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             if deep > 1:

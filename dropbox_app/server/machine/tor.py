@@ -269,10 +269,3 @@ def leads_here(machine: Machine) -> bool:
     """Whether Tor's settings lead to the drop box. Raises Unseen."""
     known = config(machine)
     return known is not None and any(one.ours for one in known.onions)
-
-
-def socks(machine: Machine) -> str:
-    """Where Tor here takes visitors of its own; empty if nowhere. Raises Unseen."""
-    known = config(machine)
-    held = known.lines.get("socksport", ["9050"]) if known else ["0"]
-    return "" if "0" in held else held[-1].split()[0]
