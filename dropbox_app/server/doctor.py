@@ -41,7 +41,8 @@ def examine(
         every = layout.places(folder)
         places = every if name is None else (layout.chosen(folder, name),)
     except SettingsError as error:
-        return (wrong("settings", str(error), "check --dir and --site"),)
+        closed = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+        return (wrong("settings", str(error), OWN_ACCOUNT if closed else "check --dir and --site"),)
     read = reading.read(folder)
     findings = [finding for place in places for finding in _site(place, read, today)]
     if name is None and folder.is_dir():
