@@ -542,7 +542,8 @@ def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> No
     with machine.server.store.writing():
         machine.server.store._run("UPDATE sealed SET file = ? WHERE item = ?", message(1), small)
     path = machine.server.folder / "files" / large
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     done = machine.types("backup")
     assert done.exit_code == 1
     assert "1 items are damaged" in done.stderr
