@@ -9,12 +9,14 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from dropbox_app.desk.cli import main as desk
 from dropbox_app.server.cli import main as server
+from dropbox_app.server.findings import FIELDS, Check, State
 from dropbox_app.server.mail_settings import Mailed, MailSettings
 from dropbox_app.server.settings import Limits, Retention, Settings
 
@@ -272,6 +274,16 @@ def test_every_option_of_the_installer_is_described_in_the_guide() -> None:
     assert len(options_of_it) > 5
     for option in options_of_it:
         assert re.search(rf"{option}(?![\w-])", code_of("deploy/README.md")), option
+
+
+def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
+    guide = text("deploy/README.md")
+    table = guide.partition("<!-- checks: compared with the code -->")[2].partition("<!--")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| (site|server|machine) \| .+ \|$", table, re.MULTILINE)
+    assert [name for name, _ in rows] == list(get_args(Check))
+    assert len(table.strip().splitlines()) == len(rows) + 2
+    for name in (*FIELDS, *get_args(State)):
+        assert f"`{name}`" in guide, name
 
 
 def test_the_guide_names_every_file_that_belongs_to_it() -> None:

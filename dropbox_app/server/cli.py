@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.server import command_line, sites, upkeep
-from dropbox_app.server import doctor as examination
+from dropbox_app.server import command_line, machine, reading, sites, upkeep
 from dropbox_app.server.command_line import Group, folder_of, folder_option, place_of, site_option
 from dropbox_app.server.commands_backup import (
     backup_command,
@@ -96,21 +95,46 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 @main.command()
 @folder_option
 @site_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout.")
-def doctor(folder: Path | None, site_name: str | None, as_json: bool) -> None:
-    """Look the server over, or one site; say what is wrong and what to do.
+@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout, for monitoring.")
+@click.option("--visit", is_flag=True, help="Also visit the sites at their addresses: network.")
+@click.option(
+    "--socks",
+    metavar="HOST:PORT",
+    help="With --visit: where Tor on this machine takes visitors, for onion addresses.",
+)
+def doctor(
+    folder: Path | None, site_name: str | None, as_json: bool, visit: bool, socks: str | None
+) -> None:
+    """Look the server and its machine over, or one site; say what is wrong and what to do.
 
-    Changes nothing, but that it brings an older version's database up to date as a start does.
+    Changes nothing, and uses no network without --visit. Ends with 1 if something is wrong; notes
+    are for you to judge and fail nothing.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor
     """
-    findings = examination.examine(folder_of(folder), command_line.today(), site_name)
+    from dropbox_app.server import doctor as examination  # nothing that serves needs it
+
+    target = folder_of(folder)
+    findings = list(examination.examine(target, command_line.today(), site_name, machine.ROOT))
+    if socks is not None and not visit:
+        raise click.UsageError("--socks is for --visit.")
+    if visit:
+        from dropbox_app.server import visiting  # what a page is known by: Flask
+
+        try:
+            port = visiting.address_of(socks) if socks is not None else None
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--socks") from None
+        findings += visiting.visit(
+            reading.read(target), site_name, machine.ROOT / visiting.BOX, port
+        )
     if as_json:
         click.echo(json.dumps([vars(finding) for finding in findings], ensure_ascii=False))
     else:
+        several = len({finding.site for finding in findings if finding.site}) > 1
         for finding in findings:
-            click.echo(str(finding))
+            click.echo(finding.told(several))
     if any(finding.state == "wrong" for finding in findings):
         click.get_current_context().exit(1)
 

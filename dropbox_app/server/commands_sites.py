@@ -178,9 +178,7 @@ def site_retire(folder: Path | None, called: str) -> None:
 def site_check_command(folder: Path | None, called: str | None) -> None:
     """Say what is wrong with the sites: file, line, what is expected.
 
-    Changes nothing, but that it brings an older version's database up to date as a start does.
-
-    Without NAME all of them. After an edit: first this, then SIGHUP to the server.
+    Changes nothing. Without NAME all of them. After an edit: first this, then SIGHUP to the server.
 
     \b
     klankbord-server --dir /var/lib/klankbord site check

@@ -1,118 +1,99 @@
-"""``klankbord-server doctor``: looks, and says how to repair what is wrong.
+"""``klankbord-server doctor``: looks, and says how to repair what is wrong. It changes nothing.
 
-It changes nothing, but that it opens a database as a start does: brought up to date.
+Here: the sites and the backups of a server's folder. ``machine`` looks at what is around it, and
+``visiting`` comes to the sites as a visitor.
 """
 
 import datetime
 import os
+import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from dropbox_app.server import (
     backups,
-    content,
     last_good,
     layout,
+    machine,
     mail_state,
     reading,
     settings,
-    sites,
     upkeep,
 )
 from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.findings import Check, Finding, Unseen, fine, note, wrong
 from dropbox_app.server.layout import Place
 from dropbox_app.server.lifetimes import silent
+from dropbox_app.server.machine import ROOT, Machine
 from dropbox_app.server.reading import Reading
 from dropbox_app.server.sites import Site
-from dropbox_app.server.store import Store
-from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+from dropbox_app.server.store import looking
+from dropbox_app.server.store.looking import Look
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 SOON = 30  # days: a desk that fetches renews its card long before that
 BACKUPS = "see Backups in deploy/README.md"
 OWN_ACCOUNT = "run as the server's own account"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
+SHOWN = 3  # of many files that have the same fault
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. A ``note`` is for the operator to judge, and fails nothing."""
+def examine(
+    folder: Path, today: datetime.date, name: str | None = None, root: Path = ROOT
+) -> tuple[Finding, ...]:
+    """Look a server's folder and its machine over: all sites, or the one of this name alone.
 
-    check: str
-    state: Literal["fine", "note", "wrong"]
-    fault: str = ""
-    repair: str = ""
-
-    def __str__(self) -> str:
-        said = f"{self.state:5}  {self.check}"
-        if self.state == "fine":
-            return said
-        return f"{said}: {self.fault}\n       {self.repair}"
-
-
-def examine(folder: Path, today: datetime.date, name: str | None = None) -> tuple[Finding, ...]:
-    """Look a server's folder and its machine over: all sites, or the one of this name."""
+    ``root``: where the machine's own files begin.
+    """
     try:
         every = layout.places(folder)
         places = every if name is None else (layout.chosen(folder, name),)
     except SettingsError as error:
-        return (_finding("settings", str(error), "check --dir and --site"),)
+        closed = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+        return (wrong("settings", str(error), OWN_ACCOUNT if closed else "check --dir and --site"),)
     read = reading.read(folder)
-    findings: list[Finding] = []
-    for place in places:
-        own = _site(place, read, today)
-        if len(every) > 1:
-            own = (replace(finding, check=f"{place.name}: {finding.check}") for finding in own)
-        findings += own
-    if name is None:
-        findings += [
-            Finding("sites", "wrong", fault.said, "give the folder another name")
-            for fault in read.faults
-            if fault.site not in {place.name for place in every}
-        ]
-        findings += _backups(folder, read, today)
-        findings += _mail(mail_state.PLACE, today)
-    return (*findings, *_machine())
+    findings = [finding for place in places for finding in _site(place, read, today)]
+    if name is None and folder.is_dir():
+        findings += _server(folder, every, read, today)
+        origins = tuple(origin for site in read.sites for origin in site.settings.origins)
+        around = Machine(root, folder, today, origins)
+        findings += _mail(around)
+        findings += machine.look(around)
+    return tuple(findings)
+
+
+def _verdict(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    return wrong(check, fault, repair, site) if fault else fine(check, site)
 
 
 def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding]:
-    folder = place.folder
-    faults = [fault for fault in read.faults if fault.site == place.name]
+    name, folder = place.name, place.folder
+    faults = [fault for fault in read.faults if fault.site == name]
     for fault in faults:
-        state: Literal["note", "wrong"] = "note" if fault.note else "wrong"
-        yield Finding("settings and pages", state, fault.said, _repair(fault.said, folder))
-    known = read.of(place.name)
+        tell = note if fault.note else wrong
+        yield tell("settings", fault.said, _settings_repair(fault.said, folder), name)
+    known = read.of(name)
     if known is None:
         return
     site = Site(folder, known.settings)
     if not faults:
-        yield Finding("settings", "fine")
-    yield from _modes(folder)
+        yield fine("settings", name)
+    yield from _access(folder, name)
     try:
-        store = SqliteStore(folder, lambda: today, place.reserve)
-    except ServerError as error:
-        yield _finding("database", str(error), _database_repair(folder))
-        yield from _cards(site, today)
+        look = looking.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+    except (ServerError, OSError) as error:
+        yield wrong("database", str(error), _database_repair(folder), name)
+        yield from _cards(site, name, today)
         return
-    try:
-        yield from _store(store)
-        yield from _room(site, store)
-        yield from _clock(store, today)
-        yield from _cards(site, today)
-        yield from _desks(site, store, today)
-    except ServerError as error:
-        yield _finding("database", str(error), _database_repair(folder))
-    finally:
-        store.close()
+    yield from _database(look, name)
+    yield from _room(site, look, name)
+    yield _clock(look, name, today)
+    yield from _cards(site, name, today)
+    yield from _desks(site, look, name, today)
 
 
-def _finding(check: str, fault: str, repair: str) -> Finding:
-    return Finding(check, "wrong", fault, repair) if fault else Finding(check, "fine")
-
-
-def _repair(said: str, folder: Path) -> str:
+def _settings_repair(said: str, folder: Path) -> str:
     """What helps depends on whether the file is there, and may be read."""
     if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
         return "correct the file; site check says whether it is right"
@@ -132,136 +113,179 @@ def _repair(said: str, folder: Path) -> str:
 
 def _database_repair(folder: Path) -> str:
     path = folder / DATABASE
-    closed = path.exists() and not os.access(path, os.R_OK | os.W_OK)
-    return OWN_ACCOUNT if closed else BACKUPS
+    if path.exists() and not os.access(path, os.R_OK):
+        return OWN_ACCOUNT
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    if log.exists() and not index.exists():
+        return "start the server, then run doctor again"
+    return f"stop the server; {BACKUPS}"
 
 
-def _modes(folder: Path) -> Iterator[Finding]:
-    """Nobody but the server's own user may read anything here."""
-    wrong = []
-    own = (settings.FILE_NAME, content.FOLDER, last_good.FILE, sites.CARDS, sites.RETIRED)
-    for name in ("", *own, DATABASE, FILES, WITHDRAWN):
-        path = folder / name
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            wrong.append(str(path))
-    yield _finding(
-        "access to the files", ", ".join(wrong) + " open to other users" if wrong else "",
-        f"chmod -R go= {folder}",
-    )  # fmt: skip
+def _access(folder: Path, name: str) -> Iterator[Finding]:
+    """Nobody but the server's own user may read anything here, and that user may read it all."""
+    owner = folder.stat().st_uid
+    open_to, of_others = [], []
+    try:
+        for path in _walk(folder):
+            found = path.lstat()
+            if stat.S_IMODE(found.st_mode) & 0o077 and not stat.S_ISLNK(found.st_mode):
+                open_to.append(str(path))
+            if found.st_uid != owner:
+                of_others.append(str(path))
+    except Unseen as error:
+        yield machine.could_not_look("access", error.path, folder, name)
+        return
+    if open_to:
+        yield wrong(
+            "access", f"{_some(open_to)} open to other users", f"chmod -R go= {folder}", name
+        )
+    if of_others:
+        yield wrong(
+            "access", f"{_some(of_others)} of another account than {folder}",
+            f"chown -R --reference={folder} {folder}", name,
+        )  # fmt: skip
+    if not open_to and not of_others:
+        yield fine("access", name)
 
 
-def _store(store: Store) -> Iterator[Finding]:
-    for check, fault in store.checks():
-        yield _finding(check, fault, f"stop the server; {BACKUPS}")
+def _walk(folder: Path) -> Iterator[Path]:
+    """A site's folder and all in it, but not the other sites."""
+    yield folder
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entry.name for entry in entries)
+    except FileNotFoundError:
+        return  # removed this moment
+    except OSError:
+        raise Unseen(folder) from None
+    for one in found:
+        path = folder / one
+        if one == layout.SITES and (folder / settings.FILE_NAME).exists():
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        elif os.path.lexists(path):
+            yield path
 
 
-def _room(site: Site, store: Store) -> Iterator[Finding]:
+def _some(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _database(look: Look, name: str) -> Iterator[Finding]:
+    for part, fault in look.faults:
+        yield _verdict(part, fault, f"stop the server; {BACKUPS}", name)
+    if look.old:
+        yield note(
+            "database", "it is of an older version; the next start brings it up to date",
+            f"make a backup first: backup; {BACKUPS}", name,
+        )  # fmt: skip
+
+
+def _room(site: Site, look: Look, name: str) -> Iterator[Finding]:
     limits = site.settings.limits
-    used, free = store.used(), store.free()
+    free = shutil.disk_usage(site.folder).free
     low = f"{free} bytes of the disk are free" if free < limits.free_bytes else ""
-    yield _finding("free disk", low, "make room: nothing new is taken until then")
-    full = (
-        f"{used} of {limits.site_bytes} bytes are taken" if used > 0.9 * limits.site_bytes else ""
-    )
-    yield _finding("room for reports", full, "run purge, or raise limits.site_bytes")
+    yield _verdict("free disk", low, "make room: nothing new is taken until then", name)
+    most = limits.site_bytes
+    full = f"{look.used} of {most} bytes are taken" if look.used > 0.9 * most else ""
+    yield _verdict("room", full, "run purge, or raise limits.site_bytes in site.toml", name)
 
 
-def _clock(store: Store, today: datetime.date) -> Iterator[Finding]:
+def _clock(look: Look, name: str, today: datetime.date) -> Finding:
     if today < BUILT:
         fault, right = f"it says {today}, before this program was made", ""
     else:
-        fault = upkeep.doubt(store, today)
+        fault = upkeep.doubted(look.newest, look.served, look.anything, today)
         right = f"; if it is right: purge --day {today}" if fault else ""
-    yield _finding("clock", fault, f"set it (timedatectl set-ntp true){right}")
+    return _verdict("clock", fault, f"set it (timedatectl set-ntp true){right}", name)
 
 
-def _cards(site: Site, today: datetime.date) -> Iterator[Finding]:
-    if not site.open_cards(today):
-        yield _finding(
-            "counsellors", "nobody can be written to today: the site is not open",
-            "card add a counsellor's card, or let a desk fetch to renew one",
+def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
+    if site.open_cards(today) or site.ended():
+        yield fine("counsellors", name)
+    else:
+        tell = wrong if site.begun() else note  # a new site has none yet
+        yield tell(
+            "counsellors", "nobody can be written to: the site is not open",
+            "card add a counsellor's card, or let a desk fetch to renew one", name,
         )  # fmt: skip
-    for name, fault in site.faults():
-        yield _finding(f"card {name}", fault, f"card retire {name}, then card add a good one")
+    faults = [
+        wrong("cards", f"{card}: {fault}", f"card retire {card}, then card add a good one", name)
+        for card, fault in site.faults()
+    ]
     for named in site.cards():
         until = named.card.sealing[-1].until
-        fault = ""
         if named.card.over(today):
-            fault = f"it is over since {until}"
+            fault = f"{named.file_name}: it is over since {until}"
         elif (until - today).days < SOON:
-            fault = f"its keys end on {until}"
-        yield _finding(
-            f"card {named.file_name}", fault, "let the counsellor's desk fetch: that renews it"
+            fault = f"{named.file_name}: its keys end on {until}"
+        else:
+            continue
+        faults.append(
+            wrong("cards", fault, "let the counsellor's desk fetch: that renews it", name)
         )
+    yield from faults or [fine("cards", name)]
 
 
-def _desks(site: Site, store: Store, today: datetime.date) -> Iterator[Finding]:
+def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[Finding]:
+    faults = []
     for named in site.cards():
-        last = store.last_fetch(str(named.card.identity))
-        fault = ""
+        last = look.fetches.get(str(named.card.identity))
         if silent(last, today, site.settings.retention):
-            fault = f"not fetched since {last}" if last else "has never fetched"
-        yield _finding(f"desk of {named.file_name}", fault, "ask the counsellor to fetch")
+            said = f"not fetched since {last}" if last else "has never fetched"
+            fault = f"the desk of {named.file_name}: {said}"
+            faults.append(wrong("desks", fault, "ask the counsellor to fetch", name))
+    yield from faults or [fine("desks", name)]
 
 
-def _backups(folder: Path, read: Reading, today: datetime.date) -> Iterator[Finding]:
-    """Those in the server's own folder: the newest one's age, and every checksum."""
+def _server(
+    folder: Path, places: tuple[Place, ...], read: Reading, today: datetime.date
+) -> Iterator[Finding]:
+    """What all sites share."""
+    known = {place.name for place in places}
+    misnamed = [fault for fault in read.faults if fault.site not in known]
+    for fault in misnamed:
+        yield wrong("sites", fault.said, "give the folder another name")
+    if not misnamed:
+        yield fine("sites")
+    if layout.OWN not in known:
+        yield from _access(folder, "")
     place = folder / backups.FOLDER
+    try:
+        yield from _backups(folder, place, read, today)
+    except OSError:
+        yield machine.could_not_look("backups", place, folder)
+
+
+def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> Iterator[Finding]:
+    """Those in the server's own folder: the newest one's age, and every checksum."""
     kept = backups.kept(place)
-    if not (folder / backups.KEY).exists():
-        yield Finding(
-            "backups", "note", "there is no key to seal them to, so none are made",
-            f"backup-key, then backup each day; {BACKUPS}",
-        )  # fmt: skip
-    else:
-        fault = ""
-        if not kept:
-            fault = "there is none"
-        elif (today - kept[-1].day).days >= backups.SOON:
-            fault = f"the newest is of {kept[-1].day}"
-        yield _finding("backups", fault, "run backup, and look why the timer did not")
     _, most = backups.days_kept([one.settings.retention for one in read.sites])
     old = [one.path.name for one in backups.too_old(place, today, most)]
     if old:
-        yield _finding("age of backups", f"past its days: {', '.join(old)}", "run backup")
-    for name, fault in backups.faults(place):
-        if fault:
-            yield _finding(f"backup {name}", fault, "remove it, run backup, and look at the disk")
+        yield wrong("backups", f"past their days: {_some(old)}", "run backup, which removes them")
+    if not (folder / backups.KEY).exists():
+        yield note(
+            "backups", "there is no key to seal them to, so none are made",
+            f"backup-key, then backup each day; {BACKUPS}",
+        )  # fmt: skip
+    elif not kept:
+        yield wrong("backups", "there is none", "run backup, and look why the timer did not")
+    elif (today - kept[-1].day).days >= backups.SOON:
+        fault = f"the newest is of {kept[-1].day}"
+        yield wrong("backups", fault, "run backup, and look why the timer did not")
+    elif not old:
+        yield fine("backups")
+    found = [f"{name}: {fault}" for name, fault in backups.faults(place) if fault]
+    yield _verdict("backup files", _some(found), "remove them, run backup, and look at the disk")
 
 
-def _mail(place: Path, today: datetime.date) -> Iterator[Finding]:
+def _mail(around: Machine) -> Iterator[Finding]:
     """The daily mail to counsellors, where there is one. Says no word and nobody's name."""
-    if place.is_dir():
-        late = mail_state.late(place, today)
-        yield _finding(
-            "daily mail", late, "klankbord-notify --try; see: journalctl -u klankbord-notify"
-        )
-
-
-def _machine() -> Iterator[Finding]:
-    """What of the machine can be seen from here: only ever notes."""
-    swaps = _lines(Path("/proc/swaps"))[1:]
-    if any(not line.startswith("/dev/zram") for line in swaps):
-        yield Finding(
-            "swap", "note", "this machine may write memory to disk",
-            "swapoff -a, or encrypt the swap with a key that is made at each start",
-        )  # fmt: skip
-    else:
-        yield Finding("swap", "fine")
-    pattern = "".join(_lines(Path("/proc/sys/kernel/core_pattern")))
-    if pattern.startswith("|"):
-        yield Finding(
-            "core dumps", "note", "a program of the system collects them",
-            "the server asks to be left out; to be sure: sysctl kernel.core_pattern=core",
-        )  # fmt: skip
-    else:
-        yield Finding("core dumps", "fine")
-    if os.geteuid() == 0:
-        yield Finding("user", "note", "this runs as root", "give the server a user of its own")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8").splitlines()
-    except OSError:
-        return []
+    place = around.path(str(mail_state.PLACE))
+    late = mail_state.late(place, around.today) if place.is_dir() else ""
+    yield _verdict(
+        "daily mail", late, "klankbord-notify --try; see: journalctl -u klankbord-notify"
+    )

@@ -46,7 +46,7 @@ def named(folder: Path, name: str) -> Place:
 
 def places(folder: Path) -> tuple[Place, ...]:
     """Every site of a server, the one in the folder itself first. Raises SettingsError."""
-    if (folder / RESTORING).exists():
+    if os.path.exists(folder / RESTORING):  # of a closed folder the next line says more
         raise SettingsError(f"{folder}: a restore was broken off here; run it again")
     found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
     # Without settings it is still one, if a broken one, where its database is.

@@ -10,7 +10,8 @@ from dropbox_app.server.errors import ServerError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.reading import Fault, ReadSite
 from dropbox_app.server.sites import CARDS, Site
-from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
+from dropbox_app.server.store import looking
+from dropbox_app.server.store.sqlite import DATABASE
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
@@ -35,8 +36,10 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
     """All that can be wrong with a site whose settings are right."""
     place = read.place
     try:
-        SqliteStore(place.folder, lambda: today, place.reserve).close()
-    except ServerError as error:
+        if looking.old(place.folder / DATABASE):
+            said = "is of an older version; the next start brings it up to date: first a backup"
+            yield Fault(place.name, f"{place.folder / DATABASE} {said}", note=True)
+    except (ServerError, OSError) as error:
         yield Fault(place.name, str(error))
     for said in card_faults(Site(place.folder, read.settings), today):
         yield Fault(place.name, said)

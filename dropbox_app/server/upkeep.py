@@ -93,10 +93,22 @@ def daily(site: Site, store: Store, today: datetime.date, *, ran: int = 0) -> Pu
 
 def doubt(store: Store, today: datetime.date, ran: int = 0) -> str:
     """Why the clock is not believed; nothing if it is."""
-    newest, served = store.newest_day(), store.served()
+    anything = bool(store.mailboxes("", 1))
+    return doubted(store.newest_day(), store.served(), anything, today, ran)
+
+
+def doubted(
+    newest: datetime.date | None,
+    served: datetime.date | None,
+    anything: bool,
+    today: datetime.date,
+    ran: int = 0,
+) -> str:
+    """The same by what was seen: the newest day, that of the last upkeep, whether there is a
+    mailbox."""
     if newest is not None and today < newest:
         return f"it says {today}, but something here is of {newest}"
-    if served is not None and (today - served).days - ran > FAR and store.mailboxes("", 1):
+    if served is not None and (today - served).days - ran > FAR and anything:
         return f"it says {today}, but the last upkeep was on {served}"
     return ""
 

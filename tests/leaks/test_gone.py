@@ -155,7 +155,7 @@ def test_no_64_bytes_of_what_was_removed_are_left(box: DropBox, bas: Hostile, ho
         assert holders <= ({"withdrawn"} if name in listed else set()), holders
     assert unclean_pages(box.folder / "klankbord.db") == []
     assert (box.folder / "klankbord.db-wal").stat().st_size == 0
-    assert json.loads(box.server("doctor", "--json").stdout)
+    assert json.loads(box.server("doctor", "--site", ".", "--json").stdout)
 
 
 @pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])  # these showed it before the cover

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.server import cli, command_line, doctor, layout, mail_state, todays_word, word
 from dropbox_app.server.errors import MailError, SettingsError
+from dropbox_app.server.findings import Finding
 from tests.unit.a_server import BRAM, DAY, AServer, file
 
 QUIET = {"./anna": "rest", "./bram": "rest"}
@@ -149,18 +150,16 @@ def test_a_card_is_named_as_the_operator_writes_it() -> None:
     assert word.full_name("bakery/noor") == "bakery/noor"
 
 
-def test_doctor_says_when_the_last_mail_went_and_nothing_more(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "state"
-    monkeypatch.setattr(mail_state, "PLACE", place)
+def test_doctor_says_when_the_last_mail_went_and_nothing_more(desk: Desk, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    place = root / mail_state.PLACE.relative_to("/")
 
-    def found() -> list[doctor.Finding]:
-        every = doctor.examine(desk.server.folder, DAY)
+    def found() -> list[Finding]:
+        every = doctor.examine(desk.server.folder, DAY, root=root)
         return [one for one in every if one.check == "daily mail"]
 
-    assert found() == []  # nobody wants it here
-    place.mkdir()
+    assert [one.state for one in found()] == ["fine"]  # nobody wants it here
+    place.mkdir(parents=True)
     assert [one.state for one in found()] == ["wrong"]
     for days, state in ((0, "fine"), (1, "fine"), (2, "wrong")):
         day = DAY - datetime.timedelta(days)

@@ -12,8 +12,9 @@ from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server import settings, sites
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.server.store import looking
 from dropbox_app.server.store.files import write_new
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
 from tests.vectors import world
 
 DAY = world.DAY
@@ -23,6 +24,12 @@ SIGNING: dict[VerifyKey, SigningKey] = {k.verify_key: k for k in (world.ANNA, wo
 RECIPIENTS: tuple[Recipient, ...] = tuple(
     Seed(world.secret(f"recipient {n}")).recipient() for n in range(7)
 )
+
+
+def faults_in(folder: Path) -> list[str]:
+    """What a look at a site's database finds."""
+    seen = looking.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+    return [fault for _, fault in seen.faults if fault]
 
 
 class AServer:

@@ -6,7 +6,7 @@ which they hold. Ids, accesses and identities are opaque texts here. ``Store`` i
 """
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
@@ -150,4 +150,3 @@ class Store(Protocol):
 
     def log_size(self) -> int: ...
     def truncate_log(self) -> bool: ...
-    def checks(self) -> Iterator[tuple[str, str]]: ...

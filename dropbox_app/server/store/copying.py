@@ -58,7 +58,8 @@ def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
     """A database that nobody else has open, to be looked at. Raises StoreError."""
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
+    with failures():
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         with failures():
             connection.execute("PRAGMA trusted_schema = OFF")

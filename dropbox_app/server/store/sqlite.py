@@ -26,7 +26,6 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
-from dropbox_app.server.store.checking import examine
 from dropbox_app.server.store.connecting import BUSY_SECONDS, Connections, walk
 from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import (
@@ -394,10 +393,6 @@ class SqliteStore:
                 self._run(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
         self._owed = bool(busy)
         return not busy
-
-    def checks(self) -> Iterator[tuple[str, str]]:
-        """What ``doctor`` asks: (what was looked at, the fault or nothing)."""
-        return examine(self._run, self._files, self._withdrawn)
 
     # inside
 

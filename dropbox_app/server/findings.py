@@ -1,0 +1,92 @@
+"""What ``doctor`` finds: one thing looked at, how it is, and how to repair it."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+# Every name that a finding can have. Scripts go by them: they stay as they are within version 0.
+Check = Literal[
+    # of a site
+    "settings",
+    "access",
+    "database",
+    "large files",
+    "withdrawn list",
+    "free disk",
+    "room",
+    "clock",
+    "counsellors",
+    "cards",
+    "desks",
+    # of the server
+    "sites",
+    "backups",
+    "backup files",
+    "daily mail",
+    # of the machine
+    "secrets",
+    "swap",
+    "core dumps",
+    "disk encryption",
+    "service",
+    "program",
+    "account",
+    "socket",
+    "tor",
+    "onion",
+    "proxy",
+    "logs",
+    "machine clock",
+    "system",
+    "versions",
+    # with --visit
+    "visit",
+]
+
+
+State = Literal["fine", "note", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. A ``note`` is for the operator to judge, and fails nothing.
+
+    ``site`` is empty for what is the server's or the machine's.
+    """
+
+    check: Check
+    site: str
+    state: State
+    fault: str = ""
+    repair: str = ""
+
+    def told(self, several: bool) -> str:
+        """For a person. ``several``: whether it has to be said of which site it is."""
+        about = f"{self.site}: {self.check}" if several and self.site else self.check
+        said = f"{self.state:5}  {about}"
+        if self.state == "fine":
+            return said
+        return f"{said}: {self.fault}\n       {self.repair}"
+
+
+FIELDS = tuple(field.name for field in fields(Finding))
+
+
+def fine(check: Check, site: str = "") -> Finding:
+    return Finding(check, site, "fine")
+
+
+def note(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    return Finding(check, site, "note", fault, repair)
+
+
+def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    return Finding(check, site, "wrong", fault, repair)
+
+
+class Unseen(Exception):
+    """Something may not be looked at by the account that asks."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(str(path))
+        self.path = str(path)
