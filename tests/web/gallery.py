@@ -15,6 +15,7 @@ from dropbox_app.server.errors import Gone, SiteFull
 from dropbox_app.server.gate import Busy
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.reporter_agent import ReporterAgent
+from dropbox_app.server.settings import Own
 from dropbox_app.server.web.info_pages import INFO
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, Counsellor, House
@@ -48,6 +49,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "con": "It can be hard",
     },
 }
+OWN = (Own("maria", "06 55 66 77 88", "di-do 13-17"),)
 LETTER = ("foto van een bericht.jpg", b"x" * 48_000)
 
 Shots = Iterator[tuple[str, Page]]
@@ -131,7 +133,7 @@ def _stills(folder: Path, lang: str) -> Shots:
 def _sites(folder: Path, lang: str) -> Shots:
     """Other sites, other days."""
     several = ("Noor Visser", "Sam Jansen", "Maria Fernández de la Vega-Oosterhuis")
-    house = Stage(folder, lang, several, run_by_is_employer=True, hours="")
+    house = Stage(folder, lang, several, run_by_is_employer=True, hours="", telephones=OWN)
     for path in ("", "report", "technical"):
         yield f"{path or 'landing'}, several", house.see(house.browser(), path)
     noor, sam, _ = house.counsellors

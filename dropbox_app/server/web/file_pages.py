@@ -192,6 +192,7 @@ class FilePages:
             title="title.message",
             here="files",
             people=people,
+            whom=view.next_wanted,
             switch_form="main-form",
             csrf_token=generate_csrf(),
             can=can is None,

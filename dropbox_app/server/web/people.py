@@ -31,6 +31,8 @@ class Person:
     away: datetime.date | None
     stand_in: str | None
     silent: bool
+    phone: str  # of their own
+    hours: str
 
     @property
     def value(self) -> str:
@@ -116,7 +118,10 @@ class Directory:
         return sorted((name, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
 
     def _read(self, day: datetime.date, ended: bool) -> People:
-        cards = [named.card for named in self._site.cards()]
+        named = self._site.cards()
+        cards = [one.card for one in named]
+        own = {row.card: row for row in self._site.settings.telephones}
+        numbers = {one.card.identity: own.get(one.file_name) for one in named}
         away = {c.identity: c.away for c in cards if c.away is not None and c.away.until >= day}
         silent = {card.identity for card in cards if self._silent(card, day)}
         names = {c.identity: c.name for c in cards if c.sealing_key(day) is not None}
@@ -125,6 +130,7 @@ class Directory:
         for card in cards:
             absence = away.get(card.identity)
             stand_in = absence.stand_in if absence else None
+            number = numbers[card.identity]
             people.append(
                 Person(
                     identity=card.identity,
@@ -137,6 +143,8 @@ class Directory:
                     away=absence.until if absence else None,
                     stand_in=here.get(stand_in) if stand_in else None,
                     silent=card.identity in silent,
+                    phone=number.phone if number else "",
+                    hours=number.hours if number else "",
                 )
             )
         return People(tuple(people), bool(people) or self._site.begun(), ended)

@@ -16,16 +16,18 @@ in front must not compress pages, nor unpack them: that would undo it.
 
 import datetime
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
+from dropbox_app.server.web.contacts import Contact, contacts
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
 from dropbox_app.server.web.lengths import filled, packed
 from dropbox_app.server.web.people import People
@@ -39,7 +41,6 @@ HTML = "text/html; charset=utf-8"
 # 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
 # "leave quickly", would show what was typed. A page of another status it makes anew.
 TYPING = "203 OK"
-NO_BREAK = "\u00a0"  # a space at which no line ends
 
 
 @functools.cache
@@ -92,12 +93,14 @@ class Pages:
         title: str,
         here: str | None = None,
         people: People | None = None,
+        whom: Collection[VerifyKey] = (),
         **context: Any,  # noqa: ANN401 - what a template needs is the template's
     ) -> str:
         """Render a template.
 
         ``title``: the key of the neutral title. ``here``: the rest of this page's path, if the
         other language has it too; a page with a form that keeps text sets ``switch_form``.
+        ``whom``: those whom the reader writes to, whose own telephones are then named.
         """
         told = words(lang)
         day = self.today()
@@ -121,7 +124,8 @@ class Pages:
             script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
             settings=self.settings,
             own=Markup(self._own(lang, here or "")),  # noqa: S704 - of content.render
-            phone=self.settings.phone.replace(" ", NO_BREAK),
+            contacts=contacts(self.settings, known, whom),
+            contact_of=Contact.of,
             people=known,
             absence=self.availability(known, told).of,
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
