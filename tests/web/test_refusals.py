@@ -80,7 +80,7 @@ INSIDE = {
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord", "_Wrong",
+    "KlankbordError", "MissingWord", "Wrong",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]

@@ -11,11 +11,10 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from flask import Flask, Request, abort, request
+from flask import Flask, Request, Response, abort, request
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
-    MisdirectedRequest,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
@@ -163,33 +162,35 @@ def harden(
     app: QuietFlask,
     hosts: Callable[[WSGIEnvironment], Hosts | None],
     opened: Callable[[], object],
+    lost: Callable[[], Response | None],
 ) -> None:
     """Put the checks before every request and the headers on every answer.
 
     ``hosts`` as in ``QuietFlask``. ``opened`` sees to it that the site can be used, or aborts.
+    ``lost`` answers at a host that is no site's.
     """
     app.hosts = hosts
     app.config["MAX_CONTENT_LENGTH"] = FORM_BYTES  # the desk API sets its own
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_BYTES
 
     @app.before_request
-    def check() -> None:
+    def check() -> Response | None:
         here = hosts(request.environ)
         if here is None:
-            abort(MisdirectedRequest.code)
+            return lost()
         opened()
         if not request.environ.get("PATH_INFO", "").startswith("/"):
             abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
         if request.method in ("GET", "HEAD") and gate.late():
             raise gate.Busy("the wait for a thread was too long")
         if request.method != "POST" or request.path.startswith("/api/"):
-            return
+            return None
         if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
             if not here.own(request):
                 abort(Forbidden.code)
             # The view sees to that, before it reads.
             request.max_content_length = (request.content_length or 0) + 1
-            return
+            return None
         if request.content_length is not None and request.content_length > FORM_BYTES:
             abort(RequestEntityTooLarge.code)
         if request.mimetype not in (FORM, ""):
@@ -203,6 +204,7 @@ def harden(
         # Without a session nothing takes long but a code, and that has a gate of its own.
         if gate.turned_away() and request.cookies:
             raise gate.Busy("there was no place to wait in")
+        return None
 
 
 def quiet_log(stream: IO[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, request
 from flask.globals import request_ctx
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MisdirectedRequest
 
 from dropbox_app.protocol.errors import (
     CardError,
@@ -204,7 +204,8 @@ class Refusals:
         worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
         if _holds(worth):
             return self._kept(lang, status)
-        html = self._pages.make("error.html", lang, title="title.info", code=status)
+        lost = status == MisdirectedRequest.code
+        html = self._pages.make("error.html", lang, title="title.info", code=status, lost=lost)
         answer = self._pages.answer(html, status)
         if status == 405 and error.get_response().headers.get("Allow"):
             answer.headers["Allow"] = error.get_response().headers["Allow"]

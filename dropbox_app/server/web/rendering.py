@@ -36,6 +36,7 @@ from dropbox_app.server.web.stills import Kept, Still
 Clock = Callable[[], datetime.date]
 Own = Callable[[str, str], str]
 
+STYLE = "style"  # the endpoint of the style sheet
 HTML = "text/html; charset=utf-8"
 # Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
 # 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
@@ -107,6 +108,7 @@ class Pages:
         known = people if people is not None else self.people()
         names = [person.name for person in known.open]
         context.setdefault("switch_form", None)
+        context.setdefault("lost", False)  # of a page at no site: it has no others to lead to
         context.setdefault("plain_enter", True)
         return self._environment.get_template(template).render(
             t=told.say,
@@ -173,7 +175,7 @@ def takes_gzip() -> bool:
 def serve_style(app: Flask, style: Style) -> None:
     """The only file under /static/."""
 
-    @app.get(f"/static/{style.name}")
+    @app.get(f"/static/{style.name}", endpoint=STYLE)
     def static_style() -> Response:
         kind = "text/css; charset=utf-8"
         if takes_gzip():
