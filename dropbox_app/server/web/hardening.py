@@ -4,6 +4,7 @@ The app sets its headers itself, so that they do not hang on a proxy in front of
 """
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Collection
 from types import TracebackType
@@ -47,6 +48,13 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 HSTS = "max-age=63072000"
+
+# A name or an address, and a port. What programs could read in two ways is the name of no site.
+_HOST = re.compile(
+    r"(?:(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)|\[(?P<v6>[0-9a-f:.]+)\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+MOST_PORT = 65_535
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
@@ -175,6 +183,8 @@ def harden(
 
     @app.before_request
     def check() -> Response | None:
+        if _elsewhere(request.environ):
+            abort(BadRequest.code)
         here = hosts(request.environ)
         if here is None:
             return lost()
@@ -231,8 +241,21 @@ def where(error: BaseException | None) -> str:
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header. A forwarded port may differ from the settings, the name not."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
+    """The name in a Host header of the one form there is; None of any other.
+
+    A forwarded port may differ from the settings, the name not.
+    """
+    found = _HOST.fullmatch(host.lower())
+    if found is None or int(found["port"] or 0) > MOST_PORT:
         return None
+    return found["v6"] or found["name"]
+
+
+def _elsewhere(environ: WSGIEnvironment) -> bool:
+    """Whether the target is a whole address, of another host than the header says."""
+    target = str(environ.get("RAW_URI", ""))
+    _, found, rest = target.partition("://")
+    if target.startswith("/") or not found:
+        return False
+    named = re.split("[/?#]", rest, maxsplit=1)[0]
+    return named.lower() != str(environ.get("HTTP_HOST", "")).lower()
