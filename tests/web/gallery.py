@@ -243,6 +243,10 @@ def _consent(folder: Path, lang: str) -> Shots:
     yield "consent, handover", page
     forms = [form for form in page.forms if "consent" in form.action]
     yield "consent, handover agreed", browser.submit(page, forms[-1], answer="yes")
+    asked = house.see(browser, "counsellor")
+    chosen = {"counsellor": house.counsellors[1].identity.hex, "text": house.told["more"]}
+    browser.submit(asked, asked.form_with("along"), **chosen)
+    yield "consent, of the one before", house.see(browser)
     house.clock.pass_minutes(30)
     yield "again, an answer", browser.submit(page, forms[-1], answer="no", remark="?")
     house.close()
