@@ -164,7 +164,7 @@ class ConversationPages:
         if isinstance(root, Response):
             return root
         people = self._pages.people()
-        problems = form.problems(people)
+        problems = form.problems(people, self._pages.settings.limits.text)
         chosen = people.chosen(form.counsellor.data or "")
         if problems or chosen is None:
             return self._other_page(lang, root, shown(problems, words(lang)), 422)

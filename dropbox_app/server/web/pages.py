@@ -168,7 +168,7 @@ class FrontPages:
         if not people.open:
             said = "closed.ended" if people.ended else "errors.nobody"
             return self._refused(lang, form, people, Problem("", said), 503)
-        problems = form.problems(people)
+        problems = form.problems(people, self._pages.settings.limits.text)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)
         chosen = people.chosen(form.counsellor.data or "") or people.open[0]
