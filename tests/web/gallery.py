@@ -152,6 +152,8 @@ def _sites(folder: Path, lang: str) -> Shots:
     bare.clock.pass_days(3)
     yield "landing, bare", bare.see(bare.browser(), "")
     yield "privacy, controller", bare.see(bare.browser(), "privacy")
+    bare.site.end(bare.clock.today())
+    yield "landing, retired", bare.see(bare.browser(), "")
     bare.close()
 
 

@@ -45,29 +45,33 @@ class People:
     """All counsellors of a site on one day, by the names of their cards' files.
 
     ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
-    report; conversations go on.
+    report; conversations go on. ``beginning``: as who would begin one sees them.
     """
 
     everybody: tuple[Person, ...]
     begun: bool
     ended: bool = False
+    beginning: bool = False
 
     @property
     def to_report(self) -> "People":
-        """The same, for who would begin: on a site that ended nobody can be written to."""
-        if not self.ended:
-            return self
-        return replace(self, everybody=tuple(replace(one, open=False) for one in self.everybody))
+        """The same, for who would begin: on a site that ended there is nobody for them.
+
+        Each is still said to be open who is: to those who have a code.
+        """
+        return replace(self, beginning=True)
 
     @property
     def open(self) -> tuple[Person, ...]:
         """Those who can be written to."""
+        if self.ended and self.beginning:
+            return ()
         return tuple(person for person in self.everybody if person.open)
 
     @property
-    def closed(self) -> tuple[Person, ...]:
-        """Those who cannot."""
-        return tuple(person for person in self.everybody if not person.open)
+    def reads(self) -> bool:
+        """Whether somebody can open what is written in a conversation that runs."""
+        return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
         """The name on the card of an identity; None if no card is here."""
