@@ -245,10 +245,6 @@ def _consent(folder: Path, lang: str) -> Shots:
     yield "consent, handover", page
     forms = [form for form in page.forms if "consent" in form.action]
     yield "consent, handover agreed", browser.submit(page, forms[-1], answer="yes")
-    asked = house.see(browser, "counsellor")
-    chosen = {"counsellor": house.counsellors[1].identity.hex, "text": house.told["more"]}
-    browser.submit(asked, asked.form_with("along"), **chosen)
-    yield "consent, of the one before", house.see(browser)
     house.clock.pass_minutes(30)
     yield "again, an answer", browser.submit(page, forms[-1], answer="no", remark="?")
     house.close()
@@ -257,13 +253,17 @@ def _consent(folder: Path, lang: str) -> Shots:
 def _others(folder: Path, lang: str) -> Shots:
     house = Stage(folder, lang, ("Noor Visser", "Sam Jansen"))
     browser = house.inside()
-    house.noor.write("reply", {"text": house.told["answer"]})
+    house.ask()
+    house.answer(browser, answer="yes")
     page = house.see(browser, "counsellor")
     yield "counsellor", page
     form = page.form_with("text")
     yield "counsellor, nobody chosen", browser.submit(page, form, text="", along="y")
     chosen = {"counsellor": house.counsellors[1].identity.hex, "text": house.told["story"]}
     yield "conversation, passed on", browser.submit(page, form, along="y", **chosen)
+    page = house.see(browser)
+    form = page.form_to("counsellor", "counsellor")
+    yield "counsellor, to take a yes back", browser.submit(page, form)
     house.site.retire("sam")
     yield "conversation, counsellor gone", house.see(browser)
     house.site.retire("noor")

@@ -9,6 +9,7 @@ from dropbox_app.server.web.people import People, Person
 
 _NO_BREAK = "\u00a0"  # a space at which no line ends
 _JOINER = "\u2060"  # the same without a width: after a hyphen, as in "9-17"
+SHORT = 16  # letters, of hours that fit a line on any phone
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def contacts(
 
 def _whole(number: str) -> str:
     """On one line, however narrow."""
-    return _unbroken(number).replace(" ", _NO_BREAK)
+    return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
 
 
-def _unbroken(text: str) -> str:
-    """Without the ends of lines that browsers see after a hyphen."""
-    return text.replace("-", "-" + _JOINER)
+def _unbroken(hours: str) -> str:
+    """Short ones on one line; in longer ones no line ends after a hyphen."""
+    return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)
