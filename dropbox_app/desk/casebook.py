@@ -6,7 +6,7 @@ store, what a restored server explains, and threads that a reporter passed on.
 
 import datetime
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dropbox_app.desk.desk import Desk
@@ -32,7 +32,8 @@ class Case:
     """One thread as the desk shows it.
 
     ``unsent``: own messages that the server has not taken (yet), by item. ``after_restore``:
-    items whose number came twice because the server was restored in between.
+    items whose number came twice because the server was restored in between. ``before_restore``:
+    nothing of it has come since then. ``names``: what the site calls its counsellors.
     """
 
     mailbox: str
@@ -44,6 +45,8 @@ class Case:
     unsent: dict[str, str] = field(default_factory=dict)
     refused: tuple[Entry, ...] = ()
     after_restore: frozenset[str] = frozenset()
+    before_restore: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -132,6 +135,8 @@ def open_case(desk: Desk, mailbox: str) -> Case:
         unsent={one.item: items[one.item].sent for one in arrived.values() if _unsent(items, one)},
         refused=tuple(_not_sent(refused)),
         after_restore=frozenset(explained),
+        before_restore=bool(items) and all(i.store != state.store for i in items.values()),
+        names=state.names,
     )
 
 

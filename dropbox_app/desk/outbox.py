@@ -47,6 +47,12 @@ _OVER = {
         "valid key that day), or the thread has expired or was removed. You can write again when "
         "the reporter writes to you again."
     ),
+    "lost": (
+        "Thread {0} is gone: the server was restored from a backup, and does not list it for you. "
+        "If the thread began after that backup it does not come back: the reporter's code opens "
+        "nothing any more, and nobody can write in it. Only if the reporter had chosen another "
+        "counsellor can it still come to you again."
+    ),
 }
 
 
@@ -191,7 +197,8 @@ def _compose(
     """
     case = casebook.open_case(desk, mailbox)
     if case.status != "open":
-        raise NotWritable(_OVER[case.status].format(mailbox[:8]))
+        lost = case.status == "gone" and case.before_restore
+        raise NotWritable(_OVER["lost" if lost else case.status].format(mailbox[:8]))
     if REPORTER not in case.thread.newest:
         raise NotWritable(
             f"Nothing in thread {mailbox[:8]} could be verified as the reporter's, so there is "

@@ -29,4 +29,7 @@ def _exchange(desk: Desk) -> None:
         cardwork.publish(desk)
         desk.state.restored = False
         desk.save()
-    cardwork.watch(desk, desk.courier.shown())
+    shown = desk.courier.shown()
+    cardwork.watch(desk, shown)
+    if desk.state.learn({str(c.identity): c.name for c in cardwork.readable(desk, shown)}):
+        desk.save()

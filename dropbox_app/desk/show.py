@@ -169,12 +169,24 @@ def _withheld(case: Case) -> Iterator[str]:
         claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
         if not claim:
             yield f"MISSING: number {n} of {_whose(case, by)} was here once and is not any more."
+        elif _apart(case, by):
+            who = _called(case, by)
+            yield f"What {who} wrote is not here: the reporter wrote with them, not with you, then."
+            continue
         for author in sorted(claim):
             verb = "refer" if author == case.own else "refers"
             yield (
                 f"MISSING: {_who(case, author)} {verb} to a newer message of {_whose(case, by)}, "
                 f"number {n}, that is not here."
             )
+
+
+def _apart(case: Case, by: str) -> bool:
+    """Whether the reporter never wrote to this counsellor and to this desk at once."""
+    if by in (REPORTER, case.own):
+        return False
+    chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
+    return not any({by, case.own} <= those for those in chosen)
 
 
 def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
@@ -293,6 +305,12 @@ def _who(case: Case, by: str) -> str:
     if by == REPORTER:
         return "the reporter"
     return "you" if by == case.own else f"counsellor {by[:12]}"
+
+
+def _called(case: Case, by: str) -> str:
+    """A counsellor with the name that the site gives: its word, so the identity goes with it."""
+    name = case.names.get(by)
+    return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)
 
 
 def _whose(case: Case, by: str) -> str:

@@ -90,6 +90,9 @@ class Profile:
     languages: tuple[str, ...]
 
 
+MOST_NAMES = 100  # of colleagues; a server could invent any number
+
+
 @dataclass
 class State:
     """Everything of one site. ``number`` is the desk's own running number, read up to there."""
@@ -114,6 +117,15 @@ class State:
     threads: dict[str, ThreadState] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)  # ids of items
     tips: dict[str, tuple[int, str]] = field(default_factory=dict)  # mailbox -> own n, digest
+    names: dict[str, str] = field(default_factory=dict)  # identity -> as the site calls them
+
+    def learn(self, names: Mapping[str, str]) -> bool:
+        """Remember what the site calls its counsellors, those who left too; says if that is new."""
+        if names.items() <= self.names.items():
+            return False
+        others = {by: name for by, name in self.names.items() if by not in names}
+        self.names = dict([*others.items(), *names.items()][-MOST_NAMES:])
+        return True
 
     def thread(self, mailbox: str) -> ThreadState:
         """The entry of a mailbox; a new one if there is none."""
@@ -178,6 +190,7 @@ class State:
                     {"mailbox": mailbox, "n": n, "digest": digest}
                     for mailbox, (n, digest) in self.tips.items()
                 ],
+                "names": [{"by": by, "name": name} for by, name in self.names.items()],
             }
         )
 
@@ -225,6 +238,9 @@ def read(line: bytes) -> State:
     for entry in objects_of(fields, "tips"):
         tip = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
         state.tips[check_hex(text_of(entry, "mailbox"), 32)] = tip
+    if "names" in fields:  # an older version wrote none
+        for entry in objects_of(fields, "names"):
+            state.names[text_of(entry, "by")] = text_of(entry, "name")
     return state
 
 

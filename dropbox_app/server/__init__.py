@@ -57,7 +57,7 @@ def create_app(
     app.config.update(WTF_I18N_ENABLED=False, PROPAGATE_EXCEPTIONS=False)
     app.url_map.merge_slashes = False
     quiet_log()
-    harden(app, reception.hosts, reception.here)
+    harden(app, reception.hosts, reception.here, reception.lost)
 
     serve_style(app, read_style())
     FrontPages.register(app, lambda: reception.here().front)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dropbox_app.protocol.card import unseen
-from dropbox_app.protocol.encoding import check_hex, clean_text
+from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.toml_values import Wrong, one_line, only_known, string, whole_number
 
 FILE_NAME = "site.toml"
 MIB = 1024 * 1024
@@ -26,7 +26,6 @@ LANGUAGES = ("nl", "en")  # of what the operator says to reporters
 MOST_NUMBERS = 6
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -78,6 +77,15 @@ class Crisis:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A telephone of one counsellor's own. ``card``: the name of the card's file."""
+
+    card: str
+    phone: str
+    hours: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the operator says about the site; the reporter's pages show it as it stands here."""
 
@@ -89,19 +97,12 @@ class Settings:
     controller: str = ""  # who answers for the personal data, as the privacy page names them
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
+    telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
     leave_to: str = "https://www.wikipedia.org/"
     response_days: int = 2
     crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
-
-
-class _Wrong(Exception):
-    """A setting is wrong: which, as ``table.key``, and what is wanted there."""
-
-    def __init__(self, key: str, said: str) -> None:
-        super().__init__(said)
-        self.key = key
 
 
 def read(folder: Path) -> Settings:
@@ -141,7 +142,7 @@ def parse(text: str, path: Path) -> Settings:
         ) from None
     try:
         return _settings(values)
-    except _Wrong as wrong:
+    except Wrong as wrong:
         line = line_of(wrong.key, text)
         where = f"{path}, line {line}" if line else str(path)
         raise SettingsError(f"{where}: {wrong}") from None
@@ -169,7 +170,7 @@ def with_origins(text: str, origins: Sequence[str], path: Path) -> str:
     """
     before = parse(text, path)
     after = replace(before, origins=tuple(origins))
-    line = "origins = [" + ", ".join(_toml_string(origin) for origin in origins) + "]"
+    line = "origins = [" + ", ".join(string(origin) for origin in origins) + "]"
     changed = re.sub(
         r"^origins\s*=\s*\[[^\]]*\]", lambda _: line, text, count=1, flags=re.MULTILINE
     )
@@ -221,14 +222,19 @@ def write(settings: Settings) -> str:
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
     texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
-    shown: dict[str, str] = {key: _toml_string(value) for key, value in texts.items()}
+    shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
     rows = [
-        f"    {{ number = {_toml_string(row.number)}, nl = {_toml_string(row.nl)}, "
-        f"en = {_toml_string(row.en)} }},\n"
+        f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
         for row in settings.crisis
     ]
     shown["crisis"] = f"[\n{''.join(rows)}]" if rows else "[]"
-    shown["origins"] = "[" + ", ".join(_toml_string(o) for o in settings.origins) + "]"
+    rows = [
+        f"    {{ card = {string(row.card)}, phone = {string(row.phone)}, "
+        f"hours = {string(row.hours)} }},\n"
+        for row in settings.telephones
+    ]
+    shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    shown["origins"] = "[" + ", ".join(string(o) for o in settings.origins) + "]"
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
     for group in (settings.retention, settings.limits):
@@ -251,63 +257,58 @@ def _host_of(address: str) -> bool:
         return False
 
 
-def _toml_string(text: str) -> str:
-    """A TOML basic string. A control character is written so that reading it names the key."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + '"'
-
-
 def _settings(values: Mapping[str, Any]) -> Settings:
     groups = {
         "retention": Retention(**_numbers(values, "retention", Retention)),
         "limits": Limits(**_numbers(values, "limits", Limits)),
     }
-    _only_known(values, {item.name for item in fields(Settings)})
+    only_known(values, {item.name for item in fields(Settings)})
     found: dict[str, Any] = dict(groups)
     for key in ("site", "name", "run_by", "controller", "phone", "hours", "leave_to"):
         if key in values:
-            found[key] = _line(values[key], key)
+            found[key] = one_line(values[key], key)
     for key in ("site", "name", "origins"):
         if key not in values:
-            raise _Wrong(key, f"{key} is missing")
+            raise Wrong(key, f"{key} is missing")
     if "run_by_is_employer" in values:
         found["run_by_is_employer"] = values["run_by_is_employer"]
         if not isinstance(found["run_by_is_employer"], bool):
-            raise _Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
+            raise Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
     if "response_days" in values:
-        found["response_days"] = _number(values["response_days"], "response_days")
+        found["response_days"] = whole_number(values["response_days"], "response_days")
     found["origins"] = _origins(values["origins"])
     found["crisis"] = _crisis(values.get("crisis", []))
+    found["telephones"] = _telephones(values.get("telephones", []))
     settings = Settings(**found)
     try:
         check_hex(settings.site, 16)
     except FormatError as error:
-        raise _Wrong("site", f"site is {error}; take it from a backup") from None
+        raise Wrong("site", f"site is {error}; take it from a backup") from None
     if not settings.name:
-        raise _Wrong("name", "name must be the organisation's name")
+        raise Wrong("name", "name must be the organisation's name")
     if not settings.leave_to.startswith("https://") or not _host_of(settings.leave_to):
-        raise _Wrong("leave_to", "leave_to must be the https address of a harmless site")
+        raise Wrong("leave_to", "leave_to must be the https address of a harmless site")
     if settings.retention.withdrawn_ids <= settings.retention.backup:
-        raise _Wrong(
+        raise Wrong(
             "retention.withdrawn_ids",
             "retention.withdrawn_ids must be more than retention.backup, "
             "or a restored backup would bring back what was withdrawn",
         )
     for key, least in (("messages", 10), ("message_bytes", MIB)):
         if getattr(settings.limits, key) < least:
-            raise _Wrong(f"limits.{key}", f"limits.{key} must be at least {least}")
+            raise Wrong(f"limits.{key}", f"limits.{key} must be at least {least}")
     return settings
 
 
 def _origins(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(o, str) for o in value):
-        raise _Wrong("origins", "origins must be a list of at least one text")
+        raise Wrong("origins", "origins must be a list of at least one text")
     try:
         origins = tuple(check_origin(origin) for origin in value)
     except SettingsError as error:
-        raise _Wrong("origins", f"origins: {error}") from None
+        raise Wrong("origins", f"origins: {error}") from None
     if len(set(origins)) != len(origins):
-        raise _Wrong("origins", "origins: one of them stands twice")
+        raise Wrong("origins", "origins: one of them stands twice")
     return origins
 
 
@@ -318,20 +319,42 @@ def _crisis(value: object) -> tuple[Crisis, ...]:
         or len(value) > MOST_NUMBERS
         or not all(isinstance(row, dict) and set(row) == keys for row in value)
     ):
-        raise _Wrong(
+        raise Wrong(
             "crisis",
             f"crisis must be a list of at most {MOST_NUMBERS} tables such as "
             '{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }',
         )
     rows = [
-        Crisis(**{key: _line(row[key], "crisis", f"{key} in crisis") for key in sorted(keys)})
+        Crisis(**{key: one_line(row[key], "crisis", f"{key} in crisis") for key in sorted(keys)})
         for row in value
     ]
     for row in rows:
         if not _TELEPHONE.fullmatch(row.number):
-            raise _Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
+            raise Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
         if not row.nl or not row.en:
-            raise _Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+            raise Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+    return tuple(rows)
+
+
+def _telephones(value: object) -> tuple[Own, ...]:
+    if not isinstance(value, list) or not all(
+        isinstance(row, dict) and {"card", "phone"} <= set(row) <= {"card", "phone", "hours"}
+        for row in value
+    ):
+        raise Wrong(
+            "telephones",
+            "telephones must be a list of tables such as "
+            '{ card = "els", phone = "030 123 45 67", hours = "9-17" }',
+        )
+    rows = [
+        Own(**{key: one_line(row[key], "telephones", f"{key} in telephones") for key in row})
+        for row in value
+    ]
+    for row in rows:
+        if not row.phone:
+            raise Wrong("telephones", f"telephones must give a phone for {row.card}")
+    if len({row.card for row in rows}) != len(rows):
+        raise Wrong("telephones", "telephones: one of them stands twice")
     return tuple(rows)
 
 
@@ -340,35 +363,9 @@ def _numbers(
 ) -> dict[str, int]:
     table = values.get(group, {})
     if not isinstance(table, dict):
-        raise _Wrong(group, f"[{group}] must be a table")
-    _only_known(table, {item.name for item in fields(kind)}, f"{group}.")
-    return {key: _number(value, f"{group}.{key}") for key, value in table.items()}
-
-
-def _only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> None:
-    for key in values:
-        if key not in known:
-            raise _Wrong(
-                table + key,
-                f"{table}{key} is no setting; known are {', '.join(sorted(known))}",
-            )
-
-
-def _number(value: object, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
-        raise _Wrong(key, f"{key} must be a whole number from 1")
-    return value
-
-
-def _line(value: object, key: str, called: str = "") -> str:
-    called = called or key
-    if not isinstance(value, str):
-        raise _Wrong(key, f"{called} must be a text")
-    if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
-        raise _Wrong(key, f"{called} must be one line of at most 200 characters")
-    if unseen(value):
-        raise _Wrong(key, f"{called} holds a character that cannot be seen")
-    return value
+        raise Wrong(group, f"[{group}] must be a table")
+    only_known(table, {item.name for item in fields(kind)}, f"{group}.")
+    return {key: whole_number(value, f"{group}.{key}") for key, value in table.items()}
 
 
 _TEMPLATE = """\
@@ -394,6 +391,10 @@ controller = {controller}
 # The counsellor's telephone and hours: the drop box is never the only way.
 phone = {phone}
 hours = {hours}
+
+# Counsellors with a telephone of their own, by the name of the card as `card list` says it, such as
+# {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
+telephones = {telephones}
 
 # Where "leave quickly" goes: a harmless site that does not block Tor.
 leave_to = {leave_to}

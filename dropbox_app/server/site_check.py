@@ -5,8 +5,10 @@
 
 import datetime
 from collections.abc import Iterator
+from contextlib import suppress
 
-from dropbox_app.server.errors import ServerError
+from dropbox_app.server import settings
+from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.reading import Fault, ReadSite
 from dropbox_app.server.sites import CARDS, Site
@@ -15,7 +17,7 @@ from dropbox_app.server.store.sqlite import DATABASE
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
-    """Cards that cannot be used, or no longer."""
+    """Cards that cannot be used, or no longer, and telephones of counsellors without a card."""
     for name, fault in site.faults():
         yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
     for named in site.cards():
@@ -23,6 +25,19 @@ def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
             until = named.card.sealing[-1].until
             path = site.folder / CARDS / f"{named.file_name}.card"
             yield f"{path}: it is over since {until}; a fetch of the counsellor's desk renews it"
+    cards = {named.file_name for named in site.cards()} | {name for name, _ in site.faults()}
+    for own in site.settings.telephones:
+        if own.card not in cards:
+            yield f"{_where(site)}: telephones: there is no card called {own.card} (see card list)"
+
+
+def _where(site: Site) -> str:
+    """The file and the line of the counsellors' own telephones."""
+    path = site.folder / settings.FILE_NAME
+    with suppress(SettingsError):  # the site goes on with what was last right
+        line = settings.line_of("telephones", settings.text_of(site.folder))
+        return f"{path}, line {line}" if line else str(path)
+    return str(path)
 
 
 def missing(place: Place) -> Iterator[Fault]:

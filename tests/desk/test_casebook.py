@@ -6,6 +6,7 @@ import pytest
 
 from dropbox_app.desk import casebook
 from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.state import Profile, State, read
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
@@ -90,10 +91,46 @@ def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, pee
     assert shown[1:3] == [
         "Earlier messages of the reporter are not here: they were written to somebody else, or "
         "have been removed.",
-        f"MISSING: the reporter refers to a newer message of counsellor {str(identity)[:12]}, "
-        "number 1, that is not here.",
+        f"What Bas (counsellor {str(identity)[:12]}) wrote is not here: the reporter wrote with "
+        "them, not with you, then.",
     ]
+    assert "MISSING" not in "\n".join(shown)
     assert "removed:" not in shown[1]
+
+
+def test_what_a_colleague_wrote_to_both_and_is_not_here_is_missing(
+    office: Office, peer: Peer
+) -> None:
+    """The reporter had chosen both, so it was meant for this desk too."""
+    bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
+    identity = bas.set_up()
+    reporter = Reporter(peer, identity)
+    reporter.wanted = (identity, office.identity)
+    reporter.report("Voor allebei")
+    bas.fetch_quietly()
+    bas.reply(reporter.mailbox, "Van Bas")
+    answered = {item for item, kept in peer.items.items() if kept.author == str(identity)}
+    reporter.write("Dank je")
+    for item in answered:
+        peer.purge(item)
+    office.fetch()
+    shown = office.run("read", reporter.mailbox).stdout
+    assert (
+        f"MISSING: the reporter refers to a newer message of counsellor {str(identity)[:12]}"
+        in (shown)
+    )
+
+
+def test_names_are_kept_for_a_hundred_colleagues_and_those_who_left_too() -> None:
+    state = State("0" * 32, "n", (), "", Profile("n", "external", "both", ("nl",)))
+    assert state.learn({"a": "Ada", "b": "Bo"})
+    assert not state.learn({"b": "Bo"})
+    assert state.learn({"b": "Bob"})
+    assert state.names == {"a": "Ada", "b": "Bob"}
+    assert read(state.write()).names == state.names
+    state.learn({str(number): "x" for number in range(99)})
+    assert len(state.names) == 100
+    assert "a" not in state.names
 
 
 def test_what_was_here_once_and_is_not_any_more_is_named(

@@ -50,6 +50,22 @@ def test_a_restored_server_is_told_again_what_is_safe_here(
     assert peer.fetched == []
 
 
+def test_a_conversation_that_the_backup_never_had_is_not_said_to_come_back(
+    office: Office, peer: Peer
+) -> None:
+    """Its code opens nothing any more; one whose reporter turned away may still come back."""
+    backup = dict(peer.items)
+    reporter = Reporter(peer, office.identity)
+    reporter.report("Na de back-up")
+    office.fetch_quietly()
+    peer.restore(backup)
+    office.fetch()
+    said = office.run("reply", reporter.mailbox, "--text-file", "-", given="Dag", code=1).stderr
+    assert "was restored from a backup" in said
+    assert "opens nothing any more" in said
+    assert "You can write again when" not in said
+
+
 def test_the_card_goes_first_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:

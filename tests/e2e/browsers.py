@@ -113,7 +113,7 @@ class Person:
 
     def write(self, field: str, text: str) -> None:
         """Type into the field of this name, over what is there."""
-        place = self.page.locator(f"[name={field}]").first
+        place = self.page.locator(f"[name={field}]:not([type=hidden])").first
         if self._force:
             place.focus()
             self.page.keyboard.press("Control+A")
@@ -136,8 +136,12 @@ class Person:
         choice.check(force=self._force)
 
     def send(self, field: str) -> None:
-        """Press the first button of the form with this field, as the Enter key would."""
-        form = f"form:has([name={field}])"
+        """Press the first button of the form with this field, as the Enter key would.
+
+        Of a form where it can be seen, if there is one: another may hold it to pass it on.
+        """
+        seen = f"[name={field}]:not([type=hidden])"
+        form = f"form:has({seen if self.page.locator(seen).count() else f'[name={field}]'})"
         button = f"{form} button[type=submit], {form} button:not([type])"
         self.follow(self.page.locator(button).first)
 

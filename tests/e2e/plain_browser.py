@@ -131,7 +131,8 @@ class Page:
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self._read.text).split())
+        """What is read; without the joiners that keep a line from ending."""
+        return " ".join(" ".join(self._read.text).split()).replace("\u2060", "")
 
     def element(self, identifier: str) -> str | None:
         return self._read.ids.get(identifier)

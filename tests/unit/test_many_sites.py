@@ -389,6 +389,19 @@ def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyP
     assert re.search(r"cards/anna\.card: it is over since", done.stdout)
 
 
+def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) -> None:
+    folder = two.folder / "sites" / "een"
+    raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
+    (folder / "cards" / "anna.card").write_bytes(raw)
+    rows = '{ card = "anna", phone = "030 1" }, { card = "bo", phone = "030 2" }'
+    edit(folder, "telephones = []", f"telephones = [{rows}]")
+    done = two.types("site", "check")
+    assert done.exit_code == 1
+    assert re.search(r"site\.toml, line \d+: telephones: there is no card called bo", done.stdout)
+    assert "called anna" not in done.stdout
+    assert names(two.read()) == ["een", "twee"]
+
+
 # one after the other
 
 

@@ -13,7 +13,7 @@ import pytest
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.server import settings, sites
 from dropbox_app.server.errors import SettingsError
-from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.server.settings import Limits, Own, Retention, Settings
 from tests.unit.a_server import ANNA, BRAM, CHRIS, DAY, AServer
 from tests.vectors import world
 from tests.vectors.card_cases import fields_of, sign_card
@@ -43,6 +43,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
             run_by_is_employer=True,
             phone="030 123 45 67",
             hours="9 tot 17",
+            telephones=(Own("els", "06 12", '"alleen" ma'), Own("bo-2", "030-1")),
             origins=("http://abc.onion", "https://x.nl:8443", "http://[::1]:8000"),
             response_days=5,
             retention=Retention(idle=10, notice=3),
@@ -104,6 +105,15 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
         ("text = 60000", 'text = "60000"', "limits.text must be a whole number"),
         ("run_by_is_employer = false", 'run_by_is_employer = "no"', "true or false"),
         ("response_days = 2", "colour = 2", "colour is no setting"),
+        ("telephones = []", 'telephones = ["030 1"]', "must be a list of tables"),
+        ("telephones = []", 'telephones = [{ card = "els" }]', "must be a list of tables"),
+        ("telephones = []", 'telephones = [{ card = "els", phone = "" }]', "a phone for els"),
+        ("telephones = []", 'telephones = [{ card = "els", phone = 30 }]', "must be a text"),
+        (
+            "telephones = []",
+            'telephones = [{ card = "a", phone = "1" }, { card = "a", phone = "2" }]',
+            "stands twice",
+        ),
         ('"https://www.wikipedia.org/"', '"javascript:alert(1)"', "leave_to"),
         ('"https://www.wikipedia.org/"', '"https://[oops"', "leave_to"),
         ('"https://www.wikipedia.org/"', '"https://"', "leave_to"),

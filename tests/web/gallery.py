@@ -15,6 +15,7 @@ from dropbox_app.server.errors import Gone, SiteFull
 from dropbox_app.server.gate import Busy
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.reporter_agent import ReporterAgent
+from dropbox_app.server.settings import Own
 from dropbox_app.server.web.info_pages import INFO
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, Counsellor, House
@@ -48,6 +49,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "con": "It can be hard",
     },
 }
+OWN = (Own("maria", "06 55 66 77 88", "di-do 13-17"),)
 LETTER = ("foto van een bericht.jpg", b"x" * 48_000)
 
 Shots = Iterator[tuple[str, Page]]
@@ -131,7 +133,7 @@ def _stills(folder: Path, lang: str) -> Shots:
 def _sites(folder: Path, lang: str) -> Shots:
     """Other sites, other days."""
     several = ("Noor Visser", "Sam Jansen", "Maria Fernández de la Vega-Oosterhuis")
-    house = Stage(folder, lang, several, run_by_is_employer=True, hours="")
+    house = Stage(folder, lang, several, run_by_is_employer=True, hours="", telephones=OWN)
     for path in ("", "report", "technical"):
         yield f"{path or 'landing'}, several", house.see(house.browser(), path)
     noor, sam, _ = house.counsellors
@@ -150,6 +152,8 @@ def _sites(folder: Path, lang: str) -> Shots:
     bare.clock.pass_days(3)
     yield "landing, bare", bare.see(bare.browser(), "")
     yield "privacy, controller", bare.see(bare.browser(), "privacy")
+    bare.site.end(bare.clock.today())
+    yield "landing, retired", bare.see(bare.browser(), "")
     bare.close()
 
 
@@ -249,13 +253,17 @@ def _consent(folder: Path, lang: str) -> Shots:
 def _others(folder: Path, lang: str) -> Shots:
     house = Stage(folder, lang, ("Noor Visser", "Sam Jansen"))
     browser = house.inside()
-    house.noor.write("reply", {"text": house.told["answer"]})
+    house.ask()
+    house.answer(browser, answer="yes")
     page = house.see(browser, "counsellor")
     yield "counsellor", page
     form = page.form_with("text")
     yield "counsellor, nobody chosen", browser.submit(page, form, text="", along="y")
     chosen = {"counsellor": house.counsellors[1].identity.hex, "text": house.told["story"]}
     yield "conversation, passed on", browser.submit(page, form, along="y", **chosen)
+    page = house.see(browser)
+    form = page.form_to("counsellor", "counsellor")
+    yield "counsellor, to take a yes back", browser.submit(page, form)
     house.site.retire("sam")
     yield "conversation, counsellor gone", house.see(browser)
     house.site.retire("noor")

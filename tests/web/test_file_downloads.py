@@ -322,4 +322,4 @@ def test_a_counsellors_file_that_is_gone_is_said(
     with house.store.writing():
         house.store.remove_items([item])
     page = reporter.get("/nl/conversation")
-    assert "brief.pdf (2 MB). Dit bestand staat hier niet meer." in page.text
+    assert "brief.pdf (2 MB) Dit bestand staat hier niet meer." in page.text

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,37 @@ def test_a_name_with_http_and_https_is_known_by_its_port() -> None:
         ("[::1", False),
     ):
         assert hosts.secure({"HTTP_HOST": host}) is https, host
+
+
+ODD = (
+    "a@127.0.0.1:8000", "@127.0.0.1:8000", "127.0.0.1:8000@", "127.0.0.1\t", "127.0.0.1 ",
+    "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:08000", "127.0.0.1:65536", "127.0.0.1:800000",
+    "127.0.0.1:+80", "127.0.0.1:80:80",
+    "127.0.0.1:8000/", "127.0.0.1?x", "127.0.0.1#x", "127.0.0.1,evil.example", "127.0.0.1\x0b",
+    "127.0.0.1:\u0668\u0660", "[127.0.0.1]x", "127.0.0.1\\x", "//127.0.0.1", "http://127.0.0.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ODD)
+def test_a_host_in_another_form_is_no_sites(house: House, host: str) -> None:
+    """As a proxy before the server, or a browser, might read another name in it."""
+    client = house.app.test_client()
+    raw = host.encode().decode("latin-1")
+    page = client.get("/nl/", environ_overrides={"HTTP_HOST": raw})
+    assert page.status_code == 421
+    assert "Korenaar" not in page.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("host", ["DROP.example.org", "drop.example.org:65535", "127.0.0.1:1"])
+def test_a_name_in_capitals_or_with_another_port_is_the_same(house: House, host: str) -> None:
+    assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == 200
+
+
+def test_the_host_of_an_address_by_number_is_known(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", origins=("http://[::1]:8000",))
+    for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("::1", 421), ("[::1]8000", 421)):
+        assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == status
+    house.close()
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,58 @@ def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Co
     assert said in running.get("/nl/conversation").text
     running.write_on("Toch nog iets.")
     assert said not in running.get("/nl/conversation").text
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_a_yes_to_the_one_before_can_still_be_taken_back(
+    running: Browser, noor: Counsellor, sam: Counsellor, lang: str
+) -> None:
+    """The page says what to do, and its button brings one there; then the answer has its own."""
+    said = {"nl": "Schrijf dat aan Noor Visser", "en": "Write that to Noor Visser"}[lang]
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer="yes")
+    turn(running, sam)
+    page = running.get(f"/{lang}/conversation")
+    check_shape(page)
+    assert said in page.text
+    assert not [form for form in page.forms if form.action.endswith("/consent")]
+    page = running.submit(page, page.form_to("counsellor", "counsellor"))
+    check_shape(page)
+    form = page.form_with("along")
+    assert dict(form.fields)["counsellor"] == noor.identity.hex
+    assert str(ASKED["step"]) in dict(form.fields)["text"]
+    page = running.submit(page, form)
+    assert said not in page.text
+    running.submit(page, page.form_to("consent", "request"))
+    *_, told, last = noor.only_thread().genuine()
+    assert told.text.endswith(str(ASKED["step"]))
+    assert (last.kind, last.body["answer"]) == ("consent-answer", "withdrawn")
+    assert [m.kind for m in sam.only_thread().genuine()] == ["message"]
+
+
+def test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call(
+    running: Browser, two: House, noor: Counsellor, sam: Counsellor
+) -> None:
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer="yes")
+    turn(running, sam)
+    two.site.retire("noor")
+    page = running.get("/nl/conversation")
+    check_shape(page)
+    assert "Op deze site kun je er nu niets aan veranderen" in page.text
+    assert "Bel 030 123 45 67 (ma-vr 9-17)." in page.text
+
+
+@pytest.mark.parametrize("answer", ["no", "tell-me-more"])
+def test_what_was_no_yes_asks_nothing_of_who_has_turned_away(
+    running: Browser, noor: Counsellor, sam: Counsellor, answer: str
+) -> None:
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer=answer)
+    turn(running, sam)
+    page = running.get("/nl/conversation")
+    assert "Je ja blijft staan" not in page.text
+    assert not [form for form in page.forms if form.action.endswith("/counsellor")]

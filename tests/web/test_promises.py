@@ -122,6 +122,8 @@ PROMISES = {
     "conversation.expires_soon": ("test_an_end_that_is_near_is_said",),
     "consent.successor": ("test_a_yes_to_a_handover_turns_the_next_message",),
     "consent.free": ("test_a_yes_can_be_taken_back_and_then_given_again",),
+    "consent.stands": ("test_a_yes_to_the_one_before_can_still_be_taken_back",),
+    "consent.stands_closed": ("test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call",),
     "handover.now": (
         "test_a_yes_to_a_handover_turns_the_next_message",
         "test_a_successor_may_get_it_too",

@@ -14,7 +14,9 @@ import pytest
 
 import dropbox_app.server
 from dropbox_app.protocol.errors import KlankbordError, TooLong
+from dropbox_app.server import gate
 from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
+from dropbox_app.server.gate import ARRIVED
 from dropbox_app.server.mailboxes import Mailboxes
 from dropbox_app.server.reporter_agent import ReporterAgent
 from dropbox_app.server.sites import Site
@@ -80,7 +82,7 @@ INSIDE = {
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord", "_Wrong",
+    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]
@@ -341,7 +343,59 @@ def test_a_store_that_is_busy_while_reading_is_said_and_nothing_typed_is_lost(
         assert (written.status, kept(written)) == (503, "Niet kwijt.")
         assert told.say("errors.busy") in written.text
         check_shape(written)
-    sent = browser.submit(written, written.form_with("text", "code"), code=code)
+    # The session goes on: the code is not asked for again.
+    sent = browser.submit(written, written.form_with("text"))
+    assert "Niet kwijt." in sent.text
+
+
+TURNED_AWAY = {
+    "conversation": {"text": "Niet kwijt."},
+    "counsellor": {"text": "Niet kwijt."},
+    "consent": {"answer": "yes", "remark": "Niet kwijt."},
+    "withdraw": {"sure": "y"},
+}
+
+
+@pytest.mark.parametrize("place", TURNED_AWAY)
+def test_who_finds_the_queue_full_goes_on_in_the_same_session(two: House, place: str) -> None:
+    """Once more the same button: nothing is typed anew, the code neither."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Begin.", counsellor=noor.identity.hex).code)
+    noor.write("consent-request", {"step": "a", "with": "b", "scope": "c"})
+    page = browser.get("/nl/conversation" if place == "consent" else f"/nl/{place}")
+    values = TURNED_AWAY[place]
+    if place == "counsellor":
+        values = values | {"counsellor": sam.identity.hex}
+    inner = "request" if place == "consent" else "sure" if place == "withdraw" else "text"
+    turned = ARRIVED.set(gate.TURNED_AWAY)
+    try:
+        told = browser.submit(page, page.form_to(place, inner), **values)
+    finally:
+        ARRIVED.reset(turned)
+    check_shape(told)
+    assert told.status == 503
+    assert "code" not in told.form_with("csrf_token").names()
+    done = browser.submit(told, told.form_with("csrf_token"))
+    assert done.status == 200
+    assert done.path == ("/nl/withdrawn" if place == "withdraw" else "/nl/conversation?sent=1")
+    if place != "withdraw":
+        assert "Niet kwijt." in done.text
+
+
+def test_who_finds_it_full_without_a_session_gives_the_code_with_the_text(house: House) -> None:
+    browser = house.browser()
+    code = browser.tell("Begin.").code
+    browser.come_back(code)
+    page = browser.get("/nl/conversation")
+    house.restart()
+    turned = ARRIVED.set(gate.TURNED_AWAY)
+    try:
+        told = browser.submit(page, page.form_with("text"), text="Niet kwijt.")
+    finally:
+        ARRIVED.reset(turned)
+    assert told.status == 503
+    sent = browser.submit(told, told.form_with("text", "code"), code=code)
     assert "Niet kwijt." in sent.text
 
 

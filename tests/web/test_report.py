@@ -441,3 +441,20 @@ def test_unknown_expired_and_withdrawn_codes_get_the_same_answer(house: House) -
     ((status, body),) = answers
     assert status == 422
     assert "Deze code werkt niet" in body.decode()
+
+
+@pytest.mark.parametrize("path", ["report", "counsellor"])
+def test_too_long_and_nobody_chosen_are_told_together(two: House, path: str) -> None:
+    browser = two.browser()
+    if path == "counsellor":
+        noor = two.counsellors[0].identity.hex
+        browser.come_back(browser.tell("Iets.", counsellor=noor).code)
+        two.welcome("Maria Fernández")
+    page = browser.get(f"/nl/{path}")
+    long = "a" * (MAX_TEXT + 7)
+    page = browser.submit(page, page.form_with("text"), text=long)
+    check_shape(page)
+    assert page.status == 422
+    assert "7 " in (page.element("text-problem") or "")
+    assert page.element("counsellor-problem")
+    assert kept(page) == long

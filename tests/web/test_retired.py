@@ -34,6 +34,10 @@ def test_every_page_says_so_at_once_and_none_leads_to_the_form(
         assert "030 123 45 67" in page.text, path
         assert not any(name == "text" for form in page.forms for name, _ in form.fields), path
     landing = browser.get(f"/{lang}/")
+    # With a code one can: nothing on the page may say that nobody can be written to.
+    cannot = {"nl": "kun je nu niet schrijven", "en": "You cannot write to"}[lang]
+    assert cannot not in landing.text
+    assert "Noor Visser" in landing.text
     assert f"/{lang}/return" in landing.links
     assert f"/{lang}/report" not in landing.links
 
@@ -82,3 +86,16 @@ def test_the_day_stays_that_of_the_first_time(
     assert f"retired on {day}" in listed.stdout
     assert isinstance(day, datetime.date)
     assert Path(house.folder / "ended").read_text() == f"{day}\n"
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_of_a_counsellor_whose_card_is_over_it_still_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    _retire(house, monkeypatch)
+    house.clock.pass_days(170)
+    text = house.browser().get(f"/{lang}/").text
+    said = {"nl": "Aan Noor Visser kun je nu niet schrijven.", "en": "You cannot write to Noor"}
+    assert said[lang] in text
+    read = {"nl": "dan kun je nog wel lezen.", "en": "you can still read."}
+    assert read[lang] in text

@@ -184,3 +184,15 @@ def test_leaving_ends_it_first_and_then_goes_away(house: House) -> None:
         assert not browser.cookies
         assert gone.body == b""
         assert browser.get("/nl/conversation").form_with("code")
+
+
+def test_a_report_that_is_posted_again_after_leaving_is_one_more(house: House) -> None:
+    """SECURITY.md says so: who sends again because no code came must get one."""
+    browser = house.browser()
+    page = browser.get("/nl/report")
+    first = browser.submit(page, page.form_with("text"), text="Iets.")
+    browser.request("GET", "/nl/leave", follow=0)
+    again = browser.submit(page, page.form_with("text"), text="Iets.")
+    assert len(again.code.split()) == 7
+    assert again.code != first.code
+    assert house.stored() == 2

@@ -199,7 +199,6 @@ PATHS = (
     "/",
     "/nl/",
     "/en/report",
-    "/nl/leave",
     "/api/site",
     "/api/desk/challenge",
     "/static/x.css",
@@ -220,10 +219,36 @@ def test_a_host_that_is_no_sites_gets_one_answer_whatever_sites_there_are(tmp_pa
             assert pages[0].status == 421
             alike(*pages)
             assert not told(pages[0])
-    check_shape(pages_of(two))
+    page = pages_of(two)
+    check_shape(page)
+    assert page.links == ["#main", "/nl/leave", "#help"]
     two.close()
     many.close()
     alone.close()
+
+
+@pytest.mark.parametrize("path", ["/nl/leave", "/en/leave"])
+def test_leaving_from_a_host_that_is_no_sites_leads_away_whatever_sites_there_are(
+    tmp_path: Path, path: str
+) -> None:
+    two = Server(tmp_path / "two")
+    alone = House(tmp_path / "alone", leave_to="https://weg.example.org/")
+    pages = [
+        house.browser(origin=BAKER).request("GET", path, headers={"Host": host})
+        for house in (two.bank, alone)
+        for host in WRONG_HOSTS
+    ]
+    alike(*pages)
+    assert (pages[0].status, pages[0].header("Location")) == (303, "https://www.wikipedia.org/")
+    two.close()
+    alone.close()
+
+
+def test_the_page_of_a_wrong_host_has_its_style(server: Server) -> None:
+    (style,) = re.findall('href="(/static/[^"]+)"', pages_of(server).html)
+    browser = server.bank.browser(origin=BANK)
+    wrong = browser.request("GET", style, headers={"Host": "x.example"})
+    assert (wrong.status, wrong.body) == (200, browser.get(style).body)
 
 
 def pages_of(server: Server) -> Page:
@@ -232,7 +257,7 @@ def pages_of(server: Server) -> Page:
 
 def test_a_wrong_host_opens_no_site(server: Server) -> None:
     reception = server.bank.app.extensions["reception"]
-    for path in PATHS:
+    for path in (*PATHS, "/nl/leave"):
         server.bank.browser().request("GET", path, headers={"Host": "evil.example"})
     assert [door._served for door in reception.doors.values()] == [None, None]
     server.bank.browser(origin=BANK).get("/nl/")

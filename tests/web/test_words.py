@@ -114,6 +114,6 @@ def test_days_are_said_in_words() -> None:
     nl, en = words("nl"), words("en")
     assert nl.day(today, today) == "vandaag"
     assert en.day(today - datetime.timedelta(1), today) == "yesterday"
-    assert nl.day(datetime.date(2026, 3, 1), today) == "1 maart"
-    assert en.day(datetime.date(2026, 3, 1), today) == "1 March"
-    assert nl.day(datetime.date(2027, 3, 1), today) == "1 maart 2027"
+    assert nl.day(datetime.date(2026, 3, 1), today) == "1\u00a0maart"
+    assert en.day(datetime.date(2026, 3, 1), today) == "1\u00a0March"
+    assert nl.day(datetime.date(2027, 3, 1), today) == "1\u00a0maart 2027"

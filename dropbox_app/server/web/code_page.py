@@ -54,6 +54,7 @@ class CodePage:
             here=here,
             switch_form="main-form" if here else None,
             people=people,
+            whom=(person.identity,) if person else (),
             code=code,
             again=again,
             person=person,

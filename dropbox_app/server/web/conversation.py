@@ -30,7 +30,7 @@ from dropbox_app.server.web.forms import (
 from dropbox_app.server.web.languages import Words, words
 from dropbox_app.server.web.lines import Request, Teller
 from dropbox_app.server.web.pages import LANG, FrontPages, of_site, see_other
-from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain
+from dropbox_app.server.web.refusals import OWN_WORDS, REFUSED, Refusals, explain, own_token
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import OneCookie, current
 
@@ -124,7 +124,7 @@ class ConversationPages:
             said = told.say(f"consent.{form.answer.data}")
             lead, button = told.say("again.answer", answer=said), "again.send"
         if "switch" in request.form:
-            return self.over(lang, lead, button=button)
+            return self.over(lang, lead, button=button, token=own_token())
         root = self.entered(lang, form, lead, button)
         if isinstance(root, Response):
             return root
@@ -164,7 +164,7 @@ class ConversationPages:
         if isinstance(root, Response):
             return root
         people = self._pages.people()
-        problems = form.problems(people)
+        problems = form.problems(people, self._pages.settings.limits.text)
         chosen = people.chosen(form.counsellor.data or "")
         if problems or chosen is None:
             return self._other_page(lang, root, shown(problems, words(lang)), 422)
@@ -249,8 +249,12 @@ class ConversationPages:
         problems: dict[str, str] | None = None,
         status: int = 403,
         button: str = "again.send",
+        token: str = "",
     ) -> Response:
-        """What was typed, with a field for the code: one post opens the session and sends."""
+        """What was typed, with a field for the code: one post opens the session and sends.
+
+        With the ``token`` of a session that goes on, without that field.
+        """
         typed = any(request.form.get(name) for name in OWN_WORDS)
         return self._refusals.again(
             lang,
@@ -258,6 +262,7 @@ class ConversationPages:
             heading="again.expired_title" if typed else "return.again_title",
             lead=lead or words(lang).say("errors.expired"),
             problems=problems,
+            token=token,
             button=button,
             status=status,
         )
@@ -339,6 +344,7 @@ class ConversationPages:
             title="title.read",
             here="conversation",
             people=people,
+            whom=view.next_wanted,
             switch_form="main-form" if receivers or text else None,
             csrf_token=generate_csrf(),
             lines=teller.lines(),
@@ -381,6 +387,7 @@ class ConversationPages:
             title="title.message",
             here="counsellor",
             people=people,
+            whom=view.next_wanted,
             switch_form="main-form" if others or request.form.get("text") else None,
             csrf_token=generate_csrf(),
             others=others,
@@ -411,6 +418,7 @@ class ConversationPages:
             title="title.message",
             here="withdraw",
             people=people,
+            whom=wanted,
             switch_form="main-form",
             plain_enter=False,
             csrf_token=generate_csrf(),

@@ -10,9 +10,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 from flask.globals import request_ctx
-from flask_wtf.csrf import generate_csrf, validate_csrf  # type: ignore[import-untyped]
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 from werkzeug.exceptions import RequestEntityTooLarge, abort
-from wtforms.validators import ValidationError  # type: ignore[import-untyped]
 
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.errors import AgeError, FormatError, KlankbordError
@@ -28,7 +27,7 @@ from dropbox_app.server.web.hardening import UPLOAD, PlainRequest
 from dropbox_app.server.web.languages import words
 from dropbox_app.server.web.lines import Teller
 from dropbox_app.server.web.pages import LANG, of_site, see_other
-from dropbox_app.server.web.refusals import REFUSED, explain_files
+from dropbox_app.server.web.refusals import REFUSED, explain_files, own_token, right_token
 from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.session import current
 from dropbox_app.server.web.uploads import (
@@ -89,7 +88,7 @@ class FilePages:
 
         def admit(fields: Mapping[str, str]) -> Addressing:
             text = clean_text(fields.get("text", ""))
-            if root is None or not _token(fields.get("csrf_token", "")):
+            if root is None or not right_token(fields.get("csrf_token", "")):
                 raise NotInSession
             if length > self._whole():
                 raise TooManyFiles
@@ -114,7 +113,7 @@ class FilePages:
             if (
                 root is None
                 or isinstance(taking.error, NotInSession)
-                or not _token(fields.get("csrf_token", ""))
+                or not right_token(fields.get("csrf_token", ""))
             ):
                 return self._over(lang)
             text = clean_text(fields.get("text", ""))
@@ -155,7 +154,9 @@ class FilePages:
         problem, status = self._explain(error, lang)
         if gate.turned_away():  # no time to look into the conversation
             said = problem.say(words(lang))
-            return self._conversation.over(lang, said, status=status, button="return.open")
+            return self._conversation.over(
+                lang, said, status=status, button="return.open", token=own_token()
+            )
         return self._page(lang, root, text, [problem], status)
 
     def _explain(self, error: KlankbordError, lang: str) -> tuple[Problem, int]:
@@ -192,6 +193,7 @@ class FilePages:
             title="title.message",
             here="files",
             people=people,
+            whom=view.next_wanted,
             switch_form="main-form",
             csrf_token=generate_csrf(),
             can=can is None,
@@ -267,14 +269,6 @@ def _given() -> PlainRequest:
 def _share() -> str:
     """What the worker says of how long this request may take; see ``patience``."""
     return str(getattr(request.environ.get("gunicorn.socket"), "share", ""))
-
-
-def _token(token: str) -> bool:
-    try:
-        validate_csrf(token)
-    except ValidationError:
-        return False
-    return True
 
 
 def _number(text: str) -> int:

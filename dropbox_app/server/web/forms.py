@@ -79,9 +79,9 @@ class ReportForm(_Open):
                 given[name] = list(dict.fromkeys(value)) if isinstance(value, list) else value
         return given
 
-    def problems(self, people: People) -> list[Problem]:
-        """What has to be mended before it can be sent."""
-        found = missing_text(self.text.data)
+    def problems(self, people: People, limit: int) -> list[Problem]:
+        """What has to be mended before it can be sent: all of it at once."""
+        found = wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
@@ -160,14 +160,14 @@ class OtherForm(SessionForm):
     counsellor = StringField()
     along = BooleanField()  # what was written so far goes with it
 
-    def problems(self, people: People) -> list[Problem]:
+    def problems(self, people: People, limit: int) -> list[Problem]:
         found = []
         person = people.chosen(self.counsellor.data or "")
         if person is None:
             found.append(Problem("counsellor", "errors.wanted_missing"))
         elif not person.open:
             found.append(Problem("counsellor", "errors.wanted_closed"))
-        return found + missing_text(self.text.data)
+        return found + wrong_text(self.text.data, limit)
 
 
 class WithdrawForm(SessionForm):
@@ -194,6 +194,12 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
 def missing_text(text: str | None) -> list[Problem]:
     """The one thing without which there is nothing to send."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
+
+
+def wrong_text(text: str | None, limit: int) -> list[Problem]:
+    """The same, or that it is longer than ``limit`` bytes."""
+    size = len(clean_text(text or "").encode())
+    return [too_long(TooLong(size, limit))] if size > limit else missing_text(text)
 
 
 def too_long(error: TooLong, name: str = "text") -> Problem:

@@ -4,6 +4,7 @@ The app sets its headers itself, so that they do not hang on a proxy in front of
 """
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Collection
 from types import TracebackType
@@ -11,11 +12,10 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from flask import Flask, Request, abort, request
+from flask import Flask, Request, Response, abort, request
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
-    MisdirectedRequest,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
@@ -48,6 +48,13 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 HSTS = "max-age=63072000"
+
+# A name or an address, and a port. What programs could read in two ways is the name of no site.
+_HOST = re.compile(
+    r"(?:(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)|\[(?P<v6>[0-9a-f:.]+)\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+MOST_PORT = 65_535
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
@@ -163,33 +170,37 @@ def harden(
     app: QuietFlask,
     hosts: Callable[[WSGIEnvironment], Hosts | None],
     opened: Callable[[], object],
+    lost: Callable[[], Response | None],
 ) -> None:
     """Put the checks before every request and the headers on every answer.
 
     ``hosts`` as in ``QuietFlask``. ``opened`` sees to it that the site can be used, or aborts.
+    ``lost`` answers at a host that is no site's.
     """
     app.hosts = hosts
     app.config["MAX_CONTENT_LENGTH"] = FORM_BYTES  # the desk API sets its own
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_BYTES
 
     @app.before_request
-    def check() -> None:
+    def check() -> Response | None:
+        if _elsewhere(request.environ):
+            abort(BadRequest.code)
         here = hosts(request.environ)
         if here is None:
-            abort(MisdirectedRequest.code)
+            return lost()
         opened()
         if not request.environ.get("PATH_INFO", "").startswith("/"):
             abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
         if request.method in ("GET", "HEAD") and gate.late():
             raise gate.Busy("the wait for a thread was too long")
         if request.method != "POST" or request.path.startswith("/api/"):
-            return
+            return None
         if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
             if not here.own(request):
                 abort(Forbidden.code)
             # The view sees to that, before it reads.
             request.max_content_length = (request.content_length or 0) + 1
-            return
+            return None
         if request.content_length is not None and request.content_length > FORM_BYTES:
             abort(RequestEntityTooLarge.code)
         if request.mimetype not in (FORM, ""):
@@ -203,6 +214,7 @@ def harden(
         # Without a session nothing takes long but a code, and that has a gate of its own.
         if gate.turned_away() and request.cookies:
             raise gate.Busy("there was no place to wait in")
+        return None
 
 
 def quiet_log(stream: IO[str] | None = None) -> None:
@@ -229,8 +241,21 @@ def where(error: BaseException | None) -> str:
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header. A forwarded port may differ from the settings, the name not."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
+    """The name in a Host header of the one form there is; None of any other.
+
+    A forwarded port may differ from the settings, the name not.
+    """
+    found = _HOST.fullmatch(host.lower())
+    if found is None or int(found["port"] or 0) > MOST_PORT:
         return None
+    return found["v6"] or found["name"]
+
+
+def _elsewhere(environ: WSGIEnvironment) -> bool:
+    """Whether the target is a whole address, of another host than the header says."""
+    target = str(environ.get("RAW_URI", ""))
+    _, found, rest = target.partition("://")
+    if target.startswith("/") or not found:
+        return False
+    named = re.split("[/?#]", rest, maxsplit=1)[0]
+    return named.lower() != str(environ.get("HTTP_HOST", "")).lower()

@@ -70,7 +70,7 @@ class Words:
 
     def date(self, day: datetime.date, today: datetime.date) -> str:
         """A day by its date, with the year only if that is not this one."""
-        pattern = "d MMMM" if day.year == today.year else "d MMMM y"
+        pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
         locale = "en_GB" if self.lang == "en" else self.lang
         return babel.dates.format_date(day, pattern, locale=locale)
 

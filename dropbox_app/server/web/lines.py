@@ -30,6 +30,8 @@ class Request:
     said: str | None  # the newest answer
     answerable: bool  # who asked still gets the reporter's messages, and can be written to
     unreachable: bool  # who asked would get them, but cannot be written to now
+    turn: str  # what a form sends to choose who asked, whom the reporter has turned away from
+    turned_away: bool
 
     @property
     def short(self) -> str:
@@ -45,6 +47,14 @@ class Request:
     def asks(self) -> bool:
         """Whether the page has a form with the answers."""
         return self.open or self.may_change
+
+    @property
+    def stands(self) -> bool:
+        """Whether a yes stands that cannot be taken back by an answer, as matters are.
+
+        After a yes to a handover that is as it was asked.
+        """
+        return self.turned_away and not self.handover and self.said == "yes"
 
     @property
     def may_take_back(self) -> bool:
@@ -234,6 +244,8 @@ class Teller:
             said=str(said[-1].body["answer"]) if said else None,
             answerable=wanted and asker_open,
             unreachable=wanted and not asker_open,
+            turn=VerifyKey.parse(message.by).hex if asker_open else "",
+            turned_away=not wanted,
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -166,9 +166,11 @@ class FrontPages:
         if root is not None and session.mark == mark and self._agent.view(root) is not None:
             return see_other(f"/{lang}/conversation?again=1")
         if not people.open:
-            said = "closed.ended" if people.ended else "errors.nobody"
+            said = "errors.nobody"
+            if people.ended:
+                said = "closed.ended" if people.reads else "closed.ended_read"
             return self._refused(lang, form, people, Problem("", said), 503)
-        problems = form.problems(people)
+        problems = form.problems(people, self._pages.settings.limits.text)
         if problems:
             return self._form(lang, form, people, shown(problems, words(lang)), 422)
         chosen = people.chosen(form.counsellor.data or "") or people.open[0]

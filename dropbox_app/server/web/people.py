@@ -31,6 +31,8 @@ class Person:
     away: datetime.date | None
     stand_in: str | None
     silent: bool
+    phone: str  # of their own
+    hours: str
 
     @property
     def value(self) -> str:
@@ -43,29 +45,33 @@ class People:
     """All counsellors of a site on one day, by the names of their cards' files.
 
     ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
-    report; conversations go on.
+    report; conversations go on. ``beginning``: as who would begin one sees them.
     """
 
     everybody: tuple[Person, ...]
     begun: bool
     ended: bool = False
+    beginning: bool = False
 
     @property
     def to_report(self) -> "People":
-        """The same, for who would begin: on a site that ended nobody can be written to."""
-        if not self.ended:
-            return self
-        return replace(self, everybody=tuple(replace(one, open=False) for one in self.everybody))
+        """The same, for who would begin: on a site that ended there is nobody for them.
+
+        Each is still said to be open who is: to those who have a code.
+        """
+        return replace(self, beginning=True)
 
     @property
     def open(self) -> tuple[Person, ...]:
         """Those who can be written to."""
+        if self.ended and self.beginning:
+            return ()
         return tuple(person for person in self.everybody if person.open)
 
     @property
-    def closed(self) -> tuple[Person, ...]:
-        """Those who cannot."""
-        return tuple(person for person in self.everybody if not person.open)
+    def reads(self) -> bool:
+        """Whether somebody can open what is written in a conversation that runs."""
+        return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
         """The name on the card of an identity; None if no card is here."""
@@ -116,7 +122,10 @@ class Directory:
         return sorted((name, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
 
     def _read(self, day: datetime.date, ended: bool) -> People:
-        cards = [named.card for named in self._site.cards()]
+        named = self._site.cards()
+        cards = [one.card for one in named]
+        own = {row.card: row for row in self._site.settings.telephones}
+        numbers = {one.card.identity: own.get(one.file_name) for one in named}
         away = {c.identity: c.away for c in cards if c.away is not None and c.away.until >= day}
         silent = {card.identity for card in cards if self._silent(card, day)}
         names = {c.identity: c.name for c in cards if c.sealing_key(day) is not None}
@@ -125,6 +134,7 @@ class Directory:
         for card in cards:
             absence = away.get(card.identity)
             stand_in = absence.stand_in if absence else None
+            number = numbers[card.identity]
             people.append(
                 Person(
                     identity=card.identity,
@@ -137,6 +147,8 @@ class Directory:
                     away=absence.until if absence else None,
                     stand_in=here.get(stand_in) if stand_in else None,
                     silent=card.identity in silent,
+                    phone=number.phone if number else "",
+                    hours=number.hours if number else "",
                 )
             )
         return People(tuple(people), bool(people) or self._site.begun(), ended)

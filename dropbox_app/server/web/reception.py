@@ -15,7 +15,7 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Request, Response, abort, request
 from flask.sessions import SessionInterface, SessionMixin
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import MisdirectedRequest, ServiceUnavailable
 
 from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
 from dropbox_app.server.gate import Gate
@@ -29,10 +29,10 @@ from dropbox_app.server.web.conversation import ConversationPages
 from dropbox_app.server.web.desk_api import DeskApi
 from dropbox_app.server.web.file_pages import FilePages
 from dropbox_app.server.web.hardening import Hosts, host_name, logger, where
-from dropbox_app.server.web.pages import FrontPages
+from dropbox_app.server.web.pages import FrontPages, see_other
 from dropbox_app.server.web.people import Directory, People
 from dropbox_app.server.web.refusals import Refusals
-from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.rendering import STYLE, Pages
 from dropbox_app.server.web.session import OneCookie, ReporterSession
 from dropbox_app.server.web.stills import Kept
 
@@ -146,6 +146,14 @@ class Reception:
             door.tell(error)
             request.environ[_CLOSED] = True
             abort(ServiceUnavailable.code)
+
+    def lost(self) -> Response | None:
+        """At a host that is no site's: the way out, the style of the page that says so, no more."""
+        if request.endpoint == FrontPages.leave.__name__:
+            return see_other(Settings.leave_to)
+        if request.endpoint != STYLE:
+            abort(MisdirectedRequest.code)
+        return None
 
     def refusals(self) -> Refusals:
         """Those of the site of this request; of none, if there is none or it cannot be opened."""

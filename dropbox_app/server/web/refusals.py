@@ -11,7 +11,9 @@ from http import HTTPStatus
 
 from flask import Flask, Response, request
 from flask.globals import request_ctx
-from werkzeug.exceptions import HTTPException
+from flask_wtf.csrf import validate_csrf  # type: ignore[import-untyped]  # ships no types
+from werkzeug.exceptions import HTTPException, MisdirectedRequest
+from wtforms import ValidationError  # type: ignore[import-untyped]  # ships no types
 
 from dropbox_app.protocol.errors import (
     CardError,
@@ -39,6 +41,7 @@ from dropbox_app.server.gate import Busy
 from dropbox_app.server.web.forms import Problem, too_long, typed
 from dropbox_app.server.web.languages import LANGUAGES, words
 from dropbox_app.server.web.rendering import Pages, language_of
+from dropbox_app.server.web.session import current
 from dropbox_app.server.web.uploads import (
     MULTIPART,
     FilesBroken,
@@ -165,6 +168,7 @@ class Refusals:
         heading: str = "again.expired_title",
         problems: dict[str, str] | None = None,
         ask_code: bool = True,
+        token: str = "",
         button: str = "again.send",
         only: Sequence[str] | None = None,
         status: int = 403,
@@ -172,6 +176,7 @@ class Refusals:
         """The form that was posted, once more, with a field for the code.
 
         ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
+        ``token``: of a session that goes on, which needs no code.
         """
         kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
         areas = [
@@ -189,7 +194,8 @@ class Refusals:
             problems=problems or {},
             hidden=[(name, value) for name, value in kept if name not in ("code", *OWN_WORDS)],
             areas=areas,
-            ask_code=ask_code,
+            ask_code=ask_code and not token,
+            token=token,
             code=dict(kept).get("code", ""),
             button=button,
         )
@@ -204,7 +210,8 @@ class Refusals:
         worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
         if _holds(worth):
             return self._kept(lang, status)
-        html = self._pages.make("error.html", lang, title="title.info", code=status)
+        lost = status == MisdirectedRequest.code
+        html = self._pages.make("error.html", lang, title="title.info", code=status, lost=lost)
         answer = self._pages.answer(html, status)
         if status == 405 and error.get_response().headers.get("Allow"):
             answer.headers["Allow"] = error.get_response().headers["Allow"]
@@ -240,11 +247,27 @@ class Refusals:
             lead=lead,
             heading=heading,
             ask_code=not first or request.path.endswith("/return"),
+            token="" if first or status == 403 else own_token(),
             button="report.send" if first and "text" in request.form else "again.send",
             # Another page may have filled in its own code: one press would lead to its mailbox.
             only=OWN_WORDS if status == 403 else None,
             status=status,
         )
+
+
+def own_token() -> str:
+    """The token that was posted, if it is the one of this very session; else nothing."""
+    token = request.form.get("csrf_token", "")
+    return token if current().root is not None and right_token(token) else ""
+
+
+def right_token(token: str) -> bool:
+    """Whether a token is the one of this very session."""
+    try:
+        validate_csrf(token)
+    except ValidationError:
+        return False
+    return True
 
 
 def _for_a_program(status: int) -> Response:

@@ -16,16 +16,18 @@ in front must not compress pages, nor unpack them: that would undo it.
 
 import datetime
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
+from dropbox_app.server.web.contacts import Contact, contacts
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
 from dropbox_app.server.web.lengths import filled, packed
 from dropbox_app.server.web.people import People
@@ -34,12 +36,12 @@ from dropbox_app.server.web.stills import Kept, Still
 Clock = Callable[[], datetime.date]
 Own = Callable[[str, str], str]
 
+STYLE = "style"  # the endpoint of the style sheet
 HTML = "text/html; charset=utf-8"
 # Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
 # 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
 # "leave quickly", would show what was typed. A page of another status it makes anew.
 TYPING = "203 OK"
-NO_BREAK = "\u00a0"  # a space at which no line ends
 
 
 @functools.cache
@@ -92,18 +94,21 @@ class Pages:
         title: str,
         here: str | None = None,
         people: People | None = None,
+        whom: Collection[VerifyKey] = (),
         **context: Any,  # noqa: ANN401 - what a template needs is the template's
     ) -> str:
         """Render a template.
 
         ``title``: the key of the neutral title. ``here``: the rest of this page's path, if the
         other language has it too; a page with a form that keeps text sets ``switch_form``.
+        ``whom``: those whom the reader writes to, whose own telephones are then named.
         """
         told = words(lang)
         day = self.today()
         known = people if people is not None else self.people()
         names = [person.name for person in known.open]
         context.setdefault("switch_form", None)
+        context.setdefault("lost", False)  # of a page at no site: it has no others to lead to
         context.setdefault("plain_enter", True)
         return self._environment.get_template(template).render(
             t=told.say,
@@ -121,7 +126,8 @@ class Pages:
             script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
             settings=self.settings,
             own=Markup(self._own(lang, here or "")),  # noqa: S704 - of content.render
-            phone=self.settings.phone.replace(" ", NO_BREAK),
+            contacts=contacts(self.settings, known, whom),
+            contact_of=Contact.of,
             people=known,
             absence=self.availability(known, told).of,
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
@@ -169,7 +175,7 @@ def takes_gzip() -> bool:
 def serve_style(app: Flask, style: Style) -> None:
     """The only file under /static/."""
 
-    @app.get(f"/static/{style.name}")
+    @app.get(f"/static/{style.name}", endpoint=STYLE)
     def static_style() -> Response:
         kind = "text/css; charset=utf-8"
         if takes_gzip():
