@@ -69,6 +69,7 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
         "The onion address",
         "The site",
         "The service",
+        "A backup each day, once there is a key for it",
         "Caddy, for https://box.example.org",
         "Nothing was changed.",
     ]
@@ -81,6 +82,8 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
         r" --phone '030 123'",
         r"  writing /etc/systemd/system/klankbord.service",
         r"  \$ systemctl restart klankbord",
+        r"  writing /etc/systemd/system/klankbord-backup.service",
+        r"  \$ systemctl enable --now klankbord-backup.timer",
         r"  writing /etc/systemd/system/caddy.service.d/klankbord.conf",
         r"  \$ caddy validate --config /etc/caddy/Caddyfile",
     ):
