@@ -65,6 +65,7 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
     assert steps == [
         "Debian packages",
         "An account that nobody logs in to, and its folder",
+        "The journal, in memory alone",
         "The program, with every package checked against its pinned hash",
         "The onion address",
         "The site",
@@ -76,6 +77,8 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
     for line in (
         r"  \$ useradd --system .* klankbord",
         r"  \$ .*pip .*--require-hashes --only-binary :all: -r .*requirements/server.txt",
+        r"  writing /etc/systemd/journald.conf.d/klankbord.conf",
+        r"  writing /etc/systemd/system/tor@default.service.d/klankbord.conf",
         r"  writing /etc/tor/torrc.d/klankbord-box.conf",
         r"  \$ tor .* --verify-config",
         r"  \$ .*klankbord-server init --name 'Voorbeeld BV' .*--origin https://box.example.org"
