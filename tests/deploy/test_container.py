@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_debian import PYTHON, run_long
+from tests.deploy.test_debian import PYTHON, debootstrap, run_long
 from tests.e2e.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "container"
@@ -122,7 +122,7 @@ def buildah() -> Iterator[Buildah]:
 )
 def test_both_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
     system, wheels = buildah.folder / "system", buildah.folder / "wheels"
-    run_long("debootstrap", "--variant=minbase", SUITE, system)
+    debootstrap(SUITE, system)
     for name in Path("/etc/apt/apt.conf.d").glob("*"):
         if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
             shutil.copy(name, system / "etc" / "apt" / "apt.conf.d")
