@@ -22,6 +22,7 @@ import pytest
 
 from dropbox_app.protocol.encoding import to_line
 from tests.deploy.test_systemd import SocketBrowser
+from tests.deploy.test_tor_unit import assert_closed
 from tests.deploy.unit_file import HERE, Bridge, command, filtered, started, values
 from tests.e2e.conftest import ROOT, Counsellor
 from tests.e2e.steps import come_back, tell, the_only_thread
@@ -175,6 +176,7 @@ def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
     assert debian.path("/var/lib/tor/klankbord-box/hostname").read_text().strip() in origin
     assert "No backups are made yet" in said
     _nothing_is_open_to_others(debian)
+    assert_closed(debian.path("/usr/lib/systemd/system/tor@default.service"), tmp_path)
 
     again = debian.install()
     assert [line for line in again.splitlines() if line.startswith("  writing")] == []

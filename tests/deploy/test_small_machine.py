@@ -11,36 +11,33 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.test_tor_unit import as_root, folder, needs_tor, tor_of_the_unit  # noqa: F401
+from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
+    MIB,
+    as_root,
+    folder,
+    needs_tor,
+    taken,
+    tor_of_the_unit,
+)
 from tests.deploy.unit_file import as_a_service
 from tests.e2e.conftest import BIN, Counsellor, DropBox, box, counsellor, mould, run  # noqa: F401
 from tests.e2e.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
 from tests.leaks.journey import processes
 
-MIB = 1024 * 1024
 IDLE = 150 * MIB
 SMALL = 512 * MIB
 LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
-
-
-def held(pid: int, what: str) -> int:
-    """Bytes that a process holds, by one line of what the system says of it."""
-    name = "smaps_rollup" if what == "Pss" else "status"
-    for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
-        if line.startswith(f"{what}:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(what)
 
 
 @needs_tor
 @as_root
 @as_a_service
 def test_server_and_tor_at_rest_take_little(box: DropBox, folder: Path) -> None:  # noqa: F811
-    """What each holds for itself, and its share of what they hold together."""
     box.browser().get("/nl/")
     with tor_of_the_unit(folder) as tor:
-        took = {pid: held(pid, "Pss") for pid in (*processes(box), tor)}
-    assert sum(took.values()) <= IDLE, took
+        took = taken(processes(box)), taken([tor])
+    print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - for who looks
+    assert sum(took) <= IDLE
 
 
 @dataclass
@@ -57,7 +54,8 @@ class Bounds:
 
     def peak(self, pids: list[int]) -> int:
         if self.group is None:
-            return sum(held(pid, "VmHWM") for pid in pids)
+            told = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+            return sum(int(text.split("\nVmHWM:")[1].split()[0]) * 1024 for text in told)
         for name in ("memory.max_usage_in_bytes", "memory.peak"):
             if (self.group / name).exists():
                 return int((self.group / name).read_text())

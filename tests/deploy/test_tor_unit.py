@@ -26,6 +26,7 @@ DEPLOY = ROOT / "deploy"
 DROP_IN = DEPLOY / "systemd" / "tor@default.service.d" / "klankbord.conf"
 DEBIANS_OWN = Path("/lib/systemd/system/tor@default.service")
 SOCKETS_GROUP = 990
+MIB = 1024 * 1024
 needs_tor = pytest.mark.skipif(not DEBIANS_OWN.is_file(), reason="Debian's tor is not installed")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
 
@@ -42,19 +43,23 @@ def folder() -> Iterator[Path]:
 @needs_tor
 def test_tor_is_closed_in_as_well(tmp_path: Path) -> None:
     """Alone Debian's unit scores 6.8."""
-    added = DROP_IN.read_text("utf-8").split("[Service]")[1]
-    unit = tmp_path / "tor@default.service"
-    unit.write_text(DEBIANS_OWN.read_text("utf-8") + added)
+    assert_closed(DEBIANS_OWN, tmp_path)
+
+
+def assert_closed(debians_own: Path, folder: Path) -> None:
+    """Debian's unit with the drop-in behind it, as systemd reads it; Debian's words are kept."""
+    unit = folder / "tor@default.service"
+    unit.write_text(debians_own.read_text("utf-8") + DROP_IN.read_text("utf-8"))
     for command in (["security", "--offline=true", "--threshold=15"], ["verify"]):
         done = subprocess.run(
             ["systemd-analyze", *command, unit], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "klankbord" not in done.stderr
-    for key in ("ExecStart", "ExecStartPre"):  # Debian's words, but for the account
+    for key in ("ExecStart", "ExecStartPre"):  # all the same, but for the account
         ours = [line for line in values(DROP_IN, key) if line]
         assert [line.replace(' --User ""', "") for line in ours] == [
-            line for line in values(DEBIANS_OWN, key) if line.startswith("/usr/bin/tor")
+            line for line in values(debians_own, key) if line.startswith("/usr/bin/tor")
         ]
 
 
@@ -128,6 +133,20 @@ def test_tor_starts_under_it_and_may_use_the_socket(folder: Path) -> None:
     assert "[warn]" not in (folder / "log").read_text()
 
 
+def taken(pids: list[int]) -> int:
+    """Bytes that processes of one program take together, whatever else runs on the machine.
+
+    What they made, each its share of what several of them hold; and once the files they read.
+    """
+    made, read = [0], [0]
+    for pid in pids:
+        roll = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
+        made.append(int(roll.split("\nPss_Anon:")[1].split()[0]) * 1024)
+        read.append(int(status.split("\nRssFile:")[1].split()[0]) * 1024)
+    return sum(made) + max(read)
+
+
 class Walled(TorNetwork):
     """The network, with the unit's walls around the onion's own tor."""
 
@@ -161,6 +180,13 @@ class Walled(TorNetwork):
             )
         )  # fmt: skip
 
+    def pids(self) -> list[int]:
+        """Of the onion's own tor, which bubblewrap may have become or started."""
+        found = [next(process.pid for process in self._processes if "bwrap" in str(process.args))]
+        for pid in found:
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() == "tor\n"]
+
 
 @pytest.mark.long
 @in_tor
@@ -186,4 +212,7 @@ def test_a_visitor_comes_through_a_tor_behind_these_walls(tmp_path: Path) -> Non
         network = Walled(tmp_path / "tor", tmp_path / "box.sock", program)
         with network.running():
             assert TorBrowser(network).first("/nl/").body == b"welco"
+            took = taken(network.pids())
+    print(f"Tor after a visit: {took // MIB} MiB")  # noqa: T201 - for who looks
+    assert 0 < took < 60 * MIB  # with what the server takes, less than 150
     listening.close()
