@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+PROGRAM = Path("/opt/klankbord")
+CURRENT = PROGRAM / "current"
+UNITS = Path("/etc/systemd/system")
+FOLDER = Path(__file__).resolve().parent  # of the templates
 BEGIN, END = "# klankbord: begin", "# klankbord: end"
 
 
@@ -104,3 +109,36 @@ def members(group: str) -> list[str]:
         return grp.getgrnam(group).gr_mem
     except KeyError:
         return []
+
+
+def account_is_there(name: str) -> bool:
+    """Whether the system knows an account of this name."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def settings(file: str, **filled: str) -> str:
+    """A file of this folder with its @WORDS@ filled in."""
+    text = (FOLDER / file).read_text("utf-8")
+    for word, value in filled.items():
+        text = text.replace(f"@{word.upper()}@", value)
+    return text
+
+
+def packages(machine: Machine, wanted: Iterable[str]) -> None:
+    say("Debian packages")
+    query = ("dpkg-query", "--show", "--showformat=${db:Status-Status}")
+    missing = [
+        package
+        for package in wanted
+        if subprocess.run([*query, package], capture_output=True, text=True, check=False).stdout
+        != "installed"
+    ]
+    if not missing:
+        say("  all there")
+        return
+    machine.run("apt-get", "update", "-qq")
+    machine.run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing)

@@ -208,7 +208,7 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, wanted: bool
 ) -> None:
     monkeypatch.setattr(installer, "DATA", tmp_path)
-    monkeypatch.setattr(installer, "MAIL_COMMAND", tmp_path / "klankbord-notify")
+    monkeypatch.setattr(installer.daily_mail, "COMMAND", tmp_path / "klankbord-notify")
     asked = argparse.Namespace(mail=None)
     monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: False)
     installer.ask_mail(asked)
