@@ -15,10 +15,12 @@ import click
 import pytest
 
 from dropbox_app.desk.cli import main as desk
+from dropbox_app.server import backups, holdings
 from dropbox_app.server.cli import main as server
 from dropbox_app.server.findings import FIELDS, Check, State
 from dropbox_app.server.mail_settings import Mailed, MailSettings
 from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
@@ -166,6 +168,16 @@ def test_no_setting_is_invented() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", text("deploy/README.md"), re.MULTILINE)
     assert set(rows) <= known
     assert len(rows) == len(set(rows))
+
+
+def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
+    source = text("deploy/README.md")
+    (part,) = re.findall(
+        r"^One folder holds everything of a server:\n\n((?:- .*\n)+)", source, re.M
+    )
+    named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", part)}
+    beside = {f"{DATABASE}-wal", f"{DATABASE}-shm"}
+    assert named == holdings.TOP | {RESERVE, backups.FOLDER} | beside
 
 
 def test_every_script_is_described_and_none_is_invented() -> None:

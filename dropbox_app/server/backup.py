@@ -62,7 +62,7 @@ def make(folder: Path, target: Path, today: datetime.date) -> Made:
     retentions = [one.settings.retention for one in read.sites]
     days, most = backups.days_kept(retentions)
     sure = not _doubted(places, today)
-    with backups.alone(target):
+    with backups.alone(target, today):
         try:
             made = _make(folder, places, read, target, public, today)
         finally:
@@ -90,7 +90,7 @@ def _make(
 ) -> Made:
     _check_room(places, read, target)
     new, kept = backups.begun(target, "klankbord", today)
-    running = _Running()
+    running = _Running(today)
     with (
         _sealed(new, kept, public) as out,
         tarfile.open(
@@ -122,7 +122,8 @@ def _make(
 class _Running:
     """A backup on its way, site by site."""
 
-    def __init__(self) -> None:
+    def __init__(self, today: datetime.date) -> None:
+        self._today = today
         self.sites = self.items = 0
         self.writing = False  # whether something of the site that is taken is in it already
         self.left_out: list[str] = []
@@ -132,7 +133,7 @@ class _Running:
         """Add a site. Nothing of it is written before its database has been copied and checked."""
         self.writing = False
         before, folder = holdings.prefix(place), place.folder
-        with copying.copied(folder / DATABASE, folder / FILES) as copy:
+        with copying.copied(folder / DATABASE, folder / FILES, self._today) as copy:
             with copying.opened(copy) as database:
                 copying.check(database)
                 large = copying.large(database)

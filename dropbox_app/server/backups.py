@@ -84,8 +84,11 @@ def day_of(path: Path) -> datetime.date | None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Make one backup at a time, in a folder that is there and rid of what a kill left."""
+def alone(folder: Path, day: datetime.date) -> Iterator[None]:
+    """Make one backup at a time, in a folder that is there and rid of what a kill left.
+
+    Whatever came or went there meanwhile, the folder's time is no finer than the day.
+    """
     new = not folder.exists()
     folder.mkdir(0o700, parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -96,8 +99,11 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError(f"another one is being made in {folder}") from None
-        _sweep(folder)
-        yield
+        try:
+            _sweep(folder)
+            yield
+        finally:
+            at_midnight(folder, day)
     finally:
         os.close(handle)
 

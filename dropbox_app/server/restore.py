@@ -164,7 +164,10 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
         if not parent.exists():
             parent.mkdir(0o700)
     digest = new_digest()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BackupError(f"it holds {name} twice, which no server writes") from None
     with os.fdopen(handle, "wb") as file:
         while piece := inside.read(_PIECE):
             digest.update(piece)

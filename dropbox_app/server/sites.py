@@ -24,7 +24,7 @@ from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server import settings
 from dropbox_app.server.settings import Limits, Retention, Settings
-from dropbox_app.server.store.files import at_midnight, replace_whole, sync_folder
+from dropbox_app.server.store.files import replace_whole, sync_folder
 
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
@@ -190,7 +190,6 @@ class Site:
     def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
         """Replace a card file whole, under times no finer than the day."""
         replace_whole(self._path(name), raw, day)
-        at_midnight(self.folder / CARDS, day)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import DropBox
 
 SITES = 300
-START = 3.0  # seconds
+START_OF_ONE, START = 1.0, 3.0  # seconds
 WORKER = 80.0  # MB
 BINDING = 1.2
 ROUNDS, TURN = 40, 60
@@ -40,7 +40,8 @@ def measure(folder: Path) -> bool:
         good = True
         for server in (one, many):
             server.serve()
-            good = _line(f"{server.count} sites: start", server.started, START, "s") and good
+            most = START_OF_ONE if server.count == 1 else START
+            good = _line(f"{server.count} sites: start", server.started, most, "s") and good
             for _ in range(WARM * 2 * server.count):  # so each worker has made each page once
                 server.landing()
         time.sleep(8)  # the upkeep has opened every database once

@@ -1,4 +1,4 @@
-"""The containers: what their files say, and with --long the images built from a Debian made here.
+"""The containers: what their files say, and the images, built from a Debian made here.
 
 Containers themselves are not started: the images' programs run in a chroot.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_debian import PYTHON, run_long
+from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
 from tests.e2e.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "container"
@@ -95,26 +95,41 @@ class Buildah:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._own = (
-            *("buildah", "--root", str(folder / "store"), "--runroot", str(folder / "run")),
-            *("--storage-driver", "vfs"),
-        )
+        self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"))
+        self._driver = "overlay"  # layers that share what they have in common, where that works
+        made = self._run("from", "scratch")
+        if made.returncode or self._run("mount", made.stdout.strip()).returncode:
+            self._driver = "vfs"
+        self.end()
 
     def __call__(self, *words: str | Path) -> str:
-        done = subprocess.run(
-            [*self._own, *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        done = self._run(*words)
+        said = f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        if done.returncode and re.search(NO_MIRROR, said):
+            pytest.skip("Debian's packages cannot be had now")
+        assert done.returncode == 0, said
         return done.stdout.strip()
+
+    def end(self) -> None:
+        """Unmount and remove whatever is there."""
+        self._run("umount", "--all")
+        self._run("rm", "--all")
+
+    def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["buildah", *self._store, "--storage-driver", self._driver, *words],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
 
 @pytest.fixture
 def buildah() -> Iterator[Buildah]:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        yield Buildah(Path(folder))
+        made = Buildah(Path(folder))
+        yield made
+        made.end()
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),
@@ -122,7 +137,10 @@ def buildah() -> Iterator[Buildah]:
 )
 def test_both_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
     system, wheels = buildah.folder / "system", buildah.folder / "wheels"
-    run_long("debootstrap", "--variant=minbase", SUITE, system)
+    try:
+        debootstrap(SUITE, system)
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"no Debian can be made now: {error.args}")
     for name in Path("/etc/apt/apt.conf.d").glob("*"):
         if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
             shutil.copy(name, system / "etc" / "apt" / "apt.conf.d")

@@ -23,8 +23,9 @@ debian = pytest.mark.skipif(
 
 
 @pytest.fixture
-def installer() -> ModuleType:
+def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module."""
+    monkeypatch.syspath_prepend(INSTALL.parent)
     loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
@@ -64,22 +65,28 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
     assert steps == [
         "Debian packages",
         "An account that nobody logs in to, and its folder",
+        "The journal, in memory alone",
         "The program, with every package checked against its pinned hash",
         "The onion address",
         "The site",
         "The service",
+        "A backup each day, once there is a key for it",
         "Caddy, for https://box.example.org",
         "Nothing was changed.",
     ]
     for line in (
         r"  \$ useradd --system .* klankbord",
         r"  \$ .*pip .*--require-hashes --only-binary :all: -r .*requirements/server.txt",
+        r"  writing /etc/systemd/journald.conf.d/klankbord.conf",
+        r"  writing /etc/systemd/system/tor@default.service.d/klankbord.conf",
         r"  writing /etc/tor/torrc.d/klankbord-box.conf",
         r"  \$ tor .* --verify-config",
         r"  \$ .*klankbord-server init --name 'Voorbeeld BV' .*--origin https://box.example.org"
         r" --phone '030 123'",
         r"  writing /etc/systemd/system/klankbord.service",
         r"  \$ systemctl restart klankbord",
+        r"  writing /etc/systemd/system/klankbord-backup.service",
+        r"  \$ systemctl enable --now klankbord-backup.timer",
         r"  writing /etc/systemd/system/caddy.service.d/klankbord.conf",
         r"  \$ caddy validate --config /etc/caddy/Caddyfile",
     ):
@@ -201,7 +208,7 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, wanted: bool
 ) -> None:
     monkeypatch.setattr(installer, "DATA", tmp_path)
-    monkeypatch.setattr(installer, "MAIL_COMMAND", tmp_path / "klankbord-notify")
+    monkeypatch.setattr(installer.daily_mail, "COMMAND", tmp_path / "klankbord-notify")
     asked = argparse.Namespace(mail=None)
     monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: False)
     installer.ask_mail(asked)

@@ -55,6 +55,7 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["SocksPort"] == ["0"]
     assert set_to["Log"] == ["warn syslog"]
     assert set_to["HeartbeatPeriod"] == ["0"]
+    assert set_to["AvoidDiskWrites"] == ["1"]
     assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/box.sock"]
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
         assert set_to[f"HiddenService{defence}"] == ["1"]

@@ -116,7 +116,11 @@ def write_filter(unit: Path, target: int) -> None:
 
 
 def command(
-    unit: Path, state: Path, run: Path, program: Sequence[str], system: Path | None = None
+    unit: Path,
+    state: Path,
+    run: Path | None,
+    program: Sequence[str],
+    system: Path | None = None,
 ) -> list[str]:
     """bubblewrap's arguments for what the unit says of folders, account and network.
 
@@ -127,10 +131,12 @@ def command(
         assert values(unit, key) == ["yes"], key
     assert values(unit, "ProtectSystem") == ["strict"]
     (name,) = values(unit, "StateDirectory")
-    (runtime,) = values(unit, "RuntimeDirectory")
     account = ["990", "990"]
     become: list[str] = []
     own: list[str] = []
+    folders = ["--bind", str(state), f"/var/lib/{name}"]
+    if run is not None:
+        folders += ["--bind", str(run), f"/run/{values(unit, 'RuntimeDirectory')[0]}"]
     closed = ["/run", "/var/lib"]
     if system is None:  # what the unit leads to is this checkout
         closed.append("/opt")
@@ -148,8 +154,7 @@ def command(
         *("--dev", "/dev", "--proc", "/proc"),
         *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108
         *own,
-        *("--tmpfs", "/run", "--tmpfs", "/var/lib"),
-        *("--bind", str(state), f"/var/lib/{name}", "--bind", str(run), f"/run/{runtime}"),
+        *("--tmpfs", "/run", "--tmpfs", "/var/lib", *folders),
         *(word for place in closed for word in ("--remount-ro", place)),
         *program,
     ]

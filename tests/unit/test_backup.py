@@ -222,6 +222,27 @@ def test_nothing_in_names_and_times_is_finer_than_a_day(machine: Machine) -> Non
     ]
 
 
+def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _filled(machine.server)
+    machine.does("backup")
+    machine.later(1)
+    midnight = datetime.datetime.combine(machine.day, datetime.time(), datetime.UTC).timestamp()
+    places = (machine.place, machine.server.folder / "files")
+    machine.does("backup")  # a second one, which takes an older list away
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+    machine.does("backup")  # a third, which takes the second away
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+
+    def broken(*_: object) -> None:
+        raise OSError("the disk")
+
+    monkeypatch.setattr(backups, "finished", broken)
+    assert machine.types("backup").exit_code == 1
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+
+
 # what was withdrawn
 
 
@@ -475,7 +496,7 @@ def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
 
 def test_two_at_once_is_one_too_many(machine: Machine) -> None:
     machine.place.mkdir()
-    with backups.alone(machine.place):
+    with backups.alone(machine.place, DAY):
         refused = machine.types("backup")
     assert refused.exit_code == 1
     assert "another one is being made" in refused.stderr
@@ -617,3 +638,18 @@ def test_a_list_that_is_none_is_refused(machine: Machine) -> None:
     assert "no list of withdrawn mailboxes" in refused.stderr
     Withdrawn(wrong).write({ids("one")[0]: DAY}, DAY)
     assert machine.restore("--withdrawn", wrong).exit_code == 0
+
+
+def test_a_name_that_stands_twice_is_refused_by_name(machine: Machine) -> None:
+    seed = Seed.parse(machine.key.read_text().splitlines()[-1])
+    plain = machine.folder / "made.tar"
+    with tarfile.open(plain, "w") as archive:
+        for _ in range(2):
+            archive.addfile(tarfile.TarInfo("site.toml"))
+    machine.place.mkdir()
+    made = machine.place / f"klankbord-{DAY}.age"
+    made.write_bytes(age.seal(plain.read_bytes(), [seed.recipient()]))
+    refused = machine.restore(file=made)
+    assert refused.exit_code == 1
+    assert "it holds site.toml twice" in refused.stderr
+    assert not (machine.folder / "new").exists()

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.encoding import new_digest, sha256_hex
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import Withdrawn
 from dropbox_app.server.store.schema import COVER
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -131,6 +132,22 @@ def test_files_beside_the_database_are_dated_midnight(server: AServer) -> None:
         assert path.stat().st_mtime == MIDNIGHT, path
     for path in server.folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_what_goes_leaves_no_time_of_that_in_its_folder(server: AServer) -> None:
+    """A withdrawal, an upload that is broken off, a sweep after a crash."""
+    server.report("one")
+    server.put_file("one", file(2, 2_000_000))
+    server.reply("one", 1)
+    files = server.folder / "files"
+    server.withdraw("one", 2)
+    assert (files.stat().st_mtime, server.folder.stat().st_mtime) == (MIDNIGHT, MIDNIGHT)
+    with server.store.stage(new_digest()) as staged:
+        staged.write(bytes(2_000_000))
+    assert (files.stat().st_mtime, list(files.iterdir())) == (MIDNIGHT, [])
+    (files / ("a" * 64)).write_bytes(b"left")
+    assert server.store.sweep() == 1
+    assert files.stat().st_mtime == MIDNIGHT
 
 
 def test_reading_a_large_file_leaves_no_time_of_reading(server: AServer) -> None:
@@ -386,3 +403,12 @@ except SiteFull:
         (sys.executable, "-c", program), capture_output=True, text=True, check=True, timeout=60
     )
     assert said.stdout == "full []\n"
+
+
+def test_errors_that_sqlite_itself_has_no_name_for_are_said_too() -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
+        connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
+    connection.close()
+    with pytest.raises(sqlite3.ProgrammingError), failures():  # a fault of ours, as it is
+        connection.execute("SELECT 1")

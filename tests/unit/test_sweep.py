@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store import ItemInfo, copying
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import DAY, AServer, ids
 
@@ -36,7 +36,26 @@ def keep(server: AServer, data: bytes) -> str:
 def test_a_file_whose_writer_has_its_name_but_not_yet_its_lock_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sweep comes exactly between the two."""
+    swept = before_the_lock(server, monkeypatch)
+    item = keep(server, LARGE)
+    assert swept == [1]
+    assert server.store.read(item) == LARGE
+    assert [path.name for path in (server.folder / "files").iterdir()] == [item]
+
+
+def test_a_copy_for_a_backup_that_has_its_name_but_not_yet_its_lock_is_kept(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = before_the_lock(server, monkeypatch)
+    with copying.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
+        assert swept == [1]
+        assert server.store.sweep() == 0
+        with copying.opened(copy) as database:
+            assert database.execute("SELECT count(*) FROM items").fetchone() == (1,)
+
+
+def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A sweep comes exactly between a file's name and its lock; what it removed, once it came."""
     real, swept = fcntl.flock, list[int]()
 
     def flock(handle: int, how: int) -> None:
@@ -46,10 +65,7 @@ def test_a_file_whose_writer_has_its_name_but_not_yet_its_lock_is_kept(
         real(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    item = keep(server, LARGE)
-    assert swept == [1]
-    assert server.store.read(item) == LARGE
-    assert [path.name for path in (server.folder / "files").iterdir()] == [item]
+    return swept
 
 
 def test_nobody_gets_a_file_while_the_sweep_decides_on_it(

@@ -63,7 +63,8 @@ def old(tmp_path: Path) -> Old:
     return Old(tmp_path / "server")
 
 
-def _rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that both versions hold, by table."""
     with closing(sqlite3.connect(path)) as connection:
         return {
             table: sorted(connection.execute(f"SELECT {what} FROM {table}"))  # noqa: S608 - our own names
@@ -75,14 +76,14 @@ def _rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
-    before = _rows(old.database)
+    before = rows(old.database)
     store = old.open()
     for one in old.sealed:
         assert store.read(sha256_hex(one)) == one
     assert faults_in(old.folder) == []
     assert store.newest(ids("one")[0]) == {"reporter": 2}
     store.close()
-    assert _rows(old.database) == before
+    assert rows(old.database) == before
     assert not list((old.folder / "files").glob("*.part*"))
 
 
@@ -122,19 +123,19 @@ def faulty(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_one_that_does_harm_changes_nothing(old: Old, faulty: str) -> None:
-    before = old.database.read_bytes(), _rows(old.database)
+    before = old.database.read_bytes(), rows(old.database)
     with pytest.raises(StoreError, match="tried on a copy, and nothing was changed"):
         old.open()
     with closing(sqlite3.connect(old.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert _rows(old.database) == before[1], faulty
+    assert rows(old.database) == before[1], faulty
     assert not list((old.folder / "files").glob("*.part*"))
 
 
 def test_without_room_for_the_copy_nothing_is_changed(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = _rows(old.database)
+    before = rows(old.database)
 
     def full(*_: object) -> None:
         raise SiteFull("the disk is full")
@@ -142,7 +143,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
     monkeypatch.setattr(copying, "connect", full)
     with pytest.raises(SiteFull):
         old.open()
-    assert _rows(old.database) == before
+    assert rows(old.database) == before
 
 
 def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
@@ -152,13 +153,13 @@ def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
             " VALUES ('klankbord', 'm123_later', '2027-01-01')"
         )
-    before = _rows(old.database)
+    before = rows(old.database)
     for words in (("serve",), ("purge",)):
         done = CliRunner().invoke(cli.main, ["--dir", str(old.folder), *words])
         assert done.exit_code == 1
         assert "was written by a newer version of this program (m123_later)" in done.output
         assert "install that version again, or restore a backup from before it" in done.output
-    assert _rows(old.database) == before
+    assert rows(old.database) == before
 
 
 def test_the_way_back_is_a_backup_made_before(
@@ -174,7 +175,7 @@ def test_the_way_back_is_a_backup_made_before(
 
     folder, key = str(old.folder), tmp_path / "key"
     key.write_text(types("--dir", folder, "backup-key"))
-    before = _rows(old.database)
+    before = rows(old.database)
     types("--dir", folder, "backup")
     with closing(sqlite3.connect(old.database)) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
@@ -182,7 +183,7 @@ def test_the_way_back_is_a_backup_made_before(
     made = backups.kept(old.folder / "backups")[-1].path
     new = tmp_path / "new"
     types("--dir", str(new), "restore", str(made), "--key", str(key))
-    after = _rows(new / "klankbord.db")
+    after = rows(new / "klankbord.db")
     assert after.pop("store") != before.pop("store")
     assert after == before
     store = SqliteStore(new, lambda: DAY)

@@ -4,9 +4,8 @@ It holds no more than the database itself: sealed files, ids and days; and not w
 which a plain copy of the file could keep traces.
 """
 
-import fcntl
+import datetime
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,20 +15,18 @@ from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import IN_DATABASE
 from dropbox_app.server.store.connecting import connect
 from dropbox_app.server.store.failures import failures
-from dropbox_app.server.store.files import PART, as_its_folder
+from dropbox_app.server.store.files import as_its_folder, locked_part, remove
 
 
 @contextmanager
-def copied(database: Path, files: Path) -> Iterator[Path]:
+def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """The copy, until the block is left. Raises SiteFull, StoreBusy, StoreError.
 
     It lies among the files as one that is on its way in, locked: what a kill leaves of it goes
     with the next sweep. Reports are taken meanwhile.
     """
-    path = files / (secrets.token_hex(16) + PART)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    path, handle = locked_part(files)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         as_its_folder(handle, files)
         connection = connect(database)
         try:
@@ -40,7 +37,7 @@ def copied(database: Path, files: Path) -> Iterator[Path]:
         yield path
     finally:
         for more in ("", "-journal", "-wal", "-shm"):
-            path.with_name(path.name + more).unlink(missing_ok=True)
+            remove(path.with_name(path.name + more), day)
         os.close(handle)
 
 

@@ -14,13 +14,15 @@ def failures() -> Iterator[None]:
     try:
         with full_disk_said():
             yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreBusy("the database was busy for too long") from None
-        if error.sqlite_errorname == "SQLITE_FULL":
-            raise SiteFull("the disk is full") from None
-        raise StoreError(f"the database failed: {error.sqlite_errorname}") from None
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        # Python's own errors about a statement (a column that is no UTF-8) have no such name.
+        name: str = getattr(error, "sqlite_errorname", type(error).__name__)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreBusy("the database was busy for too long") from None
+        if name == "SQLITE_FULL":
+            raise SiteFull("the disk is full") from None
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StoreError("the database is damaged; restore it from a backup") from None
+        if isinstance(error, sqlite3.OperationalError):
+            raise StoreError(f"the database failed: {name}") from None
         raise

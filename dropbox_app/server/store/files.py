@@ -66,6 +66,12 @@ def at_midnight(path: Path, day: datetime.date) -> None:
     os.utime(path, (moment, moment))
 
 
+def remove(path: Path, day: datetime.date) -> None:
+    """Unlink a file, if it is there, and leave no finer time of that in its folder than the day."""
+    path.unlink(missing_ok=True)
+    at_midnight(path.parent, day)
+
+
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
     """Put a file in the place of another so that a reader, or a crash, sees one of them whole."""
     new = path.with_name(f".{path.name}.new")
@@ -78,6 +84,8 @@ def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600
         new.unlink(missing_ok=True)  # of a full disk even a part is too much
         raise
     sync_folder(path.parent)
+    with contextlib.suppress(PermissionError):  # a folder that is another account's
+        at_midnight(path.parent, day)
 
 
 def sync_folder(folder: Path) -> None:
@@ -89,6 +97,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def locked_part(folder: Path) -> tuple[Path, int]:
+    """Make a part file, locked for as long as its handle is open: no sweep takes it till then."""
+    while True:
+        path = folder / (secrets.token_hex(16) + PART)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return path, handle
+        os.close(handle)  # ``sweep`` took it for a leftover: it had no lock yet
+
+
 class StagedFile:
     """A sealed file on its way in; see ``Staged``.
 
@@ -96,11 +115,12 @@ class StagedFile:
     locked as long as its writer lives: ``sweep`` then knows the leftovers of a crash.
     """
 
-    def __init__(self, folder: Path, digest: Digest) -> None:
+    def __init__(self, folder: Path, digest: Digest, today: datetime.date) -> None:
         self.size = 0
         self.start = b""
         self.small: bytearray | None = bytearray()
         self._folder = folder
+        self._today = today
         self._hash = digest
         self._file: BinaryIO | None = None
         self._path: Path | None = None
@@ -125,14 +145,8 @@ class StagedFile:
         self._file.write(data)
 
     def _part(self) -> BinaryIO:
-        while True:
-            self._path = self._folder / (secrets.token_hex(16) + PART)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            file = os.fdopen(handle, "wb")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if os.fstat(handle).st_nlink:
-                return file
-            file.close()  # ``sweep`` took it for a leftover: it had no lock yet
+        self._path, handle = locked_part(self._folder)
+        return os.fdopen(handle, "wb")
 
     def digest(self) -> str:
         """The hex SHA-256 of what was written so far."""
@@ -155,7 +169,7 @@ class StagedFile:
 
     def __exit__(self, *_: object) -> None:
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            remove(self._path, self._today)
         if self._file is not None:
             # What is still unwritten here belongs to a file that was not kept.
             with contextlib.suppress(OSError):

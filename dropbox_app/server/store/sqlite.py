@@ -35,6 +35,7 @@ from dropbox_app.server.store.files import (
     abandoned,
     full,
     open_untouched,
+    remove,
     write_new,
 )
 from dropbox_app.server.store.schema import DAYS
@@ -101,12 +102,12 @@ class SqliteStore:
             except BaseException:
                 connection.rollback()
                 for item in self._local.kept:  # without their rows they would only take room
-                    (self._files / item).unlink(missing_ok=True)
+                    remove(self._files / item, self._today())
                 raise
             # Only now, since a row without its file would be worse than the reverse; and not
             # later, since the same file may come again.
             for item in unlink:
-                (self._files / item).unlink(missing_ok=True)
+                remove(self._files / item, self._today())
         if self._owed:
             with suppress(SiteFull, StoreError):  # what was to be written is written
                 self._truncate(wait=0)
@@ -169,7 +170,7 @@ class SqliteStore:
     # items
 
     def stage(self, digest: Digest) -> StagedFile:
-        return StagedFile(self._files, digest)
+        return StagedFile(self._files, digest, self._today())
 
     def add_item(self, mailbox: str, info: ItemInfo, sealed: bytes | Staged) -> None:
         self._run(
@@ -358,7 +359,7 @@ class SqliteStore:
                 if left and self.item(path.name) is None:
                     with self._turns.taken():
                         if self.item(path.name) is None:
-                            path.unlink(missing_ok=True)
+                            remove(path, self._today())
                             removed += 1
         return removed
 

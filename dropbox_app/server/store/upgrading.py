@@ -50,7 +50,7 @@ def bring_up_to_date(
 
 def _try(path: Path, files: Path, today: datetime.date) -> None:
     """Migrate a copy, and look whether it is whole after that and holds as much as before."""
-    with copying.copied(path, files) as copy:
+    with copying.copied(path, files, today) as copy:
         connection = sqlite3.connect(copy, isolation_level=None)
         try:
             with failures():

@@ -1,0 +1,115 @@
+"""What the machine itself keeps of its programs' words: nothing on a disk, and not for long."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.unit_file import ROOT, values
+
+DEPLOY = ROOT / "deploy"
+DROP_IN = DEPLOY / "systemd" / "journald.conf.d" / "klankbord.conf"
+JOURNALD = Path("/lib/systemd/systemd-journald")
+PLACES = {"memory": "/run/log/journal", "disk": "/var/log/journal"}
+SAID = "OperationalError in store.py, line 12"
+# systemd's journal as it is started on a machine, beside another log program as Debian's rsyslog
+# would listen; one line is said, and then looked for.
+_SCRIPT = """
+import json, os, socket, subprocess, sys, time
+journald, said, places = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+os.makedirs("/run/systemd/journal")
+open("/run/systemd/journal/flushed", "x").close()  # a disk to keep it on would be there
+other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+other.bind("/run/systemd/journal/syslog")
+journal = subprocess.Popen([journald])
+while not os.path.exists("/run/systemd/journal/dev-log"):
+    time.sleep(0.02)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as program:
+    program.connect("/run/systemd/journal/dev-log")
+    program.send(b"<14>" + said.encode())
+subprocess.run(["journalctl", "--sync"], check=True)
+found = []
+for name, place in places.items():
+    shown = subprocess.run(
+        ["journalctl", "--directory", place, "--output", "cat"], capture_output=True, text=True
+    ).stdout
+    found += [name] if said in shown else []
+other.setblocking(False)
+try:
+    while True:
+        found += ["another program"] if said.encode() in other.recv(9999) else []
+except BlockingIOError:
+    pass
+print(json.dumps(found))
+journal.terminate()
+journal.wait()
+"""
+real = pytest.mark.skipif(
+    not (
+        shutil.which("bwrap")
+        and JOURNALD.is_file()
+        and Path(PLACES["disk"]).is_dir()
+        and Path("/etc/machine-id").is_file()
+    ),
+    reason="needs bubblewrap and systemd's journal",
+)
+
+
+def where_a_line_stays(folder: Path, *, settings: bool) -> set[str]:
+    """In memory, on the disk, passed on to another program."""
+    system, kept = folder / "systemd", folder / "journal"
+    kept.mkdir(parents=True)
+    shutil.copytree("/etc/systemd", system, ignore=lambda *_: ["system", "user"])
+    if settings:
+        (system / "journald.conf.d").mkdir(exist_ok=True)
+        shutil.copy(DROP_IN, system / "journald.conf.d")
+    done = subprocess.run(
+        ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev",
+         "--proc", "/proc", "--tmpfs", "/run", "--bind", kept, PLACES["disk"],
+         "--ro-bind", system, "/etc/systemd", "/usr/bin/python3", "-c", _SCRIPT,
+         JOURNALD, SAID, json.dumps(PLACES)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+@real
+def test_the_moment_of_a_fault_comes_on_no_disk_and_to_no_other_program(tmp_path: Path) -> None:
+    """The journal puts a time to each line; as Debian sets it up, that comes to lie on the disk."""
+    as_debian = where_a_line_stays(tmp_path / "debian", settings=False)
+    assert as_debian == {"disk", "another program"}
+    assert where_a_line_stays(tmp_path / "ours", settings=True) == {"memory"}
+
+
+def test_it_is_gone_after_about_a_day() -> None:
+    assert values(DROP_IN, "MaxRetentionSec") == ["1day"]
+    assert values(DROP_IN, "MaxFileSec") == ["12h"]  # what is removed is removed by whole files
+
+
+@pytest.mark.parametrize("program", ["tor", "nginx", "caddy"])
+def test_what_debian_rotates_nobody_writes(program: str) -> None:
+    """Debian's rules for logrotate keep logs for weeks: there is nothing for them to keep."""
+    rule = Path("/etc/logrotate.d") / program
+    rotated = (
+        re.findall(r"^(/\S+)/[^/\s]+", rule.read_text(), re.MULTILINE) if rule.exists() else []
+    )
+    assert set(rotated) <= {f"/var/log/{program}"}
+    drop_ins = [*DEPLOY.glob(f"systemd/{program}*.service.d/*.conf")]
+    for drop_in in drop_ins:  # the unit itself could not write there
+        assert values(drop_in, "ProtectSystem") == ["strict"]
+        assert [place for place in values(drop_in, "ReadWritePaths") if place] == [
+            f"/var/lib/{program}"
+        ]
+    settings = "\n".join(
+        path.read_text("utf-8") for path in (DEPLOY / program).iterdir() if path.is_file()
+    )
+    assert f"/var/log/{program}" not in settings
+    targets = re.findall(r"^\s*(?:Log|error_log|access_log)\s+(.*?);?$", settings, re.MULTILINE)
+    assert set(targets) <= {"warn syslog", "/dev/null emerg", "off"}
+    assert drop_ins or targets

@@ -1,0 +1,138 @@
+"""What a small machine must hold: server and Tor at rest, and all that they do, in 512 MB."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
+    MIB,
+    as_root,
+    folder,
+    needs_tor,
+    taken,
+    tor_of_the_unit,
+)
+from tests.deploy.unit_file import as_a_service
+from tests.e2e.conftest import BIN, Counsellor, DropBox, box, counsellor, mould, run  # noqa: F401
+from tests.e2e.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
+from tests.leaks.journey import processes
+
+IDLE = 150 * MIB
+SMALL = 512 * MIB
+LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
+
+
+@needs_tor
+@as_root
+@as_a_service
+def test_server_and_tor_at_rest_take_little(box: DropBox, folder: Path) -> None:  # noqa: F811
+    box.browser().get("/nl/")
+    with tor_of_the_unit(folder) as tor:
+        took = taken(processes(box)), taken([tor])
+    print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - for who looks
+    assert sum(took) <= IDLE
+
+
+@dataclass
+class Bounds:
+    """Memory that a server's processes together cannot exceed, where the system can see to that."""
+
+    group: Path | None
+
+    @property
+    def under(self) -> tuple[str, ...]:
+        if self.group is None:
+            return ("prlimit", f"--as={SMALL}")  # of each process, its addresses
+        return ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(self.group))
+
+    def peak(self, pids: list[int]) -> int:
+        if self.group is None:
+            told = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+            return sum(int(text.split("\nVmHWM:")[1].split()[0]) * 1024 for text in told)
+        for name in ("memory.max_usage_in_bytes", "memory.peak"):
+            if (self.group / name).exists():
+                return int((self.group / name).read_text())
+        raise AssertionError(self.group)
+
+
+@contextmanager
+def bounded(box: DropBox) -> Iterator[Bounds]:  # noqa: F811
+    """A memory group below this process's own, of either kind of control groups, or none."""
+    group, made = _own_group(), None
+    if group is not None:
+        with suppress(OSError):
+            made = Path(tempfile.mkdtemp(prefix="klankbord-", dir=group))
+            limits = [made / name for name in ("memory.limit_in_bytes", "memory.max")]
+            (limit,) = [path for path in limits if path.exists()] or [made / "none"]
+            if limit.exists():
+                limit.write_text(str(SMALL))
+            else:
+                made.rmdir()
+                made = None
+    try:
+        yield Bounds(made)
+    finally:
+        box.stop()
+        deadline = time.monotonic() + 20
+        while made is not None and made.exists():  # its processes have ended, and go in a moment
+            with suppress(OSError):
+                made.rmdir()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _own_group() -> Path | None:
+    if os.geteuid() != 0:
+        return None
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            return Path("/sys/fs/cgroup/memory" + path)
+        if controllers == "" and Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            return Path("/sys/fs/cgroup" + path)
+    return None
+
+
+def test_the_whole_journey_passes_with_512_mb(
+    box: DropBox,  # noqa: F811
+    counsellor: Counsellor,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Reports, files both ways, answers, a backup and a withdrawal; nothing is broken off."""
+    box.stop()
+    content = os.urandom(LARGE_FILE)
+    with bounded(box) as bounds:
+        box.under = bounds.under
+        box.serve()
+        browser = box.browser()
+        code = tell(browser, "nl", STORY["nl"]).code
+        page = come_back(browser, "nl", code)
+        page = browser.get("/nl/files")
+        sent = browser.upload(page, page.form_with("files"), [("groot.bin", content)])
+        assert (sent.status, sent.path) == (200, "/nl/conversation?sent=1")
+        counsellor.desk("fetch")
+        thread = the_only_thread(counsellor)
+        answer = tmp_path / "antwoord.bin"
+        answer.write_bytes(content[::-1])
+        counsellor.reply(thread, ANSWER["nl"], answer)
+        assert ANSWER["nl"].splitlines()[0] in come_back(browser, "nl", code).text
+        listed = json.loads(counsellor.desk("files", thread, "--json").stdout)
+        (item,) = [one["item"] for one in listed if one["name"] == answer.name]
+        assert browser.get(f"/nl/files/{item}").body == content[::-1]
+        assert write_on(browser, browser.get("/nl/conversation"), FOLLOW_UP["nl"]).status == 200
+        (tmp_path / "key").write_text(box.server("backup-key").stdout)
+        before = processes(box)
+        run(*bounds.under, BIN / "klankbord-server", "--dir", box.folder, "backup")
+        page = browser.get("/nl/withdraw")
+        assert browser.submit(page, page.form_with("sure"), sure="y").status == 200
+        assert processes(box) == before  # nobody had to be ended for want of memory
+        peak = bounds.peak(before)
+    print(f"peak: {peak // MIB} MiB")  # noqa: T201 - for who looks
+    assert peak <= SMALL

@@ -1,0 +1,218 @@
+"""Tor's unit on Debian with what is added to it: as closed as asked, and Tor works under that."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.test_systemd import needs_systemd
+from tests.deploy.unit_file import ROOT, as_a_service, filtered, values
+from tests.e2e.tor_network import TorBrowser, TorNetwork, in_tor
+
+DEPLOY = ROOT / "deploy"
+DROP_IN = DEPLOY / "systemd" / "tor@default.service.d" / "klankbord.conf"
+DEBIANS_OWN = Path("/lib/systemd/system/tor@default.service")
+SOCKETS_GROUP = 990
+MIB = 1024 * 1024
+needs_tor = pytest.mark.skipif(not DEBIANS_OWN.is_file(), reason="Debian's tor is not installed")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not under pytest's own, which no other account may enter."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@needs_systemd
+@needs_tor
+def test_tor_is_closed_in_as_well(tmp_path: Path) -> None:
+    """Alone Debian's unit scores 6.8."""
+    assert_closed(DEBIANS_OWN, tmp_path)
+
+
+def assert_closed(debians_own: Path, folder: Path) -> None:
+    """Debian's unit with the drop-in behind it, as systemd reads it; Debian's words are kept."""
+    unit = folder / "tor@default.service"
+    unit.write_text(debians_own.read_text("utf-8") + DROP_IN.read_text("utf-8"))
+    for command in (["security", "--offline=true", "--threshold=15"], ["verify"]):
+        done = subprocess.run(
+            ["systemd-analyze", *command, unit], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "klankbord" not in done.stderr
+    for key in ("ExecStart", "ExecStartPre"):  # all the same, but for the account
+        ours = [line for line in values(DROP_IN, key) if line]
+        assert [line.replace(' --User ""', "") for line in ours] == [
+            line for line in values(debians_own, key) if line.startswith("/usr/bin/tor")
+        ]
+
+
+@contextmanager
+def tor_of_the_unit(folder: Path) -> Iterator[int]:
+    """ExecStart, account, groups and folders of the drop-in, with our files; the process's id."""
+    account = pwd.getpwnam(values(DROP_IN, "User")[0])
+    settings, state, runs = folder / "etc", folder / "state", folder / "run"
+    (settings / "torrc.d").mkdir(parents=True)
+    shutil.copy(DEPLOY / "tor" / "klankbord.conf", settings / "torrc.d")
+    onion = (DEPLOY / "tor" / "onion.conf").read_text("utf-8").replace("@NAME@", "box")
+    (settings / "torrc.d" / "klankbord-box.conf").write_text(onion)
+    (settings / "torrc").write_text("%include /etc/tor/torrc.d/*.conf\n")
+    for place, mode in ((state, 0o700), (runs, 0o2755)):
+        place.mkdir()
+        os.chown(place, account.pw_uid, account.pw_gid)
+        place.chmod(mode)
+    assert values(DROP_IN, "ProtectSystem") == ["strict"]
+    assert values(DROP_IN, "ReadWritePaths") == ["", "/var/lib/tor"]
+    assert values(DROP_IN, "RuntimeDirectory") == ["tor"]
+    assert values(DROP_IN, "SupplementaryGroups") == ["klankbord"]
+    _, line = values(DROP_IN, "ExecStart")
+    reading, writing = os.pipe()
+    with filtered(DROP_IN) as program, (folder / "log").open("wb") as said:
+        process = subprocess.Popen(
+            ["setpriv", "--reuid", str(account.pw_uid), "--regid", str(account.pw_gid),
+             "--groups", str(SOCKETS_GROUP), "bwrap", "--unshare-all", "--die-with-parent",
+             "--as-pid-1", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+             "--bind", state, "/var/lib/tor", "--tmpfs", "/run",
+             "--bind", runs, "/run/tor", "--ro-bind", settings, "/etc/tor",
+             "--info-fd", str(writing),
+             "--seccomp", str(program), *shlex.split(line)],
+            stdout=said, stderr=said, pass_fds=[program, writing],
+        )  # fmt: skip
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as told:
+            inside = json.load(told)["child-pid"]
+        deadline = time.monotonic() + 60
+        while not ((state / "klankbord-box" / "hostname").exists() and (runs / "control").exists()):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield inside
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        process.wait(10)
+
+
+@needs_tor
+@as_root
+@as_a_service
+def test_tor_starts_under_it_and_may_use_the_socket(folder: Path) -> None:
+    """Started as root, as Debian does, Tor gives up every group but one when it changes over."""
+    account = pwd.getpwnam("debian-tor")
+    with tor_of_the_unit(folder) as pid:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        told = (line.partition(":\t") for line in lines)
+        status = {name: value.split() for name, _, value in told}
+    assert status["Name"] == ["tor"]
+    assert status["Uid"] == [str(account.pw_uid)] * 4
+    assert status["Groups"] == [str(SOCKETS_GROUP)]
+    assert status["Seccomp"] == ["2"]
+    assert status["CapEff"] == ["0000000000000000"]
+    # Its key is made for itself alone, and nothing was written but there.
+    key = folder / "state" / "klankbord-box" / "hs_ed25519_secret_key"
+    assert key.stat().st_mode & 0o077 == 0
+    assert "[warn]" not in (folder / "log").read_text()
+
+
+def taken(pids: list[int]) -> int:
+    """Bytes that processes of one program take together, whatever else runs on the machine.
+
+    What they made, each its share of what several of them hold; and once the files they read.
+    """
+    made, read = [0], [0]
+    for pid in pids:
+        roll = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
+        made.append(int(roll.split("\nPss_Anon:")[1].split()[0]) * 1024)
+        read.append(int(status.split("\nRssFile:")[1].split()[0]) * 1024)
+    return sum(made) + max(read)
+
+
+class Walled(TorNetwork):
+    """The network, with the unit's walls around the onion's own tor."""
+
+    def __init__(self, folder: Path, socket_file: Path, program: int) -> None:
+        super().__init__(folder, 0)
+        self._socket_file = socket_file
+        self._program = program
+
+    def host(self, hidden: Path) -> str:
+        return (
+            f"SocksPort 0\nHiddenServiceDir {hidden}\nHiddenServicePoWDefensesEnabled 1\n"
+            f"HiddenServicePort 80 unix:{self._socket_file}\n"
+        )
+
+    def _start(self, name: str, more: str) -> None:
+        if name != "host":
+            super()._start(name, more)
+            return
+        (self.folder / name).mkdir(mode=0o700)
+        file = self.folder / name / "torrc"
+        node = f"TestingTorNetwork 1\nDataDirectory {self.folder / name}\nNickname {name}\n"
+        file.write_text(node + f"Log notice file {self.folder}/host/notice.log\n" + more)
+        with file.open("a") as settings:
+            settings.write(self._authorities)
+        self._processes.append(
+            subprocess.Popen(
+                ["bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev",
+                 "--bind", self.folder, self.folder, "--seccomp", str(self._program),
+                 "tor", "-f", file, "--defaults-torrc", self._empty, "--quiet"],
+                stdin=subprocess.DEVNULL, pass_fds=[self._program],
+            )
+        )  # fmt: skip
+
+    def pids(self) -> list[int]:
+        """Of the onion's own tor, which bubblewrap may have become or started."""
+        found = [next(process.pid for process in self._processes if "bwrap" in str(process.args))]
+        for pid in found:
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() == "tor\n"]
+
+
+@pytest.mark.long
+@in_tor
+@as_a_service
+@pytest.mark.timeout(1800)
+def test_a_visitor_comes_through_a_tor_behind_these_walls(tmp_path: Path) -> None:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "box.sock"))
+    listening.listen()
+
+    def answer() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwelco")
+
+    threading.Thread(target=answer, daemon=True).start()
+    with filtered(DROP_IN) as program:
+        network = Walled(tmp_path / "tor", tmp_path / "box.sock", program)
+        with network.running():
+            assert TorBrowser(network).first("/nl/").body == b"welco"
+            took = taken(network.pids())
+    print(f"Tor after a visit: {took // MIB} MiB")  # noqa: T201 - for who looks
+    assert 0 < took < 60 * MIB  # with what the server takes, less than 150
+    listening.close()
