@@ -55,13 +55,13 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["SocksPort"] == ["0"]
     assert set_to["Log"] == ["warn syslog"]
     assert set_to["HeartbeatPeriod"] == ["0"]
-    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/box.sock"]
+    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/onion.sock"]
+    # Where the line is believed that it makes Tor say first, and at no other socket.
+    assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"]
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
         assert set_to[f"HiddenService{defence}"] == ["1"]
     assert int(set_to["HiddenServiceMaxStreams"][0]) > 6
     assert not [name for name in set_to if name in ("ORPort", "DirPort", "HTTPTunnelPort")]
-    # Not before the server makes use of it: until then each request would begin with its line.
-    assert "HiddenServiceExportCircuitID" not in set_to
 
 
 @here

@@ -33,7 +33,7 @@ class Installed(TorNetwork):
         text = (TOR / "klankbord.conf").read_text("utf-8") + (TOR / "onion.conf").read_text("utf-8")
         text = text.replace("Log warn syslog", f"Log warn file {self.warnings}")
         text = text.replace("/var/lib/tor/klankbord-@NAME@", str(hidden))
-        return text.replace("/run/klankbord/box.sock", str(self._socket_file))
+        return text.replace("/run/klankbord/onion.sock", str(self._socket_file))
 
 
 @pytest.mark.long
@@ -47,7 +47,7 @@ def test_a_visitor_comes_to_a_server_that_has_no_network(
     state, served = tmp_path / "state", tmp_path / "run"
     shutil.copytree(mould[0] / "server", state)
     served.mkdir(mode=0o750)
-    network = Installed(tmp_path / "tor", served / "box.sock")
+    network = Installed(tmp_path / "tor", served / "onion.sock")
     with network.running():
         program = ROOT / ".venv" / "bin" / "klankbord-server"
         run(program, "--dir", state, "move", "--origin", f"http://{network.onion}")
