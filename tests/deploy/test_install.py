@@ -23,8 +23,9 @@ debian = pytest.mark.skipif(
 
 
 @pytest.fixture
-def installer() -> ModuleType:
+def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module."""
+    monkeypatch.syspath_prepend(INSTALL.parent)
     loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None

@@ -1,0 +1,106 @@
+"""What the installer does to a machine: programs that it runs and files that it writes, shown."""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+BEGIN, END = "# klankbord: begin", "# klankbord: end"
+
+
+def stop(sentence: str) -> NoReturn:
+    sys.exit(f"deploy/install: {sentence}")
+
+
+def say(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Machine:
+    """Does what it is told and shows it; with ``dry`` it only shows."""
+
+    def __init__(self, dry: bool) -> None:
+        self.dry = dry
+        self.systemd = Path("/run/systemd/system").is_dir()
+
+    def run(self, *command: str | Path, cwd: Path | None = None) -> str:
+        """Run a program; end with its own words if it fails. Returns what it printed."""
+        say("  $ " + shlex.join(str(part) for part in command))
+        if self.dry:
+            return ""
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd or "/",
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            sys.stderr.write("\n".join((done.stdout + done.stderr).splitlines()[-25:]) + "\n")
+            stop("that failed, the lines above say why; nothing that was there before is lost")
+        return done.stdout
+
+    def service(self, *words: str) -> None:
+        """systemctl, where systemd runs."""
+        if self.systemd or self.dry:
+            self.run("systemctl", *words)
+        else:
+            say(f"  (systemd does not run here, so not done: systemctl {shlex.join(words)})")
+
+    def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
+        """Put a whole file there. Returns whether it is another than before."""
+        if path.is_file() and path.read_text("utf-8") == text:
+            say(f"  {path} is as it should be")
+            return False
+        say(f"  writing {path}")
+        if not self.dry:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".new")
+            part.write_text(text, "utf-8")
+            part.chmod(mode)
+            part.replace(path)
+        return True
+
+    def block(self, path: Path, lines: Sequence[str]) -> bool:
+        """Lines of our own at the end of somebody else's file; none takes them away again.
+
+        Returns whether the file is another than before.
+        """
+        there = path.read_text("utf-8") if path.is_file() else ""
+        rest = re.sub(rf"\n?{BEGIN}\n.*?{END}\n", "", there, flags=re.DOTALL)
+        ours = "\n".join(["", BEGIN, *lines, END, ""]) if lines else ""
+        return rest + ours != there and self.write(path, rest + ours)
+
+    def remove(self, *paths: Path) -> None:
+        for path in paths:
+            if path.exists() or path.is_symlink():
+                say(f"  removing {path}")
+                if not self.dry:
+                    whole = path.is_dir() and not path.is_symlink()
+                    shutil.rmtree(path) if whole else path.unlink()
+
+    def join(self, account: str, group: str) -> bool:
+        """Let an account use what is a group's. True if it is new there."""
+        if account in members(group):
+            return False
+        self.run("usermod", "--append", "--groups", group, account)
+        return True
+
+
+def members(group: str) -> list[str]:
+    """The accounts that are in a group."""
+    try:
+        return grp.getgrnam(group).gr_mem
+    except KeyError:
+        return []
