@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.machinery
-import importlib.util
 import re
 import subprocess
 import sys
@@ -13,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-INSTALL = Path(__file__).parents[2] / "deploy" / "install"
+from tests.deploy.told import INSTALL, Told, load
+
 ANSWERS = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
 debian = pytest.mark.skipif(
     "ID=debian" not in Path("/etc/os-release").read_text("utf-8").splitlines()
@@ -24,15 +23,7 @@ debian = pytest.mark.skipif(
 
 @pytest.fixture
 def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module."""
-    monkeypatch.syspath_prepend(INSTALL.parent)
-    loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True
-    loader.exec_module(module)
-    return module
+    return load(monkeypatch)
 
 
 def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -182,7 +173,7 @@ def test_three_questions_are_asked_and_an_empty_domain_is_the_onion_alone(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, employer: bool
 ) -> None:
     answers = iter(["Voorbeeld BV", "Stichting Voorbeeld", said, ""])
-    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda _question: next(answers))
     asked = argparse.Namespace(name=None, run_by=None, run_by_employer=False, domain=None)
     installer.ask(asked)
@@ -264,27 +255,6 @@ def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
 
 
 # onion addresses
-
-
-class Told:
-    """A machine of which it is written down what ran, and whose files lie in a folder."""
-
-    def __init__(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
-    ) -> None:
-        self.machine = installer.Machine(dry=False)
-        self.ran: list[str] = []
-        monkeypatch.setattr(installer.onions, "KEYS", folder / "tor")
-        monkeypatch.setattr(installer.onions, "TOR_FILES", folder / "torrc.d")
-        monkeypatch.setattr(self.machine, "run", self._run)
-        self.machine.systemd = True
-
-    def _run(self, *words: str | Path) -> str:
-        self.ran.append(" ".join(map(str, words)))
-        if words[:2] == ("install", "-d"):
-            for path in words[8:]:
-                Path(path).mkdir(parents=True, exist_ok=True)
-        return ""
 
 
 KEY = f"descriptor:x25519:{'A' * 52}"
