@@ -6,12 +6,13 @@ the key when there is none. Part of ``deploy/install``.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from machine import Machine, say, stop
@@ -125,3 +126,41 @@ def admitted(site: str | None) -> list[str]:
     """The desks that are let in."""
     files = (folder(of_desks(site)) / "authorized_clients").glob("*.auth")
     return sorted(path.stem for path in files if path.stem != NOBODY)
+
+
+def desks(
+    machine: Machine, asked: argparse.Namespace, onion: Callable[[Machine, str], list[str]]
+) -> None:
+    """An address for desks alone, made by ``onion``, and who is let in there."""
+    of = f"--site {asked.site} " if asked.site else ""
+    if asked.no_desk:
+        dismiss(machine, asked.site, asked.no_desk)
+        return
+    if asked.desk:
+        address = admit(machine, asked.site, *asked.desk)
+    else:
+        (address,) = onion(machine, of_desks(asked.site))
+    inside = [] if machine.dry else admitted(asked.site)
+    say(
+        f"\nDone. At http://{address} these desks are let in: {', '.join(inside) or 'none yet'}."
+        "\nEach counsellor makes a key for that address, and sends you the line that is printed:"
+        f"\n\n    klankbord-desk onion-key {address} --out klankbord.auth_private"
+        f"\n    deploy/install {of}--desk NAME descriptor:x25519:..."
+        "\n\nOnce all are let in, this prints the invitation that takes their desks there;"
+        "\nfrom then on desks are answered nowhere else:"
+        f"\n\n    klankbord-server move {of}--desk-origin http://{address}"
+        "\n    systemctl kill --signal=HUP --kill-whom=main klankbord"
+    )
+
+
+def check(asked: argparse.Namespace, installed: bool) -> None:
+    """End where a name or a key has another form, or what they belong to is not there yet."""
+    for name in (asked.site, asked.no_desk, asked.desk and asked.desk[0]):
+        if name is not None and not NAME.fullmatch(name):
+            stop(f"{name!r} is no name of a site or desk: 1 to 40 of a-z, 0-9 and -")
+    if NOBODY in (asked.no_desk, asked.desk and asked.desk[0]):
+        stop(f"{NOBODY} keeps the address closed; a desk has another name")
+    if asked.desk and not KEY.fullmatch(asked.desk[1]):
+        stop("that is no key; 'klankbord-desk onion-key' prints one: descriptor:x25519:...")
+    if (asked.site or asked.desks or asked.desk or asked.no_desk) and not installed:
+        stop("the drop box itself comes first: deploy/install")
