@@ -1,13 +1,24 @@
-"""Commands about the desk itself: init, move, card, keys, away, backup, restore."""
+"""Commands about the desk itself: init, move, onion-key, card, keys, away, backup, restore."""
 
 from pathlib import Path
 from typing import cast, get_args
 
 import click
 
-from dropbox_app.desk import backups, call, cardwork, keyring, outbox, vault, words, workplace
+from dropbox_app.desk import (
+    backups,
+    call,
+    cardwork,
+    keyring,
+    onion_key,
+    outbox,
+    vault,
+    words,
+    workplace,
+)
 from dropbox_app.desk.call import shared
 from dropbox_app.desk.desk import Desk
+from dropbox_app.desk.disk import write_outside
 from dropbox_app.desk.errors import CannotReach, Unfit
 from dropbox_app.desk.state import Profile
 from dropbox_app.desk.terminal import visible
@@ -96,7 +107,36 @@ def move(invitation: str) -> None:
     invited = workplace.read_invitation(call.read_file(invitation, workplace.MAX_INVITATION))
     with call.at_work() as place:
         workplace.move(place, invited)
-    click.echo(f"{visible(invited.name)} is now reached at {visible(', '.join(invited.origins))}.")
+    dialled = ", ".join(invited.desk_origins or invited.origins)
+    click.echo(f"{visible(invited.name)} is now reached at {visible(dialled)}.")
+
+
+@click.command("onion-key")
+@shared
+@click.argument("address", metavar="ADDRESS")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help=f"The new file for Tor; its name ends in {onion_key.SUFFIX}.",
+)
+def onion_key_command(address: str, out: Path) -> None:
+    """Make a key for this machine's Tor, for an address that only desks can reach.
+
+    ADDRESS is the onion address that the operator gave you. The line that is printed holds no
+    secret: send it to the operator. The file is a secret, for Tor on this machine.
+
+    \b
+    Example:
+      klankbord-desk onion-key ADDRESS.onion --out klankbord.auth_private
+    """
+    if out.suffix != onion_key.SUFFIX:
+        raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")
+    made = onion_key.make(address)
+    write_outside(out, made.secret.encode("ascii"))
+    click.echo(made.public)
+    click.echo("Send this line to the operator; it is no secret.", err=True)
+    click.echo(f"Give {visible(str(out))} to Tor on this machine, and to nobody.", err=True)
 
 
 @click.command()
@@ -320,4 +360,4 @@ def restore(file: Path) -> None:
     click.echo("Threads that you had forgotten since the backup are back; forget them again.")
 
 
-COMMANDS = (init, move, card, keys, away, backup, restore)
+COMMANDS = (init, move, onion_key_command, card, keys, away, backup, restore)

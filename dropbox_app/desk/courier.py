@@ -173,13 +173,23 @@ class Shown:
 
 
 class Courier:
-    """Speaks the desk API for one site; dials the first of ``origins`` that answers."""
+    """Speaks the desk API for one site; dials the first address that answers.
+
+    ``origins`` are those of reporters; desks are answered at ``desk_origins``, if there are any.
+    """
 
     def __init__(
-        self, transport: Transport, origins: Sequence[str], site: str, signing: SigningKey
+        self,
+        transport: Transport,
+        origins: Sequence[str],
+        site: str,
+        signing: SigningKey,
+        *,
+        desk_origins: Sequence[str] = (),
     ) -> None:
         self._transport = transport
-        self._origins = tuple(origins)
+        self._origins = tuple(desk_origins or origins)
+        self._shown_at = tuple(origins)
         self._site = site
         self._signing = signing
         self._origin = ""
@@ -282,10 +292,14 @@ class Courier:
         self._call("PUT", "/api/desk/card", raw)
 
     def shown(self) -> Shown:
-        """What the site shows to anybody: asked without credentials, over another connection."""
+        """What the site shows to anybody: asked without credentials, over another connection.
+
+        At an address of reporters: at one that only desks can reach, a server would know who asks.
+        """
         transport = self._transport.apart()
+        first = [self._origin] if self._origin in self._shown_at else []
         try:
-            fields = self._json(transport, "GET", self._origin or self._origins[0], "/api/site", {})
+            fields = self._shown(transport, first or self._shown_at)
         finally:
             transport.close()
         if fields.get("site") != self._site:
@@ -298,6 +312,12 @@ class Courier:
         limits = {key: n for key, n in given.items() if type(n) is int and n >= 0}
         texts = tuple(card.encode("utf-8", "replace") for card in cards)
         return Shown(answers.day(fields, "day"), texts, limits)
+
+    def _shown(self, transport: Transport, origins: Sequence[str]) -> dict[str, object]:
+        for origin in origins[:-1]:
+            with contextlib.suppress(CannotReach):
+                return self._json(transport, "GET", origin, "/api/site", {})
+        return self._json(transport, "GET", origins[-1], "/api/site", {})
 
     def close(self) -> None:
         """End the connection."""

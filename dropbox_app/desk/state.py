@@ -102,6 +102,7 @@ class State:
     origins: tuple[str, ...]
     proxy: str
     profile: Profile
+    desk_origins: tuple[str, ...] = ()  # where desks are answered, if not at those of reporters
     card: bytes = b""
     serial: int = 0
     published: bool = False  # the server has taken the card that was issued last
@@ -143,6 +144,7 @@ class State:
                 "site": self.site,
                 "name": self.name,
                 "origins": list(self.origins),
+                "desk_origins": list(self.desk_origins),
                 "proxy": self.proxy,
                 "profile": {
                     "name": self.profile.name,
@@ -207,6 +209,7 @@ def read(line: bytes) -> State:
         origins=tuple(texts_of(fields, "origins")),
         proxy=text_of(fields, "proxy"),
         profile=_read_profile(object_of(fields, "profile")),
+        desk_origins=tuple(texts_of(fields, "desk_origins") if "desk_origins" in fields else ()),
         card=text_of(fields, "card").encode("utf-8"),
         serial=number_of(fields, "serial"),
         published=flag_of(fields, "published"),

@@ -31,6 +31,9 @@ _SOCKS_REFUSALS = {
     4: "the address cannot be reached",
     5: "the server refused the connection",
     6: "it took too long",
+    # Tor's own, where it is set to say them
+    0xF4: "this machine's Tor has no key for that address, see 'onion-key'",
+    0xF5: "the key that this machine's Tor has for that address is not taken there",
 }
 
 

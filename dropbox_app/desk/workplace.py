@@ -53,10 +53,14 @@ class Invitation:
     name: str
     origins: tuple[str, ...]
     day: datetime.date
+    desk_origins: tuple[str, ...] = ()  # for desks alone
 
 
 def read_invitation(raw: bytes) -> Invitation:
-    """Read one JSON line ``{v, origins, site, name, day}``. Raises Unfit."""
+    """Read one JSON line ``{v, origins, site, name, day}``, and perhaps ``desk_origins``.
+
+    Raises Unfit.
+    """
     try:
         if len(raw) > MAX_INVITATION:
             raise FormatError("too long")
@@ -66,19 +70,26 @@ def read_invitation(raw: bytes) -> Invitation:
         origins, name, site, day = (fields.get(k) for k in ("origins", "name", "site", "day"))
         if not isinstance(name, str) or not 1 <= len(name) <= MAX_SITE_NAME:
             raise FormatError("its name is missing")
-        if not isinstance(origins, list) or not 1 <= len(origins) <= MAX_ORIGINS:
+        if not origins:
             raise FormatError("its addresses are missing")
         if not isinstance(site, str) or not isinstance(day, str):
             raise FormatError("its site or day is missing")
-        texts = tuple(origin for origin in origins if isinstance(origin, str))
-        if len(texts) != len(origins):
-            raise FormatError("an address is no text")
-        return Invitation(check_hex(site, 16), name, texts, check_day(day))
+        desks = _addresses(fields.get("desk_origins", []))
+        return Invitation(check_hex(site, 16), name, _addresses(origins), check_day(day), desks)
     except FormatError as error:
         raise Unfit(
             f"This is no invitation ({error}). The operator's 'klankbord-server init' prints it: "
             "one line that begins with {."
         ) from None
+
+
+def _addresses(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or len(given) > MAX_ORIGINS:
+        raise FormatError("its addresses are no list of a few")
+    texts = tuple(origin for origin in given if isinstance(origin, str))
+    if len(texts) != len(given):
+        raise FormatError("an address is no text")
+    return texts
 
 
 @dataclass
@@ -124,10 +135,13 @@ class Workplace:
     def connected(self, desk: Desk) -> Iterator[Desk]:
         """The desk with a way to its server. Raises CannotReach, Unfit, Unknown."""
         proxy = read_proxy(desk.state.proxy)
-        for origin in desk.state.origins:
+        state = desk.state
+        for origin in (*state.origins, *state.desk_origins):
             read_origin(origin, proxy)
         transport = self.machine.transport(proxy)
-        courier = Courier(transport, desk.state.origins, desk.state.site, desk.signing)
+        courier = Courier(
+            transport, state.origins, state.site, desk.signing, desk_origins=state.desk_origins
+        )
         try:
             desk.connect(courier)
             yield desk
@@ -164,7 +178,7 @@ def init(
             "set the computer's date right first."
         )
     way = read_proxy(proxy)
-    for origin in invitation.origins:
+    for origin in (*invitation.origins, *invitation.desk_origins):
         read_origin(origin, way)
     try_card(invitation.site, profile, today)
     disk = Disk(folder, machine.today)
@@ -186,7 +200,10 @@ def init(
         _, made = keyring.fill(kept.seeds(invitation.site), keyring.months(today, None))
         kept.hold(invitation.site, made)
         kept.save(once=new)
-        state = State(invitation.site, invitation.name, invitation.origins, proxy, profile)
+        state = State(
+            invitation.site, invitation.name, invitation.origins, proxy, profile,
+            desk_origins=invitation.desk_origins,
+        )  # fmt: skip
         desk = Desk(kept, store, state, today)
         cardwork.issue(desk, day_confirmed=False)
         return desk
@@ -220,9 +237,10 @@ def move(place: Workplace, invitation: Invitation) -> None:
         )
     desk = place.desk(invitation.site)
     proxy = read_proxy(desk.state.proxy)
-    for origin in invitation.origins:
+    for origin in (*invitation.origins, *invitation.desk_origins):
         read_origin(origin, proxy)
-    desk.state.origins, desk.state.name = invitation.origins, invitation.name
+    desk.state.origins, desk.state.desk_origins = invitation.origins, invitation.desk_origins
+    desk.state.name = invitation.name
     desk.save()
 
 

@@ -247,3 +247,9 @@ class SigningKey(_Secret):
     def sign(self, data: bytes) -> bytes:
         """The 64-byte signature over ``data``."""
         return bytes(self._key.sign(data).signature)
+
+
+def x25519_pair() -> tuple[bytes, bytes]:
+    """A new secret and public key for another program's use: nothing is sealed to it here."""
+    made = X25519PrivateKey.generate()
+    return made.private_bytes_raw(), made.public_key().public_bytes_raw()

@@ -55,22 +55,29 @@ for _command in (
 @main.command()
 @folder_option
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="Address or unix:PATH.")
+@click.option("--onion", metavar="unix:PATH", help="One more, for Tor, which names circuits there.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(2, 256))
-def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
+def serve(folder: Path | None, bind: str, onion: str | None, workers: int, threads: int) -> None:
     """Serve all sites until stopped. SIGHUP takes up what was changed, without a pause.
 
+    With --onion, Tor comes to a socket file of its own, and has "HiddenServiceExportCircuitID
+    haproxy": so that one visitor over Tor, whatever they ask for, keeps no other waiting.
+
     \b
-    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock
+    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock \\
+        --onion unix:/run/klankbord/onion.sock
     """
     # Flask and gunicorn: only for this command.
-    from dropbox_app.server.serving import address_of, run, take, try_bind
+    from dropbox_app.server.serving import run, take, try_bind
 
     target = folder_of(folder)
-    try:
-        address = address_of(bind)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--bind") from None
+    address = _named("--bind", bind)
+    tor = _named("--onion", onion) if onion is not None else None
+    if isinstance(tor, tuple) or tor == address:
+        raise click.BadParameter(
+            f"{onion!r} is no unix:PATH, or is that of --bind", param_hint="--onion"
+        )
     read = take(target, command_line.today())  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
@@ -82,6 +89,8 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
                 raise
             click.echo(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
+    if tor is not None:
+        try_bind(tor, "--onion")
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
     if not isinstance(address, Path) and not is_open:
@@ -89,7 +98,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
     if is_open:
         click.echo("Warning: that address is open to the network, without encryption.", err=True)
-    run(target, bind=bind, workers=workers, threads=threads, read=read)
+    run(target, bind=bind, workers=workers, threads=threads, onion=tor, read=read)
 
 
 @main.command()
@@ -170,6 +179,15 @@ def purge(folder: Path | None, site_name: str | None, day: datetime.datetime | N
     )
     if not purged.log_emptied:
         click.echo("The log was in use and is emptied by the next purge.", err=True)
+
+
+def _named(option: str, bind: str) -> tuple[str, int] | Path:
+    from dropbox_app.server.serving import address_of
+
+    try:
+        return address_of(bind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 def _sweep(served: ReadSite) -> None:

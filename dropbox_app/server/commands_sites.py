@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from dropbox_app.protocol.encoding import to_line
+from dropbox_app.protocol.encoding import Json, to_line
 from dropbox_app.server import command_line, last_good, layout, reading, settings, site_check, sites
 from dropbox_app.server.command_line import folder_of, folder_option, place_of, site_option
 from dropbox_app.server.errors import ServerError, SettingsError
@@ -138,6 +138,7 @@ def site_list(folder: Path | None) -> None:
             ended = Site(place.folder, found.settings).ended()
             click.echo(
                 f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}"
+                + "".join(f"; desks: {origin}" for origin in found.settings.desk_origins)
                 + (f"; retired on {ended}" if ended else "")
             )
 
@@ -209,11 +210,24 @@ def site_check_command(folder: Path | None, called: str | None) -> None:
 @folder_option
 @site_option
 @click.option("--origin", "origins", multiple=True, help="An address from now on.")
-def move(folder: Path | None, site_name: str | None, origins: tuple[str, ...]) -> None:
+@click.option(
+    "--desk-origin",
+    "desk_origins",
+    multiple=True,
+    help="An address for desks alone from now on; '' for none any more.",
+)
+def move(
+    folder: Path | None,
+    site_name: str | None,
+    origins: tuple[str, ...],
+    desk_origins: tuple[str, ...],
+) -> None:
     """Give the site other addresses and print the new invitation.
 
     Site and codes stay the same. Each counsellor gives the invitation to the desk. Without
-    --origin nothing changes and the invitation is printed again.
+    --origin and --desk-origin nothing changes and the invitation is printed again.
+
+    With --desk-origin, desks are answered there and nowhere else.
 
     \b
     klankbord-server --dir /var/lib/klankbord move --origin https://box.example.org
@@ -221,9 +235,14 @@ def move(folder: Path | None, site_name: str | None, origins: tuple[str, ...]) -
     place = place_of(folder, site_name)
     path = place.folder / settings.FILE_NAME
     changed = settings.read(place.folder)
-    if origins:
+    if origins or desk_origins:
         with _said_of_options(path):
-            text = settings.with_origins(path.read_text("utf-8"), origins, path)
+            text = settings.with_origins(
+                path.read_text("utf-8"),
+                path,
+                origins or None,
+                [origin for origin in desk_origins if origin] if desk_origins else None,
+            )
         changed = settings.parse(text, path)
         _refuse_others(changed, place, reading.read(folder_of(folder)))
         replace_whole(path, text.encode("utf-8"), command_line.today())
@@ -308,21 +327,21 @@ def _said_of_options(path: Path) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        said = re.sub(
-            "^origins", "origin", re.sub(f"^{re.escape(str(path))}[^:]*: ", "", str(error))
-        )
+        said = re.sub(f"^{re.escape(str(path))}[^:]*: ", "", str(error))
+        said = re.sub("^(desk_)?origins", r"\1origin", said)
         option = re.sub("^[a-z_]+", lambda key: "--" + key[0].replace("_", "-"), said)
         raise SettingsError(option) from None
 
 
 def _invitation(made: Settings) -> str:
     """The line that sets up a desk (SPEC section 7)."""
-    return to_line(
-        {
-            "v": 1,
-            "origins": list(made.origins),
-            "site": made.site,
-            "name": made.name,
-            "day": command_line.today().isoformat(),
-        }
-    ).decode("utf-8")
+    said: dict[str, Json] = {
+        "v": 1,
+        "origins": list(made.origins),
+        "site": made.site,
+        "name": made.name,
+        "day": command_line.today().isoformat(),
+    }
+    if made.desk_origins:
+        said["desk_origins"] = list(made.desk_origins)
+    return to_line(said).decode("utf-8")

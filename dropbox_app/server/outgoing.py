@@ -8,9 +8,11 @@ import selectors
 import time
 from collections.abc import Callable
 
+from dropbox_app.server.circuits import first_to_go
 from dropbox_app.server.patience import PatientSocket
 
-HELD = 16 * 1024 * 1024  # bytes of one worker; beyond it, who has waited longest is let go
+# Bytes of one worker; beyond it, of the circuit that holds most, who has waited longest is let go
+HELD = 16 * 1024 * 1024
 READERS = 200  # of one worker; the same
 _LOOK = 1.0  # seconds between two looks at who takes too long
 
@@ -32,12 +34,12 @@ class Outgoing:
             connection.give_up()
             done()
             return
+        before = {other: len(other.unsent) for other in self._waiting}
+        held = sum(before.values()) + len(connection.unsent)
         self._waiting[connection] = done
-        held = sum(len(other.unsent) for other in self._waiting)
-        for oldest in list(self._waiting)[:-1]:
-            if held <= HELD and len(self._waiting) <= READERS:
-                break
-            held -= len(oldest.unsent)
+        while before and (held > HELD or len(self._waiting) > READERS):
+            oldest = first_to_go(before, lambda other: other.circuit)
+            held -= before.pop(oldest)
             self._end(oldest, broken=True)
 
     def look(self) -> None:

@@ -19,6 +19,7 @@ import socket
 import time
 from typing import Any, Literal
 
+from dropbox_app.server.circuits import NO_CIRCUIT
 from dropbox_app.server.threads import Line
 from dropbox_app.server.waiting import Sent
 from dropbox_app.server.web.uploads import FORM_BYTES
@@ -69,6 +70,8 @@ class PatientSocket(socket.socket):
         self.missing = 0  # bytes of the request that had not come when a thread took over
         self.upload = self.download = self.post = self.session = False
         self.sent = Sent.NOTHING  # of the request that is waited for
+        self.circuit = NO_CIRCUIT
+        self.nameless = False  # Tor has yet to say by which circuit this came
         self.line: Line | None = None  # where it has a thread, or waits for one
         self.weight = 0  # bytes of its request, while a thread has it
         self.arrived = 0.0  # when its request was there
@@ -93,6 +96,8 @@ class PatientSocket(socket.socket):
     def gathered(self, buffer: io.BytesIO) -> bool:
         """Whether a thread should take over, with this in hand."""
         self.complete = False
+        if self.nameless:
+            return False
         size = buffer.seek(0, os.SEEK_END)
         if self._wanted is None:
             head = buffer.getbuffer()[: 2 * HEAD_BYTES].tobytes()

@@ -9,10 +9,9 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES
-from dropbox_app.server import content, last_good, layout, settings
+from dropbox_app.server import content, last_good, layout, origins, settings
 from dropbox_app.server.errors import ContentError, ServerError, SettingsError
 from dropbox_app.server.layout import Place
 from dropbox_app.server.settings import Settings
@@ -239,7 +238,7 @@ class _Draft:
 
 def claims(made: Settings) -> set[tuple[str, str]]:
     """What a site has for itself alone: its host names, on whatever port, and its id."""
-    hosts = {("host", urlsplit(origin).hostname or "") for origin in made.origins}
+    hosts = {("host", name) for name in origins.hosts((*made.origins, *made.desk_origins))}
     return hosts | {("site", made.site)}
 
 

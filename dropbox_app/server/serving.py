@@ -61,7 +61,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self,
         folder: Path,
         read: Reading,
-        bind: str,
+        bind: list[str],
         workers: int,
         threads: int,
         upkeep: float,
@@ -155,6 +155,7 @@ def run(
     workers: int,
     threads: int,
     *,
+    onion: Path | None = None,
     silence: float = SILENCE,
     whole: float = WHOLE,
     upkeep: float = caretaker.FIRST,
@@ -162,15 +163,17 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
 
-    ``read``: the folder as ``take`` read it. In seconds: ``silence`` and ``whole`` as in
-    ``patience``, ``upkeep`` until the first of it.
+    ``onion``: the socket file for Tor, see ``circuits``. ``read``: the folder as ``take`` read it.
+    In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
     """
     os.umask(_PRIVATE)
     files = _set_limits()
     gunicorn.http.wsgi.Response = QuietResponse
     QuietWorker.silence, QuietWorker.whole = silence, whole
     read = read or take(folder, Clocks.start().today())
-    server = Server(folder, read, bind, workers, threads, upkeep, files)
+    QuietWorker.onion = str(onion) if onion else ""
+    binds = [bind, f"unix:{onion}"] if onion else [bind]
+    server = Server(folder, read, binds, workers, threads, upkeep, files)
     _warm_up()
     server.run()
 
@@ -188,7 +191,7 @@ def address_of(bind: str) -> tuple[str, int] | Path:
     raise ValueError(f"{bind!r} is no HOST:PORT, [IPV6]:PORT or unix:PATH")
 
 
-def try_bind(address: tuple[str, int] | Path) -> bool:
+def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
     """Take an address and let it go again: gunicorn itself would try for ever, or in a traceback.
 
     Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
@@ -207,7 +210,7 @@ def try_bind(address: tuple[str, int] | Path) -> bool:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "is taken" if taken else "cannot be served on"
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ServerError(f"--bind: {shown} {why}: {said}") from None
+        raise ServerError(f"{option}: {shown} {why}: {said}") from None
 
 
 def _try_socket(path: Path) -> None:

@@ -4,7 +4,6 @@ Nothing is guessed: an unknown key, a wrong type or an origin in another form th
 refused with the file, the line, the key and what is wanted there.
 """
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
+from dropbox_app.server import origins
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.toml_values import Wrong, one_line, only_known, string, whole_number
 
@@ -25,10 +25,8 @@ MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
 LANGUAGES = ("nl", "en")  # of what the operator says to reporters
 MOST_NUMBERS = 6
 
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ class Settings:
     site: str  # 16 random bytes in hex, made by init; every code hangs on it
     name: str  # the organisation
     origins: tuple[str, ...]  # where the site is dialled: scheme://host[:port]
+    desk_origins: tuple[str, ...] = ()  # where desks dial it; if empty, there too
     run_by: str = ""  # who runs the server
     run_by_is_employer: bool = False
     controller: str = ""  # who answers for the personal data, as the privacy page names them
@@ -163,17 +162,25 @@ def line_of(key: str, text: str) -> int:
     return 0
 
 
-def with_origins(text: str, origins: Sequence[str], path: Path) -> str:
+def with_origins(
+    text: str,
+    path: Path,
+    public: Sequence[str] | None = None,
+    desks: Sequence[str] | None = None,
+) -> str:
     """The same settings with other origins; the operator's own comments stay if they can.
 
     Raises SettingsError for an origin that is not taken.
     """
-    before = parse(text, path)
-    after = replace(before, origins=tuple(origins))
-    line = "origins = [" + ", ".join(string(origin) for origin in origins) + "]"
-    changed = re.sub(
-        r"^origins\s*=\s*\[[^\]]*\]", lambda _: line, text, count=1, flags=re.MULTILINE
+    before, changed = parse(text, path), text
+    after = replace(
+        before,
+        origins=before.origins if public is None else tuple(public),
+        desk_origins=before.desk_origins if desks is None else tuple(desks),
     )
+    for key, wanted in (("origins", public), ("desk_origins", desks)):
+        if wanted is not None:
+            changed = _with_list(changed, key, wanted)
     # An IPv6 address has brackets of its own; then the file is written as init writes it.
     try:
         if parse(changed, path) == after:
@@ -185,36 +192,13 @@ def with_origins(text: str, origins: Sequence[str], path: Path) -> str:
     return written
 
 
-def check_origin(origin: str) -> str:
-    """Return an origin in the one form a desk signs, or raise SettingsError saying what is wrong.
-
-    scheme://host[:port], lower-case, default port left out. Plain http only for onion services
-    (Tor encrypts) and for this machine itself: elsewhere anybody on the way would read along.
-    """
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org") from None
-    host = parts.hostname or ""
-    address = _address(host)
-    if parts.scheme not in _DEFAULT_PORTS or not (address or _HOST.fullmatch(host)):
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org")
-    shown = f"[{host}]" if ":" in host else host
-    default = port in (None, _DEFAULT_PORTS[parts.scheme])
-    wanted = f"{parts.scheme}://{shown}" + ("" if default else f":{port}")
-    if origin != wanted:
-        raise SettingsError(
-            f"{origin!r} must be written {wanted!r}: lower-case, nothing after host and port, "
-            "no default port"
-        )
-    local = host == "localhost" or (address is not None and address.is_loopback)
-    if parts.scheme == "http" and not host.endswith(".onion") and not local:
-        raise SettingsError(
-            f"{origin!r}: over plain http everybody on the way reads what a reporter writes; "
-            "use https, or an onion address"
-        )
-    return origin
+def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
+    line = f"{key} = {_toml_list(wanted)}"
+    there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
+    if there.search(text):
+        return there.sub(lambda _: line, text, count=1)
+    # The file is of an older version.
+    return re.sub(r"^origins\s*=", lambda found: f"{line}\n{found[0]}", text, count=1, flags=re.M)
 
 
 def write(settings: Settings) -> str:
@@ -234,7 +218,8 @@ def write(settings: Settings) -> str:
         for row in settings.telephones
     ]
     shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
-    shown["origins"] = "[" + ", ".join(string(o) for o in settings.origins) + "]"
+    shown["origins"] = _toml_list(settings.origins)
+    shown["desk_origins"] = _toml_list(settings.desk_origins)
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
     for group in (settings.retention, settings.limits):
@@ -242,19 +227,16 @@ def write(settings: Settings) -> str:
     return _TEMPLATE.format_map(shown)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
 def _host_of(address: str) -> bool:
     """Whether an address names a host."""
     try:
-        return _HOST.fullmatch(urlsplit(address).hostname or "") is not None
+        return origins.HOST.fullmatch(urlsplit(address).hostname or "") is not None
     except ValueError:
         return False
+
+
+def _toml_list(texts: Sequence[str]) -> str:
+    return "[" + ", ".join(string(text) for text in texts) + "]"
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
@@ -276,7 +258,12 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             raise Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
     if "response_days" in values:
         found["response_days"] = whole_number(values["response_days"], "response_days")
-    found["origins"] = _origins(values["origins"])
+    if not values["origins"]:
+        raise Wrong("origins", "origins must be a list of at least one text")
+    found["origins"] = _origins(values["origins"], "origins")
+    found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
+    for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
+        raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
     found["crisis"] = _crisis(values.get("crisis", []))
     found["telephones"] = _telephones(values.get("telephones", []))
     settings = Settings(**found)
@@ -300,16 +287,11 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _origins(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(o, str) for o in value):
-        raise Wrong("origins", "origins must be a list of at least one text")
+def _origins(value: object, key: str) -> tuple[str, ...]:
     try:
-        origins = tuple(check_origin(origin) for origin in value)
+        return origins.read(value)
     except SettingsError as error:
-        raise Wrong("origins", f"origins: {error}") from None
-    if len(set(origins)) != len(origins):
-        raise Wrong("origins", "origins: one of them stands twice")
-    return origins
+        raise Wrong(key, f"{key}{error}") from None
 
 
 def _crisis(value: object) -> tuple[Crisis, ...]:
@@ -380,6 +362,10 @@ name = {name}
 # Every address under which the site is dialled: scheme://host[:port], lower-case.
 # Plain http only for .onion and for this machine itself.
 origins = {origins}
+
+# Where desks dial it, and nobody else: for an onion address that lets in who has a key. Once one
+# stands here, desks are answered at no other address, and reporters not at this one.
+desk_origins = {desk_origins}
 
 # Who runs this server; the pages say so. If that is the employer, they also say what it could see.
 run_by = {run_by}

@@ -1,27 +1,72 @@
-"""Threads of their own, and a bounded queue, for requests that could take all of a worker's.
+"""Who gets a thread next: circuits take turns, and within a circuit who came first.
 
 Posts stretch codes and wait for their turn; a page of a session can be as long as its conversation.
-Beside them the pages that everybody reads stay as quick as ever.
+Both have threads of their own and bounded queues, so that beside them the pages that everybody
+reads stay as quick as ever. In each line one circuit of Tor has one thread at a time and a few
+places: whatever it asks for, it waits for itself. Who came by no circuit, through a web server, is
+one of many, and all of them together have one turn like a circuit's, but every thread that is free.
 """
 
-from concurrent import futures
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from dropbox_app.server.circuits import NO_CIRCUIT
 from dropbox_app.server.gate import PLACES
+
+OF_ONE = 8  # places in a line for one circuit; a browser asks for two or three things at once
 
 
 class Line:
-    """Of one worker, used in its loop and so without a lock."""
+    """Of one worker, used in its loop and so without a lock.
 
-    def __init__(self, threads: int) -> None:
-        self.pool = futures.ThreadPoolExecutor(max_workers=threads)
-        self._room = threads + PLACES
+    Circuits together have ``places``, and so have those without; None is room for all.
+    """
 
-    def enter(self) -> bool:
-        """Take a thread or a place in the queue, if there is one."""
-        if not self._room:
+    def __init__(self, pool: ThreadPoolExecutor, threads: int, places: int | None = PLACES) -> None:
+        self.pool = pool
+        self._free = threads
+        self._places = places
+        # Those that wait, by their circuit; who had a thread longest ago comes first
+        self._rows: OrderedDict[bytes, deque[Callable[[], object]]] = OrderedDict()
+        self._inside: set[bytes] = set()  # circuits with a thread
+
+    def enter(self, circuit: bytes, begin: Callable[[], object]) -> bool:
+        """Call ``begin`` when there is a thread for it, perhaps at once; False if there is no place
+        to wait in. Whoever began has to leave."""
+        if (not self._free or circuit in self._inside) and not self._room(circuit):
             return False
-        self._room -= 1
+        self._rows.setdefault(circuit, deque()).append(begin)
+        self._go_on()
         return True
 
-    def leave(self) -> None:
-        self._room += 1
+    def leave(self, circuit: bytes) -> None:
+        """A thread is free again."""
+        self._free += 1
+        if circuit in self._inside:
+            self._inside.remove(circuit)
+            if circuit in self._rows:
+                self._rows.move_to_end(circuit)
+        self._go_on()
+
+    def _room(self, circuit: bytes) -> bool:
+        if self._places is None:
+            return True
+        if circuit == NO_CIRCUIT:
+            return len(self._rows.get(circuit, ())) < self._places
+        waiting = sum(len(row) for of, row in self._rows.items() if of != NO_CIRCUIT)
+        return waiting < self._places and len(self._rows.get(circuit, ())) < OF_ONE
+
+    def _go_on(self) -> None:
+        while self._free:
+            circuit = next((one for one in self._rows if one not in self._inside), None)
+            if circuit is None:
+                return
+            row = self._rows.pop(circuit)
+            begin = row.popleft()
+            if row:
+                self._rows[circuit] = row  # behind the others
+            if circuit != NO_CIRCUIT:
+                self._inside.add(circuit)
+            self._free -= 1
+            begin()

@@ -1,16 +1,20 @@
 """Threads for files: reporters' files come and go slowly, and never take all of a worker's.
 
-Half of a worker's threads may be with files at once. Whose post with files finds none free gets a
-page all the same, made from its fields; what it still sends is read in the loop and dropped, since
-a browser only looks at an answer when it has sent what it had to send.
+Half of a worker's threads may be with files at once, and half of those with one circuit's. Whose
+post with files finds none free gets a page all the same, made from its fields; what it still sends
+is read in the loop and dropped, since a browser only looks at an answer when it has sent what it
+had to send.
 """
 
 import selectors
 import time
+from collections import Counter
 from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from dropbox_app.server.circuits import NO_CIRCUIT
 
 DROPPING = 300.0  # seconds for what is read to be dropped
 LINGER = 1.0  # seconds of the same for who sends more than was to be read
@@ -22,7 +26,7 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
-        self._with_files = 0
+        self._with_files: Counter[bytes] = Counter()  # by circuit
         self._dropped: list[Any] = []
 
     def hand_over(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
@@ -30,10 +34,16 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         sock = conn.sock
         sock.share = "whole" if sock.complete else "none"
         if sock.download or (sock.upload and not sock.complete):
-            free = self._with_files < max(1, self.cfg.threads // 2)
+            free = self._place_for(sock.circuit)
             sock.share = "transfer" if free else "refused"
-            self._with_files += free
+            if free:
+                self._with_files[sock.circuit] += 1
         self.submit(conn)
+
+    def _place_for(self, circuit: bytes) -> bool:
+        places: int = max(1, self.cfg.threads // 2)
+        of_one = places if circuit == NO_CIRCUIT else max(1, places // 2)
+        return self._with_files.total() < places and self._with_files[circuit] < of_one
 
     def submit(self, conn: Any) -> None:  # noqa: ANN401
         """To a thread."""
@@ -43,7 +53,7 @@ class FileWorker(ThreadWorker):  # type: ignore[misc]  # the base has no types
         """A thread is done, and its place free: what is left of an answer needs none."""
         if conn.sock.share == "transfer":
             conn.sock.share = "none"
-            self._with_files -= 1
+            self._with_files -= Counter([conn.sock.circuit])  # forgets whose are none
 
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """In the loop again, when a thread is done and the answer is out."""

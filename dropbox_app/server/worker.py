@@ -8,13 +8,15 @@ import errno
 import os
 import selectors
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
 from gunicorn.http.errors import UnsupportedTransferCoding  # type: ignore[import-untyped]
 
-from dropbox_app.server import gate
+from dropbox_app.server import circuits, gate
+from dropbox_app.server.circuits import NoCircuit
 from dropbox_app.server.outgoing import Outgoing
 from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
 from dropbox_app.server.threads import Line
@@ -50,6 +52,7 @@ class QuietWorker(FileWorker):
 
     silence = SILENCE
     whole = WHOLE
+    onion = ""  # the socket file to which Tor comes, and nobody else
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
@@ -62,8 +65,10 @@ class QuietWorker(FileWorker):
     def get_thread_pool(self) -> Any:  # noqa: ANN401
         """Posts have threads of their own, and so have pages of sessions."""
         half = max(1, self.cfg.threads // 2)
-        self._posts, self._sessions = Line(half), Line(half)
-        return super().get_thread_pool()
+        self._posts, self._sessions = (Line(ThreadPoolExecutor(half), half) for _ in range(2))
+        pool = super().get_thread_pool()
+        self._others = Line(pool, self.cfg.threads, places=None)
+        return pool
 
     def run(self) -> None:
         self._outgoing = Outgoing(self.poller)
@@ -95,26 +100,30 @@ class QuietWorker(FileWorker):
             time.sleep(NAP)  # whoever wants to come in stays at the door
 
     def submit(self, conn: Any) -> None:  # noqa: ANN401
-        """To a thread. In a line only so many wait; one more is told at once that it is busy."""
+        """To a thread, or in a line for one. In some only so many wait; one more is told at once
+        that it is busy."""
         sock = conn.sock
         sock.arrived = time.monotonic()
         sock.weight = conn.parser.unreader.buf.seek(0, os.SEEK_END)
         self._handed += sock.weight
-        line = self._line(sock)
-        if line and line.enter():
-            sock.line = line
-        elif line:
-            sock.arrived = gate.TURNED_AWAY
-        done = (sock.line.pool if sock.line else self.tpool).submit(self.handle, conn)
-        done.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
-
-    def _line(self, sock: PatientSocket) -> Line | None:
-        """Where it must stand; None if its thread is one of those for all."""
         if sock.share == "transfer":  # it has its place, see ``transfers``
-            return None
+            self._begin(conn, None)
+            return
+        line = self._line(sock)
+        if not line.enter(sock.circuit, partial(self._begin, conn, line)):
+            sock.arrived = gate.TURNED_AWAY
+            self._others.enter(sock.circuit, partial(self._begin, conn, self._others))
+
+    def _line(self, sock: PatientSocket) -> Line:
+        """Where it must stand."""
         if sock.post and sock.complete:
             return self._posts
-        return self._sessions if sock.session else None
+        return self._sessions if sock.session else self._others
+
+    def _begin(self, conn: Any, line: Line | None) -> None:  # noqa: ANN401
+        conn.sock.line = line
+        done = (line.pool if line else self.tpool).submit(self.handle, conn)
+        done.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
     def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401
         """A thread is done; what is still to be sent of the answer, the loop sends."""
@@ -129,7 +138,7 @@ class QuietWorker(FileWorker):
     def release(self, conn: Any) -> None:  # noqa: ANN401
         super().release(conn)
         if conn.sock.line:
-            conn.sock.line.leave()
+            conn.sock.line.leave(conn.sock.circuit)
         self._handed -= conn.sock.weight
         conn.sock.line, conn.sock.weight = None, 0
 
@@ -160,10 +169,14 @@ class QuietWorker(FileWorker):
         """A new connection, or one that begins its next request."""
         if not conn.initialized:
             conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
+            conn.sock.nameless = conn.server == self.onion
             conn.init()
             conn.sock.setblocking(False)
             # Mostly the request is there already: one turn of the loop less.
             conn.parser.unreader.buf.write(conn.sock.take())
+            if not self._named(conn):
+                self.part(conn)
+                return
         self._go_on(conn)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:  # noqa: ANN401
@@ -191,7 +204,19 @@ class QuietWorker(FileWorker):
         piece = conn.sock.take()
         conn.parser.unreader.buf.seek(0, os.SEEK_END)
         conn.parser.unreader.buf.write(piece)
-        return bool(piece)
+        return bool(piece) and self._named(conn)
+
+    def _named(self, conn: Any) -> bool:  # noqa: ANN401
+        """Take what Tor says first from what has come; False if it is not that."""
+        sock = conn.sock
+        if sock.nameless:
+            try:
+                circuit = circuits.take(conn.parser.unreader.buf)
+            except NoCircuit:
+                return False
+            if circuit is not None:
+                sock.circuit, sock.nameless = circuit, False
+        return True
 
     def _go_on(self, conn: Any) -> None:  # noqa: ANN401
         """To a thread, or to wait in the loop until the request is there."""
@@ -214,14 +239,14 @@ class QuietWorker(FileWorker):
         return False
 
     def _bound(self) -> None:
-        """Of what gathers, and of what waits for a thread, so much and no more: beyond it, who has
-        waited longest with a large request is let go after this turn."""
-        large = [c for c in self._waiting if c.parser.unreader.buf.tell() > _SMALL]
-        held = self._handed + sum(c.parser.unreader.buf.tell() for c in large)
-        for conn in large:
-            if held <= _GATHERED:
-                break
-            held -= conn.parser.unreader.buf.tell()
+        """Of what gathers, and of what waits for a thread, so much and no more: beyond it, of the
+        circuit that holds most, who has waited longest is let go after this turn."""
+        sizes = {c: c.parser.unreader.buf.tell() for c in self._waiting}
+        large = {c: size for c, size in sizes.items() if size > _SMALL}
+        held = self._handed + sum(large.values())
+        while large and held > _GATHERED:
+            conn = circuits.first_to_go(large, lambda conn: conn.sock.circuit)
+            held -= large.pop(conn)
             conn.timeout = 0.0
             self._waiting.look_now()
 

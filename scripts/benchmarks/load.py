@@ -7,15 +7,16 @@ import socket
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.machine import FORM, TEXT, children, lean_report, post, resident, say
+from benchmarks.machine import FORM, TEXT, Circuit, children, lean_report, post, resident, say
 
 JUNK, WRONG = 500, 1_000  # a minute: reports, and codes that open nothing
 SLOW = 200  # clients: a third each sends its head, sends its body, reads its answer slowly
 HONEST = 4  # people who write and come back, one thing after another
 BINDING = 3.0
+OF_ONE_CIRCUIT = 2.0
 _CLIENTS = 40  # of the flood
 _DRIP = 0.5  # seconds between two bytes
 
@@ -41,15 +42,16 @@ def measure(folder: Path, seconds: int) -> bool:
         def junk() -> None:
             lean_report(box.port, report)
 
-        idle = honest(box.port, report, code, max(seconds / 4, 10))
+        ways = [box.port] * HONEST
+        idle = honest(ways, report, code, max(seconds / 4, 10))
         workers = children(box.process.pid)
         before = [resident(worker) for worker in workers]
         flood = _Flood([(junk, JUNK), (lambda: _wrong(box.port), WRONG)])
-        flooded = honest(box.port, report, code, seconds)
+        flooded = honest(ways, report, code, seconds)
         sent, failed = flood.end()
         after = [resident(worker) for worker in workers]
         slow = _Slow(box.port, report)
-        beside = honest(box.port, report, code, max(seconds / 4, 10))
+        beside = honest(ways, report, code, max(seconds / 4, 10))
         left = slow.end()
         good = line("idle", idle, idle)
         good = line(f"flood, {60 * sent / seconds:.0f} a minute", flooded, idle) and good
@@ -64,14 +66,49 @@ def measure(folder: Path, seconds: int) -> bool:
         box.stop()
 
 
-def line(name: str, times: list[float], idle: list[float]) -> bool:
-    """Say how the slowest twentieth compares with the idle one's; whether it is within BINDING."""
+def of_one_circuit(folder: Path, seconds: int) -> bool:
+    """The same flood over Tor, from one circuit, and honest people each by another."""
+    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.e2e.plain_browser import PlainBrowser
+
+    counsellor = Counsellor(folder / "desk-circuits")
+    box = DropBox(folder / "circuits")
+    box.onion = folder / "onion.sock"
+    box.add(counsellor, box.init(), "Bench")
+    box.serve()
+    try:
+        counsellor.desk("fetch")
+        form = PlainBrowser(box.url).get("/en/report").form_with("text")
+        fields = [*form.fields, ("text", TEXT)]
+        fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
+        report = urllib.parse.urlencode(dict(fields)).encode()
+        ways = [Circuit(box.port, box.onion, number) for number in range(2, 2 + HONEST)]
+        code = first(box.port, report)
+        attacker = Circuit(box.port, box.onion, 1)
+        idle = honest(ways, report, code, max(seconds / 4, 10))
+
+        def junk() -> None:
+            lean_report(attacker, report)
+
+        flood = _Flood([(junk, JUNK), (lambda: _wrong(attacker), WRONG)])
+        flooded = honest(ways, report, code, seconds)
+        sent, failed = flood.end()
+        line("idle, over Tor's socket", idle, idle)
+        name = f"one circuit, {60 * sent / seconds:.0f} a minute"
+        say(f"of that circuit's flood {failed} were told that it is busy, or failed")
+        return line(name, flooded, idle, OF_ONE_CIRCUIT)
+    finally:
+        box.stop()
+
+
+def line(name: str, times: list[float], idle: list[float], most: float = BINDING) -> bool:
+    """Say how the slowest twentieth compares with the idle one's; whether it is within ``most``."""
     p95, quiet = _p95(times), _p95(idle)
     say(
         f"{name:<28}{len(times):>6} honest requests, p95 {1000 * p95:>6.0f} ms"
-        f"   {p95 / quiet:.2f}  {'held' if p95 <= BINDING * quiet else 'NOT HELD'}"
+        f"   {p95 / quiet:.2f}  {'held' if p95 <= most * quiet else 'NOT HELD'}"
     )
-    return p95 <= BINDING * quiet
+    return p95 <= most * quiet
 
 
 def _p95(times: list[float]) -> float:
@@ -91,37 +128,38 @@ def _bare(html: str) -> str:
     return " ".join(piece.partition(">")[2] or piece for piece in html[:2000].split("<"))
 
 
-def _wrong(port: int) -> None:
+def _wrong(way: int | Circuit) -> None:
     from dropbox_app.protocol.retrieval_code import generate
 
     body = urllib.parse.urlencode({"code": " ".join(generate("en"))}).encode()
-    if post(port, "/en/return", body)[0] not in (422, 503):
+    if post(way, "/en/return", body)[0] not in (422, 503):
         raise RuntimeError("a wrong code was let in")
 
 
-def honest(port: int, report: bytes, code: str, seconds: float) -> list[float]:
-    """How long each of what honest people do takes them, one thing after another."""
+def honest(ways: Sequence[int | Circuit], report: bytes, code: str, seconds: float) -> list[float]:
+    """How long each of what honest people do takes them, one thing after another; each person by
+    one of ``ways``."""
     body = urllib.parse.urlencode({"code": code}).encode()
     end = time.monotonic() + seconds
     times: list[float] = []
     broken: list[str] = []
 
-    def person() -> None:
+    def person(way: int | Circuit) -> None:
         while time.monotonic() < end and not broken:
             for coming_back in (False, True):
                 began = time.monotonic()
                 try:
                     if coming_back:
-                        _come_back(port, body)
+                        _come_back(way, body)
                     else:
-                        lean_report(port, report)
+                        lean_report(way, report)
                 except (OSError, RuntimeError) as error:
                     broken.append(str(error))
                     return
                 times.append(time.monotonic() - began)
                 time.sleep(0.2)
 
-    people = [threading.Thread(target=person) for _ in range(HONEST)]
+    people = [threading.Thread(target=person, args=(way,)) for way in ways]
     for one in people:
         one.start()
     for one in people:
@@ -131,8 +169,8 @@ def honest(port: int, report: bytes, code: str, seconds: float) -> list[float]:
     return times
 
 
-def _come_back(port: int, body: bytes) -> None:
-    if post(port, "/en/return", body)[0] != 303:
+def _come_back(way: int | Circuit, body: bytes) -> None:
+    if post(way, "/en/return", body)[0] != 303:
         raise RuntimeError("a reporter was not let in")
 
 

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,15 @@ def nginx_conf(port: int, box: Path, folder: Path) -> str:
 
 @contextmanager
 def front(
-    kind: str, folder: Path, box: Path, port: int | None = None, filter_of: Path | None = None
+    kind: str,
+    folder: Path,
+    box: Path,
+    port: int | None = None,
+    filter_of: Path | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[Front]:
-    """One of both, until the block ends; under the walls of a unit's file, if one is named."""
+    """One of both, until the block ends; under the walls of a unit's file, if one is named, and
+    under a program that starts it, as strace does."""
     port = port or free_port()
     folder.mkdir()
     if kind == "caddy":
@@ -74,7 +80,9 @@ def front(
             passed = [held.enter_context(filtered(filter_of))]
             walls = ["--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(folder), str(folder)]
             line = ["bwrap", "--die-with-parent", *walls, "--seccomp", str(passed[0]), *line]
-        process = subprocess.Popen(line, stdout=said, stderr=said, env=env, pass_fds=passed)
+        process = subprocess.Popen(
+            [*under, *line], stdout=said, stderr=said, env=env, pass_fds=passed
+        )
     try:
         deadline = time.monotonic() + 20
         while True:

@@ -313,9 +313,15 @@ def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def test_the_proxies_go_where_the_unit_serves() -> None:
+def test_proxies_and_tor_go_where_the_unit_serves() -> None:
     unit = (DEPLOY / "systemd" / "klankbord.service").read_text("utf-8")
     place = "/run/klankbord/box.sock"
     assert f"--bind unix:{place}" in unit
-    for name in ("caddy/Caddyfile", "nginx/nginx.conf", "tor/onion.conf"):
+    for name in ("caddy/Caddyfile", "nginx/nginx.conf"):
         assert place in (DEPLOY / name).read_text("utf-8")
+    # Nobody but Tor comes to where circuits are believed.
+    assert "--onion unix:/run/klankbord/onion.sock" in unit
+    for path in DEPLOY.glob("*/*"):
+        if path.is_file():
+            named = "/run/klankbord/onion.sock" in path.read_text("utf-8")
+            assert not named or path.parent.name in ("tor", "systemd", "container"), path

@@ -17,13 +17,16 @@ here = pytest.mark.skipif(
 
 
 def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Debian's tor over our two files as they come to lie, as this account and in this folder."""
+    """Debian's tor over our files as they come to lie, as this account and in this folder."""
     (folder / "torrc.d").mkdir(exist_ok=True)
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
     shutil.copy(TOR / "klankbord.conf", folder / "torrc.d")
     text = (TOR / "onion.conf").read_text("utf-8").replace("@NAME@", "box")
     text = text.replace("/var/lib/tor", str(folder / "data"))
     (folder / "torrc.d" / "klankbord-box.conf").write_text(text)
+    text = (TOR / "desks.conf").read_text("utf-8").replace("@NAME@", "desks")
+    text = text.replace("/var/lib/tor", str(folder / "data"))
+    (folder / "torrc.d" / "klankbord-desks.conf").write_text(text)
     (folder / "torrc").write_text(f"%include {folder}/torrc.d/*.conf\n")
     own = ("--User", "root") if os.geteuid() == 0 else ()
     return subprocess.run(
@@ -56,13 +59,13 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["Log"] == ["warn syslog"]
     assert set_to["HeartbeatPeriod"] == ["0"]
     assert set_to["AvoidDiskWrites"] == ["1"]
-    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/box.sock"]
+    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/onion.sock"] * 2
+    # Where the line is believed that it makes Tor say first, and at no other socket.
+    assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
-        assert set_to[f"HiddenService{defence}"] == ["1"]
+        assert set_to[f"HiddenService{defence}"][0] == "1"
     assert int(set_to["HiddenServiceMaxStreams"][0]) > 6
     assert not [name for name in set_to if name in ("ORPort", "DirPort", "HTTPTunnelPort")]
-    # Not before the server makes use of it: until then each request would begin with its line.
-    assert "HiddenServiceExportCircuitID" not in set_to
 
 
 @here

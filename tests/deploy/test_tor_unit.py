@@ -153,36 +153,21 @@ class Walled(TorNetwork):
     def __init__(self, folder: Path, socket_file: Path, program: int) -> None:
         super().__init__(folder, 0)
         self._socket_file = socket_file
-        self._program = program
+        self.under = (
+            *("sh", "-c", f'exec "$@" 9< /proc/{os.getpid()}/fd/{program}', "sh"),
+            *("bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev"),
+            *("--bind", str(folder), str(folder), "--seccomp", "9"),
+        )
 
-    def host(self, hidden: Path) -> str:
+    def host(self) -> str:
         return (
-            f"SocksPort 0\nHiddenServiceDir {hidden}\nHiddenServicePoWDefensesEnabled 1\n"
+            f"SocksPort 0\nHiddenServiceDir {self.hidden}\nHiddenServicePoWDefensesEnabled 1\n"
             f"HiddenServicePort 80 unix:{self._socket_file}\n"
         )
 
-    def _start(self, name: str, more: str) -> None:
-        if name != "host":
-            super()._start(name, more)
-            return
-        (self.folder / name).mkdir(mode=0o700)
-        file = self.folder / name / "torrc"
-        node = f"TestingTorNetwork 1\nDataDirectory {self.folder / name}\nNickname {name}\n"
-        file.write_text(node + f"Log notice file {self.folder}/host/notice.log\n" + more)
-        with file.open("a") as settings:
-            settings.write(self._authorities)
-        self._processes.append(
-            subprocess.Popen(
-                ["bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev",
-                 "--bind", self.folder, self.folder, "--seccomp", str(self._program),
-                 "tor", "-f", file, "--defaults-torrc", self._empty, "--quiet"],
-                stdin=subprocess.DEVNULL, pass_fds=[self._program],
-            )
-        )  # fmt: skip
-
     def pids(self) -> list[int]:
         """Of the onion's own tor, which bubblewrap may have become or started."""
-        found = [next(process.pid for process in self._processes if "bwrap" in str(process.args))]
+        found = [self._processes["host"].pid]
         for pid in found:
             found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() == "tor\n"]

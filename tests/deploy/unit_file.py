@@ -178,17 +178,25 @@ def filtered(unit: Path) -> Iterator[int]:
 
 @contextmanager
 def started(
-    unit: Path, state: Path, run: Path, log: Path, system: Path | None = None
+    unit: Path,
+    state: Path,
+    run: Path,
+    log: Path,
+    system: Path | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The unit's service, once it has told that it is ready; ended as systemd would."""
+    """The unit's service, once it has told that it is ready; ended as systemd would.
+
+    ``under``: a program that starts it, as strace does.
+    """
     (line,) = values(unit, "ExecStart")
     assert values(unit, "Type") == ["notify"]
     reading, writing = os.pipe()
-    with filtered(unit) as program, log.open("wb") as said:
+    with filtered(unit) as program, log.open("ab") as said:
         inside = ["--as-pid-1", "--info-fd", str(writing), "--seccomp", str(program)]
         with _notified(run / "notify", log) as ready:
             service = subprocess.Popen(
-                command(unit, state, run, [*inside, *line.split()], system),
+                [*under, *command(unit, state, run, [*inside, *line.split()], system)],
                 stdout=said,
                 stderr=said,
                 pass_fds=[program, writing],
@@ -200,7 +208,9 @@ def started(
                 yield service
             finally:
                 with os.fdopen(reading) as told, suppress(ValueError, ProcessLookupError):
-                    os.kill(json.load(told)["child-pid"], signal.SIGTERM)
+                    # Not to its end: what the service was started under may hold it open.
+                    said_of_it = "".join(iter(lambda: told.read(1), "}")) + "}"
+                    os.kill(json.loads(said_of_it)["child-pid"], signal.SIGTERM)
                 with suppress(subprocess.TimeoutExpired):
                     service.wait(30)
                 service.kill()
@@ -222,7 +232,10 @@ def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
             except TimeoutError:
                 pytest.fail(f"it never was ready: {log.read_text()}")
 
-        yield ready
+        try:
+            yield ready
+        finally:
+            path.unlink()
 
 
 class Bridge:

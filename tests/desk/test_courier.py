@@ -6,7 +6,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -15,6 +15,7 @@ from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, 
 from dropbox_app.desk.tunnel import Origin, Proxy, read_origin, read_proxy
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.keys import SigningKey
+from tests.ports import free_port
 
 SITE = "cd" * 16
 ONION = "http://" + "a" * 56 + ".onion"
@@ -148,10 +149,12 @@ def dial() -> Iterator[Dial]:
             proxy: Proxy | None = None,
             key: SigningKey | None = None,
             site: str = SITE,
+            desks: Sequence[str] = (),
         ) -> Courier:
             transport = HttpTransport(proxy)
             made.callback(transport.close)
-            return Courier(transport, origins, site, key or SigningKey.generate())
+            signing = key or SigningKey.generate()
+            return Courier(transport, origins, site, signing, desk_origins=desks)
 
         yield one
 
@@ -168,6 +171,25 @@ def test_an_onion_is_reached_by_name_through_the_proxy(dial: Dial, kind: str) ->
     assert len(asked) == 2
     assert asked[0][1] != asked[1][1]
     assert heads[0].startswith("GET /api/desk/challenge HTTP/1.1\n")  # not as a proxy request
+
+
+def test_a_desk_asks_at_its_own_address_and_looks_at_that_of_reporters(dial: Dial) -> None:
+    """At its own the server would know who looks, and could show a desk the cards it expects."""
+    with serving(_answers) as (own, asked), serving(_answers) as (public, looked):
+        courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{own}"])
+        courier.mailboxes()
+        courier.shown()
+    assert [head.split()[1] for head in asked] == ["/api/desk/challenge", "/api/desk/mailboxes"]
+    assert [head.split()[1] for head in looked] == ["/api/site"]
+
+
+def test_where_its_own_address_cannot_be_reached_a_desk_says_so(dial: Dial) -> None:
+    """It does not go to another instead: there it would be refused, and seen."""
+    with serving(_answers) as (public, asked):
+        courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{free_port()}"])
+        with pytest.raises(CannotReach):
+            courier.mailboxes()
+    assert asked == []
 
 
 def test_no_header_tells_who_asks(dial: Dial) -> None:

@@ -7,6 +7,7 @@ for, and an address that is not found yet is asked for again.
 
 import contextlib
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -66,12 +67,15 @@ class TorNetwork:
     def __init__(self, folder: Path, target: int) -> None:
         self.folder = folder
         self.onion = ""
+        self.hidden = folder / "hidden"  # where the onion's own tor keeps its key
+        self.under: tuple[str, ...] = ()  # a program that starts that tor, as strace does
         self._target = target
-        *ports, self._socks = [free_port() for _ in range(2 * AUTHORITIES + RELAYS + 1)]
+        ports = [free_port() for _ in range(2 * AUTHORITIES + RELAYS)]
         self._onion_ports, self._dir_ports = ports[AUTHORITIES:], ports[:AUTHORITIES]
+        self._socks: dict[str, int] = {}  # of each client
         self._authorities = ""  # a line for each, which every node is given
         self._empty = folder / "empty"  # instead of Debian's defaults
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @contextlib.contextmanager
     def running(self) -> Iterator["TorNetwork"]:
@@ -82,28 +86,42 @@ class TorNetwork:
             self._start_relays()
             # Who starts before there is a consensus backs off, and comes half a minute later.
             _wait(self._has_consensus, "consensus", self.logs)
-            hidden = self.folder / "hidden"
-            self._start("host", self.host(hidden))
-            self._start("client", f"SocksPort 127.0.0.1:{self._socks}\n")
-            _wait((hidden / "hostname").exists, "name", self.logs)
-            _wait(lambda: "Bootstrapped 100%" in self._log("client"), "client", self.logs)
-            self.onion = (hidden / "hostname").read_text().strip()
+            self.start_host()
+            _wait((self.hidden / "hostname").exists, "name", self.logs)
+            self.onion = (self.hidden / "hostname").read_text().strip()
+            self.start_clients()
+            for name in self._socks:
+                _wait(lambda name=name: self._bootstrapped(name), name, self.logs)  # type: ignore[misc]
             yield self
         finally:
-            for process in self._processes:
+            for process in self._processes.values():
                 process.terminate()
-            for process in self._processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
-                process.kill()
-                process.wait(10)
+            for process in self._processes.values():
+                _end(process)
 
-    def host(self, hidden: Path) -> str:
+    def host(self) -> str:
         """What the onion's own tor is told, beside what every node is."""
         return (
-            f"SocksPort 0\nHiddenServiceDir {hidden}\n"
+            f"SocksPort 0\nHiddenServiceDir {self.hidden}\n"
             f"HiddenServicePort 80 127.0.0.1:{self._target}\n"
         )
+
+    def start_host(self) -> None:
+        self._start("host", self.host(), self.under)
+
+    def send_host(self, told: signal.Signals) -> None:
+        """Tell the onion's own tor something, as systemd would."""
+        self._processes["host"].send_signal(told)
+
+    def start_clients(self) -> None:
+        """Who visits. Called when the onion has a name."""
+        self.client("client")
+
+    def client(self, name: str, more: str = "") -> int:
+        """Start a client; its SOCKS port."""
+        port = self._socks[name] = free_port()
+        self._start(name, f"SocksPort 127.0.0.1:{port} ExtendedErrors\n{more}")
+        return port
 
     def _start_relays(self) -> None:
         names = [f"auth{number}" for number in range(AUTHORITIES)]
@@ -144,17 +162,15 @@ class TorNetwork:
             f" 127.0.0.1:{dir_port} {shown[1]}\n"
         )
 
-    def _start(self, name: str, more: str) -> None:
+    def _start(self, name: str, more: str, under: tuple[str, ...] = ()) -> None:
         folder = self.folder / name
         folder.mkdir(mode=0o700, exist_ok=True)
         settings = folder / "torrc"
         settings.write_text(_NODE.format(folder=folder, name=name) + more + self._authorities)
-        with (folder / "out").open("wb") as out:
-            self._processes.append(
-                subprocess.Popen(
-                    ["tor", "-f", settings, "--defaults-torrc", self._empty, "--quiet"],
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                )
+        with (folder / "out").open("ab") as out:
+            self._processes[name] = subprocess.Popen(
+                [*under, "tor", "-f", settings, "--defaults-torrc", self._empty, "--quiet"],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
     def _has_consensus(self) -> bool:
@@ -175,9 +191,20 @@ class TorNetwork:
         names = sorted(path.name for path in self.folder.iterdir() if path.is_dir())
         return "\n".join(f"{name}: {self._log(name)[-600:]}" for name in names)
 
+    def port(self, client: str) -> int:
+        """The SOCKS port of a client."""
+        return self._socks[client]
+
+    def until(self, what: Callable[[], bool], name: str) -> None:
+        """Wait for something over Tor: nobody knows how long it takes."""
+        _wait(what, name, self.logs)
+
+    def _bootstrapped(self, name: str) -> bool:
+        return "Bootstrapped 100%" in self._log(name)
+
     def connect(self) -> socket.socket:
         """To the onion, by the client's SOCKS port (RFC 1928). OSError if it is not found."""
-        made = socket.create_connection(("127.0.0.1", self._socks), timeout=60)
+        made = socket.create_connection(("127.0.0.1", self._socks["client"]), timeout=60)
         try:
             name = self.onion.encode("ascii")
             made.sendall(b"\x05\x01\x00")
@@ -217,6 +244,13 @@ class TorBrowser(PlainBrowser):
 
         _wait(asked, "first page", self.network.logs)
         return found[0]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.kill()
+    process.wait(10)
 
 
 def _run(*command: str | Path) -> str:

@@ -27,12 +27,12 @@ from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, repor
 STRACE = shutil.which("strace")
 ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
 
-_WRITES = frozenset(
+WRITES = frozenset(
     {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
     | {"setxattr", "lsetxattr", "fsetxattr"}
 )
 # By these, bytes would go where strace does not see them: they must not be used at all.
-_UNSEEN = frozenset(
+UNSEEN = frozenset(
     {"sendfile", "splice", "vmsplice", "tee", "copy_file_range", "process_vm_writev"}
     | {"io_uring_setup", "shmget", "shmat", "mq_open", "msgsnd", "add_key"}
 )
@@ -251,7 +251,7 @@ class Watch:
     @property
     def command(self) -> tuple[str, ...]:
         # -DD: the server itself is our child, and the tracer outlives a kill of its group.
-        calls = ",".join(f"?{name}" for name in sorted(_WRITES | _UNSEEN | _NAMES | _OTHERS))
+        calls = ",".join(f"?{name}" for name in sorted(WRITES | UNSEEN | _NAMES | _OTHERS))
         return (
             *(str(STRACE), "-DD", "-f", "-v", "-yy", "-xx", "-s", str(1 << 24), "-qq"),
             *("-A", "-o", str(self.record), "-e", f"trace={calls}", "-e", "signal=none"),
@@ -282,15 +282,15 @@ class Watch:
         found: dict[str, None] = {}
         tails: dict[str, bytes] = {}
         calls = self.calls()
-        assert sum(call.name in _WRITES for call in calls) > 20, "strace saw next to nothing"
+        assert sum(call.name in WRITES for call in calls) > 20, "strace saw next to nothing"
         for call in calls:
-            if call.name in _UNSEEN:
+            if call.name in UNSEEN:
                 found[f"{call.name}: goes unseen"] = None
             if call.mapped and call.mapped != str(site / "klankbord.db-shm"):
                 found[f"mmap: {call.mapped} is written through memory"] = None
             if call.name in _NAMES:
                 found |= dict.fromkeys(_names(call, secrets, site))
-            if call.name in _WRITES:
+            if call.name in WRITES:
                 where = call.target
                 peer = _PEER.match(where)
                 data = b"".join(call.strings)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.errors import CardError
-from dropbox_app.server import settings, sites
+from dropbox_app.server import origins, settings, sites
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.settings import Limits, Own, Retention, Settings
 from tests.unit.a_server import ANNA, BRAM, CHRIS, DAY, AServer
@@ -152,7 +152,7 @@ def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -
     ],
 )
 def test_good_origins(origin: str) -> None:
-    assert settings.check_origin(origin) == origin
+    assert origins.check_origin(origin) == origin
 
 
 @pytest.mark.parametrize(
@@ -177,19 +177,34 @@ def test_good_origins(origin: str) -> None:
 )
 def test_an_origin_in_another_form_than_a_desk_signs_is_refused(origin: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        settings.check_origin(origin)
+        origins.check_origin(origin)
 
 
 def test_new_origins_leave_the_operators_own_words_alone() -> None:
     text = "# our own comment\n" + settings.write(PLAIN).replace("idle = 90", "idle = 60")
-    changed = settings.with_origins(text, ("http://localhost:9000",), PATH)
+    changed = settings.with_origins(text, PATH, ("http://localhost:9000",))
     assert changed == text.replace("https://drop.example.org", "http://localhost:9000")
-    again = settings.with_origins(changed, ("http://[::1]:9000", "https://a.nl"), PATH)
-    back = settings.with_origins(again, PLAIN.origins, PATH)
+    again = settings.with_origins(changed, PATH, ("http://[::1]:9000", "https://a.nl"))
+    back = settings.with_origins(again, PATH, PLAIN.origins)
     kept = dataclasses.replace(PLAIN, retention=Retention(idle=60))
     assert settings.parse(back, PATH) == kept
     with pytest.raises(SettingsError):
-        settings.with_origins(text, ("http://a.nl",), PATH)
+        settings.with_origins(text, PATH, ("http://a.nl",))
+
+
+def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none() -> None:
+    text = "# our own comment\n" + settings.write(PLAIN)
+    older = re.sub(r"# Where desks.*\n# stands.*\ndesk_origins = \[\]\n\n", "", text)
+    assert "desk_origins" not in older
+    for before in (text, older):
+        there = settings.with_origins(before, PATH, desks=("https://desks.example.org",))
+        assert "# our own comment" in there
+        made = settings.parse(there, PATH)
+        assert made == dataclasses.replace(PLAIN, desk_origins=("https://desks.example.org",))
+        gone = settings.parse(settings.with_origins(there, PATH, desks=()), PATH)
+        assert gone == PLAIN
+    with pytest.raises(SettingsError, match=r"desk_origins: .* is for reporters"):
+        settings.with_origins(text, PATH, desks=PLAIN.origins)
 
 
 def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ class DeskApi:
             signed = self._tokens.unsign(claim.token, max_age=TOKEN_SECONDS)
             desk_request.check(
                 claim,
-                origins=settings.origins,
+                origins=settings.desk_origins or settings.origins,
                 site=settings.site,
                 method=request.method,
                 target=_target(),

@@ -16,6 +16,7 @@ from flask import Flask, Request, Response, abort, request
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
+    NotFound,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
@@ -26,6 +27,7 @@ from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
 
 FORM = "application/x-www-form-urlencoded"
+DESK_PATHS = "/api/desk/"
 UPLOAD = "files-post"  # the one endpoint that takes files
 FORM_FIELDS = 100  # the report has some 40; each more would only cost work
 
@@ -136,11 +138,12 @@ class QuietFlask(Flask):
 
 
 class Hosts:
-    """The addresses of a site, from its settings."""
+    """The addresses of a site, from its settings: those of reporters, and of desks alone."""
 
-    def __init__(self, origins: Collection[str]) -> None:
+    def __init__(self, origins: Collection[str], desk_origins: Collection[str] = ()) -> None:
         self._origins = frozenset(origins)
-        parts = [urlsplit(origin) for origin in sorted(origins)]
+        self._desk_names = frozenset(urlsplit(origin).hostname for origin in desk_origins)
+        parts = [urlsplit(origin) for origin in sorted({*origins, *desk_origins})]
         self._secure = {part.netloc: part.scheme == "https" for part in parts}
         self.names = frozenset(part.hostname or "" for part in parts)
         self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
@@ -154,6 +157,17 @@ class Hosts:
         name = host_name(host)
         only = name in self.names and name not in self._plain_names
         return self._secure.get(host, only)
+
+    def answers(self, environ: WSGIEnvironment, path: str) -> bool:
+        """Whether there is anything under this path at the address that was asked for.
+
+        What anybody may see of the cards is not at the desks' own: a desk looks at what reporters
+        are shown, and so at theirs.
+        """
+        of_desks = path.startswith(DESK_PATHS)
+        if host_name(environ.get("HTTP_HOST", "")) in self._desk_names:
+            return of_desks
+        return not (of_desks and self._desk_names)
 
     def own(self, given: Request) -> bool:
         """Whether a post came from a page of this site, as far as the browser says."""
@@ -188,6 +202,8 @@ def harden(
         here = hosts(request.environ)
         if here is None:
             return lost()
+        if not here.answers(request.environ, request.path):
+            abort(NotFound.code)
         opened()
         if not request.environ.get("PATH_INFO", "").startswith("/"):
             abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query

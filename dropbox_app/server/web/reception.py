@@ -76,7 +76,7 @@ class Door:
     """A site as far as it can be told without its database: its addresses and its cookie."""
 
     def __init__(self, read: ReadSite, shared: Shared) -> None:
-        self.hosts = Hosts(read.settings.origins)
+        self.hosts = Hosts(read.settings.origins, read.settings.desk_origins)
         self._read = read
         self._shared = shared
         self._turn = threading.Lock()

@@ -1,0 +1,39 @@
+"""A key for this machine's Tor, for an onion address that lets in who has one and nobody else.
+
+It is Tor's key and not the desk's: it opens the way to the server and nothing that is sealed. So it
+is written to a file for Tor and kept nowhere else; who loses it makes another.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.protocol.keys import x25519_pair
+
+SUFFIX = ".auth_private"  # of the files that Tor reads
+_ADDRESS = re.compile(r"(?:http://)?([a-z2-7]{56})(?:\.onion)?/?")
+
+
+@dataclass(frozen=True)
+class OnionKey:
+    """``public`` is a line for the operator, ``secret`` a line for this machine's Tor."""
+
+    public: str
+    secret: str
+
+
+def make(address: str) -> OnionKey:
+    """A new key for an onion address. Raises Unfit."""
+    named = _ADDRESS.fullmatch(address.strip())
+    if named is None:
+        raise Unfit(f"{address!a} is no onion address: 56 letters and digits, and .onion.")
+    secret, public = x25519_pair()
+    return OnionKey(
+        f"descriptor:x25519:{_base32(public)}", f"{named[1]}:descriptor:x25519:{_base32(secret)}\n"
+    )
+
+
+def _base32(key: bytes) -> str:
+    """As Tor writes it: without the padding."""
+    return base64.b32encode(key).decode("ascii").rstrip("=")

@@ -1,0 +1,69 @@
+"""Where a site is dialled, in the one form that a desk signs."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from dropbox_app.server.errors import SettingsError
+
+HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def read(value: object) -> tuple[str, ...]:
+    """A list of them as it stands in a file. Raises SettingsError, whose words go on from its
+    name."""
+    if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
+        raise SettingsError(" must be a list of texts")
+    try:
+        read = tuple(check_origin(origin) for origin in value)
+    except SettingsError as error:
+        raise SettingsError(f": {error}") from None
+    if len(set(read)) != len(read):
+        raise SettingsError(": one of them stands twice")
+    return read
+
+
+def hosts(origins: Sequence[str]) -> set[str]:
+    """Their names, on whatever port."""
+    return {urlsplit(origin).hostname or "" for origin in origins}
+
+
+def check_origin(origin: str) -> str:
+    """Return an origin in the one form a desk signs, or raise SettingsError saying what is wrong.
+
+    scheme://host[:port], lower-case, default port left out. Plain http only for onion services
+    (Tor encrypts) and for this machine itself: elsewhere anybody on the way would read along.
+    """
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org") from None
+    host = parts.hostname or ""
+    address = _address(host)
+    if parts.scheme not in _DEFAULT_PORTS or not (address or HOST.fullmatch(host)):
+        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org")
+    shown = f"[{host}]" if ":" in host else host
+    default = port in (None, _DEFAULT_PORTS[parts.scheme])
+    wanted = f"{parts.scheme}://{shown}" + ("" if default else f":{port}")
+    if origin != wanted:
+        raise SettingsError(
+            f"{origin!r} must be written {wanted!r}: lower-case, nothing after host and port, "
+            "no default port"
+        )
+    local = host == "localhost" or (address is not None and address.is_loopback)
+    if parts.scheme == "http" and not host.endswith(".onion") and not local:
+        raise SettingsError(
+            f"{origin!r}: over plain http everybody on the way reads what a reporter writes; "
+            "use https, or an onion address"
+        )
+    return origin
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

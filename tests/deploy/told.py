@@ -1,0 +1,46 @@
+"""The installer as a module, and a machine that only writes down what it is told to run."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+INSTALL = Path(__file__).parents[2] / "deploy" / "install"
+
+
+def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(INSTALL.parent)
+    loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    loader.exec_module(module)
+    return module
+
+
+class Told:
+    """A machine of which it is written down what ran, and whose files lie in a folder."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+    ) -> None:
+        self.machine = installer.Machine(dry=False)
+        self.ran: list[str] = []
+        monkeypatch.setattr(installer.onions, "KEYS", folder / "tor")
+        monkeypatch.setattr(installer.onions, "TOR_FILES", folder / "torrc.d")
+        monkeypatch.setattr(self.machine, "run", self._run)
+        self.machine.systemd = True
+
+    def _run(self, *words: str | Path) -> str:
+        self.ran.append(" ".join(map(str, words)))
+        if words[:2] == ("install", "-d"):
+            for path in words[8:]:
+                Path(path).mkdir(parents=True, exist_ok=True)
+        return ""
