@@ -20,7 +20,7 @@ from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server import upkeep
 from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.reading import Reading, ReadSite
-from dropbox_app.server.site_check import card_faults
+from dropbox_app.server.site_check import card_faults, telephone_faults
 from dropbox_app.server.sites import Site
 from dropbox_app.server.store import Store
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -144,7 +144,10 @@ class Rounds:
             caretaker.step()
             if self._looked != today:
                 with suppress(OSError):  # the folder is gone, or closed to us: it is said elsewhere
-                    for fault in card_faults(caretaker.site, today):
+                    for fault in (
+                        *card_faults(caretaker.site, today),
+                        *telephone_faults(caretaker.site),
+                    ):
                         caretaker.warn(fault)
             if self._several:
                 self._stop.wait(BREATH)

@@ -19,6 +19,7 @@ from dropbox_app.server import (
     mail_state,
     reading,
     settings,
+    site_check,
     upkeep,
 )
 from dropbox_app.server.errors import ServerError, SettingsError
@@ -56,7 +57,11 @@ def examine(
     findings = [finding for place in places for finding in _site(place, read, today)]
     if name is None and folder.is_dir():
         findings += _server(folder, every, read, today)
-        origins = tuple(origin for site in read.sites for origin in site.settings.origins)
+        origins = tuple(
+            origin
+            for site in read.sites
+            for origin in (*site.settings.origins, *site.settings.desk_origins)
+        )
         around = Machine(root, folder, today, origins)
         findings += _mail(around)
         findings += machine.look(around)
@@ -77,7 +82,10 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     if known is None:
         return
     site = Site(folder, known.settings)
-    if not faults:
+    unheld = list(site_check.telephone_faults(site))
+    for said in unheld:
+        yield wrong("settings", said, _settings_repair(said, folder), name)
+    if not faults and not unheld:
         yield fine("settings", name)
     yield from _access(folder, name)
     try:

@@ -17,7 +17,7 @@ from dropbox_app.server.store.sqlite import DATABASE
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
-    """Cards that cannot be used, or no longer, and telephones of counsellors without a card."""
+    """Cards that cannot be used, or no longer."""
     for name, fault in site.faults():
         yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
     for named in site.cards():
@@ -25,6 +25,10 @@ def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
             until = named.card.sealing[-1].until
             path = site.folder / CARDS / f"{named.file_name}.card"
             yield f"{path}: it is over since {until}; a fetch of the counsellor's desk renews it"
+
+
+def telephone_faults(site: Site) -> Iterator[str]:
+    """Telephones of counsellors without a card."""
     cards = {named.file_name for named in site.cards()} | {name for name, _ in site.faults()}
     for own in site.settings.telephones:
         if own.card not in cards:
@@ -56,5 +60,6 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
             yield Fault(place.name, f"{place.folder / DATABASE} {said}", note=True)
     except (ServerError, OSError) as error:
         yield Fault(place.name, str(error))
-    for said in card_faults(Site(place.folder, read.settings), today):
+    site = Site(place.folder, read.settings)
+    for said in (*card_faults(site, today), *telephone_faults(site)):
         yield Fault(place.name, said)

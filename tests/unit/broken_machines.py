@@ -11,6 +11,7 @@ from tests.unit.a_machine import BOX, CADDY, KEYS, NGINX, ONION, OWN_TOR, TORRC,
 from tests.unit.a_server import DAY
 from tests.vectors import world
 
+DESKS = "f" * 55 + "a.onion"
 ROOM = f"23 22 {a_machine.DISK} / /var/lib/klankbord rw - ext4 /dev/mapper/root rw\n"
 BARE = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 SWAP = "/dev/sda3 partition 999 0 -2\n"
@@ -42,6 +43,19 @@ def no_mail_for_a_week(made: AMachine) -> None:
 
 def a_later_report(made: AMachine) -> None:
     database(made, "UPDATE mailboxes SET last_added = '2026-03-13'")
+
+
+def desks_without_a_key(made: AMachine) -> None:
+    made.replace(
+        "var/lib/klankbord/site.toml", "desk_origins = []", f'desk_origins = ["http://{DESKS}"]'
+    )
+
+
+def telephone_of_nobody(made: AMachine) -> None:
+    made.replace(
+        "var/lib/klankbord/site.toml", "telephones = []",
+        'telephones = [{ card = "nobody", phone = "010 1234567", hours = "ma-vr 9-17" }]',
+    )  # fmt: skip
 
 
 def nginx_without(line: str) -> Callable[[AMachine], None]:
@@ -162,6 +176,9 @@ BROKEN: dict[str, Broken] = {
     "a desk that fetches no more": (
         "desks", lambda m: database(m, "UPDATE desks SET last_fetch = '2026-02-01'"),
         "not fetched since 2026-02-01", "ask the counsellor",
+    ),
+    "a telephone of somebody who has no card": (
+        "settings", telephone_of_nobody, "no card called nobody", "site.toml",
     ),
     "a site with a name that is none": (
         "sites", lambda m: (m.server / "sites/A B").mkdir(0o700, parents=True), "A B",
@@ -338,6 +355,9 @@ BROKEN: dict[str, Broken] = {
     ),
     "an onion key of another address": (
         "onion", lambda m: m.write(f"{KEYS}/hostname", "c" * 56 + ".onion\n", 0o600), ONION, "move",
+    ),
+    "a key that is gone of an address for desks alone": (
+        "onion", desks_without_a_key, DESKS, "put the key of that address back",
     ),
     "a Caddy with an access log": (
         "proxy", lambda m: m.replace(CADDY, "\theader {", "\tlog\n\theader {"), "access log",
