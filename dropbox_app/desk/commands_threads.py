@@ -287,6 +287,8 @@ def _write(
             call.say(desk.report)
             raise
         click.echo(f"Sent to thread {mailbox[:16]}.")
+        if kind != "notice" and casebook.open_case(desk, mailbox).closed:
+            click.echo(f"It stays closed; 'notice {mailbox[:16]} reopened' opens it.")
         for box, count in desk.report.new.items():
             click.echo(f"{box[:16]}  {count} new, came in while sending; 'read' shows it.")
         call.tell(desk.report)
@@ -297,6 +299,10 @@ def _language(desk: Desk, mailbox: str) -> str:
     case = casebook.open_case(desk, mailbox)
     last = case.thread.newest.get("reporter")
     return last.lang if last else desk.state.profile.languages[0]
+
+
+def _items(count: int) -> str:
+    return f"{count} {'item' if count == 1 else 'items'}"
 
 
 @click.command()
@@ -317,14 +323,14 @@ def forget(thread: str, yes: bool) -> None:
         desk, case = call.open_thread(place, thread)
         if not yes:
             click.confirm(
-                f"Delete thread {case.mailbox[:16]} with {len(case.items)} items for good?",
+                f"Delete thread {case.mailbox[:16]} with {_items(len(case.items))} for good?",
                 abort=True,
                 err=True,
             )
         count = workplace.forget(desk, case.mailbox, casebook.own_tip(desk, case))
     click.echo(
-        f"Thread {case.mailbox[:16]} is deleted here: {count} files. The server was not asked; it "
-        "removes its sealed copies by its own terms."
+        f"Thread {case.mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
+        "asked; it removes its sealed copies by its own terms."
     )
 
 

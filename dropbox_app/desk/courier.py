@@ -19,7 +19,7 @@ import httpcore
 from dropbox_app.desk import answers
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
 from dropbox_app.desk.store import SealedFile
-from dropbox_app.desk.tunnel import Proxy, Tunnel, read_origin
+from dropbox_app.desk.tunnel import NoProxy, Proxy, Tunnel, read_origin
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
@@ -126,6 +126,8 @@ class HttpTransport:
             ) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             said = str(error) or type(error).__name__
+            if isinstance(error, NoProxy) and self._proxy:
+                raise CannotReach(_no_proxy(self._proxy)) from None
             raise CannotReach(
                 f"{origin} could not be reached ({said!a}); look at the connection, then try again."
             ) from None
@@ -137,6 +139,13 @@ class HttpTransport:
     def close(self) -> None:
         """As Transport."""
         self._pool.close()
+
+
+def _no_proxy(proxy: Proxy) -> str:
+    where = f"{proxy.host}:{proxy.port}"
+    if proxy.kind == "http":
+        return f"The proxy does not answer at {where}; is it running?"
+    return f"Tor does not answer at {where}; is it running? (Tor Browser's is at 9150.)"
 
 
 @dataclass(frozen=True)

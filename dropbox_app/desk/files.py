@@ -95,7 +95,7 @@ def find(case: Case, name: str) -> CaseFile:
     """The file that goes by a full id or a unique beginning of it. Raises NotFound."""
     given = name.strip().lower()
     if len(given) < LEAST_PREFIX:
-        raise NotFound(f"Give at least {LEAST_PREFIX} characters of the file; see 'files'.")
+        raise NotFound(f"Give at least {LEAST_PREFIX} characters of the file's id; see 'files'.")
     found = [file for file in of_case(case) if file.item.startswith(given)]
     if len(found) != 1:
         raise NotFound(

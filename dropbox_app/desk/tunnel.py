@@ -102,6 +102,10 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
     return origin
 
 
+class NoProxy(httpcore.ConnectError):
+    """The proxy itself takes no connection."""
+
+
 class Tunnel(httpcore.NetworkBackend):
     """Opens connections for httpcore; one Tunnel is one circuit.
 
@@ -129,7 +133,10 @@ class Tunnel(httpcore.NetworkBackend):
         if proxy is None or Origin("", "", host, port).loopback:
             direct = self._direct.connect_tcp(host, port, left, local_address, socket_options)
             return _Bounded(direct, self)
-        onward = self._direct.connect_tcp(proxy.host.strip("[]"), proxy.port, left)
+        try:
+            onward = self._direct.connect_tcp(proxy.host.strip("[]"), proxy.port, left)
+        except httpcore.ConnectError as error:
+            raise NoProxy(str(error)) from None
         stream = _Bounded(onward, self)
         try:
             if proxy.kind == "http":

@@ -245,7 +245,7 @@ def move(place: Workplace, invitation: Invitation) -> None:
 
 
 def forget(desk: Desk, mailbox: str, tip: tuple[int, str]) -> int:
-    """Delete a thread from this computer for good; the number of files that went.
+    """Delete a thread from this computer for good; the number of items that went.
 
     What stays: the ids of its items (so that they are not fetched again) and, if the counsellor
     wrote in it, the number and hash of the last own message (so that the chain can go on).

@@ -67,8 +67,8 @@ def backup_command(folder: Path | None, target: Path | None, only_check: bool) -
         return
     made = backup.make(server, place, command_line.today())
     click.echo(
-        f"{made.path}: {made.sites} sites, {made.items} items, {made.size} bytes; "
-        f"{made.removed} older backups removed"
+        f"{made.path}: sites: {made.sites}, items: {made.items}, bytes: {made.size}; "
+        f"older backups removed: {made.removed}"
     )
     for said in (*(f"{one} (not in it)" for one in made.left_out), *made.damaged):
         click.echo(f"Fault: {said}", err=True)
@@ -116,7 +116,8 @@ def restore_command(
     today = command_line.today()
     done = restoring.restore(target, file, Keys(keys), lists, today, old=old)
     for site in done.sites:
-        click.echo(f"{site.name}: {site.settings.name}: {site.mailboxes} conversations are back")
+        back = "conversation is" if site.mailboxes == 1 else "conversations are"
+        click.echo(f"{site.name}: {site.settings.name}: {site.mailboxes} {back} back")
         if site.withdrawn:
             click.echo(f"    {site.withdrawn} had been withdrawn since, and are not")
         if site.lost:

@@ -165,7 +165,8 @@ def site_retire(folder: Path | None, called: str) -> None:
         store.close()
     said = f"{place.name}: takes no new report since {ending.ended()}; "
     if left:
-        said += f"{left} conversations go on. Keep it served, and its cards, until none is left."
+        goes = "conversation goes" if left == 1 else "conversations go"
+        said += f"{left} {goes} on. Keep it served, and its cards, until none is left."
     else:
         said += f"no conversation is left. Its files in {place.folder} may be removed"
         said += "" if place.name == layout.OWN else ": the whole folder, then SIGHUP to the server"

@@ -3,8 +3,9 @@
 Posts stretch codes and wait for their turn; a page of a session can be as long as its conversation.
 Both have threads of their own and bounded queues, so that beside them the pages that everybody
 reads stay as quick as ever. In each line one circuit of Tor has one thread at a time and a few
-places: whatever it asks for, it waits for itself. Who came by no circuit, through a web server, is
-one of many, and all of them together have one turn like a circuit's, but every thread that is free.
+places: whatever it asks for, it waits for itself. A circuit that has nothing in the line yet gets
+its turn, whatever the others have there. Who came by no circuit, through a web server, is one of
+many, and all of them together have one turn like a circuit's, but every thread that is free.
 """
 
 from collections import OrderedDict, deque
@@ -15,12 +16,16 @@ from dropbox_app.server.circuits import NO_CIRCUIT
 from dropbox_app.server.gate import PLACES
 
 OF_ONE = 8  # places in a line for one circuit; a browser asks for two or three things at once
+# Circuits that have a place for one request each, however many places the others took. While much
+# waits a request is hardly longer than 64 KiB (see ``worker``): these together are some 16 MiB.
+CIRCUITS = 256
 
 
 class Line:
     """Of one worker, used in its loop and so without a lock.
 
-    Circuits together have ``places``, and so have those without; None is room for all.
+    Circuits together have ``places``, and so have those without; None is room for all. A circuit
+    of which nothing waits needs none of them: else a few could fill the line for everybody.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, threads: int, places: int | None = PLACES) -> None:
@@ -54,8 +59,10 @@ class Line:
             return True
         if circuit == NO_CIRCUIT:
             return len(self._rows.get(circuit, ())) < self._places
-        waiting = sum(len(row) for of, row in self._rows.items() if of != NO_CIRCUIT)
-        return waiting < self._places and len(self._rows.get(circuit, ())) < OF_ONE
+        rows = [len(row) for of, row in self._rows.items() if of != NO_CIRCUIT]
+        if circuit not in self._rows:
+            return len(rows) < CIRCUITS
+        return sum(rows) < self._places and len(self._rows[circuit]) < OF_ONE
 
     def _go_on(self) -> None:
         while self._free:

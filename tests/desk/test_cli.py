@@ -152,14 +152,28 @@ def test_options_as_a_bare_list() -> None:
     assert _read_options(json.dumps([one, one]).encode()) == {"text": "", "options": [one, one]}
 
 
+def test_an_answer_in_a_closed_thread_says_that_it_stays_closed(
+    office: Office, thread: str, tmp_path: Path
+) -> None:
+    (tmp_path / "answer").write_text("Nog iets.\n")
+    reply = ("reply", thread, "--text-file", str(tmp_path / "answer"))
+    assert "closed" not in office.run(*reply).stdout
+    assert "stays" not in office.run("notice", thread, "closed").stdout
+    said = office.run(*reply).stdout
+    assert said.endswith(f"It stays closed; 'notice {thread[:16]} reopened' opens it.\n")
+    assert "stays" not in office.run("notice", thread[:16], "reopened").stdout
+    assert "closed" not in office.run(*reply).stdout
+
+
 def test_forget_asks_and_says_what_it_did(office: Office, thread: str) -> None:
     runner = CliRunner()
     options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
     result = runner.invoke(main, [*options, "forget", thread], obj=office.machine, input="n\n")
     assert result.exit_code == 1
+    assert "with 1 item for good?" in result.output
     assert len(office.json("list")) == 1
     said = office.run("forget", thread, "--yes").stdout
-    assert "is deleted here: 1 files. The server was not asked" in said
+    assert "is deleted here, with 1 item. The server was not asked" in said
     assert office.json("list") == []
     assert list(office.folder.rglob("items/*")) == []
     office.run("fetch")

@@ -401,3 +401,16 @@ def test_onions_only_through_a_proxy_and_loopback_past_it(dial: Dial) -> None:
 def test_proxies_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(Unfit, match="socks5h"):
         read_proxy(text)
+
+
+def test_a_tor_that_does_not_run_is_named_and_not_the_server() -> None:
+    port = free_port()
+    transport = HttpTransport(read_proxy(f"socks5h://127.0.0.1:{port}"))
+    with (
+        pytest.raises(
+            CannotReach, match=f"^Tor does not answer at 127.0.0.1:{port}; is it running"
+        ),
+        transport.send("GET", ONION, "/api/site", {}, b"", 10.0),
+    ):
+        pass
+    transport.close()

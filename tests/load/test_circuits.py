@@ -31,10 +31,30 @@ serving.slots_for = lambda workers: 2  # whatever this machine has
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4, onion=Path(sys.argv[3]))
 """
 
+# The same, where nobody's wait is too long, however slow this machine.
+PATIENT = (
+    """
+from functools import partial
+from dropbox_app.server import gate, serving
+gate.PATIENCE = 3600.0
+serving.Gate = partial(gate.Gate, patience=3600.0)
+"""
+    + HELD
+)
+
 
 @pytest.fixture
 def served(watched: Callable[..., Watched], tmp_path: Path) -> Iterator["Served"]:
     made = Served(watched(HELD, tmp_path / "onion.sock", tmp_path / "go"), tmp_path)
+    try:
+        yield made
+    finally:
+        made.go.touch()
+
+
+@pytest.fixture
+def patient(watched: Callable[..., Watched], tmp_path: Path) -> Iterator["Served"]:
+    made = Served(watched(PATIENT, tmp_path / "onion.sock", tmp_path / "go"), tmp_path)
     try:
         yield made
     finally:
@@ -89,6 +109,44 @@ def test_one_circuit_fills_its_own_places_and_nobody_elses(served: Served) -> No
     assert len(answers) == len(people)
     assert {answer.status for answer in answers[5:]} <= {200, 503}
     assert served.log() == ""
+
+
+def test_many_circuits_that_flood_keep_nobody_from_their_turn(patient: Served) -> None:
+    """The line is full of theirs, and still each circuit that comes is taken in."""
+    page = patient.by(1).get("/nl/report")
+    form = page.form_with("text")
+    flood: list[Page] = []
+    honest: list[Page] = []
+
+    def asks(circuit: int, text: str, answers: list[Page]) -> None:
+        answers.append(patient.by(circuit, cookies=False).submit(page, form, text=text))
+
+    # None of them has more than its own places: whoever is told that it is busy is so because
+    # the places of all are taken, and they stay so until the file is there.
+    people = [
+        threading.Thread(target=asks, args=(circuit, JUNK, flood))
+        for circuit in range(100, 112)
+        for _ in range(OF_ONE)
+    ]
+    for person in people:
+        person.start()
+    deadline = time.monotonic() + 60
+    while not flood:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    newcomers = [threading.Thread(target=asks, args=(c, STORY, honest)) for c in range(1, 26)]
+    for person in newcomers:
+        person.start()
+    # Beside them the pages that everybody reads come as ever.
+    for circuit in range(1, 26):
+        assert patient.by(circuit).get("/nl/").status == 200
+    assert not honest
+    patient.go.touch()
+    for person in (*people, *newcomers):
+        person.join(120)
+    assert [answer.status for answer in honest] == [200] * 25
+    assert all(answer.code for answer in honest)
+    assert patient.log() == ""
 
 
 def test_one_circuit_takes_half_of_the_threads_for_files_and_leaves_the_others(

@@ -143,7 +143,7 @@ def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine
     sealed = _filled(machine.server)
     before = machine.server.store.store_id()
     said = machine.does("backup")
-    assert "1 sites, 5 items" in said
+    assert "sites: 1, items: 5" in said
     new = machine.restored()
     assert new.store_id() != before
     for item, data in sealed.items():
@@ -192,7 +192,7 @@ def test_several_sites_come_back_each_under_a_new_store_id(machine: Machine) -> 
     store = SqliteStore(bakery, lambda: machine.day)
     before = {store.store_id(), machine.server.store.store_id()}
     store.close()
-    assert "2 sites" in machine.does("backup")
+    assert "sites: 2" in machine.does("backup")
     said = machine.restore()
     assert said.exit_code == 0, said.output
     after = set()
@@ -513,7 +513,7 @@ def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
     done = machine.types("backup")
     assert done.exit_code == 1
     assert "bakery: the database is damaged" in done.stderr
-    assert "1 sites, 1 items" in done.stdout
+    assert "sites: 1, items: 1" in done.stdout
     assert len(machine.kept) == 2, "the one that still holds it"
     assert machine.restore().exit_code == 0
 

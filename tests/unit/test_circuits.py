@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import random
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from dropbox_app.server import circuits
 from dropbox_app.server.circuits import NO_CIRCUIT, NoCircuit
 from dropbox_app.server.gate import PLACES
-from dropbox_app.server.threads import OF_ONE, Line
+from dropbox_app.server.threads import CIRCUITS, OF_ONE, Line
 from tests.circuit import line
 
 REQUEST = b"GET /nl/ HTTP/1.1\r\n\r\n"
@@ -101,13 +102,46 @@ def test_who_comes_by_no_circuit_has_every_thread_that_is_free_and_all_places() 
     assert [circuit for circuit, _ in served.began[4:]] == [NO_CIRCUIT, b"a", b"b"]
 
 
-def test_circuits_together_have_so_many_places_and_no_more() -> None:
+def test_circuits_together_have_so_many_places_and_no_more_but_for_the_first_of_each() -> None:
     served = Served(1)
     served.asks(b"held")
-    many = [bytes([65 + number]) for number in range(PLACES // OF_ONE + 1)]
-    told = [taken for circuit in many for taken in served.asks(circuit, OF_ONE)]
-    assert told.count(True) == PLACES
+    many = [bytes([65 + number]) for number in range(PLACES // OF_ONE)]
+    assert all(taken for circuit in many for taken in served.asks(circuit, OF_ONE))
+    # The line is full, and whoever has nothing in it has a place all the same.
+    assert served.asks(b"new", 2) == [True, False]
+    assert served.asks(b"held", 2) == [True, False]
     assert served.asks(NO_CIRCUIT) == [True]
+
+
+def test_so_many_circuits_wait_and_no_more() -> None:
+    served = Served(1)
+    served.asks(b"held")
+    told = [served.asks(f"{number}".encode())[0] for number in range(CIRCUITS + 1)]
+    assert told == [True] * CIRCUITS + [False]
+    assert served.asks(NO_CIRCUIT) == [True]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.integers(1, 30)), max_size=40),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_whoever_floods_a_newcomer_is_taken_in_and_waits_for_each_circuit_once(
+    floods: list[tuple[int, int]], threads: int, order: random.Random
+) -> None:
+    served = Served(threads)
+    flooders = [f"{number}".encode() for number in range(16)]
+    for number, count in floods:
+        served.asks(flooders[number], count)
+    assert served.asks(b"new") == [True]
+    since = len(served.began)
+    while (b"new", 0) not in served.began:
+        # Some thread is free again, and who had it asks for as much as ever.
+        ended = order.choice(sorted(served.line._inside))
+        served.line.leave(ended)
+        served.asks(ended, 30)
+    before = [circuit for circuit, _ in served.began[since:-1]]
+    assert len(before) == len(set(before))
 
 
 def test_a_circuit_is_forgotten_with_its_last_request() -> None:

@@ -147,7 +147,7 @@ def test_who_runs_it_is_said_and_that_they_could_look_in(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "This site runs on a computer of Stichting Hosting." in text
     assert "Stichting Hosting could technically look in" in text
-    assert "Call 030 123 45 67." in text
+    assert "call 030 123 45 67." in text
 
 
 def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:

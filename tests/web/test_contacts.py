@@ -1,5 +1,6 @@
 """Telephones of counsellors' own: with their names, and wherever it says to call them."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from dropbox_app.server.settings import Own
 from tests.web.conftest import Browser, House
 from tests.web.test_availability import away, over, retired, silent
 from tests.web.test_before import ADDRESSES, check_shape
+from tests.web.test_conversation import ASKED
 
 OWN = (Own("noor", "06 11 22 33 44", "ma en do 9-12"), Own("sam", "06-55667788"))
 NOORS = "Noor Visser, 06 11 22 33 44 (ma en do 9-12)"
@@ -80,6 +82,50 @@ def test_who_cannot_be_written_to_or_does_not_answer_can_be_called(
     page = three.browser().come_back(code, lang)
     assert NOORS in page.text
     assert SITES not in page.text
+
+
+def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
+    """What it says below a yes to one who is gone, to somebody who now writes to another."""
+    first, other = house.counsellors[:2]
+    code = house.browser().tell("Iets.", counsellor=first.identity.hex).code
+    browser = house.browser()
+    browser.come_back(code)
+    first.write("consent-request", ASKED)
+    page = browser.get("/nl/conversation")
+    browser.submit(page, page.form_to("consent", "request"), answer="yes")
+    page = browser.get("/nl/counsellor")
+    browser.submit(page, page.form_with("along"), counsellor=other.identity.hex, text="Dag.")
+    gone(house)
+    page = house.browser().come_back(code, lang)
+    check_shape(page)
+    said = {"nl": "niets aan veranderen", "en": "You cannot change it on this site now"}[lang]
+    _, found, rest = page.text.partition(said)
+    assert found
+    return rest.partition("Dag.")[0]  # up to the next message
+
+
+@both
+def test_who_asked_consent_and_is_gone_is_called_and_nobody_else(three: House, lang: str) -> None:
+    text = stands(three, lang, over)
+    assert NOORS in text
+    assert SITES not in text
+    assert "06-55667788" not in text
+
+
+@both
+def test_for_who_asked_and_has_no_number_it_is_the_sites(three: House, lang: str) -> None:
+    text = stands(three, lang, retired)
+    assert SITES in text
+    assert "06-55667788" not in text
+
+
+@both
+def test_where_no_number_is_that_of_who_asked_nobody_is_named(tmp_path: Path, lang: str) -> None:
+    names = ("Noor Visser", "Sam Jansen")
+    house = House(tmp_path / "site", names, phone="", hours="", telephones=OWN[1:])
+    text = stands(house, lang, over)
+    assert not re.search(r"\bBel\b|\bCall\b|06-55667788", text)
+    house.close()
 
 
 def test_the_number_of_who_is_retired_is_shown_no_more(three: House) -> None:

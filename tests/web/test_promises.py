@@ -101,6 +101,7 @@ PROMISES = {
     "code.again": ("test_the_same_report_from_an_open_code_page_is_stored_once",),
     "return.again": ("test_twenty_minutes_without_use_end_it_and_use_keeps_it",),
     "return.no_cookie": ("test_a_browser_without_cookies_sees_its_code_and_may_send_twice",),
+    "errors.unsent_yet": ("test_without_a_story_nothing_is_sent",),
     "errors.kept": (
         "test_what_the_store_refuses_is_said_and_the_text_kept",
         "test_it_is_there_again_and_one_post_with_the_code_does_it",

@@ -67,7 +67,7 @@ PROBLEMS = {
     "files.altered": 200,
     "files.nobody": 200,
 }
-HEADINGS = {"errors.title", "errors.kept"}
+HEADINGS = {"errors.title", "errors.kept", "errors.unsent_yet"}
 # What the pages of files say when nothing is refused.
 ABOUT_FILES = {
     "files.open", "files.title", "files.first_title", "files.hidden", "files.shows", "files.name",

@@ -75,6 +75,7 @@ def test_without_a_story_nothing_is_sent(house: House, text: str) -> None:
     assert page.status == 422
     assert "Schrijf eerst wat je wilt vertellen." in page.text
     assert "Er is nog niets verstuurd." in page.text
+    assert "Wat je schreef" not in page.text
     assert kept(page, "needs") == "be_heard"
     assert kept(page, "safe") == "no"
     assert not house.stored()

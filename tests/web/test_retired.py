@@ -60,7 +60,7 @@ def test_what_runs_is_read_and_answered_until_it_ends(
 ) -> None:
     browser = house.browser()
     browser.tell(TEXT)
-    assert "1 conversations go on" in _retire(house, monkeypatch)
+    assert "1 conversation goes on" in _retire(house, monkeypatch)
     page = browser.get("/nl/conversation")
     assert page.status == 200
     token = dict(page.form_with("text").fields)["csrf_token"]

@@ -42,6 +42,12 @@ def contacts(
     )
 
 
+def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
+    """How to call just this counsellor: by a number of their own, else the site's, else not."""
+    theirs = any(person.phone for person in people.everybody if person.identity == one)
+    return contacts(settings, people, (one,)) if theirs or settings.phone else ()
+
+
 def _whole(number: str) -> str:
     """On one line, however narrow."""
     return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)

@@ -22,6 +22,7 @@ class Request:
     """A consent request and what may be said to it now."""
 
     digest: str
+    asker: VerifyKey
     step: str
     whom: str
     scope: str
@@ -231,11 +232,13 @@ class Teller:
         said = self._thread.answers(message.digest)
         successor = message.body.get("successor")
         identity = VerifyKey.parse(str(successor)) if successor else None
+        asker = VerifyKey.parse(message.by)
         open_now = {person.identity for person in self._people.open}
-        wanted = any(message.by == str(identity) for identity in self._thread.wanted)
-        asker_open = any(message.by == str(identity) for identity in open_now)
+        wanted = asker in self._thread.wanted
+        asker_open = asker in open_now
         return Request(
             digest=message.digest,
+            asker=asker,
             step=str(message.body["step"]),
             whom=str(message.body["with"]),
             scope=str(message.body["scope"]),
@@ -244,7 +247,7 @@ class Teller:
             said=str(said[-1].body["answer"]) if said else None,
             answerable=wanted and asker_open,
             unreachable=wanted and not asker_open,
-            turn=VerifyKey.parse(message.by).hex if asker_open else "",
+            turn=asker.hex if asker_open else "",
             turned_away=not wanted,
         )
 

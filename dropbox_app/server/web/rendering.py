@@ -27,7 +27,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
 from dropbox_app.server.web.availability import Availability
-from dropbox_app.server.web.contacts import Contact, contacts
+from dropbox_app.server.web.contacts import Contact, contacts, contacts_of
 from dropbox_app.server.web.languages import LANGUAGES, Words, words
 from dropbox_app.server.web.lengths import filled, packed
 from dropbox_app.server.web.people import People
@@ -128,6 +128,7 @@ class Pages:
             own=Markup(self._own(lang, here or "")),  # noqa: S704 - of content.render
             contacts=contacts(self.settings, known, whom),
             contact_of=Contact.of,
+            contacts_of=lambda one: contacts_of(self.settings, known, one),
             people=known,
             absence=self.availability(known, told).of,
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
