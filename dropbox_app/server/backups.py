@@ -20,9 +20,11 @@ from dropbox_app.protocol.encoding import new_digest
 from dropbox_app.server.errors import BackupError
 from dropbox_app.server.settings import Retention
 from dropbox_app.server.store.files import (
+    NoFile,
     as_its_folder,
     at_midnight,
     open_untouched,
+    read_small,
     replace_whole,
     sync_folder,
 )
@@ -38,6 +40,8 @@ _NAME = re.compile(r"(klankbord|withdrawn)-([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-([0-9
 _SUM = ".sha256"
 _NEW = ".new"
 _PIECE = 1024 * 1024
+_LINE = 1024  # bytes of a checksum and its name
+_OTHER = "it, or its checksum, is not what was written"
 
 
 @dataclass(frozen=True, order=True)
@@ -81,6 +85,12 @@ def day_of(path: Path) -> datetime.date | None:
         return datetime.date.fromisoformat(named[2]) if named else None
     except ValueError:
         return None
+
+
+def is_list(path: Path) -> bool:
+    """Whether a file has the name of a list of withdrawn mailboxes."""
+    named = _NAME.fullmatch(path.name)
+    return named is not None and named[1] == "withdrawn"
 
 
 @contextmanager
@@ -151,15 +161,17 @@ def faults(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _fault(one: Kept) -> str:
     try:
-        said = one.sum.read_bytes()
+        said = read_small(one.sum, _LINE)
+        digest = new_digest()
+        with open_untouched(one.path) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
     except FileNotFoundError:
         return "it has no checksum"
-    digest = new_digest()
-    with open_untouched(one.path) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+    except NoFile:
+        return _OTHER
     wanted = _line(digest.hexdigest(), one).encode("utf-8")
-    return "" if said == wanted else "it, or its checksum, is not what was written"
+    return "" if said == wanted else _OTHER
 
 
 def _line(digest: str, one: Kept) -> str:

@@ -139,7 +139,7 @@ def doctor(
             reading.read(target), site_name, machine.ROOT / visiting.BOX, port
         )
     if as_json:
-        click.echo(json.dumps([vars(finding) for finding in findings], ensure_ascii=False))
+        click.echo(json.dumps([finding.values() for finding in findings]))
     else:
         several = len({finding.site for finding in findings if finding.site}) > 1
         for finding in findings:

@@ -2,6 +2,8 @@
 
 import datetime
 import os
+import pwd
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,7 @@ import click
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server import layout
 from dropbox_app.server.layout import Place
+from dropbox_app.server.store.files import open_untouched
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -32,6 +35,40 @@ class Group(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from None
+
+
+class GivenFile(click.Path):
+    """A file that a command is given. Many commands act as an account that cannot see root's."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            with open_untouched(Path(value)):
+                pass
+        except PermissionError:
+            self.fail(
+                f"{value} cannot be seen by the account that this command acts as "
+                f"({_account()}); as root, lay it in /tmp meanwhile: "
+                f"install -m 600 -o {_account()} {shlex.quote(str(value))} /tmp/",
+                param, ctx,
+            )  # fmt: skip
+        except OSError:
+            pass  # which click says
+        return super().convert(value, param, ctx)
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def folder_option(command: _Command) -> _Command:

@@ -7,10 +7,10 @@ import click
 from dropbox_app.server import backup, backup_key, backups, command_line, layout
 from dropbox_app.server import restore as restoring
 from dropbox_app.server.backup_key import Keys
-from dropbox_app.server.command_line import folder_of, folder_option
+from dropbox_app.server.command_line import GivenFile, folder_of, folder_option
 from dropbox_app.server.errors import BackupError
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = GivenFile()
 
 
 @click.command("backup-key")
@@ -37,7 +37,8 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     backup_key.keep(target, public, command_line.today())
     click.echo(
         "Backups are sealed to this key from now on. Keep what was printed away from this machine, "
-        "at two places: without it no backup can be opened.",
+        "at two places: without it no backup can be opened. Make the first one now: "
+        "systemctl start klankbord-backup, or backup.",
         err=True,
     )
 
@@ -132,6 +133,6 @@ def restore_command(
         f"{target} is a server again. What came after the backup is lost but for what desks have: "
         "they notice at their next fetch, send it, and tell their counsellors. Tell those first. "
         "All visits have ended; codes stay good. Onion keys are not in a backup. Next: doctor, "
-        "then serve.",
+        "then serve, then backup.",
         err=True,
     )

@@ -10,7 +10,8 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.server import command_line, sites
-from dropbox_app.server.command_line import folder_option, place_of, site_option
+from dropbox_app.server.command_line import GivenFile, folder_option, place_of, site_option
+from dropbox_app.server.sites import Site
 
 
 @click.group()
@@ -21,7 +22,7 @@ def card() -> None:
 @card.command("add")
 @folder_option
 @site_option
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=GivenFile())
 @click.option("--name", "file_name", help="What to call it here: a-z, 0-9 and -.")
 @click.option("--fingerprint", help="The ten groups, as the counsellor read them out.")
 def card_add(
@@ -46,6 +47,12 @@ def card_add(
     groups = new.identity.fingerprint()
     who = f"{_plain(new.name)}, {_who(new)}"
     click.echo(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
+    for phone in _telephones(site, name):
+        click.echo(
+            f"Who writes to {name} is shown {phone}, by telephones in site.toml: is that "
+            "this counsellor's? If not, correct it first.\n",
+            err=True,
+        )
     if fingerprint is None:
         answer = click.prompt(
             "Did the counsellor read out exactly these ten groups? Type yes", err=True
@@ -98,8 +105,20 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
     \b
     klankbord-server --dir /var/lib/klankbord card retire noor
     """
-    sites.load(place_of(folder, site_name).folder).retire(name, command_line.today())
+    site = sites.load(place_of(folder, site_name).folder)
+    site.retire(name, command_line.today())
     click.echo(f"{name}: ended. Reporters can no longer write to it.")
+    for phone in _telephones(site, name):
+        click.echo(
+            f"Take {phone} out of telephones in site.toml: it would be shown with the next "
+            f"card called {name}.",
+            err=True,
+        )
+
+
+def _telephones(site: Site, name: str) -> list[str]:
+    """The telephones that stand in the settings for a card of this name."""
+    return [own.phone for own in site.settings.telephones if own.card == name]
 
 
 def _who(shown: Card) -> str:

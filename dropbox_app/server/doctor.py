@@ -6,6 +6,7 @@ Here: the sites and the backups of a server's folder. ``machine`` looks at what 
 
 import datetime
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -28,12 +29,14 @@ from dropbox_app.server.layout import Place
 from dropbox_app.server.lifetimes import silent
 from dropbox_app.server.machine import ROOT, Machine
 from dropbox_app.server.reading import Reading
-from dropbox_app.server.sites import Site
+from dropbox_app.server.sites import CARDS, Site
 from dropbox_app.server.store import looking
+from dropbox_app.server.store.files import open_untouched
 from dropbox_app.server.store.looking import Look
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 SOON = 30  # days: a desk that fetches renews its card long before that
+FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
 BACKUPS = "see Backups in deploy/README.md"
 OWN_ACCOUNT = "run as the server's own account"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
@@ -85,7 +88,13 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     unheld = list(site_check.telephone_faults(site))
     for said in unheld:
         yield wrong("settings", said, _settings_repair(said, folder), name)
-    if not faults and not unheld:
+    told = known.settings.phone or known.settings.telephones
+    if not told:
+        yield note(
+            "settings", "no telephone is told to reporters",
+            "phone or telephones in site.toml: the drop box is never the only way", name,
+        )  # fmt: skip
+    if told and not faults and not unheld:
         yield fine("settings", name)
     yield from _access(folder, name)
     try:
@@ -106,7 +115,7 @@ def _settings_repair(said: str, folder: Path) -> str:
     if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
         return "correct the file; site check says whether it is right"
     try:
-        (folder / settings.FILE_NAME).open("rb").close()
+        open_untouched(folder / settings.FILE_NAME).close()
     except PermissionError:
         return OWN_ACCOUNT
     except (FileNotFoundError, NotADirectoryError):
@@ -145,12 +154,15 @@ def _access(folder: Path, name: str) -> Iterator[Finding]:
         return
     if open_to:
         yield wrong(
-            "access", f"{_some(open_to)} open to other users", f"chmod -R go= {folder}", name
+            "access",
+            f"{_some(open_to)} open to other users",
+            f"chmod -R go= {shlex.quote(str(folder))}",
+            name,
         )
     if of_others:
         yield wrong(
             "access", f"{_some(of_others)} of another account than {folder}",
-            f"chown -R --reference={folder} {folder}", name,
+            "chown -R --reference={0} {0}".format(shlex.quote(str(folder))), name,
         )  # fmt: skip
     if not open_to and not of_others:
         yield fine("access", name)
@@ -158,22 +170,25 @@ def _access(folder: Path, name: str) -> Iterator[Finding]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """A site's folder and all in it, but not the other sites."""
-    yield folder
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entry.name for entry in entries)
-    except FileNotFoundError:
-        return  # removed this moment
-    except OSError:
-        raise Unseen(folder) from None
-    for one in found:
-        path = folder / one
-        if one == layout.SITES and (folder / settings.FILE_NAME).exists():
+    left = [folder]
+    while left:
+        path = left.pop()
+        own = path.name != layout.SITES or not (path.parent / settings.FILE_NAME).exists()
+        if path == folder or (own and path.is_dir() and not path.is_symlink()):
+            try:
+                inside = sorted(os.listdir(path), reverse=True)
+            except FileNotFoundError:
+                continue  # removed this moment
+            except OSError:
+                raise Unseen(path) from None
+            left += [path / name for name in inside]
+        if os.path.lexists(path):
             yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
-        elif os.path.lexists(path):
-            yield path
+
+
+def _written(path: Path) -> datetime.date:
+    """The day of a file: the server keeps no finer time."""
+    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 
 def _some(names: list[str]) -> str:
@@ -242,9 +257,12 @@ def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[
     for named in site.cards():
         last = look.fetches.get(str(named.card.identity))
         if silent(last, today, site.settings.retention):
-            said = f"not fetched since {last}" if last else "has never fetched"
-            fault = f"the desk of {named.file_name}: {said}"
-            faults.append(wrong("desks", fault, "ask the counsellor to fetch", name))
+            said = f"has not fetched since {last}" if last else "has never fetched"
+            fault = f"the desk of {named.file_name} {said}"
+            # Its first fetch renews the card: until then its day is that of card add.
+            added = _written(site.folder / CARDS / f"{named.file_name}.card")
+            tell = wrong if last or (today - added).days >= FIRST else note
+            faults.append(tell("desks", fault, "ask the counsellor to fetch", name))
     yield from faults or [fine("desks", name)]
 
 
@@ -280,7 +298,13 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
             f"backup-key, then backup each day; {BACKUPS}",
         )  # fmt: skip
     elif not kept:
-        yield wrong("backups", "there is none", "run backup, and look why the timer did not")
+        # Its day is that of the key, or of a restore: the timer had no turn yet.
+        young = (today - _written(folder / backups.KEY)).days < backups.SOON
+        yield (note if young else wrong)(
+            "backups", "there is none" + (" yet" if young else ""),
+            "make the first one now: systemctl start klankbord-backup, or backup" if young
+            else "run backup, and look why the timer did not",
+        )  # fmt: skip
     elif (today - kept[-1].day).days >= backups.SOON:
         fault = f"the newest is of {kept[-1].day}"
         yield wrong("backups", fault, "run backup, and look why the timer did not")

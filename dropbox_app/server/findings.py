@@ -63,10 +63,14 @@ class Finding:
     def told(self, several: bool) -> str:
         """For a person. ``several``: whether it has to be said of which site it is."""
         about = f"{self.site}: {self.check}" if several and self.site else self.check
-        said = f"{self.state:5}  {about}"
+        said = visible(f"{self.state:5}  {about}")
         if self.state == "fine":
             return said
-        return f"{said}: {self.fault}\n       {self.repair}"
+        return f"{said}: {visible(self.fault)}\n       {visible(self.repair)}"
+
+    def values(self) -> dict[str, str]:
+        """For a program, which may show them to a person."""
+        return {name: visible(getattr(self, name)) for name in FIELDS}
 
 
 FIELDS = tuple(field.name for field in fields(Finding))
@@ -82,6 +86,11 @@ def note(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
     return Finding(check, site, "wrong", fault, repair)
+
+
+def visible(text: str) -> str:
+    """One line of which nothing is obeyed or hidden: names of files are anybody's."""
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 class Unseen(Exception):

@@ -73,7 +73,7 @@ def send(
                 smtp.quit()
     except smtplib.SMTPResponseException as error:
         raise MailError(_refusal(error, settings.host)) from None
-    except OSError as error:  # smtplib's own are of this kind too
+    except (OSError, ValueError) as error:  # smtplib's own, and what it stumbles on in an answer
         if begun:
             raise MailUnsure(f"{settings.host} gave no answer at the end") from None
         raise MailError(_trouble(error, settings)) from None
@@ -116,8 +116,10 @@ def _refusal(error: smtplib.SMTPResponseException, host: str) -> str:
     return f"{host} refused {what} ({error.smtp_code})"
 
 
-def _trouble(error: OSError, settings: MailSettings) -> str:
+def _trouble(error: OSError | ValueError, settings: MailSettings) -> str:
     host, port = settings.host, settings.port
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        return f"{host} gave an answer that no mail server gives; check host and port"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate that {host} shows is not good ({error.verify_message}); check host, "

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropbox_app.server.errors import MailError
-from dropbox_app.server.store.files import replace_whole
+from dropbox_app.server.store.files import read_small, replace_whole
 
 PLACE = Path("/var/lib/klankbord-notify")
 FILE = "today"
@@ -86,7 +86,8 @@ def alone(folder: Path) -> Iterator[None]:
 def last(folder: Path) -> datetime.date | None:
     """The last day on which every mail went out; None if there was none yet. Raises OSError."""
     try:
-        return datetime.date.fromisoformat((folder / LAST).read_text("ascii").strip())
+        said = read_small(folder / LAST, 100).decode("ascii")
+        return datetime.date.fromisoformat(said.strip())
     except (FileNotFoundError, ValueError):
         return None
 

@@ -72,6 +72,10 @@ def restore(
     ``lists``: further lists of withdrawn mailboxes. ``old``: take a backup also if it is older
     than the sites promise that there is one.
     """
+    if backups.is_list(file):
+        raise BackupError(
+            f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
+        )
     with _begun(folder) as new:
         try:
             with full_disk_said():

@@ -4,6 +4,7 @@ Nothing is guessed: an unknown key, a wrong type or an origin in another form th
 refused with the file, the line, the key and what is wanted there.
 """
 
+import io
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server import origins
 from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.store.files import read_small
 from dropbox_app.server.toml_values import Wrong, one_line, only_known, string, whole_number
 
 FILE_NAME = "site.toml"
@@ -113,7 +115,8 @@ def text_of(folder: Path) -> str:
     """The settings as they stand in a folder. Raises SettingsError."""
     path = folder / FILE_NAME
     try:
-        return path.read_text("utf-8")
+        data = read_small(path, MIB)  # ``parse`` says what is too long
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:
         raise SettingsError(
             f"{folder} is no folder of a Klankbord server: it has no {FILE_NAME} (see init)"

@@ -32,7 +32,8 @@ def telephone_faults(site: Site) -> Iterator[str]:
     cards = {named.file_name for named in site.cards()} | {name for name, _ in site.faults()}
     for own in site.settings.telephones:
         if own.card not in cards:
-            yield f"{_where(site)}: telephones: there is no card called {own.card} (see card list)"
+            said = f"telephones: there is no card called {own.card} (see card list)"
+            yield f"{_where(site)}: {said}. Reporters are not shown this telephone."
 
 
 def _where(site: Site) -> str:

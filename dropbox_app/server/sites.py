@@ -24,7 +24,7 @@ from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server import settings
 from dropbox_app.server.settings import Limits, Retention, Settings
-from dropbox_app.server.store.files import replace_whole, sync_folder
+from dropbox_app.server.store.files import open_untouched, replace_whole, sync_folder
 
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
@@ -172,7 +172,7 @@ class Site:
         seen: set[VerifyKey] = set()
         for name in names:
             try:
-                with open(self.folder / CARDS / name, "rb") as file:
+                with open_untouched(self.folder / CARDS / name) as file:
                     raw = file.read(cards.MAX_BYTES + 1)
             except FileNotFoundError:
                 continue  # retired this moment

@@ -9,9 +9,10 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -22,6 +23,8 @@ from dropbox_app.server.web.hardening import HEADERS, HSTS
 
 BOX = "run/klankbord/box.sock"
 PATIENCE = 60  # seconds; through Tor it may take long
+LONGEST = 180  # seconds, for all of a page
+MOST = 1024 * 1024  # bytes: far more than a page has
 PAGES = ("/nl/", "/nl/safety")  # of one length
 EXPIRES = 14  # days before the end of a certificate, which renews itself long before that
 # What tells of this machine, of a visit, or of a page; and what none but a web server adds.
@@ -119,17 +122,36 @@ def _headers(
             )  # fmt: skip
 
 
+class _Endless(OSError):
+    """An answer that is longer than any page."""
+
+
 class _Expiring(ssl.SSLError):
     """A certificate that holds for a few days more only."""
 
 
 def _asked(dial: Dial, parts: SplitResult, page: str) -> Answer:
     connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
-    connection.sock = dial()
+    connection.sock = dialled = dial()
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        with suppress(OSError):  # it ended this moment
+            socket.socket.shutdown(dialled, socket.SHUT_RDWR)
+
+    end = threading.Timer(LONGEST, give_up)  # however little comes at a time
     with closing(connection):
-        connection.request("GET", page, headers={"Host": parts.netloc, "Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
+        end.start()
+        try:
+            connection.request("GET", page, headers={"Host": parts.netloc, "Connection": "close"})
+            answer = connection.getresponse()
+            body = answer.read(MOST + 1)
+        finally:
+            end.cancel()
+    if late.is_set() or len(body) > MOST:
+        raise _Endless("its answer has no end")
+    return answer.status, answer.headers, body
 
 
 def _to_socket(path: Path) -> socket.socket:
@@ -189,7 +211,12 @@ def _said(error: Exception) -> str:
         return f"its certificate is not good: {error.verify_message}"
     if isinstance(error, _Expiring):
         return str(error.args[0])
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, http.client.HTTPException | ValueError):
+        # Whose text would be the other side's.
+        return f"what answers is no web server ({type(error).__name__})"
+    return str(error) or type(error).__name__
 
 
 def address_of(text: str) -> tuple[str, int]:

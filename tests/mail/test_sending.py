@@ -203,6 +203,30 @@ def test_one_refusal_holds_up_nobody_else_and_is_tried_again(
     assert [mail.to[0] for mail in provider.taken] == [f"rcpt TO:<{BRAM}>", f"rcpt TO:<{ANNA}>"]
 
 
+@pytest.mark.parametrize("step", ["connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"])
+@pytest.mark.parametrize("answer", ["334 abc", "334 \u00e9", "what", "-1", "250-\r\n\r\n999 x"])
+def test_nonsense_in_the_place_of_an_answer_holds_up_nobody_else(
+    mailer: Mailer, provider: MailServer, step: str, answer: str
+) -> None:
+    first = [True]
+
+    def nonsense(reached: str) -> None:
+        if reached == step and first:
+            first.clear()
+            provider.answers[step] = answer
+        elif reached == "after" or (reached == "connected" and not first):
+            provider.answers.clear()
+
+    provider.at = nonsense
+    with provider:
+        settings = mailer.set_up(provider.port)
+        mailer.runs(settings)
+        mailer.runs(settings, LATER)
+    told = [mail.to[0] for mail in provider.taken]
+    assert f"rcpt TO:<{BRAM}>" in told
+    assert len(told) == len(set(told))
+
+
 def test_an_answer_that_never_came_brings_no_second_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:

@@ -109,7 +109,7 @@ def build(root: Path) -> None:
 def _server(made: AMachine) -> None:
     server = AServer(made.server)
     origins = (f"http://{ONION}", f"https://{DOMAIN}", "http://localhost:8000")
-    own = dataclasses.replace(server.site.settings, origins=origins)
+    own = dataclasses.replace(server.site.settings, origins=origins, phone="030 123 45 67")
     (made.server / settings.FILE_NAME).write_text(settings.write(own))
     server.report("one", (ANNA, BRAM))
     large = file(2, 1_500_000)

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
-from dropbox_app.server import backups
+from dropbox_app.server import backups, doctor
 from tests.unit import a_machine
 from tests.unit.a_machine import BOX, CADDY, KEYS, NGINX, ONION, OWN_TOR, TORRC, UNIT, AMachine
 from tests.unit.a_server import DAY
@@ -82,6 +82,13 @@ def swapped(made: AMachine, service: str) -> None:
 def no_backups(made: AMachine) -> None:
     for path in (made.server / "backups").iterdir():
         path.unlink()
+    made.dated("var/lib/klankbord/backup-key", DAY - datetime.timedelta(backups.SOON))
+
+
+def never_fetched(made: AMachine) -> None:
+    database(made, "UPDATE desks SET last_fetch = NULL")
+    for card in ("anna", "bram"):
+        made.dated(f"var/lib/klankbord/cards/{card}.card", DAY - datetime.timedelta(doctor.FIRST))
 
 
 def altered(made: AMachine) -> None:
@@ -171,7 +178,7 @@ BROKEN: dict[str, Broken] = {
         "desk fetch",
     ),
     "a desk that never fetched": (
-        "desks", lambda m: database(m, "UPDATE desks SET last_fetch = NULL"), "never", "fetch",
+        "desks", never_fetched, "the desk of anna has never fetched", "fetch",
     ),
     "a desk that fetches no more": (
         "desks", lambda m: database(m, "UPDATE desks SET last_fetch = '2026-02-01'"),

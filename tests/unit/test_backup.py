@@ -376,6 +376,13 @@ def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
     assert machine.kept == []
 
 
+def test_a_list_in_the_place_of_a_backup_is_named(machine: Machine) -> None:
+    machine.does("backup")
+    (listed,) = backups.kept(machine.place, "withdrawn")
+    refused = machine.restore(file=listed.path)
+    assert "a list of what was withdrawn; give klankbord-" in refused.stderr
+
+
 def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
@@ -601,14 +608,16 @@ def test_doctor_looks_at_the_backups(machine: Machine) -> None:
         return [one for one in listed if "backup" in one["check"]]
 
     assert [(one["state"], one["fault"]) for one in found()] == [
-        ("wrong", "there is none"),
+        ("note", "there is none yet"),
         ("fine", ""),
     ]
+    machine.later(2)
+    assert (found()[0]["state"], found()[0]["fault"]) == ("wrong", "there is none")
     machine.does("backup")
     assert {one["state"] for one in found()} == {"fine"}
     machine.newest.write_bytes(b"x")
     assert [one["state"] for one in found()] == ["fine", "wrong"]
-    machine.later(3)
+    machine.later(5)
     assert "the newest is of" in found()[0]["fault"]
     (machine.server.folder / "backup-key").unlink()
     assert found()[0]["state"] == "note"

@@ -22,7 +22,7 @@ from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit import a_machine
 from tests.unit.a_machine import BOX, CADDY, ONION, UNIT, AMachine
 from tests.unit.a_server import DAY
-from tests.unit.broken_machines import BROKEN
+from tests.unit.broken_machines import BROKEN, database
 
 ROOT = Path(__file__).parents[2]
 CHECKS = get_args(Check)
@@ -82,6 +82,11 @@ def hidden_disk(made: AMachine) -> None:
     made.write("proc/self/mountinfo", "22 1 0:40 / / rw - overlay overlay rw\n")
 
 
+def emptied(made: AMachine) -> None:
+    for path in (made.server / "backups").iterdir():
+        path.unlink()
+
+
 def journal_from_before(made: AMachine) -> None:
     made.write("etc/systemd/journald.conf.d/klankbord.conf", "[Journal]\nStorage=volatile\n")
     made.write("var/log/journal/abc/system.journal", "x")
@@ -124,6 +129,21 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
         "proxy",
         lambda m: m.add(CADDY, "import sites/*\n"),
         "could not look at what is imported",
+    ),
+    "a key for backups, and no time yet for one": (
+        "backups",
+        emptied,
+        "there is none yet",
+    ),
+    "desks that are new": (
+        "desks",
+        lambda m: database(m, "UPDATE desks SET last_fetch = NULL"),
+        "has never fetched",
+    ),
+    "no telephone for reporters": (
+        "settings",
+        lambda m: m.replace("var/lib/klankbord/site.toml", '"030 123 45 67"', '""'),
+        "no telephone is told",
     ),
     "another onion address": (
         "tor",

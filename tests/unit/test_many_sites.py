@@ -398,6 +398,7 @@ def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) ->
     done = two.types("site", "check")
     assert done.exit_code == 1
     assert re.search(r"site\.toml, line \d+: telephones: there is no card called bo", done.stdout)
+    assert "Reporters are not shown this telephone." in done.stdout
     assert "called anna" not in done.stdout
     assert names(two.read()) == ["een", "twee"]
 

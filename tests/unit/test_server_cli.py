@@ -253,6 +253,30 @@ def test_a_retired_card_makes_room_for_another(ready: Operator) -> None:
     assert _add(ready, ready.card("bram"), "--name", "noor").exit_code == 0
 
 
+def test_a_telephone_of_the_former_counsellor_is_named(ready: Operator) -> None:
+    path = ready.folder / "site.toml"
+    row = 'telephones = [{ card = "noor", phone = "030 765 43 21" }]'
+    path.write_text(path.read_text().replace("telephones = []", row))
+    added = _add(ready, ready.card("anna"), "--name", "noor")
+    assert "is shown 030 765 43 21" in added.stderr
+    assert "Take 030 765 43 21 out" in ready.types("card", "retire", "noor").stderr
+    assert "030" not in _add(ready, ready.card("bram"), "--name", "els").stderr
+
+
+def test_a_file_that_the_account_may_not_see_is_said_so(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(command_line, "open_untouched", refuse)
+    file = ready.card("anna")
+    for words in (("card", "add", file), ("restore", file, "--key", file)):
+        done = ready.types(*words)
+        assert done.exit_code == 2
+        assert "cannot be seen by the account" in done.stderr.replace("\n", " ")
+
+
 def test_a_retired_identity_does_not_come_back(ready: Operator) -> None:
     _add(ready, ready.card("anna"))
     ready.day += datetime.timedelta(2)

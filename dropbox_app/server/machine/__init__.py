@@ -5,15 +5,18 @@ no network is used. A check that may not read what it needs says so, and never t
 """
 
 import datetime
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropbox_app.server.findings import Check, Finding, Unseen, fine, note
+from dropbox_app.server.findings import Check, Finding, Unseen, fine, note, wrong
+from dropbox_app.server.store.files import NoFile, read_small
 
 ROOT = Path("/")
+MOST = 32 * 1024 * 1024  # bytes: Debian's list of packages has some
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class Machine:
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
     def text(self, name: str) -> str | None:
-        """What a file says; None if there is none. Raises Unseen."""
+        """What a file says; None if there is none. Raises Unseen, NoFile."""
         try:
-            return self.path(name).read_text("utf-8", "replace")
+            return read_small(self.path(name), MOST).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except NoFile:
+            raise
         except OSError:
             raise Unseen(name) from None
 
@@ -109,7 +114,7 @@ def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "")
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return note(
         check, f"could not look: {path} may not be read by this account",
-        f"run as root: {program} --dir {folder} doctor", site,
+        f"run as root: {program} --dir {shlex.quote(str(folder))} doctor", site,
     )  # fmt: skip
 
 
@@ -121,6 +126,9 @@ def look(machine: Machine) -> Iterator[Finding]:
             found.extend(faults(machine))
         except Unseen as error:
             found.append(could_not_look(check, error.path, machine.folder))
+        except NoFile as error:
+            name = machine.name(Path(error.filename))
+            found.append(wrong(check, f"{name}: {error.strerror}", "look who put that there"))
         yield from found or [fine(check)]
 
 

@@ -1,6 +1,7 @@
 """Where lines could be kept that tell of visits: the journal, syslog, files of web servers."""
 
 import re
+import shlex
 
 from dropbox_app.server.findings import note, wrong
 from dropbox_app.server.machine import Faults, Machine
@@ -21,7 +22,8 @@ def logs(machine: Machine) -> Faults:
             if found and found.size and not found.folder:
                 yield wrong(
                     "logs", f"{file} holds lines, which can tell of visits",
-                    f"remove it (shred -u {file}), and see the check proxy for who writes it",
+                    f"remove it (shred -u {shlex.quote(file)}), and see the check proxy for who "
+                    "writes it",
                 )  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from dropbox_app.server.findings import Unseen, note, wrong
 from dropbox_app.server.machine import Faults, Machine
+from dropbox_app.server.store.files import NoFile, read_small
 
 _MOST = 64 * 1024  # bytes: a file with a secret is small
 _MANY = 5000  # files of one place
@@ -29,13 +31,14 @@ def secrets(machine: Machine) -> Faults:
                 if count == _MANY:
                     yield note(
                         "secrets", f"more than {_MANY} files in {name}: not all were looked at",
-                        f"grep -rl AGE-SECRET-KEY- {name}",
+                        f"grep -rl AGE-SECRET-KEY- {shlex.quote(name)}",
                     )  # fmt: skip
                     break
                 for said in _told(path):
                     yield wrong(
                         "secrets", said.format(machine.name(path)),
-                        f"take it to another machine, sealed, then shred -u {machine.name(path)}",
+                        "take it to another machine, sealed, then shred -u "
+                        + shlex.quote(machine.name(path)),
                     )  # fmt: skip
         except OSError as error:
             closed = closed or machine.name(Path(error.filename or name))
@@ -64,10 +67,8 @@ def _told(path: Path) -> Iterator[str]:
     if path.name == DESK:
         yield "the vault of a counsellor's desk is at {}: with its passphrase it opens reports"
     try:
-        if path.stat().st_size > _MOST:
-            return
-        data = path.read_bytes()
-    except FileNotFoundError:
+        data = read_small(path, _MOST)
+    except (FileNotFoundError, NoFile):
         return
     for mark, said in MARKS.items():
         if re.search(mark, data):

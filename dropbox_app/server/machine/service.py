@@ -1,6 +1,7 @@
 """The drop box as a service: its unit, its program, its account, its socket files."""
 
 import os
+import shlex
 
 from dropbox_app.server.findings import Unseen, note, wrong
 from dropbox_app.server.machine import Faults, Machine
@@ -129,7 +130,7 @@ def account(machine: Machine) -> Faults:
     if own[2] == "0" or owner == 0 or str(owner) != own[2]:
         yield wrong(
             "account", f"{machine.server} belongs to account number {owner}, not to {ACCOUNT}",
-            f"chown -R {ACCOUNT}:{ACCOUNT} {machine.server}",
+            f"chown -R {ACCOUNT}:{ACCOUNT} {shlex.quote(machine.server)}",
         )  # fmt: skip
     if own[6].rpartition("/")[2] not in ("nologin", "false"):
         yield wrong(
@@ -147,13 +148,13 @@ def account(machine: Machine) -> Faults:
     for other in sorted(members - _FRONTS):
         yield wrong(
             "account", f"{other} is in the group {ACCOUNT}, and so reaches the socket",
-            f"gpasswd --delete {other} {ACCOUNT}",
+            f"gpasswd --delete {shlex.quote(other)} {ACCOUNT}",
         )  # fmt: skip
     for name, *rest in accounts:
         if name not in (ACCOUNT, "root") and rest[2:3] == [own[3]]:
             yield wrong(
                 "account", f"{name} has the group {ACCOUNT} as its own",
-                f"usermod --gid nogroup {name}",
+                f"usermod --gid nogroup {shlex.quote(name)}",
             )  # fmt: skip
 
 

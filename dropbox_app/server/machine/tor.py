@@ -1,6 +1,7 @@
 """Tor in front of the drop box: what its settings say, and whether its key is its own."""
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -255,7 +256,8 @@ def onion(machine: Machine) -> Faults:
         if found.mode & 0o077 or key.mode & 0o077 or key.owner != found.owner:
             yield wrong(
                 "onion", f"the key in {one.folder} is open to other accounts: who has it can be "
-                "the site", f"chown -R debian-tor: {one.folder}; chmod -R go= {one.folder}",
+                "the site",
+                "chown -R debian-tor: {0}; chmod -R go= {0}".format(shlex.quote(one.folder)),
             )  # fmt: skip
         served.add((machine.text(f"{one.folder}/hostname") or "").strip())
     for address in sorted(wanted - served):

@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -196,13 +197,38 @@ def abandoned(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+class NoFile(OSError):
+    """Something else than a file lies there, or one that is larger than any of its kind."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "it is no file, or too large", str(path))
+
+
 def open_untouched(path: Path) -> BinaryIO:
-    """Open for reading without leaving a time of reading, where the system can."""
+    """Open a file for reading without leaving a time of reading, where the system can.
+
+    Raises NoFile for a pipe or a device: it would keep the reader waiting, or never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a device can do something by itself
+        raise NoFile(path)
+    flags = os.O_RDONLY | os.O_NONBLOCK
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOATIME", 0))
+        handle = os.open(path, flags | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # not the owner: O_NOATIME is refused
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # put there this moment
+        os.close(handle)
+        raise NoFile(path)
     return os.fdopen(handle, "rb")
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """What a file of at most so many bytes holds. Raises NoFile, OSError."""
+    with open_untouched(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise NoFile(path)
+    return data
 
 
 def full(folder: Path) -> bool:

@@ -78,6 +78,8 @@ def _in_use(database: Path) -> bool:
 def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
     if not database.exists():
         raise StoreError(f"{database} is missing; restore it from a backup")
+    if not database.is_file():
+        raise StoreError(f"{database} is no file")
     if not in_use:
         # Else SQLite would make a log and an index beside it, and take them away again.
         with copying.opened(database.absolute()) as connection:
