@@ -123,7 +123,7 @@ def test_a_backup_is_made_under_its_own(
             pass_fds=[program], capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "1 sites" in done.stdout
+    assert "sites: 1," in done.stdout
     (made,) = (state / "backups").glob("klankbord-*.age")
     run(BIN / "klankbord-server", "--dir", tmp_path / "new", "restore", made, "--key", key)
     site = (state / "site.toml").read_bytes()
