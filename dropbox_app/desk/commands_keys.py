@@ -95,18 +95,19 @@ def init(invitation: str, name: str, kind: str, scope: str, languages: str, prox
 @click.command()
 @shared
 @click.argument("invitation", metavar="INVITATION")
-def move(invitation: str) -> None:
+@click.option("--proxy", help="Another way there than until now, as of init; '' for none.")
+def move(invitation: str, proxy: str | None) -> None:
     """Take the new addresses of a site that this desk belongs to.
 
     INVITATION is the site's new invitation, or - to read it from standard input.
 
     \b
     Example:
-      klankbord-desk move invitation-new.json
+      klankbord-desk move invitation-new.json --proxy socks5h://127.0.0.1:9050
     """
     invited = workplace.read_invitation(call.read_file(invitation, workplace.MAX_INVITATION))
     with call.at_work() as place:
-        workplace.move(place, invited)
+        workplace.move(place, invited, proxy)
     dialled = ", ".join(invited.desk_origins or invited.origins)
     click.echo(f"{visible(invited.name)} is now reached at {visible(dialled)}.")
 

@@ -229,16 +229,21 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
         raise Unfit(f"The card cannot be made like that: {error}.") from None
 
 
-def move(place: Workplace, invitation: Invitation) -> None:
-    """Take the addresses and the name of a new invitation for a site of this desk."""
+def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> None:
+    """Take the addresses and the name of a new invitation for a site of this desk.
+
+    ``proxy`` takes the place of the desk's own; an empty one ends it. Raises Unfit.
+    """
     if invitation.site not in place.vault.sites:
         raise Unfit(
             "This invitation is for another site than this desk belongs to; 'init' adds a site."
         )
     desk = place.desk(invitation.site)
-    proxy = read_proxy(desk.state.proxy)
+    if proxy is not None:
+        desk.state.proxy = proxy
+    way = read_proxy(desk.state.proxy)
     for origin in (*invitation.origins, *invitation.desk_origins):
-        read_origin(origin, proxy)
+        read_origin(origin, way)
     desk.state.origins, desk.state.desk_origins = invitation.origins, invitation.desk_origins
     desk.state.name = invitation.name
     desk.save()

@@ -31,7 +31,6 @@ from dropbox_app.server.store.files import (
 
 FOLDER = "backups"  # in the server's folder
 KEY = "backup-key"  # likewise: the public half of the key that they are sealed to
-KEEP = 14  # days; fewer if a site's setting says so
 SOON = 2  # days after which a backup that is missing is a fault
 
 Kind = Literal["klankbord", "withdrawn"]
@@ -61,7 +60,7 @@ class Kept:
 def days_kept(retentions: list[Retention]) -> tuple[int, int]:
     """For how many days backups are kept, and for how many the sites promise it at most."""
     most = min((one.backup for one in retentions), default=Retention.backup)
-    return min(KEEP, most), most
+    return Retention(backup=most).backups_kept, most
 
 
 def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:

@@ -115,7 +115,7 @@ def site_add(
     _make(place, wanted, there)
     click.echo(
         f"The site is in {place.folder}. Give the line above to each counsellor; "
-        "a running server takes the site up on SIGHUP.",
+        "a running server takes the site up on SIGHUP (systemctl reload klankbord).",
         err=True,
     )
 
@@ -247,7 +247,7 @@ def move(
         changed = settings.parse(text, path)
         _refuse_others(changed, place, reading.read(folder_of(folder)))
         replace_whole(path, text.encode("utf-8"), command_line.today())
-        click.echo("A running server takes it up on SIGHUP, or when it is started again.", err=True)
+        click.echo("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
     click.echo(_invitation(changed))
 
 

@@ -31,6 +31,9 @@ _TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
 
 
+BACKUPS_KEPT = 14  # days; fewer if a site's setting says so
+
+
 @dataclass(frozen=True)
 class Retention:
     """Lifetimes in days (SPEC section 9)."""
@@ -43,7 +46,12 @@ class Retention:
     absence: int = 30  # a mailbox after an announced absence that would outlive it
     silent_desk: int = 14  # no fetch for so long: a desk that may not come back
     withdrawn_ids: int = 31  # longer than any backup lives
-    backup: int = 30
+    backup: int = 30  # at most, wherever a copy lies
+
+    @property
+    def backups_kept(self) -> int:
+        """How long the server keeps its own backups while newer ones are made."""
+        return min(BACKUPS_KEPT, self.backup)
 
 
 @dataclass(frozen=True)
@@ -354,7 +362,8 @@ def _numbers(
 
 
 _TEMPLATE = """\
-# Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server.
+# Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server
+# (`systemctl reload klankbord`).
 
 # The site id. Every retrieval code hangs on it: if it is lost or changed, every code is lost.
 site = {site}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -107,7 +106,7 @@ def test_a_dry_run_of_taking_it_away_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "nobody is there to answer; give --name"),
+        ((), "nobody is there to answer; give --name, --run-by, --domain"),
         (ANSWERS, "nobody is there to answer; give --domain"),
         (("--name", "", "--run-by", "x"), "the pages need both"),
         ((*ANSWERS, "--domain", "https://box.example"), "'https://box.example' is no domain"),
@@ -172,52 +171,49 @@ def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
     assert installer.release() == installer.release()
 
 
-@pytest.mark.parametrize(
-    ("said", "employer"), [("yes", True), ("Ja", True), ("", False), ("no", False)]
-)
-def test_three_questions_are_asked_and_an_empty_domain_is_the_onion_alone(
-    monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, employer: bool
-) -> None:
-    answers = iter(["Voorbeeld BV", "Stichting Voorbeeld", said, ""])
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda _question: next(answers))
-    asked = argparse.Namespace(name=None, run_by=None, run_by_employer=False, domain=None)
-    installer.ask(asked)
-    assert vars(asked) == {
-        "name": "Voorbeeld BV",
-        "run_by": "Stichting Voorbeeld",
-        "run_by_employer": employer,
-        "domain": "",
-    }
-    assert list(answers) == []
+INVITATION = '{"origins":["http://one.onion"]}\n'
 
 
-@pytest.mark.parametrize(
-    ("said", "wanted"), [("", False), ("no", False), ("yes", True), ("Ja", True)]
-)
-def test_a_daily_mail_is_off_unless_somebody_wants_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: str, wanted: bool
+def test_what_is_next_is_said_until_it_is_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installer: ModuleType,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(installer, "DATA", tmp_path)
-    monkeypatch.setattr(installer.daily_mail, "COMMAND", tmp_path / "klankbord-notify")
-    asked = argparse.Namespace(mail=None)
-    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: False)
-    installer.ask_mail(asked)
-    assert asked.mail is False  # nobody is there to want it
-    asked = argparse.Namespace(mail=None)
-    monkeypatch.setattr(installer.sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda _question: said)
-    installer.ask_mail(asked)
-    assert asked.mail is wanted
-    # An update asks nothing: what is there stays.
-    monkeypatch.setattr(installer.os, "geteuid", lambda: 0)
-    (tmp_path / "site.toml").touch()
-    if wanted:
-        (tmp_path / "klankbord-notify").touch()
-    monkeypatch.setattr("builtins.input", lambda _question: pytest.fail("asked"))
-    asked = argparse.Namespace(mail=None)
-    installer.ask_mail(asked)
-    assert asked.mail is wanted
+    installer.ending(INVITATION, moved=False)
+    first = capsys.readouterr().out
+    assert "    http://one.onion\n" in first
+    for words in ("invitation.json", INVITATION, "card add FILE", "not open yet"):
+        assert words in first
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "els.card").touch()
+    installer.ending(INVITATION, moved=False)
+    again = capsys.readouterr().out
+    assert "    http://one.onion\n" in again
+    for words in ("nvitation", '{"origins"', "card add", "not open yet"):
+        assert words not in again
+    # Another address is news to each desk.
+    installer.ending(INVITATION, moved=True)
+    moved = capsys.readouterr().out
+    assert INVITATION in moved
+    assert "klankbord-desk move invitation.json" in moved
+    assert "not open yet" not in moved
+
+
+def test_the_secret_half_of_the_backup_key_is_for_its_owner_alone_in_the_guide_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installer: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(installer, "DATA", tmp_path)
+    installer.ending(INVITATION, moved=False)
+    (said,) = re.findall(r"^ +(.* backup-key > .*)$", capsys.readouterr().out, re.MULTILINE)
+    guide = (INSTALL.parent / "README.md").read_text("utf-8")
+    (told,) = re.findall(r"^(.*ssh .* backup-key > .*)$", guide, re.MULTILINE)
+    assert said.replace("THIS-MACHINE", "MACHINE") == told
+    assert told.startswith("(umask 077; ")
 
 
 @debian

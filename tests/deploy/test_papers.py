@@ -13,7 +13,7 @@ import pytest
 from dropbox_app.desk.cli import main as desk
 from dropbox_app.desk.keyring import KEEP_AT_MOST, KEEP_DAYS
 from dropbox_app.server.cli import main as server
-from dropbox_app.server.settings import Retention, Settings
+from dropbox_app.server.settings import BACKUPS_KEPT, Retention, Settings
 from dropbox_app.server.web.session import IDLE, LONGEST
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,10 +99,20 @@ def test_every_number_beside_a_setting_is_its_default(paper: str) -> None:
     told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
     for number, name in told:
         assert int(number) == known[name], name
-    # No number of days is left that is neither a setting's nor the desk's own.
+    # No number of days is left that is neither a setting's nor the program's own.
     bare = re.findall(r"(\d+) (?:dagen|days)(?! \(`)", source)
-    assert set(map(int, bare)) <= {KEEP_DAYS, KEEP_AT_MOST}
+    assert set(map(int, bare)) <= {KEEP_DAYS, KEEP_AT_MOST, BACKUPS_KEPT}
     assert set(re.findall(r"`(retention\.[^`]*)`", source)) <= set(known)
+
+
+@pytest.mark.parametrize(
+    "paper", [p for p in BOTH if p.endswith(("sheet.md", "dpia.md", "ing.md"))]
+)
+def test_how_long_the_server_keeps_backups_is_told_beside_how_long_others_may(paper: str) -> None:
+    (line,) = (line for line in text(paper).splitlines() if "`retention.backup`" in line)
+    assert re.findall(r"(\d+) (?:dagen|days)", line) == [
+        str(BACKUPS_KEPT), str(Retention.backup),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])

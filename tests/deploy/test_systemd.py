@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import shutil
 import signal
 import socket
@@ -122,11 +123,34 @@ def test_a_backup_is_made_under_its_own(
             pass_fds=[program], capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "1 sites" in done.stdout
+    assert "sites: 1," in done.stdout
     (made,) = (state / "backups").glob("klankbord-*.age")
     run(BIN / "klankbord-server", "--dir", tmp_path / "new", "restore", made, "--key", key)
     site = (state / "site.toml").read_bytes()
     assert (tmp_path / "new" / "site.toml").read_bytes() == site
+
+
+@as_a_service
+def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> None:
+    """What systemd starts for it is held as the service is."""
+    state, served = tmp_path / "state", tmp_path / "run"
+    state.mkdir()
+    served.mkdir()
+    (line,) = values(UNIT, "ExecReload")
+    words = shlex.split(line)
+    taken_up = (
+        "import os, signal, subprocess, sys\n"
+        "signal.signal(signal.SIGHUP, lambda *_: print('taken up', flush=True))\n"
+        "words = [word.replace('$MAINPID', str(os.getpid())) for word in sys.argv[1:]]\n"
+        "subprocess.run(words, check=True)\n"
+    )
+    with filtered(UNIT) as program:
+        done = subprocess.run(
+            command(UNIT, state, served, ["--seccomp", str(program),
+                    "/opt/klankbord/current/bin/python", "-c", taken_up, *words]),
+            pass_fds=[program], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "taken up\n"), done.stderr
 
 
 def test_a_backup_waits_for_a_key_and_comes_once_a_day_at_one_hour() -> None:

@@ -280,6 +280,30 @@ def test_move_takes_new_addresses_of_the_same_site_only(
     assert "another site" in office.run("move", "-", given=foreign, code=1).stderr
 
 
+def test_move_takes_a_way_there_with_the_address_that_needs_it(office: Office, peer: Peer) -> None:
+    line = json.loads(peer.invitation())
+    line["desk_origins"] = [f"http://{'a' * 56}.onion"]
+    moved = json.dumps(line, sort_keys=True, separators=(",", ":"))
+
+    def kept() -> tuple[str, tuple[str, ...]]:
+        with office.open() as place:
+            state = place.one().state
+            return state.proxy, state.desk_origins
+
+    assert "add --proxy" in office.run("move", "-", given=moved, code=1).stderr
+    assert "is written as" in office.run("move", "-", "--proxy", "x", given=moved, code=1).stderr
+    assert kept() == ("", ())
+    way = "socks5h://127.0.0.1:9050"
+    office.run("move", "-", "--proxy", way, given=moved)
+    assert kept() == (way, tuple(line["desk_origins"]))
+    # Without the option it stays, and an empty one ends it only where the address allows.
+    office.run("move", "-", given=moved)
+    assert "add --proxy" in office.run("move", "-", "--proxy", "", given=moved, code=1).stderr
+    assert kept() == (way, tuple(line["desk_origins"]))
+    office.run("move", "-", "--proxy", "", given=peer.invitation().decode())
+    assert kept() == ("", ())
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [("", "no invitation"), ("{}", "no invitation"), ("x" * 20_000, "larger"),

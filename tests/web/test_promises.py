@@ -54,6 +54,10 @@ PROMISES = {
         "test_what_nobody_fetched_stays_180_days_and_keeps_its_mailbox",
         "test_an_announced_absence_keeps_the_mailbox_until_30_days_after",
     ),
+    "privacy.backup": (
+        "test_one_a_day_is_kept_for_fourteen_days",
+        "test_fewer_days_where_a_site_says_so",
+    ),
     "privacy.withdraw": ("test_what_was_withdrawn_is_nowhere_on_the_disk",),
     "accessibility.made1": ("test_the_way_there_and_back_with_the_keyboard_alone",),
     "accessibility.made3": ("test_it_fetches_nothing_and_moves_nothing",),
@@ -185,7 +189,6 @@ NO_PROMISE = {
     *("withdraw.cannot3", "privacy.not_title", "privacy.kept_title", "privacy.kept_counsellor"),
     *(
         "files.lost",
-        "privacy.backup",
         "landing.conflict_many",
         "conversation.send",
         "return.open",

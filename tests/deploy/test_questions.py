@@ -1,0 +1,126 @@
+"""What the installer asks: until the answer is clear, and nothing that is answered already."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.deploy.told import load
+
+
+@pytest.fixture
+def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(monkeypatch)
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Iterator[str]:
+    """Somebody at a terminal, who gives these answers and has then gone."""
+    left = iter(answers)
+
+    def answer(_question: str) -> str:
+        for one in left:
+            return one
+        raise EOFError
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    return left
+
+
+def unasked(**given: str) -> argparse.Namespace:
+    nothing = dict.fromkeys(("name", "run_by", "domain", "phone", "mail"))
+    return argparse.Namespace(**{**nothing, "run_by_employer": False, **given})
+
+
+@pytest.mark.parametrize(
+    ("said", "employer"),
+    [(["yes"], True), (["Ja"], True), (["no"], False), (["nee"], False), (["N"], False),
+     (["", "it is", "yes"], True), (["klopt", "yeah", "nee"], False)],
+)  # fmt: skip
+def test_whether_it_is_the_employer_is_asked_until_it_is_clear(
+    monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
+) -> None:
+    """What is taken for no hides from reporters that the employer could look in."""
+    left = answered(monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "")
+    asked = unasked()
+    installer.questions.ask(asked, there=False)
+    assert vars(asked) == {
+        "name": "Voorbeeld BV",
+        "run_by": "Stichting Voorbeeld",
+        "run_by_employer": employer,
+        "phone": "030 123",
+        "domain": "",
+        "mail": None,
+    }
+    assert list(left) == []
+
+
+def test_an_answer_that_cannot_be_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    installer: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left = answered(
+        monkeypatch, "", " ", "Bakker", "", "Stichting", "no", "", "https://box.example",
+        "box.example.org",
+    )  # fmt: skip
+    asked = unasked()
+    installer.questions.ask(asked, there=False)
+    assert (asked.name, asked.run_by, asked.phone) == ("Bakker", "Stichting", "")
+    assert asked.domain == "box.example.org"
+    assert list(left) == []
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["It cannot be empty."] * 3 + ["That is no domain such as box.example.org."]
+
+
+def test_who_goes_away_in_the_middle_is_told_that_nothing_was_changed(
+    monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    answered(monkeypatch, "Bakker")
+    with pytest.raises(SystemExit, match="nothing was changed"):
+        installer.questions.ask(unasked(), there=False)
+
+
+def test_what_options_answer_is_not_asked_and_of_a_site_that_is_there_nothing(
+    monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    answered(monkeypatch)
+    given = unasked(name="Bakker", run_by="Stichting", domain="", phone="")
+    installer.questions.ask(given, there=False)
+    asked = unasked()
+    installer.questions.ask(asked, there=True)
+    assert (asked.name, asked.run_by, asked.domain, asked.phone) == ("", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [([""], False), (["no"], False), (["yes"], True), (["Ja"], True), (["please", "nee"], False)],
+)
+def test_a_daily_mail_is_off_unless_somebody_wants_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installer: ModuleType,
+    said: list[str],
+    wanted: bool,
+) -> None:
+    monkeypatch.setattr(installer.daily_mail, "COMMAND", tmp_path / "klankbord-notify")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    asked = unasked()
+    installer.questions.ask_mail(asked, there=False)
+    assert asked.mail is False  # nobody is there to want it
+    left = answered(monkeypatch, *said)
+    asked = unasked()
+    installer.questions.ask_mail(asked, there=False)
+    assert asked.mail is wanted
+    assert list(left) == []
+    # An update asks nothing: what is there stays.
+    if wanted:
+        (tmp_path / "klankbord-notify").touch()
+    asked = unasked()
+    installer.questions.ask_mail(asked, there=True)
+    assert asked.mail is wanted
