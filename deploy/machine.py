@@ -37,8 +37,9 @@ class Machine:
         self.dry = dry
         self.systemd = Path("/run/systemd/system").is_dir()
 
-    def run(self, *command: str | Path, cwd: Path | None = None) -> str:
-        """Run a program; end with its own words if it fails. Returns what it printed."""
+    def run(self, *command: str | Path, cwd: Path | None = None, given: str = "") -> str:
+        """Run a program, with ``given`` to read; end with its own words if it fails. Returns what
+        it printed."""
         say("  $ " + shlex.join(str(part) for part in command))
         if self.dry:
             return ""
@@ -46,7 +47,7 @@ class Machine:
             [str(part) for part in command],
             cwd=cwd or "/",
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             check=False,

@@ -2,6 +2,9 @@
 
 Each has a file in Tor's torrc.d, made from a template here, and a folder with its key. Tor makes
 the key when there is none. Part of ``deploy/install``.
+
+The folders lie in one that is Tor's own: whoever breaks into Tor may put anything there. So root
+writes and reads no file in it. Tor's account does, and what comes out is held to its form.
 """
 
 from __future__ import annotations
@@ -24,6 +27,11 @@ OWN, DESKS = "box", "desks"  # of the site in the folder itself
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 KEY = re.compile(r"descriptor:x25519:[A-Z2-7]{52}")
 NOBODY = "nobody"  # whose key keeps the address closed while there is no other
+ONION = re.compile(r"[a-z2-7]{56}\.onion")
+# With nothing of root's: not its terminal, and not its environment.
+AS_TOR = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", "debian-tor", "--")
+# The whole file or nothing, for Tor alone to read.
+WRITE = 'umask 077 && rm -f "$1.new" && cat > "$1.new" && mv -T "$1.new" "$1"'
 
 
 def of_site(site: str | None) -> str:
@@ -42,9 +50,21 @@ def folder(name: str) -> Path:
 
 
 def there() -> list[str]:
-    """What addresses this machine has."""
-    files = TOR_FILES.glob("klankbord-*.conf")
-    return sorted(path.stem.removeprefix("klankbord-") for path in files)
+    """What addresses this machine has: by their files, or by a key that lies in their folder."""
+    found = {path.stem for path in TOR_FILES.glob("klankbord-*.conf")}
+    found |= {path.name for path in kept() if (path / "hs_ed25519_secret_key").is_file()}
+    return sorted(name.removeprefix("klankbord-") for name in found)
+
+
+def kept() -> list[Path]:
+    """The folders of addresses. What has another name is not ours, and a link is nobody's."""
+    found = [path for path in KEYS.glob("klankbord-*") if path.is_dir() and not path.is_symlink()]
+    return sorted(path for path in found if _is_ours(path.name.removeprefix("klankbord-")))
+
+
+def _is_ours(name: str) -> bool:
+    kind, dash, site = name.partition("-")
+    return name in (OWN, DESKS) or (kind in ("site", DESKS) and bool(dash and NAME.fullmatch(site)))
 
 
 def write(machine: Machine, wanted: Iterable[str]) -> bool:
@@ -65,7 +85,8 @@ def write(machine: Machine, wanted: Iterable[str]) -> bool:
 
 def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """The names that Tor made; where no systemd has started it, it is started for that."""
-    files = [folder(name) / "hostname" for name in wanted]
+    names = list(wanted)
+    files = [folder(name) / "hostname" for name in names]
     own: subprocess.Popen[bytes] | None = None
     if not machine.systemd and not all(file.is_file() for file in files):
         say("  (systemd does not run here: Tor is started without network, to make the key only)")
@@ -83,23 +104,40 @@ def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> li
         if own is not None:
             own.terminate()
             own.wait(30)
-    return [file.read_text("ascii").strip() for file in files]
+    return [address(machine, name) for name in names]
+
+
+def address(machine: Machine, name: str) -> str:
+    """The name that Tor made."""
+    made = machine.run(*AS_TOR, "head", "-c", "100", folder(name) / "hostname").strip()
+    if machine.dry:
+        return "ONION"
+    if not ONION.fullmatch(made):
+        stop(f"{folder(name)}/hostname holds no onion address")
+    return made
 
 
 def _close(machine: Machine, name: str) -> None:
     """Before Tor sees an address for desks: without any key in its folder it is open to all."""
-    clients = folder(name) / "authorized_clients"
-    owner = ("-o", "debian-tor", "-g", "debian-tor")
-    machine.run("install", "-d", "-m", "700", *owner, clients.parent, clients)
-    if not (clients / f"{NOBODY}.auth").is_file():
+    clients = _clients(name)
+    machine.run(*AS_TOR, "install", "-d", "-m", "700", clients.parent, clients)
+    if not os.access(clients / f"{NOBODY}.auth", os.F_OK):
         # 32 bytes by chance are a key whose other half nobody has.
         key = base64.b32encode(os.urandom(32)).decode("ascii").rstrip("=")
         _let_in(machine, clients / f"{NOBODY}.auth", f"descriptor:x25519:{key}")
 
 
+def _clients(name: str) -> Path:
+    """The folder with the keys of who is let in at an address. Ends where it lies elsewhere."""
+    clients = folder(name) / "authorized_clients"
+    for path in (clients.parent, clients):
+        if os.access(path.parent, os.X_OK) and path.is_symlink():
+            stop(f"{path} is a link to another place, and Tor makes none: look who did")
+    return clients
+
+
 def _let_in(machine: Machine, file: Path, key: str) -> None:
-    machine.write(file, key + "\n", 0o600)
-    machine.run("chown", "debian-tor:debian-tor", file)
+    machine.run(*AS_TOR, "sh", "-c", WRITE, "sh", file, given=key + "\n")
 
 
 def admit(machine: Machine, site: str | None, desk: str, key: str) -> str:
@@ -107,25 +145,24 @@ def admit(machine: Machine, site: str | None, desk: str, key: str) -> str:
     name = of_desks(site)
     if name not in there():
         stop("there is no address for desks yet; make it with --desks")
-    _let_in(machine, folder(name) / "authorized_clients" / f"{desk}.auth", key)
+    _let_in(machine, _clients(name) / f"{desk}.auth", key)
     machine.service("reload", "tor")
-    return (folder(name) / "hostname").read_text("ascii").strip()
+    return address(machine, name)
 
 
 def dismiss(machine: Machine, site: str | None, desk: str) -> None:
     """Let a desk in no more."""
-    file = folder(of_desks(site)) / "authorized_clients" / f"{desk}.auth"
-    if not file.is_file():
+    if desk not in admitted(site):
         stop(f"no desk is called {desk!r} there")
-    machine.remove(file)
+    machine.run(*AS_TOR, "rm", _clients(of_desks(site)) / f"{desk}.auth")
     # Tor has to be started anew: else whoever is inside may stay.
     machine.service("restart", "tor")
 
 
 def admitted(site: str | None) -> list[str]:
     """The desks that are let in."""
-    files = (folder(of_desks(site)) / "authorized_clients").glob("*.auth")
-    return sorted(path.stem for path in files if path.stem != NOBODY)
+    names = {path.stem for path in _clients(of_desks(site)).glob("*.auth")} - {NOBODY}
+    return sorted(name for name in names if NAME.fullmatch(name))
 
 
 def desks(
@@ -137,19 +174,21 @@ def desks(
         dismiss(machine, asked.site, asked.no_desk)
         return
     if asked.desk:
-        address = admit(machine, asked.site, *asked.desk)
+        name = admit(machine, asked.site, *asked.desk)
     else:
-        (address,) = onion(machine, of_desks(asked.site))
-    inside = [] if machine.dry else admitted(asked.site)
+        (name,) = onion(machine, of_desks(asked.site))
+    if machine.dry:
+        return
+    inside = admitted(asked.site)
     say(
-        f"\nDone. At http://{address} these desks are let in: {', '.join(inside) or 'none yet'}."
+        f"\nDone. At http://{name} these desks are let in: {', '.join(inside) or 'none yet'}."
         "\nEach counsellor makes a key for that address, and sends you the line that is printed:"
-        f"\n\n    klankbord-desk onion-key {address} --out klankbord.auth_private"
+        f"\n\n    klankbord-desk onion-key {name} --out klankbord.auth_private"
         f"\n    deploy/install {of}--desk NAME descriptor:x25519:..."
         "\n\nOnce all are let in, this prints the invitation that takes their desks there;"
         "\nfrom then on desks are answered nowhere else:"
-        f"\n\n    klankbord-server move {of}--desk-origin http://{address}"
-        "\n    systemctl kill --signal=HUP --kill-whom=main klankbord"
+        f"\n\n    klankbord-server move {of}--desk-origin http://{name}"
+        "\n    systemctl reload klankbord"
     )
 
 

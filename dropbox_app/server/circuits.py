@@ -1,8 +1,9 @@
 """Which of Tor's circuits a connection came by: the line that Tor says before anything else.
 
 Over Tor there are no addresses. What a visitor cannot have many of at no cost is circuits, so those
-take turns, see ``threads``. Only Tor comes to the socket file at which that line is believed; there
-a connection without it is closed. A circuit is known for as long as a connection of it is open, in
+take turns, see ``threads``. That line is believed at the socket files for Tor, and there a
+connection without it is closed; who else can open those could say to be any circuit, and gains no
+more by it than others' turns. A circuit is known for as long as a connection of it is open, in
 memory, and nowhere else: it would tell which requests are one person's.
 """
 

@@ -56,28 +56,41 @@ for _command in (
 @folder_option
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="Address or unix:PATH.")
 @click.option("--onion", metavar="unix:PATH", help="One more, for Tor, which names circuits there.")
+@click.option("--desks", metavar="unix:PATH", help="And one for Tor's onions of desks alone.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(2, 256))
-def serve(folder: Path | None, bind: str, onion: str | None, workers: int, threads: int) -> None:
+def serve(
+    folder: Path | None,
+    bind: str,
+    onion: str | None,
+    desks: str | None,
+    workers: int,
+    threads: int,
+) -> None:
     """Serve all sites until stopped. SIGHUP takes up what was changed, without a pause.
 
     With --onion, Tor comes to a socket file of its own, and has "HiddenServiceExportCircuitID
-    haproxy": so that one visitor over Tor, whatever they ask for, keeps no other waiting.
+    haproxy": so that one visitor over Tor, whatever they ask for, keeps no other waiting. With
+    --desks the onions of desk_origins are answered at that socket file, and nowhere else.
 
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock \\
-        --onion unix:/run/klankbord/onion.sock
+        --onion unix:/run/klankbord/onion.sock --desks unix:/run/klankbord/desks.sock
     """
     # Flask and gunicorn: only for this command.
     from dropbox_app.server.serving import run, take, try_bind
 
     target = folder_of(folder)
     address = _named("--bind", bind)
-    tor = _named("--onion", onion) if onion is not None else None
-    if isinstance(tor, tuple) or tor == address:
-        raise click.BadParameter(
-            f"{onion!r} is no unix:PATH, or is that of --bind", param_hint="--onion"
-        )
+    files: dict[str, Path] = {}  # Tor's own
+    for option, said in (("--onion", onion), ("--desks", desks)):
+        named = _named(option, said) if said is not None else None
+        if isinstance(named, tuple) or (named and named in (address, *files.values())):
+            raise click.BadParameter(
+                f"{said!r} is no unix:PATH, or is that of another option", param_hint=option
+            )
+        if named:
+            files[option] = named
     read = take(target, command_line.today())  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
@@ -89,8 +102,8 @@ def serve(folder: Path | None, bind: str, onion: str | None, workers: int, threa
                 raise
             click.echo(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
-    if tor is not None:
-        try_bind(tor, "--onion")
+    for option, file in files.items():
+        try_bind(file, option)
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
     if not isinstance(address, Path) and not is_open:
@@ -98,7 +111,10 @@ def serve(folder: Path | None, bind: str, onion: str | None, workers: int, threa
     click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
     if is_open:
         click.echo("Warning: that address is open to the network, without encryption.", err=True)
-    run(target, bind=bind, workers=workers, threads=threads, onion=tor, read=read)
+    run(
+        target, bind=bind, workers=workers, threads=threads,
+        onion=files.get("--onion"), desks=files.get("--desks"), read=read,
+    )  # fmt: skip
 
 
 @main.command()

@@ -156,6 +156,7 @@ def run(
     threads: int,
     *,
     onion: Path | None = None,
+    desks: Path | None = None,
     silence: float = SILENCE,
     whole: float = WHOLE,
     upkeep: float = caretaker.FIRST,
@@ -163,7 +164,8 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
 
-    ``onion``: the socket file for Tor, see ``circuits``. ``read``: the folder as ``take`` read it.
+    ``onion``, ``desks``: the socket files for Tor, see ``circuits``; the second for the onions of
+    desks alone. ``read``: the folder as ``take`` read it.
     In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
     """
     os.umask(_PRIVATE)
@@ -171,8 +173,8 @@ def run(
     gunicorn.http.wsgi.Response = QuietResponse
     QuietWorker.silence, QuietWorker.whole = silence, whole
     read = read or take(folder, Clocks.start().today())
-    QuietWorker.onion = str(onion) if onion else ""
-    binds = [bind, f"unix:{onion}"] if onion else [bind]
+    QuietWorker.onion, QuietWorker.desks = str(onion or ""), str(desks or "")
+    binds = [bind, *(f"unix:{file}" for file in (onion, desks) if file)]
     server = Server(folder, read, binds, workers, threads, upkeep, files)
     _warm_up()
     server.run()

@@ -22,7 +22,7 @@ from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
 from dropbox_app.server.threads import Line
 from dropbox_app.server.transfers import FileWorker
 from dropbox_app.server.waiting import Sent, WaitingRoom
-from dropbox_app.server.web.hardening import HEADERS, logger, where
+from dropbox_app.server.web.hardening import AT_DESKS, HEADERS, logger, where
 from dropbox_app.server.web.rendering import HTML
 
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
@@ -52,7 +52,8 @@ class QuietWorker(FileWorker):
 
     silence = SILENCE
     whole = WHOLE
-    onion = ""  # the socket file to which Tor comes, and nobody else
+    onion = ""  # the socket file to which Tor comes
+    desks = ""  # the same, for the onions of desks alone
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own, untyped
         super().__init__(*given, **named)
@@ -169,7 +170,7 @@ class QuietWorker(FileWorker):
         """A new connection, or one that begins its next request."""
         if not conn.initialized:
             conn.sock = PatientSocket(conn.sock, self.silence, self.whole)
-            conn.sock.nameless = conn.server == self.onion
+            conn.sock.nameless = conn.server in (self.onion, self.desks)
             conn.init()
             conn.sock.setblocking(False)
             # Mostly the request is there already: one turn of the loop less.
@@ -262,6 +263,7 @@ class QuietWorker(FileWorker):
             conn.sock.give_up()
             return False
         gate.ARRIVED.set(conn.sock.arrived)
+        AT_DESKS.set(conn.server == self.desks if self.desks else None)
         conn.sock.begin()
         kept = super().handle(conn)
         conn.sock.ended = not kept  # gunicorn would wait in the loop, and everybody with it

@@ -319,9 +319,10 @@ def test_proxies_and_tor_go_where_the_unit_serves() -> None:
     assert f"--bind unix:{place}" in unit
     for name in ("caddy/Caddyfile", "nginx/nginx.conf"):
         assert place in (DEPLOY / name).read_text("utf-8")
-    # Nobody but Tor comes to where circuits are believed.
-    assert "--onion unix:/run/klankbord/onion.sock" in unit
-    for path in DEPLOY.glob("*/*"):
-        if path.is_file():
-            named = "/run/klankbord/onion.sock" in path.read_text("utf-8")
-            assert not named or path.parent.name in ("tor", "systemd", "container"), path
+    # Nobody but Tor is led to where circuits are believed.
+    for name in ("onion", "desks"):
+        assert f"--{name} unix:/run/klankbord/{name}.sock" in unit
+        for path in DEPLOY.glob("*/*"):
+            if path.is_file():
+                named = f"/run/klankbord/{name}.sock" in path.read_text("utf-8")
+                assert not named or path.parent.name in ("tor", "systemd", "container"), path

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.deploy.told import INSTALL, Told, load
+from tests.deploy.told import INSTALL, load
 
 ANSWERS = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
 debian = pytest.mark.skipif(
@@ -254,91 +254,3 @@ def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
     assert more[1]
     both = ("--origin", "http://one.onion", "--origin", "https://box.example")
     assert ran[-1] == ("move", *both)
-
-
-# onion addresses
-
-
-KEY = f"descriptor:x25519:{'A' * 52}"
-
-
-def test_an_address_for_desks_is_closed_before_tor_sees_it_and_lets_in_who_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
-) -> None:
-    told, onions = Told(tmp_path, monkeypatch, installer), installer.onions
-    assert onions.write(told.machine, [onions.of_desks(None)])
-    clients = tmp_path / "tor" / "klankbord-desks" / "authorized_clients"
-    (nobody,) = clients.iterdir()
-    assert re.fullmatch(r"descriptor:x25519:[A-Z2-7]{52}\n", nobody.read_text())
-    assert nobody.stat().st_mode & 0o777 == 0o600
-    once = nobody.read_text()
-    assert not onions.write(told.machine, [onions.of_desks(None)])
-    assert nobody.read_text() == once
-    (clients.parent / "hostname").write_text("x.onion\n")
-    assert onions.admit(told.machine, None, "els", KEY) == "x.onion"
-    assert (clients / "els.auth").read_text() == KEY + "\n"
-    assert onions.admitted(None) == ["els"]
-    assert told.ran[-1] == "systemctl reload tor"
-    onions.dismiss(told.machine, None, "els")
-    assert (onions.admitted(None), told.ran[-1]) == ([], "systemctl restart tor")
-    with pytest.raises(SystemExit):
-        onions.dismiss(told.machine, None, "els")
-    with pytest.raises(SystemExit):
-        onions.admit(told.machine, "bakery", "els", KEY)
-
-
-def test_each_address_has_a_file_and_a_key_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
-) -> None:
-    """Whatever a site is called: "box" and "desks" too."""
-    told, onions = Told(tmp_path, monkeypatch, installer), installer.onions
-    names = [kind(site) for kind in (onions.of_site, onions.of_desks) for site in
-             (None, "box", "desks", "site-box", "bakery")]  # fmt: skip
-    assert len(set(names)) == len(names)
-    for name in names:
-        onions.write(told.machine, [name])
-    assert onions.there() == sorted(names)
-    for name in names:
-        text = (tmp_path / "torrc.d" / f"klankbord-{name}.conf").read_text()
-        assert f"\nHiddenServiceDir /var/lib/tor/klankbord-{name}\n" in text
-        assert (tmp_path / "tor" / f"klankbord-{name}").exists() == name.startswith("desks")
-    # What is there is made anew with every install: a newer template reaches all of them.
-    file = tmp_path / "torrc.d" / "klankbord-site-bakery.conf"
-    file.write_text("of an older version\n")
-    assert onions.write(told.machine, [onions.OWN])
-    assert "HiddenServiceExportCircuitID haproxy" in file.read_text()
-
-
-@debian
-@pytest.mark.parametrize(
-    ("words", "steps"),
-    [
-        (("--site", "bakery"), ["/klankbord-site-bakery.conf", "systemctl restart tor"]),
-        (("--desks",), ["/klankbord-desks.conf", "install -d -m 700 -o debian-tor"]),
-        (("--desks", "--site", "x"), ["/klankbord-desks-x.conf", "move --site x --desk-origin"]),
-    ],
-)
-def test_what_comes_later_is_shown_first_too(words: tuple[str, ...], steps: list[str]) -> None:
-    before = traces()
-    done = dry_run(*words)
-    assert (done.returncode, done.stderr) == (0, "")
-    for step in steps:
-        assert step in done.stdout
-    assert traces() == before
-
-
-@debian
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("--site", "../x"), "'../x' is no name"),
-        (("--desk", "Els", KEY), "'Els' is no name"),
-        (("--desk", "nobody", KEY), "nobody keeps the address closed"),
-        (("--desk", "els", "descriptor:x25519:abc"), "that is no key"),
-        (("--no-desk", "nobody"), "nobody keeps the address closed"),
-    ],
-)
-def test_names_and_keys_are_held_to_their_form(words: tuple[str, ...], sentence: str) -> None:
-    done = dry_run(*words)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"deploy/install: {sentence}")

@@ -78,7 +78,7 @@ def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
 def test_it_serves_the_folder_and_the_socket_that_it_makes() -> None:
     (line,) = values(UNIT, "ExecStart")
     assert f"--dir /var/lib/{values(UNIT, 'StateDirectory')[0]} " in line
-    for option in ("--bind", "--onion"):
+    for option in ("--bind", "--onion", "--desks"):
         assert f"{option} unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/" in line
 
 

@@ -59,8 +59,10 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["Log"] == ["warn syslog"]
     assert set_to["HeartbeatPeriod"] == ["0"]
     assert set_to["AvoidDiskWrites"] == ["1"]
-    assert set_to["HiddenServicePort"] == ["80 unix:/run/klankbord/onion.sock"] * 2
-    # Where the line is believed that it makes Tor say first, and at no other socket.
+    assert set_to["HiddenServicePort"] == [
+        f"80 unix:/run/klankbord/{name}.sock" for name in ("onion", "desks")
+    ]
+    # Where the line is believed that it makes Tor say first, and at no other socket file.
     assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
         assert set_to[f"HiddenService{defence}"][0] == "1"

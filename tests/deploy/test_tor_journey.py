@@ -71,7 +71,7 @@ class Installed(TorNetwork):
         text = (ROOT / "deploy" / "tor" / "klankbord.conf").read_text("utf-8")
         text += "".join(file.read_text("utf-8") for file in sorted(folder.glob("*.conf")))
         text = text.replace("Log warn syslog", f"Log warn file {self.warnings}")
-        text = text.replace("/run/klankbord/onion.sock", str(self.served / "onion.sock"))
+        text = text.replace("/run/klankbord/", f"{self.served}/")
         return text.replace("/var/lib/tor", str(self.keys))
 
     def start_clients(self) -> None:
@@ -84,7 +84,7 @@ class Installed(TorNetwork):
             "--out", self._auth / "els.auth_private",
         ).stdout.strip()  # fmt: skip
         self.desks = "http://" + self._onions.admit(self._told.machine, None, "els", key)
-        assert self._told.ran[-1] == "systemctl reload tor"
+        assert "systemctl reload tor" in self._told.ran
         self.send_host(signal.SIGHUP)
         super().start_clients()
         self.proxy = f"socks5h://127.0.0.1:{self.client('desk', self._key())}"
@@ -144,7 +144,7 @@ class Journey:
     def served(self) -> Iterator[None]:
         under = self.watches["server"].command
         with started(UNIT, self.state, self.network.served, self.log, under=under) as service:
-            for name in ("box.sock", "onion.sock"):
+            for name in ("box.sock", "onion.sock", "desks.sock"):
                 (self.network.served / name).chmod(0o666)  # in place of the group
             yield
             assert service.poll() is None, self.log.read_text()

@@ -18,10 +18,14 @@ from tests.web.conftest import House, real_clock
 class Watched:
     """A serving site. The program begins with ``folder``, ``bind`` and what else it is given."""
 
-    def __init__(self, folder: Path, program: str, *arguments: str | Path) -> None:
+    def __init__(
+        self, folder: Path, program: str, *arguments: str | Path, desk_origins: tuple[str, ...] = ()
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
+        self.house = House(
+            folder / "site", clock=real_clock(), origins=(self.url,), desk_origins=desk_origins
+        )
         self.log = folder / "log"
         given = (self.house.folder, f"127.0.0.1:{self.port}", *arguments)
         with self.log.open("wb") as log:
@@ -63,11 +67,11 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
-    """Start one: ``watched(program, arguments...)``."""
+    """Start one: ``watched(program, arguments..., desk_origins=...)``."""
     started: list[Watched] = []
 
-    def start(program: str, *arguments: str | Path) -> Watched:
-        started.append(Watched(tmp_path, program, *arguments))
+    def start(program: str, *arguments: str | Path, desk_origins: tuple[str, ...] = ()) -> Watched:
+        started.append(Watched(tmp_path, program, *arguments, desk_origins=desk_origins))
         return started[-1]
 
     yield start

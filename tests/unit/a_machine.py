@@ -184,7 +184,8 @@ def _tor(made: AMachine) -> None:
     made.path(KEYS).chmod(0o700)
     made.path("sys/module/apparmor").mkdir(parents=True)
     made.write("etc/apparmor.d/system_tor", "")
-    made.write("etc/apparmor.d/local/system_tor", "  /run/klankbord/box.sock rw,\n")
+    lines = "  /run/klankbord/onion.sock rw,\n  /run/klankbord/desks.sock rw,\n"
+    made.write("etc/apparmor.d/local/system_tor", lines)
 
 
 def _caddy(made: AMachine) -> None:
@@ -208,9 +209,7 @@ def with_desks(made: AMachine, let_in: str) -> None:
     """The same machine, with one more address, for those who have a key."""
     made.write(
         "etc/tor/torrc.d/klankbord-desks.conf",
-        "HiddenServiceDir /var/lib/tor/klankbord-desks\n"
-        "HiddenServicePort 80 unix:/run/klankbord/box.sock\n"
-        "HiddenServiceMaxStreams 32\nHiddenServiceMaxStreamsCloseCircuit 1\n",
+        (DEPLOY / "tor/desks.conf").read_text().replace("@NAME@", "desks"),
     )
     folder = "var/lib/tor/klankbord-desks"
     made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)

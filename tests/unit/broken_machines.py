@@ -12,6 +12,7 @@ from tests.unit.a_server import DAY
 from tests.vectors import world
 
 DESKS = "f" * 55 + "a.onion"
+DESKS_FILE = "etc/tor/torrc.d/klankbord-desks.conf"
 ROOM = f"23 22 {a_machine.DISK} / /var/lib/klankbord rw - ext4 /dev/mapper/root rw\n"
 BARE = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 SWAP = "/dev/sda3 partition 999 0 -2\n"
@@ -49,6 +50,23 @@ def desks_without_a_key(made: AMachine) -> None:
     made.replace(
         "var/lib/klankbord/site.toml", "desk_origins = []", f'desk_origins = ["http://{DESKS}"]'
     )
+
+
+def desks_without_their_file(made: AMachine) -> None:
+    desks_without_a_key(made)
+    a_machine.with_desks(made, "noor.auth")
+    made.write("var/lib/tor/klankbord-desks/hostname", f"{DESKS}\n", 0o600)
+    made.path(DESKS_FILE).unlink()
+
+
+def desks_among_reporters(made: AMachine) -> None:
+    a_machine.with_desks(made, "noor.auth")
+    made.replace(DESKS_FILE, "desks.sock", "onion.sock")
+
+
+def desks_kept_out(made: AMachine) -> None:
+    a_machine.with_desks(made, "noor.auth")
+    made.replace("etc/apparmor.d/local/system_tor", "desks.sock", "old.sock")
 
 
 def telephone_of_nobody(made: AMachine) -> None:
@@ -365,6 +383,16 @@ BROKEN: dict[str, Broken] = {
     ),
     "a key that is gone of an address for desks alone": (
         "onion", desks_without_a_key, DESKS, "put the key of that address back",
+    ),
+    "an address whose key is there, and that Tor does not serve": (
+        "onion", desks_without_their_file, DESKS,
+        "deploy/install makes Tor serve it again: its key lies in /var/lib/tor/klankbord-desks",
+    ),
+    "an address for desks that leads where reporters come in": (
+        "tor", desks_among_reporters, "where it is not answered", "klankbord-desks.conf",
+    ),
+    "an AppArmor that keeps Tor from the socket for desks": (
+        "tor", desks_kept_out, "desks.sock", "/etc/apparmor.d/local/system_tor",
     ),
     "a Caddy with an access log": (
         "proxy", lambda m: m.replace(CADDY, "\theader {", "\tlog\n\theader {"), "access log",

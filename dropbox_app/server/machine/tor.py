@@ -21,6 +21,7 @@ _AGAINST_FLOODS = (
 _QUIET = ("warn", "err")
 _OWN = "/etc/tor/torrc.d/klankbord.conf"
 _BOX = "/etc/tor/torrc.d/klankbord-box.conf"
+_TORS = "/var/lib/tor"
 _MEND = "deploy/install puts {} back; then systemctl restart tor"
 
 
@@ -178,21 +179,28 @@ def _ways_in(machine: Machine, known: Config) -> Faults:
             )  # fmt: skip
     told = machine.text("/etc/apparmor.d/local/system_tor") or ""
     held = machine.there("/sys/module/apparmor") and machine.there("/etc/apparmor.d/system_tor")
-    if held and "/run/klankbord/" not in told:
-        yield wrong(
-            "tor", "AppArmor keeps Tor from the socket: no line for /run/klankbord/",
-            _MEND.format("/etc/apparmor.d/local/system_tor"),
-        )  # fmt: skip
+    dialled = {_target(port) for one in known.onions if one.ours for port in one.ports}
+    for file in sorted(dialled) if held else ():
+        if file.removeprefix("unix:") not in told:
+            yield wrong(
+                "tor", f"AppArmor keeps Tor from the socket: no line for {file}",
+                _MEND.format("/etc/apparmor.d/local/system_tor"),
+            )  # fmt: skip
+
+
+def _target(port: str) -> str:
+    return port.split()[-1]
 
 
 def _joined(machine: Machine, onion: Onion) -> Faults:
     """Whether the socket file that Tor dials is one that the server makes, for that use."""
     box = unit(machine, "klankbord.service")
-    made = re.findall(r"--(bind|onion) (unix:/\S+)", box.last("ExecStart")) if box else []
+    made = re.findall(r"--(bind|onion|desks) (unix:/\S+)", box.last("ExecStart")) if box else []
     ways = {path: option for option, path in made}
+    desks = PurePosixPath(onion.folder).name.startswith("klankbord-desks")
     exported = onion.settings.get("hiddenserviceexportcircuitid") == "haproxy"
     for port in onion.ports:
-        target = port.split()[-1]
+        target = _target(port)
         if not ways:
             continue
         if target not in ways:
@@ -200,7 +208,12 @@ def _joined(machine: Machine, onion: Onion) -> Faults:
                 "tor", f"{onion.folder} leads to {target}, which the server does not make",
                 _MEND.format(_BOX),
             )  # fmt: skip
-        elif exported != (ways[target] == "onion"):
+        elif desks != (ways[target] == "desks") and "desks" in ways.values():
+            yield wrong(
+                "tor", f"{onion.folder} leads to {target}, where it is not answered",
+                _MEND.format(f"/etc/tor/torrc.d/{PurePosixPath(onion.folder).name}.conf"),
+            )  # fmt: skip
+        elif exported != (ways[target] != "bind"):
             yield wrong(
                 "tor", f"{onion.folder} does not get in at {target}: HiddenServiceExportCircuitID "
                 f"haproxy is {'not for it' if exported else 'missing'}", _MEND.format(_BOX),
@@ -260,10 +273,18 @@ def onion(machine: Machine) -> Faults:
                 "chown -R debian-tor: {0}; chmod -R go= {0}".format(shlex.quote(one.folder)),
             )  # fmt: skip
         served.add((machine.text(f"{one.folder}/hostname") or "").strip())
+    keys = {
+        (machine.text(f"{folder}/hostname") or "").strip(): folder
+        for folder in (machine.inside(_TORS, "klankbord-*") if wanted - served else [])
+        if machine.stat(f"{folder}/hs_ed25519_secret_key")
+    }
     for address in sorted(wanted - served):
         yield wrong(
             "onion", f"{address} is in site.toml, and Tor here serves another address",
-            "klankbord-server move with the right --origin, or put the key of that address back",
+            f"deploy/install makes Tor serve it again: its key lies in {keys[address]}"
+            if address in keys
+            else "klankbord-server move with the right --origin, or put the key of that address "
+            "back",
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -70,6 +71,9 @@ _ORDER = {
     **{"content-type": 0, "content-length": 1},
     **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
 }
+
+# Whether a request came by the socket file for desks' onions; None where there is none.
+AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
 
 logger = logging.getLogger("klankbord")
 
@@ -157,6 +161,16 @@ class Hosts:
         name = host_name(host)
         only = name in self.names and name not in self._plain_names
         return self._secure.get(host, only)
+
+    def reached(self, environ: WSGIEnvironment) -> bool:
+        """Whether this address can be asked for by the way that was taken.
+
+        Anybody can write any Host, and nobody outside chooses another socket file: to the one for
+        desks Tor takes who has a key.
+        """
+        name = host_name(environ.get("HTTP_HOST", "")) or ""
+        closed = name in self._desk_names and name.endswith(".onion")
+        return AT_DESKS.get() in (closed, None)
 
     def answers(self, environ: WSGIEnvironment, path: str) -> bool:
         """Whether there is anything under this path at the address that was asked for.

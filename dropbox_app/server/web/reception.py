@@ -1,5 +1,6 @@
 """Which site a request is for: by its Host alone. Everything that one site has is behind this.
 
+A Host that is not to be asked for by the way that was taken is no site's, see ``Hosts.reached``.
 One app serves all sites. A site's views, cookie, database are made when it is first asked for;
 nothing of a request is ever looked up at another site. A host that is no site's gets an answer
 that is made without any of them.
@@ -128,8 +129,9 @@ class Reception:
         self._neutral = Refusals(Pages(neutral, lambda _day: _NOBODY, shared.today))
 
     def door(self, environ: WSGIEnvironment) -> Door | None:
-        """The site at this host; None if it is nobody's."""
-        return self._by_name.get(host_name(environ.get("HTTP_HOST", "")) or "")
+        """The site at this host; None if it is nobody's, or not to be reached by this way."""
+        door = self._by_name.get(host_name(environ.get("HTTP_HOST", "")) or "")
+        return door if door and door.hosts.reached(environ) else None
 
     def hosts(self, environ: WSGIEnvironment) -> Hosts | None:
         door = self.door(environ)
