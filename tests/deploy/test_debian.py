@@ -147,8 +147,9 @@ def made(suite: str) -> Iterator[Debian]:
         yield system
 
 
+@pytest.mark.long
 def test_a_fresh_debian_12_is_installed_and_again_and_taken_away() -> None:
-    """In short; the whole story, on both, takes minutes."""
+    """In short."""
     with made("bookworm") as debian:
         said = debian.install()
         assert re.search(r"http://[a-z2-7]{56}\.onion", said)

@@ -83,7 +83,7 @@ INSIDE = {
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
     "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoCircuit",
-    "Unseen", "_Expiring",
+    "NoFile", "Unseen", "_Endless", "_Expiring",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]
