@@ -254,7 +254,7 @@ def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
     assert {"secrets", "service", "program", "account", "tor", "onion", "versions"} <= roots["fine"]
     # No systemd runs here; the rest is the operator's to do, or the test machine's.
     assert roots["note"] - roots["wrong"] <= {
-        "counsellors", "backups", "disk encryption", "socket", "logs", "machine clock",
+        "counsellors", "settings", "backups", "disk encryption", "socket", "logs", "machine clock",
     }  # fmt: skip
     for check, word, undo in (
         ("onion", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
