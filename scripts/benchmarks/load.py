@@ -21,10 +21,19 @@ _CLIENTS = 40  # of the flood
 _DRIP = 0.5  # seconds between two bytes
 
 
+def report_to(url: str) -> bytes:
+    """The body of a report, as the page's own form sends it."""
+    from tests.e2e.plain_browser import PlainBrowser
+
+    form = PlainBrowser(url).get("/en/report").form_with("text")
+    fields = [*form.fields, ("text", TEXT)]
+    fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
+    return urllib.parse.urlencode(dict(fields)).encode()
+
+
 def measure(folder: Path, seconds: int) -> bool:
     """Print the slowest twentieth of honest requests idle, in a flood, and beside slow clients."""
     from tests.e2e.conftest import Counsellor, DropBox
-    from tests.e2e.plain_browser import PlainBrowser
 
     counsellor = Counsellor(folder / "desk")
     box = DropBox(folder / "server")
@@ -33,10 +42,7 @@ def measure(folder: Path, seconds: int) -> bool:
     assert box.process is not None  # noqa: S101 - serve has just started it
     try:
         counsellor.desk("fetch")
-        form = PlainBrowser(box.url).get("/en/report").form_with("text")
-        fields = [*form.fields, ("text", TEXT)]
-        fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
-        report = urllib.parse.urlencode(dict(fields)).encode()
+        report = report_to(box.url)
         code = first(box.port, report)
 
         def junk() -> None:
@@ -69,7 +75,6 @@ def measure(folder: Path, seconds: int) -> bool:
 def of_one_circuit(folder: Path, seconds: int) -> bool:
     """The same flood over Tor, from one circuit, and honest people each by another."""
     from tests.e2e.conftest import Counsellor, DropBox
-    from tests.e2e.plain_browser import PlainBrowser
 
     counsellor = Counsellor(folder / "desk-circuits")
     box = DropBox(folder / "circuits")
@@ -78,10 +83,7 @@ def of_one_circuit(folder: Path, seconds: int) -> bool:
     box.serve()
     try:
         counsellor.desk("fetch")
-        form = PlainBrowser(box.url).get("/en/report").form_with("text")
-        fields = [*form.fields, ("text", TEXT)]
-        fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
-        report = urllib.parse.urlencode(dict(fields)).encode()
+        report = report_to(box.url)
         ways = [Circuit(box.port, box.onion, number) for number in range(2, 2 + HONEST)]
         code = first(box.port, report)
         attacker = Circuit(box.port, box.onion, 1)
