@@ -14,12 +14,12 @@ from typing import get_args
 import click
 import pytest
 
-from dropbox_app.desk.cli import main as desk
-from dropbox_app.server import backups, holdings
-from dropbox_app.server.cli import main as server
-from dropbox_app.server.findings import FIELDS, Check, State
-from dropbox_app.server.mail_settings import Mailed, MailSettings
-from dropbox_app.server.settings import Limits, Retention, Settings
+from dropbox_app.desk.cli.main import main as desk
+from dropbox_app.server.backup import directory, manifest
+from dropbox_app.server.cli.main import main as server
+from dropbox_app.server.config.settings import Limits, Retention, Settings
+from dropbox_app.server.doctor.finding import FIELDS, Check, State
+from dropbox_app.server.notify.config import Mailed, MailSettings
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,7 +177,7 @@ def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
     )
     named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", part)}
     beside = {f"{DATABASE}-wal", f"{DATABASE}-shm"}
-    assert named == holdings.TOP | {RESERVE, backups.FOLDER} | beside
+    assert named == manifest.TOP | {RESERVE, directory.FOLDER} | beside
 
 
 def test_every_script_is_described_and_none_is_invented() -> None:

@@ -56,7 +56,7 @@ FILE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 PRIMITIVES = {"cryptography", "hashlib", "hmac", "nacl"}
 PRIMITIVES_IN = (
     "dropbox_app/protocol/",
-    "dropbox_app/desk/vault.py",
+    "dropbox_app/desk/storage/vault.py",
     "dropbox_app/server/web/session.py",
 )
 
@@ -66,32 +66,49 @@ OPENERS = {
     "open_stream", "open_with_file_key", "open_with_passphrase", "derive_root", "file_key",
     "reporter_keys", "from_counsellor", "from_reporter",
 }  # fmt: skip
-AGENT = "dropbox_app/server/reporter_agent.py"
-# The one other place: backups, which are sealed to the operator's own key. What is in them is
-# sealed to others as ever. It knows of no message, and nothing that serves may know of it.
-BACKUP_KEY = "dropbox_app/server/backup_key.py"
+AGENT = "dropbox_app/server/reporter/agent.py"
+# The one other place that opens something: backups, which are sealed to the operator's own key.
+# What is inside a backup remains sealed to others. Only backup commands may import it.
+BACKUP_KEY = "dropbox_app/server/backup/key.py"
 BACKUP_OPENERS = {"Seed", "open_chunks", "open_with_file_key", "file_key"}
-BACKUP_USERS = {
-    f"dropbox_app/server/{name}.py" for name in ("backup", "commands_backup", "restore")
-}
+BACKUP_USERS = ("dropbox_app/server/backup/", "dropbox_app/server/cli/backup.py")
 
-# What mails has a network: it knows nothing of what is stored but the word of the day.
-MAILERS = ("mail", "mail_settings", "mail_state", "notify", "socks", "word")
+# The folders (and single modules) of each zone, in order: each imports only itself and those
+# above it. What is not listed may not exist.
+RANKED = {
+    "server": (
+        "errors", "store", "config", "mailboxes", "reporter", "backup", "socks", "notify", "web",
+        "doctor", "cli",
+    ),
+    "desk": (
+        "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
+        "folder", "backup", "cli",
+    ),
+}  # fmt: skip
+# The worker goes with stock gunicorn; until then it stands beside the folders.
+UNRANKED = {
+    "server": {"circuits", "last_good", "outgoing", "patience", "quiet", "threads", "transfers",
+               "waiting", "worker"},
+    "desk": set(),
+}  # fmt: skip
+
+# What mails has a network: it knows nothing of what is stored but the status of the day. The part
+# of it that writes the status reads the database, and has no network.
+MAILERS = tuple(
+    f"dropbox_app/server/notify/{name}.py"
+    for name in ("smtp", "config", "sent_log", "run", "status_file")
+)
 STORED = tuple(
     f"dropbox_app.server.{name}"
-    for name in ("mailboxes", "reading", "reporter_agent", "sites", "store.sqlite", "todays_word")
+    for name in ("mailboxes", "config", "reporter", "web", "store.sqlite", "notify.status")
 )
-
-# Data flows one way: web -> reporter_agent, mailboxes -> store. Nobody imports what is before it.
-EARLIER = {
-    "dropbox_app/server/store/": ("dropbox_app.protocol", "dropbox_app.server.mailboxes",
-                                  "dropbox_app.server.reporter_agent", "dropbox_app.server.web",
-                                  "dropbox_app.server.sites", "flask", "werkzeug"),
-    "dropbox_app/server/mailboxes.py": ("dropbox_app.server.reporter_agent",
-                                        "dropbox_app.server.web", "flask", "werkzeug"),
-    "dropbox_app/server/reporter_agent.py": ("dropbox_app.server.web", "flask", "werkzeug"),
-    **{f"dropbox_app/server/{name}.py": STORED for name in MAILERS},
-}  # fmt: skip
+# Beside the ranks: the store knows bytes, ids and days and no protocol; the rules know no Flask.
+NEVER = {
+    "dropbox_app/server/store/": ("dropbox_app.protocol", "flask", "werkzeug"),
+    "dropbox_app/server/mailboxes/": ("flask", "werkzeug"),
+    "dropbox_app/server/reporter/": ("flask", "werkzeug"),
+    **dict.fromkeys(MAILERS, STORED),
+}
 
 
 def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -131,11 +148,11 @@ def faults(path: str, source: str) -> list[str]:
     if zone == "server" and path != AGENT:
         barred = OPENERS - BACKUP_OPENERS if path == BACKUP_KEY else OPENERS
         found += [f"{line}: {name} opens or signs" for line, name in names(tree) if name in barred]
-        if path not in BACKUP_USERS:
+        if not path.startswith(BACKUP_USERS):
             found += [
                 f"{line}: {module} is for backups alone"
                 for line, module in imports(path, tree)
-                if module.startswith("dropbox_app.server.backup_key")
+                if module.startswith("dropbox_app.server.backup.key")
             ]
     if source.count("\n") > 450:
         found.append(f"{source.count(chr(10))} lines: what is it really two of?")
@@ -156,9 +173,11 @@ def _import_faults(path: str, tree: ast.AST) -> Iterator[str]:
                 yield f"{line}: {root} is a primitive and has no place here"
         elif root not in sys.stdlib_module_names and root not in OTHERS[zone]:
             yield f"{line}: {zone} does not stand on {root}"
-        for start, earlier in EARLIER.items():
-            if path.startswith(start) and f"{module}.".startswith(tuple(f"{e}." for e in earlier)):
-                yield f"{line}: {start} comes after {module}"
+        for start, never in NEVER.items():
+            if path.startswith(start) and f"{module}.".startswith(tuple(f"{e}." for e in never)):
+                yield f"{line}: {start} does not know {module}"
+        if root == "dropbox_app" and _rank(zone, module) > _rank(zone, path.replace("/", ".")):
+            yield f"{line}: {module} is below {path} in the list of folders"
 
 
 def _impurities(tree: ast.AST) -> Iterator[str]:
@@ -174,6 +193,14 @@ def _impurities(tree: ast.AST) -> Iterator[str]:
             yield f"{node.lineno}: the protocol has no clock, and here {node.func.attr}"
 
 
+def _rank(zone: str, module: str) -> int:
+    """The place of a module's folder in its zone's list; -1 for what has none."""
+    parts = module.removesuffix(".py").split(".")
+    folder = parts[2] if len(parts) > 2 and parts[1] == zone else ""
+    ranked = RANKED.get(zone, ())
+    return ranked.index(folder) if folder in ranked else -1
+
+
 def _zone(path: str) -> str:
     parts = path.split("/")
     return parts[1] if len(parts) > 2 else ""
@@ -186,6 +213,12 @@ def test_every_file_keeps_to_its_zone(path: str) -> None:
 
 def test_the_zones_are_the_three_that_are_known() -> None:
     assert {_zone(path) for path in FILES} == {"", "protocol", "server", "desk"}
+
+
+def test_every_folder_has_a_place_in_the_list() -> None:
+    for zone, ranked in RANKED.items():
+        rooms = {path.split("/")[2].removesuffix(".py") for path in FILES if _zone(path) == zone}
+        assert rooms - UNRANKED[zone] == {*ranked, "__init__"}
 
 
 def test_only_the_word_lists_are_read_by_the_protocol() -> None:
@@ -206,10 +239,10 @@ BREACHES = {
     "the desk in the server": ("dropbox_app/server/x.py", "from dropbox_app.desk import vault"),
     "the desk by a dotted way": ("dropbox_app/server/web/x.py", "from ...desk import vault"),
     "the package whole": ("dropbox_app/server/x.py", "from dropbox_app import desk"),
-    "the server in the desk": ("dropbox_app/desk/x.py", "import dropbox_app.server.sites"),
+    "the server in the desk": ("dropbox_app/desk/x.py", "import dropbox_app.server.config.site"),
     "the protocol in the store": ("dropbox_app/server/store/x.py", "from ...protocol import age"),
     "a secret key in the server": (
-        "dropbox_app/server/mailboxes.py",
+        "dropbox_app/server/mailboxes/service.py",
         "from dropbox_app.protocol.keys import Seed",
     ),
     "opening in a page": (
@@ -217,7 +250,7 @@ BREACHES = {
         "from dropbox_app.protocol import age\nage.open_sealed(b'', [])",
     ),
     "opening with a file's own key": (
-        "dropbox_app/server/mailboxes.py",
+        "dropbox_app/server/mailboxes/service.py",
         "from dropbox_app.protocol import age\nage.open_with_file_key(r, w, k)",
     ),
     "keeping a file's own key": ("dropbox_app/server/web/x.py", "k = sealer.file_key"),
@@ -227,12 +260,19 @@ BREACHES = {
     ),
     "the key of the backups in what serves": (
         "dropbox_app/server/web/x.py",
-        "from dropbox_app.server import backup_key",
+        "from dropbox_app.server.backup import key",
     ),
-    "a primitive elsewhere": ("dropbox_app/desk/courier.py", "from hashlib import sha256"),
-    "a page in the store of uses": ("dropbox_app/server/mailboxes.py", "import flask"),
+    "a primitive elsewhere": (
+        "dropbox_app/desk/transport/api_client.py",
+        "from hashlib import sha256",
+    ),
+    "a folder further down": (
+        "dropbox_app/server/store/x.py",
+        "from dropbox_app.server.mailboxes import service",
+    ),
+    "a page in the rules": ("dropbox_app/server/mailboxes/service.py", "import flask"),
     "the store in what mails": (
-        "dropbox_app/server/notify.py",
+        "dropbox_app/server/notify/run.py",
         "from dropbox_app.server.store.sqlite import SqliteStore",
     ),
     "an unknown package": ("dropbox_app/desk/x.py", "import requests"),
@@ -271,13 +311,15 @@ def test_what_really_gets_loaded(zone: str) -> None:
 
 
 def test_what_serves_loads_nothing_that_opens_a_backup_or_sends_a_mail() -> None:
-    program = "import dropbox_app.server.serving, sys; print(*sys.modules)"
+    program = "import dropbox_app.server.cli.serve, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = done.stdout.split()
     assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in loaded
-    assert {"smtplib", "dropbox_app.server.mail", "dropbox_app.server.socks"} & {*loaded} == set()
+    assert {"smtplib", "dropbox_app.server.notify.smtp", "dropbox_app.server.socks"} & {
+        *loaded
+    } == set()
 
 
 def _tree(path: str) -> ast.AST:

@@ -7,7 +7,7 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn import util
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from dropbox_app.server.web.hardening import where
+from dropbox_app.server.web.security_headers import where
 
 # From these come words about the process, never about a request.
 _OWN_AFFAIRS = ("gunicorn.arbiter", "gunicorn.sock", "gunicorn.app")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from dropbox_app.server.circuits import NO_CIRCUIT
-from dropbox_app.server.gate import PLACES
+from dropbox_app.server.reporter.kdf_limiter import PLACES
 
 OF_ONE = 8  # places in a line for one circuit; a browser asks for two or three things at once
 # Circuits that have a place for one request each, however many places the others took. While much

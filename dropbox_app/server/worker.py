@@ -15,15 +15,16 @@ from typing import Any
 from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
 from gunicorn.http.errors import UnsupportedTransferCoding  # type: ignore[import-untyped]
 
-from dropbox_app.server import circuits, gate
+from dropbox_app.server import circuits
 from dropbox_app.server.circuits import NoCircuit
 from dropbox_app.server.outgoing import Outgoing
 from dropbox_app.server.patience import SILENCE, WHOLE, PatientSocket
+from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.threads import Line
 from dropbox_app.server.transfers import FileWorker
 from dropbox_app.server.waiting import Sent, WaitingRoom
-from dropbox_app.server.web.hardening import AT_DESKS, HEADERS, logger, where
 from dropbox_app.server.web.rendering import HTML
+from dropbox_app.server.web.security_headers import AT_DESKS, HEADERS, logger, where
 
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
 WAITING = 500  # connections of one worker that wait for a request; one more, and one goes
@@ -112,7 +113,7 @@ class QuietWorker(FileWorker):
             return
         line = self._line(sock)
         if not line.enter(sock.circuit, partial(self._begin, conn, line)):
-            sock.arrived = gate.TURNED_AWAY
+            sock.arrived = kdf_limiter.TURNED_AWAY
             self._others.enter(sock.circuit, partial(self._begin, conn, self._others))
 
     def _line(self, sock: PatientSocket) -> Line:
@@ -262,7 +263,7 @@ class QuietWorker(FileWorker):
         if not conn.sock.post and self._nobody_waits(conn.sock):
             conn.sock.give_up()
             return False
-        gate.ARRIVED.set(conn.sock.arrived)
+        kdf_limiter.ARRIVED.set(conn.sock.arrived)
         AT_DESKS.set(conn.server == self.desks if self.desks else None)
         conn.sock.begin()
         kept = super().handle(conn)
@@ -276,7 +277,7 @@ class QuietWorker(FileWorker):
         wait too, it gets the short answer.
         """
         if time.monotonic() - sock.arrived > PARTING and sock.says_no_more():
-            sock.arrived = gate.TURNED_AWAY
+            sock.arrived = kdf_limiter.TURNED_AWAY
         return sock.gone()
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401

@@ -184,7 +184,8 @@ class _Site:
 
     def purge_steps(self) -> Generator[float, None, None]:
         """CPU seconds of one step after another, each with mailboxes that go."""
-        from dropbox_app.server import sites, upkeep
+        from dropbox_app.server.config import site as sites
+        from dropbox_app.server.mailboxes import purge
         from dropbox_app.server.store.sqlite import SqliteStore
 
         today = datetime.datetime.now(datetime.UTC).date()
@@ -200,7 +201,7 @@ class _Site:
                 gone: list[int] = []
 
                 def step(after: str = f"{first:064x}", gone: list[int] = gone) -> None:
-                    gone.append(upkeep.step(site, store, today, after)[0])
+                    gone.append(purge.step(site, store, today, after)[0])
 
                 spent = own_cpu(step, 1)
                 if gone != [_DUE]:

@@ -116,8 +116,9 @@ class _Server:
 
 def _site(folder: Path, number: int) -> None:
     """A site as ``site add`` and ``card add`` leave it, with three pages of its own."""
-    from dropbox_app.server import settings, sites
-    from dropbox_app.server.settings import Settings
+    from dropbox_app.server.config import settings
+    from dropbox_app.server.config import site as sites
+    from dropbox_app.server.config.settings import Settings
     from dropbox_app.server.store.sqlite import SqliteStore
     from tests.vectors import world
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import mail_settings, mail_state, word
+from dropbox_app.server.notify import config, sent_log, status_file
 from tests.deploy.unit_file import ROOT, as_a_service, filtered, values
 from tests.mail.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
 from tests.mail.server import MailServer
@@ -51,10 +51,8 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
 
 
 def test_the_units_and_the_program_name_the_same_places() -> None:
-    assert [f"/var/lib/{one}" for one in values(WORD, "StateDirectory")] == [str(word.PLACE)]
-    assert [f"/var/lib/{one}" for one in values(NOTIFY, "StateDirectory")] == [
-        str(mail_state.PLACE)
-    ]
+    assert [f"/var/lib/{one}" for one in values(WORD, "StateDirectory")] == [str(status_file.PLACE)]
+    assert [f"/var/lib/{one}" for one in values(NOTIFY, "StateDirectory")] == [str(sent_log.PLACE)]
     assert values(WORD, "ExecStart")[0].endswith(" --dir /var/lib/klankbord word")
     assert values(NOTIFY, "ExecStart")[0].endswith("/klankbord-server notify")
     assert values(WORD, "User") + values(NOTIFY, "User") == ["klankbord", "klankbord-notify"]
@@ -114,15 +112,15 @@ def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
             day = datetime.datetime.now(datetime.UTC).date()
             put = inside(
                 WORD,
-                {"/var/lib/klankbord": server.folder, str(word.PLACE): mailer.words},
+                {"/var/lib/klankbord": server.folder, str(status_file.PLACE): mailer.words},
                 *values(WORD, "ExecStart")[0].split(),
             )
             sent = inside(
                 NOTIFY,
                 {
-                    str(word.PLACE): mailer.words,
-                    str(mail_state.PLACE): mailer.state,
-                    str(mail_settings.FILE.parent): settings,
+                    str(status_file.PLACE): mailer.words,
+                    str(sent_log.PLACE): mailer.state,
+                    str(config.FILE.parent): settings,
                 },
                 *values(NOTIFY, "ExecStart")[0].split(),
             )
@@ -131,7 +129,7 @@ def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
     assert (put.returncode, put.stderr) == (0, "")
     assert (sent.returncode, sent.stderr) == (0, "")
     assert b"Please open your desk." in provider.taken[-1].raw
-    assert mail_state.last(mailer.state) == day
+    assert sent_log.last(mailer.state) == day
 
 
 @as_a_service

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from dropbox_app.desk.cli import main as desk
-from dropbox_app.desk.keyring import KEEP_AT_MOST, KEEP_DAYS
-from dropbox_app.server.cli import main as server
-from dropbox_app.server.settings import BACKUPS_KEPT, Retention, Settings
+from dropbox_app.desk.cli.main import main as desk
+from dropbox_app.desk.keys.schedule import KEEP_AT_MOST, KEEP_DAYS
+from dropbox_app.server.cli.main import main as server
+from dropbox_app.server.config.settings import BACKUPS_KEPT, Retention, Settings
 from dropbox_app.server.web.session import IDLE, LONGEST
 
 ROOT = Path(__file__).resolve().parents[2]

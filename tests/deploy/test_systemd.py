@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import backups
+from dropbox_app.server.backup import directory
 from tests.deploy.unit_file import as_a_service, command, filtered, started, values
 from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
 from tests.e2e.plain_browser import PlainBrowser
@@ -155,7 +155,7 @@ def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> N
 
 def test_a_backup_waits_for_a_key_and_comes_once_a_day_at_one_hour() -> None:
     (state,) = values(BACKUP, "StateDirectory")
-    assert values(BACKUP, "ConditionPathExists") == [f"/var/lib/{state}/{backups.KEY}"]
+    assert values(BACKUP, "ConditionPathExists") == [f"/var/lib/{state}/{directory.KEY}"]
     timer = BACKUP.with_suffix(".timer")
     assert values(timer, "OnCalendar") == ["*-*-* 03:30:00 UTC"]
     assert values(timer, "AccuracySec") == ["1s"]

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dropbox_app.desk import casebook, outbox, rounds, vault, workplace
-from dropbox_app.desk.casebook import Case
-from dropbox_app.desk.cli import main
-from dropbox_app.desk.desk import Desk, Report
-from dropbox_app.desk.state import Profile
-from dropbox_app.desk.workplace import Machine, Workplace
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.folder import Machine, Workplace
+from dropbox_app.desk.session import Desk, Report
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.sync import fetch as rounds
+from dropbox_app.desk.sync import outbox
+from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.peer import Clock, Peer, PeerTransport, Reporter
 
@@ -74,7 +78,7 @@ class Office:
 
     def case(self, mailbox: str) -> Case:
         with self.desk() as desk:
-            return casebook.open_case(desk, mailbox)
+            return open_thread.open_case(desk, mailbox)
 
     def texts(self, mailbox: str) -> list[str]:
         return [m.text for m in self.case(mailbox).thread.genuine()]
@@ -86,8 +90,8 @@ class Office:
 
     def forget(self, mailbox: str) -> None:
         with self.desk() as desk:
-            case = casebook.open_case(desk, mailbox)
-            workplace.forget(desk, mailbox, casebook.own_tip(desk, case))
+            case = open_thread.open_case(desk, mailbox)
+            workplace.forget(desk, mailbox, open_thread.own_tip(desk, case))
 
     def run(self, *arguments: str, given: str | None = None, code: int = 0) -> Result:
         """The command line in this process, with this office's clock and server."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import preview, sandbox
-from dropbox_app.desk.inspect_file import inspect
+from dropbox_app.desk.untrusted_files import preview, sandbox
+from dropbox_app.desk.untrusted_files.inspect import inspect
 from tests.desk.conftest import Office
 from tests.desk.peer import Reporter
 

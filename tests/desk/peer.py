@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dropbox_app.desk.courier import Answer
 from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.transport.api_client import Answer
 from dropbox_app.protocol import age, desk_request, retrieval_code, thread, withdrawal, writing
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.age import check_shape, parse_header

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from dropbox_app.desk import casebook
 from dropbox_app.desk.errors import NotFound
-from dropbox_app.desk.state import Profile, State, read
+from dropbox_app.desk.storage.state import Profile, State, read
+from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
@@ -236,14 +236,14 @@ def test_a_thread_is_named_by_eight_characters_or_more(
 ) -> None:
     office.fetch_quietly()
     with office.desk() as desk:
-        assert casebook.find(desk.state, reporter.mailbox[:8].upper()) == reporter.mailbox
+        assert open_thread.find(desk.state, reporter.mailbox[:8].upper()) == reporter.mailbox
         with pytest.raises(NotFound, match="at least 8"):
-            casebook.find(desk.state, reporter.mailbox[:7])
+            open_thread.find(desk.state, reporter.mailbox[:7])
         with pytest.raises(NotFound, match="No thread"):
-            casebook.find(desk.state, "0" * 64)
+            open_thread.find(desk.state, "0" * 64)
         desk.state.thread(reporter.mailbox[:8] + "f" * 56)
         with pytest.raises(NotFound, match="More than one"):
-            casebook.find(desk.state, reporter.mailbox[:8])
+            open_thread.find(desk.state, reporter.mailbox[:8])
 
 
 def test_hostile_words_reach_the_terminal_harmless(office: Office, peer: Peer) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import cleaning, kinds, sandbox
-from dropbox_app.desk.sandbox import Unseen
+from dropbox_app.desk.untrusted_files import metadata, sandbox, types
+from dropbox_app.desk.untrusted_files.sandbox import Unseen
 from tests.desk.conftest import Office
 from tests.desk.hostile_files import (
     NEEDS_PROGRAMS,
@@ -45,19 +45,19 @@ def test_what_a_photo_holds_is_said_in_words_and_a_copy_is_without(
 
 def test_a_document_is_cleaned_and_looked_at_again(tmp_path: Path) -> None:
     made = pdf(1).replace(b"trailer <<", b"trailer << /Info << /Author (Sanne Bakker) >>")
-    held = cleaning.look(kinds.PDF, [made], len(made))
+    held = metadata.look(types.PDF, [made], len(made))
     assert "the name of a person or company" in held.words
-    copy, taken = cleaning.clean(kinds.PDF, [made], len(made))
+    copy, taken = metadata.clean(types.PDF, [made], len(made))
     assert taken == held
     assert b"Sanne" not in copy
-    assert "the name of a person or company" not in cleaning.look(kinds.PDF, [copy], 1).words
+    assert "the name of a person or company" not in metadata.look(types.PDF, [copy], 1).words
 
 
 def test_a_copy_that_still_holds_something_is_not_handed_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     photo = jpeg(tmp_path, *TAGS)
-    true_look = cleaning.look
+    true_look = metadata.look
     inside_clean = (
         "notes = b'[]'\nsys.stdout.buffer.write(notes + b'\\n')\n"
         f"sys.stdout.buffer.write({photo!r})"
@@ -65,13 +65,13 @@ def test_a_copy_that_still_holds_something_is_not_handed_out(
     original = sandbox._source()
     inside(monkeypatch, inside_clean)
 
-    def look(*arguments: object) -> cleaning.Metadata:
+    def look(*arguments: object) -> metadata.Metadata:
         monkeypatch.setattr(sandbox, "_source", lambda: original)
         return true_look(*arguments)  # type: ignore[arg-type] # handed through
 
-    monkeypatch.setattr(cleaning, "look", look)
+    monkeypatch.setattr(metadata, "look", look)
     with pytest.raises(Unseen, match=r"a place.*stayed"):
-        cleaning.clean(kinds.JPEG, [photo], len(photo))
+        metadata.clean(types.JPEG, [photo], len(photo))
 
 
 def test_what_mat2_does_not_know_is_not_cleaned(

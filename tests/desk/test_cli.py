@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.desk.cli import main
-from dropbox_app.desk.commands_threads import _read_options
+from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.cli.threads import _read_options
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards

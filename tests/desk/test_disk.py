@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import vault
-from dropbox_app.desk.disk import Disk, write_outside
 from dropbox_app.desk.errors import AlreadyThere, Damaged, InUse, NotSetUp, Unfit
-from dropbox_app.desk.vault import CHEAP_FOR_TESTS, Vault
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import Disk, write_outside
+from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS, Vault
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.peer import Clock, Peer, Reporter
@@ -193,7 +193,7 @@ def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
         def dying(root: Path, today: Clock, step: object = step) -> Disk:
             return Disk(root, today, step)  # type: ignore[arg-type] # the hook above
 
-        monkeypatch.setattr("dropbox_app.desk.workplace.Disk", dying)
+        monkeypatch.setattr("dropbox_app.desk.folder.Disk", dying)
         try:
             office.set_up()
         except Killed:
@@ -201,7 +201,7 @@ def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
         except AlreadyThere:
             break  # killed after the last file was in place: it is finished
         finally:
-            monkeypatch.setattr("dropbox_app.desk.workplace.Disk", Disk)
+            monkeypatch.setattr("dropbox_app.desk.folder.Disk", Disk)
     else:
         pytest.fail("never finished")
     assert kill_at >= 9

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from dropbox_app.desk import courier as couriers
-from dropbox_app.desk.courier import Answer, Courier
 from dropbox_app.desk.errors import BadAnswer
+from dropbox_app.desk.transport import api_client as couriers
+from dropbox_app.desk.transport.api_client import Answer, Courier
 from dropbox_app.protocol.keys import SigningKey
 
 

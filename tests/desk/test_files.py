@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import files
-from dropbox_app.desk.inspect_file import safe_name
+from dropbox_app.desk.threads import attachments
+from dropbox_app.desk.untrusted_files.inspect import safe_name
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.padding import attachment_size
 from tests.chance import seed
@@ -230,7 +230,7 @@ def test_a_file_that_was_altered_on_this_disk_is_named(
     expected = "lost" if how == "gone" else "altered"
     assert states(office, thread, code=1) == {item: expected, two: "here"}
     told = office.run("save", thread, item, "--out", str(tmp_path / "x"), code=1)
-    assert files.SAID[expected] in told.output
+    assert attachments.SAID[expected] in told.output
     assert not (tmp_path / "x").exists()
 
 
@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dropbox_app.desk.commands_files.os.fsync", full)
+    monkeypatch.setattr("dropbox_app.desk.cli.files.os.fsync", full)
     told = office.run("save", thread, item, "--out", str(tmp_path / "x"), code=1)
     assert "No space left" in told.output
     assert not (tmp_path / "x").exists()

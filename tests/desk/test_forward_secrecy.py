@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk.disk import Disk
+from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError
 from dropbox_app.protocol.keys import Seed
@@ -177,9 +177,7 @@ def _killed(office: Office, kill_at: int, monkeypatch: pytest.MonkeyPatch) -> bo
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "dropbox_app.desk.workplace.Disk", lambda root, today: Disk(root, today, step)
-        )
+        patch.setattr("dropbox_app.desk.folder.Disk", lambda root, today: Disk(root, today, step))
         try:
             office.fetch()
         except Killed:

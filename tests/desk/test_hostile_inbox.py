@@ -2,7 +2,7 @@
 
 import pytest
 
-from dropbox_app.desk import inbox
+from dropbox_app.desk.sync import inbox
 from dropbox_app.protocol.messages import REPORTER
 from tests.desk import peer as peer_module
 from tests.desk.conftest import Office

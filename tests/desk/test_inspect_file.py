@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.desk import kinds
-from dropbox_app.desk.inspect_file import MAX_NAME, inspect, safe_name
+from dropbox_app.desk.untrusted_files import types
+from dropbox_app.desk.untrusted_files.inspect import MAX_NAME, inspect, safe_name
 from dropbox_app.protocol.messages import _MEDIA_TYPE
 from tests.file_names import assert_only_a_name, names
 
@@ -98,6 +98,6 @@ def test_looking_never_fails(content: bytes, name: str) -> None:
         assert inspect([start + content], name, "image/png").sentence
 
 
-@pytest.mark.parametrize("kind", kinds.KINDS, ids=lambda kind: kind.word)
-def test_every_type_fits_into_a_message(kind: kinds.Kind) -> None:
+@pytest.mark.parametrize("kind", types.KINDS, ids=lambda kind: kind.word)
+def test_every_type_fits_into_a_message(kind: types.Kind) -> None:
     assert _MEDIA_TYPE.fullmatch(kind.declared)

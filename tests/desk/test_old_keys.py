@@ -5,9 +5,9 @@ import datetime
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.desk import keyring
-from dropbox_app.desk.cli import main
+from dropbox_app.desk.cli.main import main
 from dropbox_app.desk.errors import CannotReach, DeskError
+from dropbox_app.desk.keys import schedule
 from tests.desk.conftest import Office
 from tests.desk.peer import Clock, Peer, Reporter
 
@@ -217,7 +217,7 @@ def test_a_mailbox_that_is_no_longer_listed_explains_it_too(
 
 
 def test_the_rule_alone() -> None:
-    seeds, _ = keyring.fill([], keyring.months(datetime.date(2027, 1, 5), None))
+    seeds, _ = schedule.fill([], schedule.months(datetime.date(2027, 1, 5), None))
     late = datetime.date(2027, 8, 29)
-    assert keyring.overdue(seeds, late - datetime.timedelta(1)) == []
-    assert [one.first.month for one in keyring.overdue(seeds, late)] == [1]
+    assert schedule.overdue(seeds, late - datetime.timedelta(1)) == []
+    assert [one.first.month for one in schedule.overdue(seeds, late)] == [1]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dropbox_app.desk import outbox
 from dropbox_app.desk.errors import CannotReach, DeskError
+from dropbox_app.desk.sync import outbox
 from dropbox_app.protocol.errors import MessageError, TooLong
 from tests.desk.conftest import Office
 from tests.desk.peer import Peer, Reporter

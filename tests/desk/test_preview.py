@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import cleaning, kinds, preview
-from dropbox_app.desk.sandbox import Unseen
+from dropbox_app.desk.untrusted_files import metadata, preview, types
+from dropbox_app.desk.untrusted_files.sandbox import Unseen
 from dropbox_app.protocol.errors import FormatError
 from tests.desk.conftest import Office
 from tests.desk.hostile_files import (
@@ -105,7 +105,7 @@ def test_a_zip_bomb_is_never_unpacked_here(
     assert not (tmp_path / "x").exists()
     # As an Office document too, which mat2 would unpack.
     with pytest.raises(Unseen):
-        cleaning.look(kinds.DOCX, [zip_bomb()], 600_000)
+        metadata.look(types.DOCX, [zip_bomb()], 600_000)
 
 
 def test_a_document_with_a_script_is_shown_and_does_nothing(
@@ -168,7 +168,7 @@ def test_a_file_that_is_not_as_signed_never_reaches_its_end_in_there(tmp_path: P
         raise FormatError("what follows the content is no padding")
 
     with pytest.raises(FormatError):
-        preview.render(kinds.PNG, unsound(), 100, lambda *_: pytest.fail("a page was shown"))
+        preview.render(types.PNG, unsound(), 100, lambda *_: pytest.fail("a page was shown"))
 
 
 def test_the_desks_own_process_never_decodes(
@@ -177,4 +177,6 @@ def test_the_desks_own_process_never_decodes(
     """Whatever decodes is in another process: none of it is loaded here after all of the above."""
     item = sent(office, reporter, "p.png", "image/png", small_png())
     office.run("preview", thread, item, "--out", str(tmp_path / "look"))
-    assert not {"PIL", "libmat2", "gi", "dropbox_app.desk.in_sandbox"} & set(sys.modules)
+    assert not {"PIL", "libmat2", "gi", "dropbox_app.desk.untrusted_files.sandbox_child"} & set(
+        sys.modules
+    )

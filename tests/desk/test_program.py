@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import workplace
+from dropbox_app.desk import folder
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.peer import Peer
 
@@ -67,7 +67,7 @@ def test_the_installed_program_says_when_nothing_answers(program: Path, peer: Pe
 
 
 def test_the_clock_of_the_program_is_utc() -> None:
-    assert workplace.utc_today().isoformat() >= "2026-01-01"
+    assert folder.utc_today().isoformat() >= "2026-01-01"
 
 
 def test_without_a_terminal_the_program_says_what_to_give(program: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import cleaning, kinds, preview, sandbox
-from dropbox_app.desk.sandbox import NoSandbox, Unseen
+from dropbox_app.desk.untrusted_files import metadata, preview, sandbox, types
+from dropbox_app.desk.untrusted_files.sandbox import NoSandbox, Unseen
 from tests.desk.conftest import Office
 from tests.desk.hostile_files import (
     NEEDS_PROGRAMS,
@@ -157,7 +157,7 @@ def test_an_answer_without_end_is_cut_off(
     inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
     monkeypatch.setattr(sandbox, "SECONDS", 5)
     with pytest.raises(Unseen):
-        cleaning.look(kinds.PNG, [small_png()], 100)
+        metadata.look(types.PNG, [small_png()], 100)
 
 
 def test_what_hangs_or_hides_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_what_hangs_or_hides_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         " start_new_session=True)\ntime.sleep(600)",
     )
     with pytest.raises(Unseen, match="seconds"):
-        cleaning.look(kinds.PNG, [small_png()], 100)
+        metadata.look(types.PNG, [small_png()], 100)
     end = time.monotonic() + 20
     while _running(name):
         assert time.monotonic() < end, "a process outlived the room"
@@ -186,7 +186,7 @@ def _running(name: str) -> bool:
 
 
 def test_memory_and_what_is_written_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    head = (Path(sandbox.__file__).parent / "in_sandbox.py").read_text()
+    head = (Path(sandbox.__file__).parent / "sandbox_child.py").read_text()
     head = head.partition('if __name__ == "__main__"')[0]
     # The true program's own limits, then what a file could have made it do.
     done = "; sys.stdout.buffer.write(b'[]\\n'); return 0"
@@ -197,7 +197,7 @@ def test_memory_and_what_is_written_are_bounded(monkeypatch: pytest.MonkeyPatch)
         program = f"{head}\ndef show(path): {greed}\nsys.exit(main())\n"
         monkeypatch.setattr(sandbox, "_source", lambda program=program: program)
         with pytest.raises(Unseen):
-            cleaning.look(kinds.PNG, [small_png()], 100)
+            metadata.look(types.PNG, [small_png()], 100)
 
 
 def test_the_two_sides_agree_on_their_numbers() -> None:
@@ -233,7 +233,7 @@ def test_an_answer_of_another_form_is_not_believed(
 
 
 def test_on_another_system_it_says_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dropbox_app.desk.sandbox.sys.platform", "darwin")
+    monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.sys.platform", "darwin")
     with pytest.raises(NoSandbox, match="Linux only"):
         pages_of(small_png())
 
@@ -253,7 +253,7 @@ def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
     monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     item = sent(office, reporter, "p.png", "image/png", small_png())
-    monkeypatch.setattr("dropbox_app.desk.sandbox.shutil.which", lambda _: None)
+    monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.shutil.which", lambda _: None)
     out = tmp_path / "look"
     result = office.run("preview", thread, item, "--out", str(out), code=1)
     assert "bubblewrap is not installed" in result.output

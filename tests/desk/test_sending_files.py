@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import outbox
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.desk.files import Source
+from dropbox_app.desk.sync import outbox
+from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.padding import attachment_size

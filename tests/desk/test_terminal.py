@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.desk import show
-from dropbox_app.desk.terminal import MARGIN, block, visible
+from dropbox_app.desk.cli import render
+from dropbox_app.desk.cli.terminal import MARGIN, block, visible
 
 HOSTILE = [
     "\x1b[2J\x1b[H", "\x9b31m", "\x07", "\x08\x08\x08", "\r", "\x00", "\x7f",
@@ -93,7 +93,7 @@ def test_ordinary_writing_is_left_alone() -> None:
 
 @given(ANY)
 def test_json_is_ascii(text: str) -> None:
-    shown = show.dumps({"text": text})
+    shown = render.dumps({"text": text})
     assert shown.isascii()
     assert json.loads(shown) == {"text": text}
 

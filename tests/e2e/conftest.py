@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.desk.cli import main as desk
+from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.protocol import age
 from tests.e2e.plain_browser import PlainBrowser
 from tests.ports import free_port

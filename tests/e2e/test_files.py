@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server import sites
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.config import site
+from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.e2e.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.web.conftest import Counsellor
 from tests.web.test_file_downloads import reply_with
@@ -128,7 +128,7 @@ def allow(serving: Serving, size: int) -> None:
     house, settings = serving.house, serving.house.folder / "site.toml"
     limits = re.sub(r"^file = .*", f"file = {size}", settings.read_text(), flags=re.MULTILINE)
     settings.write_text(limits)
-    house.site = sites.load(house.folder)
+    house.site = site.load(house.folder)
     house.mailboxes = Mailboxes(house.site, house.store, house.clock.today)
     serving.stop()
     serving.start()

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import reading, visiting
-from dropbox_app.server.findings import Finding
-from dropbox_app.server.web.hardening import HSTS
+from dropbox_app.server.config import loader
+from dropbox_app.server.doctor import visit
+from dropbox_app.server.doctor.finding import Finding
+from dropbox_app.server.web.security_headers import HSTS
 from tests.e2e.conftest import DropBox
 from tests.ports import free_port
 
@@ -77,11 +78,11 @@ def visited(
     socket_file: Path = NO_SOCKET,
 ) -> list[Finding]:
     """What a visit finds that is not fine, at a site with these addresses."""
-    read = reading.read(box.folder)
+    read = loader.read(box.folder)
     (site,) = read.sites
     settings = dataclasses.replace(site.settings, origins=origins)
     read = dataclasses.replace(read, sites=(dataclasses.replace(site, settings=settings),))
-    found = list(visiting.visit(read, None, socket_file, socks))
+    found = list(visit.visit(read, None, socket_file, socks))
     assert {one.check for one in found} == {"visit"}
     assert {one.site for one in found} == {"."}
     return [one for one in found if one.state != "fine"]

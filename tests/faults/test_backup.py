@@ -15,7 +15,9 @@ import pytest
 
 from dropbox_app.protocol import age, messages
 from dropbox_app.protocol.retrieval_code import derive_root, reporter_keys
-from dropbox_app.server import backups, command_line, sites
+from dropbox_app.server.backup import directory
+from dropbox_app.server.cli import common
+from dropbox_app.server.config import site as sites
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.e2e.conftest import BIN, Counsellor, DropBox
 from tests.faults.conftest import (
@@ -45,7 +47,7 @@ class Backups:
 
     def make(self) -> Path:
         self.box.server("backup")
-        return backups.kept(self.box.folder / "backups")[-1].path
+        return directory.kept(self.box.folder / "backups")[-1].path
 
     def restored(self, file: Path, *more: str | Path) -> DropBox:
         """The same address, another folder; not serving yet."""
@@ -146,7 +148,7 @@ def test_every_report_that_was_confirmed_before_it_is_in_a_backup_made_meanwhile
     assert crowd.failed == []
     assert len(before) > 10
     site = sites.load(new.folder).settings.site
-    store = SqliteStore(new.folder, command_line.today)
+    store = SqliteStore(new.folder, common.today)
     for code, text in before if long_run else before[-40:]:
         _opens(store, site, code, text)
     assert len(store.mailboxes()) >= len(before)
@@ -259,7 +261,7 @@ def test_nothing_readable_is_written_by_a_backup_or_a_restore(
         ("backup", box.folder, ("backup",)),
         ("restore", box.folder.with_name("restored"), ("restore", "FILE", "--key", operator.key)),
     ):
-        newest = [one.path for one in backups.kept(box.folder / "backups")][-1:]
+        newest = [one.path for one in directory.kept(box.folder / "backups")][-1:]
         given = [str(newest[0]) if word == "FILE" else str(word) for word in words]
         watch = Watch(tmp_path / f"calls-{name}")
         done = subprocess.run(
@@ -324,8 +326,8 @@ def test_killed_anywhere_it_leaves_nothing_that_counts(
         run(*point)
         if command == "backup":
             place = box.folder / "backups"
-            assert backups.kept(place)
-            assert [name for name, fault in backups.faults(place) if fault] == [], point
+            assert directory.kept(place)
+            assert [name for name, fault in directory.faults(place) if fault] == [], point
         elif target.exists() and (target / ".restoring").exists():
             assert _broken_off(target), point
         elif target.exists() and any(target.iterdir()):
@@ -390,7 +392,7 @@ def test_memory_stays_bounded_however_much_there_is(tmp_path: Path, long_run: bo
         operator = Backups(box, tmp_path)
         target = tmp_path / f"new{size}"
         peaks["backup"].append(_peak("--dir", box.folder, "backup"))
-        newest = backups.kept(box.folder / "backups")[-1].path
+        newest = directory.kept(box.folder / "backups")[-1].path
         assert newest.stat().st_size > size * 1_000_000
         peaks["restore"].append(_peak("--dir", target, "restore", newest, "--key", operator.key))
     print(f"peak kB: {peaks}")  # noqa: T201 - for whoever looks

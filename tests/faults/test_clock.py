@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import upkeep
 from dropbox_app.server.errors import WrongClock
+from dropbox_app.server.mailboxes import purge
 from tests.e2e.conftest import DropBox
 from tests.faults.conftest import until
 from tests.faults.stories import Story, told
@@ -80,7 +80,7 @@ def test_a_server_that_was_off_for_a_year_goes_on_when_told(box: DropBox) -> Non
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[AServer]:
     made = AServer(tmp_path / "server")
-    upkeep.confirm(made.store, DAY)
+    purge.confirm(made.store, DAY)
     yield made
     made.store.close()
 
@@ -93,29 +93,29 @@ def test_what_a_clock_ahead_had_dated_is_set_right(server: AServer) -> None:
     server.fetch()
     server.later(1)
     with pytest.raises(WrongClock):
-        upkeep.daily(server.site, server.store, server.day)
-    upkeep.confirm(server.store, server.day)
-    upkeep.daily(server.site, server.store, server.day)
+        purge.daily(server.site, server.store, server.day)
+    purge.confirm(server.store, server.day)
+    purge.daily(server.site, server.store, server.day)
     assert server.kept("before") == server.kept("ahead") == [("reporter", 1)]
     server.fetch()
     for days in range(31, 300, 30):
         server.later(days)
-        upkeep.daily(server.site, server.store, server.day)
+        purge.daily(server.site, server.store, server.day)
     assert server.store.mailboxes() == []
 
 
 def test_what_a_clock_behind_had_dated_does_not_end_too_soon(server: AServer) -> None:
     """A reply in that time keeps its mailbox as if the clock had been right."""
     server.later(100)
-    upkeep.confirm(server.store, server.day)
+    purge.confirm(server.store, server.day)
     server.report("one")
     server.fetch()
     server.later(0)
     server.reply("one", 1)
     server.later(101)
-    upkeep.daily(server.site, server.store, server.day)
+    purge.daily(server.site, server.store, server.day)
     assert len(server.kept("one")) == 2
     server.later(150)
-    upkeep.confirm(server.store, server.day)
-    upkeep.daily(server.site, server.store, server.day)
+    purge.confirm(server.store, server.day)
+    purge.daily(server.site, server.store, server.day)
     assert server.store.mailboxes() == [ids("one")[0]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from dropbox_app.desk.cli import main as desk
+from dropbox_app.desk.cli.main import main as desk
 from tests.e2e.conftest import Counsellor, DropBox
 from tests.e2e.steps import come_back
 from tests.faults.conftest import (

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import sites, upkeep
-from dropbox_app.server.store import schema
+from dropbox_app.server.config import site
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.store import migrations
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.faults.conftest import (
     STRACE,
@@ -128,7 +129,7 @@ def test_a_purge_killed_anywhere_is_done_by_the_next(
         _run(PURGE, copy, later.isoformat(), point=point)
         assert [f for f in faults_of(copy) if "nobody names" not in f] == [], point
         store = SqliteStore(copy, lambda: later)
-        upkeep.daily(sites.load(copy), store, later)
+        purge.daily(site.load(copy), store, later)
         assert store.mailboxes() == [ids("fresh")[0]], point
         assert store.read(store.items(ids("fresh")[0])[0].id) == fresh
         store.close()
@@ -205,9 +206,9 @@ def test_every_column_that_holds_a_day_is_known(tmp_path: Path) -> None:
         for column in ("created", "last_added", "day", "fetched", "last_fetch", "served")
         if f"CHECK ({column} GLOB" in sql
     }
-    assert found == set(schema.DAYS)
+    assert found == set(migrations.DAYS)
     assert sum(
         sql.count("GLOB")
         for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql <> ''")
-    ) == len(schema.DAYS)
+    ) == len(migrations.DAYS)
     connection.close()

@@ -22,7 +22,7 @@ from dropbox_app.protocol import thread as threads
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.errors import RequestError
 from dropbox_app.protocol.thread import Thread
-from dropbox_app.server.settings import Limits
+from dropbox_app.server.config.settings import Limits
 from tests.chance import seed
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.hostile.requests import Answer, Call, Maker, Visitor, in_process

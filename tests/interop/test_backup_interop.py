@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server import backups, cli, command_line
+from dropbox_app.server.backup import directory
+from dropbox_app.server.cli import common, main
 from tests.interop.conftest import Ask
 from tests.unit.a_server import DAY, AServer, file
 
@@ -44,20 +45,20 @@ def backup(
     tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, dict[str, bytes]]]:
     """A backup, and what was sealed in that server, by item."""
-    monkeypatch.setattr(command_line, "today", lambda: DAY)
+    monkeypatch.setattr(common, "today", lambda: DAY)
     server = AServer(tmp_path / "server")
     sealed = [server.report("one"), file(2, 1_500_000)]
     server.put_file("one", sealed[1])
     sealed.append(server.reply("one", 1))
 
     def types(*words: str) -> str:
-        done = CliRunner().invoke(cli.main, ["--dir", str(server.folder), *words])
+        done = CliRunner().invoke(main.main, ["--dir", str(server.folder), *words])
         assert done.exit_code == 0, done.output
         return done.stdout
 
     key.write_text(types("backup-key"))
     types("backup")
-    (made,) = backups.kept(server.folder / backups.FOLDER)
+    (made,) = directory.kept(server.folder / directory.FOLDER)
     yield made.path, {sha256_hex(one): one for one in sealed}
     server.store.close()
 

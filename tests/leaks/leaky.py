@@ -17,9 +17,9 @@ from flask import Response
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.retrieval_code import reporter_keys
-from dropbox_app.server.reporter_agent import NewReport, ReporterAgent
-from dropbox_app.server.web import pages
-from dropbox_app.server.web.hardening import logger
+from dropbox_app.server.reporter.agent import NewReport, ReporterAgent
+from dropbox_app.server.web.security_headers import logger
+from dropbox_app.server.web.views import front
 
 OUT = Path(sys.argv[1])
 _prepare = ReporterAgent.prepare
@@ -79,6 +79,6 @@ def see_other(address: str) -> Response:
 
 if __name__ == "__main__":
     ReporterAgent.prepare = prepare  # type: ignore[method-assign]
-    pages.see_other = see_other
+    front.see_other = see_other
     sys.argv = sys.argv[2:]
     runpy.run_path(sys.argv[0], run_name="__main__")

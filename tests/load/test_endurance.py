@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.retrieval_code import generate
-from dropbox_app.server import reporter_agent, upkeep
-from dropbox_app.server.settings import Limits, Retention
+from dropbox_app.server.config.settings import Limits, Retention
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.reporter import agent
 from tests.chance import seed
 from tests.unit.a_server import file
 from tests.web.conftest import House
@@ -78,7 +79,7 @@ class Days:
         browser.submit(page, page.form_to("withdraw"))
         self.codes = today
         house.clock.pass_days(1)
-        upkeep.purge(house.site, house.store, house.clock.today())
+        purge.purge(house.site, house.store, house.clock.today())
         self.requests += 2 * reports + 12
 
     def _file(self, mailbox: str) -> None:
@@ -114,7 +115,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     # What a stretch costs is not the matter here, and it would be most of the time.
     known: dict[tuple[str, ...], bytes] = {}
     monkeypatch.setattr(
-        reporter_agent,
+        agent,
         "derive_root",
         lambda words, site: known.setdefault(tuple(words), os.urandom(32)),
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.retrieval_code import generate
-from dropbox_app.server import create_app
-from dropbox_app.server.gate import PATIENCE, PLACES, Busy, Cores, Gate
+from dropbox_app.server.reporter.kdf_limiter import PATIENCE, PLACES, Busy, Cores, Gate
+from dropbox_app.server.web.app import create_app
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
 from tests.web.conftest import House

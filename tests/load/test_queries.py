@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import upkeep
+from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ANNA, BRAM, DAY, AServer, file, ids
 
@@ -61,11 +61,11 @@ def _whole_life(server: AServer) -> None:
     server.withdraw("three", 2)
     server.later(31)
     server.fetch()
-    assert upkeep.purge(server.site, server.store, server.day).items
+    assert purge.purge(server.site, server.store, server.day).items
     server.report("four")
     boxes.withdraw(access=ids("four")[1], n=2, to=(), sealed=None)
     server.later(400)
-    assert upkeep.purge(server.site, server.store, server.day).mailboxes
+    assert purge.purge(server.site, server.store, server.day).mailboxes
 
 
 def _statements(server: AServer, life: Callable[[AServer], None]) -> set[str]:
@@ -99,7 +99,7 @@ def test_no_statement_of_a_use_case_reads_a_whole_table(server: AServer) -> None
     database.close()
     paging = [s for s in whole if s.startswith("SELECT mailbox FROM mailboxes WHERE mailbox >")]
     for statement in paging:  # a step of the purge: it ends where its page is full
-        assert statement.endswith(f"ORDER BY mailbox LIMIT {upkeep.STEP}")
+        assert statement.endswith(f"ORDER BY mailbox LIMIT {purge.STEP}")
         assert whole.pop(statement) == ["SEARCH mailboxes USING PRIMARY KEY (mailbox>?)"]
     assert paging
     assert set(whole) == KNOWN
@@ -146,7 +146,7 @@ def test_a_purge_goes_through_all_mailboxes_in_steps(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step looks at so many; each mailbox that goes is a transaction of its own."""
-    monkeypatch.setattr(upkeep, "STEP", 3)
+    monkeypatch.setattr(purge, "STEP", 3)
     for number in range(7):
         server.report(f"old {number}")
     server.later(170)
@@ -157,7 +157,7 @@ def test_a_purge_goes_through_all_mailboxes_in_steps(
     statements: list[str] = []
     while True:
         server.store._connection().set_trace_callback(statements.append)
-        gone, _, following = upkeep.step(server.site, server.store, server.day, after)
+        gone, _, following = purge.step(server.site, server.store, server.day, after)
         server.store._connection().set_trace_callback(None)
         assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == gone <= 3
         statements.clear()

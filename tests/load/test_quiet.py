@@ -5,9 +5,9 @@ import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.server import lifetimes
-from dropbox_app.server.lifetimes import Addressees
-from dropbox_app.server.settings import Retention
+from dropbox_app.server.config.settings import Retention
+from dropbox_app.server.mailboxes import retention
+from dropbox_app.server.mailboxes.retention import Addressees
 from dropbox_app.server.store import Addressed, ItemInfo, MailboxInfo
 from tests.unit.a_server import DAY
 
@@ -50,8 +50,8 @@ def test_what_is_passed_over_has_nothing_due_and_does_not_end(
             day = _ago(min(fetched, age)) if fetched is not None else None
             addressed.append(Addressed(str(number), "anna", day))
     info = MailboxInfo("m", "a" if mailbox[0] else None, _ago(20), _ago(mailbox[1]))
-    found = lifetimes.plan(info, items, addressed, Addressees(silent), DAY, terms)
-    if lifetimes.quiet(info, items, DAY, terms):
+    found = retention.plan(info, items, addressed, Addressees(silent), DAY, terms)
+    if retention.quiet(info, items, DAY, terms):
         assert found.expires > DAY
         assert found.due == ()
 
@@ -62,8 +62,8 @@ def test_a_young_conversation_is_passed_over_and_an_old_one_is_not() -> None:
     reply = ItemInfo("2", "message", "anna", 1, _ago(39), 1)
     second = ItemInfo("3", "message", "reporter", 2, _ago(38), 1)
     info = MailboxInfo("m", "a", _ago(40), _ago(38))
-    assert lifetimes.quiet(info, [first, reply], DAY, terms)
-    assert not lifetimes.quiet(info, [first, reply, second], DAY, terms)
-    assert not lifetimes.quiet(MailboxInfo("m", None, _ago(40), DAY), [first], DAY, terms)
-    assert not lifetimes.quiet(MailboxInfo("m", "a", _ago(99), _ago(90)), [first], DAY, terms)
-    assert not lifetimes.quiet(info, [], DAY, terms)
+    assert retention.quiet(info, [first, reply], DAY, terms)
+    assert not retention.quiet(info, [first, reply, second], DAY, terms)
+    assert not retention.quiet(MailboxInfo("m", None, _ago(40), DAY), [first], DAY, terms)
+    assert not retention.quiet(MailboxInfo("m", "a", _ago(99), _ago(90)), [first], DAY, terms)
+    assert not retention.quiet(info, [], DAY, terms)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import gate
+from dropbox_app.server.reporter import kdf_limiter
 from tests.e2e.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 from tests.load.conftest import Watched
 from tests.load.test_file_answers import cookie, reporter
 
 THREADS = 2  # for pages of sessions, and as many for posts: half of four
-WITHIN = THREADS + gate.PLACES
+WITHIN = THREADS + kdf_limiter.PLACES
 STORY = "Een herkenbaar vervolg."
 # A worker in which whoever looks into a conversation is counted, and waits until the file is there.
 HELD = """
@@ -170,7 +170,7 @@ def test_who_waited_longer_than_patience_for_a_page_is_told(
         time.sleep(0.6)  # longer than patience, here
         site.go()
         told = [status(person) for person in people]
-        assert sorted(told) == THREADS * [200] + gate.PLACES * [503]
+        assert sorted(told) == THREADS * [200] + kdf_limiter.PLACES * [503]
     assert site.views() == THREADS
 
 

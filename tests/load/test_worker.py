@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import gate
-from dropbox_app.server.serving import CONNECTIONS
+from dropbox_app.server.cli.serve import CONNECTIONS
+from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.worker import WAITING
 from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
@@ -350,7 +350,7 @@ def test_a_crowd_that_waits_for_its_turn_keeps_nobody_from_reading_and_is_told(
     def tell() -> None:
         answers.append(PlainBrowser(made.url, cookies=False).submit(page, form, text=STORY))
 
-    within = 2 + gate.PLACES
+    within = 2 + kdf_limiter.PLACES
     people = [threading.Thread(target=tell) for _ in range(within + 10)]
     for person in people:
         person.start()
@@ -373,11 +373,11 @@ def test_a_crowd_that_waits_for_its_turn_keeps_nobody_from_reading_and_is_told(
 
 
 def test_who_has_waited_for_a_thread_longer_than_patience_is_told_at_once() -> None:
-    token = gate.ARRIVED.set(time.monotonic() - 11)
+    token = kdf_limiter.ARRIVED.set(time.monotonic() - 11)
     try:
-        with pytest.raises(gate.Busy), gate.Gate(1).passing():
+        with pytest.raises(kdf_limiter.Busy), kdf_limiter.Gate(1).passing():
             pass
     finally:
-        gate.ARRIVED.reset(token)
-    with gate.Gate(1).passing():
+        kdf_limiter.ARRIVED.reset(token)
+    with kdf_limiter.Gate(1).passing():
         pass

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import mail_settings, notify, word
-from dropbox_app.server.mail_settings import MailSettings
-from dropbox_app.server.word import Word
+from dropbox_app.server.notify import config, run, status_file
+from dropbox_app.server.notify.config import MailSettings
+from dropbox_app.server.notify.status_file import Word
 from tests.mail.server import PASSWORD, USER, Authority, MailServer
 
 MOMENT = datetime.datetime(2026, 11, 27, 6, 30, 17, 400, tzinfo=datetime.UTC)
@@ -39,13 +39,13 @@ class Mailer:
             for card, address, language in (("anna", ANNA, "nl"), ("bakery/bram", BRAM, "en"))
         )
         self.write(self.file, "\n".join([*lines, *more, rows]) + "\n")
-        return mail_settings.read(self.file)
+        return config.read(self.file)
 
     def tells(self, anna: Word, bram: Word = "rest", day: datetime.date = DAY) -> None:
-        word.write(self.words, {"./anna": anna, "bakery/bram": bram}, day)
+        status_file.write(self.words, {"./anna": anna, "bakery/bram": bram}, day)
 
     def runs(self, settings: MailSettings, moment: datetime.datetime = MOMENT) -> list[str]:
-        return notify.run(settings, self.words, self.state, moment)
+        return run.run(settings, self.words, self.state, moment)
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.server import cli, mail_settings, mail_state, notify, word
+from dropbox_app.server.cli import main
 from dropbox_app.server.errors import MailError
-from dropbox_app.server.word import Word
+from dropbox_app.server.notify import config, run, sent_log, status_file
+from dropbox_app.server.notify.status_file import Word
 from tests.faults.conftest import STRACE, needs_strace
 from tests.mail.conftest import ANNA, BRAM, DAY, MOMENT, Mailer
 from tests.mail.server import PASSWORD, USER, Authority, MailServer, Socks, records
@@ -72,9 +73,9 @@ def test_a_mail_holds_nothing_of_the_machine_the_site_or_the_program(
     assert "ehlo [127.0.0.1]" in provider.heard
 
 
-@pytest.mark.parametrize("language", mail_settings.LANGUAGES)
+@pytest.mark.parametrize("language", config.LANGUAGES)
 def test_the_sentences_of_a_language_have_one_length(language: str) -> None:
-    said = [*notify.SENTENCES[language].values(), notify.TRIALS[language]]
+    said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
     assert len(set(said)) == 3
     assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1
     assert all(sentence.isascii() for sentence in said)
@@ -98,7 +99,7 @@ def test_both_words_have_one_size_on_the_disk_and_on_the_wire(
                 (
                     [records(one) for one in sent],
                     [len(mail.raw) for mail in provider.taken[-2:]],
-                    (mailer.words / word.FILE).stat().st_size,
+                    (mailer.words / status_file.FILE).stat().st_size,
                 )
             )
     assert len(set(sentences(provider))) == 4
@@ -156,12 +157,12 @@ def test_what_could_not_be_sent_waits_and_goes_later_the_same_day(
     (first, second) = mailer.runs(settings)
     assert f"localhost does not answer on port {provider.port}" in first
     assert (first.split(":")[0], second.split(":")[0]) == ("./anna", "bakery/bram")
-    assert mail_state.last(mailer.state) is None
+    assert sent_log.last(mailer.state) is None
     with provider:
         assert mailer.runs(settings, LATER) == []
         assert mailer.runs(settings, LATER) == []
     assert sentences(provider) == ["Open je programma nu.", "Nothing new for today."]
-    assert mail_state.last(mailer.state) == DAY
+    assert sent_log.last(mailer.state) == DAY
 
 
 def test_what_was_not_sent_is_dropped_for_the_next_days(
@@ -239,7 +240,7 @@ def test_an_answer_that_never_came_brings_no_second_mail(
         again = mailer.runs(settings, LATER)
         assert ["there is no second one today" in one for one in again] == [True] * 2
         assert provider.taken == []
-        assert mail_state.last(mailer.state) is None
+        assert sent_log.last(mailer.state) is None
         mailer.tells("open", day=TOMORROW.date())
         assert mailer.runs(settings, TOMORROW) == []
 
@@ -264,7 +265,7 @@ def test_a_counsellor_of_several_sites_gets_one_mail_that_names_none(
 def test_a_card_that_is_not_there_is_said_and_keeps_no_other_from_a_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:
-    word.write(mailer.words, {"bakery/bram": "open"}, DAY)
+    status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
     with provider:
         (fault,) = mailer.runs(mailer.set_up(provider.port))
     assert fault == "./anna: there is no card ./anna; correct cards, see card list"
@@ -273,7 +274,7 @@ def test_a_card_that_is_not_there_is_said_and_keeps_no_other_from_a_mail(
 
 def test_two_at_once_are_one(mailer: Mailer, provider: MailServer) -> None:
     another = pytest.raises(MailError, match="another one is sending")
-    with provider, mail_state.alone(mailer.state), another:
+    with provider, sent_log.alone(mailer.state), another:
         mailer.runs(mailer.set_up(provider.port))
 
 
@@ -282,7 +283,7 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
 ) -> None:
     with provider:
         mailer.set_up(provider.port)
-        done = CliRunner().invoke(cli.main, [*command(mailer), "--try"])
+        done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
         assert done.exit_code == 0, done.output
         assert "took 2" in done.output
         assert sentences(provider) == ["Dit is een proefmail.", "This mail was a trial."]
@@ -300,7 +301,7 @@ def test_what_is_said_and_kept_holds_no_address_and_no_word(
             for answer in (f"550 {ANNA} {BRAM} {PASSWORD}", "hang up", "what?"):
                 provider.answers = {step: answer}
                 said += "\n".join(mailer.runs(settings)) + "\n"
-                (mailer.state / mail_state.FILE).unlink(missing_ok=True)
+                (mailer.state / sent_log.FILE).unlink(missing_ok=True)
         provider.answers = {}
         assert mailer.runs(settings) == []
     kept = "".join(path.read_text() for path in mailer.state.iterdir())
@@ -320,11 +321,11 @@ def command(mailer: Mailer) -> list[str]:
 
 
 def test_a_fault_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
-    done = CliRunner().invoke(cli.main, command(mailer))
+    done = CliRunner().invoke(main.main, command(mailer))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: A setting of the server is wrong: ")
     mailer.set_up(1)
-    done = CliRunner().invoke(cli.main, [*command(mailer), "--try"])
+    done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert [line[:7] for line in done.stderr.splitlines()] == ["Fault: "] * 2
 
@@ -398,4 +399,4 @@ def test_killed_at_any_write_of_its_state_no_second_mail_comes(
         faults = mailer.runs(settings, LATER)
     assert len(provider.taken) == 1
     assert len(faults) == (1 if nth == 2 else 0)  # of the second it cannot know
-    assert mail_state.last(mailer.state) == (None if nth == 2 else DAY)
+    assert sent_log.last(mailer.state) == (None if nth == 2 else DAY)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import mail_settings
 from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.notify import config
 from tests.mail.conftest import ANNA, Mailer
 from tests.mail.server import PASSWORD
 
@@ -19,7 +19,7 @@ PLAIN = (
 
 def test_the_least_there_can_be(mailer: Mailer) -> None:
     mailer.write(mailer.file, PLAIN)
-    read = mail_settings.read(mailer.file)
+    read = config.read(mailer.file)
     assert (read.port, read.tls, read.user, read.password, read.proxy) == (
         465, "implicit", "", "", "",
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_wrong_setting_is_named(mailer: Mailer, line: str) -> None:
         kept = kept[:2]
     mailer.write(mailer.file, "\n".join([line, *kept]))
     with pytest.raises(SettingsError, match=re.escape(WRONG[line])):
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
 
 
 ROWS = {
@@ -78,7 +78,7 @@ ROWS = {
 def test_a_wrong_counsellor_is_named_by_the_card_alone(mailer: Mailer, row: str) -> None:
     mailer.write(mailer.file, f"{PLAIN}[[counsellor]]\n{row}\n")
     with pytest.raises(SettingsError, match=re.escape(ROWS[row])) as caught:
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
     assert "@" not in str(caught.value)
 
 
@@ -89,7 +89,7 @@ def test_what_others_may_read_or_change_is_not_used(mailer: Mailer, which: str, 
     path: Path = getattr(mailer, which)
     path.chmod(mode)
     with pytest.raises(SettingsError, match=re.escape(f"chmod 640 {path}")):
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "twee\nregels\n", "wachtwoordé\n", "\x00"])
@@ -97,7 +97,7 @@ def test_a_password_that_is_none_is_said_without_it(mailer: Mailer, text: str) -
     mailer.set_up(465)
     mailer.write(mailer.password, text)
     with pytest.raises(SettingsError, match="the password must be one line") as caught:
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
     assert not text.strip() or text.strip() not in str(caught.value)
 
 
@@ -105,7 +105,7 @@ def test_a_password_that_is_gone_is_said(mailer: Mailer) -> None:
     mailer.set_up(465)
     mailer.password.unlink()
     with pytest.raises(SettingsError, match="password: cannot be read"):
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
     assert PASSWORD not in mailer.file.read_text()
 
 
@@ -113,11 +113,11 @@ def test_the_installers_file_is_right_once_it_is_filled_in(mailer: Mailer) -> No
     text = TEMPLATE.read_text("utf-8")
     mailer.write(mailer.file, text)
     with pytest.raises(SettingsError, match="host is missing; fill in the file"):
-        mail_settings.read(mailer.file)
+        config.read(mailer.file)
     for key, value in (("host", "smtp.provider.example"), ("sender", "x@y.example")):
         text, count = re.subn(f'^{key} = ""$', f'{key} = "{value}"', text, flags=re.MULTILINE)
         assert count == 1
     head, table = text.split("\n# [[counsellor]]\n")
     mailer.write(mailer.file, f"{head}\n[[counsellor]]\n" + table.replace("# ", ""))
-    read = mail_settings.read(mailer.file)
+    read = config.read(mailer.file)
     assert read.counsellor[0].cards == ("./els",)

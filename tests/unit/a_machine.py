@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dropbox_app.server import cli, command_line, machine, settings
-from dropbox_app.server.doctor import examine
-from dropbox_app.server.findings import Finding
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.config import settings
+from dropbox_app.server.doctor import machine
+from dropbox_app.server.doctor.checks import examine
+from dropbox_app.server.doctor.finding import Finding
 from tests.unit.a_server import ANNA, BRAM, DAY, AServer, file
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -74,7 +76,7 @@ class AMachine:
         os.utime(self.path(name), (moment, moment))
 
     def types(self, *words: str) -> Result:
-        return CliRunner().invoke(cli.main, ["--dir", str(self.server), *words])
+        return CliRunner().invoke(main.main, ["--dir", str(self.server), *words])
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -227,7 +229,7 @@ def copied(source: Path, target: Path) -> AMachine:
 def sound(folder: Path) -> Iterator[Path]:
     """The sound machine, built once, on its day."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_line, "today", lambda: DAY)
+        patch.setattr(common, "today", lambda: DAY)
         patch.setattr(machine, "ROOT", folder / "sound")
         (folder / "sound").mkdir()
         build(folder / "sound")

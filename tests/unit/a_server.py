@@ -9,10 +9,10 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server import settings, sites
-from dropbox_app.server.mailboxes import Mailboxes
-from dropbox_app.server.settings import Limits, Retention, Settings
-from dropbox_app.server.store import looking
+from dropbox_app.server.config import settings, site
+from dropbox_app.server.config.settings import Limits, Retention, Settings
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.store import inspect
 from dropbox_app.server.store.files import write_new
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
 from tests.vectors import world
@@ -28,7 +28,7 @@ RECIPIENTS: tuple[Recipient, ...] = tuple(
 
 def faults_in(folder: Path) -> list[str]:
     """What a look at a site's database finds."""
-    seen = looking.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+    seen = inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
     return [fault for _, fault in seen.faults if fault]
 
 
@@ -55,9 +55,9 @@ class AServer:
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
         write_new(folder / settings.FILE_NAME, settings.write(made).encode())
-        (folder / sites.CARDS).mkdir(mode=0o700)
+        (folder / site.CARDS).mkdir(mode=0o700)
         self.store = SqliteStore.create(folder, self.today)
-        self.site = sites.load(folder)
+        self.site = site.load(folder)
         self.mailboxes = Mailboxes(self.site, self.store, self.today)
         for name in counsellors:
             self.site.pin(name, world.issue_card(name), DAY)

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
-from dropbox_app.server import backups, doctor
+from dropbox_app.server.backup import directory
+from dropbox_app.server.doctor import checks
 from tests.unit import a_machine
 from tests.unit.a_machine import BOX, CADDY, KEYS, NGINX, ONION, OWN_TOR, TORRC, UNIT, AMachine
 from tests.unit.a_server import DAY
@@ -100,17 +101,17 @@ def swapped(made: AMachine, service: str) -> None:
 def no_backups(made: AMachine) -> None:
     for path in (made.server / "backups").iterdir():
         path.unlink()
-    made.dated("var/lib/klankbord/backup-key", DAY - datetime.timedelta(backups.SOON))
+    made.dated("var/lib/klankbord/backup-key", DAY - datetime.timedelta(directory.SOON))
 
 
 def never_fetched(made: AMachine) -> None:
     database(made, "UPDATE desks SET last_fetch = NULL")
     for card in ("anna", "bram"):
-        made.dated(f"var/lib/klankbord/cards/{card}.card", DAY - datetime.timedelta(doctor.FIRST))
+        made.dated(f"var/lib/klankbord/cards/{card}.card", DAY - datetime.timedelta(checks.FIRST))
 
 
 def altered(made: AMachine) -> None:
-    path = backups.kept(made.server / "backups")[0].path
+    path = directory.kept(made.server / "backups")[0].path
     path.write_bytes(path.read_bytes() + b"x")
 
 

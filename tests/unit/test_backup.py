@@ -14,10 +14,12 @@ from click.testing import CliRunner, Result
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
-from dropbox_app.server import backup, backups, cli, command_line, reading, sites
-from dropbox_app.server import machine as machine_around
-from dropbox_app.server.settings import Limits, Retention
-from dropbox_app.server.store import copying
+from dropbox_app.server.backup import create, directory
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.config import loader, site
+from dropbox_app.server.config.settings import Limits, Retention
+from dropbox_app.server.doctor import machine as machine_around
+from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.files import Withdrawn, replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ANNA, DAY, AServer, faults_in, file, ids, message
@@ -36,7 +38,7 @@ class Machine:
 
     def types(self, *arguments: str | Path, folder: Path | None = None) -> Result:
         words = ["--dir", str(folder or self.server.folder), *map(str, arguments)]
-        return CliRunner().invoke(cli.main, words)
+        return CliRunner().invoke(main.main, words)
 
     def does(self, *arguments: str | Path, folder: Path | None = None) -> str:
         done = self.types(*arguments, folder=folder)
@@ -52,7 +54,7 @@ class Machine:
 
     @property
     def kept(self) -> list[str]:
-        return [one.path.name for one in backups.kept(self.place)]
+        return [one.path.name for one in directory.kept(self.place)]
 
     @property
     def place(self) -> Path:
@@ -60,7 +62,7 @@ class Machine:
 
     @property
     def newest(self) -> Path:
-        return backups.kept(self.place)[-1].path
+        return directory.kept(self.place)[-1].path
 
     def restore(self, *more: str | Path, name: str = "new", file: Path | None = None) -> Result:
         target = self.folder / name
@@ -77,7 +79,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine(tmp_path)
-    monkeypatch.setattr(command_line, "today", lambda: made.day)
+    monkeypatch.setattr(common, "today", lambda: made.day)
     # What doctor says of the machine that the tests run on is not the matter here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
@@ -164,7 +166,7 @@ def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine
     assert {k: v for k, v in back.items() if not k.startswith(outside)} == {
         k: v for k, v in old.items() if not k.startswith(outside)
     }
-    assert sites.load(machine.folder / "new").begun()
+    assert site.load(machine.folder / "new").begun()
 
 
 def test_stock_tools_could_open_it(machine: Machine) -> None:
@@ -177,9 +179,9 @@ def test_stock_tools_could_open_it(machine: Machine) -> None:
     with tarfile.open(plain) as archive:
         assert {entry.mtime for entry in archive} == {0}
         assert "klankbord.db" in archive.getnames()
-    listed = backups.kept(machine.place, "withdrawn")[-1].path
+    listed = directory.kept(machine.place, "withdrawn")[-1].path
     data = age.open_sealed(listed.read_bytes(), [seed])
-    assert len(data) == backup.PAD
+    assert len(data) == create.PAD
     assert data.split(b"\n")[0].split(b" ")[1].decode() == ids("three")[0]
 
 
@@ -238,7 +240,7 @@ def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
     def broken(*_: object) -> None:
         raise OSError("the disk")
 
-    monkeypatch.setattr(backups, "finished", broken)
+    monkeypatch.setattr(directory, "finished", broken)
     assert machine.types("backup").exit_code == 1
     assert [place.stat().st_mtime for place in places] == [midnight] * 2
 
@@ -294,16 +296,16 @@ def test_withdrawn_while_the_backup_is_made_does_not_come_back(
     machine.server.report("one")
     machine.server.put_file("one", file(2, LARGE))
     machine.server.reply("one", 1)
-    checked = copying.check
+    checked = snapshot.check
 
     def meanwhile(database: object) -> None:
         checked(database)  # type: ignore[arg-type]  # handed through
         machine.server.withdraw("one", 2)
 
-    monkeypatch.setattr(copying, "check", meanwhile)
+    monkeypatch.setattr(snapshot, "check", meanwhile)
     assert machine.types("backup").exit_code == 0
     monkeypatch.undo()
-    monkeypatch.setattr(command_line, "today", lambda: machine.day)
+    monkeypatch.setattr(common, "today", lambda: machine.day)
     new = machine.restored()
     assert new.mailboxes() == []
     new.close()
@@ -339,7 +341,7 @@ def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
 
 def test_fewer_days_where_a_site_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(tmp_path, retention=Retention(backup=3))
-    monkeypatch.setattr(command_line, "today", lambda: machine.day)
+    monkeypatch.setattr(common, "today", lambda: machine.day)
     machine.make_key()
     for day in range(6):
         machine.later(day)
@@ -369,7 +371,7 @@ def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
 ) -> None:
     machine.does("backup")
     machine.later(31)
-    monkeypatch.setattr(backup, "_MARGIN", 1 << 60)
+    monkeypatch.setattr(create, "_MARGIN", 1 << 60)
     refused = machine.types("backup")
     assert refused.exit_code == 1
     assert "there is no room" in refused.stderr
@@ -378,7 +380,7 @@ def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
 
 def test_a_list_in_the_place_of_a_backup_is_named(machine: Machine) -> None:
     machine.does("backup")
-    (listed,) = backups.kept(machine.place, "withdrawn")
+    (listed,) = directory.kept(machine.place, "withdrawn")
     refused = machine.restore(file=listed.path)
     assert "a list of what was withdrawn; give klankbord-" in refused.stderr
 
@@ -503,7 +505,7 @@ def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
 
 def test_two_at_once_is_one_too_many(machine: Machine) -> None:
     machine.place.mkdir()
-    with backups.alone(machine.place, DAY):
+    with directory.alone(machine.place, DAY):
         refused = machine.types("backup")
     assert refused.exit_code == 1
     assert "another one is being made" in refused.stderr
@@ -530,7 +532,7 @@ def test_settings_that_are_gone_are_named_and_come_back_as_they_were_last_right(
 ) -> None:
     """Every code hangs on the id in them: a new site.toml would end them all."""
     path = machine.server.folder / "site.toml"
-    assert list(reading.remember(reading.read(machine.server.folder), DAY)) == []  # as serve does
+    assert list(loader.remember(loader.read(machine.server.folder), DAY)) == []  # as serve does
     machine.does("backup")
     written = path.read_bytes()
     path.unlink()
@@ -549,8 +551,8 @@ def test_settings_that_are_gone_are_named_and_come_back_as_they_were_last_right(
 def test_an_edit_that_changed_the_id_brings_nothing_back(machine: Machine) -> None:
     """The site goes on under the id that was last right; by that the lists of a backup go too."""
     path = machine.server.folder / "site.toml"
-    read = reading.read(machine.server.folder)
-    assert list(reading.remember(read, DAY)) == []
+    read = loader.read(machine.server.folder)
+    assert list(loader.remember(read, DAY)) == []
     for name in ("one", "two"):
         machine.server.report(name)
     path.write_text(path.read_text().replace(read.sites[0].settings.site, "77" * 16))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import reading
-from dropbox_app.server.caretaker import Caretaker, Clocks, Rounds
+from dropbox_app.server.config import loader
+from dropbox_app.server.mailboxes.scheduler import Caretaker, Clocks, Rounds
 from tests.unit.a_server import DAY, AServer, ids
 
 NOON = datetime.datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=datetime.UTC).timestamp()
@@ -160,7 +160,7 @@ def test_one_process_looks_after_a_site_and_another_takes_over(watched: Watched)
     handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     clocks = Clocks(lambda: watched.now, lambda: watched.passed, (watched.now, watched.passed))
-    rounds = Rounds(reading.read(folder), clocks, watched.said.append)
+    rounds = Rounds(loader.read(folder), clocks, watched.said.append)
     rounds.start(folder, first=0.01, every=0.05)
     time.sleep(0.3)
     assert not watched.gone()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dropbox_app.server import circuits
 from dropbox_app.server.circuits import NO_CIRCUIT, NoCircuit
-from dropbox_app.server.gate import PLACES
+from dropbox_app.server.reporter.kdf_limiter import PLACES
 from dropbox_app.server.threads import CIRCUITS, OF_ONE, Line
 from tests.circuit import line
 

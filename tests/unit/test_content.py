@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.server import content
+from dropbox_app.server.config import custom_pages
 from dropbox_app.server.errors import ContentError
 
 TAGS = {
@@ -50,7 +50,7 @@ def test_a_page_as_one_writes_it() -> None:
         "Wij *luisteren*.\n\n## Bellen\n\n- [113](tel:113)\n"
         "- [de raad](https://raad.example/x?y=1&z)\n\n### Later\n\n[wat doet zij](role)\n"
     )
-    made = content.render(text, "what.md")
+    made = custom_pages.render(text, "what.md")
     assert harmless(made)
     assert '<a href="https://raad.example/x?y=1&amp;z">de raad</a>' in made
     assert Seen(made).tags.count("h2") == 1
@@ -85,7 +85,7 @@ def test_a_page_as_one_writes_it() -> None:
 )
 def test_a_mistake_is_named_with_its_line(text: str, line: int, said: str) -> None:
     with pytest.raises(ContentError) as refused:
-        content.render(text, "nl/what.md")
+        custom_pages.render(text, "nl/what.md")
     assert str(refused.value).startswith(f"nl/what.md, line {line}: ")
     assert said in str(refused.value)
 
@@ -93,15 +93,15 @@ def test_a_mistake_is_named_with_its_line(text: str, line: int, said: str) -> No
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
 def test_an_empty_page_is_a_mistake(text: str) -> None:
     with pytest.raises(ContentError, match="it is empty"):
-        content.render(text, "what.md")
+        custom_pages.render(text, "what.md")
 
 
 def test_bytes_that_are_no_text_are_named() -> None:
     with pytest.raises(ContentError, match="line 3: this is not UTF-8"):
-        content.decode(b"a\nb\n\xff", "what.md")
+        custom_pages.decode(b"a\nb\n\xff", "what.md")
     with pytest.raises(ContentError, match="at most"):
-        content.decode(b"a" * (content.MAX_BYTES + 1), "what.md")
-    assert content.decode(b"\xef\xbb\xbfa\r\nb", "what.md") == "a\nb"
+        custom_pages.decode(b"a" * (custom_pages.MAX_BYTES + 1), "what.md")
+    assert custom_pages.decode(b"\xef\xbb\xbfa\r\nb", "what.md") == "a\nb"
 
 
 PIECES = st.sampled_from(
@@ -157,7 +157,7 @@ PIECES = st.sampled_from(
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
 def test_whatever_is_written_is_harmless_or_refused(text: str) -> None:
     try:
-        made = content.render(text, "x.md")
+        made = custom_pages.render(text, "x.md")
     except ContentError:
         return
     assert harmless(made)
@@ -166,4 +166,4 @@ def test_whatever_is_written_is_harmless_or_refused(text: str) -> None:
 @given(st.binary(max_size=200))
 def test_whatever_bytes_are_there_are_text_or_refused(raw: bytes) -> None:
     with contextlib.suppress(ContentError):
-        content.decode(raw, "x.md")
+        custom_pages.decode(raw, "x.md")

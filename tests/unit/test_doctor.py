@@ -13,11 +13,11 @@ from typing import get_args
 
 import pytest
 
-from dropbox_app.server import command_line
-from dropbox_app.server import machine as around
-from dropbox_app.server.findings import Check
-from dropbox_app.server.machine import Machine
-from dropbox_app.server.store import looking
+from dropbox_app.server.cli import common
+from dropbox_app.server.doctor import machine as around
+from dropbox_app.server.doctor.finding import Check
+from dropbox_app.server.doctor.machine import Machine
+from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit import a_machine
 from tests.unit.a_machine import BOX, CADDY, ONION, UNIT, AMachine
@@ -229,7 +229,7 @@ def test_what_may_not_be_read_is_said_and_never_called_fine(reachable: AMachine)
 def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
     """The machine that the command itself looks at."""
     monkeypatch.setattr(around, "ROOT", machine.root)
-    monkeypatch.setattr(command_line, "today", lambda: machine.day)
+    monkeypatch.setattr(common, "today", lambda: machine.day)
     return machine
 
 
@@ -363,7 +363,7 @@ def test_nor_while_a_server_has_it_open_or_was_killed(here: AMachine, version: s
     assert (here.server / "klankbord.db-wal").stat().st_size > 0
     looks_without_a_trace(here)
     database = here.server / "klankbord.db"
-    seen = looking.look(database, here.server / "files", here.server / "withdrawn")
+    seen = inspect.look(database, here.server / "files", here.server / "withdrawn")
     assert "somebody" in seen.fetches, "what stands in the log counts"
 
 

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dropbox_app.server import command_line, visiting
-from dropbox_app.server import machine as around
-from dropbox_app.server.findings import Finding
+from dropbox_app.server.cli import common
+from dropbox_app.server.doctor import machine as around
+from dropbox_app.server.doctor import visit
+from dropbox_app.server.doctor.finding import Finding
 from tests.unit import a_machine
 from tests.unit.a_machine import KEYS, AMachine
 
@@ -30,7 +31,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def machine(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AMachine:
     made = a_machine.copied(sound, tmp_path / "machine")
     monkeypatch.setattr(around, "ROOT", made.root)
-    monkeypatch.setattr(command_line, "today", lambda: made.day)
+    monkeypatch.setattr(common, "today", lambda: made.day)
     return made
 
 
@@ -184,9 +185,7 @@ def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
 
 def seen(origin: str) -> list[Finding]:
     parts = urlsplit(origin)
-    return list(
-        visiting._seen(origin, lambda: visiting._to_host(parts), parts, (origin,), app=False)
-    )
+    return list(visit._seen(origin, lambda: visit._to_host(parts), parts, (origin,), app=False))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +212,7 @@ def test_an_answer_without_end_is_not_read_to_it() -> None:
 
 
 def test_nor_is_one_that_comes_by_a_byte_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visiting, "LONGEST", 1)
+    monkeypatch.setattr(visit, "LONGEST", 1)
     gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 

@@ -15,7 +15,7 @@ from dropbox_app.protocol import age, card
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.server import upkeep
+from dropbox_app.server.config.settings import Limits, Retention
 from dropbox_app.server.errors import (
     BadShape,
     Gone,
@@ -26,9 +26,9 @@ from dropbox_app.server.errors import (
     UnknownCounsellor,
     WrongClock,
 )
-from dropbox_app.server.gate import Gate
-from dropbox_app.server.reporter_agent import ReporterAgent
-from dropbox_app.server.settings import Limits, Retention
+from dropbox_app.server.mailboxes import purge as upkeep
+from dropbox_app.server.reporter.agent import ReporterAgent
+from dropbox_app.server.reporter.kdf_limiter import Gate
 from tests.unit.a_server import (
     ANNA,
     BRAM,

@@ -13,12 +13,14 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.server import cli, command_line, layout, reading, settings
-from dropbox_app.server import machine as machine_around
-from dropbox_app.server.caretaker import Clocks, Rounds
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.config import loader, settings
+from dropbox_app.server.config import paths as layout
+from dropbox_app.server.config.loader import Reading
+from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.errors import SettingsError, StoreError
-from dropbox_app.server.reading import Reading
-from dropbox_app.server.store import connecting
+from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.store import connections
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.vectors import world
 
@@ -33,7 +35,7 @@ class Operator:
         self.folder = folder
 
     def types(self, *arguments: str | Path) -> Result:
-        return CliRunner().invoke(cli.main, ["--dir", str(self.folder), *map(str, arguments)])
+        return CliRunner().invoke(main.main, ["--dir", str(self.folder), *map(str, arguments)])
 
     def adds(self, name: str, *more: str) -> Path:
         done = self.types(
@@ -45,14 +47,14 @@ class Operator:
 
     def read(self) -> Reading:
         """As a start does: what is right is remembered."""
-        read = reading.read(self.folder)
-        assert list(reading.remember(read, DAY)) == []
+        read = loader.read(self.folder)
+        assert list(loader.remember(read, DAY)) == []
         return read
 
 
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    monkeypatch.setattr(command_line, "today", lambda: DAY)
+    monkeypatch.setattr(common, "today", lambda: DAY)
     # What doctor says of the machine that the tests run on is not the matter here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
@@ -229,7 +231,7 @@ def test_a_database_that_is_gone_is_not_made_anew(two: Operator) -> None:
     (site.place.folder / "klankbord.db").unlink()
     others = [
         SqliteStore.create(_made(two.folder.parent / str(n)), lambda: DAY)
-        for n in range(connecting.OPEN)
+        for n in range(connections.OPEN)
     ]
     with pytest.raises(StoreError):
         store.store_id()
@@ -294,12 +296,12 @@ def test_a_disk_that_takes_nothing_ends_no_running_site(two: Operator) -> None:
     folder = two.folder / "sites" / "een"
     (folder / "last-good").unlink()
     edit(folder, "idle = 90", "idle = 0")
-    after = reading.read(two.folder).with_those_before(before)
+    after = loader.read(two.folder).with_those_before(before)
     assert sorted(names(after)) == ["een", "twee"]
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
-    assert names(reading.read(two.folder).with_those_before(before)) == ["twee"]
+    assert names(loader.read(two.folder).with_those_before(before)) == ["twee"]
 
 
 @given(st.text(max_size=300))
@@ -383,7 +385,7 @@ def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyP
     raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
     (folder / "cards" / "anna.card").write_bytes(raw)
     assert two.types("site", "check").exit_code == 0
-    monkeypatch.setattr(command_line, "today", lambda: DAY + datetime.timedelta(400))
+    monkeypatch.setattr(common, "today", lambda: DAY + datetime.timedelta(400))
     done = two.types("site", "check")
     assert done.exit_code == 1
     assert re.search(r"cards/anna\.card: it is over since", done.stdout)
@@ -415,7 +417,7 @@ def test_a_thread_keeps_few_databases_open(tmp_path: Path) -> None:
     links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
     paths = [os.readlink(link) for link in links if os.path.islink(link)]
     held = [path for path in paths if path.startswith(mine) and path.endswith("klankbord.db")]
-    assert len(held) <= connecting.OPEN
+    assert len(held) <= connections.OPEN
     with stores[0].writing():  # one in the middle of something stays
         for store in stores[1:]:
             store.store_id()

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from dropbox_app.desk import onion_key
-from dropbox_app.desk.cli import main
+from dropbox_app.desk.cli.main import main
 from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.transport import onion_key
 
 ADDRESS = "a2" * 28
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import card
 from dropbox_app.protocol.encoding import from_line
-from dropbox_app.server import cli, command_line, serving, sites
-from dropbox_app.server import machine as machine_around
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.cli import common, main, serve
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.doctor import machine as machine_around
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.ports import free_port
 from tests.unit.a_server import ids, message
@@ -34,7 +35,7 @@ class Operator:
 
     def types(self, *arguments: str | Path, given: str = "") -> Result:
         words = ["--dir", str(self.folder), *map(str, arguments)]
-        return CliRunner().invoke(cli.main, words, input=given)
+        return CliRunner().invoke(main.main, words, input=given)
 
     def init(self, *more: str) -> Result:
         return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
@@ -53,7 +54,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     made = Operator(tmp_path / "server")
-    monkeypatch.setattr(command_line, "today", lambda: made.day)
+    monkeypatch.setattr(common, "today", lambda: made.day)
     # What doctor says of the machine that the tests run on is not the matter here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
@@ -269,7 +270,7 @@ def test_a_file_that_the_account_may_not_see_is_said_so(
     def refuse(_path: Path) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(command_line, "open_untouched", refuse)
+    monkeypatch.setattr(common, "open_untouched", refuse)
     file = ready.card("anna")
     for words in (("card", "add", file), ("restore", file, "--key", file)):
         done = ready.types(*words)
@@ -416,12 +417,12 @@ def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment
 ) -> None:
     runner = CliRunner()
     folder = str(ready.folder)
-    assert runner.invoke(cli.main, ["card", "list", "--dir", folder]).exit_code == 0
-    assert runner.invoke(cli.main, ["--dir", folder, "card", "list"]).exit_code == 0
-    missing = runner.invoke(cli.main, ["card", "list"])
+    assert runner.invoke(main.main, ["card", "list", "--dir", folder]).exit_code == 0
+    assert runner.invoke(main.main, ["--dir", folder, "card", "list"]).exit_code == 0
+    missing = runner.invoke(main.main, ["card", "list"])
     assert (missing.exit_code, "KLANKBORD_DIR" in missing.stderr) == (2, True)
     monkeypatch.setenv("KLANKBORD_DIR", folder)
-    assert runner.invoke(cli.main, ["card", "list"]).exit_code == 0
+    assert runner.invoke(main.main, ["card", "list"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -498,7 +499,7 @@ def test_a_bind_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
 def test_serve_says_where_and_whether_it_is_open_to_the_network(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "run", lambda *_, **__: None)
+    monkeypatch.setattr(serve, "run", lambda *_, **__: None)
     path = ready.folder.parent / "sock"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))  # left over: nobody listens

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.errors import CardError
-from dropbox_app.server import origins, settings, sites
+from dropbox_app.server.config import origins, settings, site
+from dropbox_app.server.config.settings import Limits, Own, Retention, Settings
 from dropbox_app.server.errors import SettingsError
-from dropbox_app.server.settings import Limits, Own, Retention, Settings
 from tests.unit.a_server import ANNA, BRAM, CHRIS, DAY, AServer
 from tests.vectors import world
 from tests.vectors.card_cases import fields_of, sign_card
@@ -209,14 +209,14 @@ def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none()
 
 def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="init"):
-        sites.load(tmp_path)
+        site.load(tmp_path)
 
 
 # cards
 
 
 def test_cards_stand_in_order_of_their_names_and_are_read_again(server: AServer) -> None:
-    other_worker = sites.load(server.folder)
+    other_worker = site.load(server.folder)
     assert [c.file_name for c in other_worker.cards()] == ["anna", "bram"]
     server.site.retire("anna")
     assert [c.file_name for c in other_worker.cards()] == ["bram"]
@@ -316,7 +316,7 @@ def test_retired_identities_are_remembered_with_their_day(server: AServer) -> No
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.stat().st_mtime % 86_400 == 0
     with pytest.raises(CardError, match=f"retired on {DAY}"):
-        sites.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
+        site.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
 
 
 def test_a_broken_card_is_named_and_hurts_no_other(server: AServer) -> None:

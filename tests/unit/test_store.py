@@ -16,10 +16,10 @@ import pytest
 from dropbox_app.protocol.encoding import new_digest, sha256_hex
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import ItemInfo
-from dropbox_app.server.store.failures import failures
 from dropbox_app.server.store.files import Withdrawn
-from dropbox_app.server.store.schema import COVER
+from dropbox_app.server.store.migrations import COVER
 from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.sqlite_errors import failures
 from tests.unit.a_server import ANNA, BRAM, DAY, AServer, faults_in, file, ids, message
 
 MIDNIGHT = datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.UTC).timestamp()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.server.store import ItemInfo, copying
+from dropbox_app.server.store import ItemInfo, snapshot
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import DAY, AServer, ids
 
@@ -47,10 +47,10 @@ def test_a_copy_for_a_backup_that_has_its_name_but_not_yet_its_lock_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
-    with copying.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
+    with snapshot.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
         assert swept == [1]
         assert server.store.sweep() == 0
-        with copying.opened(copy) as database:
+        with snapshot.opened(copy) as database:
             assert database.execute("SELECT count(*) FROM items").fetchone() == (1,)
 
 

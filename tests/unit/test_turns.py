@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.errors import StoreBusy
-from dropbox_app.server.store import turns
-from dropbox_app.server.store.turns import Turns
+from dropbox_app.server.store import write_lock
+from dropbox_app.server.store.write_lock import Turns
 from tests.unit.a_server import AServer
 
 # Another process that takes the lock as a writer does, says so, and works until it is told to end.
@@ -52,12 +52,12 @@ def held(folder: Path) -> Iterator[Holder]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(write_lock, "BUSY_SECONDS", 0.5)
 
 
 def waiting() -> int:
     """How many threads wait for a turn of this process."""
-    return sum(thread.name == turns.WAITING for thread in threading.enumerate())
+    return sum(thread.name == write_lock.WAITING for thread in threading.enumerate())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -105,7 +105,7 @@ def test_however_many_give_up_one_thread_waits_and_it_keeps_no_lock(tmp_path: Pa
                 pass
         assert waiting() == 1
     for thread in threading.enumerate():
-        if thread.name == turns.WAITING:
+        if thread.name == write_lock.WAITING:
             thread.join(30)
     with held(tmp_path):
         pass
@@ -163,7 +163,7 @@ def test_no_two_are_ever_at_work_and_everyone_comes_to_it(tmp_path: Path) -> Non
 
     writers = [threading.Thread(target=write, args=(both[n % 2],)) for n in range(8)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turns, "BUSY_SECONDS", 0.002)
+        patch.setattr(write_lock, "BUSY_SECONDS", 0.002)
         for writer in writers:
             writer.start()
         for writer in writers:

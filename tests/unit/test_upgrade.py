@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from sqlite_utils import Database
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server import backups, cli, command_line, upkeep
+from dropbox_app.server.backup import directory
+from dropbox_app.server.cli import common, main
 from dropbox_app.server.errors import SiteFull, StoreError
-from dropbox_app.server.store import copying, schema
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.store import migrations, snapshot
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import ANNA, BRAM, DAY, AServer, faults_in, file, ids
 
@@ -39,7 +41,7 @@ class Old:
         new, old = self.folder / "klankbord.db", self.folder / "first.db"
         with closing(sqlite3.connect(old, isolation_level=None)) as connection:
             database = Database(connection, execute_plugins=False)
-            schema.migrations.apply(database, stop_before="m002_served")
+            migrations.migrations.apply(database, stop_before="m002_served")
             connection.execute("UPDATE _sqlite_migrations SET applied_at = ?", [str(DAY)])
             connection.execute("ATTACH ? AS new", [str(new)])
             connection.execute("DELETE FROM store")
@@ -89,13 +91,13 @@ def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
 
 def test_it_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    whole = copying.check
+    whole = snapshot.check
 
     def check(connection: sqlite3.Connection) -> None:
         whole(connection)
         tried.append(connection.execute("PRAGMA database_list").fetchone()[2])
 
-    monkeypatch.setattr(copying, "check", check)
+    monkeypatch.setattr(snapshot, "check", check)
     old.open().close()
     old.open().close()
     assert len(tried) == 1
@@ -117,9 +119,9 @@ def faulty(request: pytest.FixtureRequest) -> Iterator[str]:
         db.execute("PRAGMA defer_foreign_keys = ON")
         db.execute(FAULTS[request.param])
 
-    schema.migrations()(m900_faulty)
+    migrations.migrations()(m900_faulty)
     yield request.param
-    schema.migrations._migrations.pop()
+    migrations.migrations._migrations.pop()
 
 
 def test_one_that_does_harm_changes_nothing(old: Old, faulty: str) -> None:
@@ -140,7 +142,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
     def full(*_: object) -> None:
         raise SiteFull("the disk is full")
 
-    monkeypatch.setattr(copying, "connect", full)
+    monkeypatch.setattr(snapshot, "connect", full)
     with pytest.raises(SiteFull):
         old.open()
     assert rows(old.database) == before
@@ -155,7 +157,7 @@ def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
         )
     before = rows(old.database)
     for words in (("serve",), ("purge",)):
-        done = CliRunner().invoke(cli.main, ["--dir", str(old.folder), *words])
+        done = CliRunner().invoke(main.main, ["--dir", str(old.folder), *words])
         assert done.exit_code == 1
         assert "was written by a newer version of this program (m123_later)" in done.output
         assert "install that version again, or restore a backup from before it" in done.output
@@ -166,10 +168,10 @@ def test_the_way_back_is_a_backup_made_before(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``backup`` brings nothing up to date: what it takes, the program before can restore."""
-    monkeypatch.setattr(command_line, "today", lambda: DAY)
+    monkeypatch.setattr(common, "today", lambda: DAY)
 
     def types(*words: str) -> str:
-        done = CliRunner().invoke(cli.main, list(words))
+        done = CliRunner().invoke(main.main, list(words))
         assert done.exit_code == 0, done.output
         return done.stdout
 
@@ -180,12 +182,12 @@ def test_the_way_back_is_a_backup_made_before(
     with closing(sqlite3.connect(old.database)) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
     assert names == ["m001_first"]
-    made = backups.kept(old.folder / "backups")[-1].path
+    made = directory.kept(old.folder / "backups")[-1].path
     new = tmp_path / "new"
     types("--dir", str(new), "restore", str(made), "--key", str(key))
     after = rows(new / "klankbord.db")
     assert after.pop("store") != before.pop("store")
     assert after == before
     store = SqliteStore(new, lambda: DAY)
-    assert not upkeep.doubt(store, DAY)
+    assert not purge.doubt(store, DAY)
     store.close()

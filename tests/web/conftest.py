@@ -15,11 +15,12 @@ from dropbox_app.protocol import writing
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.thread import Arrived, Thread
-from dropbox_app.server import create_app, settings, sites
-from dropbox_app.server.mailboxes import InboxRow, Mailboxes
-from dropbox_app.server.settings import Limits, Settings
+from dropbox_app.server.config import settings, site
+from dropbox_app.server.config.settings import Limits, Settings
+from dropbox_app.server.mailboxes.service import InboxRow, Mailboxes
 from dropbox_app.server.store.files import write_new
 from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.session import new_key
 from tests.e2e.plain_browser import Form, Page, PlainBrowser
 
@@ -248,9 +249,9 @@ class House:
         }
         made = Settings(**(values | options))  # type: ignore[arg-type]  # tests name what differs
         write_new(folder / settings.FILE_NAME, settings.write(made).encode())
-        (folder / sites.CARDS).mkdir(mode=0o700)
+        (folder / site.CARDS).mkdir(mode=0o700)
         self.store = SqliteStore.create(folder, self.clock.today)
-        self.site = sites.load(folder)
+        self.site = site.load(folder)
         self.mailboxes = Mailboxes(self.site, self.store, self.clock.today)
         self.counsellors: list[Counsellor] = []
         for name in counsellors:

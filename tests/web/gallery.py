@@ -11,12 +11,12 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import SigningKey
 from dropbox_app.protocol.retrieval_code import generate
+from dropbox_app.server.config.settings import Own
 from dropbox_app.server.errors import Gone, SiteFull
-from dropbox_app.server.gate import Busy
-from dropbox_app.server.mailboxes import Mailboxes
-from dropbox_app.server.reporter_agent import ReporterAgent
-from dropbox_app.server.settings import Own
-from dropbox_app.server.web.info_pages import INFO
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.reporter.agent import ReporterAgent
+from dropbox_app.server.reporter.kdf_limiter import Busy
+from dropbox_app.server.web.views.info import INFO
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, Counsellor, House
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from dropbox_app.protocol import card as cards
-from dropbox_app.server.sites import CARDS
+from dropbox_app.server.config.site import CARDS
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import START, Browser, Counsellor, House
 from tests.web.test_before import check_shape

@@ -9,8 +9,8 @@ import pytest
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.server.web.assets import LEAVE_SCRIPT
-from dropbox_app.server.web.info_pages import INFO
 from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.views.info import INFO
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import ONION, ORIGIN, SECURE, START, House
 

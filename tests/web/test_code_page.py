@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from dropbox_app.protocol.retrieval_code import word_list
-from dropbox_app.server import reporter_agent
+from dropbox_app.server.reporter import agent
 from tests.codes import tells
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import SECURE, Browser, House
@@ -117,7 +117,7 @@ def test_a_check_stretches_nothing_and_waits_for_nobody(
     def stretch(*_: object) -> bytes:
         raise AssertionError("a code was stretched")
 
-    monkeypatch.setattr(reporter_agent, "derive_root", stretch)
+    monkeypatch.setattr(agent, "derive_root", stretch)
     assert RIGHT["nl"] in attempt(browser, page, page.code).text
     assert attempt(browser, page, others(page.code, "nl")[:7]).status == 422
 

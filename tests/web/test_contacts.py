@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server.settings import Own
+from dropbox_app.server.config.settings import Own
 from tests.web.conftest import Browser, House
 from tests.web.test_availability import away, over, retired, silent
 from tests.web.test_before import ADDRESSES, check_shape

@@ -11,7 +11,7 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import SigningKey
 from dropbox_app.server.errors import MailboxFull, SiteFull, StoreBusy
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, Counsellor, House
 from tests.web.test_before import check_shape

@@ -8,7 +8,7 @@ import pytest
 
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.web.hardening import Hosts
+from dropbox_app.server.web.security_headers import Hosts
 from tests.web.conftest import ONION, ORIGIN, SECURE, House
 
 DESKS = f"http://{'d3' * 28}.onion"

@@ -9,8 +9,8 @@ from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.messages import Attachment
+from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import SiteFull
-from dropbox_app.server.settings import Limits
 from dropbox_app.server.store.files import StagedFile
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.unit.a_server import file

@@ -16,10 +16,10 @@ from dropbox_app.protocol.errors import NoMatch
 from dropbox_app.protocol.messages import Attachment
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import OutOfStep
-from dropbox_app.server.mailboxes import Mailboxes
-from dropbox_app.server.settings import Limits
-from dropbox_app.server.web.hardening import PlainRequest
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.web.security_headers import PlainRequest
 from tests.chance import seed
 from tests.e2e.plain_browser import MULTIPART, Page, multipart
 from tests.web.conftest import SITE, Browser, Counsellor, House

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dropbox_app.server.gate import Busy, Gate
+from dropbox_app.server.reporter.kdf_limiter import Busy, Gate
 
 
 def test_no_more_than_the_slots_are_inside_at_once() -> None:

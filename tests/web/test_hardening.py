@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
-from dropbox_app.server.web.hardening import Hosts
+from dropbox_app.server.web.security_headers import Hosts
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import ONION, ORIGIN, SECURE, House
 from tests.web.test_before import check_shape
@@ -176,7 +176,7 @@ def test_no_error_page_repeats_what_was_asked_for(house: House) -> None:
 def test_a_fault_is_one_line_without_a_word_of_what_was_sent(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from dropbox_app.server.reporter_agent import ReporterAgent
+    from dropbox_app.server.reporter.agent import ReporterAgent
 
     def fail(*_: object, **values: object) -> None:
         raise ValueError(f"herkenbaar {values}")

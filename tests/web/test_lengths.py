@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server.web.assets import read_style
-from dropbox_app.server.web.lengths import (
+from dropbox_app.server.web.padding import (
     COARSE,
     PACKED,
     PACKED_COARSE,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.e2e.plain_browser import Form, Page
 from tests.web.conftest import Browser, Counsellor, House
 from tests.web.test_before import check_shape

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server.web.languages import LANGUAGES
+from dropbox_app.server.web.i18n import LANGUAGES
 from tests.web.test_words import catalogue, texts
 
 TESTS = Path(__file__).resolve().parents[1]

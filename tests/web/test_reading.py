@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from dropbox_app.server.web.info_pages import INFO
-from dropbox_app.server.web.languages import LANGUAGES
+from dropbox_app.server.web.i18n import LANGUAGES
+from dropbox_app.server.web.views.info import INFO
 from tests.web.conftest import House
 from tests.web.test_words import catalogue, texts
 

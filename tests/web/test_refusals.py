@@ -14,15 +14,15 @@ import pytest
 
 import dropbox_app.server
 from dropbox_app.protocol.errors import KlankbordError, TooLong
-from dropbox_app.server import gate
+from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
-from dropbox_app.server.gate import ARRIVED
-from dropbox_app.server.mailboxes import Mailboxes
-from dropbox_app.server.reporter_agent import ReporterAgent
-from dropbox_app.server.sites import Site
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.reporter import kdf_limiter
+from dropbox_app.server.reporter.agent import ReporterAgent
+from dropbox_app.server.reporter.kdf_limiter import ARRIVED
 from dropbox_app.server.web import uploads
-from dropbox_app.server.web.languages import LANGUAGES, words
-from dropbox_app.server.web.refusals import PAGES, REFUSALS, Refusal
+from dropbox_app.server.web.error_pages import PAGES, REFUSALS, Refusal
+from dropbox_app.server.web.i18n import LANGUAGES, words
 from dropbox_app.server.web.uploads import FileTooLarge
 from tests.unit.a_server import AServer
 from tests.web.conftest import House
@@ -369,7 +369,7 @@ def test_who_finds_the_queue_full_goes_on_in_the_same_session(two: House, place:
     if place == "counsellor":
         values = values | {"counsellor": sam.identity.hex}
     inner = "request" if place == "consent" else "sure" if place == "withdraw" else "text"
-    turned = ARRIVED.set(gate.TURNED_AWAY)
+    turned = ARRIVED.set(kdf_limiter.TURNED_AWAY)
     try:
         told = browser.submit(page, page.form_to(place, inner), **values)
     finally:
@@ -390,7 +390,7 @@ def test_who_finds_it_full_without_a_session_gives_the_code_with_the_text(house:
     browser.come_back(code)
     page = browser.get("/nl/conversation")
     house.restart()
-    turned = ARRIVED.set(gate.TURNED_AWAY)
+    turned = ARRIVED.set(kdf_limiter.TURNED_AWAY)
     try:
         told = browser.submit(page, page.form_with("text"), text="Niet kwijt.")
     finally:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.messages import ANSWERS, MAX_TEXT
+from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import SiteFull, StoreBusy
-from dropbox_app.server.gate import Gate
-from dropbox_app.server.mailboxes import Mailboxes
-from dropbox_app.server.settings import Limits
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.reporter.kdf_limiter import Gate
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, House
 from tests.web.test_before import check_shape
@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_and_the_text_kept(tmp_path: Path) -> None:
 
 
 def test_a_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
-    from dropbox_app.server import create_app
+    from dropbox_app.server.web.app import create_app
 
     gate = Gate(1, places=0)
     house.app = create_app(house.folder, today=house.clock.today, now=house.clock.now, gate=gate)
@@ -289,10 +289,11 @@ def test_after_it_is_stored_nothing_can_take_the_code_page_away(
         def broken(*_: object, **__: object) -> None:
             raise RuntimeError("broken after the commit")
 
-        from dropbox_app.server.web import people, rendering, session
+        from dropbox_app.server.web import rendering, session
+        from dropbox_app.server.web.view_models import counsellors
 
         monkeypatch.setattr(rendering.Pages, "make", broken)
-        monkeypatch.setattr(people.Directory, "on", broken)
+        monkeypatch.setattr(counsellors.Directory, "on", broken)
         monkeypatch.setattr(session.OneCookie, "seal", broken)
         monkeypatch.setattr(house.clock, "seconds", "broken")
         monkeypatch.setattr(Mailboxes, "conversation", broken)

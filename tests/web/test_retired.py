@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dropbox_app.server import cli, command_line
+from dropbox_app.server.cli import common, main
 from tests.web.conftest import House
 from tests.web.test_report import kept
 
@@ -15,8 +15,8 @@ TEXT = "Ik wil iets vertellen."
 
 
 def _retire(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(command_line, "today", house.clock.today)
-    done = CliRunner().invoke(cli.main, ["--dir", str(house.folder), "site", "retire", "."])
+    monkeypatch.setattr(common, "today", house.clock.today)
+    done = CliRunner().invoke(main.main, ["--dir", str(house.folder), "site", "retire", "."])
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -68,7 +68,7 @@ def test_what_runs_is_read_and_answered_until_it_ends(
     counsellor = house.counsellors[0]
     assert counsellor.texts() == [TEXT, "En nog iets."]
     house.clock.pass_days(200)
-    said = CliRunner().invoke(cli.main, ["--dir", str(house.folder), "purge"])
+    said = CliRunner().invoke(main.main, ["--dir", str(house.folder), "purge"])
     assert "WrongClock" not in said.output
     again = _retire(house, monkeypatch)
     assert "no conversation is left" in again
@@ -82,7 +82,7 @@ def test_the_day_stays_that_of_the_first_time(
     day = house.clock.today()
     house.clock.pass_days(3)
     assert f"since {day}" in _retire(house, monkeypatch)
-    listed = CliRunner().invoke(cli.main, ["--dir", str(house.folder), "site", "list"])
+    listed = CliRunner().invoke(main.main, ["--dir", str(house.folder), "site", "list"])
     assert f"retired on {day}" in listed.stdout
     assert isinstance(day, datetime.date)
     assert Path(house.folder / "ended").read_text() == f"{day}\n"

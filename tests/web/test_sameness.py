@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from dropbox_app.protocol.retrieval_code import derive_root, generate
-from dropbox_app.server import reporter_agent
-from dropbox_app.server.upkeep import purge
+from dropbox_app.server.mailboxes.purge import purge
+from dropbox_app.server.reporter import agent
 from dropbox_app.server.web.assets import read_style
-from dropbox_app.server.web.hardening import HEADERS
-from dropbox_app.server.web.lengths import PACKED
+from dropbox_app.server.web.padding import PACKED
+from dropbox_app.server.web.page_cache import Kept
 from dropbox_app.server.web.rendering import Pages
-from dropbox_app.server.web.stills import Kept
+from dropbox_app.server.web.security_headers import HEADERS
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import SECURE, Browser, House
 from tests.web.test_before import ADDRESSES, STILL
@@ -122,7 +122,7 @@ class Work:
             self.done.append("stretch")
             return derive_root(words, site)
 
-        monkeypatch.setattr(reporter_agent, "derive_root", derive)
+        monkeypatch.setattr(agent, "derive_root", derive)
 
     def _statement(self, text: str) -> None:
         self.done.append(re.sub("'[^']*'", "?", text))

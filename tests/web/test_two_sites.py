@@ -12,10 +12,10 @@ import pytest
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import generate
-from dropbox_app.server import create_app
-from dropbox_app.server.reading import ReadSite
-from dropbox_app.server.store import connecting
-from dropbox_app.server.web import reception
+from dropbox_app.server.config.loader import ReadSite
+from dropbox_app.server.store import connections
+from dropbox_app.server.web import site_dispatch
+from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.session import new_key
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Clock, Counsellor, House
@@ -256,18 +256,18 @@ def pages_of(server: Server) -> Page:
 
 
 def test_a_wrong_host_opens_no_site(server: Server) -> None:
-    reception = server.bank.app.extensions["reception"]
+    site_dispatch = server.bank.app.extensions["reception"]
     for path in (*PATHS, "/nl/leave"):
         server.bank.browser().request("GET", path, headers={"Host": "evil.example"})
-    assert [door._served for door in reception.doors.values()] == [None, None]
+    assert [door._served for door in site_dispatch.doors.values()] == [None, None]
     server.bank.browser(origin=BANK).get("/nl/")
-    assert [door._served is None for door in reception.doors.values()] == [True, False]
+    assert [door._served is None for door in site_dispatch.doors.values()] == [True, False]
 
 
 def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reception, "AGAIN", 0.0)
+    monkeypatch.setattr(site_dispatch, "AGAIN", 0.0)
     path = server.bank.folder / "klankbord.db"
     path.rename(path.with_name("away"))
     server.restart()
@@ -301,7 +301,7 @@ def test_a_crowd_of_sites_keeps_few_databases_and_pages(tmp_path: Path) -> None:
             assert page.status == 200
             lengths.add(len(page.body))
     assert len(lengths) == 1
-    assert len(connecting._own.known) <= connecting.OPEN
+    assert len(connections._own.known) <= connections.OPEN
     server.close()
 
 
@@ -374,17 +374,17 @@ def test_while_one_site_is_being_opened_its_other_visitors_are_told_and_nobody_e
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its database may keep whoever opens it waiting for long; the threads are those of all."""
-    monkeypatch.setattr(reception, "PATIENCE", 0.1)
+    monkeypatch.setattr(site_dispatch, "PATIENCE", 0.1)
     begun, on = threading.Event(), threading.Event()
-    opened = reception.Served
+    opened = site_dispatch.Served
 
-    def slowly(read: ReadSite, *more: Any) -> reception.Served:  # noqa: ANN401 - passed on
+    def slowly(read: ReadSite, *more: Any) -> site_dispatch.Served:  # noqa: ANN401 - passed on
         if read.settings.name == "Spaarbank":
             begun.set()
             assert on.wait(60)
         return opened(read, *more)
 
-    monkeypatch.setattr(reception, "Served", slowly)
+    monkeypatch.setattr(site_dispatch, "Served", slowly)
     server.restart()
     first = threading.Thread(target=server.bank.browser(origin=BANK).get, args=("/nl/",))
     first.start()

@@ -7,7 +7,7 @@ import html.parser
 from collections.abc import Iterator
 
 from dropbox_app.protocol.encoding import Json
-from dropbox_app.server.web.info_pages import INFO
+from dropbox_app.server.web.views.info import INFO
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, House
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dropbox_app.server.mailboxes import Mailboxes
+from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.e2e.plain_browser import Page
 from tests.web.conftest import Browser, House
 from tests.web.test_file_downloads import LARGE, reply_with

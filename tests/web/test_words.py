@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 
 import dropbox_app.server
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, NOTICE_STATUS
-from dropbox_app.server.web.languages import LANGUAGES, MissingWord, words
+from dropbox_app.server.web.i18n import LANGUAGES, MissingWord, words
 
 SERVER = Path(dropbox_app.server.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")

@@ -26,8 +26,7 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
-from dropbox_app.server.store.connecting import BUSY_SECONDS, Connections, walk
-from dropbox_app.server.store.failures import failures
+from dropbox_app.server.store.connections import BUSY_SECONDS, Connections, walk
 from dropbox_app.server.store.files import (
     Reserve,
     StagedFile,
@@ -38,9 +37,10 @@ from dropbox_app.server.store.files import (
     remove,
     write_new,
 )
-from dropbox_app.server.store.schema import DAYS
-from dropbox_app.server.store.turns import Turns
-from dropbox_app.server.store.upgrading import bring_up_to_date
+from dropbox_app.server.store.migrate import bring_up_to_date
+from dropbox_app.server.store.migrations import DAYS
+from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.write_lock import Turns
 
 DATABASE = "klankbord.db"
 FILES = "files"

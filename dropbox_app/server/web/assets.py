@@ -11,7 +11,7 @@ import importlib.resources
 from dataclasses import dataclass
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.web.lengths import packed
+from dropbox_app.server.web.padding import packed
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Style:
 
 
 def _static(name: str) -> bytes:
-    return (importlib.resources.files("dropbox_app.server") / "static" / name).read_bytes()
+    return (importlib.resources.files("dropbox_app.server.web") / "static" / name).read_bytes()
 
 
 @functools.cache

@@ -24,12 +24,12 @@ from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex, new_digest, sh
 from dropbox_app.protocol.errors import FormatError, KlankbordError, RequestError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import BadRequest, Gone, OutOfStep, TooLarge, Unauthorised
-from dropbox_app.server.mailboxes import MAX_SEALED_MESSAGE, Mailboxes, OpenFile
-from dropbox_app.server.shapes import MAX_TO
-from dropbox_app.server.sites import Site
-from dropbox_app.server.web.pages import of_site
-from dropbox_app.server.web.refusals import api_status
+from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Mailboxes, OpenFile
+from dropbox_app.server.mailboxes.validation import MAX_TO
+from dropbox_app.server.web.error_pages import api_status
+from dropbox_app.server.web.views.front import of_site
 
 SALT = "klankbord/v1/desk-token"
 CHUNK = 64 * 1024

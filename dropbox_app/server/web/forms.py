@@ -23,8 +23,8 @@ from dropbox_app.protocol.encoding import Json, clean_text
 from dropbox_app.protocol.errors import TooLong, UnknownWord, WrongWordCount
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
 from dropbox_app.protocol.retrieval_code import read_typed, split_typed
-from dropbox_app.server.web.languages import Words
-from dropbox_app.server.web.people import People
+from dropbox_app.server.web.i18n import Words
+from dropbox_app.server.web.view_models.counsellors import People
 
 # All that a form of this site can hold, but for the token and the language button.
 _MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)

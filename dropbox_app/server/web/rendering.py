@@ -24,14 +24,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.server.settings import Settings
+from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, Style, read_style
-from dropbox_app.server.web.availability import Availability
-from dropbox_app.server.web.contacts import Contact, contacts, contacts_of
-from dropbox_app.server.web.languages import LANGUAGES, Words, words
-from dropbox_app.server.web.lengths import filled, packed
-from dropbox_app.server.web.people import People
-from dropbox_app.server.web.stills import Kept, Still
+from dropbox_app.server.web.i18n import LANGUAGES, Words, words
+from dropbox_app.server.web.padding import filled, packed
+from dropbox_app.server.web.page_cache import Kept, Still
+from dropbox_app.server.web.view_models.availability import Availability
+from dropbox_app.server.web.view_models.contacts import Contact, contacts, contacts_of
+from dropbox_app.server.web.view_models.counsellors import People
 
 Clock = Callable[[], datetime.date]
 Own = Callable[[str, str], str]
@@ -48,7 +48,7 @@ TYPING = "203 OK"
 def environment() -> Environment:
     """The templates; each is compiled once a process."""
     made = Environment(
-        loader=PackageLoader("dropbox_app.server"),
+        loader=PackageLoader("dropbox_app.server.web"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,

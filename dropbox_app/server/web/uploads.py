@@ -24,9 +24,9 @@ from werkzeug.sansio.multipart import (
 from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import MAX_FILES, Attachment
+from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import Refused
-from dropbox_app.server.reporter_agent import Addressing, Enclosed
-from dropbox_app.server.settings import Limits
+from dropbox_app.server.reporter.agent import Addressing, Enclosed
 from dropbox_app.server.store import Staged
 from dropbox_app.server.web.filenames import clean_name, clean_type
 

@@ -1,0 +1,126 @@
+"""The whole desk in one sealed file, and back (SPEC section 12).
+
+A desk may keep many and large files: both ways they pass through memory in pieces.
+"""
+
+import io
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dropbox_app.desk.errors import AlreadyThere, Damaged, NotSetUp
+from dropbox_app.desk.folder import Machine, Workplace, opened
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import Disk, writing_outside
+from dropbox_app.protocol.stream import CHUNK
+
+_BACKED_UP = re.compile(
+    r"vault\.age|sites/[0-9a-f]{32}/(state|(items|kept)/[0-9a-f]{64})\.age", re.ASCII
+)
+
+
+def backup(place: Workplace, file: Path) -> int:
+    """Write everything into one age file under the passphrase; the number of files in it.
+
+    Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back.
+    """
+    count = 0
+    with writing_outside(file) as write:
+        sealer = place.vault.backup(write)
+        with tarfile.open(
+            fileobj=_Sink(sealer.update), mode="w|", format=tarfile.USTAR_FORMAT
+        ) as archive:
+            for path in sorted(place.disk.root.rglob("*.age")):
+                name = path.relative_to(place.disk.root).as_posix()
+                if not _BACKED_UP.fullmatch(name):
+                    continue
+                with path.open("rb") as kept:
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = path.stat().st_size, 0o600
+                    archive.addfile(entry, kept)
+                count += 1
+        sealer.finish()
+    return count
+
+
+def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
+    """Make a desk from a backup in a folder that is empty or not there; the names of its sites.
+
+    Raises AlreadyThere, WrongPassphrase, Damaged. A failure leaves the folder as it was.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
+    new = folder.with_name(f".{folder.name}-restoring")
+    if new.exists():
+        raise AlreadyThere(
+            f"{new} is left from a restore that was broken off; remove it, then try again."
+        )
+    disk = Disk(new, machine.today)
+    try:
+        with file.open("rb") as sealed:
+            _unpack(vault.open_backup(sealed.read, passphrase), disk)
+        names = []
+        with opened(new, passphrase, machine) as place:
+            for site in place.vault.sites:
+                desk = place.desk(site)
+                desk.state.restored, desk.state.number = True, 0
+                desk.save()
+                names.append(desk.state.name)
+        if folder.exists():
+            folder.rmdir()
+        new.rename(folder)
+    except NotSetUp:
+        raise Damaged("This is no whole backup of a desk.") from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return names
+
+
+def _unpack(contents: Iterator[bytes], disk: Disk) -> None:
+    source = _Source(contents)
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            disk.make()
+            for entry in archive:
+                file = archive.extractfile(entry) if entry.isreg() else None
+                if file is None or not _BACKED_UP.fullmatch(entry.name):
+                    raise Damaged("The backup holds something that no desk writes.")
+                with disk.writing(entry.name) as write:
+                    while piece := file.read(CHUNK):
+                        write(piece)
+    except (tarfile.TarError, EOFError):
+        raise Damaged("This is no backup of a desk, or it is damaged.") from None
+    while source.read(CHUNK):
+        """The archive is over; that the file was whole shows at its end."""
+
+
+class _Sink(io.BufferedIOBase):
+    """What a tar is written to."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    def write(self, data: bytes) -> int:  # type: ignore[override] # tarfile writes bytes alone
+        self._write(data)
+        return len(data)
+
+
+class _Source(io.BufferedIOBase):
+    """What a tar is read from: pieces, of whatever length they come."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes, or what there is of one piece; none only at the end."""
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = piece
+        length = len(self._left) if size is None or size < 0 else size
+        data, self._left = self._left[:length], self._left[length:]
+        return data

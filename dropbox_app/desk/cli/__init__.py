@@ -1,0 +1,1 @@
+"""``klankbord-desk``: the counsellor's commands."""

@@ -1,0 +1,241 @@
+"""What every command of the desk needs: shared options, passphrase, files, errors as sentences."""
+
+import contextlib
+import datetime
+import getpass
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.errors import AlreadyThere, NotFound, NotSetUp, Unfit
+from dropbox_app.desk.folder import Machine, Workplace
+from dropbox_app.desk.session import Desk, Report
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.desk.threads import open_thread as casebook
+from dropbox_app.desk.threads.open_thread import Case
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.encoding import check_day
+from dropbox_app.protocol.errors import FormatError, KlankbordError
+
+FOLDER_VARIABLE = "KLANKBORD_DESK_DIR"
+MAX_TEXT_FILE = 1_048_576  # bytes; what is too long for a message is said by the protocol
+MAX_PASSPHRASE_FILE = 4_096
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class _Calm(click.ClickException):
+    """A failure as the person reads it: one sentence, nothing around it."""
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own signature
+        click.echo(visible(self.message), file=file or sys.stderr)
+
+
+class DeskGroup(click.Group):
+    """Turns what can go wrong into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file
+        try:
+            return super().invoke(ctx)
+        except KlankbordError as error:
+            raise _Calm(str(error)) from None
+        except BrokenPipeError:
+            raise  # nobody reads on, as in "list | head -1": click ends quietly
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise _Calm(
+                f"This computer could not do it: {error.strerror or error}{where}."
+            ) from None
+
+
+def shared(command: F) -> F:
+    """The options that stand before or after the command."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> object:
+        if value is not None and parameter.name:
+            ctx.find_root().meta[f"klankbord.{parameter.name}"] = value
+        return value
+
+    for option in (
+        click.option("--site", "site", metavar="NAME", help="Which site, if there are several."),
+        click.option(
+            "--passphrase-file",
+            "passphrase_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Read the passphrase from the first line of this file instead of asking.",
+        ),
+        click.option(
+            "--dir",
+            "folder",
+            type=click.Path(path_type=Path, file_okay=False),
+            help=f"The desk's folder (default: {FOLDER_VARIABLE}, else klankbord-desk at home).",
+        ),
+    ):
+        option(command)
+    for parameter in getattr(command, "__click_params__", []):
+        if parameter.name in ("site", "passphrase_file", "folder"):
+            parameter.callback, parameter.expose_value = keep, False
+    return command
+
+
+def _given(name: str) -> Any:  # noqa: ANN401 - a path or a text, as declared above
+    return click.get_current_context().find_root().meta.get(f"klankbord.{name}")
+
+
+def machine() -> Machine:
+    """What the desk stands on: the real one unless a caller in Python handed in another."""
+    found = click.get_current_context().find_object(Machine)
+    return found or Machine()
+
+
+def folder() -> Path:
+    """The desk's folder, as given, from the environment, or at home."""
+    given = _given("folder") or os.environ.get(FOLDER_VARIABLE)
+    return Path(given).absolute() if given else Path.home() / "klankbord-desk"
+
+
+def passphrase(*, new: bool = False) -> str:
+    """The passphrase from its file or the terminal; a new one is asked for twice."""
+    file: Path | None = _given("passphrase_file")
+    if file is not None:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_PASSPHRASE_FILE)
+        try:
+            text = raw.decode("utf-8").partition("\n")[0].removesuffix("\r")
+        except UnicodeDecodeError:
+            raise Unfit("The passphrase file is no text in UTF-8.") from None
+        if not text:
+            raise Unfit("The first line of the passphrase file is empty.")
+        return text
+    if new:
+        click.echo(
+            f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "
+            "by dice are good. Without it nobody can open what is kept here, you neither. Write "
+            "it down and keep it apart from this computer.",
+            err=True,
+        )
+    with warnings.catch_warnings():
+        # Without a terminal that can hide it, nothing is asked.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return str(
+                click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True)
+            )
+        except getpass.GetPassWarning:
+            raise Unfit("There is no terminal to ask on. Give --passphrase-file.") from None
+
+
+@contextlib.contextmanager
+def at_work() -> Iterator[Workplace]:
+    """The desk of this call, opened under its lock."""
+    place = machine()
+    if not (folder() / vault.NAME).is_file():
+        # Said before anybody types a passphrase for nothing.
+        raise NotSetUp(
+            f"There is no desk in {folder()}; make one with 'klankbord-desk init INVITATION', or "
+            "name its folder with --dir."
+        )
+    with workplace.opened(folder(), passphrase(), place) as opened:
+        yield opened
+
+
+def site_hint() -> str:
+    """What ``--site`` named, or nothing."""
+    return str(_given("site") or "")
+
+
+def find(place: Workplace, name: str) -> tuple[Desk, str]:
+    """The desk and mailbox of THREAD over all sites, or the one of ``--site``."""
+    found, failure = [], NotFound("No thread begins like that; 'list' shows those that are here.")
+    for desk in place.desks(site_hint()):
+        try:
+            found.append((desk, casebook.find(desk.state, name)))
+        except NotFound as error:
+            failure = error
+    if len(found) > 1:
+        raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
+    if not found:
+        raise failure
+    return found[0]
+
+
+def open_thread(place: Workplace, name: str) -> tuple[Desk, Case]:
+    """As ``find``, with the thread opened."""
+    desk, mailbox = find(place, name)
+    return desk, casebook.open_case(desk, mailbox)
+
+
+def confirm_groups(card: Card) -> bool:
+    """Show the ten groups of a card that was named, and ask; without an answer it is no."""
+    click.echo(f"The site shows a card of {visible(card.name)} with these ten groups:", err=True)
+    click.echo(card.identity.fingerprint(), err=True)
+    try:
+        return click.confirm("Are they those that your colleague reads out?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
+
+
+def say(report: Report) -> None:
+    """News on stdout, alarms on stderr."""
+    for sentence in report.notes:
+        click.echo(visible(sentence))
+    for sentence in report.alarms:
+        click.echo(visible(sentence), err=True)
+
+
+def tell(report: Report) -> None:
+    """As ``say``; the command ends with 1 if there are alarms."""
+    say(report)
+    if report.alarms:
+        click.get_current_context().exit(1)
+
+
+def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
+    """A file that was named, or ``-`` for standard input. Raises Unfit."""
+    with click.open_file(path, "rb") as file:
+        raw: bytes = file.read(limit + 1)
+    if len(raw) > limit:
+        raise Unfit(f"That file is larger than {limit} bytes; it cannot be what is asked for here.")
+    return raw
+
+
+def read_text(path: str) -> str:
+    """A text in UTF-8; a byte order mark and the last line's end are left out. Raises Unfit."""
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unfit("That file is no text in UTF-8; save it as UTF-8 and try again.") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip():
+        raise Unfit("That file is empty; nothing was sent.")
+    return text
+
+
+def read_day(text: str) -> datetime.date:
+    """A day as a person types it. Raises Unfit."""
+    try:
+        return check_day(text)
+    except FormatError:
+        raise Unfit(f"{text!a} is no day; write it as 2027-01-31.") from None
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file for somebody else; the same contents again are no error."""
+    try:
+        write_outside(path, data)
+    except AlreadyThere:
+        if path.read_bytes() != data:
+            raise

@@ -1,0 +1,360 @@
+"""Commands about the desk itself: init, move, onion-key, card, keys, away, backup, restore."""
+
+from pathlib import Path
+from typing import cast, get_args
+
+import click
+
+from dropbox_app.desk import backup as backups
+from dropbox_app.desk import folder
+from dropbox_app.desk.cli import common, labels
+from dropbox_app.desk.cli.common import shared
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.errors import CannotReach, Unfit
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.sync import outbox, own_card
+from dropbox_app.desk.transport import onion_key
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.encoding import clean_text
+
+_READABLE = (
+    "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
+    "or in a file that is not sealed itself."
+)
+_KINDS, _SCOPES = get_args(Kind), get_args(Scope)
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+@click.option("--name", required=True, help="Your name, as reporters see it.")
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default="external",
+    show_default=True,
+    help="Whether you work for the organisation itself; reporters read it.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(_SCOPES),
+    default="both",
+    show_default=True,
+    help="What one can come to you for.",
+)
+@click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
+@click.option(
+    "--proxy",
+    default="",
+    help="Tor: socks5h://127.0.0.1:9050, or http://127.0.0.1:8118 (HTTP CONNECT).",
+)
+def init(invitation: str, name: str, kind: str, scope: str, languages: str, proxy: str) -> None:
+    """Make your identity, your keys and your card for a site.
+
+    INVITATION is the file that the operator gave you, or - to read it from standard input. If
+    there is a desk in the folder already, the site is added to it.
+
+    \b
+    Example:
+      klankbord-desk init invitation.json --name "Noor Jansen" --kind external \\
+        --proxy socks5h://127.0.0.1:9050
+    """
+    invited = folder.read_invitation(common.read_file(invitation, folder.MAX_INVITATION))
+    profile = Profile(
+        clean_text(name).strip(),
+        cast(Kind, kind),
+        cast(Scope, scope),
+        _codes(languages),
+    )
+    new = not (common.folder() / vault.NAME).is_file()
+    desk = folder.init(
+        common.folder(),
+        common.passphrase(new=new),
+        common.machine(),
+        invitation=invited,
+        profile=profile,
+        proxy=proxy,
+    )
+    click.echo(f"Your desk for {visible(desk.state.name)} is in {visible(str(common.folder()))}.")
+    click.echo(f"Reporters will read: {labels.profile(profile)}")
+    click.echo("If that is not so: 'klankbord-desk card --help' tells how to change it.")
+    click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
+    click.echo("read these ten groups to the operator by telephone:")
+    click.echo(desk.identity.fingerprint())
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+@click.option("--proxy", help="Another way there than until now, as of init; '' for none.")
+def move(invitation: str, proxy: str | None) -> None:
+    """Take the new addresses of a site that this desk belongs to.
+
+    INVITATION is the site's new invitation, or - to read it from standard input.
+
+    \b
+    Example:
+      klankbord-desk move invitation-new.json --proxy socks5h://127.0.0.1:9050
+    """
+    invited = folder.read_invitation(common.read_file(invitation, folder.MAX_INVITATION))
+    with common.at_work() as place:
+        folder.move(place, invited, proxy)
+    dialled = ", ".join(invited.desk_origins or invited.origins)
+    click.echo(f"{visible(invited.name)} is now reached at {visible(dialled)}.")
+
+
+@click.command("onion-key")
+@shared
+@click.argument("address", metavar="ADDRESS")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help=f"The new file for Tor; its name ends in {onion_key.SUFFIX}.",
+)
+def onion_key_command(address: str, out: Path) -> None:
+    """Make a key for this machine's Tor, for an address that only desks can reach.
+
+    ADDRESS is the onion address that the operator gave you. The line that is printed holds no
+    secret: send it to the operator. The file is a secret, for Tor on this machine.
+
+    \b
+    Example:
+      klankbord-desk onion-key ADDRESS.onion --out klankbord.auth_private
+    """
+    if out.suffix != onion_key.SUFFIX:
+        raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")
+    made = onion_key.make(address)
+    write_outside(out, made.secret.encode("ascii"))
+    click.echo(made.public)
+    click.echo("Send this line to the operator; it is no secret.", err=True)
+    click.echo(f"Give {visible(str(out))} to Tor on this machine, and to nobody.", err=True)
+
+
+@click.command()
+@shared
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the card to this file; else it goes to standard output.",
+)
+@click.option("--name", help="Change your name, as reporters see it.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Change whether you work there.")
+@click.option("--scope", type=click.Choice(_SCOPES), help="Change what one can come to you for.")
+@click.option("--languages", metavar="nl,en", help="Change what you read and write.")
+def card(
+    out: Path | None, name: str | None, kind: str | None, scope: str | None, languages: str | None
+) -> None:
+    """Write your card for the operator, and show the ten groups to read out.
+
+    The card is public. The operator asks you by telephone for the ten groups.
+
+    With --name, --kind, --scope or --languages the card changes. Once the server has your card,
+    the next 'fetch' takes the new one there, and nobody needs to be telephoned.
+
+    \b
+    Example:
+      klankbord-desk card --out noor.card
+      klankbord-desk card --kind internal --languages nl
+    """
+    with common.at_work() as place:
+        desk = place.one(common.site_hint())
+        old = desk.state.profile
+        profile = Profile(
+            clean_text(name).strip() if name is not None else old.name,
+            cast(Kind, kind or old.kind),
+            cast(Scope, scope or old.scope),
+            _codes(languages) if languages is not None else old.languages,
+        )
+        if profile != old:
+            folder.try_card(desk.state.site, profile, desk.today)
+            desk.state.profile = profile
+            desk.save()
+            click.echo(f"Reporters will read: {labels.profile(profile)}", err=out is None)
+            if desk.state.confirmed:
+                click.echo("The next 'klankbord-desk fetch' takes that to the site.", err=True)
+                return
+        if not desk.state.confirmed:
+            # Nobody has it yet, so it may as well be of today.
+            own_card.issue(desk, day_confirmed=False)
+        raw, groups = desk.state.card, desk.identity.fingerprint()
+    if out is None:
+        click.echo(raw.decode("utf-8"), nl=False)
+        click.echo(f"Read out to the operator: {groups}", err=True)
+        return
+    common.write_once(out, raw)
+    click.echo(f"The card is in {visible(str(out))}. Read these ten groups to the operator:")
+    click.echo(groups)
+
+
+def _codes(languages: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in languages.split(","))
+
+
+@click.command()
+@shared
+@click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
+@click.option(
+    "--destroy-old", is_flag=True, help="Destroy keys that are past their 210 days, without a site."
+)
+@click.option("--yes", is_flag=True, help="With --destroy-old: do not ask whether you are sure.")
+def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
+    """Show your fingerprint, your keys and the days on which they are destroyed.
+
+    With --reveal the age identities are printed as an identity file of age, so that stock tools
+    (age 1.3 or newer) open everything that this desk can open:
+
+    \b
+      (umask 077; klankbord-desk keys --reveal > identities.txt)
+      age -d -i identities.txt klankbord-desk/sites/SITE/items/ITEM.age
+
+    A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
+    site that answers no more: it goes by this computer's day alone.
+
+    \b
+    Example:
+      klankbord-desk keys
+    """
+    if (yes and not destroy_old) or (reveal and destroy_old):
+        raise click.UsageError("Give --reveal, or --destroy-old (and --yes), or neither.")
+    with common.at_work() as place:
+        if destroy_old:
+            for desk in place.desks(common.site_hint()):
+                _destroy_old(desk, yes=yes)
+            return
+        if reveal:
+            click.echo(_READABLE, err=True)
+            click.echo("# the local store (what was sealed anew)")
+            click.echo(place.vault.archive.reveal())
+        for desk in place.desks(common.site_hint()):
+            _show_keys(desk, reveal=reveal)
+
+
+def _show_keys(desk: Desk, *, reveal: bool) -> None:
+    mark = "# " if reveal else ""
+    serial = cards.parse(desk.state.card).serial if desk.state.card else 0
+    click.echo(f"{mark}{visible(desk.state.name)} (site {desk.state.site})")
+    click.echo(f"{mark}  fingerprint {desk.identity.fingerprint()}")
+    click.echo(f"{mark}  identity    {desk.own}")
+    click.echo(f"{mark}  in hex      {desk.identity.hex}")
+    shown = "the server has it" if desk.state.published else "not yet at the server"
+    click.echo(f"{mark}  card        number {serial}, {shown}")
+    for held in desk.vault.seeds(desk.state.site):
+        early, late = schedule.destroy_on(held)
+        click.echo(
+            f"{mark}  key {held.first} to {held.until}: a fetch from {early} on destroys it if all "
+            f"that the server listed has come; one from {late} on in any case"
+        )
+        if reveal:
+            click.echo(held.seed.reveal())
+    click.echo(
+        f"{mark}  A fetch destroys only on a day that the server confirms. If it answers no more: "
+        "'klankbord-desk keys --destroy-old'."
+    )
+
+
+def _destroy_old(desk: Desk, *, yes: bool) -> None:
+    name, doomed = visible(desk.state.name), own_card.overdue(desk)
+    if not doomed:
+        click.echo(f"{name}: on {desk.today} no key is 210 days past its month.")
+        return
+    click.echo(f"{name}: by this computer's day, {desk.today}, these keys are past their 210 days:")
+    for held in doomed:
+        click.echo(f"  {held.first} to {held.until}")
+    click.echo(
+        "What this desk has stays readable here. What else was sealed to them, at the server or in "
+        "a copy of it, this desk can then never open."
+    )
+    if not yes:
+        click.confirm("Is that day right, and are these keys to go for good?", abort=True, err=True)
+    own_card.destroy_overdue(desk)
+    common.say(desk.report)
+
+
+@click.command()
+@shared
+@click.option("--until", metavar="DAY", help="The last day of your absence.")
+@click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity, or name.")
+@click.option("--back", is_flag=True, help="You are back; take the announcement away.")
+def away(until: str | None, stand_in: str | None, back: bool) -> None:
+    """Announce an absence on your card, with keys past its end, or take it back.
+
+    \b
+    Example:
+      klankbord-desk away --until 2027-02-14 --stand-in \\
+        "3f9a c2e1 07b4 5d68 91ce a2f0 4b7d 8e13 d65a 20fc"
+      klankbord-desk away --back
+    """
+    if back == (until is not None) or (back and stand_in):
+        raise click.UsageError("Give either --until DAY (and --stand-in WHO), or --back.")
+    last = common.read_day(until) if until else None
+    with common.at_work() as place:
+        desk = place.one(common.site_hint())
+        if last is not None and last < desk.today:
+            raise Unfit(f"{last} is past; an absence is announced ahead.")
+        serial = desk.state.serial
+        try:
+            with place.connected(desk):
+                desk.need_day()
+                who = outbox.counsellor(desk, stand_in, common.confirm_groups) if stand_in else None
+                announced = Away(last, who.identity if who else None) if last else None
+                schedule.months(desk.today, announced)  # said before anything is changed
+                desk.state.away = announced
+                own_card.issue(desk, forced=True)
+                own_card.publish(desk)
+                common.tell(desk.report)
+        except CannotReach as error:
+            kept = "It is kept here, and the next 'fetch' takes it to the site."
+            if desk.state.serial == serial:
+                kept = "Nothing was changed; give the same command again later."
+            raise CannotReach(f"{error} {kept}") from None
+    instead = f"; {visible(who.name)} stands in" if who else ""
+    click.echo(
+        f"Your card now says that you are away until {last}{instead}." if last else "You are back."
+    )
+
+
+@click.command()
+@shared
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write everything of this desk into one new file, sealed with your passphrase.
+
+    Keep it apart from this computer, and replace it each month. A backup also holds keys that the
+    desk destroys later, and threads that you forget later: destroy old backups.
+
+    \b
+    Example:
+      klankbord-desk backup /media/stick/desk-2027-01.age
+    """
+    with common.at_work() as place:
+        count = backups.backup(place, file)
+    click.echo(f"{count} files are in {visible(str(file))}, sealed with this desk's passphrase.")
+
+
+@click.command()
+@shared
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def restore(file: Path) -> None:
+    """Make the desk again from a backup, in a folder that is empty or not there yet.
+
+    Do not use the old desk any more. Afterwards 'fetch' learns from the server what happened
+    since the backup and, if the site has another card than the backup, issues a new one. What was
+    sealed to keys that are not in the backup cannot be opened.
+
+    \b
+    Example:
+      klankbord-desk --dir ~/klankbord-desk restore /media/stick/desk-2027-01.age
+    """
+    names = backups.restore(common.folder(), file, common.passphrase(), common.machine())
+    click.echo(f"Restored for {visible(', '.join(names))}. Now run 'klankbord-desk fetch'.")
+    click.echo("Do not use the old desk any more.")
+    click.echo("Threads that you had forgotten since the backup are back; forget them again.")
+
+
+COMMANDS = (init, move, onion_key_command, card, keys, away, backup, restore)

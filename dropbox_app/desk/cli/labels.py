@@ -1,0 +1,78 @@
+"""The protocol's fixed words as a person reads them; ``--json`` keeps the words themselves."""
+
+from collections.abc import Mapping
+
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.storage.state import Profile
+
+PERSON: Mapping[str, str] = {
+    "internal": "works at the organisation",
+    "external": "does not work at the organisation",
+}
+SCOPE: Mapping[str, str] = {
+    "unwanted_behaviour": "unwanted behaviour",
+    "integrity": "things that are dishonest or unsafe",
+    "both": "unwanted behaviour, and things that are dishonest or unsafe",
+}
+LANGUAGE: Mapping[str, str] = {"nl": "Dutch", "en": "English"}
+KIND: Mapping[str, str] = {
+    "options": "ways to go on",
+    "consent-request": "question for consent",
+    "consent-answer": "answer about consent",
+}
+STATUS: Mapping[str, str] = {
+    "withdrawn": "taken back by the reporter",
+    "gone": "no longer at the server",
+}
+LABEL: Mapping[str, str] = {
+    "with": "with whom",
+    "scope": "what is told",
+    "needs": "what would help",
+    "topics": "what it is about",
+    "ongoing": "still going on",
+    "about": "who it is about",
+    "relation": "works there",
+    "talked": "talked to somebody",
+    "safe": "feels safe now",
+}
+_CONSENT: Mapping[str, str] = {
+    "yes": "yes",
+    "no": "no",
+    "tell-me-more": "wants to know more first",
+    "withdrawn": "takes the yes back",
+}
+# Whose field is not named here says the same words with spaces: "dont_know", "abuse_of_power".
+_ANSWER: Mapping[str, Mapping[str, str]] = {
+    "answer": _CONSENT,
+    "needs": {
+        "be_heard": "to tell the story",
+        "think_along": "someone who thinks along",
+        "know_options": "to know what can be done",
+        "make_it_stop": "that it stops",
+        "dont_know": "does not know yet",
+    },
+    "topics": {"wrongdoing": "something dishonest or unsafe", "conflict": "a conflict at work"},
+    "about": {"board_owner": "the board or the owner"},
+    "relation": {
+        "works_here": "yes",
+        "worked_here": "not any more",
+        "hired": "through another company",
+        "intern_or_volunteer": "as an intern or a volunteer",
+    },
+}
+
+
+def answer(field: str, value: str) -> str:
+    """One fixed answer in words; one of a newer version as it stands."""
+    plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
+    known = _ANSWER.get(field, {}).get(value) or plain.get(value)
+    return known or value.replace("_", " ")
+
+
+def profile(given: Profile) -> str:
+    """What reporters read of a counsellor beside the name."""
+    languages = ", ".join(LANGUAGE.get(code, code) for code in given.languages)
+    return visible(
+        f"{given.name}; {PERSON[given.kind]}; for {SCOPE[given.scope]}; reads and writes "
+        f"{languages}."
+    )

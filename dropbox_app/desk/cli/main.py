@@ -1,0 +1,34 @@
+"""``klankbord-desk``: the counsellor's machine on the command line.
+
+Exit codes: 0 done, 1 could not or an alarm was raised, 2 used wrongly. Errors are one sentence
+on stderr. ``--dir``, ``--passphrase-file`` and ``--site`` stand before or after the command.
+"""
+
+import click
+
+from dropbox_app.desk.cli import files, keys, threads
+from dropbox_app.desk.cli.common import DeskGroup, shared
+
+
+@click.group(cls=DeskGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@shared
+@click.version_option(package_name="klankbord", prog_name="klankbord-desk")
+def main() -> None:
+    """The counsellor's desk: fetch, read and answer what was sealed to you.
+
+    \b
+    Example:
+      klankbord-desk init invitation.json --name "Noor Jansen"
+      klankbord-desk fetch
+    """
+
+
+for _command in (
+    *keys.COMMANDS,
+    *threads.COMMANDS,
+    *files.COMMANDS,
+):
+    # The example stands last, below the options: that is where the eye ends up.
+    _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
+    _command.epilog = _mark + _example
+    main.add_command(_command)

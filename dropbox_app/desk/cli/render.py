@@ -1,0 +1,322 @@
+"""What the desk says of threads, for people and for programs."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from dropbox_app.desk.cli import labels
+from dropbox_app.desk.cli.terminal import block, visible
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.threads import attachments
+from dropbox_app.desk.threads.open_thread import LEAST_PREFIX, Case
+from dropbox_app.desk.untrusted_files.inspect import Findings, safe_name
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import REPORTER, Message
+from dropbox_app.protocol.thread import Entry
+
+# A reason in the reader's words -> a sentence for the person.
+REASONS: Mapping[str, str] = {
+    "": "",
+    "other_file": "the file on this disk is not the one that was received",
+    "missing": "its file is missing from this disk",
+    "no_key": "none of your keys opens it; the key may have been destroyed or not be in a backup",
+    "header": "the sealed file is damaged",
+    "header_mac": "the sealed file was altered",
+    "payload": "the sealed file was altered or cut off",
+    "form": "it does not have the form of a message",
+    "unknown_author": "its author is not one whom the reporter chose",
+    "other_site": "it was written for another site",
+    "other_mailbox": "it was written for another thread",
+    "other_reporter": "its keys are not those of this thread",
+    "other_recipient": "it names another reply key than the reporter had before",
+    "signature": "its signature does not fit: somebody else wrote or altered it",
+    "not_addressed": "not addressed to you; passed on by somebody",
+    "conflict": "there are two different messages under this number, or it denies the one before",
+    "after_restore": "written after the server was restored from a backup",
+    "not_sent": "the server did not take it",
+}
+_STATES = {
+    "unverified": "COULD NOT BE VERIFIED",
+    "conflict": "CONFLICT",
+    "not_addressed": "NOT ADDRESSED TO YOU",
+    "newer": "made by a newer version of the program",
+}
+_GONE = (
+    "No longer at the server. Usually it has expired, or the reporter chose another counsellor. "
+    "What was fetched is here until you 'forget' it."
+)
+_WITHDRAWN = (
+    "The reporter has taken this report back. What was fetched is here until you 'forget' it."
+)
+
+
+def dumps(value: object) -> str:
+    """JSON for programs, in ASCII: nothing in it is obeyed by a terminal."""
+    return json.dumps(value, ensure_ascii=True, indent=2)
+
+
+def summary(desk: Desk, case: Case) -> dict[str, object]:
+    """One line of ``list --json``."""
+    return {
+        "id": case.mailbox,
+        "site": desk.state.site,
+        "site_name": desk.state.name,
+        "unread": case.unread,
+        "messages": len(case.entries),
+        "last_day": case.last_day.isoformat(),
+        "status": case.status,
+        "unverified": sum(not entry.genuine for entry in case.thread.entries),
+    }
+
+
+def whole(desk: Desk, case: Case) -> dict[str, object]:
+    """What ``read --json`` prints."""
+    read = case.thread
+    return summary(desk, case) | {
+        "verify": case.known.verify,
+        "wanted": [str(identity) for identity in read.wanted],
+        "gaps": {by: list(numbers) for by, numbers in read.gaps.items()},
+        "missing_beginning": dict(read.missing_beginning),
+        "withheld": dict(read.withheld),
+        "messages": [_message(case, entry) for entry in case.entries],
+        "unnamed_files": [
+            {"item": file.item, "state": file.state}
+            for file in attachments.of_case(case)
+            if file.attachment is None
+        ],
+    }
+
+
+def _message(case: Case, entry: Entry) -> dict[str, object]:
+    message = entry.message
+    states = {file.item: file.state for file in attachments.of_case(case)}
+    shown: dict[str, object] = {
+        "item": entry.item,
+        "verified": entry.state in ("verified", "newer"),
+        "state": entry.state,
+        "reason": entry.reason,
+        "passed_on": entry.passed_on,
+        "sent": case.unsent.get(entry.item, "sent" if _own(case, message) else ""),
+        "by": message.by if message else None,
+        "kind": message.kind if message else None,
+        "day": message.day.isoformat() if message else None,
+        "text": message.text if message else None,
+    }
+    if message is not None:
+        shown |= {
+            "n": message.n,
+            "lang": message.lang,
+            "digest": message.digest,
+            "to": [str(identity) for identity in message.to],
+            "body": dict(message.body),
+            "attachments": [
+                {
+                    "item": f.sha256,
+                    "name": f.name,
+                    "type": f.type,
+                    "size": f.size,
+                    "state": states.get(f.sha256, "unverified"),
+                }
+                for f in message.attachments
+            ],
+        }
+    return shown
+
+
+def listing(cases: Iterable[tuple[Desk, Case]], *, several: bool) -> Iterator[str]:
+    """``list`` for people: one line a thread."""
+    for desk, case in cases:
+        unread = f"{case.unread} unread" if case.unread else "read"
+        words_of_it = labels.STATUS.get(case.status, "closed" if case.closed else "")
+        status = f"  {words_of_it}" if words_of_it else ""
+        site = f"  {visible(desk.state.name)}" if several else ""
+        yield f"{case.mailbox[:16]}  {case.last_day}  {unread:>9}{status}{site}"
+
+
+def reading(case: Case) -> Iterator[str]:
+    """``read`` for people: the desk's own lines at the margin, the texts behind a bar."""
+    yield f"Thread {case.mailbox}"
+    if case.status == "withdrawn":
+        yield _WITHDRAWN
+    elif case.status == "gone":
+        yield _GONE
+    read = case.thread
+    for by in read.missing_beginning:
+        yield (
+            f"Earlier messages of {_whose(case, by)} are not here: they were written to somebody "
+            "else, or have been removed."
+        )
+    for by, numbers in read.gaps.items():
+        which = f"number {numbers[0]}" if len(numbers) == 1 else f"numbers {_joined([*numbers])}"
+        verb = "is" if len(numbers) == 1 else "are"
+        yield (
+            f"MISSING: {which} of {_whose(case, by)} {verb} not here: not addressed to you, or "
+            "withheld."
+        )
+    yield from _withheld(case)
+    for entry in case.entries:
+        yield ""
+        yield from one(case, entry)
+    for file in attachments.of_case(case):
+        if file.attachment is None:
+            yield ""
+            yield f"File {file.short}: {attachments.SAID[file.state]}."
+
+
+def _withheld(case: Case) -> Iterator[str]:
+    """What somebody says to have seen, as that author's claim, or what this desk itself had."""
+    for by, n in case.thread.withheld.items():
+        claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
+        if not claim:
+            yield f"MISSING: number {n} of {_whose(case, by)} was here once and is not any more."
+        elif _apart(case, by):
+            who = _called(case, by)
+            yield f"What {who} wrote is not here: the reporter wrote with them, not with you, then."
+            continue
+        for author in sorted(claim):
+            verb = "refer" if author == case.own else "refers"
+            yield (
+                f"MISSING: {_who(case, author)} {verb} to a newer message of {_whose(case, by)}, "
+                f"number {n}, that is not here."
+            )
+
+
+def _apart(case: Case, by: str) -> bool:
+    """Whether the reporter never wrote to this counsellor and to this desk at once."""
+    if by in (REPORTER, case.own):
+        return False
+    chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
+    return not any({by, case.own} <= those for those in chosen)
+
+
+def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
+    """One message for people; ``me`` is what the counsellor is called."""
+    message = entry.message
+    if message is None:
+        yield f"[{_STATES['unverified']}: {REASONS.get(entry.reason, 'it cannot be read')}]"
+        yield f"  item {entry.item[:16]}"
+        return
+    who = visible(me) if message.by == case.own else _who(case, message.by)
+    if not entry.genuine:
+        who = f"somebody who claims to be {who}"
+    kind = labels.KIND.get(message.kind, message.kind)
+    if not message.known_kind:
+        kind = "a kind that this version does not know"
+    yield f"{message.day}  {who}  ({kind}, number {message.n})"
+    wrong = _STATES.get(entry.state)
+    reason = REASONS.get(entry.reason, "")
+    if wrong and entry.reason != "not_sent":
+        yield f"[{wrong}{': ' + reason if reason else ''}]"
+    elif reason:
+        yield f"[{reason}]"
+    if entry.passed_on:
+        yield "[passed on by the reporter from the thread with an earlier counsellor]"
+    if case.unsent.get(entry.item) == "waiting":
+        yield "[waiting: the server has not confirmed it yet; 'fetch' sends it]"
+    yield from contents(case, message)
+
+
+def contents(case: Case, message: Message) -> Iterator[str]:
+    """All that a message says, behind the bar; of its files, at the margin, where they are."""
+    states = (
+        {file.item: file.state for file in attachments.of_case(case)} if message.attachments else {}
+    )
+    for label, value in _fields(case, message.body):
+        text = f"{label}: {value}" if label else value
+        yield from block(text)
+    for file in message.attachments:
+        yield from block(f"file: {file.name} ({file.type}, {file.size} bytes)")
+        state = states.get(file.sha256)
+        said = attachments.SAID[state] if state else "its message could not be verified"
+        yield f"  file {file.sha256[:LEAST_PREFIX]}: {said}"
+
+
+def file(
+    case: Case, one: attachments.CaseFile, findings: Findings | None, holds: str
+) -> Iterator[str]:
+    """One file of a thread for people: what it is called, what it is, what it holds."""
+    if one.attachment is None:
+        yield f"{one.short}  {attachments.SAID[one.state]}."
+        return
+    given, safe = one.attachment.name, safe_name(one.attachment.name)
+    said = attachments.SAID[one.state]
+    yield f"{one.short}  {visible(safe)}  {one.attachment.size:,} bytes  {said}"
+    if one.message is not None:
+        number = f"number {one.message.n}"
+        yield f"  from {_who(case, one.message.by)}, {one.message.day}, {number}"
+    if given != safe:
+        yield f"  sent under the name {visible(given)}" if given else "  sent without a name"
+    yield f"  its sender's program called it {visible(one.attachment.type)}"
+    if findings is not None:
+        yield f"  {findings.sentence}"
+    if holds:
+        yield f"  {holds}"
+
+
+def _fields(case: Case, body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    text = body.get("text")
+    if isinstance(text, str) and text:
+        yield "", text
+    for key, value in body.items():
+        if key == "text":
+            continue
+        if key == "answers" and isinstance(value, dict):
+            for question, answer in value.items():
+                given = answer if isinstance(answer, list) else [answer]
+                said = ", ".join(labels.answer(question, str(part)) for part in given)
+                yield labels.LABEL.get(question, question), said
+        elif key == "options" and isinstance(value, list):
+            for number, option in enumerate(value, start=1):
+                if isinstance(option, dict):
+                    yield f"option {number}", _joined(option.get("title"))
+                    yield "  for", _joined(option.get("pro"))
+                    yield "  against", _joined(option.get("con"))
+        elif key == "request":
+            yield "to the question", _step(case, value)
+        elif key == "answer":
+            yield key, labels.answer(key, _joined(value))
+        elif key == "successor":
+            yield "handed over to", _groups(_joined(value))
+        else:
+            yield labels.LABEL.get(key, key), _joined(value)
+
+
+def _groups(identity: str) -> str:
+    """Ten groups, not a name: a name would be only what the site says."""
+    try:
+        return VerifyKey.parse(identity).fingerprint()
+    except FormatError:
+        return identity  # in a kind of a newer version
+
+
+def _step(case: Case, request: Json) -> str:
+    """What was asked in the request that an answer points to."""
+    asked = (message for message in case.thread.genuine() if message.digest == request)
+    return next((_joined(m.body["step"]) for m in asked if "step" in m.body), "no longer here")
+
+
+def _joined(value: Json) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    return str(value)
+
+
+def _own(case: Case, message: Message | None) -> bool:
+    return message is not None and message.by == case.own
+
+
+def _who(case: Case, by: str) -> str:
+    if by == REPORTER:
+        return "the reporter"
+    return "you" if by == case.own else f"counsellor {by[:12]}"
+
+
+def _called(case: Case, by: str) -> str:
+    """A counsellor with the name that the site gives: its word, so the identity goes with it."""
+    name = case.names.get(by)
+    return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)
+
+
+def _whose(case: Case, by: str) -> str:
+    return "yours" if by == case.own else _who(case, by)

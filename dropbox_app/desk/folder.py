@@ -1,0 +1,275 @@
+"""The desk's folder as a whole: made, opened, moved.
+
+One desk serves several sites, each with an identity of its own (SPEC section 3).
+"""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import LOCK, NEW, Disk
+from dropbox_app.desk.storage.item_store import LocalStore
+from dropbox_app.desk.storage.state import Profile, State
+from dropbox_app.desk.storage.vault import Vault
+from dropbox_app.desk.sync import own_card
+from dropbox_app.desk.transport.api_client import Courier, HttpTransport, Transport
+from dropbox_app.desk.transport.proxy import Proxy, read_origin, read_proxy
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.encoding import check_day, check_hex, from_line
+from dropbox_app.protocol.errors import CardError, FormatError
+from dropbox_app.protocol.keys import SigningKey
+
+MAX_ORIGINS = 10
+MAX_SITE_NAME = 200
+MAX_INVITATION = 16_384  # bytes
+# What an init that was killed may leave; the next one goes on from it.
+_BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"}
+
+
+def utc_today() -> datetime.date:
+    """This machine's UTC day: the only clock of the desk."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a desk stands on; tests hand in another day, way and cost (by its name)."""
+
+    today: Callable[[], datetime.date] = utc_today
+    transport: Callable[[Proxy | None], Transport] = HttpTransport
+    log_n: int = vault.USUAL
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What the operator's ``init`` printed."""
+
+    site: str
+    name: str
+    origins: tuple[str, ...]
+    day: datetime.date
+    desk_origins: tuple[str, ...] = ()  # for desks alone
+
+
+def read_invitation(raw: bytes) -> Invitation:
+    """Read one JSON line ``{v, origins, site, name, day}``, and perhaps ``desk_origins``.
+
+    Raises Unfit.
+    """
+    try:
+        if len(raw) > MAX_INVITATION:
+            raise FormatError("too long")
+        fields = from_line(raw.strip())
+        if fields.get("v") != 1:
+            raise FormatError("made by a newer version")
+        origins, name, site, day = (fields.get(k) for k in ("origins", "name", "site", "day"))
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_SITE_NAME:
+            raise FormatError("its name is missing")
+        if not origins:
+            raise FormatError("its addresses are missing")
+        if not isinstance(site, str) or not isinstance(day, str):
+            raise FormatError("its site or day is missing")
+        desks = _addresses(fields.get("desk_origins", []))
+        return Invitation(check_hex(site, 16), name, _addresses(origins), check_day(day), desks)
+    except FormatError as error:
+        raise Unfit(
+            f"This is no invitation ({error}). The operator's 'klankbord-server init' prints it: "
+            "one line that begins with {."
+        ) from None
+
+
+def _addresses(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or len(given) > MAX_ORIGINS:
+        raise FormatError("its addresses are no list of a few")
+    texts = tuple(origin for origin in given if isinstance(origin, str))
+    if len(texts) != len(given):
+        raise FormatError("an address is no text")
+    return texts
+
+
+@dataclass
+class Workplace:
+    """An opened desk, under its lock."""
+
+    disk: Disk
+    vault: Vault
+    machine: Machine
+
+    def desk(self, site: str) -> Desk:
+        """The desk for one site, not connected. Raises NotSetUp or Damaged."""
+        store = LocalStore(self.disk, site, self.vault.archive)
+        state = store.load()
+        store.drop(store.strays(state.items))
+        return Desk(self.vault, store, state, self.machine.today())
+
+    def desks(self, hint: str = "") -> list[Desk]:
+        """The desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
+        found = [self.desk(site) for site in self.vault.sites]
+        if hint:
+            asked = hint.strip().casefold()
+            found = [
+                desk
+                for desk in found
+                if desk.state.site.startswith(asked) or asked in desk.state.name.casefold()
+            ]
+            if len(found) != 1:
+                raise NotFound(
+                    f"{'No' if not found else 'More than one'} site of this desk goes by that "
+                    "name; 'keys' names them all."
+                )
+        return found
+
+    def one(self, hint: str = "") -> Desk:
+        """The desk of one site. Raises NotFound if there are several and none was named."""
+        found = self.desks(hint)
+        if len(found) != 1:
+            raise NotFound("This desk serves several sites; say which with --site NAME.")
+        return found[0]
+
+    @contextlib.contextmanager
+    def connected(self, desk: Desk) -> Iterator[Desk]:
+        """The desk with a way to its server. Raises CannotReach, Unfit, Unknown."""
+        proxy = read_proxy(desk.state.proxy)
+        state = desk.state
+        for origin in (*state.origins, *state.desk_origins):
+            read_origin(origin, proxy)
+        transport = self.machine.transport(proxy)
+        courier = Courier(
+            transport, state.origins, state.site, desk.signing, desk_origins=state.desk_origins
+        )
+        try:
+            desk.connect(courier)
+            yield desk
+        finally:
+            courier.close()
+
+
+@contextlib.contextmanager
+def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
+    """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase."""
+    disk = Disk(folder, machine.today)
+    with disk.locked():
+        yield Workplace(disk, Vault.open(disk, passphrase, log_n=machine.log_n), machine)
+
+
+def init(
+    folder: Path,
+    passphrase: str,
+    machine: Machine,
+    *,
+    invitation: Invitation,
+    profile: Profile,
+    proxy: str,
+) -> Desk:
+    """Make a desk for the invitation's site, or add the site to the desk in the folder.
+
+    A crash in between leaves what the same command finishes. Raises AlreadyThere if the site is
+    set up here, Unfit, WrongPassphrase.
+    """
+    today = machine.today()
+    if not schedule.agree(max(today, invitation.day), today):
+        raise Unfit(
+            f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
+            "set the computer's date right first."
+        )
+    way = read_proxy(proxy)
+    for origin in (*invitation.origins, *invitation.desk_origins):
+        read_origin(origin, way)
+    try_card(invitation.site, profile, today)
+    disk = Disk(folder, machine.today)
+    new = not disk.exists(vault.NAME)
+    if new:
+        vault.check_passphrase(passphrase)
+        if folder.is_dir() and set(os.listdir(folder)) - _BEGUN:
+            raise AlreadyThere(f"{folder} holds something that is no desk; choose another --dir.")
+        disk.make()
+    with disk.locked():
+        if new:
+            kept = Vault.create(disk, passphrase, log_n=machine.log_n)
+        else:
+            kept = Vault.open(disk, passphrase, log_n=machine.log_n)
+        store = LocalStore(disk, invitation.site, kept.archive)
+        if store.exists():
+            raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")
+        kept.join(invitation.site)
+        _, made = schedule.fill(kept.seeds(invitation.site), schedule.months(today, None))
+        kept.hold(invitation.site, made)
+        kept.save(once=new)
+        state = State(
+            invitation.site, invitation.name, invitation.origins, proxy, profile,
+            desk_origins=invitation.desk_origins,
+        )  # fmt: skip
+        desk = Desk(kept, store, state, today)
+        own_card.issue(desk, day_confirmed=False)
+        return desk
+
+
+def try_card(site: str, profile: Profile, today: datetime.date) -> None:
+    """Find out what a card refuses before anything is made. Raises Unfit."""
+    seeds, _ = schedule.fill([], schedule.months(today, None))
+    try:
+        cards.issue(
+            site=site,
+            serial=1,
+            issued=today,
+            name=profile.name,
+            kind=profile.kind,
+            scope=profile.scope,
+            languages=profile.languages,
+            sealing=schedule.windows(seeds),
+            away=None,
+            signing=SigningKey.generate(),
+        )
+    except CardError as error:
+        raise Unfit(f"The card cannot be made like that: {error}.") from None
+
+
+def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> None:
+    """Take the addresses and the name of a new invitation for a site of this desk.
+
+    ``proxy`` takes the place of the desk's own; an empty one ends it. Raises Unfit.
+    """
+    if invitation.site not in place.vault.sites:
+        raise Unfit(
+            "This invitation is for another site than this desk belongs to; 'init' adds a site."
+        )
+    desk = place.desk(invitation.site)
+    if proxy is not None:
+        desk.state.proxy = proxy
+    way = read_proxy(desk.state.proxy)
+    for origin in (*invitation.origins, *invitation.desk_origins):
+        read_origin(origin, way)
+    desk.state.origins, desk.state.desk_origins = invitation.origins, invitation.desk_origins
+    desk.state.name = invitation.name
+    desk.save()
+
+
+def forget(desk: Desk, mailbox: str, tip: tuple[int, str]) -> int:
+    """Delete a thread from this computer for good; the number of items that went.
+
+    What stays: the ids of its items (so that they are not fetched again) and, if the counsellor
+    wrote in it, the number and hash of the last own message (so that the chain can go on).
+    """
+    state = desk.state
+    items = state.of(mailbox)
+    if any(item.sent == "waiting" for item in items):
+        raise DeskError("A message to this thread is still waiting; 'fetch' first, then forget.")
+    gone = [item.id for item in items]
+    gone += [owed.item.id for owed in state.owed.values() if owed.item.mailbox == mailbox]
+    state.forgotten.update(gone)
+    for item in gone:
+        state.items.pop(item, None)
+        state.owed.pop(item, None)
+    state.threads.pop(mailbox, None)
+    if tip[0]:
+        state.tips[mailbox] = tip
+    desk.save()
+    desk.store.drop(gone)
+    return len(items)

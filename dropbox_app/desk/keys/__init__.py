@@ -1,0 +1,1 @@
+"""The schedule of the counsellor's sealing keys."""

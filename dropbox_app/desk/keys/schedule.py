@@ -1,0 +1,110 @@
+"""Which sealing keys must be there, and which must go (SPEC section 3). Pure: days in, days out.
+
+A key is for one UTC month. Keys are there for the current month and three more, from two days
+before the card is issued, and past the end of an announced absence.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.storage.vault import HeldSeed
+from dropbox_app.protocol.card import (
+    MAX_WINDOWS,
+    MONTHS_AHEAD,
+    Away,
+    Card,
+    Window,
+    month_window,
+)
+from dropbox_app.protocol.keys import Seed
+
+AGREE_DAYS = 2  # how far the desk's day and the server's may be apart
+KEEP_DAYS = 30  # after the end of a window, if the inbox was read to its end after it
+KEEP_AT_MOST = 210  # after the end of a window, in any case
+_ONE_DAY = datetime.timedelta(days=1)
+
+
+def agree(here: datetime.date, there: datetime.date) -> bool:
+    """Whether two clocks confirm each other."""
+    return abs((here - there).days) <= AGREE_DAYS
+
+
+def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, datetime.date]]:
+    """The windows that a card issued on ``day`` must have, oldest first.
+
+    Raises Unfit if the absence ends too far ahead for one card.
+    """
+    windows = [month_window(day - AGREE_DAYS * _ONE_DAY)]
+    last = day
+    for _ in range(MONTHS_AHEAD):
+        last = month_window(last)[1] + _ONE_DAY
+    if away is not None:
+        # A month past its end: the return may be late.
+        last = max(last, month_window(away.until)[1] + _ONE_DAY)
+    while windows[-1][1] < last:
+        windows.append(month_window(windows[-1][1] + _ONE_DAY))
+        if len(windows) > MAX_WINDOWS:
+            raise Unfit(
+                "An absence can be announced for some ten months ahead; choose an earlier day, "
+                "and announce the rest later."
+            )
+    return windows
+
+
+def fill(
+    held: Sequence[HeldSeed], wanted: Sequence[tuple[datetime.date, datetime.date]]
+) -> tuple[list[HeldSeed], list[HeldSeed]]:
+    """A seed for each wanted window, and those among them that are new.
+
+    A window that has a seed keeps it: what was published keeps its recipient.
+    """
+    there = {(one.first, one.until): one for one in held}
+    made = [
+        HeldSeed(Seed.generate(), first, until)
+        for first, until in wanted
+        if (first, until) not in there
+    ]
+    there |= {(one.first, one.until): one for one in made}
+    return [there[window] for window in wanted], made
+
+
+def windows(seeds: Sequence[HeldSeed]) -> list[Window]:
+    """What a card says of the seeds."""
+    return [Window(one.seed.recipient(), one.first, one.until) for one in seeds]
+
+
+def stale(card: Card, wanted: Sequence[tuple[datetime.date, datetime.date]]) -> bool:
+    """Whether a card lacks a window that it should have by now."""
+    there = {(window.first, window.until) for window in card.sealing}
+    return not there.issuperset(wanted)
+
+
+def destroy_on(held: HeldSeed) -> tuple[datetime.date, datetime.date]:
+    """The first day on which a seed may go, and the day on which it goes in any case."""
+    return (
+        held.until + KEEP_DAYS * _ONE_DAY,
+        held.until + KEEP_AT_MOST * _ONE_DAY,
+    )
+
+
+def overdue(held: Sequence[HeldSeed], day: datetime.date) -> list[HeldSeed]:
+    """The seeds that must not be there any more on ``day``."""
+    return doomed(held, day, None)
+
+
+def doomed(
+    held: Sequence[HeldSeed], day: datetime.date, read_to_end: datetime.date | None
+) -> list[HeldSeed]:
+    """The seeds that must go on ``day``.
+
+    ``read_to_end`` is the last day on which the inbox was read to its end; None keeps each seed
+    as long as it may be kept.
+    """
+    gone = []
+    for one in held:
+        early, late = destroy_on(one)
+        read = read_to_end is not None and read_to_end > one.until + _ONE_DAY
+        if day >= late or (day >= early and read):
+            gone.append(one)
+    return gone

@@ -1,0 +1,102 @@
+"""One desk at work on one site: the vault, the local store, what is known, and the way there."""
+
+import datetime
+from dataclasses import dataclass, field
+
+from dropbox_app.desk.errors import ClocksDiffer
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.storage.item_store import LocalStore
+from dropbox_app.desk.storage.state import State
+from dropbox_app.desk.storage.vault import Vault
+from dropbox_app.desk.transport.api_client import Courier
+from dropbox_app.protocol.keys import SigningKey, VerifyKey
+
+
+@dataclass
+class Report:
+    """What the person is told after the work: plain news, and what is wrong."""
+
+    notes: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that came in
+
+    def note(self, sentence: str) -> None:
+        """Tell something once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def alarm(self, sentence: str) -> None:
+        """Warn of something once; the command then ends with exit code 1."""
+        if sentence not in self.alarms:
+            self.alarms.append(sentence)
+
+
+@dataclass
+class Desk:
+    """Everything that the work on one site needs. ``today`` is this machine's day."""
+
+    vault: Vault
+    store: LocalStore
+    state: State
+    today: datetime.date
+    report: Report = field(default_factory=Report)
+    server_day: datetime.date | None = None
+    _courier: Courier | None = None
+
+    @property
+    def signing(self) -> SigningKey:
+        """The identity for this site."""
+        return self.vault.signing(self.state.site)
+
+    @property
+    def identity(self) -> VerifyKey:
+        """Its public half."""
+        return self.signing.verify_key
+
+    @property
+    def own(self) -> str:
+        """The identity as messages and inbox name it."""
+        return str(self.identity)
+
+    @property
+    def courier(self) -> Courier:
+        """The way to the server."""
+        if self._courier is None:
+            raise RuntimeError("this desk was opened without a way to the server")
+        return self._courier
+
+    def connect(self, courier: Courier) -> None:
+        """Take a courier and compare clocks; nothing that hangs on a day happens before."""
+        self._courier = courier
+        self.server_day = courier.challenge()
+        if not self.agreed:
+            self.report.alarm(self.clocks)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the server's day confirms this machine's."""
+        return self.server_day is not None and schedule.agree(self.today, self.server_day)
+
+    @property
+    def day(self) -> datetime.date:
+        """The earlier of the two days, for what must not happen too soon. Raises ClocksDiffer."""
+        self.need_day()
+        return min(self.today, self.server_day or self.today)
+
+    def need_day(self) -> None:
+        """Raise ClocksDiffer unless the two days confirm each other."""
+        if not self.agreed:
+            raise ClocksDiffer(self.clocks)
+
+    @property
+    def clocks(self) -> str:
+        """What to tell when the days differ."""
+        return (
+            f"This computer says it is {self.today}, the server says {self.server_day}. No key "
+            "was made or destroyed and nothing can be written. Set this computer's date right; "
+            "if it is right, tell the operator."
+        )
+
+    def save(self) -> None:
+        """Write the state."""
+        self.store.save(self.state)

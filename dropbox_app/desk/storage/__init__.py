@@ -1,0 +1,1 @@
+"""What lies on the counsellor's disk, and how it is sealed."""

@@ -1,0 +1,334 @@
+"""What comes in: the inbox to its end, each item brought home, the server held to its word.
+
+An item is safe on the disk, and the state that knows it too, before the server is told. A crash
+at any step leaves a state from which the next round goes on (SPEC sections 7 and 9).
+"""
+
+import datetime
+
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.item_store import WrongFile
+from dropbox_app.desk.storage.state import Item, Owed
+from dropbox_app.desk.sync import own_card
+from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.transport.api_client import Page, Row
+from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.messages import MAX_TO, REPORTER
+from dropbox_app.protocol.padding import MESSAGE_SIZES
+
+MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
+MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
+OWED_DAYS = 30  # for what is owed to a thread that is no longer listed
+OWED_AT_MOST = schedule.KEEP_AT_MOST + 33  # days; then no key is left that could open it
+MOST_OWED = 200  # items; each costs a request in every round
+MOST_PAGES = 100  # in one reading of the inbox
+MOST_RESTORES = 2  # likewise
+DAMAGED = 500  # the status of what the server lists and cannot read
+
+_GONE = (
+    "Thread {0} is no longer at the server. Usually it has expired, or the reporter chose another "
+    "counsellor; now and then the server was restored, or somebody removed it. What was fetched "
+    "is still here."
+)
+_WITHDRAWN = (
+    "The reporter of thread {0} has taken the report back. The server has removed it; what was "
+    "fetched is still here until you say 'klankbord-desk forget {0}'."
+)
+_MORE = "There is more in the inbox than one round takes; fetch again."
+_TOO_MUCH_OWED = (
+    f"ALARM: the server lists more than {MOST_OWED} things that it does not hand over. The inbox "
+    "is read on when they have come. Tell the operator."
+)
+
+
+def collect(desk: Desk) -> dict[str, dict[str, int]]:
+    """Read the inbox to its end, then see what the server still lists, which is answered."""
+    asked = _ask_again(desk)
+    whole = _read_inbox(desk)
+    listed = desk.courier.mailboxes()
+    # What came in between is listed, so it must be here.
+    whole = whole and _read_inbox(desk)
+    # By what the state says, not by what came in just now: an earlier round may have broken off.
+    for mailbox in sorted({i.mailbox for i in desk.state.items.values() if not i.checked}):
+        _after_arrival(desk, mailbox)
+    _compare(desk, listed, whole=whole)
+    _weigh_owed(desk, listed, asked)
+    desk.save()
+    return listed
+
+
+def _read_inbox(desk: Desk) -> bool:
+    """Read on from where the last reading ended; says whether it came to the end."""
+    state, restores = desk.state, 0
+    for _ in range(MOST_PAGES):
+        page = desk.courier.inbox(state.number)
+        if page.store != state.store:
+            restores += 1
+            if restores > MOST_RESTORES:
+                raise BadAnswer(
+                    "The server says at every page that it was restored; tell the operator."
+                )
+            known = bool(state.store)
+            _meet_store(desk, page.store)
+            if known:
+                continue  # again from the beginning
+        if not _take_page(desk, page):
+            desk.report.alarm(_TOO_MUCH_OWED)
+            return False
+        if not page.more:
+            break
+    else:
+        desk.report.note(_MORE)
+        return False
+    if desk.agreed:
+        state.read_to_end = max(desk.day, state.read_to_end or desk.day)
+    desk.save()
+    return True
+
+
+def _meet_store(desk: Desk, store: str) -> None:
+    """A store id that is new: pin the first one, treat every other as a restored server."""
+    state = desk.state
+    if state.store:
+        state.number, state.resend, state.published = 0, True, False
+        for thread in state.threads.values():
+            thread.listed = {}
+        desk.report.note(
+            "The server was restored from a backup, so it may have lost what came after it. This "
+            "desk reads everything again and gives back what the server lacks. If the operator "
+            "knows of no restore, ask what happened."
+        )
+    state.store = store
+    desk.save()
+    if state.resend and desk.agreed and not state.restored:
+        own_card.publish(desk)
+
+
+def _take_page(desk: Desk, page: Page) -> bool:
+    """Bring one page home, write down that it is here, then tell the server.
+
+    Says whether it took all of it: it stops where too much is owed.
+    """
+    number = desk.state.number
+    for row in page.rows:
+        if not _take_row(desk, row, page):
+            break
+        number = row.number
+    desk.state.number = number  # not before: a row that broke the round is listed again
+    desk.save()
+    _tell_fetched(desk)
+    return not page.rows or number == page.rows[-1].number
+
+
+def _take_row(desk: Desk, row: Row, page: Page) -> bool:
+    state = desk.state
+    item = state.items.get(row.id)
+    if item is not None:
+        _meet_again(desk, item)
+    elif row.id in state.forgotten:
+        _say_fetched(desk, row.id)  # listed again: a restored server does not know it
+    elif row.id not in state.owed:
+        if len(state.owed) >= MOST_OWED:
+            return False
+        item = _item(row, page.store)
+        if _bring(desk, item, page.day):
+            _keep(desk, item)
+    return True
+
+
+def _meet_again(desk: Desk, item: Item) -> None:
+    """An item that is here is listed (again): an own one was taken.
+
+    Another's is only listed again by a server that was restored, or to a desk that was: the
+    server may not know that it is safe here.
+    """
+    if item.server_says == desk.own or item.sent != "received":
+        item.sent, item.fetched = "sent", True
+    else:
+        item.fetched = False
+
+
+def _item(row: Row, store: str) -> Item:
+    return Item(row.id, row.mailbox, row.what, row.author, row.n, row.day, row.size, store)
+
+
+def _keep(desk: Desk, item: Item) -> None:
+    """Enter an item whose file is safe on the disk."""
+    item.sealed_for = desk.store.recipients(item.id)
+    if item.server_says == desk.own:
+        item.sent, item.fetched = "sent", True
+    desk.state.items[item.id] = item
+    desk.state.thread(item.mailbox)
+
+
+def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
+    """Bring one item to the disk and say whether it is there; what cannot be brought is owed."""
+    limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
+    if item.size > limit:
+        return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
+    came = 0
+
+    def count(piece: bytes) -> None:
+        nonlocal came
+        came += len(piece)
+        take(piece)
+
+    try:
+        with desk.store.receiving(item.id, item.size) as take:
+            desk.courier.item(item.id, item.size, count)
+    except (WrongFile, BadAnswer):
+        return _owe(desk, item, day, "came as another one")
+    except CannotReach:
+        if not came:
+            raise  # it is the connection, and not this item
+        return _broke_off(desk, item, day)
+    except Refused as error:
+        if error.status == DAMAGED:  # one item must not keep all that came after it away
+            return _owe(desk, item, day, "cannot be read by the server itself")
+        if error.status != 404:
+            raise
+        # Withdrawn between the list and the question, or kept back: the next rounds ask again.
+        return _owe(desk, item, day, "")
+    return True
+
+
+def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
+    """An item of which only a part came: a bad line, or a damaged file; the round goes on."""
+    desk.state.owed[item.id] = Owed(item, day, True)
+    desk.report.note(
+        f"Something for thread {item.mailbox[:8]} did not come whole; the next fetch asks for it "
+        "again. If this stays, tell the operator: it may be damaged there."
+    )
+    return False
+
+
+def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
+    desk.state.owed[item.id] = Owed(item, day, bool(wrong))
+    if wrong:
+        desk.report.alarm(
+            f"ALARM: a file that the server lists for thread {item.mailbox[:8]} {wrong}. It was "
+            "not taken and is asked for again. Tell the operator."
+        )
+    return False
+
+
+def _ask_again(desk: Desk) -> set[str]:
+    """Ask for what is owed; answers the items that did not come this time either."""
+    for owed in list(desk.state.owed.values()):
+        if _bring(desk, owed.item, owed.since):
+            del desk.state.owed[owed.item.id]
+            _keep(desk, owed.item)
+    desk.save()
+    _tell_fetched(desk)
+    return set(desk.state.owed)
+
+
+def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
+    """Tell of what is owed, and give up what will not come.
+
+    A withdrawal, or a thread that is no longer listed, explains it. Nothing explains that the
+    server says twice that it does not have what it listed.
+    """
+    for owed in list(desk.state.owed.values()):
+        mailbox = owed.item.mailbox
+        known = desk.state.threads.get(mailbox)
+        withdrawn, gone = known is not None and known.withdrawn, mailbox not in listed
+        waited = (desk.day - owed.since).days if desk.agreed else 0
+        if withdrawn or waited > (OWED_DAYS if gone else OWED_AT_MOST):
+            del desk.state.owed[owed.item.id]
+            desk.report.note(
+                f"Something for thread {mailbox[:8]} never came; it is no longer asked for."
+            )
+        elif owed.wrong:
+            continue  # told when it was handed over
+        elif gone or owed.item.id not in asked:
+            desk.report.note(
+                f"The server listed something for thread {mailbox[:8]} and then did not have it; "
+                "the next rounds ask again. That happens when a reporter withdraws in that moment."
+            )
+        else:
+            desk.report.alarm(
+                f"ALARM: on more than one fetch the server did not have what it lists for thread "
+                f"{mailbox[:8]}. Keys that may be needed for it are kept, for 210 days at most. "
+                "Tell the operator."
+            )
+
+
+def _tell_fetched(desk: Desk) -> None:
+    """Tell the server what is safe here; the state that knows it was written before."""
+    told = [item for item in desk.state.items.values() if not item.fetched]
+    told = [item for item in told if item.sent == "received"]
+    for item in told:
+        _say_fetched(desk, item.id)
+        item.fetched = True
+    if told:
+        desk.save()
+
+
+def _say_fetched(desk: Desk, item: str) -> None:
+    try:
+        desk.courier.fetched(item)
+    except Refused as error:
+        if error.status != 404:  # else it is gone there, and nothing needs saying
+            raise
+
+
+def _after_arrival(desk: Desk, mailbox: str) -> None:
+    before = desk.state.thread(mailbox).withdrawn
+    case = open_thread.keep_pins(desk, mailbox)
+    hidden = open_thread.called_files(desk, case)
+    for item, message in hidden:
+        item.what = "message"
+        if message:
+            desk.report.alarm(
+                f"ALARM: the server called a message of thread {mailbox[:8]} a file. It is shown "
+                "as what it is. Tell the operator."
+            )
+    if hidden:
+        case = open_thread.keep_pins(desk, mailbox)
+    # Counted by who signed, which a server cannot choose.
+    new = [one for one in case.unseen if not case.items[one].checked]
+    if new:
+        desk.report.new[mailbox] = desk.report.new.get(mailbox, 0) + len(new)
+    if case.known.withdrawn and not before:
+        desk.report.note(_WITHDRAWN.format(mailbox[:8]))
+    for item in case.items.values():
+        item.checked = True
+    bad = [entry for entry in case.thread.entries if entry.state in ("unverified", "conflict")]
+    if any(not case.items[e.item].seen for e in bad if e.item in case.items):
+        desk.report.note(
+            f"Thread {mailbox[:8]} holds something that could not be verified; 'read' says what."
+        )
+
+
+def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> None:
+    """Hold the server to what it listed before and, if the ``whole`` inbox was read, to that."""
+    for mailbox, thread in desk.state.threads.items():
+        now = listed.get(mailbox)
+        if now is None:
+            if not thread.gone and not thread.withdrawn:
+                desk.report.note(_GONE.format(mailbox[:8]))
+            thread.gone = True
+            continue
+        thread.gone = False
+        lost = [by for by, n in thread.listed.items() if now.get(by, 0) < n]
+        if lost and not thread.withdrawn:
+            desk.report.alarm(
+                f"ALARM: the server no longer has the newest messages of thread {mailbox[:8]}, "
+                "though nobody restored it. Tell the operator."
+            )
+        thread.listed = dict(now)
+        newest = now.get(REPORTER, 0) if whole else 0
+        if newest > thread.newest.get(REPORTER, (0, ""))[0] and not _arrived(desk, mailbox, newest):
+            desk.report.alarm(
+                f"ALARM: the server lists a message of the reporter in thread {mailbox[:8]} "
+                "that it did not hand over. Fetch again; if this stays, tell the operator."
+            )
+
+
+def _arrived(desk: Desk, mailbox: str, n: int) -> bool:
+    """Whether an item under this number came in (verified or not), or is still asked for."""
+    items = [*desk.state.of(mailbox), *(owed.item for owed in desk.state.owed.values())]
+    return any(i.mailbox == mailbox and i.server_says == REPORTER and i.n >= n for i in items)

@@ -1,0 +1,427 @@
+"""Sending: a message is sealed, kept, and then sent until the server has said what became of it.
+
+It lies in the local store before the server gets it, so a lost connection neither loses it nor
+sends it twice: the same bytes again are the same item (SPEC section 6).
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dropbox_app.desk.errors import (
+    CannotReach,
+    DeskError,
+    NotFound,
+    NotWritable,
+    OutOfStep,
+    Refused,
+    Unfit,
+)
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.state import Item
+from dropbox_app.desk.sync import inbox, own_card
+from dropbox_app.desk.threads import attachments, open_thread
+from dropbox_app.desk.threads.attachments import Source
+from dropbox_app.desk.threads.open_thread import Case
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol import messages, withdrawal, writing
+from dropbox_app.protocol.encoding import Json, sha256_hex
+from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.messages import REPORTER, Attachment, Message
+from dropbox_app.protocol.writing import Draft
+
+TRIES = 3
+NOT_THERE = 404
+# What says for itself who is meant: the ten groups, or an identity in hex or in base64.
+_GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
+
+_OVER = {
+    "withdrawn": (
+        "Thread {0} is withdrawn: the reporter has taken the report back, so nothing can be "
+        "written to it any more."
+    ),
+    "gone": (
+        "Thread {0} is gone: the server no longer lists it for you. Either the reporter's newest "
+        "message was not addressed to you (another counsellor was chosen, or your card had no "
+        "valid key that day), or the thread has expired or was removed. You can write again when "
+        "the reporter writes to you again."
+    ),
+    "lost": (
+        "Thread {0} is gone: the server was restored from a backup, and does not list it for you. "
+        "If the thread began after that backup it does not come back: the reporter's code opens "
+        "nothing any more, and nobody can write in it. Only if the reporter had chosen another "
+        "counsellor can it still come to you again."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Tip(Message):
+    """The place of an own message that was forgotten here: its number and digest remain."""
+
+    kept: str = ""
+
+    @property
+    def digest(self) -> str:
+        """As it was before the message was forgotten."""
+        return self.kept
+
+
+def write(
+    desk: Desk,
+    mailbox: str,
+    *,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    attached: Sequence[Source] = (),
+) -> None:
+    """Write the next message of a thread and send it, its files first.
+
+    Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
+    MessageError where the thread cannot be written to; CannotReach if it stays waiting; Unfit if
+    the site does not take such files.
+    """
+    desk.need_day()
+    if attached:
+        attachments.check_limits(attached, desk.courier.shown().limits)
+    exchange(desk)
+    item = _send(desk, _compose(desk, mailbox, lang, kind, body, attached), TRIES)
+    if item.sent == "refused":
+        raise DeskError(
+            f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
+            "'read' shows it. 'fetch' may tell what became of the thread."
+        )
+    if item.sent == "waiting":
+        raise DeskError(
+            "The server cannot take your message now. It is kept here, and the next 'fetch' sends "
+            "it."
+        )
+
+
+def exchange(desk: Desk) -> None:
+    """Bring home what came in, give a restored server what it lacks, send what is waiting."""
+    listed = inbox.collect(desk)
+    if not desk.agreed:
+        return
+    if desk.state.resend:
+        if not desk.state.restored:
+            own_card.publish(desk)
+        _give_back(desk, listed)
+    waiting = [item for item in desk.state.items.values() if item.sent == "waiting"]
+    for item in waiting:
+        if item.what == "message":  # its files go with it
+            _send(desk, item, TRIES)
+
+
+def _send(desk: Desk, item: Item, tries: int) -> Item:
+    """Send what is kept; answers the item that it was sent as, with what became of it."""
+    sealed = desk.store.original(item.id)
+    message = _opened(desk, item)
+    if sealed is None or message is None:
+        item.sent = "refused"
+        desk.save()
+        return item
+    taken = desk.state.thread(item.mailbox).listed.get(desk.own, 0) >= message.n
+    if message.attachments and taken and tries > 1:
+        return _again(desk, item, message, tries - 1)  # before files that no message would name
+    try:
+        if not attachments.put(desk, item.mailbox, message):
+            raise Refused("A file of it is no longer on this disk.", 0)
+        desk.courier.post(item.mailbox, message.n, message.to, sealed)
+    except OutOfStep:
+        if tries > 1:
+            return _again(desk, item, message, tries - 1)
+        item.sent = "refused"
+    except CannotReach:
+        raise CannotReach(
+            "The connection was lost while your message was on its way. It is kept here, and the "
+            "next 'fetch' sends it if the server does not have it."
+        ) from None
+    except Refused as error:
+        if error.status >= 500:
+            desk.report.note(str(error))
+            return item  # it may have room, or time, later
+        item.sent = "refused"
+        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not taken by the server.")
+        if message.attachments:
+            desk.report.note(f"It had files. {error}")
+    else:
+        item.sent, item.fetched = "sent", True
+    attachments.mark(desk, message, item.sent)
+    desk.save()
+    if item.sent == "sent":
+        open_thread.keep_pins(desk, item.mailbox)
+        desk.save()
+    return item
+
+
+def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
+    """Another message of this author came first: read, sign again under the next number, send."""
+    inbox.collect(desk)
+    if item.sent == "sent":
+        return item
+    # Out of the chain first: its number is taken by another message.
+    item.sent = "refused"
+    desk.save()
+    try:
+        anew = _compose(
+            desk, item.mailbox, message.lang, message.kind, message.body, before=message
+        )
+    except (NotWritable, MessageError) as error:
+        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not sent: {error}")
+        return item
+    kept = _opened(desk, anew)
+    still = {file.sha256 for file in kept.attachments} if kept else set()
+    over = [item.id, *(f.sha256 for f in message.attachments if f.sha256 not in still)]
+    for gone in over:
+        desk.state.items.pop(gone, None)
+    desk.save()
+    desk.store.drop(over)
+    return _send(desk, anew, tries)
+
+
+def _compose(
+    desk: Desk,
+    mailbox: str,
+    lang: str,
+    kind: str,
+    body: Mapping[str, Json],
+    attached: Sequence[Source] = (),
+    before: Message | None = None,
+) -> Item:
+    """Sign, seal and keep the next message and its files; they are then waiting.
+
+    ``before``: what it was when its number was taken, with the files that were sealed for that.
+    """
+    case = open_thread.open_case(desk, mailbox)
+    if case.status != "open":
+        lost = case.status == "gone" and case.before_restore
+        raise NotWritable(_OVER["lost" if lost else case.status].format(mailbox[:8]))
+    if REPORTER not in case.thread.newest:
+        raise NotWritable(
+            f"Nothing in thread {mailbox[:8]} could be verified as the reporter's, so there is "
+            "nobody to answer."
+        )
+    if desk.identity not in case.thread.to:
+        raise NotWritable(_OVER["gone"].format(mailbox[:8]))
+    writer = _with_tip(desk, case).thread
+    shown = _cards(desk)
+
+    def draft_with(named: Sequence[Attachment]) -> Draft:
+        return writing.from_counsellor(
+            desk.signing,
+            site=desk.state.site,
+            day=desk.today,
+            lang=lang,
+            kind=kind,
+            body=body,
+            thread=writer,
+            cards=shown,
+            attachments=named,
+        )
+
+    named = _attach(desk, mailbox, draft_with, attached, before)
+    draft = draft_with(named)
+    sealed = draft.seal()
+    item = _waiting(desk, mailbox, "message", sha256_hex(sealed), draft, len(sealed))
+    desk.store.put(item.id, sealed)
+    desk.state.items[item.id] = item
+    desk.save()  # before this, a crash leaves files that the state does not name: they are removed
+    for identity in draft.left_out:
+        desk.report.note(
+            f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "
+            "key today, or there was none when the reporter last wrote."
+        )
+    return item
+
+
+def _attach(
+    desk: Desk,
+    mailbox: str,
+    draft_with: Callable[[Sequence[Attachment]], Draft],
+    attached: Sequence[Source],
+    before: Message | None,
+) -> list[Attachment]:
+    """Seal the files of a message for whom it goes to; those of ``before`` only if that changed."""
+    if before is not None:
+        if draft_with(before.attachments).to == before.to:
+            return [*before.attachments]
+        attached = attachments.again(desk, before)
+    if not attached:
+        return []
+    draft = draft_with(
+        attachments.placeholders(attached)
+    )  # says that it is too long before any work
+    made = attachments.seal(desk, attached, draft.recipients)
+    for attachment, length in made:
+        item = _waiting(desk, mailbox, "attachment", attachment.sha256, draft, length)
+        desk.state.items[item.id] = item
+    return [attachment for attachment, _ in made]
+
+
+def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
+    """An own item that is sealed and not sent yet."""
+    return Item(
+        id=item,
+        mailbox=mailbox,
+        what=what,
+        server_says=desk.own,
+        n=draft.n,
+        day=desk.today,
+        size=size,
+        store=desk.state.store,
+        sealed_for=len(draft.recipients),
+        sent="waiting",
+        seen=True,
+    )
+
+
+def _with_tip(desk: Desk, case: Case) -> Case:
+    """Go on from the own newest message, also where only its number and digest are left."""
+    n, digest = open_thread.own_tip(desk, case)
+    listed = case.known.listed.get(desk.own, 0)
+    if listed > n:
+        raise NotWritable(
+            f"Your own newest message in thread {case.mailbox[:8]} cannot be opened by this desk, "
+            "so it cannot write on there. Call, or ask the reporter to begin a new report."
+        )
+    last = case.thread.newest.get(desk.own)
+    if not n or (last is not None and last.digest == digest):
+        return case
+    newest = dict(case.thread.newest)
+    newest[desk.own] = _tip(desk, case, n, digest)
+    return replace(case, thread=replace(case.thread, newest=newest))
+
+
+def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
+    return _Tip(
+        site=desk.state.site,
+        mailbox=case.mailbox,
+        by=desk.own,
+        to=(desk.identity,),
+        n=n,
+        prev=None,
+        seen=(),
+        day=desk.today,
+        lang="en",
+        kind="reply",
+        body={},
+        attachments=(),
+        reporter=None,
+        wanted=(),
+        former=(),
+        thread=None,
+        line=b"",
+        signature=b"",
+        kept=digest,
+    )
+
+
+def _cards(desk: Desk) -> list[cards.Card]:
+    """The own card as issued, and the colleagues' as the site shows them."""
+    shown = own_card.readable(desk, desk.courier.shown())
+    own = cards.parse(desk.state.card)
+    return [own, *(card for card in shown if card.identity != desk.identity)]
+
+
+def _opened(desk: Desk, item: Item) -> Message | None:
+    contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
+    if contents is None:
+        return None
+    try:
+        return messages.parse(contents)
+    except (FormatError, MessageError):
+        return None
+
+
+def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
+    """After a new store id: the own items that the server lacks, and every verified withdrawal."""
+    given = _give_withdrawals(desk, listed)
+    for mailbox, newest in listed.items():
+        if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:
+            continue
+        case = open_thread.open_case(desk, mailbox)
+        have = newest.get(desk.own, 0)
+        own = [
+            (case.items[entry.item], entry.message)
+            for entry in case.thread.entries
+            if entry.genuine and entry.message and entry.message.by == desk.own
+            if entry.item in case.items and case.items[entry.item].sent != "waiting"
+        ]
+        lacking = [(item, message) for item, message in own if message.n > have]
+        for item, message in sorted(lacking, key=lambda one: one[1].n):
+            sealed = desk.store.original(item.id)
+            if sealed is None:
+                continue
+            try:
+                attachments.put(desk, mailbox, message)  # the words go back even if a file is lost
+                desk.courier.post(mailbox, message.n, message.to, sealed)
+                given += 1
+            except Refused:
+                desk.report.note(
+                    f"The restored server did not take back all of thread {mailbox[:8]}; the "
+                    "reporter may not see your newest messages."
+                )
+                break
+    if given:
+        desk.report.note(f"The restored server got back {given} messages that it had lost.")
+    desk.state.resend = False
+    desk.save()
+
+
+def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
+    """Prove each to the server, also where it lists the thread for others; how many it lacked."""
+    given = 0
+    for mailbox, known in desk.state.threads.items():
+        if not known.withdrawn:
+            continue
+        case = open_thread.open_case(desk, mailbox)
+        for item, message in open_thread.withdrawals(desk, case):
+            sealed = desk.store.original(item.id)
+            if sealed is None:
+                continue
+            try:
+                desk.courier.give_withdrawal(mailbox, withdrawal.write(message, sealed))
+                given += mailbox in listed
+            except Refused as error:
+                if error.status != NOT_THERE:  # else the server has nothing of it
+                    desk.report.alarm(
+                        f"ALARM: the reporter of thread {mailbox[:8]} took the report back, and "
+                        "the restored server does not take that. Tell the operator."
+                    )
+    return given
+
+
+def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
+    """The card of a colleague on this site. Raises NotFound or Unfit.
+
+    An identity (base64 or hex) or the ten groups say for themselves who is meant. Whose card
+    carries a name is only the server's word: ``confirmed`` shows its groups and asks.
+    """
+    name, digits = " ".join(who.split()), "".join(who.split()).lower()
+    colleagues = own_card.readable(desk, desk.courier.shown())
+    shown = {card.identity: card for card in colleagues}
+    if _GROUPS.fullmatch(digits):
+        found = [one for one in shown if one.fingerprint().replace(" ", "") == digits]
+    elif _HEX.fullmatch(digits):
+        found = [one for one in shown if one.hex == digits]
+    elif _BASE64.fullmatch(name):
+        found = [one for one in shown if str(one) == name]
+    else:
+        found = [identity for identity, card in shown.items() if card.name == name]
+        if len(found) == 1 and found[0] != desk.identity and not confirmed(shown[found[0]]):
+            raise Unfit(
+                "Nothing was done: a name alone does not say who is meant. Ask your colleague, and "
+                "give the ten groups or the identity instead of the name."
+            )
+    if len(found) != 1:
+        raise NotFound(
+            f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
+            "give the ten groups of the fingerprint instead."
+        )
+    if found[0] == desk.identity:
+        raise Unfit("That is yourself; name another counsellor.")
+    return shown[found[0]]

@@ -1,0 +1,173 @@
+"""The own card: keys made ahead, card issued and published, watched, old keys destroyed.
+
+The order is what makes it safe: a seed is in the vault before its card exists, the card is in
+the state before the server gets it, and what still needs a doomed seed is sealed to the archive
+key before the vault is written without it (SPEC sections 3 and 7).
+"""
+
+from dropbox_app.desk.errors import Refused
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.storage.vault import HeldSeed
+from dropbox_app.desk.transport.api_client import Shown
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.errors import CardError
+
+_ROLLED_BACK = (
+    "ALARM: the site shows another card for you than the one this desk issued last. New messages "
+    "may be sealed to keys that are not yours. Tell the operator by telephone, and compare the ten "
+    "groups of 'klankbord-desk keys' with those on the site."
+)
+
+
+def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bool:
+    """Make the keys that are due and, if anything changed, a new card. Says whether it did.
+
+    With ``day_confirmed`` no key is made on a day that the server does not confirm
+    (ClocksDiffer). Only the very first card, made before any server is asked, goes without.
+    """
+    if day_confirmed:
+        desk.need_day()
+    state = desk.state
+    if state.away is not None and state.away.until < desk.today:
+        state.away = None  # it is over; the next card says so
+    wanted = schedule.months(desk.today, state.away)
+    held = desk.vault.seeds(state.site)
+    current = cards.parse(state.card) if state.card else None
+    if current is not None and not forced and not schedule.stale(current, wanted):
+        shown = Profile(current.name, current.kind, current.scope, current.languages)
+        if shown == state.profile:
+            return False
+    sealing, made = schedule.fill(held, wanted)
+    if made:
+        desk.vault.hold(state.site, made)
+        desk.vault.save()
+    raw = cards.issue(
+        site=state.site,
+        serial=state.serial + 1,
+        issued=desk.today,
+        name=state.profile.name,
+        kind=state.profile.kind,
+        scope=state.profile.scope,
+        languages=state.profile.languages,
+        sealing=schedule.windows(sealing),
+        away=state.away,
+        signing=desk.signing,
+    )
+    state.card, state.serial, state.published = raw, state.serial + 1, False
+    desk.save()
+    return True
+
+
+def publish(desk: Desk) -> None:
+    """Send the card that was issued last, unless the server has it. Raises Refused."""
+    if desk.state.published:
+        return
+    try:
+        desk.courier.put_card(desk.state.card)
+    except Refused as error:
+        raise Refused(
+            "The server did not take your new card. Has it been retired, does a colleague go by "
+            "your name, or does another copy of this desk exist? Ask the operator. "
+            f"(Status {error.status}.)",
+            error.status,
+        ) from None
+    desk.state.published = desk.state.confirmed = True
+    desk.save()
+
+
+def own_cards(desk: Desk, shown: Shown) -> list[Card]:
+    """The cards that the site shows under this desk's identity and that its key signed."""
+    return [card for card in readable(desk, shown) if card.identity == desk.identity]
+
+
+def readable(desk: Desk, shown: Shown) -> list[Card]:
+    """The cards made for this site whose own signature and rules hold.
+
+    Whose they are is only the server's word until somebody has compared the ten groups.
+    """
+    found = []
+    for raw in shown.cards:
+        try:
+            found.append(cards.parse(raw))
+        except CardError:
+            continue
+    return [card for card in found if card.site == desk.state.site]
+
+
+def take_over(desk: Desk, shown: Shown) -> None:
+    """After a restore from backup: go on above the serial that the own identity last signed.
+
+    Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys anew.
+    """
+    newest = max(own_cards(desk, shown), key=lambda card: card.serial, default=None)
+    if newest is not None and newest.raw != desk.state.card:
+        desk.state.serial = max(desk.state.serial, newest.serial)
+        if desk.state.away is None:
+            desk.state.away = newest.away
+        issue(desk, forced=True)
+        desk.report.note(
+            "This desk was restored from a backup: it has issued a new card above the one the "
+            "site had. What was sealed to keys that are not in the backup cannot be opened."
+        )
+
+
+def watch(desk: Desk, shown: Shown) -> None:
+    """Compare what everybody is shown with what was issued, byte for byte."""
+    if not desk.state.published:
+        return
+    claimed = [raw for raw in shown.cards if desk.own.encode() in raw.partition(b"\n")[0]]
+    mine = [raw for raw in claimed if _claims(raw, desk.own)]
+    if not mine:
+        desk.report.alarm(
+            "ALARM: the site shows no card for you, though the server has taken it. Reporters "
+            "cannot choose you there. Tell the operator by telephone."
+        )
+    elif any(raw != desk.state.card for raw in mine):
+        desk.report.alarm(_ROLLED_BACK)
+
+
+def _claims(raw: bytes, own: str) -> bool:
+    """Whether a card goes by this identity; one that cannot be read and names it does too."""
+    try:
+        return str(cards.parse(raw).identity) == own
+    except CardError:
+        return True
+
+
+def destroy(desk: Desk) -> None:
+    """Destroy the seeds whose time has come, on a day that the server confirms."""
+    # What was listed and has not come may need any of them, whatever day the server gave it.
+    read = None if desk.state.owed else desk.state.read_to_end
+    _let_go(desk, schedule.doomed(desk.vault.seeds(desk.state.site), desk.day, read))
+
+
+def overdue(desk: Desk) -> list[HeldSeed]:
+    """The seeds that had to go in any case, by this machine's day alone."""
+    return schedule.overdue(desk.vault.seeds(desk.state.site), desk.today)
+
+
+def destroy_overdue(desk: Desk) -> None:
+    """Destroy those, because the person says so: for a site that no longer confirms any day."""
+    _let_go(desk, overdue(desk))
+
+
+def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
+    """Destroy seeds; what is kept of theirs is sealed anew before."""
+    if not doomed:
+        return
+    state = desk.state
+    # What a round that broke off has brought is kept too, so it must not be fetched once more.
+    desk.save()
+    seeds = [held.seed for held in doomed]
+    for item in list(state.items.values()):
+        thread = state.threads.get(item.mailbox)
+        keep = item.sent != "received" or (thread is not None and thread.withdrawn)
+        if item.sealed_for:  # else no reader takes it, with the key or without
+            desk.store.archive(item.id, seeds, keep=keep)
+    desk.vault.destroy(state.site, doomed)
+    desk.vault.save()
+    for held in doomed:
+        desk.report.note(f"The key of {held.first} to {held.until} was destroyed, as announced.")

@@ -1,0 +1,1 @@
+"""Opened threads and their files."""

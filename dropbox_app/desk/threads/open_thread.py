@@ -1,0 +1,291 @@
+"""Threads: opens the items of a mailbox and holds writers and server to what they signed.
+
+All that is believed comes from ``protocol.thread``. Around it: pins, the notes of the local
+store, what a restored server explains, and threads that a reporter passed on.
+"""
+
+import datetime
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.state import Item, Owed, State, ThreadState
+from dropbox_app.protocol import messages, thread
+from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.messages import MAX_TO, REPORTER, Message
+from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
+from dropbox_app.protocol.thread import Arrived, Entry, Thread
+
+LEAST_PREFIX = 8  # characters of a mailbox id that name a thread
+MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of a thread that was passed on
+WITHDRAWAL = "withdrawal"
+MESSAGE_LENGTHS = {
+    sealed_length(size, to + 1) for size in MESSAGE_SIZES for to in range(1, MAX_TO + 1)
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thread as the desk shows it.
+
+    ``unsent``: own messages that the server has not taken (yet), by item. ``after_restore``:
+    items whose number came twice because the server was restored in between. ``before_restore``:
+    nothing of it has come since then. ``names``: what the site calls its counsellors.
+    """
+
+    mailbox: str
+    own: str
+    thread: Thread
+    known: ThreadState
+    items: dict[str, Item]
+    owed: dict[str, Owed] = field(default_factory=dict)
+    unsent: dict[str, str] = field(default_factory=dict)
+    refused: tuple[Entry, ...] = ()
+    after_restore: frozenset[str] = frozenset()
+    before_restore: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything in the order in which it is shown."""
+        return (*self.thread.entries, *self.refused)
+
+    @property
+    def unread(self) -> int:
+        """How many messages of others have not been shown yet."""
+        return len(self.unseen)
+
+    @property
+    def unseen(self) -> list[str]:
+        """Their items."""
+        return [
+            entry.item
+            for entry in self.thread.entries
+            if entry.item in self.items
+            and not self.items[entry.item].seen
+            and not (entry.genuine and entry.message and entry.message.by == self.own)
+        ]
+
+    @property
+    def last_day(self) -> datetime.date:
+        """The day of the newest message that its author really wrote, or of the newest item."""
+        days = [message.day for message in self.thread.genuine()]
+        return max(days or [item.day for item in self.items.values()], default=datetime.date.min)
+
+    @property
+    def status(self) -> str:
+        """One word: withdrawn, gone or open."""
+        if self.known.withdrawn:
+            return "withdrawn"
+        return "gone" if self.known.gone else "open"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the newest notice that closes or reopens it closes it."""
+        said = [m.body.get("status") for m in self.thread.genuine() if m.kind == "notice"]
+        return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
+
+
+def find(state: State, name: str) -> str:
+    """The mailbox that goes by a full id or a unique beginning of it. Raises NotFound."""
+    given = name.strip().lower()
+    if len(given) < LEAST_PREFIX:
+        raise NotFound(f"Give at least {LEAST_PREFIX} characters of the thread; see 'list'.")
+    found = [mailbox for mailbox in state.threads if mailbox.startswith(given)]
+    if len(found) > 1:
+        raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
+    if not found:
+        raise NotFound("No thread begins like that; 'list' shows those that are here.")
+    return found[0]
+
+
+def open_case(desk: Desk, mailbox: str) -> Case:
+    """Open a thread: read every item of it, check it, put it in order."""
+    state = desk.state
+    known = state.threads.get(mailbox, ThreadState())
+    items = {item.id: item for item in state.of(mailbox)}
+    seeds = desk.vault.openers(state.site)
+    # What came under the newest store id first: where a number came twice, it is the valid one.
+    order = sorted(items.values(), key=lambda item: item.store != state.store)
+    arrived = {item.id: desk.store.open(item, seeds) for item in order if item.what == "message"}
+    chain = [one for one in arrived.values() if items[one.item].sent != "refused"]
+    read = _read(desk, mailbox, chain, known)
+    passed_on = _passed_on(desk, read, items)
+    if passed_on:
+        read = _read(desk, mailbox, [*chain, *passed_on], known)
+    explained = _across_restores(read, items)
+    if explained:
+        read = replace(read, entries=tuple(_explain(read.entries, explained, items)))
+    # A file that the server called a message is what the signed message says it is.
+    files = {file.sha256 for message in read.genuine() for file in message.attachments}
+    if any(entry.item in files for entry in read.entries):
+        kept = (entry for entry in read.entries if entry.genuine or entry.item not in files)
+        read = replace(read, entries=tuple(kept))
+    refused = [one for one in arrived.values() if items[one.item].sent == "refused"]
+    return Case(
+        mailbox=mailbox,
+        own=desk.own,
+        thread=read,
+        known=known,
+        items=items,
+        owed={owed.item.id: owed for owed in state.owed.values() if owed.item.mailbox == mailbox},
+        unsent={one.item: items[one.item].sent for one in arrived.values() if _unsent(items, one)},
+        refused=tuple(_not_sent(refused)),
+        after_restore=frozenset(explained),
+        before_restore=bool(items) and all(i.store != state.store for i in items.values()),
+        names=state.names,
+    )
+
+
+def open_all(desk: Desk) -> list[Case]:
+    """Every thread, the one with the newest message first."""
+    cases = [open_case(desk, mailbox) for mailbox in desk.state.threads]
+    return sorted(cases, key=lambda case: (case.last_day, case.mailbox), reverse=True)
+
+
+def keep_pins(desk: Desk, mailbox: str) -> Case:
+    """Open a thread after something arrived, and keep what it proves of it."""
+    case = open_case(desk, mailbox)
+    known = desk.state.thread(mailbox)
+    pins = case.thread.pins()
+    if pins is not None and REPORTER in pins.newest:
+        known.verify, known.recipient = pins.verify, pins.recipient
+        waiting = {desk.own} if "waiting" in case.unsent.values() else set()
+        for by, (n, digest) in pins.newest.items():
+            if by not in waiting and n > known.newest.get(by, (0, ""))[0]:
+                known.newest[by] = (n, digest)
+    known.withdrawn = case.thread.withdrawn
+    return case
+
+
+def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
+    """What came in as a file, is as long as a message, and is named as a file by no message.
+
+    With each, whether it is a message inside; one that neither is one nor stays closed is left
+    out. Else a server could make a message vanish by what it calls it.
+    """
+    named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
+    named |= {message.thread for message in case.thread.genuine() if message.thread}
+    found = []
+    for item in case.items.values():
+        if item.checked or item.what == "message" or item.id in named:
+            continue
+        if item.size in MESSAGE_LENGTHS:
+            contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
+            message = contents is not None and _parsed(contents) is not None
+            if message or contents is None:
+                found.append((item, message))
+    return found
+
+
+def own_tip(desk: Desk, case: Case) -> tuple[int, str]:
+    """Own newest number and digest in a thread, also where the messages were forgotten."""
+    last = case.thread.newest.get(desk.own)
+    tip = desk.state.tips.get(case.mailbox, (0, ""))
+    if last is not None and last.n >= tip[0]:
+        return last.n, last.digest
+    return tip
+
+
+def withdrawals(desk: Desk, case: Case) -> Iterable[tuple[Item, Message]]:
+    """The verified withdrawals of a thread."""
+    for entry in case.thread.entries:
+        if entry.genuine and entry.message and entry.message.kind == WITHDRAWAL:
+            item = case.items.get(entry.item)
+            if item is not None:
+                yield item, entry.message
+
+
+def _read(desk: Desk, mailbox: str, arrived: Iterable[Arrived], known: ThreadState) -> Thread:
+    return thread.read(
+        arrived,
+        site=desk.state.site,
+        mailbox=mailbox,
+        viewer=desk.identity,
+        pins=known.pins(),
+    )
+
+
+def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> list[Arrived]:
+    """The messages in every earlier thread that the reporter passed on and that is here."""
+    found: list[Arrived] = []
+    seeds = desk.vault.openers(desk.state.site)
+    for message in read.genuine():
+        item = items.get(message.thread or "")
+        if item is None or item.what != "attachment" or item.size > MAX_PASSED_ON:
+            continue
+        contents = desk.store.open(item, seeds).plaintext
+        if contents is None:
+            found.append(Arrived(item.id, None, "payload", passed_on=True))
+            continue
+        lines = contents.rstrip(b"\0")  # no JSON line and no signature ends in a zero byte
+        try:
+            if len(contents) != attachment_size(len(lines)):
+                raise FormatError("the padding is not the one that belongs to the thread")
+            found += thread.read_passed_on(item.id, lines)
+        except FormatError:
+            found.append(Arrived(item.id, None, "form", passed_on=True))
+    return found
+
+
+def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
+    """Conflicts that a restored server explains: one number, once under each store id.
+
+    The reporter read what the restored server still had, and wrote the same number again.
+    """
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    digests: dict[tuple[str, int], set[str]] = {}
+    for entry in read.entries:
+        if entry.genuine and entry.message is not None:
+            message = entry.message
+            groups.setdefault((message.by, message.n), []).append(entry)
+            digests.setdefault((message.by, message.n), set()).add(message.digest)
+    explained = set()
+    for (by, n), entries in groups.items():
+        stores = [items[e.item].store for e in entries if e.item in items]
+        chained = all(
+            e.message is not None and e.message.prev in digests.get((by, n - 1), {e.message.prev})
+            for e in entries
+        )
+        if len(entries) > 1 and len(set(stores)) == len(entries) and chained:
+            explained |= {entry.item for entry in entries}
+    return explained
+
+
+def _explain(
+    entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
+) -> Iterable[Entry]:
+    """No conflict after all; of two under one number the one that came first goes first."""
+    arrival = {item: place for place, item in enumerate(items)}
+
+    def number(entry: Entry) -> tuple[str, int] | str:
+        message = entry.message
+        return (message.by, message.n) if message and entry.item in explained else entry.item
+
+    for _, group in itertools.groupby(entries, key=number):
+        for entry in sorted(group, key=lambda one: arrival.get(one.item, 0)):
+            if entry.item in explained and entry.state == "conflict":
+                yield replace(entry, state="verified", reason="after_restore")
+            else:
+                yield entry
+
+
+def _unsent(items: dict[str, Item], one: Arrived) -> bool:
+    return items[one.item].sent in ("waiting", "refused")
+
+
+def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
+    """Own messages that the server refused: shown, outside the chain."""
+    for one in arrived:
+        message = _parsed(one.plaintext) if one.plaintext is not None else None
+        yield Entry(one.item, message, "unverified", "not_sent")
+
+
+def _parsed(contents: bytes) -> Message | None:
+    try:
+        return messages.parse(contents)
+    except (FormatError, MessageError):
+        return None

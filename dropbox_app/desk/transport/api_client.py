@@ -1,0 +1,436 @@
+"""Carries sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
+
+One connection at a time, no redirects, no cookies, nothing kept; every answer is read up to what
+was agreed, within a time. What the server says about itself is checked for its form only.
+"""
+
+import contextlib
+import datetime
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import httpcore
+
+from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
+from dropbox_app.desk.transport import responses
+from dropbox_app.desk.transport.proxy import NoProxy, Proxy, Tunnel, read_origin
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import SigningKey, VerifyKey
+
+CONNECT_SECONDS = 90.0  # an onion service may be that slow
+SILENCE_SECONDS = 90.0
+ANSWER_SECONDS = 180.0
+SLOWEST = 4_096  # bytes a second, for what is large
+MAX_PAGE = 100
+MAX_LISTED = 1_000  # threads in one part of their list
+# More than one counsellor ever has, and what fits into this computer's memory.
+MOST_THREADS = 100_000
+MOST_NEWEST = 500_000  # authors of all threads together
+LIST_SECONDS = 1_800.0  # for all parts together
+_TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
+TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
+
+_REFUSALS = {
+    404: "The server does not have it (any more).",
+    503: "The server is busy now; try again in some minutes.",
+    507: "The server has no room left; tell the operator.",
+}
+_ENDLESS = (
+    "ALARM: the server's list of your threads {0}. It was not read on and nothing was compared "
+    "with it; what came in is kept. Tell the operator."
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A sealed file as it goes out: never whole in memory, and from its beginning each time."""
+
+    id: str
+    size: int
+    pieces: Callable[[], Iterator[bytes]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.pieces()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer: status, and its body as it comes in."""
+
+    status: int
+    pieces: Iterator[bytes]
+
+
+class Transport(Protocol):
+    """One way to a server. The fake one of the tests stands here."""
+
+    def send(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes],
+        seconds: float,
+    ) -> AbstractContextManager[Answer]:
+        """Send one request; the answer lives as long as the context. Raises CannotReach.
+
+        A body in pieces goes with its Content-Length in ``headers``.
+        """
+
+    def apart(self) -> "Transport":
+        """The same way over a connection, and a circuit, that shares nothing with this one."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class HttpTransport:
+    """HTTP/1.1 by httpcore, through a ``Tunnel``."""
+
+    def __init__(self, proxy: Proxy | None) -> None:
+        self._proxy = proxy
+        self._tunnel = Tunnel(proxy)
+        self._pool = httpcore.ConnectionPool(
+            network_backend=self._tunnel, max_connections=1, http1=True, http2=False, retries=0
+        )
+
+    @contextlib.contextmanager
+    def send(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes],
+        seconds: float,
+    ) -> Iterator[Answer]:
+        """As Transport. ``seconds`` bounds the whole exchange, from connecting to the last byte.
+
+        Only looking up a name is the system's, and several addresses of it are tried in turn.
+        """
+        where = read_origin(origin, self._proxy)
+        url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
+        limits = dict.fromkeys(("read", "write", "pool"), SILENCE_SECONDS)
+        sent = body if isinstance(body, bytes) else iter(body)
+        self._tunnel.end = time.monotonic() + seconds
+        try:
+            with self._pool.stream(
+                method,
+                url,
+                headers=[*headers.items()],
+                content=None if method == "GET" else sent,
+                extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
+            ) as response:
+                yield Answer(response.status, response.iter_stream())
+        except httpcore.ProxyError as error:
+            raise CannotReach(
+                f"The proxy did not reach {origin}: {error}. Is Tor running and connected?"
+            ) from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            said = str(error) or type(error).__name__
+            if isinstance(error, NoProxy) and self._proxy:
+                raise CannotReach(_no_proxy(self._proxy)) from None
+            raise CannotReach(
+                f"{origin} could not be reached ({said!a}); look at the connection, then try again."
+            ) from None
+
+    def apart(self) -> "HttpTransport":
+        """As Transport."""
+        return HttpTransport(self._proxy)
+
+    def close(self) -> None:
+        """As Transport."""
+        self._pool.close()
+
+
+def _no_proxy(proxy: Proxy) -> str:
+    where = f"{proxy.host}:{proxy.port}"
+    if proxy.kind == "http":
+        return f"The proxy does not answer at {where}; is it running?"
+    return f"Tor does not answer at {where}; is it running? (Tor Browser's is at 9150.)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the inbox."""
+
+    number: int
+    id: str
+    mailbox: str
+    what: str
+    author: str
+    n: int
+    day: datetime.date
+    size: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the inbox."""
+
+    store: str
+    day: datetime.date
+    rows: tuple[Row, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the site shows to everybody."""
+
+    day: datetime.date
+    cards: tuple[bytes, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+class Courier:
+    """Speaks the desk API for one site; dials the first address that answers.
+
+    ``origins`` are those of reporters; desks are answered at ``desk_origins``, if there are any.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        origins: Sequence[str],
+        site: str,
+        signing: SigningKey,
+        *,
+        desk_origins: Sequence[str] = (),
+    ) -> None:
+        self._transport = transport
+        self._origins = tuple(desk_origins or origins)
+        self._shown_at = tuple(origins)
+        self._site = site
+        self._signing = signing
+        self._origin = ""
+        self._token = ""
+        self._since = 0.0
+
+    def challenge(self) -> datetime.date:
+        """Get a token for what follows; answers the server's day. Raises CannotReach."""
+        for origin in (self._origin,) if self._origin else self._origins:
+            try:
+                fields = self._json(self._transport, "GET", origin, "/api/desk/challenge", {})
+            except CannotReach:
+                if origin == (self._origin or self._origins[-1]):
+                    raise
+                continue
+            token = responses.text(fields, "token")
+            if not _TOKEN.fullmatch(token):
+                raise BadAnswer("The server's challenge has another form; tell the operator.")
+            self._origin, self._token = origin, token
+            self._since = time.monotonic()
+            return responses.day(fields, "day")
+        raise CannotReach("The invitation named no address.")
+
+    def inbox(self, after: int) -> Page:
+        """One page of the inbox, after the desk's own running number."""
+        fields = self._call("GET", f"/api/desk/inbox?after={after}")
+        rows = tuple(_row(entry) for entry in responses.objects(fields, "items", MAX_PAGE))
+        numbers = [after, *(row.number for row in rows)]
+        if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+            raise BadAnswer("The server's running numbers do not rise; tell the operator.")
+        more = fields.get("more") is True
+        if more and not rows:
+            raise BadAnswer("The server promises more and hands over nothing; tell the operator.")
+        return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
+
+    def mailboxes(self) -> dict[str, dict[str, int]]:
+        """The mailboxes in which this identity is addressed now: author -> newest number."""
+        listed: dict[str, dict[str, int]] = {}
+        target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
+        end = time.monotonic() + LIST_SECONDS
+        while len(listed) <= MOST_THREADS and left:
+            fields = self._call("GET", target)
+            for entry in responses.objects(fields, "mailboxes", MAX_LISTED):
+                here = responses.hex_id(entry, "id", 32)
+                if here <= last:
+                    raise BadAnswer("The server's list of threads goes back; tell the operator.")
+                newest = responses.objects(entry, "newest", 1_000)[:left]
+                left -= len(newest)
+                listed[here] = {responses.author(e, "by"): responses.number(e, "n") for e in newest}
+                last = here
+            if fields.get("more") is not True and left:
+                return listed
+            if target.endswith(f"={last}") or not last:
+                # More is promised, and nothing handed over.
+                raise BadAnswer("The server's list of threads has no end; tell the operator.")
+            if time.monotonic() > end:
+                minutes = f"{LIST_SECONDS / 60:.0f} minutes"
+                raise BadAnswer(_ENDLESS.format(f"takes longer than {minutes}"))
+            target = f"/api/desk/mailboxes?after={last}"
+        raise BadAnswer(_ENDLESS.format(f"is longer than that of {MOST_THREADS:,} threads"))
+
+    def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
+        """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.
+
+        Raises Refused with status 404 if the server does not have it (any more).
+        """
+        seconds = ANSWER_SECONDS + size / SLOWEST
+
+        def read(answer: Answer) -> None:
+            left = size
+            for piece in answer.pieces:
+                take(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise BadAnswer("The server hands over more than it listed.")
+
+        self._signed("GET", f"/api/desk/items/{item}", b"", read, seconds)
+
+    def fetched(self, item: str) -> None:
+        """Tell the server that an item is safe on this disk."""
+        self._call("POST", f"/api/desk/items/{item}/fetched")
+
+    def post(self, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes) -> None:
+        """Send a sealed message. Raises OutOfStep, or Refused."""
+        names = ".".join(identity.hex for identity in to)
+        self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
+
+    def give_withdrawal(self, mailbox: str, given: bytes) -> None:
+        """Tell a restored server, with proof, of a withdrawal. Raises Refused."""
+        self._call("POST", f"/api/desk/mailboxes/{mailbox}/withdrawal", given)
+
+    def put_file(self, mailbox: str, file: SealedFile) -> None:
+        """Send a sealed attachment, before the message that names it. Raises Refused."""
+        seconds = ANSWER_SECONDS + file.size / SLOWEST
+        target = f"/api/desk/mailboxes/{mailbox}/files/{file.id}"
+        self._signed("PUT", target, file, _read_json, seconds)
+
+    def put_card(self, raw: bytes) -> None:
+        """Send the card. Raises Refused."""
+        self._call("PUT", "/api/desk/card", raw)
+
+    def shown(self) -> Shown:
+        """What the site shows to anybody: asked without credentials, over another connection.
+
+        At an address of reporters: at one that only desks can reach, a server would know who asks.
+        """
+        transport = self._transport.apart()
+        first = [self._origin] if self._origin in self._shown_at else []
+        try:
+            fields = self._shown(transport, first or self._shown_at)
+        finally:
+            transport.close()
+        if fields.get("site") != self._site:
+            raise BadAnswer("Another site answers at this address; tell the operator.")
+        cards = fields.get("cards")
+        if not isinstance(cards, list) or not all(isinstance(card, str) for card in cards):
+            raise BadAnswer("The site's cards cannot be read; tell the operator.")
+        said = fields.get("limits")
+        given = said if isinstance(said, dict) else {}
+        limits = {key: n for key, n in given.items() if type(n) is int and n >= 0}
+        texts = tuple(card.encode("utf-8", "replace") for card in cards)
+        return Shown(responses.day(fields, "day"), texts, limits)
+
+    def _shown(self, transport: Transport, origins: Sequence[str]) -> dict[str, object]:
+        for origin in origins[:-1]:
+            with contextlib.suppress(CannotReach):
+                return self._json(transport, "GET", origin, "/api/site", {})
+        return self._json(transport, "GET", origins[-1], "/api/site", {})
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, object]:
+        return self._signed(method, target, body, _read_json, ANSWER_SECONDS)
+
+    def _signed(
+        self,
+        method: str,
+        target: str,
+        body: bytes | SealedFile,
+        read: Callable[[Answer], T],
+        seconds: float,
+    ) -> T:
+        if not self._token or time.monotonic() - self._since > TOKEN_FOR:
+            self.challenge()
+        fresh = self._since
+        try:
+            return self._once(method, target, body, read, seconds)
+        except Unknown:
+            # A token may have aged while the machine slept; a new one tells.
+            if time.monotonic() - fresh < 1.0:
+                raise
+            self.challenge()
+            return self._once(method, target, body, read, seconds)
+
+    def _once(
+        self,
+        method: str,
+        target: str,
+        body: bytes | SealedFile,
+        read: Callable[[Answer], T],
+        seconds: float,
+    ) -> T:
+        authorization = desk_request.header(
+            self._signing,
+            origin=self._origin,
+            site=self._site,
+            token=self._token,
+            method=method,
+            target=target,
+            body_hash=body.id if isinstance(body, SealedFile) else sha256_hex(body),
+        )
+        headers = {"Authorization": authorization}
+        if isinstance(body, SealedFile):
+            headers["Content-Length"] = str(body.size)
+        if body:
+            headers["Content-Type"] = "application/octet-stream"
+        with self._transport.send(method, self._origin, target, headers, body, seconds) as answer:
+            _check_status(answer)
+            return read(answer)
+
+    def _json(
+        self, transport: Transport, method: str, origin: str, target: str, headers: dict[str, str]
+    ) -> dict[str, object]:
+        with transport.send(method, origin, target, headers, b"", ANSWER_SECONDS) as answer:
+            _check_status(answer)
+            return _read_json(answer)
+
+
+def _read_json(answer: Answer) -> dict[str, object]:
+    return responses.read(answer.pieces)
+
+
+def _check_status(answer: Answer) -> None:
+    """Raise for every answer that is no success; what stands in it is not believed."""
+    if 200 <= answer.status < 300:
+        return
+    if answer.status == 401:
+        raise Unknown(
+            "The server does not know this desk: either the operator has not added the card yet "
+            "(see 'klankbord-desk card'), or it was retired."
+        )
+    if answer.status == 409:
+        with contextlib.suppress(BadAnswer):
+            raise OutOfStep(responses.number(_read_json(answer), "n"))
+    sentence = _REFUSALS.get(answer.status, f"The server refused this (status {answer.status}).")
+    raise Refused(sentence, answer.status)
+
+
+def _row(entry: dict[str, object]) -> Row:
+    what = responses.text(entry, "what")
+    if what not in ("message", "attachment"):
+        raise BadAnswer("The inbox lists something that is neither a message nor a file.")
+    return Row(
+        number=responses.number(entry, "number"),
+        id=responses.hex_id(entry, "id", 32),
+        mailbox=responses.hex_id(entry, "mailbox", 32),
+        what=what,
+        author=responses.author(entry, "author"),
+        n=responses.number(entry, "n"),
+        day=responses.day(entry, "day"),
+        size=responses.number(entry, "size"),
+    )

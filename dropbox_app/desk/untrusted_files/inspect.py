@@ -1,0 +1,163 @@
+"""Looking at a file without opening it: what it is, what it says it is, what it can do.
+
+Bytes are compared, never parsed: nothing here can be led astray by what a file holds. What is
+found is certain; that nothing is found proves nothing, since a script can be packed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropbox_app.desk.untrusted_files import types
+from dropbox_app.desk.untrusted_files.types import HEAD, HTML, PDF, SVG, Kind
+from dropbox_app.protocol.file_name import only_a_name
+
+_TAIL = 65_557  # a zip file's directory ends within so many bytes of its end
+_OVERLAP = 32  # longer than any mark below
+MAX_NAME = 120  # bytes of a name that is written to a disk
+_NOT_IN_NAMES = set('/\\:*?"<>|')
+
+# Mark -> a word for what it shows.
+_MARKS: tuple[tuple[bytes, str], ...] = (
+    (b"/JavaScript", "pdf script"),
+    (b"/JS", "pdf script"),
+    (b"/Launch", "pdf launch"),
+    (b"/EmbeddedFile", "pdf files"),
+    (b"vbaProject.bin", "macros"),
+    (b"[Content_Types].xml", "[Content_Types].xml"),
+    (b"word/", "word/"),
+    (b"xl/", "xl/"),
+    (b"ppt/", "ppt/"),
+    (b"AndroidManifest.xml", "AndroidManifest.xml"),
+)
+_SCRIPT = re.compile(rb"<script|javascript:|\son[a-z]{3,20}\s*=", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a file is, and sentences on what a person should know before opening it."""
+
+    kind: Kind
+    warnings: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """In one line."""
+        return " ".join((f"It is {self.kind.word}.", *self.warnings))
+
+
+class Inspector:
+    """Takes the content in pieces; memory stays at some 100 kB."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""
+        self._last = b""
+        self._marks: set[str] = set()
+        self.size = 0
+
+    def update(self, piece: bytes) -> None:
+        """Look at the next piece."""
+        self.size += len(piece)
+        if len(self._head) < HEAD:
+            self._head += piece[: HEAD - len(self._head)]
+        self._tail = (self._tail + piece)[-_TAIL:]
+        window = self._last + piece
+        self._marks |= {word for mark, word in _MARKS if mark in window}
+        if "script" not in self._marks and _SCRIPT.search(window):
+            self._marks.add("script")
+        self._last = window[-_OVERLAP:]
+
+    def findings(self, name: str, declared: str) -> Findings:
+        """What was found, held against what the sender said."""
+        kind = types.recognise(self._head, zip_parts=" ".join(self._marks).encode())
+        return Findings(
+            kind,
+            (
+                *_mismatches(kind, name, declared),
+                *self._several(kind),
+                *self._active(kind),
+                *_misleading(name),
+            ),
+        )
+
+    def _several(self, kind: Kind) -> Iterable[str]:
+        """A polyglot: one file that different programs take for different things."""
+        if kind is types.EMPTY:
+            return
+        also = []
+        zipped = self._head[:4] == b"PK\3\4"
+        if not zipped and b"PK\5\6" in self._tail:
+            also.append("a zip archive")
+        if kind is not PDF and b"%PDF-" in self._head[:1_024]:
+            also.append("a PDF document")
+        if kind not in (HTML, SVG, types.TEXT) and re.search(
+            rb"<(script|html|svg)[\s>]", self._head, re.IGNORECASE
+        ):
+            also.append("a web page")
+        if also:
+            yield (
+                f"It is made so that it can also be taken for {' and for '.join(also)}: do not "
+                "open it with another program than a preview."
+            )
+
+    def _active(self, kind: Kind) -> Iterable[str]:
+        if kind is PDF:
+            if "pdf script" in self._marks:
+                yield "It holds a script."
+            if "pdf launch" in self._marks:
+                yield "It can ask to start a program."
+            if "pdf files" in self._marks:
+                yield "It holds other files."
+        if kind in (HTML, SVG) and "script" in self._marks:
+            yield "It holds a script."
+        if "macros" in self._marks and self._head[:4] == b"PK\3\4":
+            yield "It holds macros, that is a program."
+        if kind.acts:
+            yield "Do not open it on this computer: it can make it do things, or call somebody."
+
+
+def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
+    """Look at a whole content."""
+    inspector = Inspector()
+    for piece in pieces:
+        inspector.update(piece)
+    return inspector.findings(name, declared)
+
+
+def safe_name(name: str) -> str:
+    """A name that any file system takes, that leads nowhere else and hides nothing."""
+    text = "".join(
+        "_" if c in _NOT_IN_NAMES else " " if unicodedata.category(c) == "Zs" else c
+        for c in unicodedata.normalize("NFC", name)
+        if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    )
+    # Again: what stood apart may now stand together.
+    text = only_a_name(" ".join(unicodedata.normalize("NFC", text).split()))
+    if not text.strip("_."):
+        return "file"
+    stem, dot, end = text.rpartition(".")
+    if not dot or not stem or len(end.encode()) > 16:
+        stem, dot, end = text, "", ""
+    room = MAX_NAME - len((dot + end).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + end
+
+
+def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[str]:
+    said = {claimed: why for why, claimed in types.claims(name, declared)}
+    if kind is types.EMPTY:
+        return
+    for claimed, why in said.items():
+        if claimed is kind or (claimed.acts and claimed is types.SCRIPT and kind is types.TEXT):
+            continue
+        verb = "it looks like none" if kind is types.UNKNOWN else f"it is {kind.word}"
+        yield f"It is called {claimed.word} ({why}), but {verb}."
+    acting = next((c for c in said if c.acts), None)
+    if acting is not None and not kind.acts:
+        yield f"A computer treats a file of that name as {acting.word}: do not open it."
+
+
+def _misleading(name: str) -> Iterable[str]:
+    if any(unicodedata.category(c) in ("Cf", "Cc", "Zl", "Zp") for c in name):
+        yield "Its name holds signs that cannot be seen, or that turn what is read around."

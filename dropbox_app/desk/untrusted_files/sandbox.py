@@ -1,0 +1,163 @@
+"""A closed room for programs that read strangers' files: bubblewrap, on Linux only.
+
+Inside there is the system's own /usr, to read, and a folder in memory; no network, no home, no
+desk, no terminal, no other process, nothing of this one's environment, an empty keyring; and bounds
+on memory, time, processes and what is written. A program that a file takes over is caught in there,
+and what it answers is believed for its form only. Without bubblewrap nothing is run: an empty
+promise of safety is worse than none.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from typing import BinaryIO
+
+from dropbox_app.desk.errors import DeskError
+
+PYTHON = "/usr/bin/python3"
+HOST = "room"  # what this computer is called in there
+MEMORY = 1_536 * 1024 * 1024  # bytes of one program
+SECONDS = 90  # of the whole job
+MOST_IN = 256 * 1024 * 1024  # bytes of a file that goes in
+UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 26)  # as inside
+_READY = b"ready\n"
+# Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
+_PACKAGES = {"picture": "python3-pil", "pdf": "poppler-utils", "show": "mat2", "clean": "mat2"}
+INSTALL = "apt-get install bubblewrap poppler-utils python3-pil mat2"
+_SAID = {
+    UNREADABLE: "It is damaged, or not what it seems; nothing of it could be shown.",
+    TOO_LARGE: "Unpacked it would be too large for this computer's memory, so it was left closed.",
+    LOCKED: "It is locked with a password, so it was left closed.",
+    NOT_KNOWN: "mat2 does not know this kind of file, or it is damaged.",
+    FULL: "Unpacked it is too large to be looked into.",
+}
+
+
+class NoSandbox(DeskError):
+    """There is no way to look into a file safely here."""
+
+
+class Unseen(DeskError):
+    """The sandboxed program did not give what was asked."""
+
+
+class Running:
+    """One job in the sandbox: its answer so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", job: str) -> None:
+        self._process = process
+        self._job = job
+        assert process.stdout is not None  # noqa: S101 - it was asked for below
+        self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
+
+    def end(self) -> None:
+        """Wait for its end. Raises Unseen with the reason, if it gave one."""
+        code = self._process.wait()
+        if code == NO_PROGRAM:
+            raise NoSandbox(_sentence(self._job, code))
+        if code:
+            raise Unseen(_sentence(self._job, code))
+
+
+@contextlib.contextmanager
+def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
+    """Give a file to ``job`` in the sandbox; its processes end with the context.
+
+    Raises NoSandbox, Unseen, and what ``pieces`` raises: then nothing has looked at the file.
+    """
+    if size > MOST_IN:
+        raise Unseen(f"It is larger than {MOST_IN // 1024 // 1024} MiB, too large to look into.")
+    process = subprocess.Popen(  # noqa: S603 - no shell, and nothing of the file's in it
+        _command(job, ending, size),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_ENVIRONMENT,
+    )
+    watch = threading.Timer(SECONDS, process.kill)
+    watch.daemon = True
+    watch.start()
+    try:
+        run = Running(process, job)
+        if run.answer.readline(len(_READY)) != _READY:
+            raise NoSandbox(
+                "bubblewrap could not make its closed room on this computer, so nothing looked "
+                "into the file. It needs user namespaces; some systems switch them off."
+            )
+        _feed(process, pieces)
+        yield run
+    finally:
+        watch.cancel()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
+    """All of the file, then its end; an unsound file never gets as far as its end."""
+    if process.stdin is None:
+        return
+    # What is inside answers nothing before the end of the file, so neither waits for the other.
+    with contextlib.suppress(BrokenPipeError):  # it has ended; the exit code says why
+        for piece in pieces:
+            process.stdin.write(piece)
+        process.stdin.close()
+
+
+def _command(job: str, ending: str, size: int) -> Sequence[str]:
+    if sys.platform != "linux":
+        raise NoSandbox(
+            "A preview and a look at metadata need bubblewrap, which there is on Linux only. "
+            "Nothing was opened."
+        )
+    program = shutil.which("bwrap")
+    if program is None or not os.path.exists(PYTHON):
+        raise NoSandbox(
+            "bubblewrap is not installed, and without it a file of a stranger is not opened for "
+            f"you. On Debian: {INSTALL}"
+        )
+    command = [
+        program, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent",
+        "--new-session", "--cap-drop", "ALL", "--as-pid-1", "--hostname", HOST,
+        "--ro-bind", "/usr", "/usr",
+    ]  # fmt: skip
+    for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
+        if os.path.islink(name):
+            command += ["--symlink", os.readlink(name), name]
+        elif os.path.isdir(name):
+            command += ["--ro-bind", name, name]
+    for name in ("/etc/fonts", "/etc/ld.so.cache", "/etc/alternatives"):
+        command += ["--ro-bind-try", name, name]
+    room = 3 * size + 64 * 1024 * 1024
+    return [
+        *command,
+        "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
+        "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108
+        "--remount-ro", "/",  # else all that is no mount of its own would be memory without a bound
+        PYTHON, "-I", "-c", _source(), job, ending, str(MEMORY), str(SECONDS),
+    ]  # fmt: skip
+
+
+def _sentence(job: str, code: int) -> str:
+    if code == NO_PROGRAM:
+        return f"{_PACKAGES[job]} is not installed. On Debian: {INSTALL}"
+    if code < 0:
+        return f"It took more than {SECONDS} seconds, so it was left closed."
+    return _SAID.get(code, "It could not be read within bounds of memory and time; left closed.")
+
+
+def _source() -> str:
+    return (
+        resources.files("dropbox_app.desk.untrusted_files")
+        .joinpath("sandbox_child.py")
+        .read_text("utf-8")
+    )

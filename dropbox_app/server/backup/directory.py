@@ -1,0 +1,186 @@
+"""The folder of a server's backups: what lies in it, its checksums, what goes and when.
+
+For each day one sealed file, ``klankbord-DAY.age``, and for all of them one sealed list of
+withdrawn mailboxes, ``withdrawn-DAY.age``, made with the newest. Beside each its SHA-256, which is
+on disk first: a backup without one is no backup. All is for the operator's key alone, so nothing
+here can be read; that it is still what was written needs no key.
+"""
+
+import datetime
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dropbox_app.protocol.encoding import new_digest
+from dropbox_app.server.config.settings import Retention
+from dropbox_app.server.errors import BackupError
+from dropbox_app.server.store.files import (
+    NoFile,
+    as_its_folder,
+    at_midnight,
+    open_untouched,
+    read_small,
+    replace_whole,
+    sync_folder,
+)
+
+FOLDER = "backups"  # in the server's folder
+KEY = "backup-key"  # likewise: the public half of the key that they are sealed to
+SOON = 2  # days after which a backup that is missing is a fault
+
+Kind = Literal["klankbord", "withdrawn"]
+
+_NAME = re.compile(r"(klankbord|withdrawn)-([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-([0-9]{1,4}))?\.age")
+_SUM = ".sha256"
+_NEW = ".new"
+_PIECE = 1024 * 1024
+_LINE = 1024  # bytes of a checksum and its name
+_OTHER = "it, or its checksum, is not what was written"
+
+
+@dataclass(frozen=True, order=True)
+class Kept:
+    """A file in the folder. ``number`` tells those of one day apart."""
+
+    day: datetime.date
+    number: int
+    path: Path
+
+    @property
+    def sum(self) -> Path:
+        """Where its checksum lies, in the form that ``sha256sum -c`` reads."""
+        return self.path.with_name(self.path.name + _SUM)
+
+
+def days_kept(retentions: list[Retention]) -> tuple[int, int]:
+    """For how many days backups are kept, and for how many the sites promise it at most."""
+    most = min((one.backup for one in retentions), default=Retention.backup)
+    return Retention(backup=most).backups_kept, most
+
+
+def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
+    """What is in the folder, the oldest first."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        named = _NAME.fullmatch(path.name)
+        if named and named[1] == kind:
+            try:
+                day = datetime.date.fromisoformat(named[2])
+            except ValueError:
+                continue  # no name that was given here
+            found.append(Kept(day, int(named[3] or 1), path))
+    return sorted(found)
+
+
+def day_of(path: Path) -> datetime.date | None:
+    """The day that a backup's name gives."""
+    named = _NAME.fullmatch(path.name)
+    try:
+        return datetime.date.fromisoformat(named[2]) if named else None
+    except ValueError:
+        return None
+
+
+def is_list(path: Path) -> bool:
+    """Whether a file has the name of a list of withdrawn mailboxes."""
+    named = _NAME.fullmatch(path.name)
+    return named is not None and named[1] == "withdrawn"
+
+
+@contextmanager
+def alone(folder: Path, day: datetime.date) -> Iterator[None]:
+    """Make one backup at a time, in a folder that is there and rid of what a kill left.
+
+    Whatever came or went there meanwhile, the folder's time is no finer than the day.
+    """
+    new = not folder.exists()
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if new:
+            as_its_folder(handle, folder.parent)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(f"another one is being made in {folder}") from None
+        try:
+            _sweep(folder)
+            yield
+        finally:
+            at_midnight(folder, day)
+    finally:
+        os.close(handle)
+
+
+def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
+    """Where to write the next one, unfinished, and what it will be."""
+    number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
+    name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
+    return folder / f".{name}{_NEW}", Kept(day, number, folder / name)
+
+
+def finished(new: Path, made: Kept, digest: str) -> None:
+    """Give a whole file its name. Its checksum first: killed in between, it is swept."""
+    at_midnight(new, made.day)
+    replace_whole(made.sum, _line(digest, made).encode("utf-8"), made.day)
+    new.rename(made.path)
+    sync_folder(made.path.parent)
+    at_midnight(made.path.parent, made.day)
+
+
+def drop(one: Kept) -> None:
+    """Remove a file and its checksum, in the order in which a kill leaves no lone backup."""
+    one.path.unlink(missing_ok=True)
+    one.sum.unlink(missing_ok=True)
+
+
+def too_old(
+    folder: Path, today: datetime.date, days: int, newest: Kept | None = None
+) -> list[Kept]:
+    """What is past its days, or of a day to come (a clock was wrong then); and, once there is a
+    newer one of a day, the others of that day."""
+    return [
+        one
+        for one in kept(folder)
+        if not today - datetime.timedelta(days) < one.day <= today
+        or (newest is not None and one.day == newest.day and one != newest)
+    ]
+
+
+def faults(folder: Path) -> Iterator[tuple[str, str]]:
+    """Read every file again: name and what is wrong with it, or nothing."""
+    for one in sorted(kept(folder) + kept(folder, "withdrawn")):
+        yield one.path.name, _fault(one)
+
+
+def _fault(one: Kept) -> str:
+    try:
+        said = read_small(one.sum, _LINE)
+        digest = new_digest()
+        with open_untouched(one.path) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+    except FileNotFoundError:
+        return "it has no checksum"
+    except NoFile:
+        return _OTHER
+    wanted = _line(digest.hexdigest(), one).encode("utf-8")
+    return "" if said == wanted else _OTHER
+
+
+def _line(digest: str, one: Kept) -> str:
+    return f"{digest}  {one.path.name}\n"
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.iterdir():
+        named = path.name.removesuffix(_SUM)
+        lone = named != path.name and _NAME.fullmatch(named) and not (folder / named).exists()
+        ours = path.name.startswith((".klankbord-", ".withdrawn-")) and path.name.endswith(_NEW)
+        if lone or ours:
+            path.unlink(missing_ok=True)

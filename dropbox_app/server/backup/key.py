@@ -1,0 +1,127 @@
+"""The operator's own key for backups, and all that is sealed to it or opened with it.
+
+The server's folder holds the public half, in a file; the secret half is printed once, and given
+back for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
+as it was, and stays so. This is the one module of the server, beside the reporter's agent, that may
+name what opens a seal; nothing that serves imports it (tests/test_zones.py).
+"""
+
+import datetime
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.age import Sealer
+from dropbox_app.protocol.encoding import new_digest
+from dropbox_app.protocol.errors import AgeError, KeyFormatError, NoMatch
+from dropbox_app.protocol.keys import Recipient, Seed
+from dropbox_app.server.backup.directory import KEY
+from dropbox_app.server.errors import BackupError
+from dropbox_app.server.store.files import replace_whole
+
+_MOST = 64 * 1024  # bytes of a file with secret keys
+
+
+def make() -> tuple[str, Recipient]:
+    """A new key: the secret half as text, and the public one."""
+    seed = Seed.generate()
+    return seed.reveal(), seed.recipient()
+
+
+def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
+    """Seal to this key from now on. Backups that are there stay sealed as they are."""
+    replace_whole(folder / KEY, f"{public}\n".encode("ascii"), day)
+
+
+def recipient(folder: Path) -> Recipient | None:
+    """The public half; None if there is no key yet. Raises BackupError for a damaged one."""
+    try:
+        return Recipient.parse((folder / KEY).read_text("ascii", errors="replace").strip())
+    except FileNotFoundError:
+        return None
+    except KeyFormatError as error:
+        raise BackupError(
+            f"{folder / KEY}: {error}; make a new key with backup-key --new"
+        ) from None
+
+
+class Keys:
+    """Secret keys, as a restore is given them."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        """Read files as age writes them: a key a line, notes behind #. Raises BackupError."""
+        self._seeds: list[Seed] = []
+        for path in files:
+            with path.open("rb") as file:
+                lines = file.read(_MOST).decode("ascii", "replace").splitlines()
+            for line in (line.strip() for line in lines):
+                if line and not line.startswith("#"):
+                    self._seeds.append(_parse(line, path))
+        if not self._seeds:
+            raise BackupError("there is no secret key in the file that was given with --key")
+
+    def chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        """What a sealed file holds, piece by piece; whole only at the end. Raises BackupError."""
+        try:
+            yield from age.open_chunks(file.read, self._seeds)
+        except NoMatch:
+            raise BackupError("it is sealed to another key than the one that was given") from None
+        except AgeError as error:
+            raise BackupError(f"it is damaged, or no backup: {error}") from None
+
+
+def _parse(line: str, path: Path) -> Seed:
+    try:
+        return Seed.parse(line)
+    except KeyFormatError:  # whose text might show a part of it
+        raise BackupError(f"{path}: no secret key such as backup-key prints") from None
+
+
+class Writing:
+    """A sealed file being written; memory stays bounded. After ``finish`` it was read again."""
+
+    def __init__(self, file: BinaryIO, to: Recipient) -> None:
+        self._file = file
+        self._plain, self._sealed = new_digest(), new_digest()
+        self._sealer = Sealer(self._put, [to])
+
+    def write(self, data: bytes) -> int:
+        """Seal the next bytes."""
+        self._plain.update(data)
+        self._sealer.update(data)
+        return len(data)
+
+    def finish(self) -> str:
+        """End the file and have it on disk, then read it from there, as a restore would.
+
+        Returns its hex SHA-256. Raises BackupError if the disk gives something else back.
+        """
+        self._sealer.finish()
+        self._file.flush()
+        handle = self._file.fileno()
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # else memory would answer
+        self._file.seek(0)
+        plain, sealed = new_digest(), new_digest()
+
+        def read(size: int) -> bytes:
+            data = self._file.read(size)
+            sealed.update(data)
+            return data
+
+        try:
+            age.open_with_file_key(read, plain.update, self._sealer.file_key)
+        except AgeError as error:
+            raise BackupError(f"the disk gave back something else: {error}") from None
+        if (plain.hexdigest(), sealed.hexdigest()) != (
+            self._plain.hexdigest(),
+            self._sealed.hexdigest(),
+        ):
+            raise BackupError("the disk gave back something else than was written")
+        return sealed.hexdigest()
+
+    def _put(self, data: bytes) -> None:
+        self._sealed.update(data)
+        self._file.write(data)

@@ -1,0 +1,338 @@
+"""Makes a server's folder from a backup: checked throughout, and known as restored to every desk.
+
+All is done in a folder inside the new one, and moved to its place when it is right; what is not
+right leaves nothing. Each site gets a new store id, by which desks know to send again what the
+server lacks (SPEC section 7); and what was withdrawn since the backup does not come back.
+"""
+
+import datetime
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from dropbox_app.protocol.encoding import check_day, check_hex, new_digest, sha256_hex
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.server.backup import directory, manifest
+from dropbox_app.server.backup.key import Keys
+from dropbox_app.server.config import paths, settings
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.errors import BackupError, SettingsError, SiteFull
+from dropbox_app.server.store import snapshot
+from dropbox_app.server.store.files import (
+    Withdrawn,
+    at_midnight,
+    full_disk_said,
+    sync_folder,
+)
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+
+_PIECE = 1024 * 1024
+_LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
+
+Days = dict[str, datetime.date]  # withdrawn mailboxes
+
+
+@dataclass(frozen=True)
+class RestoredSite:
+    """What came back of a site."""
+
+    name: str
+    settings: Settings
+    mailboxes: int
+    withdrawn: int  # mailboxes that were in the backup and had been withdrawn since
+    lost: int  # items whose bytes were not in it, or not whole
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came back. ``listed``: whether the list that belongs beside the backup was there."""
+
+    sites: tuple[RestoredSite, ...]
+    listed: bool
+
+
+@dataclass
+class _Lists:
+    """All lists of withdrawn mailboxes that are known beside those in the backup."""
+
+    of_sites: dict[str, Days] = field(default_factory=dict)
+    of_any: Days = field(default_factory=dict)
+    beside: bool = False
+
+
+def restore(
+    folder: Path, file: Path, keys: Keys, lists: Sequence[Path], today: datetime.date, *, old: bool
+) -> Restored:
+    """Fill an empty or new folder from a backup. Raises BackupError, ServerError.
+
+    ``lists``: further lists of withdrawn mailboxes. ``old``: take a backup also if it is older
+    than the sites promise that there is one.
+    """
+    if directory.is_list(file):
+        raise BackupError(
+            f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
+        )
+    with _begun(folder) as new:
+        try:
+            with full_disk_said():
+                known = _read_lists(file, keys, lists)
+                _unpack(file, keys, new)
+                found = _sites(new, today)
+                if not old:
+                    _check_age(file, [made for _, made in found], today)
+                done = tuple(
+                    _finish(place, made, known, today, several=len(found) > 1)
+                    for place, made in found
+                )
+                _own(new, folder, today)
+        except SiteFull:
+            raise BackupError("the disk is full; nothing was restored") from None
+        _move(new, folder)
+    return Restored(done, known.beside)
+
+
+@contextmanager
+def _begun(folder: Path) -> Iterator[Path]:
+    """A folder inside an empty one, or one that a killed restore left; gone at the end."""
+    there = folder.exists()
+    new = folder / paths.RESTORING
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
+    # What a killed restore left, and had perhaps moved already: it is begun again.
+    left = manifest.TOP | {paths.RESTORING} if new.exists() else set()
+    if there and inside - left:
+        raise BackupError(f"{folder} is there already and is not empty; nothing was changed")
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    _empty(folder)
+    new.mkdir(0o700)
+    try:
+        yield new
+    except BaseException:
+        _empty(folder)
+        if not there:
+            folder.rmdir()
+        raise
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# what is in the backup
+
+
+class _Reader:
+    """A file to read from, made of pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = bytearray()
+
+    def read(self, size: int) -> bytes:
+        while len(self._held) < size:
+            piece = next(self._pieces, b"")
+            if not piece:
+                break
+            self._held += piece
+        data = bytes(self._held[:size])
+        del self._held[:size]
+        return data
+
+
+def _unpack(path: Path, keys: Keys, new: Path) -> None:
+    """Write what a backup holds, to its authenticated end. Raises BackupError."""
+    with path.open("rb") as file:
+        pieces = keys.chunks(file)
+        try:
+            with tarfile.open(mode="r|", fileobj=_Reader(pieces)) as archive:  # type: ignore[call-overload]  # it only reads
+                for entry in archive:
+                    inside = archive.extractfile(entry) if entry.isreg() else None
+                    name = manifest.parted(entry.name)
+                    if inside is None or name is None:
+                        raise BackupError("it holds something that no server writes")
+                    _write(new / entry.name, inside, name[1])
+            for _ in pieces:  # the end of the archive is not yet that of the file
+                pass
+        except (tarfile.TarError, EOFError):
+            raise BackupError("it is damaged, or no backup of a server") from None
+
+
+def _write(path: Path, inside: IO[bytes], name: str) -> None:
+    """Write one file. A sealed file that is not the one of its name is left out."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(0o700)
+    digest = new_digest()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BackupError(f"it holds {name} twice, which no server writes") from None
+    with os.fdopen(handle, "wb") as file:
+        while piece := inside.read(_PIECE):
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(handle)
+    if name.startswith(f"{FILES}/") and digest.hexdigest() != path.name:
+        path.unlink()
+
+
+def _sites(new: Path, today: datetime.date) -> list[tuple[paths.Place, Settings]]:
+    """Every site that came, with its settings. Raises BackupError."""
+    found = []
+    for place in paths.places(new):
+        if not (place.folder / DATABASE).exists():
+            raise BackupError(f"it holds no database of the site {place.name}")
+        manifest.put_back_settings(place, today)
+        before = manifest.last_good_settings(place)
+        try:
+            made = settings.read(place.folder)
+            # An edit that changed the id is served by nobody: codes and lists go by the one before.
+            found.append((place, before if before and before.site != made.site else made))
+        except SettingsError as error:
+            # A bad edit of that day is mended later, as it would have been there.
+            if before is None:
+                raise BackupError(str(error)) from None
+            found.append((place, before))
+    return found
+
+
+def _check_age(file: Path, made: Iterable[Settings], today: datetime.date) -> None:
+    day = directory.day_of(file)
+    _, most = directory.days_kept([one.retention for one in made])
+    if day is None:
+        raise BackupError(
+            f"{file.name} is not the name that it had, so its day is not known; "
+            "give it that name again, or say --old"
+        )
+    if (today - day).days > most:
+        raise BackupError(
+            f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
+            "since may come back. To restore it all the same, say --old"
+        )
+
+
+# withdrawn mailboxes
+
+
+def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
+    """The list beside the backup and those that were given. Raises BackupError."""
+    known = _Lists()
+    for one in directory.kept(file.absolute().parent, "withdrawn"):
+        _take_sealed(one.path, keys, known)
+        known.beside = True
+    for path in given:
+        with path.open("rb") as opened:
+            sealed = opened.read(4) == b"age-"
+        if sealed:
+            _take_sealed(path, keys, known)
+            continue
+        try:
+            days = Withdrawn(path).read()
+            for mailbox in days:
+                check_hex(mailbox, 32)
+        except (ValueError, FormatError):
+            raise BackupError(f"{path}: this is no list of withdrawn mailboxes") from None
+        _merge(known.of_any, days)
+    return known
+
+
+def _take_sealed(path: Path, keys: Keys, known: _Lists) -> None:
+    data = bytearray()
+    try:
+        with path.open("rb") as file:
+            for piece in keys.chunks(file):
+                data += piece
+                if len(data) > _LIST:
+                    raise BackupError("it is longer than any list")
+        for line in data.decode("ascii").split("\n"):
+            if line:
+                site, mailbox, day = line.split(" ")
+                days = known.of_sites.setdefault(check_hex(site, 16), {})
+                _merge(days, {check_hex(mailbox, 32): check_day(day)})
+    except (BackupError, FormatError, ValueError) as error:
+        raise BackupError(f"{path.name}, the list of withdrawn mailboxes: {error}") from None
+
+
+def _merge(days: Days, more: Days) -> None:
+    """Each with its latest day: so long it is kept."""
+    for mailbox, day in more.items():
+        days[mailbox] = max(day, days.get(mailbox, day))
+
+
+# one site
+
+
+def _finish(
+    place: paths.Place, made: Settings, known: _Lists, today: datetime.date, *, several: bool
+) -> RestoredSite:
+    """Check a site's database, forget what was withdrawn, give it a new store id."""
+    folder = place.folder
+    for name in (FILES, sites.CARDS):
+        (folder / name).mkdir(0o700, exist_ok=True)
+    with snapshot.opened(folder / DATABASE) as database:
+        snapshot.check(database)
+        lost = snapshot.altered(database, sha256_hex)
+        for item, size in snapshot.large(database):
+            path = folder / FILES / item
+            if not path.exists() or path.stat().st_size != size:
+                lost.append(item)
+    days: Days = {}
+    try:
+        _merge(days, Withdrawn(folder / WITHDRAWN).read())
+    except ValueError:
+        raise BackupError(f"the list of withdrawn mailboxes of {place.name} is damaged") from None
+    _merge(days, known.of_sites.get(made.site, {}))
+    store = SqliteStore(folder, lambda: today)
+    try:
+        here = set(store.mailboxes())
+        # Of a list that is no site's own: what is nowhere may have been any site's.
+        _merge(days, {m: d for m, d in known.of_any.items() if m in here or not several})
+        with store.writing():
+            store.remove_items(lost)
+            gone = [m for m in here & days.keys() if _opens(store, m)]
+            for mailbox in gone:
+                store.remove_mailbox(mailbox)
+            store.renew_id()
+            left = len(store.mailboxes())
+        store.sweep()
+        store.truncate_log()
+    finally:
+        store.close()
+    (folder / WITHDRAWN).unlink(missing_ok=True)
+    if days:
+        Withdrawn(folder / WITHDRAWN).write(days, today)
+    return RestoredSite(place.name, made, left, len(gone), len(lost))
+
+
+def _opens(store: SqliteStore, mailbox: str) -> bool:
+    """Whether a code still opens it; else it is the sealed withdrawal that waits for the desks."""
+    info = store.mailbox(mailbox)
+    return info is not None and info.access is not None
+
+
+# into place
+
+
+def _own(new: Path, folder: Path, today: datetime.date) -> None:
+    """Everything under the day, and, where root restores, for the account of the folder."""
+    owner = folder.stat()
+    for path in sorted(new.rglob("*"), reverse=True):
+        if os.geteuid() == 0:
+            os.chown(path, owner.st_uid, owner.st_gid)
+        at_midnight(path, today)
+
+
+def _move(new: Path, folder: Path) -> None:
+    """Put everything in its place. Until the last step ``layout.places`` says it is broken off."""
+    for path in sorted(new.iterdir()):
+        path.rename(folder / path.name)
+    new.rmdir()
+    sync_folder(folder)

@@ -1,0 +1,1 @@
+"""``klankbord-server``: the operator's commands."""

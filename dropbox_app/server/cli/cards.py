@@ -1,0 +1,147 @@
+"""``klankbord-server card``: counsellors' cards, put in use once somebody read their groups out."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import click
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.errors import CardError
+from dropbox_app.server.cli import common
+from dropbox_app.server.cli.common import GivenFile, folder_option, place_of, site_option
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.config.site import Site
+
+
+@click.group()
+def card() -> None:
+    """Counsellors' cards: whom reporters can write to."""
+
+
+@card.command("add")
+@folder_option
+@site_option
+@click.argument("file", type=GivenFile())
+@click.option("--name", "file_name", help="What to call it here: a-z, 0-9 and -.")
+@click.option("--fingerprint", help="The ten groups, as the counsellor read them out.")
+def card_add(
+    folder: Path | None,
+    site_name: str | None,
+    file: Path,
+    file_name: str | None,
+    fingerprint: str | None,
+) -> None:
+    """Put a counsellor's card in use, once its ten groups are confirmed.
+
+    Ring the counsellor, on a number you knew before, and have the ten groups read out.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord card add noor.card
+    """
+    site = sites.load(place_of(folder, site_name).folder)
+    with file.open("rb") as opened:
+        raw = opened.read(cards.MAX_BYTES + 1)
+    name = file_name or _name_for(cards.parse(raw))
+    new = site.check_new(name, raw, common.today())
+    groups = new.identity.fingerprint()
+    who = f"{_plain(new.name)}, {_who(new)}"
+    click.echo(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
+    for phone in _telephones(site, name):
+        click.echo(
+            f"Who writes to {name} is shown {phone}, by telephones in site.toml: is that "
+            "this counsellor's? If not, correct it first.\n",
+            err=True,
+        )
+    if fingerprint is None:
+        answer = click.prompt(
+            "Did the counsellor read out exactly these ten groups? Type yes", err=True
+        )
+        if answer.strip().lower() not in ("yes", "ja"):
+            raise CardError("it was not confirmed; nothing was changed")
+    elif _hex_only(fingerprint) != _hex_only(groups):
+        raise CardError("the ten groups that were read out are not this card's; do not use it")
+    site.pin(name, raw, common.today())
+    click.echo(f"{name}: in use from now on.")
+
+
+@card.command("list")
+@folder_option
+@site_option
+def card_list(folder: Path | None, site_name: str | None) -> None:
+    """List the cards in use: of whom, for what, until when, and their fingerprints.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord card list
+    """
+    site = sites.load(place_of(folder, site_name).folder)
+    for named in site.cards():
+        until = named.card.sealing[-1].until
+        if named.card.over(common.today()):
+            state = f"over since {until}: nobody can write to it"
+        elif named.card.sealing_key(common.today()) is None:
+            state = "cannot be written to today"
+        else:
+            state = f"open, keys until {until}"
+        click.echo(f"{named.file_name}: {_plain(named.card.name)}; {state}")
+        click.echo(f"    {_who(named.card)}")
+        click.echo(f"    {named.card.identity.fingerprint()}")
+    for file_name, fault in site.faults():
+        click.echo(f"{file_name}: cannot be used: {fault}")
+    if not site.cards():
+        click.echo("No card is in use: the site is not open yet.", err=True)
+
+
+@card.command("retire")
+@folder_option
+@site_option
+@click.argument("name")
+def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
+    """End a card at once: lost or stolen desk, or a counsellor who leaves.
+
+    Its desk can no longer fetch either, and is never taken again: for a card add, the
+    counsellor makes a new desk.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord card retire noor
+    """
+    site = sites.load(place_of(folder, site_name).folder)
+    site.retire(name, common.today())
+    click.echo(f"{name}: ended. Reporters can no longer write to it.")
+    for phone in _telephones(site, name):
+        click.echo(
+            f"Take {phone} out of telephones in site.toml: it would be shown with the next "
+            f"card called {name}.",
+            err=True,
+        )
+
+
+def _telephones(site: Site, name: str) -> list[str]:
+    """The telephones that stand in the settings for a card of this name."""
+    return [own.phone for own in site.settings.telephones if own.card == name]
+
+
+def _who(shown: Card) -> str:
+    """Kind and scope of a card in words."""
+    scope = {
+        "unwanted_behaviour": "unwanted behaviour",
+        "integrity": "integrity",
+        "both": "unwanted behaviour and integrity",
+    }[shown.scope]
+    return f"{shown.kind} counsellor for {scope}"
+
+
+def _name_for(new: Card) -> str:
+    """A name for the file from the counsellor's own."""
+    letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
+
+
+def _plain(name: str) -> str:
+    """A name from a card, without what could play with a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+
+
+def _hex_only(groups: str) -> str:
+    return re.sub(r"[^0-9a-f]", "", groups.lower())

@@ -1,0 +1,110 @@
+"""What all commands of ``klankbord-server`` share: the folder, the site, the day, how they fail."""
+
+import datetime
+import os
+import pwd
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server.config import paths
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.store.files import open_untouched
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def today() -> datetime.date:
+    """The UTC day; the only clock of these commands."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+class Group(click.Group):
+    """Turns every refusal into one sentence and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            return super().invoke(ctx)
+        except KlankbordError as error:
+            sentence = (type(error).__doc__ or "").split("\n")[0].rstrip(".")
+            raise click.ClickException(f"{sentence}: {error}") from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from None
+
+
+class GivenFile(click.Path):
+    """A file that a command is given. Many commands act as an account that cannot see root's."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            with open_untouched(Path(value)):
+                pass
+        except PermissionError:
+            self.fail(
+                f"{value} cannot be seen by the account that this command acts as "
+                f"({_account()}); as root, lay it in /tmp meanwhile: "
+                f"install -m 600 -o {_account()} {shlex.quote(str(value))} /tmp/",
+                param, ctx,
+            )  # fmt: skip
+        except OSError:
+            pass  # which click says
+        return super().convert(value, param, ctx)
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def folder_option(command: _Command) -> _Command:
+    """``--dir``, before the command or after it."""
+    return click.option(
+        "--dir",
+        "folder",
+        metavar="DIR",
+        type=click.Path(path_type=Path, readable=False),  # doctor says more than click would
+        help="The server's own folder. Also from KLANKBORD_DIR.",
+    )(command)
+
+
+def site_option(command: _Command) -> _Command:
+    """``--site``, for a command that is about one site; see ``place_of``."""
+    return click.option(
+        "--site",
+        "site_name",
+        metavar="NAME",
+        help="Which site, where a server has several: as site list shows it.",
+    )(command)
+
+
+def folder_of(given: Path | None) -> Path:
+    """The folder of ``--dir`` after the command, before it, or in the environment."""
+    context = click.get_current_context()
+    before: Path | None = context.find_root().params.get("folder")
+    known = given or before or os.environ.get("KLANKBORD_DIR")
+    if not known:
+        raise click.UsageError("Give the server's folder: --dir DIR, or set KLANKBORD_DIR.")
+    return Path(known).absolute()
+
+
+def place_of(given: Path | None, site: str | None) -> Place:
+    """Where the site of ``--site`` lies; without it the one in the folder itself, or the only one.
+
+    Raises SettingsError.
+    """
+    return paths.chosen(folder_of(given), site)

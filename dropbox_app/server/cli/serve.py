@@ -1,0 +1,257 @@
+"""gunicorn, with a hand on every default that would leave something behind.
+
+The parent makes the cookie key and reads code, templates, word lists and the sites' settings into
+memory that the workers share; each worker opens databases after the fork. On SIGHUP the parent
+reads the sites anew and gunicorn replaces the workers: the key stays, and so do the sessions.
+Nothing is logged of a request: no address, no line, no header, no time. Nothing of a request is
+put in a file.
+"""
+
+import contextlib
+import ctypes
+import datetime
+import errno
+import gc
+import ipaddress
+import os
+import re
+import resource
+import socket
+import stat
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
+from dropbox_app.server.config import check, loader
+from dropbox_app.server.config.loader import Reading
+from dropbox_app.server.errors import ServerError, SiteFull, StoreError
+from dropbox_app.server.mailboxes import scheduler
+from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.patience import SILENCE, WHOLE
+from dropbox_app.server.quiet import QuietLogger, QuietResponse
+from dropbox_app.server.reporter.kdf_limiter import Gate, shared_by, slots_for
+from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.security_headers import logger, quiet_log, where
+from dropbox_app.server.web.session import new_key
+from dropbox_app.server.worker import WAITING, QuietWorker
+
+GRACE = 20  # seconds that a worker gets to finish what it began; more than the gate's patience
+STUCK = 60  # seconds without a sign of life after which a worker is replaced
+AGAIN = 2.0  # seconds; a worker that cannot open the database now leaves its place to another
+# Of one worker, beside its threads: more wait with the system. There is room for all that may wait,
+# linger or read slowly at once, and so for whoever comes.
+CONNECTIONS = 3 * WAITING
+_FILES = 4096  # that a worker may have open: connections, and those of the database
+_OWN_FILES = 200  # of those, not for connections
+_PRIVATE = 0o077  # what is made may be read by the server's own account only
+_SOCKET = 0o117  # a socket may be used by the group: the proxy's, or Tor's
+
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_M_ARENA_MAX = -8  # malloc.h
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
+    """The sites of one folder under gunicorn."""
+
+    def __init__(
+        self,
+        folder: Path,
+        read: Reading,
+        bind: list[str],
+        workers: int,
+        threads: int,
+        upkeep: float,
+        files: int,
+    ) -> None:
+        self._folder = folder
+        self._read = read
+        self._upkeep = upkeep
+        self._clocks = Clocks.start()  # of the server: a worker may begin much later
+        self._rounds: Rounds | None = None
+        self._workers = workers
+        self._cores = shared_by(workers)
+        self._key = new_key()
+        self._settings = {
+            "bind": bind,
+            "workers": workers,
+            "threads": threads,
+            "worker_connections": max(threads + 1, min(threads + CONNECTIONS, files - _OWN_FILES)),
+            "worker_exit": self._end,
+            "on_reload": self._read_anew,
+            "worker_class": "dropbox_app.server.worker.QuietWorker",
+            "logger_class": QuietLogger,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "capture_output": False,
+            "control_socket_disable": True,
+            # The heartbeat is a file: in memory, empty, and not under /tmp.
+            "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn unlinks it at once
+            "sendfile": False,
+            "umask": _SOCKET,
+            "timeout": STUCK,
+            "graceful_timeout": GRACE,
+            "keepalive": 5,
+            "limit_request_line": 4094,
+            "limit_request_fields": 60,
+            "limit_request_field_size": 8190,
+            # Headers of a proxy are not believed: hosts and https are settings.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "forwarder_headers": "",  # else SCRIPT_NAME, of whoever comes over a socket file
+            "proc_name": "klankbord",
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
+        """In each worker, after the fork: its own database connections, gate and caretaker."""
+        try:
+            return self._app()
+        except (SiteFull, StoreError, OSError) as error:
+            logger.warning("the database cannot be opened and is tried again: %s", where(error))
+            time.sleep(AGAIN)
+            raise SystemExit(0) from None
+
+    def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
+        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds.start(self._folder, first=self._upkeep)
+        gate = Gate(slots_for(self._workers), cores=self._cores)
+        return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
+
+    def _read_anew(self, _arbiter: object) -> None:
+        """In the parent, before it makes new workers. What is wrong goes on as it was."""
+        self._read = take(self._folder, self._clocks.today(), self._read)
+
+    def _end(self, _arbiter: object, _worker: object) -> None:
+        if self._rounds is not None:
+            self._rounds.end()
+
+
+def take(folder: Path, today: datetime.date, before: Reading | None = None) -> Reading:
+    """Read the sites, keep what is right for another day, and say in the log what is not.
+
+    ``before``: what is being served. Of it nothing ends by a mistake, only by its folder going.
+    """
+    read = loader.read(folder)
+    missing = [fault for site in read.sites for fault in check.missing(site.place)]
+    quiet_log()
+    for fault in (*read.faults, *missing, *loader.remember(read, today)):
+        logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
+    read = read.remembered()
+    return read.with_those_before(before) if before else read
+
+
+def run(
+    folder: Path,
+    bind: str,
+    workers: int,
+    threads: int,
+    *,
+    onion: Path | None = None,
+    desks: Path | None = None,
+    silence: float = SILENCE,
+    whole: float = WHOLE,
+    upkeep: float = scheduler.FIRST,
+    read: Reading | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
+
+    ``onion``, ``desks``: the socket files for Tor, see ``circuits``; the second for the onions of
+    desks alone. ``read``: the folder as ``take`` read it.
+    In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
+    """
+    os.umask(_PRIVATE)
+    files = _set_limits()
+    gunicorn.http.wsgi.Response = QuietResponse
+    QuietWorker.silence, QuietWorker.whole = silence, whole
+    read = read or take(folder, Clocks.start().today())
+    QuietWorker.onion, QuietWorker.desks = str(onion or ""), str(desks or "")
+    binds = [bind, *(f"unix:{file}" for file in (onion, desks) if file)]
+    server = Server(folder, read, binds, workers, threads, upkeep, files)
+    _warm_up()
+    server.run()
+
+
+def address_of(bind: str) -> tuple[str, int] | Path:
+    """What ``--bind`` names: host and port, or a socket's path. Raises ValueError for its form."""
+    if bind.startswith("unix:"):
+        path = bind.removeprefix("unix:").removeprefix("//")
+        if path.strip("/"):
+            return Path(path)
+    elif found := re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\],]+)):([0-9]{1,5})", bind):
+        if 1 <= int(found[3]) <= 65_535:
+            return found[1] or found[2], int(found[3])
+        raise ValueError(f"{found[3]} is no port from 1 to 65535")
+    raise ValueError(f"{bind!r} is no HOST:PORT, [IPV6]:PORT or unix:PATH")
+
+
+def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
+    """Take an address and let it go again: gunicorn itself would try for ever, or in a traceback.
+
+    Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
+    """
+    try:
+        if isinstance(address, Path):
+            _try_socket(address)
+            return False
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+            probe.bind(address)
+            return not ipaddress.ip_address(probe.getsockname()[0]).is_loopback
+    except (OSError, UnicodeError) as error:  # the latter from a host that is no name
+        shown = address if isinstance(address, Path) else f"{address[0]}, port {address[1]}"
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is taken" if taken else "cannot be served on"
+        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ServerError(f"{option}: {shown} {why}: {said}") from None
+
+
+def _try_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        if path.exists():
+            if not stat.S_ISSOCK(path.stat().st_mode):
+                raise OSError(errno.EEXIST, "something else than a socket is there")
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()  # left over from a server that was killed
+            else:
+                raise OSError(errno.EADDRINUSE, "another server listens there")
+        probe.bind(str(path))
+        path.unlink()
+
+
+def _set_limits() -> int:
+    """No core dump, which would hold texts and keys, as little freed memory as can be, and room
+    for the connections: how many files may be open."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    system = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):  # Linux has the one, glibc the other
+        # A dump that is piped to a collector does not heed the limit.
+        system.prctl(_PR_SET_DUMPABLE, 0)
+        # One pool for all threads: each thread's own would keep what it once needed.
+        system.mallopt(_M_ARENA_MAX, 1)
+    return files
+
+
+def _warm_up() -> None:
+    """Read into the parent what all workers need, so that they share its memory."""
+    for lang in LANGUAGES:
+        words(lang)
+        read_typed(" ".join(word_list(lang)[:7]))
+    gc.collect()
+    gc.freeze()  # else the workers' first collection would copy all of it

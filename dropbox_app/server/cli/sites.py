@@ -1,0 +1,349 @@
+"""``klankbord-server init``, ``site`` and ``move``: sites are made, listed, checked, moved."""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from dropbox_app.protocol.encoding import Json, to_line
+from dropbox_app.server import last_good
+from dropbox_app.server.cli import common
+from dropbox_app.server.cli.common import folder_of, folder_option, place_of, site_option
+from dropbox_app.server.config import check, loader, paths, settings
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.config.loader import Fault, Reading
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.store.files import replace_whole
+from dropbox_app.server.store.sqlite import SqliteStore
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _of_a_new_site(command: _Command) -> _Command:
+    """What one may say of a new site."""
+    for option in reversed(
+        (
+            click.option("--name", required=True, help="The organisation, as reporters read it."),
+            click.option(
+                "--origin",
+                "origins",
+                required=True,
+                multiple=True,
+                help="Where the site is dialled; once for each address.",
+            ),
+            click.option("--run-by", default="", help="Who runs this server; the pages say so."),
+            click.option("--run-by-employer", is_flag=True, help="That is the employer itself."),
+            click.option("--phone", default="", help="The counsellor's telephone."),
+            click.option("--hours", default="", help="When that telephone is answered."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@folder_option
+@_of_a_new_site
+def init(
+    folder: Path | None,
+    name: str,
+    origins: tuple[str, ...],
+    run_by: str,
+    run_by_employer: bool,
+    phone: str,
+    hours: str,
+) -> None:
+    """Make a new site and print the invitation for its counsellors' desks.
+
+    The folder must not exist yet, or be empty and belong to the account that types this.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord init --name "Example" \\
+        --origin https://drop.example.org --run-by "Example Hosting" > invitation.json
+    """
+    place = paths.own(folder_of(folder))
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    _make(place, wanted, Reading((), ()))
+    click.echo(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
+
+
+@click.group()
+def site() -> None:
+    """Sites of this server: one for each organisation."""
+
+
+@site.command("add")
+@folder_option
+@click.argument("called", metavar="NAME")
+@_of_a_new_site
+def site_add(
+    folder: Path | None,
+    called: str,
+    name: str,
+    origins: tuple[str, ...],
+    run_by: str,
+    run_by_employer: bool,
+    phone: str,
+    hours: str,
+) -> None:
+    """Make one more site, in DIR/sites/NAME, and print its invitation.
+
+    NAME is what the other commands call it: 1 to 40 of a-z, 0-9 and -. No reporter sees it.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord site add bakery --name "Example Bakery" \\
+        --origin https://box.example.net > invitation.json
+    """
+    server = folder_of(folder)
+    place = paths.named(server, called)
+    if place.name == paths.OWN:
+        raise SettingsError("the site in the folder itself is made with init")
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    there = loader.read(server) if paths.names(server) or _is_site(server) else Reading((), ())
+    parent = place.folder.parent
+    if not parent.exists():
+        parent.mkdir(0o700, parents=True)
+        if os.geteuid() == 0:  # for the account that the folder belongs to
+            owner = server.stat()
+            os.chown(parent, owner.st_uid, owner.st_gid)
+    _make(place, wanted, there)
+    click.echo(
+        f"The site is in {place.folder}. Give the line above to each counsellor; "
+        "a running server takes the site up on SIGHUP (systemctl reload klankbord).",
+        err=True,
+    )
+
+
+@site.command("list")
+@folder_option
+def site_list(folder: Path | None) -> None:
+    """List the sites: what commands call them, the organisation, the addresses.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord site list
+    """
+    server = folder_of(folder)
+    read = loader.read(server)
+    for place in paths.places(server):
+        found = read.of(place.name)
+        if found is None:
+            click.echo(f"{place.name}: is not served; site check says why")
+        else:
+            ended = Site(place.folder, found.settings).ended()
+            click.echo(
+                f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}"
+                + "".join(f"; desks: {origin}" for origin in found.settings.desk_origins)
+                + (f"; retired on {ended}" if ended else "")
+            )
+
+
+@site.command("retire")
+@folder_option
+@click.argument("called", metavar="NAME")
+def site_retire(folder: Path | None, called: str) -> None:
+    """Take no new report at a site from now on; say what still runs there.
+
+    Codes open as before, and both sides write on, until each conversation ends by its terms. Type
+    it again to see whether anything is left. It holds at once, without SIGHUP.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord site retire bakery
+    """
+    place = paths.chosen(folder_of(folder), called)
+    ending = sites.load(place.folder)
+    ending.end(common.today())
+    store = SqliteStore(place.folder, common.today, place.reserve)
+    try:
+        left = len(store.mailboxes())
+    finally:
+        store.close()
+    said = f"{place.name}: takes no new report since {ending.ended()}; "
+    if left:
+        goes = "conversation goes" if left == 1 else "conversations go"
+        said += f"{left} {goes} on. Keep it served, and its cards, until none is left."
+    else:
+        said += f"no conversation is left. Its files in {place.folder} may be removed"
+        said += "" if place.name == paths.OWN else ": the whole folder, then SIGHUP to the server"
+        said += ". Backups hold them for some days more."
+    click.echo(said)
+
+
+@site.command("check")
+@folder_option
+@click.argument("called", metavar="[NAME]", required=False)
+def site_check_command(folder: Path | None, called: str | None) -> None:
+    """Say what is wrong with the sites: file, line, what is expected.
+
+    Changes nothing. Without NAME all of them. After an edit: first this, then SIGHUP to the server.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord site check
+    """
+    server = folder_of(folder)
+    if called is not None:
+        paths.chosen(server, called)
+    read = loader.read(server)
+    found: list[Fault] = list(read.faults)
+    for place in paths.places(server):
+        known = read.of(place.name)
+        found += check.look(known, common.today()) if known else check.missing(place)
+    wrong = False
+    for name in dict.fromkeys([p.name for p in paths.places(server)] + [f.site for f in found]):
+        if called in (None, name):
+            own = [fault for fault in found if fault.site == name]
+            wrong = wrong or not all(fault.note for fault in own)
+            click.echo(f"{name}: " + ("fine" if all(fault.note for fault in own) else "wrong"))
+            for fault in own:
+                click.echo(f"    {'note: ' if fault.note else ''}{fault.said}")
+    if wrong:
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@folder_option
+@site_option
+@click.option("--origin", "origins", multiple=True, help="An address from now on.")
+@click.option(
+    "--desk-origin",
+    "desk_origins",
+    multiple=True,
+    help="An address for desks alone from now on; '' for none any more.",
+)
+def move(
+    folder: Path | None,
+    site_name: str | None,
+    origins: tuple[str, ...],
+    desk_origins: tuple[str, ...],
+) -> None:
+    """Give the site other addresses and print the new invitation.
+
+    Site and codes stay the same. Each counsellor gives the invitation to the desk. Without
+    --origin and --desk-origin nothing changes and the invitation is printed again.
+
+    With --desk-origin, desks are answered there and nowhere else.
+
+    \b
+    klankbord-server --dir /var/lib/klankbord move --origin https://box.example.org
+    """
+    place = place_of(folder, site_name)
+    path = place.folder / settings.FILE_NAME
+    changed = settings.read(place.folder)
+    if origins or desk_origins:
+        with _said_of_options(path):
+            text = settings.with_origins(
+                path.read_text("utf-8"),
+                path,
+                origins or None,
+                [origin for origin in desk_origins if origin] if desk_origins else None,
+            )
+        changed = settings.parse(text, path)
+        _refuse_others(changed, place, loader.read(folder_of(folder)))
+        replace_whole(path, text.encode("utf-8"), common.today())
+        click.echo("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
+    click.echo(_invitation(changed))
+
+
+def _wanted(
+    name: str, origins: tuple[str, ...], run_by: str, employer: bool, phone: str, hours: str
+) -> Settings:
+    return Settings(
+        site=secrets.token_hex(16),
+        name=name,
+        origins=origins,
+        run_by=run_by,
+        run_by_is_employer=employer,
+        phone=phone,
+        hours=hours,
+    )
+
+
+def _is_site(folder: Path) -> bool:
+    return (folder / settings.FILE_NAME).exists()
+
+
+def _make(place: Place, wanted: Settings, there: Reading) -> None:
+    """Make a site and print its invitation."""
+    target = place.folder
+    text = settings.write(wanted)
+    with _said_of_options(target / settings.FILE_NAME):
+        made = settings.parse(text, target / settings.FILE_NAME)
+    _refuse_others(made, place, there)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ServerError(f"{target} is there already and is not empty; nothing was changed")
+    _build(target, text)
+    click.echo(_invitation(made))
+
+
+def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
+    """Raise SettingsError for a host name that another site has."""
+    own = loader.claims(made)
+    for other in there.sites:
+        taken = sorted(value for _, value in own & loader.claims(other.settings))
+        if taken and other.place != place:
+            raise SettingsError(f"--origin: {taken[0]} is that of the site {other.place.name}")
+
+
+def _build(target: Path, text: str) -> None:
+    """Fill a new or empty folder; it is a site once its settings are there. Else it is left as it
+    was: the parent folder may be one that this account cannot write in."""
+    new = not target.exists()
+    try:
+        target.mkdir(0o700, parents=True, exist_ok=True)
+        target.chmod(0o700)
+        (target / sites.CARDS).mkdir(0o700)  # of two at once, one goes on
+    except PermissionError as error:
+        raise ServerError(
+            f"{target} cannot be made ({error.strerror}); have it made for this account: "
+            f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {target}"
+        ) from None
+    try:
+        store = SqliteStore.create(target, common.today)
+        with store.writing():
+            store.set_served(common.today())  # from now on a clock that leaps is known
+        store.close()
+        if os.geteuid() == 0:  # for the account that the folder belongs to
+            for path in target.iterdir():
+                os.chown(path, target.stat().st_uid, target.stat().st_gid)
+        last_good.store(target, {settings.FILE_NAME: text}, common.today())
+        replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
+    except BaseException:
+        for path in target.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if new:
+            target.rmdir()
+        raise
+
+
+@contextmanager
+def _said_of_options(path: Path) -> Iterator[None]:
+    """A wrong setting that was typed is said of its option: the file is not to blame."""
+    try:
+        yield
+    except SettingsError as error:
+        said = re.sub(f"^{re.escape(str(path))}[^:]*: ", "", str(error))
+        said = re.sub("^(desk_)?origins", r"\1origin", said)
+        option = re.sub("^[a-z_]+", lambda key: "--" + key[0].replace("_", "-"), said)
+        raise SettingsError(option) from None
+
+
+def _invitation(made: Settings) -> str:
+    """The line that sets up a desk (SPEC section 7)."""
+    said: dict[str, Json] = {
+        "v": 1,
+        "origins": list(made.origins),
+        "site": made.site,
+        "name": made.name,
+        "day": common.today().isoformat(),
+    }
+    if made.desk_origins:
+        said["desk_origins"] = list(made.desk_origins)
+    return to_line(said).decode("utf-8")

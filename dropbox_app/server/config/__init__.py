@@ -1,0 +1,1 @@
+"""What the operator wrote: settings, addresses and own pages of each site."""

@@ -1,0 +1,92 @@
+"""Where the sites of a server lie: in the folder itself, or each in ``sites/NAME/`` of it.
+
+Every site is a folder of the same form with all that is its own: settings, cards, database,
+files, pages. A server with one site has it in the folder itself and needs no more.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.server.config.settings import FILE_NAME
+from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.store.sqlite import DATABASE, RESERVE
+
+SITES = "sites"
+RESTORING = ".restoring"  # where a restore works; while it is there, nothing is whole
+OWN = "."  # what the site in the folder itself is called
+FORM = "1 to 40 of a-z, 0-9 and -"
+
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a site lies, and what it is called on this server; no page says that name."""
+
+    name: str
+    folder: Path
+    reserve: Path  # one for all sites of a server: they share its disk
+
+
+def own(folder: Path) -> Place:
+    """The site in the folder itself."""
+    return Place(OWN, folder, folder / RESERVE)
+
+
+def named(folder: Path, name: str) -> Place:
+    """The place of a site by its name, whether it is there or not. Raises SettingsError."""
+    if name == OWN:
+        return own(folder)
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"the name of a site is {FORM}, and not {name!r}")
+    return Place(name, folder / SITES / name, folder / RESERVE)
+
+
+def places(folder: Path) -> tuple[Place, ...]:
+    """Every site of a server, the one in the folder itself first. Raises SettingsError."""
+    if os.path.exists(folder / RESTORING):  # of a closed folder the next line says more
+        raise SettingsError(f"{folder}: a restore was broken off here; run it again")
+    found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
+    # Without settings it is still one, if a broken one, where its database is.
+    if not found or any(os.path.exists(folder / name) for name in (FILE_NAME, DATABASE)):
+        found.insert(0, own(folder))
+    return tuple(found)
+
+
+def names(folder: Path) -> list[str]:
+    """What the folders in ``sites`` are called, whatever that is. Raises SettingsError."""
+    try:
+        with os.scandir(folder / SITES) as entries:
+            found = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise SettingsError(f"{folder / SITES}: cannot be read: {error.strerror}") from None
+    return sorted(found)
+
+
+def misnamed(folder: Path) -> list[str]:
+    """Folders in ``sites`` that cannot be a site, because of what they are called."""
+    return [name for name in names(folder) if not _NAME.fullmatch(name)]
+
+
+def chosen(folder: Path, name: str | None) -> Place:
+    """The site that a command is about: that of ``name``; else the own one, or the only one.
+
+    Raises SettingsError.
+    """
+    known = {place.name: place for place in places(folder)}
+    if name is not None:
+        named(folder, name)
+        if name not in known:
+            raise SettingsError(f"there is no site called {name} here; {_list(known)}")
+        return known[name]
+    if OWN in known or len(known) == 1:
+        return next(iter(known.values()))
+    raise SettingsError(f"say which site, with --site NAME; {_list(known)}")
+
+
+def _list(known: dict[str, Place]) -> str:
+    return f"known are {', '.join(known)}"

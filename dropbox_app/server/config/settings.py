@@ -1,0 +1,442 @@
+"""``site.toml``: what the operator says about a site. Strict: a wrong setting is named.
+
+Nothing is guessed: an unknown key, a wrong type or an origin in another form than a desk signs is
+refused with the file, the line, the key and what is wanted there.
+"""
+
+import io
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dropbox_app.protocol.encoding import check_hex
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.server.config import origins
+from dropbox_app.server.config.toml_fields import Wrong, one_line, only_known, string, whole_number
+from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.store.files import read_small
+
+FILE_NAME = "site.toml"
+MIB = 1024 * 1024
+MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
+
+LANGUAGES = ("nl", "en")  # of what the operator says to reporters
+MOST_NUMBERS = 6
+
+_TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
+_AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
+
+
+BACKUPS_KEPT = 14  # days; fewer if a site's setting says so
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Lifetimes in days (SPEC section 9)."""
+
+    reporter_items: int = 30  # after each addressed counsellor has fetched it
+    counsellor_items: int = 90  # the same, for what a counsellor wrote
+    unfetched: int = 180  # at most, while a counsellor has not fetched it
+    idle: int = 90  # a mailbox after the last addition
+    notice: int = 14  # from when the page says that the end is near
+    absence: int = 30  # a mailbox after an announced absence that would outlive it
+    silent_desk: int = 14  # no fetch for so long: a desk that may not come back
+    withdrawn_ids: int = 31  # longer than any backup lives
+    backup: int = 30  # at most, wherever a copy lies
+
+    @property
+    def backups_kept(self) -> int:
+        """How long the server keeps its own backups while newer ones are made."""
+        return min(BACKUPS_KEPT, self.backup)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most of everything, in bytes where nothing else is said."""
+
+    text: int = 60_000  # one message's free text together
+    file: int = 100 * MIB  # an attachment before it is sealed
+    files_per_message: int = 10
+    mailbox_bytes: int = 1024 * MIB
+    # Of all messages of one mailbox, half for the reporter and half for the counsellors: neither
+    # side can silence the other, and a page that shows them all stays within bounds.
+    messages: int = 500  # a number
+    message_bytes: int = 8 * MIB
+    site_bytes: int = 10 * 1024 * MIB
+    # Of the disk; below it nothing new is taken, and below twice as much no files.
+    free_bytes: int = 256 * MIB
+
+
+@dataclass(frozen=True)
+class Crisis:
+    """A number for who needs help now, and for what, in each language."""
+
+    number: str
+    nl: str
+    en: str
+
+    def why(self, lang: str) -> str:
+        """For what, in a language of the pages."""
+        return self.nl if lang == "nl" else self.en
+
+
+@dataclass(frozen=True)
+class Own:
+    """A telephone of one counsellor's own. ``card``: the name of the card's file."""
+
+    card: str
+    phone: str
+    hours: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator says about the site; the reporter's pages show it as it stands here."""
+
+    site: str  # 16 random bytes in hex, made by init; every code hangs on it
+    name: str  # the organisation
+    origins: tuple[str, ...]  # where the site is dialled: scheme://host[:port]
+    desk_origins: tuple[str, ...] = ()  # where desks dial it; if empty, there too
+    run_by: str = ""  # who runs the server
+    run_by_is_employer: bool = False
+    controller: str = ""  # who answers for the personal data, as the privacy page names them
+    phone: str = ""  # the counsellor's telephone
+    hours: str = ""
+    telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
+    leave_to: str = "https://www.wikipedia.org/"
+    response_days: int = 2
+    crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
+    retention: Retention = field(default_factory=Retention)
+    limits: Limits = field(default_factory=Limits)
+
+
+def read(folder: Path) -> Settings:
+    """Read a folder's settings. Raises SettingsError naming the file, the key and its form."""
+    return parse(text_of(folder), folder / FILE_NAME)
+
+
+def text_of(folder: Path) -> str:
+    """The settings as they stand in a folder. Raises SettingsError."""
+    path = folder / FILE_NAME
+    try:
+        data = read_small(path, MIB)  # ``parse`` says what is too long
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{folder} is no folder of a Klankbord server: it has no {FILE_NAME} (see init)"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: this is not UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse(text: str, path: Path) -> Settings:
+    """Read settings as they stand in a file; ``path`` is for the errors. Raises SettingsError."""
+    if len(text) > MAX_CHARACTERS:  # some short writings would keep the parser busy for long
+        raise SettingsError(f"{path}: it may be at most {MAX_CHARACTERS} characters")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = str(error)
+        at = _AT_LINE.search(said)
+        where = f"{path}, line {at[1]}" if at else str(path)
+        raise SettingsError(f"{where}: this is no TOML: {_AT_LINE.sub('', said)}") from None
+    except (RecursionError, ValueError):  # the latter of a number with thousands of digits
+        raise SettingsError(
+            f"{path}: this is no TOML: it is nested too deeply, or a number is too long"
+        ) from None
+    try:
+        return _settings(values)
+    except Wrong as wrong:
+        line = line_of(wrong.key, text)
+        where = f"{path}, line {line}" if line else str(path)
+        raise SettingsError(f"{where}: {wrong}") from None
+
+
+def line_of(key: str, text: str) -> int:
+    """The line that sets ``table.key``; 0 if none is found."""
+    table = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if heading := re.fullmatch(r"\[+\s*([\w.-]+)\s*\]+\s*(#.*)?", line):
+            table = heading[1] + "."
+            if heading[1] == key:
+                return number
+        named = re.match(r"[\"']?([\w.-]+)[\"']?\s*=", line)
+        if named and table + named[1] == key:
+            return number
+    return 0
+
+
+def with_origins(
+    text: str,
+    path: Path,
+    public: Sequence[str] | None = None,
+    desks: Sequence[str] | None = None,
+) -> str:
+    """The same settings with other origins; the operator's own comments stay if they can.
+
+    Raises SettingsError for an origin that is not taken.
+    """
+    before, changed = parse(text, path), text
+    after = replace(
+        before,
+        origins=before.origins if public is None else tuple(public),
+        desk_origins=before.desk_origins if desks is None else tuple(desks),
+    )
+    for key, wanted in (("origins", public), ("desk_origins", desks)):
+        if wanted is not None:
+            changed = _with_list(changed, key, wanted)
+    # An IPv6 address has brackets of its own; then the file is written as init writes it.
+    try:
+        if parse(changed, path) == after:
+            return changed
+    except SettingsError:
+        pass
+    written = write(after)
+    parse(written, path)
+    return written
+
+
+def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
+    line = f"{key} = {_toml_list(wanted)}"
+    there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
+    if there.search(text):
+        return there.sub(lambda _: line, text, count=1)
+    # The file is of an older version.
+    return re.sub(r"^origins\s*=", lambda found: f"{line}\n{found[0]}", text, count=1, flags=re.M)
+
+
+def write(settings: Settings) -> str:
+    """``site.toml`` as `init` writes it: every setting, with what it is for."""
+    texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
+    texts |= {"controller": settings.controller, "phone": settings.phone}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
+    shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
+    rows = [
+        f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
+        for row in settings.crisis
+    ]
+    shown["crisis"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    rows = [
+        f"    {{ card = {string(row.card)}, phone = {string(row.phone)}, "
+        f"hours = {string(row.hours)} }},\n"
+        for row in settings.telephones
+    ]
+    shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    shown["origins"] = _toml_list(settings.origins)
+    shown["desk_origins"] = _toml_list(settings.desk_origins)
+    shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
+    shown["response_days"] = str(settings.response_days)
+    for group in (settings.retention, settings.limits):
+        shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
+    return _TEMPLATE.format_map(shown)
+
+
+def _host_of(address: str) -> bool:
+    """Whether an address names a host."""
+    try:
+        return origins.HOST.fullmatch(urlsplit(address).hostname or "") is not None
+    except ValueError:
+        return False
+
+
+def _toml_list(texts: Sequence[str]) -> str:
+    return "[" + ", ".join(string(text) for text in texts) + "]"
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    groups = {
+        "retention": Retention(**_numbers(values, "retention", Retention)),
+        "limits": Limits(**_numbers(values, "limits", Limits)),
+    }
+    only_known(values, {item.name for item in fields(Settings)})
+    found: dict[str, Any] = dict(groups)
+    for key in ("site", "name", "run_by", "controller", "phone", "hours", "leave_to"):
+        if key in values:
+            found[key] = one_line(values[key], key)
+    for key in ("site", "name", "origins"):
+        if key not in values:
+            raise Wrong(key, f"{key} is missing")
+    if "run_by_is_employer" in values:
+        found["run_by_is_employer"] = values["run_by_is_employer"]
+        if not isinstance(found["run_by_is_employer"], bool):
+            raise Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
+    if "response_days" in values:
+        found["response_days"] = whole_number(values["response_days"], "response_days")
+    if not values["origins"]:
+        raise Wrong("origins", "origins must be a list of at least one text")
+    found["origins"] = _origins(values["origins"], "origins")
+    found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
+    for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
+        raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
+    found["crisis"] = _crisis(values.get("crisis", []))
+    found["telephones"] = _telephones(values.get("telephones", []))
+    settings = Settings(**found)
+    try:
+        check_hex(settings.site, 16)
+    except FormatError as error:
+        raise Wrong("site", f"site is {error}; take it from a backup") from None
+    if not settings.name:
+        raise Wrong("name", "name must be the organisation's name")
+    if not settings.leave_to.startswith("https://") or not _host_of(settings.leave_to):
+        raise Wrong("leave_to", "leave_to must be the https address of a harmless site")
+    if settings.retention.withdrawn_ids <= settings.retention.backup:
+        raise Wrong(
+            "retention.withdrawn_ids",
+            "retention.withdrawn_ids must be more than retention.backup, "
+            "or a restored backup would bring back what was withdrawn",
+        )
+    for key, least in (("messages", 10), ("message_bytes", MIB)):
+        if getattr(settings.limits, key) < least:
+            raise Wrong(f"limits.{key}", f"limits.{key} must be at least {least}")
+    return settings
+
+
+def _origins(value: object, key: str) -> tuple[str, ...]:
+    try:
+        return origins.read(value)
+    except SettingsError as error:
+        raise Wrong(key, f"{key}{error}") from None
+
+
+def _crisis(value: object) -> tuple[Crisis, ...]:
+    keys = {"number", *LANGUAGES}
+    if (
+        not isinstance(value, list)
+        or len(value) > MOST_NUMBERS
+        or not all(isinstance(row, dict) and set(row) == keys for row in value)
+    ):
+        raise Wrong(
+            "crisis",
+            f"crisis must be a list of at most {MOST_NUMBERS} tables such as "
+            '{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }',
+        )
+    rows = [
+        Crisis(**{key: one_line(row[key], "crisis", f"{key} in crisis") for key in sorted(keys)})
+        for row in value
+    ]
+    for row in rows:
+        if not _TELEPHONE.fullmatch(row.number):
+            raise Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
+        if not row.nl or not row.en:
+            raise Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+    return tuple(rows)
+
+
+def _telephones(value: object) -> tuple[Own, ...]:
+    if not isinstance(value, list) or not all(
+        isinstance(row, dict) and {"card", "phone"} <= set(row) <= {"card", "phone", "hours"}
+        for row in value
+    ):
+        raise Wrong(
+            "telephones",
+            "telephones must be a list of tables such as "
+            '{ card = "els", phone = "030 123 45 67", hours = "9-17" }',
+        )
+    rows = [
+        Own(**{key: one_line(row[key], "telephones", f"{key} in telephones") for key in row})
+        for row in value
+    ]
+    for row in rows:
+        if not row.phone:
+            raise Wrong("telephones", f"telephones must give a phone for {row.card}")
+    if len({row.card for row in rows}) != len(rows):
+        raise Wrong("telephones", "telephones: one of them stands twice")
+    return tuple(rows)
+
+
+def _numbers(
+    values: Mapping[str, Any], group: str, kind: type[Retention | Limits]
+) -> dict[str, int]:
+    table = values.get(group, {})
+    if not isinstance(table, dict):
+        raise Wrong(group, f"[{group}] must be a table")
+    only_known(table, {item.name for item in fields(kind)}, f"{group}.")
+    return {key: whole_number(value, f"{group}.{key}") for key, value in table.items()}
+
+
+_TEMPLATE = """\
+# Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server
+# (`systemctl reload klankbord`).
+
+# The site id. Every retrieval code hangs on it: if it is lost or changed, every code is lost.
+site = {site}
+
+# The organisation, as reporters read it.
+name = {name}
+
+# Every address under which the site is dialled: scheme://host[:port], lower-case.
+# Plain http only for .onion and for this machine itself.
+origins = {origins}
+
+# Where desks dial it, and nobody else: for an onion address that lets in who has a key. Once one
+# stands here, desks are answered at no other address, and reporters not at this one.
+desk_origins = {desk_origins}
+
+# Who runs this server; the pages say so. If that is the employer, they also say what it could see.
+run_by = {run_by}
+run_by_is_employer = {run_by_is_employer}
+
+# Who is controller in the sense of the GDPR, with an address if you like: for the privacy page.
+controller = {controller}
+
+# The counsellor's telephone and hours: the drop box is never the only way.
+phone = {phone}
+hours = {hours}
+
+# Counsellors with a telephone of their own, by the name of the card as `card list` says it, such as
+# {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
+telephones = {telephones}
+
+# Where "leave quickly" goes: a harmless site that does not block Tor.
+leave_to = {leave_to}
+
+# Within how many working days a counsellor answers.
+response_days = {response_days}
+
+# Whom to call who needs help now, in the place of 112 and 113: at most six such as
+# {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
+crisis = {crisis}
+
+# In days.
+[retention]
+# What a reporter sent: after each addressed counsellor has fetched it.
+reporter_items = {reporter_items}
+# What a counsellor sent: the same.
+counsellor_items = {counsellor_items}
+# At most, while a counsellor has not fetched it.
+unfetched = {unfetched}
+# A conversation after the last message of either side.
+idle = {idle}
+# From when on its page says that the end is near.
+notice = {notice}
+# A conversation after an announced absence that would outlive it.
+absence = {absence}
+# After so long without a fetch a desk may not come back: reporters are offered the others.
+silent_desk = {silent_desk}
+# The list of withdrawn conversations; longer than the oldest backup lives.
+withdrawn_ids = {withdrawn_ids}
+backup = {backup}
+
+# In bytes where nothing else is said.
+[limits]
+text = {text}
+file = {file}
+# A number of files.
+files_per_message = {files_per_message}
+# One conversation. Files leave room for messages: message_bytes, or a tenth if that is less.
+mailbox_bytes = {mailbox_bytes}
+# The messages of one conversation, a number and their bytes: half of each is the reporter's.
+messages = {messages}
+message_bytes = {message_bytes}
+# All conversations. Files leave a tenth to words.
+site_bytes = {site_bytes}
+# Below this much free disk nothing new is taken, and below twice as much no files.
+free_bytes = {free_bytes}
+"""

@@ -1,0 +1,224 @@
+"""One organisation's site: its settings and its counsellors' cards, from one folder.
+
+The folder holds ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
+``withdrawn``, and ``ended`` once the site was retired. Settings are read once, at start, and
+strictly: a wrong one is named, nothing is guessed. Cards are read again each time, since another
+worker or the operator may have changed them; a card file in use is the pin of its identity (SPEC
+section 3).
+"""
+
+import datetime
+import fcntl
+import functools
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.errors import CardError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config import settings
+from dropbox_app.server.config.settings import Limits, Retention, Settings
+from dropbox_app.server.store.files import open_untouched, replace_whole, sync_folder
+
+__all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
+
+CARDS = "cards"
+ENDED = "ended"  # of a site that takes no new report: the day since when
+RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
+
+PARSED = 100  # cards of all sites that a process keeps as they were read; each takes some 40 KB
+
+_CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@dataclass(frozen=True)
+class NamedCard:
+    """A card in use and the name of its file, without ``.card``."""
+
+    file_name: str
+    card: Card
+
+
+class Site:
+    """A loaded folder. Safe to share between threads."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    def cards(self) -> tuple[NamedCard, ...]:
+        """Every pinned counsellor's card, by name of file. A broken file is in ``faults``."""
+        return tuple(NamedCard(n, c) for n, c in self._read() if isinstance(c, Card))
+
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """Files among the cards that cannot be used, each with the reason."""
+        return tuple((n, c) for n, c in self._read() if isinstance(c, str))
+
+    def begun(self) -> bool:
+        """Whether a card is here, whole or broken, or was once: else the site is not open yet."""
+        return bool(self.cards() or self.faults() or self._retired())
+
+    def ended(self) -> str:
+        """Since which day the site takes no new report; empty if it does."""
+        try:
+            return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
+        except FileNotFoundError:
+            return ""
+
+    def end(self, day: datetime.date) -> None:
+        """Take no new report from now on. What runs goes on until it ends by its terms."""
+        if not self.ended():
+            replace_whole(self.folder / ENDED, f"{day}\n".encode("ascii"), day)
+
+    def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
+        """The cards that one can seal to on ``day``."""
+        return tuple(c.card for c in self.cards() if c.card.sealing_key(day) is not None)
+
+    def card_of(self, identity: VerifyKey) -> NamedCard | None:
+        """The card of a pinned identity; None if it is not known here."""
+        return next((c for c in self.cards() if c.card.identity == identity), None)
+
+    def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
+        """Put a card in use that the operator has confirmed. Raises CardError with the reason."""
+        with self._changing():
+            card = self.check_new(name, raw, day)
+            self._write(name, raw, day)
+            return card
+
+    def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
+        """What ``pin`` would say to this card, without putting it in use."""
+        if not _CARD_NAME.fullmatch(name):
+            raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
+        card = cards.parse(raw)
+        if card.site != self.settings.site:
+            raise CardError("the card was made for another site")
+        if card.over(day):
+            raise CardError(f"the card is over: its last key was for {card.sealing[-1].until}")
+        known = self.card_of(card.identity)
+        if known is not None:
+            raise CardError(f"this counsellor has a card here already: {known.file_name}")
+        retired = self._retired().get(str(card.identity))
+        if retired is not None:
+            raise CardError(
+                f"this identity was retired on {retired}; the counsellor makes a new desk"
+            )
+        if self._path(name).exists():
+            raise CardError(f"there is a card called {name} already; retire it, or give --name")
+        self._check_name(card)
+        return card
+
+    def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
+        """Replace a pinned counsellor's card by a newer one (SPEC section 3). Raises CardError."""
+        with self._changing():
+            known = self.card_of(identity)
+            if known is None:
+                raise CardError("this counsellor has no card here")
+            card = cards.accept(raw, site=self.settings.site, pinned=identity, current=known.card)
+            # One that kept its name is renewed whatever the others are called.
+            if _folded(card.name) != _folded(known.card.name):
+                self._check_name(card)
+            if card.raw != known.card.raw:
+                self._write(known.file_name, raw, day)
+            return card
+
+    def retire(self, name: str, day: datetime.date | None = None) -> None:
+        """End a card at once: its counsellor can no longer be written to, nor fetch.
+
+        Its identity is not taken again: who holds a lost or stolen desk could read with it.
+        """
+        with self._changing():
+            if not _CARD_NAME.fullmatch(name) or not self._path(name).exists():
+                raise CardError(f"there is no card called {name}")
+            # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
+            known = next((c.card for c in self.cards() if c.file_name == name), None)
+            if known is not None:
+                day = day or datetime.datetime.now(datetime.UTC).date()
+                retired = {str(known.identity): day.isoformat()} | self._retired()
+                lines = "".join(f"{identity} {of}\n" for identity, of in sorted(retired.items()))
+                replace_whole(self.folder / RETIRED, lines.encode("ascii"), day)
+            self._path(name).unlink()
+            sync_folder(self.folder / CARDS)
+
+    def _check_name(self, card: Card) -> None:
+        """Refuse the name of a colleague: a reporter goes by names."""
+        for other in self.cards():
+            if other.card.identity != card.identity and _folded(other.card.name) == _folded(
+                card.name
+            ):
+                raise CardError(f"another counsellor here has that name: {other.file_name}")
+
+    def _retired(self) -> dict[str, str]:
+        """Every retired identity, and its day."""
+        try:
+            text = (self.folder / RETIRED).read_text("ascii", errors="ignore")
+        except FileNotFoundError:
+            return {}
+        return {line.partition(" ")[0]: line.partition(" ")[2] for line in text.splitlines()}
+
+    def _path(self, name: str) -> Path:
+        return self.folder / CARDS / f"{name}.card"
+
+    def _read(self) -> Iterator[tuple[str, Card | str]]:
+        try:
+            names = sorted(n for n in os.listdir(self.folder / CARDS) if n.endswith(".card"))
+        except FileNotFoundError:
+            return
+        seen: set[VerifyKey] = set()
+        for name in names:
+            try:
+                with open_untouched(self.folder / CARDS / name) as file:
+                    raw = file.read(cards.MAX_BYTES + 1)
+            except FileNotFoundError:
+                continue  # retired this moment
+            except OSError as error:
+                yield name.removesuffix(".card"), f"it cannot be read: {error.strerror}"
+                continue
+            card = _parse(name.removesuffix(".card"), raw, self.settings.site)
+            if isinstance(card, Card):
+                if card.identity in seen:
+                    card = "the same counsellor has another card here"
+                else:
+                    seen.add(card.identity)
+            yield name.removesuffix(".card"), card
+
+    def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
+        """Replace a card file whole, under times no finer than the day."""
+        replace_whole(self._path(name), raw, day)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone among the processes that change cards: a retired card must not come back."""
+        folder = os.open(self.folder / CARDS, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+
+@functools.lru_cache(maxsize=PARSED)
+def _parse(name: str, raw: bytes, site: str) -> Card | str:
+    """Reading a card costs some milliseconds, so of those in use it is done once per content."""
+    if not _CARD_NAME.fullmatch(name):
+        return "the name of a card is 1 to 40 of a-z, 0-9 and -"
+    try:
+        card = cards.parse(raw)
+    except CardError as error:
+        return str(error)
+    return card if card.site == site else "the card was made for another site"
+
+
+def _folded(name: str) -> str:
+    """A name without what the eye passes over: case, width, the number of spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def load(folder: Path) -> Site:
+    """Read a site's folder. Raises SettingsError naming the file, the key and what it wants."""
+    return Site(folder, settings.read(folder))

@@ -1,0 +1,1 @@
+"""Checks a server and its host without changing anything."""

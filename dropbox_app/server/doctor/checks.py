@@ -1,0 +1,319 @@
+"""``klankbord-server doctor``: looks, and says how to repair what is wrong. It changes nothing.
+
+Here: the sites and the backups of a server's folder. ``machine`` looks at what is around it, and
+``visiting`` comes to the sites as a visitor.
+"""
+
+import datetime
+import os
+import shlex
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dropbox_app.server import last_good
+from dropbox_app.server.backup import directory
+from dropbox_app.server.config import check as site_check
+from dropbox_app.server.config import loader, paths, settings
+from dropbox_app.server.config.loader import Reading
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.config.site import CARDS, Site
+from dropbox_app.server.doctor import machine
+from dropbox_app.server.doctor.finding import Check, Finding, Unseen, fine, note, wrong
+from dropbox_app.server.doctor.machine import ROOT, Machine
+from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.mailboxes.retention import silent
+from dropbox_app.server.notify import sent_log
+from dropbox_app.server.store import inspect
+from dropbox_app.server.store.files import open_untouched
+from dropbox_app.server.store.inspect import Look
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+
+SOON = 30  # days: a desk that fetches renews its card long before that
+FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
+BACKUPS = "see Backups in deploy/README.md"
+OWN_ACCOUNT = "run as the server's own account"
+BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
+SHOWN = 3  # of many files that have the same fault
+
+
+def examine(
+    folder: Path, today: datetime.date, name: str | None = None, root: Path = ROOT
+) -> tuple[Finding, ...]:
+    """Look a server's folder and its machine over: all sites, or the one of this name alone.
+
+    ``root``: where the machine's own files begin.
+    """
+    try:
+        every = paths.places(folder)
+        places = every if name is None else (paths.chosen(folder, name),)
+    except SettingsError as error:
+        closed = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+        return (wrong("settings", str(error), OWN_ACCOUNT if closed else "check --dir and --site"),)
+    read = loader.read(folder)
+    findings = [finding for place in places for finding in _site(place, read, today)]
+    if name is None and folder.is_dir():
+        findings += _server(folder, every, read, today)
+        origins = tuple(
+            origin
+            for site in read.sites
+            for origin in (*site.settings.origins, *site.settings.desk_origins)
+        )
+        around = Machine(root, folder, today, origins)
+        findings += _mail(around)
+        findings += machine.look(around)
+    return tuple(findings)
+
+
+def _verdict(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    return wrong(check, fault, repair, site) if fault else fine(check, site)
+
+
+def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding]:
+    name, folder = place.name, place.folder
+    faults = [fault for fault in read.faults if fault.site == name]
+    for fault in faults:
+        tell = note if fault.note else wrong
+        yield tell("settings", fault.said, _settings_repair(fault.said, folder), name)
+    known = read.of(name)
+    if known is None:
+        return
+    site = Site(folder, known.settings)
+    unheld = list(site_check.telephone_faults(site))
+    for said in unheld:
+        yield wrong("settings", said, _settings_repair(said, folder), name)
+    told = known.settings.phone or known.settings.telephones
+    if not told:
+        yield note(
+            "settings", "no telephone is told to reporters",
+            "phone or telephones in site.toml: the drop box is never the only way", name,
+        )  # fmt: skip
+    if told and not faults and not unheld:
+        yield fine("settings", name)
+    yield from _access(folder, name)
+    try:
+        look = inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+    except (ServerError, OSError) as error:
+        yield wrong("database", str(error), _database_repair(folder), name)
+        yield from _cards(site, name, today)
+        return
+    yield from _database(look, name)
+    yield from _room(site, look, name)
+    yield _clock(look, name, today)
+    yield from _cards(site, name, today)
+    yield from _desks(site, look, name, today)
+
+
+def _settings_repair(said: str, folder: Path) -> str:
+    """What helps depends on whether the file is there, and may be read."""
+    if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
+        return "correct the file; site check says whether it is right"
+    try:
+        open_untouched(folder / settings.FILE_NAME).close()
+    except PermissionError:
+        return OWN_ACCOUNT
+    except (FileNotFoundError, NotADirectoryError):
+        if last_good.load(folder) or (folder / DATABASE).exists():
+            # A new one would have another site id, and end every code.
+            return "never make a new one; see Lost settings in deploy/README.md"
+        return "check --dir, or make it with init"
+    except OSError:
+        pass
+    return f"correct {settings.FILE_NAME}; site check says whether it is right"
+
+
+def _database_repair(folder: Path) -> str:
+    path = folder / DATABASE
+    if path.exists() and not os.access(path, os.R_OK):
+        return OWN_ACCOUNT
+    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    if log.exists() and not index.exists():
+        return "start the server, then run doctor again"
+    return f"stop the server; {BACKUPS}"
+
+
+def _access(folder: Path, name: str) -> Iterator[Finding]:
+    """Nobody but the server's own user may read anything here, and that user may read it all."""
+    owner = folder.stat().st_uid
+    open_to, of_others = [], []
+    try:
+        for path in _walk(folder):
+            found = path.lstat()
+            if stat.S_IMODE(found.st_mode) & 0o077 and not stat.S_ISLNK(found.st_mode):
+                open_to.append(str(path))
+            if found.st_uid != owner:
+                of_others.append(str(path))
+    except Unseen as error:
+        yield machine.could_not_look("access", error.path, folder, name)
+        return
+    if open_to:
+        yield wrong(
+            "access",
+            f"{_some(open_to)} open to other users",
+            f"chmod -R go= {shlex.quote(str(folder))}",
+            name,
+        )
+    if of_others:
+        yield wrong(
+            "access", f"{_some(of_others)} of another account than {folder}",
+            "chown -R --reference={0} {0}".format(shlex.quote(str(folder))), name,
+        )  # fmt: skip
+    if not open_to and not of_others:
+        yield fine("access", name)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """A site's folder and all in it, but not the other sites."""
+    left = [folder]
+    while left:
+        path = left.pop()
+        own = path.name != paths.SITES or not (path.parent / settings.FILE_NAME).exists()
+        if path == folder or (own and path.is_dir() and not path.is_symlink()):
+            try:
+                inside = sorted(os.listdir(path), reverse=True)
+            except FileNotFoundError:
+                continue  # removed this moment
+            except OSError:
+                raise Unseen(path) from None
+            left += [path / name for name in inside]
+        if os.path.lexists(path):
+            yield path
+
+
+def _written(path: Path) -> datetime.date:
+    """The day of a file: the server keeps no finer time."""
+    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _database(look: Look, name: str) -> Iterator[Finding]:
+    for part, fault in look.faults:
+        yield _verdict(part, fault, f"stop the server; {BACKUPS}", name)
+    if look.old:
+        yield note(
+            "database", "it is of an older version; the next start brings it up to date",
+            f"make a backup first: backup; {BACKUPS}", name,
+        )  # fmt: skip
+
+
+def _room(site: Site, look: Look, name: str) -> Iterator[Finding]:
+    limits = site.settings.limits
+    free = shutil.disk_usage(site.folder).free
+    low = f"{free} bytes of the disk are free" if free < limits.free_bytes else ""
+    yield _verdict("free disk", low, "make room: nothing new is taken until then", name)
+    most = limits.site_bytes
+    full = f"{look.used} of {most} bytes are taken" if look.used > 0.9 * most else ""
+    yield _verdict("room", full, "run purge, or raise limits.site_bytes in site.toml", name)
+
+
+def _clock(look: Look, name: str, today: datetime.date) -> Finding:
+    if today < BUILT:
+        fault, right = f"it says {today}, before this program was made", ""
+    else:
+        fault = purge.doubted(look.newest, look.served, look.anything, today)
+        right = f"; if it is right: purge --day {today}" if fault else ""
+    return _verdict("clock", fault, f"set it (timedatectl set-ntp true){right}", name)
+
+
+def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
+    if site.open_cards(today) or site.ended():
+        yield fine("counsellors", name)
+    else:
+        tell = wrong if site.begun() else note  # a new site has none yet
+        yield tell(
+            "counsellors", "nobody can be written to: the site is not open",
+            "card add a counsellor's card, or let a desk fetch to renew one", name,
+        )  # fmt: skip
+    faults = [
+        wrong("cards", f"{card}: {fault}", f"card retire {card}, then card add a good one", name)
+        for card, fault in site.faults()
+    ]
+    for named in site.cards():
+        until = named.card.sealing[-1].until
+        if named.card.over(today):
+            fault = f"{named.file_name}: it is over since {until}"
+        elif (until - today).days < SOON:
+            fault = f"{named.file_name}: its keys end on {until}"
+        else:
+            continue
+        faults.append(
+            wrong("cards", fault, "let the counsellor's desk fetch: that renews it", name)
+        )
+    yield from faults or [fine("cards", name)]
+
+
+def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[Finding]:
+    faults = []
+    for named in site.cards():
+        last = look.fetches.get(str(named.card.identity))
+        if silent(last, today, site.settings.retention):
+            said = f"has not fetched since {last}" if last else "has never fetched"
+            fault = f"the desk of {named.file_name} {said}"
+            # Its first fetch renews the card: until then its day is that of card add.
+            added = _written(site.folder / CARDS / f"{named.file_name}.card")
+            tell = wrong if last or (today - added).days >= FIRST else note
+            faults.append(tell("desks", fault, "ask the counsellor to fetch", name))
+    yield from faults or [fine("desks", name)]
+
+
+def _server(
+    folder: Path, places: tuple[Place, ...], read: Reading, today: datetime.date
+) -> Iterator[Finding]:
+    """What all sites share."""
+    known = {place.name for place in places}
+    misnamed = [fault for fault in read.faults if fault.site not in known]
+    for fault in misnamed:
+        yield wrong("sites", fault.said, "give the folder another name")
+    if not misnamed:
+        yield fine("sites")
+    if paths.OWN not in known:
+        yield from _access(folder, "")
+    place = folder / directory.FOLDER
+    try:
+        yield from _backups(folder, place, read, today)
+    except OSError:
+        yield machine.could_not_look("backups", place, folder)
+
+
+def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> Iterator[Finding]:
+    """Those in the server's own folder: the newest one's age, and every checksum."""
+    kept = directory.kept(place)
+    _, most = directory.days_kept([one.settings.retention for one in read.sites])
+    old = [one.path.name for one in directory.too_old(place, today, most)]
+    if old:
+        yield wrong("backups", f"past their days: {_some(old)}", "run backup, which removes them")
+    if not (folder / directory.KEY).exists():
+        yield note(
+            "backups", "there is no key to seal them to, so none are made",
+            f"backup-key, then backup each day; {BACKUPS}",
+        )  # fmt: skip
+    elif not kept:
+        # Its day is that of the key, or of a restore: the timer had no turn yet.
+        young = (today - _written(folder / directory.KEY)).days < directory.SOON
+        yield (note if young else wrong)(
+            "backups", "there is none" + (" yet" if young else ""),
+            "make the first one now: systemctl start klankbord-backup, or backup" if young
+            else "run backup, and look why the timer did not",
+        )  # fmt: skip
+    elif (today - kept[-1].day).days >= directory.SOON:
+        fault = f"the newest is of {kept[-1].day}"
+        yield wrong("backups", fault, "run backup, and look why the timer did not")
+    elif not old:
+        yield fine("backups")
+    found = [f"{name}: {fault}" for name, fault in directory.faults(place) if fault]
+    yield _verdict("backup files", _some(found), "remove them, run backup, and look at the disk")
+
+
+def _mail(around: Machine) -> Iterator[Finding]:
+    """The daily mail to counsellors, where there is one. Says no word and nobody's name."""
+    place = around.path(str(sent_log.PLACE))
+    late = sent_log.late(place, around.today) if place.is_dir() else ""
+    yield _verdict(
+        "daily mail", late, "klankbord-notify --try; see: journalctl -u klankbord-notify"
+    )

@@ -1,0 +1,114 @@
+"""The system under it: its clock, its version, its updates, and the versions of what is used."""
+
+import datetime
+import re
+import sys
+
+from dropbox_app.server.doctor.finding import note, wrong
+from dropbox_app.server.doctor.machine import Faults, Machine
+
+# Until when Debian and its long-term support mend what is found in a version.
+SUPPORTED = {
+    "11": datetime.date(2026, 8, 31),
+    "12": datetime.date(2028, 6, 30),
+    "13": datetime.date(2030, 6, 30),
+}
+LEAST = 12
+TOR = (0, 4, 8)  # the first with proof of work
+LATE = 14  # days without a look at what there is to update
+# Who sets the clock right, of what Debian has: links that systemd makes when it is enabled.
+_CLOCKS = ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp", "chronyd")
+_PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/passwd")
+
+
+def clock(machine: Machine) -> Faults:
+    """By a wrong day conversations end too soon, or not at all."""
+    for name in _PASSED:
+        found = machine.stat(name)
+        if found and found.day > machine.today + datetime.timedelta(1):
+            yield wrong(
+                "machine clock",
+                f"it says {machine.today}, but {name} was written on {found.day}",
+                "set it: timedatectl set-ntp true",
+            )
+            break
+    kept = any(
+        machine.there(f"/etc/systemd/system/{place}/{name}.service")
+        for name in _CLOCKS
+        for place in ("sysinit.target.wants", "multi-user.target.wants")
+    )
+    if not kept:
+        yield note(
+            "machine clock", "nothing was found that keeps the clock right",
+            "apt-get install systemd-timesyncd, or see that the machine's host keeps it",
+        )  # fmt: skip
+
+
+def system(machine: Machine) -> Faults:
+    """Whether what is found in Debian is still mended, and the mending comes here."""
+    told = machine.text("/etc/os-release") or machine.text("/usr/lib/os-release") or ""
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', told, re.MULTILINE))
+    version = fields.get("VERSION_ID", "").partition(".")[0]
+    if fields.get("ID") != "debian" or not version.isdigit():
+        yield note(
+            "system", f"this is {fields.get('PRETTY_NAME', 'no Debian')}, so its support and "
+            "updates were not looked at", "keep it up to date by its own ways",
+        )  # fmt: skip
+        return
+    end = SUPPORTED.get(version)
+    if int(version) < LEAST or (end and machine.today > end):
+        yield wrong(
+            "system", f"Debian {version} is too old" + (f": its support ended on {end}" if end and
+            machine.today > end else ""),
+            "install on a newer Debian: see Restore in deploy/README.md",
+        )  # fmt: skip
+    elif end is None:
+        yield note(
+            "system", f"until when Debian {version} is supported is not known here",
+            "look at Debian's own pages, and for a newer version of this program",
+        )  # fmt: skip
+    yield from _updates(machine)
+
+
+def _updates(machine: Machine) -> Faults:
+    looked = [
+        found.day
+        for name in ("/var/lib/apt/lists", "/var/cache/apt/pkgcache.bin",
+                     "/var/lib/apt/periodic/update-success-stamp")
+        if (found := machine.stat(name))
+    ]  # fmt: skip
+    if not looked:
+        yield note(
+            "system", "could not look for updates: there is nothing of apt here", "apt-get update"
+        )
+    elif (machine.today - max(looked)).days > LATE:
+        boxed = machine.there("/run/.containerenv") or machine.there("/.dockerenv")
+        yield wrong(
+            "system", f"nobody has looked for security updates since {max(looked)}",
+            "build the image anew" if boxed else "apt-get update && apt-get upgrade; apt-get "
+            "install unattended-upgrades does it daily",
+        )  # fmt: skip
+    if machine.there("/run/reboot-required"):
+        yield wrong("system", "an update waits for a restart of the machine", "systemctl reboot")
+
+
+def versions(machine: Machine) -> Faults:
+    """Of what the drop box stands on, and which of its own releases is in use."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - said, should a packager have loosened it
+        yield wrong("versions", "Python is older than 3.11", "install on a newer Debian")
+    found = re.search(
+        r"^Package: tor\n(?:.+\n)*?Status: install ok installed\n(?:.+\n)*?Version: (\S+)",
+        machine.text("/var/lib/dpkg/status") or "", re.MULTILINE,
+    )  # fmt: skip
+    if found:
+        numbers = tuple(int(one) for one in re.findall(r"\d+", found[1])[:3])
+        if numbers < TOR:
+            yield wrong(
+                "versions", f"tor is {found[1]}, too old for proof of work against a flood",
+                "apt-get update && apt-get install tor, with Debian's security updates",
+            )  # fmt: skip
+    else:
+        yield note(
+            "versions", "no tor of Debian's is installed, so its version was not looked at",
+            "tor --version has to be 0.4.8 or newer",
+        )  # fmt: skip

@@ -1,0 +1,294 @@
+"""Tor in front of the drop box: what its settings say, and whether its key is its own."""
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from dropbox_app.server.doctor.finding import Finding, note, wrong
+from dropbox_app.server.doctor.machine import Faults, Machine
+from dropbox_app.server.doctor.machine.units import unit
+
+TORRC = "/etc/tor/torrc"
+DEFAULTS = "/usr/share/tor/tor-service-defaults-torrc"
+SOCKETS = "unix:/run/klankbord/"
+# In an address's folder: who is let in there. If there is nobody in it, everybody is.
+_KEYS = "authorized_clients"
+_AGAINST_FLOODS = (
+    ("HiddenServicePoWDefensesEnabled 1", "one who floods {} keeps others out"),
+    ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
+)
+_QUIET = ("warn", "err")
+_OWN = "/etc/tor/torrc.d/klankbord.conf"
+_BOX = "/etc/tor/torrc.d/klankbord-box.conf"
+_TORS = "/var/lib/tor"
+_MEND = "deploy/install puts {} back; then systemctl restart tor"
+
+
+@dataclass
+class Onion:
+    """One onion address as the settings have it."""
+
+    folder: str
+    ports: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it leads to the drop box."""
+        return any(SOCKETS in port for port in self.ports)
+
+
+@dataclass
+class Config:
+    """All lines of Tor's settings: names in small letters."""
+
+    lines: dict[str, list[str]]
+    onions: list[Onion]
+
+    def last(self, key: str) -> str:
+        """The value that holds, of a setting that has one."""
+        return self.lines.get(key, [""])[-1]
+
+
+def config(machine: Machine) -> Config | None:
+    """Tor's settings, with all that they include; None if there are none. Raises Unseen."""
+    if not machine.there(TORRC):
+        return None
+    found = Config({}, [])
+    for key, value in _read(machine, TORRC, 0):
+        if key == "hiddenservicedir":
+            found.onions.append(Onion(value.rstrip("/")))
+        elif key.startswith("hiddenservice") and found.onions:
+            if key == "hiddenserviceport":
+                found.onions[-1].ports.append(value)
+            else:
+                found.onions[-1].settings[key] = value
+        found.lines.setdefault(key, []).append(value)
+    if "log" not in found.lines:  # a line of the operator's takes the place of all defaults
+        said = [value for key, value in _read(machine, DEFAULTS, 0) if key == "log"]
+        found.lines["log"] = said or ["notice stdout"]
+    return found
+
+
+def _read(machine: Machine, name: str, depth: int) -> list[tuple[str, str]]:
+    found = []
+    for line in machine.lines(name):
+        key, _, value = line.partition("#")[0].strip().partition(" ")
+        key, value = key.lower().lstrip("+"), value.strip().strip('"')
+        if key == "%include" and depth < 5:
+            for file in _included(machine, value):
+                found += _read(machine, file, depth + 1)
+        elif key:
+            found.append((key, value))
+    return found
+
+
+def _included(machine: Machine, pattern: str) -> list[str]:
+    path = PurePosixPath(pattern)
+    if "*" in path.name:
+        return machine.inside(str(path.parent), path.name)
+    found = machine.stat(pattern)
+    return machine.inside(pattern) if found and found.folder else [pattern]
+
+
+def tor(machine: Machine) -> Faults:
+    """Whether Tor tells nobody of visits, and keeps a flood from the drop box."""
+    known = config(machine)
+    onions = [onion for onion in known.onions if onion.ours] if known else []
+    wanted = any(origin.endswith(".onion") for origin in machine.origins)
+    if known is None or not onions:
+        if known is None or not wanted:
+            yield note(
+                "tor", "no onion address of this machine leads to the drop box, so there was "
+                "nothing to look at", "run doctor where Tor runs; or add one with deploy/install",
+            )  # fmt: skip
+        else:
+            yield wrong(
+                "tor", f"no HiddenServicePort in {TORRC} leads to {SOCKETS}",
+                _MEND.format(_BOX),
+            )  # fmt: skip
+        return
+    yield from _told(known)
+    yield from _ways_in(machine, known)
+    for onion in onions:
+        yield from _bounded(onion)
+    loose = [one for one in onions if any(_missing(one, *setting) for setting in _AGAINST_FLOODS)]
+    if len(loose) < len(onions):  # which of them are closed may be for root alone to see
+        loose = [one for one in loose if not machine.inside(f"{one.folder}/{_KEYS}", "*.auth")]
+    for one in loose:
+        for setting in _AGAINST_FLOODS:
+            yield from _missing(one, *setting)
+
+
+def _told(known: Config) -> Faults:
+    """What Tor tells of visits, to whom."""
+    for line in known.lines["log"]:
+        severities = re.sub(r"\[[^\]]*\]", "", line).replace(",", " ").split()
+        first = severities[0].partition("-")[0] if severities else "notice"
+        if first not in _QUIET:
+            yield wrong(
+                "tor", f"its log tells more than faults, and so of visits: Log {line}",
+                f"Log warn syslog, and no other Log line; {_MEND.format(_OWN)}",
+            )  # fmt: skip
+    if known.last("safelogging") not in ("", "1"):
+        yield wrong(
+            "tor", f"its log names addresses: SafeLogging {known.last('safelogging')}",
+            f"SafeLogging 1; {_MEND.format(_OWN)}",
+        )  # fmt: skip
+    if not re.match(r"0\b", known.last("heartbeatperiod")):
+        yield wrong(
+            "tor", "it may count visits in its log, hour by hour: no HeartbeatPeriod 0",
+            f"HeartbeatPeriod 0; {_MEND.format(_OWN)}",
+        )  # fmt: skip
+    for key, said in (("metricsport", "MetricsPort"), ("controlport", "ControlPort")):
+        if known.last(key) not in ("", "0"):
+            yield wrong(
+                "tor", f"another program can see circuits and count visits: {said} "
+                f"{known.last(key)}", f"take {said} out of {TORRC}; systemctl restart tor",
+            )  # fmt: skip
+    for key, said in (
+        ("hiddenservicesinglehopmode", "HiddenServiceSingleHopMode"),
+        ("hiddenservicenonanonymousmode", "HiddenServiceNonAnonymousMode"),
+    ):
+        if known.last(key) not in ("", "0"):
+            yield wrong(
+                "tor", f"the address hides this machine no more: {said} {known.last(key)}",
+                f"take {said} out of {TORRC}; systemctl restart tor",
+            )  # fmt: skip
+
+
+def _ways_in(machine: Machine, known: Config) -> Faults:
+    if known.last("orport") not in ("", "0"):
+        yield wrong(
+            "tor", f"it is a relay too (ORPort {known.last('orport')}): what both do at once "
+            "tells which onion address is here", f"take ORPort out of {TORRC}",
+        )  # fmt: skip
+    if known.last("socksport") != "0":
+        yield wrong(
+            "tor", "programs of this machine can visit through it: no SocksPort 0",
+            f"SocksPort 0; {_MEND.format(_OWN)}",
+        )  # fmt: skip
+    for onion in known.onions:
+        if onion.ours:
+            yield from _joined(machine, onion)
+        else:
+            yield note(
+                "tor", f"{onion.folder} leads to something else on this machine: what can be "
+                "broken into there is beside the drop box", "one machine for this alone",
+            )  # fmt: skip
+    told = machine.text("/etc/apparmor.d/local/system_tor") or ""
+    held = machine.there("/sys/module/apparmor") and machine.there("/etc/apparmor.d/system_tor")
+    dialled = {_target(port) for one in known.onions if one.ours for port in one.ports}
+    for file in sorted(dialled) if held else ():
+        if file.removeprefix("unix:") not in told:
+            yield wrong(
+                "tor", f"AppArmor keeps Tor from the socket: no line for {file}",
+                _MEND.format("/etc/apparmor.d/local/system_tor"),
+            )  # fmt: skip
+
+
+def _target(port: str) -> str:
+    return port.split()[-1]
+
+
+def _joined(machine: Machine, onion: Onion) -> Faults:
+    """Whether the socket file that Tor dials is one that the server makes, for that use."""
+    box = unit(machine, "klankbord.service")
+    made = re.findall(r"--(bind|onion|desks) (unix:/\S+)", box.last("ExecStart")) if box else []
+    ways = {path: option for option, path in made}
+    desks = PurePosixPath(onion.folder).name.startswith("klankbord-desks")
+    exported = onion.settings.get("hiddenserviceexportcircuitid") == "haproxy"
+    for port in onion.ports:
+        target = _target(port)
+        if not ways:
+            continue
+        if target not in ways:
+            yield wrong(
+                "tor", f"{onion.folder} leads to {target}, which the server does not make",
+                _MEND.format(_BOX),
+            )  # fmt: skip
+        elif desks != (ways[target] == "desks") and "desks" in ways.values():
+            yield wrong(
+                "tor", f"{onion.folder} leads to {target}, where it is not answered",
+                _MEND.format(f"/etc/tor/torrc.d/{PurePosixPath(onion.folder).name}.conf"),
+            )  # fmt: skip
+        elif exported != (ways[target] != "bind"):
+            yield wrong(
+                "tor", f"{onion.folder} does not get in at {target}: HiddenServiceExportCircuitID "
+                f"haproxy is {'not for it' if exported else 'missing'}", _MEND.format(_BOX),
+            )  # fmt: skip
+
+
+def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
+    name, _, value = said.partition(" ")
+    if onion.settings.get(name.lower()) == value:
+        return []
+    repair = f"{said}; {_MEND.format(_BOX)}"
+    return [wrong("tor", f"{means.format(onion.folder)}: no {said}", repair)]
+
+
+def _bounded(onion: Onion) -> Faults:
+    """How much one visitor may open."""
+    yield from _missing(
+        onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
+    )  # fmt: skip
+    if onion.settings.get("hiddenservicemaxstreams", "0") == "0":
+        yield wrong(
+            "tor", f"one visitor may open any number of connections at {onion.folder}: no "
+            "HiddenServiceMaxStreams 32",
+            f"HiddenServiceMaxStreams 32; {_MEND.format(_BOX)}",
+        )  # fmt: skip
+
+
+def onion(machine: Machine) -> Faults:
+    """Whether each onion address of a site is this machine's, and its key nobody else's."""
+    known = config(machine)
+    onions = [one for one in known.onions if one.ours] if known else []
+    wanted = {
+        origin.partition("://")[2].partition(":")[0]
+        for origin in machine.origins
+        if origin.endswith(".onion")
+    }
+    if not onions:
+        yield note(
+            "onion", "there is no key of an onion address here, as far as can be seen, so none was "
+            "looked at", "run doctor where Tor runs",
+        )  # fmt: skip
+        return
+    served = set()
+    for one in onions:
+        found = machine.stat(one.folder)
+        key = machine.stat(f"{one.folder}/hs_ed25519_secret_key") if found else None
+        if found is None or key is None:
+            yield wrong(
+                "onion", f"the key of an address is not there: {one.folder}/hs_ed25519_secret_key",
+                "stop tor and put the sealed copy back; with a new key the address is another one",
+            )  # fmt: skip
+            continue
+        if found.mode & 0o077 or key.mode & 0o077 or key.owner != found.owner:
+            yield wrong(
+                "onion", f"the key in {one.folder} is open to other accounts: who has it can be "
+                "the site",
+                "chown -R debian-tor: {0}; chmod -R go= {0}".format(shlex.quote(one.folder)),
+            )  # fmt: skip
+        served.add((machine.text(f"{one.folder}/hostname") or "").strip())
+    keys = {
+        (machine.text(f"{folder}/hostname") or "").strip(): folder
+        for folder in (machine.inside(_TORS, "klankbord-*") if wanted - served else [])
+        if machine.stat(f"{folder}/hs_ed25519_secret_key")
+    }
+    for address in sorted(wanted - served):
+        yield wrong(
+            "onion", f"{address} is in site.toml, and Tor here serves another address",
+            f"deploy/install makes Tor serve it again: its key lies in {keys[address]}"
+            if address in keys
+            else "klankbord-server move with the right --origin, or put the key of that address "
+            "back",
+        )  # fmt: skip
+
+
+def leads_here(machine: Machine) -> bool:
+    """Whether Tor's settings lead to the drop box. Raises Unseen."""
+    known = config(machine)
+    return known is not None and any(one.ours for one in known.onions)

@@ -1,0 +1,1 @@
+"""The rules of mailboxes: submit, reply, withdraw, expire. Opens nothing."""

@@ -1,0 +1,67 @@
+"""What a desk gives back to a server that was restored and nobody else could: withdrawals.
+
+A desk's own messages go the way on which they came. A withdrawal is the reporter's, so it counts by
+the reporter's signature, whoever brings it (SPEC section 7).
+"""
+
+import datetime
+
+from dropbox_app.protocol import withdrawal
+from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import BadShape, Gone, SiteFull
+from dropbox_app.server.mailboxes.validation import check_message, texts_of
+from dropbox_app.server.store import REPORTER, ItemInfo, Store
+
+
+def take_withdrawal(
+    site: Site, store: Store, day: datetime.date, by: VerifyKey, mailbox: str, given: bytes
+) -> None:
+    """Take everything back that came back with a restore; again, it is a success.
+
+    As when the reporter does so: access and items go, the ``withdrawal`` waits for the desks. By no
+    number: what the reporter wrote since, in a mailbox that should have been gone, goes too. Raises
+    BadShape, Gone (there is no such mailbox), StoreBusy; never that the site is full.
+    """
+    try:
+        message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)
+    except (FormatError, MessageError) as error:
+        raise BadShape(str(error)) from None
+    to = texts_of(message.to)
+    item = check_message(sealed, len(to))
+    known = {str(named.card.identity) for named in site.cards()}
+    info = ItemInfo(item, "message", REPORTER, message.n, day, len(sealed))
+    readers = [identity for identity in to if identity in known]
+    try:
+        _take_back(store, mailbox, info, sealed, readers, str(by))
+    except SiteFull:  # of the disk: to overwrite something takes a little room too
+        if not store.make_room():
+            raise
+        _take_back(store, mailbox, info, sealed, readers, str(by))
+    store.truncate_log()
+
+
+def _take_back(
+    store: Store, mailbox: str, info: ItemInfo, sealed: bytes, readers: list[str], by: str
+) -> None:
+    with store.writing():
+        there = store.mailbox(mailbox)
+        if there is None:
+            raise Gone("no such conversation")
+        if there.access is None:
+            return
+        known = store.item(info.id)
+        if known is not None and known[0] != mailbox:
+            raise BadShape("this sealed file is another item already")
+        store.remove_items([old.id for old in store.items(mailbox)])
+        store.close_access(mailbox)
+        if readers:
+            store.add_item(mailbox, info, sealed)
+            store.touch(mailbox, info.day)
+            store.address(info.id, readers)
+            if by in readers:
+                store.set_fetched(by, info.id, info.day)
+        else:
+            store.remove_mailbox(mailbox)
+        store.add_withdrawn(mailbox, info.day)

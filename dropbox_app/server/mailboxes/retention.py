@@ -1,0 +1,152 @@
+"""How long things stay (SPEC section 9): pure sums of days, and the reading they need."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dropbox_app.server.config.settings import Retention
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.store import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
+
+FAR = 31  # days without upkeep after which the clock is not believed before somebody says so
+HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never came
+
+
+@dataclass(frozen=True)
+class Addressees:
+    """What the rules ask about those whom the reporter's newest message addresses."""
+
+    silent: bool  # no desk of theirs has fetched for the set number of days
+    absences: tuple[datetime.date, ...] = ()  # the last days of what their cards announce
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """A mailbox's items, the day on which all of it goes, and the items that go before."""
+
+    items: tuple[ItemInfo, ...]
+    expires: datetime.date
+    due: tuple[str, ...]
+
+
+def silent(last_fetch: datetime.date | None, today: datetime.date, retention: Retention) -> bool:
+    """Whether a desk has not fetched for the set number of days, or never."""
+    return last_fetch is None or (today - last_fetch).days >= retention.silent_desk
+
+
+def quiet(
+    info: MailboxInfo, items: Sequence[ItemInfo], today: datetime.date, retention: Retention
+) -> bool:
+    """Whether nothing of a mailbox can be over, whoever has fetched what: so it is on most days.
+
+    By the least terms there are; whoever asks need not look further than the items.
+    """
+    shown = any(item.n for item in items)
+    idle = info.last_added + datetime.timedelta(retention.idle)
+    if info.access is None or not shown or idle <= today:
+        return False
+    newest: dict[str, int] = {}
+    for item in items:
+        if item.what == "message":
+            newest[item.author] = max(item.n, newest.get(item.author, 0))
+    for item in items:
+        if item.what == "message" and item.n == newest[item.author]:
+            continue  # it stays while the mailbox lives
+        by_reporter = item.author == REPORTER
+        term = retention.reporter_items if by_reporter else retention.counsellor_items
+        least = min(term, retention.unfetched) if item.n else HALF_SENT
+        if item.day + datetime.timedelta(least) <= today:
+            return False
+    return True
+
+
+def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
+    """The lifetime of a mailbox as things stand today."""
+    retention = site.settings.retention
+    to = store.addressed_last(info.id)
+    cards = {str(named.card.identity): named.card for named in site.cards()}
+    addressees = Addressees(
+        all(silent(store.last_fetch(identity), today, retention) for identity in to),
+        tuple(card.away.until for i in to if (card := cards.get(i)) and card.away),
+    )
+    items = store.items(info.id)
+    lifetime = plan(info, items, store.addressed(info.id), addressees, today, retention)
+    served = store.served()
+    if served is not None and (today - served).days > FAR:
+        # The clock may be wrong (see upkeep): until somebody says, nothing is over or due.
+        tomorrow = today + datetime.timedelta(1)
+        return replace(lifetime, expires=max(lifetime.expires, tomorrow), due=())
+    return lifetime
+
+
+def plan(
+    info: MailboxInfo,
+    items: Sequence[ItemInfo],
+    addressed: Sequence[Addressed],
+    addressees: Addressees,
+    today: datetime.date,
+    retention: Retention,
+) -> Lifetime:
+    """Work the rules out; see ``Lifetime``. Nothing is ``due`` that the rules still need."""
+    fetches: dict[str, list[datetime.date | None]] = {}
+    for row in addressed:
+        fetches.setdefault(row.item, []).append(row.fetched)
+    ends = {item.id: _end(item, fetches.get(item.id, []), retention) for item in items}
+    unfetched = {item.id for item in items if None in fetches.get(item.id, [])}
+    expires = _expires(info, items, ends, unfetched, addressees, retention)
+    due = []
+    for author in {item.author for item in items}:
+        if author == REPORTER and addressees.silent and info.access is not None:
+            # It may be needed once more, for another counsellor.
+            due += [i.id for i in items if i.author == author and not i.n and ends[i.id] <= today]
+            continue
+        own = [item for item in items if item.author == author]
+        due += [i.id for i in own if i.what == "attachment" and ends[i.id] <= today]
+        messages = sorted((i for i in own if i.what == "message"), key=lambda i: i.n)
+        for message in messages[:-1]:  # never the newest while the mailbox lives
+            if ends[message.id] > today:
+                break  # from the oldest on: a hole would look like a withheld message
+            due.append(message.id)
+    return Lifetime(tuple(items), expires, tuple(sorted(due)))
+
+
+def _end(
+    item: ItemInfo, fetches: Sequence[datetime.date | None], retention: Retention
+) -> datetime.date:
+    """The day on which an item's own term is over."""
+    if not item.n:
+        return item.day + datetime.timedelta(HALF_SENT)
+    known = [day for day in fetches if day is not None]
+    if len(known) < len(fetches):
+        return item.day + datetime.timedelta(retention.unfetched)
+    by_reporter = item.author == REPORTER
+    term = retention.reporter_items if by_reporter else retention.counsellor_items
+    return max([item.day, *known]) + datetime.timedelta(term)
+
+
+def _expires(
+    info: MailboxInfo,
+    items: Sequence[ItemInfo],
+    ends: dict[str, datetime.date],
+    unfetched: set[str],
+    addressees: Addressees,
+    retention: Retention,
+) -> datetime.date:
+    shown = [item for item in items if item.n]
+    if not shown:
+        return info.created + datetime.timedelta(HALF_SENT)
+    if info.access is None:  # the withdrawal alone is left: it waits for the desks
+        fetched = not any(item.id in unfetched for item in shown)
+        return max(i.day if fetched else ends[i.id] for i in shown)
+    days = [info.last_added + datetime.timedelta(retention.idle)]
+    days += [ends[i.id] for i in shown if i.id in unfetched]
+    # What a counsellor has just fetched can still be answered: else a return from a long
+    # absence would end the conversation on the day after.
+    days += [ends[i.id] for i in shown if i.author == REPORTER]
+    if addressees.silent:
+        days.append(info.last_added + datetime.timedelta(retention.unfetched))
+    expires = max(days)
+    for until in sorted(addressees.absences):
+        if until >= expires:
+            expires = until + datetime.timedelta(retention.absence)
+    return expires

@@ -1,0 +1,192 @@
+"""What a serving site does by itself: purge once a day, and empty a log that was held.
+
+Every worker has a thread for it, for all sites; the first to lock the server's folder does the
+work, and if it dies another takes over.
+"""
+
+import datetime
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server.config.check import card_faults, telephone_faults
+from dropbox_app.server.config.loader import Reading, ReadSite
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import WrongClock
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.store import Store
+from dropbox_app.server.store.sqlite import SqliteStore
+
+FIRST = 5.0  # seconds after the start
+EVERY = 60.0
+BREATH = 0.02  # seconds for others between two sites
+LEAP = 86_400.0  # seconds by which a clock may run ahead of what has passed
+_ENDING = 10.0  # seconds for what is under way when the server stops
+
+
+def passed() -> float:
+    """Seconds that nobody can set; those of a machine asleep count too, where it tells."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The clock on the wall and the one that nobody can set, and both at the server's start."""
+
+    now: Callable[[], float]
+    passed: Callable[[], float]
+    began: tuple[float, float]
+
+    @classmethod
+    def start(cls) -> "Clocks":
+        return cls(time.time, passed, (time.time(), passed()))
+
+    def leapt(self) -> bool:
+        """Whether the wall clock went on by a day more than has passed since the start."""
+        began_now, began_passed = self.began
+        return (self.now() - began_now) - (self.passed() - began_passed) > LEAP
+
+    def days(self) -> int:
+        """Whole days since the start, by the clock that nobody can set."""
+        return int((self.passed() - self.began[1]) // 86_400)
+
+    def today(self) -> datetime.date:
+        return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
+
+
+class Caretaker:
+    """For one site. ``warn`` gets a line without anything of a conversation."""
+
+    def __init__(
+        self, site: Site, store: Store, clocks: Clocks, warn: Callable[[str], object]
+    ) -> None:
+        self.site = site
+        self.warn = warn
+        self._store = store
+        self._clocks = clocks
+        self._done: datetime.date | None = None  # the day of the last purge
+        self._told: tuple[datetime.date, str] | None = None
+
+    def step(self) -> None:
+        """Do what is due now. Never raises what the disk or the database may bring."""
+        today = self._clocks.today()
+        try:
+            if self._clocks.leapt():
+                # A clock set to another year would end every conversation here.
+                self._tell(today, "the clock leapt ahead; nothing is purged before a restart")
+            elif self._done != today:
+                purge.daily(self.site, self._store, today, ran=self._clocks.days())
+                self._done = today
+            self._store.keep_room()
+            if self._store.log_size():
+                self._store.truncate_log()
+        except WrongClock:
+            self._tell(today, "the clock may be wrong; nothing is purged: doctor says what to do")
+        except (KlankbordError, OSError, ValueError, sqlite3.Error) as error:
+            self._tell(today, f"the upkeep failed and is tried again: {type(error).__name__}")
+
+    def _tell(self, today: datetime.date, what: str) -> None:
+        """Once a day is enough."""
+        if self._told != (today, what):
+            self._told = (today, what)
+            self.warn(what)
+
+
+class Rounds:
+    """Looks after all sites of a server, one after the other, in one thread.
+
+    What is wrong with one holds up no other. ``warn`` gets the lines of all, those of one of
+    several sites with its name.
+    """
+
+    def __init__(self, reading: Reading, clocks: Clocks, warn: Callable[[str], object]) -> None:
+        self._waiting = list(reading.sites)  # their databases were not opened yet
+        self._several = len(reading.sites) > 1
+        self._caretakers: list[Caretaker] = []
+        self._clocks = clocks
+        self._warn = warn
+        self._looked: datetime.date | None = None  # the day of the last look at the cards
+        self._told: set[tuple[datetime.date, str]] = set()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
+        """Look after the sites until ``end``, once no other worker does."""
+        self._thread = threading.Thread(
+            target=self._run, args=(folder, first, every), name="caretaker", daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop; what is under way is finished, if it is soon."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_ENDING)
+
+    def step(self) -> None:
+        """Once round."""
+        for read in list(self._waiting):
+            if self._stop.is_set():
+                return
+            self._open(read)
+        today = self._clocks.today()
+        for caretaker in self._caretakers:
+            if self._stop.is_set():
+                return
+            caretaker.step()
+            if self._looked != today:
+                with suppress(OSError):  # the folder is gone, or closed to us: it is said elsewhere
+                    for fault in (
+                        *card_faults(caretaker.site, today),
+                        *telephone_faults(caretaker.site),
+                    ):
+                        caretaker.warn(fault)
+            if self._several:
+                self._stop.wait(BREATH)
+        self._looked = today
+
+    def _open(self, read: ReadSite) -> None:
+        warn = partial(self._of, read.place.name) if self._several else self._warn
+        try:
+            store = SqliteStore(read.place.folder, self._clocks.today, read.place.reserve)
+        except (KlankbordError, OSError, sqlite3.Error) as error:
+            said = self._clocks.today(), read.place.name
+            if said not in self._told:
+                self._told = {told for told in self._told if told[0] == said[0]} | {said}
+                warn(f"the database cannot be opened and is tried again: {type(error).__name__}")
+            return
+        site = Site(read.place.folder, read.settings)
+        self._waiting.remove(read)
+        self._caretakers.append(Caretaker(site, store, self._clocks, warn))
+
+    def _of(self, name: str, said: str) -> None:
+        self._warn(f"{name}: {said}")
+
+    def _run(self, folder: Path, first: float, every: float) -> None:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            wait = first
+            mine = False
+            while not self._stop.wait(wait):
+                wait = every
+                mine = mine or _locked(handle)
+                if mine:
+                    self.step()
+        finally:
+            os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,443 @@
+"""The use cases: what reporters and desks may do with mailboxes (SPEC sections 6 to 9).
+
+The rules are here, the steps in ``store``, the bytes never opened. Each use case is one
+transaction: it is done and on disk, or nothing of it is.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.encoding import new_digest
+from dropbox_app.protocol.errors import HeaderFailure
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import (
+    BadShape,
+    Gone,
+    MailboxFull,
+    NotYours,
+    OutOfStep,
+    SiteFull,
+    UnknownCounsellor,
+)
+from dropbox_app.server.mailboxes import retention
+from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
+from dropbox_app.server.mailboxes.validation import MAX_TO, check_message, stanzas_of, texts_of
+from dropbox_app.server.store import REPORTER, InboxRow, ItemInfo, MailboxInfo, Staged, Store
+
+__all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
+
+PAGE = 100  # inbox rows a page
+MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What the holder of an access id may list."""
+
+    mailbox: str
+    items: tuple[ItemInfo, ...]
+    created: datetime.date
+    last_added: datetime.date
+    expires: datetime.date  # the day on which it goes if nothing is added or fetched
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A mailbox as a desk's list of them has it: the newest ``n`` of each author."""
+
+    id: str
+    newest: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A sealed file to be read in pieces, and then closed."""
+
+    size: int
+    file: BinaryIO
+
+
+class Mailboxes:
+    """The use cases of one site. Safe to share between threads."""
+
+    def __init__(self, site: Site, store: Store, today: Callable[[], datetime.date]) -> None:
+        self._site = site
+        self._store = store
+        self.today = today
+
+    # the reporter
+
+    def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
+        """Store a report: message 1 of a new mailbox. On disk when this returns.
+
+        The same bytes again are a success. Raises BadShape, UnknownCounsellor, SiteFull,
+        OutOfStep (the mailbox has a report already), Gone (it was withdrawn), StoreBusy.
+        """
+        identities = self._known(to)
+        item = check_message(sealed, len(identities))
+        with self._store.writing():
+            if self._repeated(item, mailbox, REPORTER):
+                return
+            if self._site.ended():
+                raise UnknownCounsellor("the site takes no new report")
+            self._check_room(len(sealed))
+            if self._store.is_withdrawn(mailbox):
+                raise Gone("the mailbox was withdrawn")
+            if self._store.mailbox(mailbox) is not None:
+                raise OutOfStep(self._store.newest(mailbox).get(REPORTER, 0))
+            if self._store.mailbox_of(access) is not None:
+                raise BadShape("the access id is another mailbox's")
+            day = self.today()
+            self._store.add_mailbox(mailbox, access, day)
+            self._post(mailbox, ItemInfo(item, "message", REPORTER, 1, day, len(sealed)), sealed)
+            self._store.address(item, identities)
+
+    def conversation(self, access: str) -> Conversation | None:
+        """The mailbox of an access id; None alike if unknown, expired or withdrawn."""
+        with self._store.reading():
+            info = self._store.mailbox_of(access)
+            if info is None:
+                return None
+            lifetime = retention.read(self._store, info, self._site, self.today())
+        if self.today() >= lifetime.expires:
+            return None
+        items = tuple(item for item in lifetime.items if item.n)
+        return Conversation(info.id, items, info.created, info.last_added, lifetime.expires)
+
+    def item(self, mailbox: str, item: str) -> bytes | None:
+        """A sealed file of this mailbox; None if it is not there."""
+        known = self._store.item(item)
+        return self._store.read(item) if known and known[0] == mailbox and known[1].n else None
+
+    def opened(self, mailbox: str, item: str) -> OpenFile | None:
+        """As ``item``, to be read in pieces."""
+        known = self._store.item(item)
+        if known is None or known[0] != mailbox or not known[1].n:
+            return None
+        file = self._store.open(item)
+        return OpenFile(known[1].size, file) if file is not None else None
+
+    def room_for_files(self, access: str, size: int) -> None:
+        """Whether a reporter's message may bring so many bytes of files; raises as ``add`` does."""
+        with self._store.reading():
+            mailbox = self._of_access(access).id
+            self._check_room(size, mailbox, files=True)
+            self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
+
+    def attach(self, *, access: str, sealed: bytes) -> str:
+        """Store a reporter's attachment; it shows with the next message. Returns its item id.
+
+        Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
+        """
+        with self.stage() as staged:
+            staged.write(sealed)
+            with self._store.writing():
+                self._put(self._of_access(access).id, REPORTER, staged.digest(), staged)
+            return staged.digest()
+
+    def add(
+        self,
+        *,
+        access: str,
+        n: int,
+        to: Sequence[VerifyKey],
+        sealed: bytes,
+        files: Sequence[Staged] = (),
+    ) -> None:
+        """Store the reporter's message ``n``; it and the files before it show to ``to``.
+
+        ``files`` come with it, or nothing does. The same bytes again are a success. Raises
+        OutOfStep with the newest n unless ``n`` is the one after it, BadShape, UnknownCounsellor,
+        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be given again.
+        """
+        identities = self._known(to)
+        item = check_message(sealed, len(identities))
+        with self._store.writing():
+            info = self._of_access(access)
+            if self._repeated(item, info.id, REPORTER):
+                return
+            self._check_room(len(sealed), info.id)
+            self._check_messages(info.id, REPORTER, len(sealed))
+            self._check_step(info.id, REPORTER, n)
+            for staged in files:
+                self._put(info.id, REPORTER, staged.digest(), staged)
+            self._message(info.id, item, REPORTER, n, identities, sealed)
+
+    def withdraw(
+        self, *, access: str, n: int, to: Sequence[VerifyKey], sealed: bytes | None
+    ) -> None:
+        """Take the report back: the access and every other item go at once.
+
+        The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key)
+        everything goes, and so it does where the time of the mailbox is over. Raises OutOfStep,
+        BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
+        """
+        identities = self._known(to) if sealed is not None else []
+        item = check_message(sealed, len(identities)) if sealed is not None else ""
+        try:
+            self._take_back(access, n, identities, item, sealed)
+        except SiteFull:  # of the disk: to overwrite something takes a little room too
+            if not self._store.make_room():
+                raise
+            self._take_back(access, n, identities, item, sealed)
+        self._store.truncate_log()
+
+    def _take_back(
+        self, access: str, n: int, identities: Sequence[str], item: str, sealed: bytes | None
+    ) -> None:
+        with self._store.writing():
+            info = self._store.mailbox_of(access)
+            if info is None:
+                raise Gone("no such conversation")
+            day = self.today()
+            if sealed is None or day >= self._expires(info):
+                self._store.remove_mailbox(info.id)
+            else:
+                self._check_step(info.id, REPORTER, n)
+                self._store.remove_items([old.id for old in self._store.items(info.id)])
+                self._store.close_access(info.id)
+                posted = ItemInfo(item, "message", REPORTER, n, day, len(sealed))
+                self._post(info.id, posted, sealed)
+                self._store.address(item, identities)
+            self._store.add_withdrawn(info.id, day)
+
+    # desks; every identity here was proved by a signature before
+
+    def inbox(self, identity: VerifyKey, after: int) -> tuple[list[InboxRow], bool]:
+        """The items after this counsellor's own number ``after``, and whether more follow.
+
+        Counts as a fetch: the day is kept, for the rules on desks that fell silent.
+        """
+        by, day = str(identity), self.today()
+        if self._store.last_fetch(by) != day:
+            with self._store.writing():
+                self._store.set_last_fetch(by, day)
+        rows = self._store.inbox(by, after, PAGE + 1)
+        return rows[:PAGE], len(rows) > PAGE
+
+    def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
+        """The mailboxes whose reporter's newest message is addressed to this counsellor.
+
+        Those whose ids come after this one, by id; ``most``: that many, if not negative.
+        """
+        with self._store.reading():
+            return tuple(
+                Listed(mailbox, tuple(sorted(self._store.newest(mailbox).items())))
+                for mailbox in self._store.listed(str(identity), after, most)
+            )
+
+    def item_for(self, identity: VerifyKey, item: str) -> OpenFile | None:
+        """A sealed file addressed to this counsellor; None if there is none, or it is another's."""
+        with self._store.reading():
+            known = self._store.item(item)
+            if known is None or not self._store.is_addressed(str(identity), item):
+                return None
+            file = self._store.open(item)
+        return OpenFile(known[1].size, file) if file is not None else None
+
+    def fetched(self, identity: VerifyKey, item: str) -> bool:
+        """Record that an item is safe on this counsellor's disk. False as for ``item_for``."""
+        with self._store.writing():
+            return self._store.set_fetched(str(identity), item, self.today())
+
+    def reply(
+        self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes
+    ) -> None:
+        """Store this counsellor's message ``n`` in a mailbox; the same bytes again are a success.
+
+        Raises Gone (also if the mailbox is not, or no longer, addressed to this counsellor),
+        NotYours (``to`` names somebody whom the reporter's newest message does not address),
+        OutOfStep, BadShape, MailboxFull, SiteFull, StoreBusy.
+        """
+        identities = texts_of(to)
+        item = check_message(sealed, len(identities))
+        by = str(identity)
+        with self._store.writing():
+            addressed = self._addressed_mailbox(by, mailbox)
+            if self._repeated(item, mailbox, by):
+                return
+            if not set(identities) <= set(addressed):
+                raise NotYours("the reporter's newest message does not address all of them")
+            self._check_room(len(sealed), mailbox)
+            self._check_messages(mailbox, by, len(sealed))
+            self._check_step(mailbox, by, n, hole=True)
+            self._message(mailbox, item, by, n, identities, sealed)
+
+    def file_allowed(self, identity: VerifyKey, mailbox: str, size: int) -> None:
+        """Whether ``put_file`` would take so many bytes, before they come; raises as it does."""
+        with self._store.reading():
+            self._addressed_mailbox(str(identity), mailbox)
+            self._check_room(size, mailbox, files=True)
+
+    def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
+        """Store this counsellor's attachment; it shows with the next message.
+
+        Raises Gone, BadShape, MailboxFull, SiteFull, StoreBusy.
+        """
+        with self._store.writing():
+            self._addressed_mailbox(str(identity), mailbox)
+            self._put(mailbox, str(identity), item, staged)
+
+    def given_back(self, identity: VerifyKey, mailbox: str, given: bytes) -> None:
+        """See ``take_withdrawal``."""
+        take_withdrawal(self._site, self._store, self.today(), identity, mailbox, given)
+
+    def stage(self) -> Staged:
+        """A place for a sealed file that comes in pieces."""
+        return self._store.stage(new_digest())
+
+    def take_card(self, identity: VerifyKey, raw: bytes) -> Card:
+        """Replace this counsellor's card by a newer one. Raises CardError with the reason."""
+        return self._site.update(identity, raw, self.today())
+
+    def store_id(self) -> str:
+        """Renewed by a restore, so that desks notice it."""
+        return self._store.store_id()
+
+    def last_fetch(self, identity: VerifyKey) -> datetime.date | None:
+        """The last day on which this counsellor's desk read its inbox."""
+        return self._store.last_fetch(str(identity))
+
+    def silent(self, identity: VerifyKey) -> bool:
+        """Whether this counsellor's desk has not fetched for the set number of days."""
+        last = self.last_fetch(identity)
+        return retention.silent(last, self.today(), self._site.settings.retention)
+
+    # the rules
+
+    def _expires(self, info: MailboxInfo) -> datetime.date:
+        return retention.read(self._store, info, self._site, self.today()).expires
+
+    def _known(self, to: Sequence[VerifyKey]) -> list[str]:
+        """``to`` as texts, each with a card here. Whether its key is valid the sealer sees to."""
+        identities = texts_of(to)
+        if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
+            raise UnknownCounsellor("no card of that identity")
+        return identities
+
+    def _of_access(self, access: str) -> MailboxInfo:
+        info = self._store.mailbox_of(access)
+        if info is None or self.today() >= self._expires(info):
+            raise Gone("no such conversation")
+        return info
+
+    def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
+        """Whom the reporter's newest message addresses, ``by`` among them; else Gone."""
+        info = self._store.mailbox(mailbox)
+        addressed = self._store.addressed_last(mailbox) if info and info.access else ()
+        if info is None or by not in addressed or self.today() >= self._expires(info):
+            raise Gone("no such conversation")
+        return addressed
+
+    def _repeated(self, item: str, mailbox: str, author: str) -> bool:
+        """Whether this very message is there already; BadShape if it is somebody else's."""
+        known = self._store.item(item)
+        if known is None:
+            return False
+        if known[0] != mailbox or known[1].author != author or known[1].what != "message":
+            raise BadShape("this sealed file is another item already")
+        return True
+
+    def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
+        """``hole``: a restored server may lack what came before, and not get it back any more."""
+        newest = self._store.newest(mailbox).get(author, 0)
+        if n <= newest or (n > newest + 1 and not hole):
+            raise OutOfStep(newest)
+
+    def _check_room(self, size: int, mailbox: str | None = None, *, files: bool = False) -> None:
+        """``files``: these leave some of all room to words."""
+        limits = self._site.settings.limits
+        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if files else 0
+        if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
+            raise MailboxFull("the mailbox has no room left")
+        kept = limits.site_bytes // 10 if files else 0
+        if self._store.used() + size > limits.site_bytes - kept:
+            raise SiteFull("the site has no room left")
+        if self._store.free() - size < limits.free_bytes * (2 if files else 1):
+            raise SiteFull("the disk has no room left")
+
+    def _check_messages(self, mailbox: str, by: str, size: int) -> None:
+        """Half of the room for messages is the reporter's, the other half the counsellors'."""
+        limits = self._site.settings.limits
+        sizes = [
+            item.size
+            for item in self._store.items(mailbox)
+            if item.what == "message" and (item.author == REPORTER) == (by == REPORTER)
+        ]
+        if len(sizes) >= limits.messages // 2 or sum(sizes) + size > limits.message_bytes // 2:
+            raise MailboxFull("the mailbox has no room left for messages of this side")
+
+    def _post(self, mailbox: str, info: ItemInfo, sealed: bytes | Staged) -> None:
+        self._store.add_item(mailbox, info, sealed)
+        self._store.touch(mailbox, info.day)
+
+    def _message(
+        self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes
+    ) -> None:
+        """Show a message, the files sent since the last one before it."""
+        day = self.today()
+        # The author sees its own items in its inbox too, whether or not it can open them.
+        readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
+        shown = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
+        stanzas = stanzas_of("attachment", by, len(identities))
+        for file in shown:
+            if not self._fits(file, stanzas):
+                # Sealed to others than this message: left from one that was never sent.
+                self._store.remove_items([file.id])
+                continue
+            self._store.show(file.id, n, day)
+            self._store.address(file.id, readers)
+            self._mark_own(by, file.id, day)
+        self._post(mailbox, ItemInfo(item, "message", by, n, day, len(sealed)), sealed)
+        self._store.address(item, readers)
+        self._mark_own(by, item, day)
+
+    def _mark_own(self, by: str, item: str, day: datetime.date) -> None:
+        if by != REPORTER:
+            self._store.set_fetched(by, item, day)
+
+    def _fits(self, file: ItemInfo, stanzas: int) -> bool:
+        opened = self._store.open(file.id)
+        if opened is None:
+            return False
+        with opened:
+            start = opened.read(age.header_length(stanzas + 1))
+        try:
+            age.check_shape(start, file.size, stanzas, "files")
+        except HeaderFailure:
+            return False
+        return True
+
+    def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
+        """Keep a file that nobody sees before the message that names it."""
+        if staged.digest() != item:
+            raise BadShape("the file does not have the id that was given")
+        known = self._store.item(item)
+        if known is not None:
+            if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
+                raise BadShape("this sealed file is another item already")
+            return
+        self._check_room(staged.size, mailbox, files=True)
+        limits = self._site.settings.limits
+        waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
+        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
+        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
+        if len(waiting) > 2 * limits.files_per_message:
+            raise MailboxFull("too many files wait for their message")
+        try:
+            stanzas = len(age.parse_header(staged.start).stanzas)
+            age.check_shape(staged.start, staged.size, stanzas, "files")
+        except HeaderFailure as error:
+            raise BadShape(str(error)) from None
+        if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
+            raise BadShape("sealed to too few or too many")
+        if staged.size > age.sealed_length(attachment_size(limits.file), stanzas):
+            raise BadShape(f"a file may be {limits.file} bytes")
+        info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)
+        self._store.add_item(mailbox, info, staged)

@@ -1,0 +1,90 @@
+"""The daily mail: one of two sentences of one length to each counsellor who wants it, once a day.
+
+It goes out every day whichever word it is, so that a day without one tells nothing but a fault.
+This has a network; it reads the words of ``word``, its own settings and state, and nothing else.
+"""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+
+from dropbox_app.server.errors import MailError
+from dropbox_app.server.notify import smtp, status_file
+from dropbox_app.server.notify.config import Mailed, MailSettings
+from dropbox_app.server.notify.sent_log import State, alone
+from dropbox_app.server.notify.status_file import Word
+
+# No name of an organisation or of a program: who reads over a shoulder learns as little as can be.
+SUBJECTS = {"nl": "Dagbericht", "en": "Daily note"}
+# Of one length in each language, in bytes: what is sent has one size.
+SENTENCES: Mapping[str, Mapping[Word, str]] = {
+    "nl": {"open": "Open je programma nu.", "rest": "Vandaag niets nieuws."},
+    "en": {"open": "Please open your desk.", "rest": "Nothing new for today."},
+}
+TRIALS = {"nl": "Dit is een proefmail.", "en": "This mail was a trial."}
+
+
+def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datetime) -> list[str]:
+    """Send what is to be sent today and was not yet. Gives what went wrong.
+
+    Raises MailError, OSError where nothing can be sent.
+    """
+    today = moment.date()
+    with alone(state):
+        known = State(state, today)
+        if all(set(one.cards) & known.sent for one in settings.counsellor):
+            known.all_went()
+            return []
+        told = status_file.read(words, today)
+        if told is None:
+            raise MailError("there is no word of today; see: journalctl -u klankbord-word")
+        faults = []
+        for one in settings.counsellor:
+            try:
+                _one(settings, one, told, known, moment)
+            except MailError as error:
+                faults.append(f"{one.cards[0]}: {error}")
+        if not faults:
+            known.all_went()
+        return faults
+
+
+def trial(settings: MailSettings, moment: datetime.datetime) -> list[str]:
+    """Send each a mail that says that it is a trial, and nothing else. What went wrong."""
+    faults = []
+    for one in settings.counsellor:
+        try:
+            smtp.send(settings, one.address, _mail(settings, one, TRIALS[one.language], moment))
+        except MailError as error:
+            faults.append(f"{one.cards[0]}: {error}")
+    return faults
+
+
+def _one(
+    settings: MailSettings,
+    one: Mailed,
+    told: Mapping[str, Word],
+    state: State,
+    moment: datetime.datetime,
+) -> None:
+    cards = set(one.cards)
+    if cards & state.sent:
+        return
+    if cards & state.begun:
+        raise MailError("one was begun, and may have gone or not; there is no second one today")
+    if unknown := sorted(cards - set(told)):
+        raise MailError(f"there is no card {unknown[0]}; correct cards, see card list")
+    said: Word = "open" if any(told[card] == "open" for card in cards) else "rest"
+    message = _mail(settings, one, SENTENCES[one.language][said], moment)
+    try:
+        smtp.send(settings, one.address, message, lambda: state.begin(cards))
+    except MailError as error:
+        if type(error) is MailError:
+            state.not_taken(cards)
+        raise
+    state.taken(cards)
+
+
+def _mail(settings: MailSettings, one: Mailed, sentence: str, moment: datetime.datetime) -> bytes:
+    subject = SUBJECTS[one.language]
+    return smtp.written(settings.sender, one.address, subject, sentence, moment)

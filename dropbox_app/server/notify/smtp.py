@@ -1,0 +1,136 @@
+"""One mail to one address, over TLS only, with nothing in it that need not be there.
+
+A mail must never come twice. So the caller notes it as begun just before the server is asked to
+take the text; what happens after that and brings no answer leaves it unsure, and it stays so.
+"""
+
+import datetime
+import secrets
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import closing, suppress
+from email.utils import format_datetime
+
+from dropbox_app.server.errors import MailError, MailUnsure
+from dropbox_app.server.notify.config import MailSettings
+from dropbox_app.server.socks import dial
+
+SECONDS = 60  # for each answer
+HELLO = "[127.0.0.1]"  # in the place of this machine's name
+_NOT_TAKEN = 400  # from this answer on
+
+
+def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
+    """A mail as it goes out; its length hangs on the addresses, the subject and the sentence alone.
+
+    The Message-ID is random, the Date to the minute (the provider writes down when it came anyway):
+    neither tells of this machine, its clock or its site.
+    """
+    name = f"{secrets.token_hex(16)}@{sender.rpartition('@')[2]}"
+    lines = (
+        f"From: {sender}",
+        f"To: {to}",
+        f"Subject: {subject}",
+        f"Date: {format_datetime(moment.replace(second=0, microsecond=0))}",
+        f"Message-ID: <{name}>",
+        "Auto-Submitted: auto-generated",  # so that no holiday notice comes back
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=us-ascii",
+        "Content-Transfer-Encoding: 7bit",
+        "",
+        sentence,
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+
+
+def send(
+    settings: MailSettings, to: str, message: bytes, begin: Callable[[], object] = lambda: None
+) -> None:
+    """Hand a mail to the provider. ``begin`` is called when it may be taken from then on.
+
+    Raises MailError if it was not taken, MailUnsure if it may have been. Neither says an address,
+    or a word of the other side's.
+    """
+    begun = False
+    try:
+        with closing(_Connection(settings)) as smtp:
+            if settings.tls == "starttls":
+                smtp.starttls(context=smtp.context)
+            if settings.user:
+                smtp.login(settings.user, settings.password)
+            smtp.ehlo_or_helo_if_needed()
+            _taken(smtp.mail(settings.sender), "the sender")
+            _taken(smtp.rcpt(to), "the counsellor's address")
+            begin()
+            begun = True
+            answer = smtp.data(message)
+            if answer[0] < _NOT_TAKEN and not _good(answer):
+                raise ConnectionError  # it may mean anything
+            _taken(answer, "the mail")
+            with suppress(OSError):  # it is taken, whatever comes now
+                smtp.quit()
+    except smtplib.SMTPResponseException as error:
+        raise MailError(_refusal(error, settings.host)) from None
+    except (OSError, ValueError) as error:  # smtplib's own, and what it stumbles on in an answer
+        if begun:
+            raise MailUnsure(f"{settings.host} gave no answer at the end") from None
+        raise MailError(_trouble(error, settings)) from None
+
+
+class _Connection(smtplib.SMTP):
+    """By the proxy where there is one, and in TLS from the first byte unless STARTTLS is to do it.
+
+    Certificates are always checked, against the system's authorities and the server's name.
+    """
+
+    def __init__(self, settings: MailSettings) -> None:
+        self.context = ssl.create_default_context()
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._settings = settings
+        super().__init__(settings.host, settings.port, local_hostname=HELLO, timeout=SECONDS)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made = dial(host, port, self._settings.proxy, timeout)
+        if self._settings.tls != "implicit":
+            return made
+        try:
+            return self.context.wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
+
+
+def _good(answer: tuple[int, bytes]) -> bool:
+    return answer[0] // 100 == 2
+
+
+def _taken(answer: tuple[int, bytes], what: str) -> None:
+    if not _good(answer):
+        raise MailError(f"the mail server refused {what} ({answer[0]})")
+
+
+def _refusal(error: smtplib.SMTPResponseException, host: str) -> str:
+    what = "user or password" if isinstance(error, smtplib.SMTPAuthenticationError) else "it"
+    return f"{host} refused {what} ({error.smtp_code})"
+
+
+def _trouble(error: OSError | ValueError, settings: MailSettings) -> str:
+    host, port = settings.host, settings.port
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        return f"{host} gave an answer that no mail server gives; check host and port"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate that {host} shows is not good ({error.verify_message}); check host, "
+            "the clock, and that ca-certificates is installed"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"{host} does not speak TLS on port {port}; check port and tls"
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return f"{host} does not offer what is asked (STARTTLS, or a log-in) on port {port}"
+    if isinstance(error, socket.gaierror):
+        return f"{host} cannot be found; check host, and the network"
+    if isinstance(error, smtplib.SMTPException):
+        return f"{host} hung up; check port and tls"
+    return f"{host} does not answer on port {port}; check both, and the network"

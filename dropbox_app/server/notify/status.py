@@ -1,0 +1,71 @@
+"""Says for each counsellor whether to open the desk today, by what was fetched and when.
+
+Runs without a network, once a day. Nothing of what waits is told but that something does, or that
+the desk has not fetched for a week: a mail that says "open" need not mean that anybody wrote.
+"""
+
+import datetime
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from dropbox_app.server.config import loader
+from dropbox_app.server.config.loader import ReadSite
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.notify import status_file
+from dropbox_app.server.notify.status_file import Word
+from dropbox_app.server.store import Store
+from dropbox_app.server.store.sqlite import SqliteStore
+
+WEEK = 7  # days: who opens the desk only when told would else let the card run out
+
+
+def put(server: Path, place: Path, today: datetime.date) -> list[str]:
+    """Put the words of today, once: later the same day they stay as they are. Gives the faults.
+
+    Raises SettingsError if no site can be read, OSError.
+    """
+    if status_file.read(place, today) is not None:
+        return []
+    found = loader.read(server)
+    if not found.sites:
+        raise SettingsError("no site can be read; site check says why")
+    words: dict[str, Word] = {}
+    faults = []
+    for site in found.sites:
+        name = site.place.name
+        try:
+            cards = _cards(site)
+        except OSError as error:
+            faults.append(f"{name}: the cards cannot be read: {error.strerror}")
+            continue
+        try:
+            words |= _words(site, cards, today)
+        except (ServerError, OSError, sqlite3.Error) as error:
+            # A desk that is opened for nothing finds out; one that is not opened does not.
+            words |= dict.fromkeys(cards, "open")
+            faults.append(f"{name}: the database cannot be used: {type(error).__name__}")
+    status_file.write(place, words, today)
+    return faults
+
+
+def of(store: Store, identity: str, today: datetime.date) -> Word:
+    """Whether a desk is to be opened: something waits for it, or it has not fetched for a week."""
+    last = store.last_fetch(identity)
+    stale = last is None or (today - last).days >= WEEK
+    return "open" if stale or store.waits(identity) else "rest"
+
+
+def _words(site: ReadSite, cards: Mapping[str, str], today: datetime.date) -> dict[str, Word]:
+    store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
+    try:
+        return {name: of(store, identity, today) for name, identity in cards.items()}
+    finally:
+        store.close()
+
+
+def _cards(site: ReadSite) -> dict[str, str]:
+    """The identity of each card, by the name that the mailer knows it by."""
+    cards = Site(site.place.folder, site.settings).cards()
+    return {f"{site.place.name}/{one.file_name}": str(one.card.identity) for one in cards}

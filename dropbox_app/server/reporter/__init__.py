@@ -1,0 +1,1 @@
+"""The only code of the server that ever sees a text or a code."""

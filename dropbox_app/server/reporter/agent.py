@@ -1,0 +1,420 @@
+"""Does for a browser without JavaScript what it cannot do itself (SPEC section 8).
+
+The only module of the server that ever sees a text or a code. It holds nothing between requests
+but what the caller keeps in the cookie, the root; it writes nothing but sealed files.
+"""
+
+import contextlib
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.protocol import age, writing
+from dropbox_app.protocol import thread as threads
+from dropbox_app.protocol.attachment import AttachmentSealer, contents
+from dropbox_app.protocol.encoding import Json, clean_text, new_digest
+from dropbox_app.protocol.errors import NobodyToWriteTo, PayloadFailure, TooLong
+from dropbox_app.protocol.keys import Recipient, VerifyKey
+from dropbox_app.protocol.messages import Attachment, Message, ReporterPublic
+from dropbox_app.protocol.retrieval_code import (
+    ReporterKeys,
+    derive_root,
+    generate,
+    reporter_keys,
+)
+from dropbox_app.protocol.stream import CHUNK
+from dropbox_app.protocol.thread import Arrived, Thread
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
+from dropbox_app.server.mailboxes.service import Conversation, Mailboxes
+from dropbox_app.server.reporter.kdf_limiter import Gate
+from dropbox_app.server.reporter.thread_rules import agreed_handover, just_said
+from dropbox_app.server.store import ItemInfo, Staged
+
+# Each failure means that another message of this reporter was stored: somebody gets on.
+TRIES = 30
+
+
+@dataclass(frozen=True, repr=False)
+class NewReport:
+    """A report sealed and ready, and the code that will open it. Nothing is stored yet."""
+
+    words: tuple[str, ...]
+    root: bytes
+    mailbox: str
+    access: str
+    to: tuple[VerifyKey, ...]
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class ReporterView:
+    """A conversation as the reporter may believe it.
+
+    ``expires``: the day on which it goes if nobody writes. ``last_added``: the day on which
+    somebody last did. ``next_wanted``: whom the next message
+    is for: those of the newest one, or a successor after a yes to a handover.
+    """
+
+    thread: Thread
+    expires: datetime.date
+    last_added: datetime.date
+    next_wanted: tuple[VerifyKey, ...]
+    items: tuple[ItemInfo, ...]  # what the server says is here
+
+    def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
+        """An answer goes to who asked; what is written after it to a successor that was agreed."""
+        return self.thread.wanted if kind == "consent-answer" else self.next_wanted
+
+    def file(self, item: str) -> tuple[Message, Attachment] | None:
+        """The first genuine message that names this file, and how."""
+        for message in self.thread.genuine():
+            for attachment in message.attachments:
+                if attachment.sha256 == item:
+                    return message, attachment
+        return None
+
+
+@dataclass(frozen=True)
+class Addressing:
+    """For whom the files of the next message are sealed; the reporter is not among them."""
+
+    access: str
+    to: tuple[VerifyKey, ...]
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """Files sealed and staged, to go with one message. ``after``: the number of the reporter's
+    newest message when the form was made, by which the same form sent twice is known."""
+
+    to: tuple[VerifyKey, ...]
+    attachments: tuple[Attachment, ...]
+    staged: tuple[Staged, ...]
+    after: int
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a message. ``left_out``: chosen, but without a valid key today."""
+
+    left_out: tuple[VerifyKey, ...]
+
+
+class ReporterAgent:
+    """For one site. ``today`` gives the UTC day. Safe between threads."""
+
+    def __init__(
+        self,
+        site: Site,
+        mailboxes: Mailboxes,
+        gate: Gate,
+        today: Callable[[], datetime.date],
+    ) -> None:
+        self._site = site
+        self._id = site.settings.site
+        self._mailboxes = mailboxes
+        self._gate = gate
+        self._today = today
+
+    def prepare(
+        self,
+        *,
+        lang: str,
+        text: str,
+        answers: Mapping[str, Json],
+        wanted: Sequence[VerifyKey],
+    ) -> NewReport:
+        """Draw a code and seal a report; everything that can fail but the storing itself.
+
+        Raises Busy, TooLong (the limit is the site's) or NobodyToWriteTo.
+        """
+        self._check_size(text)
+        day = self._today()
+        words = generate(lang)
+        root = self._stretch(words)
+        keys = reporter_keys(root)
+        draft = writing.from_reporter(
+            keys,
+            site=self._id,
+            day=day,
+            lang=lang,
+            kind="report",
+            body={"text": text, "answers": dict(answers)},
+            thread=None,
+            wanted=wanted,
+            cards=self._site.open_cards(day),
+        )
+        return NewReport(words, root, keys.mailbox, keys.access, draft.to, draft.seal())
+
+    def send(self, report: NewReport) -> None:
+        """Store a prepared report: fully, or not at all. Raises SiteFull or StoreBusy."""
+        self._mailboxes.submit(
+            mailbox=report.mailbox, access=report.access, to=report.to, sealed=report.sealed
+        )
+
+    def report(
+        self,
+        *,
+        lang: str,
+        text: str,
+        answers: Mapping[str, Json],
+        wanted: Sequence[VerifyKey],
+    ) -> tuple[tuple[str, ...], bytes]:
+        """Prepare and store in one; give the seven words and the root."""
+        prepared = self.prepare(lang=lang, text=text, answers=answers, wanted=wanted)
+        self.send(prepared)
+        return prepared.words, prepared.root
+
+    def enter(self, words: Sequence[str]) -> bytes | None:
+        """The root of a code, if its conversation is here. Raises Busy.
+
+        Unknown, expired and withdrawn are one answer, after the same work up to the look-up.
+        """
+        root = self._stretch(words)
+        keys = reporter_keys(root)
+        return root if self._mailboxes.conversation(keys.access) is not None else None
+
+    def view(self, root: bytes) -> ReporterView | None:
+        """Open, check and order the conversation; None if it is no longer here."""
+        return self._view(reporter_keys(root))
+
+    def addressing(self, root: bytes, lang: str, text: str) -> Addressing:
+        """For whom to seal the files that go with a message of this text.
+
+        Raises Gone, TooLong or NobodyToWriteTo: what would stop that message stops it here.
+        """
+        self._check_size(text)
+        keys = reporter_keys(root)
+        view = self._view(keys)
+        if view is None:
+            raise Gone("there is no such conversation")
+        body: dict[str, Json] = {"text": text}
+        draft = self._draft(keys, view.thread, lang, "message", body, view.next_wanted)
+        return Addressing(keys.access, draft.to, draft.recipients[1:])
+
+    def check_file(self, root: bytes, attachment: Attachment) -> bool | None:
+        """Whether a file of the conversation is still, to the byte, the one that was signed.
+
+        None if it is not here. Bounded memory; reads all of it.
+        """
+        opened = self._mailboxes.opened(reporter_keys(root).mailbox, attachment.sha256)
+        if opened is None:
+            return None
+        digest = new_digest()
+        with opened.file as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+        return digest.hexdigest() == attachment.sha256
+
+    def open_file(self, root: bytes, attachment: Attachment) -> Iterator[bytes]:
+        """The content of a counsellor's file, in pieces of authenticated bytes.
+
+        All of it is checked before this returns: hash, every chunk, size and padding. Raises Gone
+        (it is not here), PayloadFailure (not the file that was signed), AgeError or FormatError.
+        """
+        pieces = self._checked(reporter_keys(root), attachment)
+        next(pieces)
+        return pieces
+
+    def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
+        """Nothing once all of it is found right, then the content.
+
+        Twice from one handle: what has its name by then need not be what was checked.
+        """
+        opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
+        if opened is None:
+            raise Gone("the file is not here")
+        digest = new_digest()
+        with opened.file as file:
+
+            def read(size: int) -> bytes:
+                data = file.read(size)
+                digest.update(data)
+                return data
+
+            for _ in contents(age.open_chunks(read, (keys.reply,)), attachment.size):
+                pass
+            if digest.hexdigest() != attachment.sha256:
+                raise PayloadFailure("not the file that was signed")
+            yield b""
+            file.seek(0)
+            yield from contents(age.open_chunks(file.read, (keys.reply,)), attachment.size)
+
+    def write(
+        self,
+        root: bytes,
+        *,
+        lang: str,
+        kind: str,
+        body: Mapping[str, Json],
+        wanted: Sequence[VerifyKey] | None = None,
+        files: Enclosed | None = None,
+        pass_on: bool = False,
+    ) -> Sent:
+        """Write on. Reads the thread first, and again whenever another message came between.
+
+        ``wanted`` None: as ``next_wanted`` says. ``pass_on``: who gets this gets the thread so far
+        with it (SPEC section 4, "Changing counsellor"); not together with files. What is already
+        the newest message of all, word for word, is not sent again: without a script nothing else
+        stops a second press. ``files`` are stored with the message or not at all, and only sent
+        once however often it is redone.
+        Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if it
+        would go to others than the files are sealed for.
+        """
+        for key in ("text", "step", "with", "scope"):
+            value = body.get(key)
+            self._check_size(value if isinstance(value, str) else "")
+        keys = reporter_keys(root)
+        for _ in range(TRIES):
+            view = self._view(keys)
+            if view is None:
+                raise Gone("there is no such conversation")
+            chosen = view.chosen(kind) if wanted is None else tuple(wanted)
+            attachments, staged = (files.attachments, files.staged) if files else ((), ())
+            if just_said(
+                view.thread,
+                kind,
+                body,
+                chosen,
+                attachments=attachments,
+                after=files.after if files else None,
+                pass_on=pass_on,
+            ):
+                return Sent(())
+            draft = self._draft(keys, view.thread, lang, kind, body, chosen, attachments)
+            if files is not None and files.to != draft.to:
+                raise Moved("the files are sealed for others")
+            with contextlib.ExitStack() as kept:
+                if pass_on:
+                    passed = kept.enter_context(self._mailboxes.stage())
+                    sealer = AttachmentSealer(passed.write, draft.recipients[1:])
+                    sealer.update(threads.write_passed_on(view.thread))
+                    sealer.finish()
+                    staged = (passed,)
+                    item = passed.digest()
+                    draft = self._draft(keys, view.thread, lang, kind, body, chosen, (), item)
+                try:
+                    self._mailboxes.add(
+                        access=keys.access,
+                        n=draft.n,
+                        to=draft.to,
+                        sealed=draft.seal(),
+                        files=staged,
+                    )
+                except OutOfStep:
+                    continue
+            return Sent(draft.left_out)
+        raise StoreBusy("another session of the same code kept writing")
+
+    def withdraw(self, root: bytes, *, lang: str) -> None:
+        """Take everything back. If nobody can be told today, it is taken back all the same.
+
+        What is over but still stored goes too. Raises Gone or StoreBusy.
+        """
+        keys = reporter_keys(root)
+        for _ in range(TRIES):
+            view = self._view(keys)
+            if view is None:
+                self._mailboxes.withdraw(access=keys.access, n=0, to=(), sealed=None)
+                return
+            try:
+                draft = self._draft(keys, view.thread, lang, "withdrawal", {}, None)
+            except NobodyToWriteTo:
+                self._mailboxes.withdraw(access=keys.access, n=0, to=(), sealed=None)
+                return
+            try:
+                self._mailboxes.withdraw(
+                    access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal()
+                )
+            except OutOfStep:
+                continue
+            return
+        raise StoreBusy("another session of the same code kept writing")
+
+    def _stretch(self, words: Sequence[str]) -> bytes:
+        with self._gate.passing():
+            return derive_root(words, self._id)
+
+    def _check_size(self, text: str) -> None:
+        """The site's own limit, which may be lower than the protocol's."""
+        limit = self._site.settings.limits.text
+        size = len(clean_text(text).encode())
+        if size > limit:
+            raise TooLong(size, limit)
+
+    def _view(self, keys: ReporterKeys) -> ReporterView | None:
+        conversation, arrived = self._read(keys)
+        if conversation is None:
+            return None
+        thread = threads.read(
+            arrived,
+            site=self._id,
+            mailbox=keys.mailbox,
+            viewer=None,
+            reporter=ReporterPublic(str(keys.recipient), keys.verify),
+        )
+        return ReporterView(
+            thread,
+            conversation.expires,
+            conversation.last_added,
+            self._next_wanted(thread),
+            conversation.items,
+        )
+
+    def _read(self, keys: ReporterKeys) -> tuple[Conversation | None, list[Arrived]]:
+        """What is here, with its messages. What is listed and not there was removed meanwhile,
+        and all may be gone: the list is read again. What the same list misses twice is lost."""
+        before = None
+        while True:
+            conversation = self._mailboxes.conversation(keys.access)
+            arrived: list[Arrived] = []
+            whole = True
+            for item in conversation.items if conversation else ():
+                if item.what == "message":
+                    sealed = self._mailboxes.item(keys.mailbox, item.id)
+                    whole = whole and sealed is not None
+                    if sealed is not None:
+                        arrived.append(threads.open_item(item.id, sealed, (keys.reply,)))
+            if whole or conversation == before:
+                return conversation, arrived
+            before = conversation
+
+    def _draft(
+        self,
+        keys: ReporterKeys,
+        thread: Thread,
+        lang: str,
+        kind: str,
+        body: Mapping[str, Json],
+        wanted: Sequence[VerifyKey] | None,
+        attachments: Sequence[Attachment] = (),
+        passed_on: str | None = None,
+    ) -> writing.Draft:
+        day = self._today()
+        return writing.from_reporter(
+            keys,
+            site=self._id,
+            day=day,
+            lang=lang,
+            kind=kind,
+            body=body,
+            thread=thread,
+            wanted=wanted,
+            cards=self._site.open_cards(day),
+            attachments=attachments,
+            passed_on=passed_on,
+        )
+
+    def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
+        """Those of the newest message, with a successor in place of who handed over."""
+        wanted = thread.wanted
+        agreed = agreed_handover(thread)
+        if agreed is None:
+            return wanted
+        asker, successor = agreed
+        open_now = {card.identity for card in self._site.open_cards(self._today())}
+        if successor not in open_now or asker not in wanted:
+            return wanted
+        return tuple(dict.fromkeys(successor if who == asker else who for who in wanted))

@@ -1,0 +1,170 @@
+"""A look at a site's database that changes nothing: no byte, no time, and not its version.
+
+``doctor`` and ``site check`` look while a server serves, after it was killed, and before a newer
+program has brought the database up to date.
+"""
+
+import datetime
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from sqlite_utils import Database
+
+from dropbox_app.server.errors import ServerError, StoreError
+from dropbox_app.server.store import IN_DATABASE, snapshot
+from dropbox_app.server.store.connections import BUSY_SECONDS
+from dropbox_app.server.store.files import Withdrawn
+from dropbox_app.server.store.migrations import pending, unknown
+from dropbox_app.server.store.sqlite_errors import failures
+
+TRIES = 5  # a server may start or stop in the middle of a look
+
+Part = Literal["database", "large files", "withdrawn list"]
+_Seen = TypeVar("_Seen")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen. ``faults``: what was looked at, and the fault or nothing."""
+
+    faults: tuple[tuple[Part, str], ...]
+    old: bool  # the next start brings it up to date
+    newest: datetime.date | None
+    served: datetime.date | None
+    anything: bool  # whether there is a mailbox
+    fetches: Mapping[str, datetime.date]  # by identity
+    used: int  # bytes
+
+
+def look(database: Path, files: Path, withdrawn: Path) -> Look:
+    """Look at everything. Raises StoreError, StoreBusy if it cannot be opened or read."""
+    return _steady(database, lambda connection: _look(connection, files, Withdrawn(withdrawn)))
+
+
+def old(database: Path) -> bool:
+    """Whether the next start will bring it up to date. Raises StoreError if it cannot serve."""
+    return _steady(database, lambda connection: pending(_ours(connection)))
+
+
+def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen:
+    """See it, again if a server started or stopped meanwhile: then it was opened the wrong way."""
+    for left in reversed(range(TRIES)):
+        before = _in_use(database)
+        try:
+            with _opened(database, before) as connection:
+                _refuse(database, connection)
+                seen = see(connection)
+        except ServerError:
+            if _in_use(database) == before or not left:
+                raise
+        else:
+            if _in_use(database) == before:
+                return seen
+    raise StoreError(f"{database}: a server starts and stops all the time; look again")
+
+
+def _in_use(database: Path) -> bool:
+    """Whether a server has it open, or was killed: part of it then stands in the log."""
+    log = database.with_name(database.name + "-wal")
+    index = database.with_name(database.name + "-shm")
+    return index.exists() or (log.exists() and log.stat().st_size > 0)
+
+
+@contextmanager
+def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
+    if not database.exists():
+        raise StoreError(f"{database} is missing; restore it from a backup")
+    if not database.is_file():
+        raise StoreError(f"{database} is no file")
+    if not in_use:
+        # Else SQLite would make a log and an index beside it, and take them away again.
+        with snapshot.opened(database.absolute()) as connection:
+            yield connection
+        return
+    if not database.with_name(database.name + "-shm").exists():
+        raise StoreError(
+            f"{database}-wal has no {database.name}-shm beside it, so it cannot be looked at; "
+            "a start of the server mends that"
+        )
+    uri = f"{database.absolute().as_uri()}?mode=ro&readonly_shm=1"
+    with (
+        failures(),
+        closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as one,
+    ):
+        one.execute("PRAGMA trusted_schema = OFF")
+        yield one
+
+
+def _ours(connection: sqlite3.Connection) -> Database:
+    return Database(connection, execute_plugins=False)
+
+
+def _refuse(database: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError for what no start would take."""
+    newer = unknown(_ours(connection))
+    if newer:
+        raise StoreError(
+            f"{database} was written by a newer version of this program ({newer[0]}); install "
+            "that version again, or restore a backup from before it"
+        )
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
+        raise StoreError(f"{database} holds nothing; restore it from a backup")
+
+
+def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> Look:
+    newest, served = snapshot.days(connection)
+    run = connection.execute
+    fetches = run("SELECT identity, last_fetch FROM desks WHERE last_fetch IS NOT NULL")
+    pages = run("PRAGMA page_count").fetchone()[0] - run("PRAGMA freelist_count").fetchone()[0]
+    large = snapshot.large(connection)
+    return Look(
+        tuple(_faults(connection, large, files, withdrawn)),
+        pending(_ours(connection)),
+        _day(newest),
+        _day(served),
+        run("SELECT 1 FROM mailboxes LIMIT 1").fetchone() is not None,
+        {identity: datetime.date.fromisoformat(day) for identity, day in fetches},
+        pages * run("PRAGMA page_size").fetchone()[0] + sum(size for _, size in large),
+    )
+
+
+def _faults(
+    connection: sqlite3.Connection,
+    large: list[tuple[str, int]],
+    files: Path,
+    withdrawn: Withdrawn,
+) -> Iterator[tuple[Part, str]]:
+    run = connection.execute
+    wrong = [row[0] for row in run("PRAGMA integrity_check(5)") if row[0] != "ok"]
+    wrong += [f"row of {row[0]} without its parent" for row in run("PRAGMA foreign_key_check")]
+    bare = run(
+        f"SELECT count(*) FROM items WHERE size <= {IN_DATABASE}"  # noqa: S608 (a constant)
+        " AND item NOT IN (SELECT item FROM sealed)"
+    ).fetchone()[0]
+    wrong += [f"{bare} sealed files are not in it"] if bare else []
+    yield "database", "; ".join(wrong)
+    lost = 0
+    for item, size in large:
+        if not _is_there(files / item, size):  # or purged this moment
+            lost += bool(run("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
+    yield "large files", f"{lost} missing or of another length" if lost else ""
+    damaged = "a line of it is damaged"
+    with suppress(ValueError):
+        withdrawn.read()
+        damaged = ""
+    yield "withdrawn list", damaged
+
+
+def _is_there(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _day(text: str) -> datetime.date | None:
+    return datetime.date.fromisoformat(text) if text else None

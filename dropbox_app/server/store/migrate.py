@@ -1,0 +1,93 @@
+"""Brings a database up to date: tried on a copy first, then done in one transaction, or not at all.
+
+A database of a newer program is refused. The way back to an older program is a backup.
+"""
+
+import datetime
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from dropbox_app.server.errors import StoreError
+from dropbox_app.server.store import snapshot
+from dropbox_app.server.store.migrations import migrate, pending, unknown
+from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.write_lock import Turns
+
+
+def bring_up_to_date(
+    path: Path,
+    connection: sqlite3.Connection,
+    files: Path,
+    turns: Turns,
+    today: datetime.date,
+) -> None:
+    """Migrate what is pending. Raises StoreError, SiteFull; then the database is as it was."""
+    database = Database(connection, execute_plugins=False)
+    with failures():
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise StoreError(f"{path} cannot use a write-ahead log on this disk")
+        newer = unknown(database)
+        if newer:
+            raise StoreError(
+                f"{path} was written by a newer version of this program ({newer[0]}); install "
+                "that version again, or restore a backup from before it"
+            )
+        if not pending(database):  # a backup that holds the database keeps nobody out
+            return
+        with turns.taken():  # two workers may start at once
+            if pending(database) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                _try(path, files, today)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                migrate(database, today)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+
+def _try(path: Path, files: Path, today: datetime.date) -> None:
+    """Migrate a copy, and look whether it is whole after that and holds as much as before."""
+    with snapshot.copied(path, files, today) as copy:
+        connection = sqlite3.connect(copy, isolation_level=None)
+        try:
+            with failures():
+                for setting in (
+                    "journal_mode = MEMORY",
+                    "temp_store = MEMORY",
+                    "foreign_keys = ON",
+                ):
+                    connection.execute(f"PRAGMA {setting}")
+                before = _counts(connection)
+                connection.execute("BEGIN IMMEDIATE")
+                migrate(Database(connection, execute_plugins=False), today)
+                connection.execute("COMMIT")
+                snapshot.check(connection)
+                after = _counts(connection)
+        except (StoreError, sqlite3.Error, ArithmeticError, LookupError, ValueError) as error:
+            raise StoreError(_FAILED.format(path, error)) from None
+        finally:
+            connection.close()
+    fewer = [table for table, count in before.items() if after.get(table, count) != count]
+    if fewer:
+        raise StoreError(_FAILED.format(path, f"{fewer[0]} does not hold as much as before"))
+
+
+_FAILED = (
+    "{} cannot be brought up to date; it was tried on a copy, and nothing was changed ({}). "
+    "Install the version before again, and report this"
+)
+
+
+def _counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many rows each table of ours has."""
+    names = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        " AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'"
+    ).fetchall()
+    return {
+        name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608 (our own names)
+        for (name,) in names
+    }

@@ -1,0 +1,104 @@
+"""A private copy of a site's database as it is at one moment, while the site serves.
+
+It holds no more than the database itself: sealed files, ids and days; and not what was removed, of
+which a plain copy of the file could keep traces.
+"""
+
+import datetime
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dropbox_app.server.errors import StoreError
+from dropbox_app.server.store import IN_DATABASE
+from dropbox_app.server.store.connections import connect
+from dropbox_app.server.store.files import as_its_folder, locked_part, remove
+from dropbox_app.server.store.sqlite_errors import failures
+
+
+@contextmanager
+def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
+    """The copy, until the block is left. Raises SiteFull, StoreBusy, StoreError.
+
+    It lies among the files as one that is on its way in, locked: what a kill leaves of it goes
+    with the next sweep. Reports are taken meanwhile.
+    """
+    path, handle = locked_part(files)
+    try:
+        as_its_folder(handle, files)
+        connection = connect(database)
+        try:
+            with failures():
+                connection.execute("VACUUM INTO ?", (str(path),))
+        finally:
+            connection.close()
+        yield path
+    finally:
+        for more in ("", "-journal", "-wal", "-shm"):
+            remove(path.with_name(path.name + more), day)
+        os.close(handle)
+
+
+@contextmanager
+def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
+    """A database in use, to be read and not brought up to date. Raises StoreBusy, StoreError."""
+    connection = connect(database)
+    try:
+        with failures():
+            yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[sqlite3.Connection]:
+    """A database that nobody else has open, to be looked at. Raises StoreError."""
+    with failures():
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        with failures():
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
+    finally:
+        connection.close()
+
+
+def days(connection: sqlite3.Connection) -> tuple[str, str]:
+    """The newest day that stands in it, and that of the last upkeep; empty where there is none."""
+    sql = (
+        "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
+        " UNION ALL SELECT max(last_fetch) FROM desks)"
+    )
+    newest = connection.execute(sql).fetchone()[0]
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
+    served = (
+        connection.execute("SELECT served FROM store").fetchone()[0] if "served" in columns else ""
+    )
+    return newest or "", served or ""
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raise StoreError unless a database is whole."""
+    wrong = [row[0] for row in connection.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
+    wrong += [f"a row of {row[0]} without its parent" for row in _lonely(connection)]
+    if wrong:
+        raise StoreError(f"the database is damaged: {wrong[0]}")
+
+
+def large(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """The files that belong beside it: names and lengths."""
+    return list(connection.execute("SELECT item, size FROM items WHERE size > ?", [IN_DATABASE]))
+
+
+def altered(connection: sqlite3.Connection, sha256: Callable[[bytes], str]) -> list[str]:
+    """The sealed files in it that are not those of their ids, or are not there."""
+    rows = connection.execute(
+        "SELECT item, file FROM items LEFT JOIN sealed USING (item) WHERE size <= ?", [IN_DATABASE]
+    )
+    return [item for item, file in rows if file is None or sha256(file) != item]
+
+
+def _lonely(connection: sqlite3.Connection) -> list[tuple[str]]:
+    return list(connection.execute("PRAGMA foreign_key_check"))

@@ -1,0 +1,97 @@
+"""Writers' turns: first among the threads of a process, then among the processes."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dropbox_app.server.errors import StoreBusy
+from dropbox_app.server.store.connections import BUSY_SECONDS
+
+WAITING = "waits for a turn"  # the name of a thread that does
+
+
+class Turns:
+    """Those of one folder, by a lock of it.
+
+    SQLite alone would let a waiting process ask again and again, ever less often: with two busy
+    workers one of them then waits for a second. A lock of the system wakes it at once, but waits
+    for ever: for a command that was stopped in its turn, too. So a thread does the waiting, and
+    who has waited long enough goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mine = threading.Lock()
+        self._waiting: _Waiting | None = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """A turn. Raises StoreBusy if none comes within BUSY_SECONDS."""
+        end = time.monotonic() + BUSY_SECONDS
+        if not self._mine.acquire(timeout=BUSY_SECONDS):
+            raise StoreBusy("another thread was writing for too long")
+        try:
+            handle = self._locked(end)
+            try:
+                yield
+            finally:
+                os.close(handle)
+        finally:
+            self._mine.release()
+
+    def _locked(self, end: float) -> int:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or not waiting.still():
+            handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            if _free(handle):
+                return handle
+            waiting = _Waiting(handle)
+        if not waiting.came(end - time.monotonic()):
+            self._waiting = waiting  # the next one need not queue anew
+            raise StoreBusy("another process was writing for too long")
+        return waiting.handle
+
+
+class _Waiting:
+    """A thread that waits for a lock as long as it takes, for whoever wants it by then."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self._change = threading.Condition()
+        self._wanted = True
+        self._has = self._over = False
+        self._thread = threading.Thread(target=self._wait, name=WAITING, daemon=True)
+        self._thread.start()
+
+    def still(self) -> bool:
+        """Want it again, if it is not over: after a fork there is no such thread here."""
+        with self._change:
+            self._wanted = not self._over and self._thread.is_alive()
+            return self._wanted
+
+    def came(self, seconds: float) -> bool:
+        """Whether the lock is there in time. If not, it is not wanted any more."""
+        with self._change:
+            self._wanted = self._change.wait_for(lambda: self._has, max(seconds, 0))
+            return self._wanted
+
+    def _wait(self) -> None:
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        with self._change:
+            self._has, self._over = self._wanted, not self._wanted
+            self._change.notify()
+            if self._over:
+                os.close(self.handle)
+
+
+def _free(handle: int) -> bool:
+    """Take the lock, if nobody has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

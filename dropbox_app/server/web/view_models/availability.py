@@ -1,0 +1,51 @@
+"""Whether a counsellor can be written to, in words: the same sentences on every page.
+
+A card that is over, an announced absence, a desk that has collected nothing for the set number of
+days (SPEC sections 3 and 9). Where somebody else can be written to, that is said with it.
+"""
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.web.i18n import Words
+from dropbox_app.server.web.view_models.counsellors import People, Person
+
+
+class Availability:
+    """For one language, one day and its people. ``silent_days`` is the setting."""
+
+    def __init__(self, people: People, told: Words, today: datetime.date, silent_days: int) -> None:
+        self._people = people
+        self._told = told
+        self._today = today
+        self._silent_days = silent_days
+
+    def of(self, person: Person, chosen: Iterable[VerifyKey] = (), *, offer: bool = True) -> str:
+        """What has to be known before writing to somebody; empty if there is nothing.
+
+        ``chosen``: whom the reader writes to anyway, so that they are not offered instead.
+        ``offer`` False: nobody else is named.
+        """
+        told = self._told
+        others = offer and bool(self._people.without({person.identity, *chosen}))
+        instead = " " + told.say("person.others") if others else ""
+        if not person.open:
+            return told.say("person.closed", counsellor=person.name) + instead
+        if person.away is not None:
+            day = told.date(person.away, self._today)
+            said = told.say("person.away", counsellor=person.name, date=day)
+            if others and person.stand_in:
+                return said + " " + told.say("person.stand_in", backup=person.stand_in)
+            return said + instead
+        if person.silent:
+            days = self._silent_days
+            return told.say("person.silent", counsellor=person.name, days=days) + instead
+        return ""
+
+    def of_all(self, chosen: Sequence[VerifyKey]) -> list[str]:
+        """What has to be known of those to whom a conversation is addressed, each thing once."""
+        known = {person.identity: person for person in self._people.everybody}
+        gone = self._told.say("person.gone")
+        said = [self.of(known[i], chosen) if i in known else gone for i in chosen]
+        return [sentence for sentence in dict.fromkeys(said) if sentence]

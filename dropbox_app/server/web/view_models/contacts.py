@@ -1,0 +1,58 @@
+"""Whom one can call: which number, of whom, and when. The sentences are the catalogues'."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.web.view_models.counsellors import People, Person
+
+_NO_BREAK = "\u00a0"  # a space at which no line ends
+_JOINER = "\u2060"  # the same without a width: after a hyphen, as in "9-17"
+SHORT = 16  # letters, of hours that fit a line on any phone
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A telephone as it stands in a sentence, with the name of whose it is unless it is all's."""
+
+    phone: str
+    hours: str
+
+    @classmethod
+    def of(cls, person: Person) -> "Contact":
+        """A counsellor's own, where the name stands above it."""
+        return cls(_whole(person.phone), _unbroken(person.hours))
+
+
+def contacts(
+    settings: Settings, people: People, whom: Collection[VerifyKey]
+) -> tuple[Contact, ...]:
+    """Whom to call where ``whom`` is written to: them, if they have telephones of their own.
+
+    Else the site's; and where there is none, whoever has one.
+    """
+    own = [person for person in people.everybody if person.phone]
+    theirs = [person for person in own if person.identity in whom]
+    if settings.phone and not theirs:
+        return (Contact(_whole(settings.phone), _unbroken(settings.hours)),)
+    return tuple(
+        Contact(f"{person.name}, {_whole(person.phone)}", _unbroken(person.hours))
+        for person in theirs or own
+    )
+
+
+def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
+    """How to call just this counsellor: by a number of their own, else the site's, else not."""
+    theirs = any(person.phone for person in people.everybody if person.identity == one)
+    return contacts(settings, people, (one,)) if theirs or settings.phone else ()
+
+
+def _whole(number: str) -> str:
+    """On one line, however narrow."""
+    return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
+
+
+def _unbroken(hours: str) -> str:
+    """Short ones on one line; in longer ones no line ends after a hyphen."""
+    return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)

@@ -1,0 +1,164 @@
+"""Who can be written to today, as the pages show them. Nobody is ever reached by an expired key."""
+
+import datetime
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config.site import CARDS, Site
+from dropbox_app.server.mailboxes.service import Mailboxes
+
+
+@dataclass(frozen=True)
+class Person:
+    """A counsellor of the site.
+
+    ``open``: has a sealing key today. ``away``: the last day of an announced absence.
+    ``stand_in``: the name of who stands in, if that is somebody who can be written to, is here and
+    collects. ``silent``: no desk of this counsellor has collected anything for the set number of
+    days.
+    """
+
+    identity: VerifyKey
+    name: str
+    kind: str
+    scope: str
+    languages: tuple[str, ...]
+    fingerprint: str
+    open: bool
+    away: datetime.date | None
+    stand_in: str | None
+    silent: bool
+    phone: str  # of their own
+    hours: str
+
+    @property
+    def value(self) -> str:
+        """What a form sends for this person."""
+        return self.identity.hex
+
+
+@dataclass(frozen=True)
+class People:
+    """All counsellors of a site on one day, by the names of their cards' files.
+
+    ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
+    report; conversations go on. ``beginning``: as who would begin one sees them.
+    """
+
+    everybody: tuple[Person, ...]
+    begun: bool
+    ended: bool = False
+    beginning: bool = False
+
+    @property
+    def to_report(self) -> "People":
+        """The same, for who would begin: on a site that ended there is nobody for them.
+
+        Each is still said to be open who is: to those who have a code.
+        """
+        return replace(self, beginning=True)
+
+    @property
+    def open(self) -> tuple[Person, ...]:
+        """Those who can be written to."""
+        if self.ended and self.beginning:
+            return ()
+        return tuple(person for person in self.everybody if person.open)
+
+    @property
+    def reads(self) -> bool:
+        """Whether somebody can open what is written in a conversation that runs."""
+        return any(person.open for person in self.everybody)
+
+    def called(self, identity: VerifyKey) -> str | None:
+        """The name on the card of an identity; None if no card is here."""
+        return next((p.name for p in self.everybody if p.identity == identity), None)
+
+    def chosen(self, value: str) -> Person | None:
+        """Whom a form named."""
+        return next((person for person in self.everybody if person.value == value), None)
+
+    def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
+        """Those who can be written to, but for these."""
+        leave_out = set(identities)
+        return tuple(person for person in self.open if person.identity not in leave_out)
+
+
+class Directory:
+    """Reads the people of a site. Cards may change under another worker, so it looks each time.
+
+    Looking is cheap: what was read stands while no file among the cards has changed and the day is
+    the same; but for a desk that is silent, since its next fetch changes no card.
+    """
+
+    def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
+        self._site = site
+        self._mailboxes = mailboxes
+        self._fingerprints: dict[VerifyKey, str] = {}
+        self._known: tuple[object, People] | None = None
+
+    def on(self, day: datetime.date) -> People:
+        """Everybody with a card, as they can be reached on ``day``."""
+        ended = bool(self._site.ended())
+        state = (day, ended, self._files())
+        known = self._known
+        if known is not None and known[0] == state:
+            return known[1]
+        people = self._read(day, ended)
+        silent = any(person.silent for person in people.everybody)
+        self._known = None if silent else (state, people)
+        return people
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """The card files by name, and when each last changed: not its time, which is midnight."""
+        try:
+            with os.scandir(self._site.folder / CARDS) as entries:
+                stats = [(entry.name, entry.stat()) for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted((name, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
+
+    def _read(self, day: datetime.date, ended: bool) -> People:
+        named = self._site.cards()
+        cards = [one.card for one in named]
+        own = {row.card: row for row in self._site.settings.telephones}
+        numbers = {one.card.identity: own.get(one.file_name) for one in named}
+        away = {c.identity: c.away for c in cards if c.away is not None and c.away.until >= day}
+        silent = {card.identity for card in cards if self._silent(card, day)}
+        names = {c.identity: c.name for c in cards if c.sealing_key(day) is not None}
+        here = {i: name for i, name in names.items() if i not in away and i not in silent}
+        people = []
+        for card in cards:
+            absence = away.get(card.identity)
+            stand_in = absence.stand_in if absence else None
+            number = numbers[card.identity]
+            people.append(
+                Person(
+                    identity=card.identity,
+                    name=card.name,
+                    kind=card.kind,
+                    scope=card.scope,
+                    languages=card.languages,
+                    fingerprint=self._fingerprint(card.identity),
+                    open=card.identity in names,
+                    away=absence.until if absence else None,
+                    stand_in=here.get(stand_in) if stand_in else None,
+                    silent=card.identity in silent,
+                    phone=number.phone if number else "",
+                    hours=number.hours if number else "",
+                )
+            )
+        return People(tuple(people), bool(people) or self._site.begun(), ended)
+
+    def _silent(self, card: Card, day: datetime.date) -> bool:
+        """A desk that has just begun is not silent: what is said of somebody has to be true."""
+        days = self._site.settings.retention.silent_desk
+        return (day - card.issued).days >= days and self._mailboxes.silent(card.identity)
+
+    def _fingerprint(self, identity: VerifyKey) -> str:
+        if identity not in self._fingerprints:
+            self._fingerprints[identity] = identity.fingerprint()
+        return self._fingerprints[identity]

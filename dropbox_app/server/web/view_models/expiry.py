@@ -1,0 +1,55 @@
+"""When a conversation ends, in words: closed by a counsellor, soon to be deleted, or some day.
+
+Closing is only a word of a counsellor's (SPEC section 7): the server deletes by its own terms, and
+what is promised may only ever move later.
+"""
+
+import datetime
+
+from dropbox_app.protocol.messages import REPORTER, Message
+from dropbox_app.protocol.thread import Thread
+from dropbox_app.server.config.settings import Retention
+from dropbox_app.server.reporter.agent import ReporterView
+from dropbox_app.server.web.i18n import Words
+
+
+class Ending:
+    """For one conversation as it is today."""
+
+    def __init__(
+        self, view: ReporterView, told: Words, today: datetime.date, retention: Retention
+    ) -> None:
+        days = (view.expires - today).days
+        self._soon = ""
+        if days <= retention.notice:
+            self._soon = told.count("conversation.expires_soon", days, days=days)
+        # Part of ``expires`` ends with a fetch: that much is not promised.
+        idle = view.last_added + datetime.timedelta(days=retention.idle)
+        earliest = told.date(min(view.expires, max(idle, today)), today)
+        self._some_day = told.say("conversation.expires", date=earliest)
+        closed = _closed(view.thread)
+        self._closed = ""
+        if closed is not None:
+            self._closed = told.say("conversation.closed", date=told.date(closed.day, today))
+
+    def notes(self) -> list[str]:
+        """What has to be seen first."""
+        if self._closed:
+            return [f"{self._closed} {self._soon or self._some_day}"]
+        return [self._soon] if self._soon else []
+
+    def some_day(self) -> str:
+        """What can be read below, where nothing of it is among the notes."""
+        return "" if self.notes() else self._some_day
+
+
+def _closed(thread: Thread) -> Message | None:
+    """The notice that closed it, unless it was opened again or the reporter wrote since."""
+    closed = None
+    for message in thread.genuine():
+        status = message.body.get("status") if message.kind == "notice" else None
+        if status == "closed":
+            closed = message
+        elif status == "reopened" or message.by == REPORTER:
+            closed = None
+    return closed

@@ -1,0 +1,1 @@
+"""The view functions, one module for each group of pages."""
