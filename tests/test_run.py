@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.plain_browser import PlainBrowser
-from tests.e2e.steps import come_back, tell, write_on
-from tests.ports import free_port
+from tests.support.plain_browser import PlainBrowser
+from tests.support.ports import free_port
+from tests.support.steps import come_back, tell, write_on
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "scripts" / "run"

@@ -112,7 +112,7 @@ def _allow(box: DropBox, mib: int) -> None:
 @contextlib.contextmanager
 def _bare(folder: Path) -> Iterator[tuple[int, int]]:
     """The floor's server: its process, and its port."""
-    from tests.ports import free_port
+    from tests.support.ports import free_port
 
     (folder / "unsealed.py").write_text(BARE)
     port = free_port()
@@ -137,7 +137,7 @@ class _Upload:
     """One file for one server: what stands before it, what behind it, and the headers."""
 
     def __init__(self, port: int, fields: list[tuple[str, str]], cookies: str, size: int) -> None:
-        from tests.e2e.plain_browser import MULTIPART, multipart
+        from tests.support.plain_browser import MULTIPART, multipart
 
         whole = multipart(fields, [("recording.mp4", b"\0")])
         self.start, _, self.end = whole.partition(b"\0")
@@ -175,7 +175,7 @@ class _Upload:
 
 def _upload(box: DropBox, size: int) -> _Upload:
     """Of a reporter who has just come back with a new code."""
-    from tests.e2e.steps import come_back, tell
+    from tests.support.steps import come_back, tell
 
     code = tell(box.browser(), "en", TEXT).code
     reporter = box.browser()

@@ -23,7 +23,7 @@ _DRIP = 0.5  # seconds between two bytes
 
 def report_to(url: str) -> bytes:
     """The body of a report, as the page's own form sends it."""
-    from tests.e2e.plain_browser import PlainBrowser
+    from tests.support.plain_browser import PlainBrowser
 
     form = PlainBrowser(url).get("/en/report").form_with("text")
     fields = [*form.fields, ("text", TEXT)]

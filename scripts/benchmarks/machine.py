@@ -78,7 +78,7 @@ def post(way: int | Circuit, path: str, body: bytes) -> tuple[int, bytes]:
     port = way if isinstance(way, int) else way.port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     if isinstance(way, Circuit):
-        from tests.circuit import connect, line
+        from tests.support.circuit import connect, line
 
         connection.sock = connect(way.socket_file, line(way.number))
     headers = {"Content-Type": FORM, "Origin": f"http://127.0.0.1:{port}"}
@@ -98,7 +98,7 @@ def lean_report(way: int | Circuit, body: bytes) -> None:
 
 def wait_for(port: int) -> None:
     """Wait until a server answers on this port, twenty seconds at most."""
-    from tests.e2e.plain_browser import PlainBrowser
+    from tests.support.plain_browser import PlainBrowser
 
     deadline = time.monotonic() + 20
     while True:

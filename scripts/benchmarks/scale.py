@@ -119,8 +119,8 @@ class _Site:
 
     def begin(self) -> None:
         """Serve, let the first purge pass, and make a reporter with a conversation."""
-        from tests.e2e.plain_browser import PlainBrowser
-        from tests.e2e.steps import come_back, tell, write_on
+        from tests.support.plain_browser import PlainBrowser
+        from tests.support.steps import come_back, tell, write_on
 
         self.box.serve()
         plain = PlainBrowser(self.box.url)
@@ -139,7 +139,7 @@ class _Site:
             used = now
 
     def submit(self) -> None:
-        from tests.e2e.plain_browser import PlainBrowser
+        from tests.support.plain_browser import PlainBrowser
 
         form = self._report.form_with("text")
         chosen = {n: v[0] for n, v in form.choices.items() if n == "counsellor"}
@@ -147,7 +147,7 @@ class _Site:
             raise RuntimeError("a report was not taken")
 
     def come_back(self) -> None:
-        from tests.e2e.plain_browser import PlainBrowser
+        from tests.support.plain_browser import PlainBrowser
 
         form = self._return.form_with("code")
         page = PlainBrowser(self.box.url).submit(self._return, form, code=self._code)
@@ -166,7 +166,7 @@ class _Site:
     def _asked(self, target: str) -> bytes:
         from dropbox_app.protocol import desk_request
         from dropbox_app.protocol.encoding import sha256_hex
-        from tests.e2e.plain_browser import PlainBrowser
+        from tests.support.plain_browser import PlainBrowser
 
         browser = PlainBrowser(self.box.url)
         if time.monotonic() > self._until:

@@ -23,10 +23,10 @@ import pytest
 from dropbox_app.protocol.encoding import to_line
 from tests.deploy.test_systemd import SocketBrowser
 from tests.deploy.test_tor_unit import assert_closed
-from tests.deploy.unit_file import HERE, Bridge, command, filtered, started, values
 from tests.e2e.conftest import ROOT, Counsellor
-from tests.e2e.steps import come_back, tell, the_only_thread
-from tests.unit.test_upgrade import Old, rows
+from tests.server.store.test_migrations import Old, rows
+from tests.support.steps import come_back, tell, the_only_thread
+from tests.support.unit_file import HERE, Bridge, command, filtered, started, values
 
 # How apt says that it got nothing: that is no fault of what is tested.
 NO_MIRROR = "Failed to fetch|Unable to fetch|Could not resolve|Could not connect"

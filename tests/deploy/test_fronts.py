@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.fronts import DEPLOY, ONION, Front, front, nginx_conf
-from tests.deploy.unit_file import as_a_service
 from tests.e2e.conftest import BIN, box, counsellor, mould  # noqa: F401 - fixtures
-from tests.e2e.plain_browser import PlainBrowser
-from tests.e2e.steps import come_back, tell
+from tests.support.fronts import DEPLOY, ONION, Front, front, nginx_conf
+from tests.support.plain_browser import PlainBrowser
+from tests.support.steps import come_back, tell
+from tests.support.unit_file import as_a_service
 
 KINDS = [
     pytest.param(kind, marks=pytest.mark.skipif(not shutil.which(kind), reason=f"no {kind} here"))
@@ -200,7 +200,7 @@ def test_the_look_for_files_would_find_a_body_on_the_disk(
     def careless(port: int, box: Path, folder: Path) -> str:  # noqa: F811
         return nginx_conf(port, box, folder).replace("proxy_request_buffering off;", "")
 
-    monkeypatch.setattr("tests.deploy.fronts.nginx_conf", careless)
+    monkeypatch.setattr("tests.support.fronts.nginx_conf", careless)
     behind = Behind(tmp_path / "box.sock")
     with front("nginx", tmp_path / "front", tmp_path / "box.sock") as proxy:
         found = half_an_upload(proxy, behind)

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.deploy.told import INSTALL, load
+from tests.support.told import INSTALL, load
 
 ANSWERS = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
 debian = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.unit_file import ROOT, values
+from tests.support.unit_file import ROOT, values
 
 DEPLOY = ROOT / "deploy"
 DROP_IN = DEPLOY / "systemd" / "journald.conf.d" / "klankbord.conf"

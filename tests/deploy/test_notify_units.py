@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.notify import config, sent_log, status_file
-from tests.deploy.unit_file import ROOT, as_a_service, filtered, values
-from tests.mail.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
-from tests.mail.server import MailServer
-from tests.unit.a_server import AServer
+from tests.server.notify.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
+from tests.support.mail_server import MailServer
+from tests.support.server_folder import AServer
+from tests.support.unit_file import ROOT, as_a_service, filtered, values
 
 FOLDER = ROOT / "deploy" / "systemd"
 WORD, NOTIFY = FOLDER / "klankbord-word.service", FOLDER / "klankbord-notify.service"

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from tests.deploy.test_install import debian, dry_run, traces
-from tests.deploy.told import Told, load
+from tests.support.told import Told, load
 
 KEY = f"descriptor:x25519:{'A' * 52}"
 NAME = f"{'a2' * 28}.onion"

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.deploy.told import load
+from tests.support.told import load
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
     taken,
     tor_of_the_unit,
 )
-from tests.deploy.unit_file import as_a_service
 from tests.e2e.conftest import BIN, Counsellor, DropBox, box, counsellor, mould, run  # noqa: F401
-from tests.e2e.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
-from tests.leaks.journey import processes
+from tests.support.journey import processes
+from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
+from tests.support.unit_file import as_a_service
 
 IDLE = 150 * MIB
 SMALL = 512 * MIB

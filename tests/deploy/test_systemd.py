@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.backup import directory
-from tests.deploy.unit_file import as_a_service, command, filtered, started, values
 from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
-from tests.e2e.plain_browser import PlainBrowser
-from tests.e2e.steps import come_back, tell
+from tests.support.plain_browser import PlainBrowser
+from tests.support.steps import come_back, tell
+from tests.support.unit_file import as_a_service, command, filtered, started, values
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = UNITS / "klankbord.service"

@@ -23,16 +23,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.fronts import front
 from tests.deploy.test_systemd import UNIT
-from tests.deploy.told import Told, load
-from tests.deploy.unit_file import as_a_service, started
 from tests.e2e.conftest import ROOT, Counsellor, run
-from tests.e2e.steps import come_back, tell, the_only_thread
-from tests.e2e.tor_network import TorBrowser, TorNetwork, in_tor
-from tests.leaks.journey import AddressedBrowser, wait_until
-from tests.leaks.watch import UNSEEN, WRITES, Call, Watch, forms, why_not
-from tests.ports import free_port
+from tests.support.fronts import front
+from tests.support.journey import AddressedBrowser, wait_until
+from tests.support.ports import free_port
+from tests.support.steps import come_back, tell, the_only_thread
+from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms, why_not
+from tests.support.told import Told, load
+from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
+from tests.support.unit_file import as_a_service, started
 
 pytestmark = [
     in_tor,

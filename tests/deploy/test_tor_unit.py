@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.test_systemd import needs_systemd
-from tests.deploy.unit_file import ROOT, as_a_service, filtered, values
-from tests.e2e.tor_network import TorBrowser, TorNetwork, in_tor
+from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
+from tests.support.unit_file import ROOT, as_a_service, filtered, values
 
 DEPLOY = ROOT / "deploy"
 DROP_IN = DEPLOY / "systemd" / "tor@default.service.d" / "klankbord.conf"

@@ -20,7 +20,7 @@ from dropbox_app.desk.sync import outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.protocol.keys import VerifyKey
-from tests.desk.peer import Clock, Peer, PeerTransport, Reporter
+from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
 
 PASSPHRASE = "een zin die niemand raadt 1729"
 

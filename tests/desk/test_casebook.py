@@ -12,7 +12,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
 from dropbox_app.protocol.padding import attachment_size
 from tests.desk.conftest import Office
-from tests.desk.peer import Peer, Reporter
+from tests.support.fake_server import Peer, Reporter
 
 
 def _deliver(peer: Peer, reporter: Reporter, office: Office, plaintext: bytes, n: int) -> str:

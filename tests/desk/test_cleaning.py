@@ -8,7 +8,8 @@ import pytest
 from dropbox_app.desk.untrusted_files import metadata, sandbox, types
 from dropbox_app.desk.untrusted_files.sandbox import Unseen
 from tests.desk.conftest import Office
-from tests.desk.hostile_files import (
+from tests.support.fake_server import Reporter
+from tests.support.hostile_files import (
     NEEDS_PROGRAMS,
     TAGS,
     inside,
@@ -17,7 +18,6 @@ from tests.desk.hostile_files import (
     sent,
     told,
 )
-from tests.desk.peer import Reporter
 
 pytestmark = NEEDS_PROGRAMS
 

@@ -16,7 +16,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.keys import Seed
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 GROUPS = re.compile(r"([0-9a-f]{4} ){9}[0-9a-f]{4}")
 

@@ -5,7 +5,7 @@ import pytest
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.conftest import Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dropbox_app.desk.transport.api_client import Courier, HttpTransport
 from dropbox_app.desk.transport.proxy import Origin, Proxy, read_origin, read_proxy
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.keys import SigningKey
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 SITE = "cd" * 16
 ONION = "http://" + "a" * 56 + ".onion"

@@ -14,7 +14,7 @@ from dropbox_app.desk.storage.atomic_files import Disk, write_outside
 from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS, Vault
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 SITE = "ab" * 16
 

@@ -14,9 +14,9 @@ from dropbox_app.desk.threads import attachments
 from dropbox_app.desk.untrusted_files.inspect import safe_name
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.padding import attachment_size
-from tests.chance import seed
 from tests.desk.conftest import Office
-from tests.desk.peer import Peer, Reporter
+from tests.support.chance import seed
+from tests.support.fake_server import Peer, Reporter
 
 PATTERN = b"Dit staat nergens in het klaar. " * 40
 EDGES = (0, 1, 2, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 100_000)

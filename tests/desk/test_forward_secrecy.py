@@ -15,8 +15,8 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError
 from dropbox_app.protocol.keys import Seed
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.peer import Clock, Peer, Reporter
 from tests.desk.test_disk import Killed
+from tests.support.fake_server import Clock, Peer, Reporter
 
 
 def stolen_seeds(folder: Path) -> list[Seed]:

@@ -4,9 +4,9 @@ import pytest
 
 from dropbox_app.desk.sync import inbox
 from dropbox_app.protocol.messages import REPORTER
-from tests.desk import peer as peer_module
 from tests.desk.conftest import Office
-from tests.desk.peer import Peer, Reporter
+from tests.support import fake_server as peer_module
+from tests.support.fake_server import Peer, Reporter
 
 
 def test_a_report_that_is_called_a_file_is_shown(
@@ -66,7 +66,7 @@ def test_a_long_inbox_is_read_in_several_rounds(
 ) -> None:
     """Nothing is cried about what is still to come."""
     monkeypatch.setattr(inbox, "MOST_PAGES", 2)
-    monkeypatch.setattr("tests.desk.peer.PAGE", 2)
+    monkeypatch.setattr("tests.support.fake_server.PAGE", 2)
     for number in range(6):
         reporter.write(f"Bericht {number}")
     office.fetch_quietly()

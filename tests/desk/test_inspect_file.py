@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dropbox_app.desk.untrusted_files import types
 from dropbox_app.desk.untrusted_files.inspect import MAX_NAME, inspect, safe_name
 from dropbox_app.protocol.messages import _MEDIA_TYPE
-from tests.file_names import assert_only_a_name, names
+from tests.support.file_names import assert_only_a_name, names
 
 NAMES = {
     "../../etc/passwd": "_._etc_passwd",

@@ -15,7 +15,7 @@ from dropbox_app.desk import backup
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.protocol import age
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.peer import Reporter
+from tests.support.fake_server import Reporter
 
 MIB = 1024 * 1024
 LOG_N = 4

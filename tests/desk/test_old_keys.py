@@ -9,7 +9,7 @@ from dropbox_app.desk.cli.main import main
 from dropbox_app.desk.errors import CannotReach, DeskError
 from dropbox_app.desk.keys import schedule
 from tests.desk.conftest import Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 TEXT = "Het gaat over mijn chef."
 

@@ -6,7 +6,7 @@ from dropbox_app.desk.errors import CannotReach, DeskError
 from dropbox_app.desk.sync import outbox
 from dropbox_app.protocol.errors import MessageError, TooLong
 from tests.desk.conftest import Office
-from tests.desk.peer import Peer, Reporter
+from tests.support.fake_server import Peer, Reporter
 
 
 @pytest.fixture

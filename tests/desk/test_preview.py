@@ -13,7 +13,8 @@ from dropbox_app.desk.untrusted_files import metadata, preview, types
 from dropbox_app.desk.untrusted_files.sandbox import Unseen
 from dropbox_app.protocol.errors import FormatError
 from tests.desk.conftest import Office
-from tests.desk.hostile_files import (
+from tests.support.fake_server import Reporter
+from tests.support.hostile_files import (
     NEEDS_PROGRAMS,
     huge_png,
     jpeg,
@@ -27,7 +28,6 @@ from tests.desk.hostile_files import (
     told,
     zip_bomb,
 )
-from tests.desk.peer import Reporter
 
 pytestmark = NEEDS_PROGRAMS
 

@@ -10,7 +10,7 @@ import pytest
 
 from dropbox_app.desk import folder
 from tests.desk.conftest import PASSPHRASE
-from tests.desk.peer import Peer
+from tests.support.fake_server import Peer
 
 DESK = Path(sys.executable).parent / "klankbord-desk"
 

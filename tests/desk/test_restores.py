@@ -9,7 +9,7 @@ from dropbox_app.desk.errors import AlreadyThere, BadAnswer, Damaged
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 # the server
 

@@ -6,7 +6,7 @@ from dropbox_app.desk.errors import CannotReach, ClocksDiffer, Unknown
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.messages import REPORTER
 from tests.desk.conftest import Office
-from tests.desk.peer import Clock, Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 
 def test_a_report_comes_home_and_is_believed(office: Office, reporter: Reporter) -> None:

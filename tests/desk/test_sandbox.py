@@ -14,7 +14,8 @@ import pytest
 from dropbox_app.desk.untrusted_files import metadata, preview, sandbox, types
 from dropbox_app.desk.untrusted_files.sandbox import NoSandbox, Unseen
 from tests.desk.conftest import Office
-from tests.desk.hostile_files import (
+from tests.support.fake_server import Reporter
+from tests.support.hostile_files import (
     NEEDS_PROGRAMS,
     inside,
     pages_of,
@@ -22,7 +23,6 @@ from tests.desk.hostile_files import (
     small_png,
     told,
 )
-from tests.desk.peer import Reporter
 
 pytestmark = NEEDS_PROGRAMS
 
@@ -112,7 +112,7 @@ def look(keyctl, key):
 # Somebody who is logged in has a key; the true program is told to look for it in place of its job.
 LOGGED_IN = f"""
 import sys
-from dropbox_app.desk import sandbox
+from dropbox_app.desk.untrusted_files import sandbox
 LOOK = {LOOK!r}
 exec(LOOK)
 add_key, keyctl = CALLS

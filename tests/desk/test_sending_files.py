@@ -13,8 +13,8 @@ from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.padding import attachment_size
 from tests.desk.conftest import Office
-from tests.desk.peer import Peer, Reporter
 from tests.desk.test_files import EDGES, PATTERN, put, states
+from tests.support.fake_server import Peer, Reporter
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.protocol import age
-from tests.e2e.plain_browser import PlainBrowser
-from tests.ports import free_port
+from tests.support.plain_browser import PlainBrowser
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

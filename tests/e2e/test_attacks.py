@@ -10,8 +10,8 @@ from dropbox_app.protocol.encoding import b64
 from dropbox_app.protocol.keys import Recipient, VerifyKey
 from dropbox_app.protocol.messages import parse
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.hostile import Hostile, call, reseal
-from tests.e2e.steps import come_back, the_only_thread
+from tests.support.hostile_pages import Hostile, call, reseal
+from tests.support.steps import come_back, the_only_thread
 
 SMALL_ORDER = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import playwright.sync_api as playwright
 import pytest
 
-from tests.codes import tells
-from tests.e2e.browsers import Person, Start, browsers, here
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.net import Net, Strangers
-from tests.e2e.steps import ANSWER, FOLLOW_UP, STORY, the_only_thread
+from tests.support.browsers import Person, Start, browsers, here
+from tests.support.codes import tells
+from tests.support.net import Net, Strangers
+from tests.support.steps import ANSWER, FOLLOW_UP, STORY, the_only_thread
 
 WORDS = {
     "nl": {

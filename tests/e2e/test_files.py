@@ -15,11 +15,11 @@ import pytest
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.server.config import site
 from dropbox_app.server.mailboxes.service import Mailboxes
-from tests.e2e.plain_browser import MULTIPART, PlainBrowser, multipart
-from tests.web.conftest import Counsellor
-from tests.web.test_file_downloads import reply_with
-from tests.web.test_files import received
-from tests.web.test_serving import Serving
+from tests.server.web.conftest import Counsellor
+from tests.server.web.test_file_downloads import reply_with
+from tests.server.web.test_files import received
+from tests.server.web.test_serving import Serving
+from tests.support.plain_browser import MULTIPART, PlainBrowser, multipart
 
 MIB = 1024 * 1024
 PATTERN = b"een herkenbaar patroon, elke keer weer; "

@@ -4,9 +4,9 @@ import json
 import random
 from pathlib import Path
 
-from tests.chance import seed
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.steps import come_back, report_and_code, the_only_thread
+from tests.support.chance import seed
+from tests.support.steps import come_back, report_and_code, the_only_thread
 
 MIB = 1024 * 1024
 NAMES = ["foto.jpg", "../../weg.txt", "gpj.\u202eexe", "😀.bin", "n" * 200 + ".pdf"]

@@ -1,7 +1,7 @@
 """Every page in every state, in both languages: whole, valid, readable by ear, fitting, by night.
 
-What they are is in tests/web/gallery.py; here they are checked by independent programs and shown
-in a real browser. The whole matrix runs with --long.
+What they are is in tests/support/gallery.py; here they are checked by independent programs and
+shown in a real browser. The whole matrix runs with --long.
 """
 
 import html.parser
@@ -18,13 +18,13 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Shown
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES
-from tests.e2e.browsers import CHROMIUM, PROGRAMS, here
-from tests.e2e.plain_browser import Page
-from tests.e2e.showing import Showing
-from tests.web.gallery import gallery
-from tests.web.test_before import check_shape
+from tests.server.web.test_before import check_shape
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.gallery import gallery
+from tests.support.plain_browser import Page
+from tests.support.showing import Showing
 
-INTEROP = Path(__file__).resolve().parents[1] / "interop"
+INTEROP = Path(__file__).resolve().parents[1] / "protocol" / "interop"
 LOOKS = [("light", "nl"), ("dark", "en")]
 if os.environ.get("KLANKBORD_LONG") == "1":
     LOOKS += [("dark", "nl"), ("light", "en")]
@@ -103,7 +103,7 @@ def test_every_page_is_whole_and_every_error_tied_to_its_field_and_announced(
 def test_every_page_is_valid_html(pages: dict[str, Page]) -> None:
     """By html-validate, which knows nothing of ours; a planted fault shows that it looks."""
     if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
-        pytest.skip("node or tests/interop/node_modules is not there")
+        pytest.skip("node or tests/protocol/interop/node_modules is not there")
     sources = {name: page.html for name, page in pages.items()}
     landing = pages["landing nl"].html
     planted = {

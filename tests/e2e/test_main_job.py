@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import PASSPHRASE, Counsellor, DropBox
-from tests.e2e.steps import (
+from tests.support.steps import (
     ANSWER,
     FOLLOW_UP,
     STORY,

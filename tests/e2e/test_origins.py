@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.browsers import Person, Start, browsers, here
 from tests.e2e.conftest import DropBox
-from tests.e2e.net import Net, Post, Strangers
-from tests.e2e.steps import FOLLOW_UP, STORY, report_and_code
+from tests.support.browsers import Person, Start, browsers, here
+from tests.support.net import Net, Post, Strangers
+from tests.support.steps import FOLLOW_UP, STORY, report_and_code
 
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 BAIT = "Words that she never wrote."

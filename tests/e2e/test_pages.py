@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.browsers import CHROMIUM, PROGRAMS, here
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.steps import ANSWER, STORY, the_only_thread
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.steps import ANSWER, STORY, the_only_thread
 
 pytestmark = here("chromium")
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT, run
-from tests.e2e.plain_browser import PlainBrowser
-from tests.e2e.steps import come_back, tell
-from tests.ports import free_port
+from tests.support.plain_browser import PlainBrowser
+from tests.support.ports import free_port
+from tests.support.steps import come_back, tell
 
 Start = Callable[..., dict[str, Any]]
 

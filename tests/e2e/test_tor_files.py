@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.plain_browser import MULTIPART, multipart
-from tests.e2e.steps import come_back, tell, the_only_thread
 from tests.e2e.test_files import MIB, peak
-from tests.e2e.tor_network import TorBrowser, TorNetwork, in_tor
+from tests.support.plain_browser import MULTIPART, multipart
+from tests.support.steps import come_back, tell, the_only_thread
+from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
 
 NAME = "opname van één gesprek.mp4"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.plain_browser import PlainBrowser
-from tests.e2e.steps import come_back, tell, write_on
+from tests.support.plain_browser import PlainBrowser
+from tests.support.steps import come_back, tell, write_on
 
 
 class Two:

@@ -20,7 +20,7 @@ from dropbox_app.server.doctor import visit
 from dropbox_app.server.doctor.finding import Finding
 from dropbox_app.server.web.security_headers import HSTS
 from tests.e2e.conftest import DropBox
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 ONION = "d" * 56 + ".onion"
 NO_SOCKET = Path("/nonexistent/box.sock")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.plain_browser import PlainBrowser
-from tests.ports import free_port
-from tests.web.conftest import House, real_clock
+from tests.server.web.conftest import House, real_clock
+from tests.support.plain_browser import PlainBrowser
+from tests.support.ports import free_port
 
 
 class Watched:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.threads import OF_ONE
-from tests.circuit import CircuitBrowser, connect, line
-from tests.e2e.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 from tests.load.conftest import Watched
+from tests.support.circuit import CircuitBrowser, connect, line
+from tests.support.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 
 STORY, JUNK = "Een herkenbaar verhaal.", "Onzin, en nog eens."
 # One worker of four threads, two of them for posts. A report of junk holds its thread until the
@@ -20,7 +20,8 @@ HELD = """
 import sys, time
 from pathlib import Path
 from flask import request
-from dropbox_app.server import reporter_agent, serving
+from dropbox_app.server.reporter import agent as reporter_agent
+from dropbox_app.server.cli import serve as serving
 stretch = reporter_agent.derive_root
 def held(words, site):
     while "Onzin" in request.form.get("text", "") and not Path(sys.argv[4]).exists():
@@ -35,7 +36,8 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4, onion=Path(sys
 PATIENT = (
     """
 from functools import partial
-from dropbox_app.server import gate, serving
+from dropbox_app.server.reporter import kdf_limiter as gate
+from dropbox_app.server.cli import serve as serving
 gate.PATIENCE = 3600.0
 serving.Gate = partial(gate.Gate, patience=3600.0)
 """

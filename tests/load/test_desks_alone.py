@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.circuit import connect, line
 from tests.load.conftest import Watched
+from tests.support.circuit import connect, line
 
 DESKS = f"{'d3' * 28}.onion"
 WEB = "desks.example.org"  # by a web server, which comes to the same socket file for all
@@ -16,7 +16,7 @@ PAGE, DESK_API = "/api/site", "/api/desk/challenge"
 SERVE = """
 import sys
 from pathlib import Path
-from dropbox_app.server import serving
+from dropbox_app.server.cli import serve as serving
 onion, desks = map(Path, sys.argv[3:])
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4, onion=onion, desks=desks)
 """

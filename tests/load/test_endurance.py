@@ -18,9 +18,9 @@ from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server.config.settings import Limits, Retention
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.reporter import agent
-from tests.chance import seed
-from tests.unit.a_server import file
-from tests.web.conftest import House
+from tests.server.web.conftest import House
+from tests.support.chance import seed
+from tests.support.server_folder import file
 
 # Short lives, so that a quarter of the days sees many beginnings and ends.
 SHORT = Retention(

@@ -7,23 +7,24 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.plain_browser import PlainBrowser
 from tests.load.conftest import Watched
 from tests.load.test_slow_clients import held
 from tests.load.test_worker import LITTLE_ROOM, PLAIN, ask_until_nothing_moves, crowd
-from tests.web.test_file_downloads import reply_with
+from tests.server.web.test_file_downloads import reply_with
+from tests.support.plain_browser import PlainBrowser
 
 CONTENT = b"".join(b"%015d\n" % number for number in range(200_000))
 # A reader who is too slow is given up by the thread; the loop does not look who else is.
 HASTY = """
-from dropbox_app.server import outgoing, patience
+from dropbox_app.server import outgoing
+from dropbox_app.server import patience
 outgoing._LOOK = patience.SLOWEST_OUT = 2 ** 40
 """
 # A file that fails in the middle, as one whose disk changed a byte after it was checked.
 FAULTY = """
 import itertools
 from dropbox_app.protocol.errors import PayloadFailure
-from dropbox_app.server import reporter_agent
+from dropbox_app.server.reporter import agent as reporter_agent
 contents, calls = reporter_agent.contents, itertools.count()
 def faulty(chunks, size):
     given, giving = 0, next(calls) % 2  # it is read once to be checked, then to be given

@@ -11,9 +11,9 @@ import pytest
 from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server.reporter.kdf_limiter import PATIENCE, PLACES, Busy, Cores, Gate
 from dropbox_app.server.web.app import create_app
-from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
-from tests.web.conftest import House
+from tests.server.web.conftest import House
+from tests.support.plain_browser import Page, PlainBrowser
 
 STORY = "Een herkenbaar verhaal.\nMet een tweede regel."
 
@@ -21,7 +21,9 @@ STORY = "Een herkenbaar verhaal.\nMet een tweede regel."
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from dropbox_app.server import gate, reporter_agent, serving
+from dropbox_app.server.reporter import kdf_limiter as gate
+from dropbox_app.server.reporter import agent as reporter_agent
+from dropbox_app.server.cli import serve as serving
 said = os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 gate.core_count = lambda: int(sys.argv[4])
 stretch = reporter_agent.derive_root

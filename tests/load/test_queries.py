@@ -15,7 +15,7 @@ import pytest
 
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.unit.a_server import ANNA, BRAM, DAY, AServer, file, ids
+from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids
 
 # What may read a whole table or index, and why that is bearable.
 KNOWN = {

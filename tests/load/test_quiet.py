@@ -9,7 +9,7 @@ from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.mailboxes.retention import Addressees
 from dropbox_app.server.store import Addressed, ItemInfo, MailboxInfo
-from tests.unit.a_server import DAY
+from tests.support.server_folder import DAY
 
 
 def _ago(days: int) -> datetime.date:

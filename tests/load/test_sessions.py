@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.reporter import kdf_limiter
-from tests.e2e.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 from tests.load.conftest import Watched
 from tests.load.test_file_answers import cookie, reporter
+from tests.support.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 
 THREADS = 2  # for pages of sessions, and as many for posts: half of four
 WITHIN = THREADS + kdf_limiter.PLACES
@@ -22,7 +22,9 @@ STORY = "Een herkenbaar vervolg."
 HELD = """
 import sys, time
 from pathlib import Path
-from dropbox_app.server import gate, reporter_agent, serving
+from dropbox_app.server.reporter import kdf_limiter as gate
+from dropbox_app.server.reporter import agent as reporter_agent
+from dropbox_app.server.cli import serve as serving
 view = reporter_agent.ReporterAgent.view
 def held(self, root):
     with open(sys.argv[4], "a") as counted:

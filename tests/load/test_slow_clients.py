@@ -14,13 +14,13 @@ import pytest
 
 from dropbox_app.server.outgoing import HELD, Outgoing
 from dropbox_app.server.patience import PatientSocket
-from tests.e2e.plain_browser import PlainBrowser
 from tests.load.conftest import Watched
+from tests.support.plain_browser import PlainBrowser
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from dropbox_app.server import serving
+from dropbox_app.server.cli import serve as serving
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=8)
 """
 FORM = "Content-Type: application/x-www-form-urlencoded"

@@ -15,21 +15,22 @@ import pytest
 from dropbox_app.server.cli.serve import CONNECTIONS
 from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.worker import WAITING
-from tests.e2e.plain_browser import Page, PlainBrowser
 from tests.load.conftest import Watched
 from tests.load.test_slow_clients import held
+from tests.support.plain_browser import Page, PlainBrowser
 
 PLAIN = """
 import sys
 from pathlib import Path
-from dropbox_app.server import serving
+from dropbox_app.server.cli import serve as serving
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=1, threads=4)
 """
 # One worker of four threads, two of them for posts; a stretch lasts until the file is there.
 HELD = """
 import sys, time
 from pathlib import Path
-from dropbox_app.server import reporter_agent, serving
+from dropbox_app.server.reporter import agent as reporter_agent
+from dropbox_app.server.cli import serve as serving
 stretch = reporter_agent.derive_root
 def held(words, site):
     while not Path(sys.argv[3]).exists():
@@ -200,7 +201,7 @@ def ask_until_nothing_moves(people: list[socket.socket], ask: bytes) -> None:
 
 
 KEEPING = """
-from dropbox_app.server.serving import Server
+from dropbox_app.server.cli.serve import Server
 load = Server.load_config
 def keeping(self):
     load(self)

@@ -1,8 +1,8 @@
 """Make the vectors again: ``python -m tests.vectors.make [--sealed]``.
 
 All but sealed.json follow from fixed names and come out byte for byte the same, which
-tests/unit/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written by
-hand; only ids, keys and hashes are computed. Sealing is random: sealed.json is made anew only
+tests/protocol/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written
+by hand; only ids, keys and hashes are computed. Sealing is random: sealed.json is made anew only
 with --sealed.
 """
 

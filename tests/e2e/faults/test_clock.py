@@ -1,0 +1,121 @@
+"""A clock a year ahead or behind: nothing is purged wrongly, every code still opens."""
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.errors import WrongClock
+from dropbox_app.server.mailboxes import purge
+from tests.e2e.conftest import DropBox
+from tests.e2e.faults.conftest import until
+from tests.e2e.faults.stories import Story, told
+from tests.support.server_folder import DAY, AServer, ids
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
+DOUBTED = "the clock may be wrong; nothing is purged: doctor says what to do"
+
+
+# libfaketime moves the deadline of Python's sleep too, and the system refuses it.
+SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
+
+
+class Off:
+    """A drop box whose clock is so many days off; the one that nobody can set goes on truly."""
+
+    def __init__(self, box: DropBox) -> None:
+        self.box = box
+        self.shim = box.folder.parent / "shim"
+        self.shim.mkdir()
+        (self.shim / "sitecustomize.py").write_text(SLEEP)
+
+    def by(self, days: int) -> None:
+        self.box.stop()
+        wrong = {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME": f"{days:+d}d",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",  # the sign of life of a worker is the time of a file
+            "PYTHONPATH": str(self.shim),
+        }
+        self.box.env = wrong if days else {}
+        self.box.serve()
+
+
+@needs_faketime
+@pytest.mark.parametrize("days", [365, -365])
+def test_a_year_off_between_two_starts(box: DropBox, days: int) -> None:
+    """The log says it once, what was told opens meanwhile and after, and the upkeep goes on."""
+    off = Off(box)
+    story = told(box, "Dit blijft.")
+    off.by(days)
+    until(lambda: DOUBTED in box.log.read_text(), "the log does not say it")
+    story.holds(box)
+    assert box.server("purge", check=False).returncode == 1
+    assert "timedatectl" in box.server("doctor", "--site", ".", check=False).stdout
+    off.by(0)
+    story.holds(box)
+    assert box.server("purge").returncode == 0
+    story.holds(box)
+    assert box.log.read_text().count(DOUBTED) == 1
+
+
+@needs_faketime
+def test_a_server_that_was_off_for_a_year_goes_on_when_told(box: DropBox) -> None:
+    """Only with the true day, said by the operator, is what is over removed."""
+    off = Off(box)
+    story = told(box, "Dit gaat ten slotte weg.")
+    off.by(365)
+    today = datetime.datetime.now(datetime.UTC).date()
+    day = (today + datetime.timedelta(365)).isoformat()
+    assert box.server("purge", "--day", today.isoformat(), check=False).returncode == 1
+    story.holds(box)
+    said = box.server("purge", "--day", day).stdout
+    assert "1 mailboxes" in said
+    Story(story.code, withdrawn=True).holds(box)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[AServer]:
+    made = AServer(tmp_path / "server")
+    purge.confirm(made.store, DAY)
+    yield made
+    made.store.close()
+
+
+def test_what_a_clock_ahead_had_dated_is_set_right(server: AServer) -> None:
+    """Else nothing would be purged for a year after the clock was mended."""
+    server.report("before")
+    server.later(400)
+    server.report("ahead")
+    server.fetch()
+    server.later(1)
+    with pytest.raises(WrongClock):
+        purge.daily(server.site, server.store, server.day)
+    purge.confirm(server.store, server.day)
+    purge.daily(server.site, server.store, server.day)
+    assert server.kept("before") == server.kept("ahead") == [("reporter", 1)]
+    server.fetch()
+    for days in range(31, 300, 30):
+        server.later(days)
+        purge.daily(server.site, server.store, server.day)
+    assert server.store.mailboxes() == []
+
+
+def test_what_a_clock_behind_had_dated_does_not_end_too_soon(server: AServer) -> None:
+    """A reply in that time keeps its mailbox as if the clock had been right."""
+    server.later(100)
+    purge.confirm(server.store, server.day)
+    server.report("one")
+    server.fetch()
+    server.later(0)
+    server.reply("one", 1)
+    server.later(101)
+    purge.daily(server.site, server.store, server.day)
+    assert len(server.kept("one")) == 2
+    server.later(150)
+    purge.confirm(server.store, server.day)
+    purge.daily(server.site, server.store, server.day)
+    assert server.store.mailboxes() == [ids("one")[0]]

@@ -1,0 +1,171 @@
+"""Disks without room, without inodes, and read-only: calm pages, kept words, nothing lost."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tests.e2e.conftest import DropBox
+from tests.e2e.faults.conftest import (
+    SmallDisk,
+    faults_of,
+    moved,
+    needs_root,
+    needs_strace,
+    until,
+    watched,
+    workers,
+)
+from tests.e2e.faults.stories import (
+    Story,
+    code_on,
+    report_form,
+    told,
+    withdraw_form,
+    write_form,
+)
+from tests.support.plain_browser import Page
+
+WRITES = "pwrite64,fdatasync,fsync,ftruncate,rename,unlink,fallocate"
+TEXT = "Ik wil dit kwijt: " + "het is niet goed. " * 50 + "einde"
+
+
+def keeps(page: Page, text: str) -> None:
+    """An honest page that keeps the words: no code, the text in a form to send again."""
+    assert page.status in (500, 503), page.text[:200]
+    assert len((page.element("code") or "").split()) != 7
+    kept = dict(page.form_with("text").fields)
+    assert kept["text"].strip() == text.strip()
+    assert "niet verstuurd" in page.text or "weten niet zeker" in page.text
+
+
+def fill(place: Path) -> Path:
+    """Fill the disk to the last byte."""
+    junk = place / "junk"
+    free = os.statvfs(place)
+    with junk.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+    assert os.statvfs(place).f_bavail == 0
+    return junk
+
+
+def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
+    """The drop box on this disk, and nothing of its own settings keeps it from filling up."""
+    made = moved(box, place)
+    settings = made.folder / "site.toml"
+    text = settings.read_text()
+    settings.write_text(re.sub("(?m)^free_bytes = .*", "free_bytes = 1", text))
+    made.log = box.log  # not on the disk that is filled
+    return made
+
+
+@needs_root
+def test_a_full_disk_keeps_words_and_lets_go(box: DropBox, disk: SmallDisk) -> None:
+    """Nothing is confirmed that is not stored; a withdrawal, a purge and a start still work."""
+    place = disk("size=96m")
+    box = to_the_last_byte(box, place)
+    box.serve()
+    try:
+        stays, goes = told(box, TEXT), told(box, "Weg ermee. " + TEXT)
+        report, more = report_form(box.browser()), write_form(box, stays.code)
+        withdraw = withdraw_form(box, goes.code)
+        junk = fill(place)
+        keeps(report(TEXT), TEXT)
+        keeps(more(TEXT), TEXT)
+        for story in (stays, goes):
+            story.holds(box)
+        assert withdraw().path == "/nl/withdrawn"
+        goes.withdrawn = True
+        assert box.server("purge").returncode == 0
+        for pid in workers(box):
+            os.kill(pid, 9)
+        until(lambda: len(workers(box)) == 2, "the workers were not replaced")
+        stays.holds(box)
+        goes.holds(box)
+        junk.unlink()
+        sent = report(TEXT)
+        Story(code_on(sent), [TEXT]).holds(box)
+        assert faults_of(box.folder) == []
+        assert "Traceback" not in box.log.read_text()
+    finally:
+        box.stop()
+
+
+@needs_root
+def test_a_start_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
+    """With the room that was kept back it serves what it has."""
+    place = disk("size=96m")
+    box = to_the_last_byte(box, place)
+    box.serve()
+    try:
+        story = told(box, TEXT)
+        box.stop()
+        fill(place)
+        box.serve()
+        story.holds(box)
+    finally:
+        box.stop()
+
+
+@needs_root
+def test_no_inodes_left(box: DropBox, disk: SmallDisk) -> None:
+    """A report is taken or honestly not; a withdrawal is taken; nothing is lost."""
+    place = disk("size=96m,nr_inodes=64")
+    box = to_the_last_byte(box, place)
+    box.serve()
+    try:
+        stays, goes = told(box, TEXT), told(box, TEXT)
+        report, withdraw = report_form(box.browser()), withdraw_form(box, goes.code)
+        (place / "junk").mkdir()
+        while os.statvfs(place).f_favail:
+            (place / "junk" / str(os.statvfs(place).f_favail)).touch()
+        page = report(TEXT)
+        if page.status == 200:
+            Story(code_on(page), [TEXT]).holds(box)
+        else:
+            keeps(page, TEXT)
+        assert withdraw().path == "/nl/withdrawn"
+        goes.withdrawn = True
+        for story in (stays, goes):
+            story.holds(box)
+        assert faults_of(box.folder) == []
+    finally:
+        box.stop()
+
+
+@needs_strace
+def test_a_disk_that_turns_read_only(box: DropBox, tmp_path: Path) -> None:
+    """As a kernel does it after a fault of the disk: every write is refused, reading goes on."""
+    story = told(box, TEXT)
+    report, more = report_form(box.browser()), write_form(box, story.code)
+    withdraw = withdraw_form(box, story.code)
+    out = tmp_path / "calls"
+    with watched(workers(box), f"{WRITES}:error=EROFS", calls=WRITES, out=out):
+        keeps(report(TEXT), TEXT)
+        keeps(more(TEXT), TEXT)
+        refused = withdraw()
+        assert refused.status in (500, 503)
+        assert refused.path != "/nl/withdrawn"
+        story.holds(box)
+    assert "EROFS" in out.read_text()
+    story.holds(box)
+    Story(code_on(report(TEXT)), [TEXT]).holds(box)
+    assert withdraw().path == "/nl/withdrawn"
+    assert faults_of(box.folder) == []
+    assert TEXT[:40] not in box.log.read_text()
+
+
+@needs_root
+def test_a_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
+    """What is there can be read; what cannot be kept is refused honestly."""
+    place = disk("size=32m")
+    story = told(box, TEXT)
+    box = moved(box, place)
+    box.log = place.parent / "log"
+    subprocess.run(("mount", "-o", "remount,ro", str(place)), check=True)
+    box.serve()
+    try:
+        story.holds(box)
+        keeps(report_form(box.browser())(TEXT), TEXT)
+    finally:
+        box.stop()

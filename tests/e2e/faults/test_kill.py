@@ -1,0 +1,210 @@
+"""kill -9 at any call that writes, takes a turn or answers: what was confirmed stays, whole."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from dropbox_app.desk.cli.main import main as desk
+from tests.e2e.conftest import Counsellor, DropBox
+from tests.e2e.faults.conftest import (
+    calls_in_order,
+    dead,
+    faults_of,
+    kill_all,
+    needs_strace,
+    restarted,
+    until,
+    watched,
+    workers,
+)
+from tests.e2e.faults.stories import (
+    Story,
+    attempt,
+    code_on,
+    report_form,
+    text_of,
+    told,
+    withdraw_form,
+    write_form,
+)
+from tests.support.steps import come_back
+
+RESTART = 2.0  # seconds; the fastest of many restarts, since a machine may have other work
+Act = Callable[[], None]
+
+
+class Journey:
+    """Reporters and a counsellor at a server that is killed under their hands."""
+
+    def __init__(
+        self, box: DropBox, counsellor: Counsellor, chance: random.Random, out: Path
+    ) -> None:
+        self.box, self.counsellor, self.chance, self.out = box, counsellor, chance, out
+        self.stories: list[Story] = []
+        self.replies: dict[str, bool] = {}  # each with whether the desk said that it went
+        self.restarts: list[float] = []
+        for _ in range(3):
+            self.stories.append(told(box, text_of(chance, "first")))
+        self.desk("fetch")
+        self.threads = [thread["id"] for thread in json.loads(self.desk("list", "--json")[1])]
+        self.steps: dict[str, Callable[[], Act]] = {
+            "submit": self.submit,
+            "return": self.come_back,
+            "write": self.write,
+            "withdraw": self.withdraw,
+            "reply": self.reply,
+        }
+        self.calls = {name: self._measure(step) for name, step in self.steps.items()}
+
+    def _measure(self, step: Callable[[], Act]) -> list[tuple[str, int]]:
+        """The calls to be killed at that this step has, on this machine."""
+        act = step()
+        with watched(workers(self.box), out=self.out):
+            act()
+        return calls_in_order(self.out)
+
+    def desk(self, *arguments: str) -> tuple[int, str]:
+        """The desk's program, in this process: exit code and words."""
+        where = ("--dir", str(self.counsellor.folder))
+        key = ("--passphrase-file", str(self.counsellor.passphrase_file))
+        done = CliRunner().invoke(desk, [*where, *key, *arguments])
+        return done.exit_code, done.output
+
+    # steps: all that leads up to it is done, what is returned is the step itself
+
+    def submit(self) -> Act:
+        send, text = report_form(self.box.browser()), text_of(self.chance, "report")
+
+        def act() -> None:
+            if code := code_on(attempt(lambda: send(text))):
+                self.stories.append(Story(code, [text]))
+
+        return act
+
+    def come_back(self) -> Act:
+        story = self._open()
+
+        def act() -> None:
+            attempt(lambda: come_back(self.box.browser(), "nl", story.code))
+
+        return act
+
+    def write(self) -> Act:
+        story, text = self._open(), text_of(self.chance, "more")
+        send = write_form(self.box, story.code)
+
+        def act() -> None:
+            page = attempt(lambda: send(text))
+            seen = page is not None and page.status == 200 and text in page.text
+            (story.sure if seen else story.unsure).append(text)
+
+        return act
+
+    def withdraw(self) -> Act:
+        story = told(self.box, text_of(self.chance, "regret"))
+        self.stories.append(story)
+        send = withdraw_form(self.box, story.code)
+
+        def act() -> None:
+            page = attempt(send)
+            story.withdrawn = True if page and page.path == "/nl/withdrawn" else None
+
+        return act
+
+    def reply(self) -> Act:
+        thread = self.chance.choice(self.threads)
+        text = text_of(self.chance, "reply")
+        file = self.counsellor.folder.parent / "reply.txt"
+        file.write_text(text)
+
+        def act() -> None:
+            code, _ = self.desk("reply", thread, "--text-file", str(file))
+            self.replies[text] = code == 0
+
+        return act
+
+    def _open(self) -> Story:
+        return self.chance.choice([s for s in self.stories if s.withdrawn is False])
+
+    # killing
+
+    def killed_at(self, name: str, point: tuple[str, int], everybody: bool) -> bool:
+        """Kill the worker that comes to this call of the step; then perhaps all the others.
+
+        Whether it came there: another thread may have had another part of the step.
+        """
+        act = self.steps[name]()
+        before = workers(self.box)
+        call, count = point
+        with watched(before, f"{call}:signal=KILL:when={count}", out=self.out):
+            act()
+        killed = {pid for pid in before if dead(pid)}  # each counts for itself: it may be both
+        if everybody:
+            kill_all(self.box)
+            faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
+            self.restarts.append(restarted(self.box))
+        else:
+            until(lambda: not any(map(dead, workers(self.box))), "nobody looks after the dead")
+            until(lambda: len(workers(self.box)) == 2, "a worker was not replaced")
+            assert set(before) - killed <= set(workers(self.box)), "the others did not go on"
+            faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
+        assert faults == [], (name, point, everybody)
+        return bool(killed)
+
+    def holds(self, some: int | None = None) -> None:
+        """Every reporter, or the newest and a few others, finds what was confirmed."""
+        chosen = self.stories
+        if some is not None:
+            chosen = [self.stories[-1], *self.chance.sample(self.stories, some)]
+        for story in chosen:
+            story.holds(self.box)
+
+    def desk_holds(self) -> None:
+        """The counsellor's desk opens and verifies all there is, and its replies arrived."""
+        code, said = self.desk("fetch")
+        assert code == 0, said
+        assert "could not be verified" not in said
+        assert "ALARM" not in said.upper()
+        texts = []
+        for thread in [thread["id"] for thread in self.counsellor.threads()]:
+            shown = self.counsellor.read_here(thread)
+            assert not shown["gaps"], shown["gaps"]
+            for message in shown["messages"]:
+                assert message["verified"], message["state"]
+                texts.append(message["text"])
+        for story in self.stories:
+            if story.withdrawn is False:
+                assert set(story.sure) <= set(texts)
+        for text, went in self.replies.items():
+            assert int(went) <= texts.count(text) <= 1, "a reply is lost, or came twice"
+
+
+@needs_strace
+def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
+    box: DropBox,
+    counsellor: Counsellor,
+    chance: random.Random,
+    tmp_path: Path,
+    long_run: bool,
+) -> None:
+    """Submit, return, follow-up, withdrawal, reply; each time at a call chosen by chance."""
+    journey = Journey(box, counsellor, chance, tmp_path / "calls")
+    names = list(journey.steps)
+    turns = 300 if long_run else 28
+    killed = 0
+    for turn in range(turns):
+        name = names[turn % len(names)]
+        point = chance.choice(journey.calls[name])
+        killed += journey.killed_at(name, point, everybody=turn % 4 == 3)
+        journey.holds(1)
+    assert killed > turns / 2, f"only {killed} of {turns} were killed"
+    box.stop()
+    journey.restarts.append(restarted(box))
+    assert faults_of(box.folder) == []
+    journey.holds()
+    journey.desk_holds()
+    assert min(journey.restarts) <= RESTART, journey.restarts
+    assert box.log.read_text().count("Traceback") == 0

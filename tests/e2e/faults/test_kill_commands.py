@@ -1,0 +1,215 @@
+"""kill -9 of a purge and of a migration, at any call: the old or the new, never between."""
+
+import datetime
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.config import site
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.store import migrations
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.e2e.faults.conftest import (
+    STRACE,
+    calls_in_order,
+    everything_in,
+    faults_of,
+    needs_strace,
+)
+from tests.support.server_folder import DAY, AServer, file, ids
+
+pytestmark = needs_strace
+# Every call that changes a file. (Opening is left out: Python itself opens a thousand.)
+CALLS = "pwrite64,fdatasync,fsync,ftruncate,rename,unlink,flock,utimensat,mkdir"
+
+PURGE = """
+import datetime, sys
+from pathlib import Path
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.mailboxes import purge as upkeep
+from dropbox_app.server.store.sqlite import SqliteStore
+folder, day = Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])
+store = SqliteStore(folder, lambda: day)
+upkeep.daily(sites.load(folder), store, day)
+store.close()
+"""
+OPEN = """
+import datetime, sys
+from pathlib import Path
+from dropbox_app.server.store import migrations as schema
+from dropbox_app.server.store.sqlite import SqliteStore
+if sys.argv[3:]:
+    @schema.migrations()
+    def m900_made_up(db):
+        db.execute("CREATE TABLE made_up (item TEXT PRIMARY KEY, day TEXT) STRICT, WITHOUT ROWID")
+        db.execute("INSERT INTO made_up SELECT item, day FROM items")
+        db.execute("ALTER TABLE desks ADD COLUMN made_up INTEGER NOT NULL DEFAULT 7")
+        db.execute("UPDATE desks SET made_up = last_number")
+        db.execute("DROP INDEX items_mailbox")
+SqliteStore(Path(sys.argv[1]), lambda: datetime.date.fromisoformat(sys.argv[2])).close()
+"""
+
+
+Point = tuple[str, int]
+
+
+def _run(program: str, folder: Path, *more: str, point: Point | None = None) -> list[Point]:
+    """Run it to its end or to the call at which it is killed; the calls that it made."""
+    out = folder.parent / "calls"
+    kill = ("-e", "inject={}:signal=KILL:when={}".format(*point)) if point else ()
+    assert STRACE is not None
+    done = subprocess.run(
+        (
+            # Not with --seccomp-bpf: under it strace 6.1 kills nobody.
+            *(STRACE, "-f", "-qq", "-o", str(out), "-e", f"trace={CALLS}", *kill),
+            *(sys.executable, "-S", "-c", f"import sys\nsys.path[:0] = {sys.path!r}\n{program}"),
+            *(str(folder), *more),
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    killed = done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    assert killed if point else done.returncode == 0, done.stderr
+    return calls_in_order(out)
+
+
+def _points(
+    program: str, folder: Path, count: int, chance: random.Random, *more: str
+) -> list[Point]:
+    """Calls by chance among those that a whole run makes."""
+    trial = folder.parent / "trial"
+    shutil.copytree(folder, trial)
+    calls = _run(program, trial, *more)
+    shutil.rmtree(trial)
+    return [chance.choice(calls) for _ in range(count)]
+
+
+def _made(folder: Path) -> AServer:
+    """Two reports that are over in half a year, one with a large file, and a withdrawal."""
+    server = AServer(folder)
+    for name in ("one", "two", "three"):
+        server.report(name)
+    server.fetch()
+    server.put_file("one", file(2, 1_500_000))
+    server.reply("one", 1)
+    server.withdraw("three", 2)
+    server.store.close()
+    return server
+
+
+def test_a_purge_killed_anywhere_is_done_by_the_next(
+    tmp_path: Path, chance: random.Random, long_run: bool
+) -> None:
+    """What is not over stays whole; what is over is there or not, and after the next purge no
+    byte of it is left."""
+    folder = tmp_path / "server"
+    server = _made(folder)
+    server.day = later = DAY + datetime.timedelta(190)
+    opened = SqliteStore(folder, server.today)
+    server.mailboxes._store = server.store = opened
+    fresh = server.report("fresh")
+    opened.close()
+    sealed = {
+        row[0]
+        for row in sqlite3.connect(folder / "klankbord.db").execute(
+            "SELECT file FROM sealed JOIN items USING (item) WHERE day < '2026-04-01'"
+        )
+    }
+    assert len(sealed) >= 3
+    for point in _points(PURGE, folder, 50 if long_run else 6, chance, later.isoformat()):
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        _run(PURGE, copy, later.isoformat(), point=point)
+        assert [f for f in faults_of(copy) if "nobody names" not in f] == [], point
+        store = SqliteStore(copy, lambda: later)
+        purge.daily(site.load(copy), store, later)
+        assert store.mailboxes() == [ids("fresh")[0]], point
+        assert store.read(store.items(ids("fresh")[0])[0].id) == fresh
+        store.close()
+        assert faults_of(copy) == []
+        left = everything_in(copy)
+        assert not any(old[2000:2100] in left for old in sealed), point
+        shutil.rmtree(copy)
+
+
+def _schema(folder: Path) -> tuple[object, ...]:
+    """The tables, what they hold, and the list of migrations, as one thing to compare."""
+    connection = sqlite3.connect(folder / "klankbord.db")
+    tables = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    rows = {
+        name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}")))  # noqa: S608 - our own names
+        for name, sql in tables
+        if sql and sql.startswith("CREATE TABLE") and name != "store"
+    }
+    connection.close()
+    return tables, rows
+
+
+def _first_schema(folder: Path) -> None:
+    """Take a filled store back to how the first version left it."""
+    connection = sqlite3.connect(folder / "klankbord.db", isolation_level=None)
+    connection.execute("ALTER TABLE store DROP COLUMN served")
+    connection.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", ["empty", "first version, filled", "made up, filled"])
+def test_a_migration_killed_anywhere_leaves_the_old_or_the_new(
+    kind: str, tmp_path: Path, chance: random.Random, long_run: bool
+) -> None:
+    """And the next start brings it to its end; nothing of what was stored changes."""
+    folder = tmp_path / "server"
+    _made(folder)
+    if kind == "empty":
+        (folder / "klankbord.db").write_bytes(b"")
+    elif kind.startswith("first"):
+        _first_schema(folder)
+    more = [DAY.isoformat(), *(["made up"] if kind.startswith("made") else [])]
+    old = _schema(folder)
+    shutil.copytree(folder, tmp_path / "whole")
+    _run(OPEN, tmp_path / "whole", *more)
+    new = _schema(tmp_path / "whole")
+    assert old != new
+    for point in _points(OPEN, folder, 17 if long_run else 3, chance, *more):
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        _run(OPEN, copy, *more, point=point)
+        found = _schema(copy)
+        assert found in (old, new), point
+        assert kind == "empty" or [f for f in faults_of(copy) if "nobody names" not in f] == []
+        _run(OPEN, copy, *more)
+        assert _schema(copy) == new
+        if not kind.startswith("made"):  # which this program would refuse as a newer one's
+            # The copy that it was tried on goes as all does that was on its way in.
+            store = SqliteStore(copy, lambda: DAY)
+            store.sweep()
+            store.close()
+            assert faults_of(copy) == []
+        shutil.rmtree(copy)
+
+
+def test_every_column_that_holds_a_day_is_known(tmp_path: Path) -> None:
+    """What ``redate`` goes through is all there is."""
+    server = _made(tmp_path / "server")
+    connection = sqlite3.connect(server.folder / "klankbord.db")
+    found = {
+        (table, column)
+        for table, sql in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql <> ''")
+        for column in ("created", "last_added", "day", "fetched", "last_fetch", "served")
+        if f"CHECK ({column} GLOB" in sql
+    }
+    assert found == set(migrations.DAYS)
+    assert sum(
+        sql.count("GLOB")
+        for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql <> ''")
+    ) == len(migrations.DAYS)
+    connection.close()

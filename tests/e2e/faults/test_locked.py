@@ -1,0 +1,84 @@
+"""A database that somebody else holds: a backup that reads for long, one that lets nobody write."""
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+from tests.e2e.conftest import DropBox
+from tests.e2e.faults.conftest import everything_in, faults_of, until, workers
+from tests.e2e.faults.stories import Story, code_on, report_form, told, withdraw_form
+from tests.e2e.faults.test_disk import TEXT, keeps
+
+
+def _opened(box: DropBox) -> sqlite3.Connection:
+    return sqlite3.connect(box.folder / "klankbord.db", isolation_level=None, timeout=20)
+
+
+def test_a_long_read_costs_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
+    """Reports and a withdrawal go on; the withdrawn bytes go once the reader lets go."""
+    stays, goes = told(box, TEXT), told(box, TEXT)
+    reader = _opened(box)
+    reader.execute("BEGIN")
+    sealed = [row[0] for row in reader.execute("SELECT file FROM sealed")]
+    assert withdraw_form(box, goes.code)().path == "/nl/withdrawn"
+    goes.withdrawn = True
+    again = told(box, TEXT)
+    for story in (stays, goes, again):
+        story.holds(box)
+    assert all(file[2000:2100] in everything_in(box.folder) for file in sealed)
+    reader.close()
+    told(box, TEXT)  # the next write of a process that owes it
+    told(box, TEXT)
+    until(
+        lambda: sum(f[2000:2100] in everything_in(box.folder) for f in sealed) == 1,
+        "the withdrawn bytes are still there",
+        seconds=90,
+    )
+    assert faults_of(box.folder) == []
+
+
+def test_a_backup_under_way_disturbs_nobody_and_is_whole(box: DropBox, tmp_path: Path) -> None:
+    """As ``sqlite3 .backup`` does it, page by page, while reports come in."""
+    first = told(box, TEXT)
+    source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
+    begun = threading.Event()
+    stories: list[Story] = []
+
+    def one_page(*_: int) -> None:
+        if not begun.is_set():
+            begun.set()
+            stories.append(told(box, TEXT))
+
+    source.backup(copy, pages=1, progress=one_page)
+    assert begun.is_set()
+    for story in (first, *stories):
+        story.holds(box)
+    assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert copy.execute("SELECT count(*) FROM items").fetchone()[0] >= 1
+    copy.close()
+    source.close()
+
+
+def test_a_lock_that_lasts_is_a_calm_page_and_starts_nobody_anew(box: DropBox) -> None:
+    """The text is kept, reading goes on, a worker that is killed meanwhile is replaced."""
+    story = told(box, TEXT)
+    holder = _opened(box)
+    send = report_form(box.browser())
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("UPDATE store SET served = served")
+    before = workers(box)
+    os.kill(before[0], 9)
+    keeps(send(TEXT), TEXT)
+    story.holds(box)
+    until(lambda: len(workers(box)) == 2, "the worker was not replaced")
+    for pid in before[1:]:
+        os.kill(pid, 9)  # now only those are left that began under the lock
+    until(lambda: before[1] not in workers(box) and len(workers(box)) == 2, "not replaced")
+    story.holds(box)
+    assert box.process is not None
+    assert box.process.poll() is None
+    holder.execute("ROLLBACK")
+    holder.close()
+    Story(code_on(send(TEXT)), [TEXT]).holds(box)
+    assert faults_of(box.folder) == []

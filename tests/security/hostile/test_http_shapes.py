@@ -1,0 +1,310 @@
+"""Bytes at a real gunicorn: what two programs could read in two ways is read in none."""
+
+import contextlib
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server import worker
+from tests.security.hostile.test_generated import SEED, Plain, World, check
+from tests.server.web.conftest import House
+from tests.server.web.test_hardening import WANTED
+from tests.server.web.test_serving import SCRIPT, Serving
+from tests.support.plain_browser import PlainBrowser
+from tests.support.requests import Answer, Call
+from tests.support.values import SENT, TYPED, mangled
+
+S = SENT.encode()
+INNER = b"GET /nl/" + S + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+POST = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+FORM = POST + b"Content-Type: application/x-www-form-urlencoded\r\n"
+GET = b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+END = b"\r\n\r\n"
+
+
+def _te(value: bytes) -> bytes:
+    return POST + b"Transfer-Encoding" + value + b"\r\n\r\n0\r\n\r\n" + INNER
+
+
+def _cl(value: bytes) -> bytes:
+    return POST + b"Content-Length" + value + b"\r\n\r\n" + INNER
+
+
+# Each is answered at most once, and never with a page; what follows in its bytes is no request.
+REFUSED = {
+    "length and chunks": _te(b": chunked\r\nContent-Length: 4"),
+    "chunks and length": _cl(b": 5\r\nTransfer-Encoding: chunked"),
+    "two lengths": POST + b"Content-Length: 0\r\nContent-Length: 60\r\n\r\n" + INNER,
+    "the same length twice": POST + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "plus": _cl(b": +0"),
+    "minus": _cl(b": -0"),
+    "less than nothing": _cl(b": -1"),
+    "list": _cl(b": 0, 60"),
+    "hex": _cl(b": 0x0"),
+    "underscore": _cl(b": 1_0"),
+    "space inside": _cl(b": 1 0"),
+    "empty": _cl(b": "),
+    "superscript": _cl(b": \xb2"),
+    "fraction": _cl(b": 0.0"),
+    "huge": _cl(b": " + b"9" * 5000),
+    "large": _cl(b": " + b"9" * 30),
+    "name with a space": _cl(b" : 0"),
+    "name with a tab": _cl(b"\t: 0"),
+    "name with NUL": _cl(b"\0: 0"),
+    "chunked": _te(b": chunked"),
+    "CHUNKED": _te(b": CHUNKED"),
+    "chunked, identity": _te(b": chunked, identity"),
+    "identity": _te(b": identity"),
+    "gzip, chunked": _te(b": gzip, chunked"),
+    "chunked twice": _te(b": chunked\r\nTransfer-Encoding: chunked"),
+    "xchunked": _te(b": xchunked"),
+    "quoted": _te(b': "chunked"'),
+    "vertical tab": _te(b": \x0bchunked"),
+    "TE with a space": _te(b" : chunked"),
+    "TE folded": _te(b":\r\n chunked"),
+    "TE empty": _te(b":"),
+    "bare LF": GET.replace(b"\r\n", b"\n") + b"\n" + INNER,
+    "one bare LF": GET + b"X-A: b\nX-C: d" + END + INNER,
+    "bare CR": GET + b"X-A: b\rX-C: d" + END + INNER,
+    "folded": GET + b"X-A: b\r\n " + S + END,
+    "folded first": b"GET /nl/ HTTP/1.1\r\n Host: 127.0.0.1\r\n\r\n" + INNER,
+    "no colon": GET + S + END,
+    "no name": GET + b": " + S + END,
+    "NUL in a header": GET + b"X-A: \0" + S + END,
+    "NUL in a name": GET + b"X\0A: " + S + END,
+    "ESC in a header": GET + b"X-A: \x1b" + S + END,
+    "name of other letters": GET + b"X-\xe9: " + S + END,
+    "two hosts": GET + b"Host: " + S + END,
+    "no host": b"GET /nl/ HTTP/1.1\r\n\r\n",
+    "other host": b"GET /nl/ HTTP/1.1\r\nHost: " + S + END,
+    "0.9": b"GET /nl/\r\n\r\n",
+    "2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "version 2": GET.replace(b"1.1", b"2.0") + b"\r\n",
+    "version 1.10": GET.replace(b"1.1", b"1.10") + b"\r\n",
+    "lower case": GET.replace(b"HTTP", b"http") + b"\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "proxy line": b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GET + b"\r\n",
+    "absolute without path": GET.replace(b"/nl/", b"http://" + S) + b"\r\n",
+    "absolute, other host": GET.replace(b"/nl/", b"http://" + S + b"/nl/") + b"\r\n",
+    "absolute, other port": GET.replace(b"/nl/", b"http://127.0.0.1:1/nl/") + b"\r\n",
+    "absolute, somebody": GET.replace(b"/nl/", b"http://" + S + b"@127.0.0.1/nl/") + b"\r\n",
+    "absolute, backslash": GET.replace(b"/nl/", b"http://127.0.0.1\\@x/nl/") + b"\r\n",
+    "host of somebody": GET.replace(b"Host: ", b"Host: " + S + b"@") + b"\r\n",
+    "host with a path": GET.replace(b"127.0.0.1", b"127.0.0.1/" + S) + b"\r\n",
+    "authority": GET.replace(b"/nl/", b"127.0.0.1:80") + b"\r\n",
+    "connect": b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "two spaces": GET.replace(b"GET ", b"GET  ") + b"\r\n",
+    "tab": GET.replace(b"GET ", b"GET\t") + b"\r\n",
+    "other bytes in the target": GET.replace(b"/nl/", b"/nl/\xff" + S) + b"\r\n",
+    "NUL in the target": GET.replace(b"/nl/", b"/nl/\0") + b"\r\n",
+    "long target": GET.replace(b"/nl/", b"/nl/" + S * 500) + b"\r\n",
+    "long header": GET + b"X-A: " + S * 900 + END,
+    "many headers": GET + b"X-A: b\r\n" * 80 + b"\r\n",
+    "endless header": GET + b"X-A: " + S * 9000,
+    "expectation": GET + b"Expect: " + S + END,
+    "only ends": b"\r\n\r\n\r\n\r\n" + INNER,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    made = Serving(tmp_path_factory.mktemp("shapes"))
+    yield made
+    if made.process.poll() is None:
+        made.stop()
+    made.house.close()
+
+
+def exchange(serving: Serving, sent: bytes) -> bytes:
+    """All that comes back; a server may hang up before it has read all."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
+        try:
+            connection.sendall(sent)
+            with contextlib.suppress(OSError):  # it has hung up already
+                connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65_536):
+                answer += piece
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    return answer
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(code) for code in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", answer)]
+
+
+def check_log(serving: Serving, begun: int = 0) -> None:
+    """In the log are only lines of a kind and a place in the code, none of them ours."""
+    log = serving.log.read_bytes()[begun:]
+    assert S not in log
+    assert TYPED.encode() not in log
+    for line in log.decode().splitlines():
+        told = re.fullmatch(r"klankbord: [A-Za-z]+ at ([a-z0-9_.]+):[0-9]+", line)
+        own = told and told[1].startswith("dropbox_app") and told[1] != worker.__name__
+        assert told, line
+        assert not own, line
+
+
+@pytest.mark.parametrize("shape", REFUSED)
+def test_what_can_be_read_in_two_ways_is_refused_and_ends_the_connection(
+    serving: Serving, shape: str
+) -> None:
+    begun = serving.log.stat().st_size
+    before = serving.house.stored()
+    answer = exchange(serving, REFUSED[shape])
+    got = statuses(answer)
+    assert len(got) <= 1, got
+    assert not got or 400 <= got[0] < 500, got
+    assert S not in answer
+    for name, value in WANTED.items():
+        assert not got or f"{name}: {value}\r\n".encode() in answer, name
+    assert serving.house.stored() == before
+    check_log(serving, begun)
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        (GET + b"\r\n", [200]),
+        (b"\r\n" + GET + b"\r\n", [200]),
+        (GET + b"\r\n" + GET + b"\r\n", [200, 200]),
+        (GET.replace(b"1.1", b"1.0") + b"\r\n" + GET + b"\r\n", [200]),
+        (FORM + b"Content-Length: 6\r\n\r\ntext=\n" + GET + b"\r\n", [422, 200]),
+        (FORM + b"Content-Length: " + b"0" * 20 + b"6\r\n\r\ntext=\n" + GET + b"\r\n", [422, 200]),
+        (GET + b"Content-Length: 3\r\n\r\nabc" + GET + b"\r\n", [200, 200]),
+        (GET + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", [200]),
+        (GET + b"SCRIPT_NAME: /nl\r\nX_Forwarded_Host: " + S + END, [200]),
+        (GET.replace(b"/nl/", b"http://127.0.0.1/nl/") + b"\r\n", [200]),
+        (GET.replace(b"/nl/", b"/nl/?x=http://" + S) + b"\r\n", [200]),
+        (GET.replace(b"/nl/", b"/nl/#" + S) + b"\r\n", [200]),
+    ],
+)  # fmt: skip
+def test_what_is_in_order_is_answered_once_each(
+    serving: Serving, sent: bytes, wanted: list[int]
+) -> None:
+    answer = exchange(serving, sent)
+    assert statuses(answer) == wanted
+    assert S not in answer
+
+
+@pytest.mark.parametrize("length", ["900", "0000000000000000000900", "600000"])
+def test_half_a_report_is_no_report(serving: Serving, length: str) -> None:
+    """A body that broke off is not kept as if it were whole: nobody would have its code."""
+    before = serving.house.stored()
+    head = FORM + f"Content-Length: {length}\r\n\r\n".encode()
+    answer = exchange(serving, head + b"text=Een half verha")
+    assert serving.house.stored() == before
+    assert 200 not in statuses(answer)
+
+
+@pytest.mark.parametrize("length", ["900", "0000000000000000000900", "9" * 40])
+def test_a_length_in_another_writing_takes_no_thread_either(serving: Serving, length: str) -> None:
+    """Forty that never send their body, where eight threads serve."""
+    head = FORM + f"Content-Length: {length}\r\n\r\ntext=".encode()
+    hanging = []
+    for _ in range(40):
+        connection = socket.create_connection(("127.0.0.1", serving.port), timeout=20)
+        connection.sendall(head)
+        hanging.append(connection)
+    begun = time.monotonic()
+    assert PlainBrowser(serving.url).get("/nl/").status == 200
+    assert time.monotonic() - begun < 15  # a thread would wait 20 s for the silence to end
+    for connection in hanging:
+        connection.close()
+
+
+def test_over_a_socket_file_no_header_moves_the_address(tmp_path: Path) -> None:
+    """gunicorn believes whoever comes over a socket file: a proxy, and all that it passes on."""
+    house = House(tmp_path / "site")
+    path, log = tmp_path / "box.sock", tmp_path / "log"
+    command = (sys.executable, "-c", SCRIPT, str(house.folder), f"unix:{path}", "{}")
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ})
+    try:
+        deadline = time.monotonic() + 20
+        while not path.exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for target, more, wanted in (
+            (b"/nl/", b"", [200]),
+            (b"/" + S + b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [404]),
+            (b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [200]),
+            (b"/nl/", b"PATH_INFO: /en/\r\nREMOTE_USER: " + S + b"\r\n", [200]),
+        ):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(20)
+                connection.connect(str(path))
+                head = GET.replace(b"/nl/", target).replace(b"127.0.0.1", b"127.0.0.1:8000")
+                connection.sendall(head + more + b"Connection: close\r\n\r\n")
+                answer = b""
+                while piece := connection.recv(65_536):
+                    answer += piece
+            assert statuses(answer) == wanted, more
+            assert S not in answer
+    finally:
+        process.terminate()
+        process.wait(20)
+        house.close()
+    assert S not in log.read_bytes()
+
+
+def test_generated_requests_over_a_socket(tmp_path: Path, long_run: bool, serving: Serving) -> None:
+    """As bytes, one in three with some of them cut, doubled or turned over: no fault, no trace."""
+    rng = random.Random(SEED)  # noqa: S311 - to be made again
+    world = World(tmp_path, serving.house, rng, serving.url)
+    world.maker.host = urllib.parse.urlsplit(serving.url).netloc
+    begun = serving.log.stat().st_size
+    workers = serving.workers()
+    seen = set()
+    for number in range(10_000 if long_run else 600):
+        if number % 200 == 0:
+            world.renew(Plain(serving.url))
+        call, _ = world.maker.call()
+        sent = call.raw()
+        broken = rng.random() < 0.33
+        if broken:
+            sent = mangled(rng, sent)
+        try:
+            answer = exchange(serving, sent)
+            seen |= set(statuses(answer))
+            _check_raw(call, answer, broken)
+        except Exception as error:
+            error.add_note(f"seed {SEED}, request {number}: {sent!r:.3000}")
+            raise
+    assert serving.workers() == workers, "a worker died"
+    check_log(serving, begun)
+    world.check_nothing_stayed(serving.log.read_bytes()[begun:])
+    assert {200, 400, 401, 403, 404, 405, 422} <= seen
+    world.elsewhere.close()
+
+
+def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
+    if not answer and (broken or call.method == "CONNECT"):
+        return
+    head, _, body = answer.partition(END)
+    status = statuses(answer)[0]
+    if status == 100:
+        return _check_raw(call, body, broken)
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
+    if broken or b"not understood here" in body:  # from below the app
+        assert status < 500
+        assert dict(headers).items() >= WANTED.items()
+        return None
+    check(
+        Call(call.method, call.target, call.headers, call.body, call.form),
+        Answer(status, headers, body),
+    )
+    return None

@@ -1,0 +1,136 @@
+"""What a process could give away by dying, or to another process of the same account."""
+
+import os
+import re
+import resource
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import DropBox
+from tests.support.journey import processes, stuck, wait_until
+from tests.support.steps import STORY, tell
+
+SETPRIV = shutil.which("setpriv")
+CORE = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+# What reads another's memory, as a thief under the server's own account would.
+READ_MEMORY = "import sys; open(f'/proc/{sys.argv[1]}/mem', 'rb'); print('open')"
+# One process that is like the server but for what this page tests.
+OPEN_BOOK = "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.read()"
+
+
+def as_the_account() -> tuple[str, ...]:
+    """Before a command: even root then only may what any account may with its own processes."""
+    if os.geteuid() != 0:
+        return ()
+    if SETPRIV is None:
+        pytest.skip("setpriv is not installed")
+    return (SETPRIV, "--bounding-set=-sys_ptrace")
+
+
+@pytest.fixture
+def here(box: DropBox, tmp_path: Path) -> Iterator[Path]:
+    """The folder in which the server runs, and where a core would lie; cores are allowed."""
+    box.stop()
+    folder = tmp_path / "here"
+    folder.mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    box.under = (*as_the_account(), "env", "-C", str(folder))
+    box.serve()
+    yield folder
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def test_cores_are_off_and_memory_is_closed_to_its_own_account(box: DropBox, here: Path) -> None:
+    """In the parent and in each worker; the same question to a common process is answered."""
+    own = processes(box)
+    assert len(own) == 3
+    for pid in own:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 +bytes", limits), limits
+        assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
+        assert "open" not in _reads_memory_of(pid)
+    common = subprocess.Popen(
+        (*as_the_account(), sys.executable, "-c", OPEN_BOOK),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert common.stdout is not None
+    assert common.stdout.readline() == b"ready\n"
+    try:
+        assert "open" in _reads_memory_of(common.pid), "this test would see no open memory"
+    finally:
+        common.communicate(timeout=20)
+
+
+def _reads_memory_of(pid: int) -> str:
+    done = subprocess.run(
+        (*as_the_account(), sys.executable, "-c", READ_MEMORY, str(pid)),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0 or "PermissionError" in done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGQUIT])
+def test_a_worker_that_dies_in_the_middle_of_a_report_leaves_nothing(
+    box: DropBox, here: Path, how: signal.Signals
+) -> None:
+    """No core, no text, no traceback with values; the site serves on, and nothing was stored."""
+    mark = secrets.token_hex(12)
+    with stuck(box, lambda: tell(box.browser(), "nl", f"{STORY['nl']} {mark}")):
+        before = processes(box)[1:]
+        for pid in before:
+            os.kill(pid, how)
+        # SIGABRT and SIGQUIT end a worker in order; it waits for its thread then.
+        if how in (signal.SIGSEGV, signal.SIGBUS):
+            wait_until(lambda: not set(before) & set(processes(box)[1:]), "no worker died", 60)
+    assert box.browser().get("/nl/").status == 200
+    wait_until(lambda: not set(before) & set(processes(box)[1:]), "a worker was not replaced", 60)
+    assert [path.name for path in here.iterdir()] == []
+    box.stop()
+    for path in (*box.folder.rglob("*"), box.log):
+        if path.is_file():
+            data = path.read_bytes()
+            assert mark.encode() not in data, path
+            assert b"leidinggevende" not in data, path
+    assert "Traceback" not in box.log.read_text()
+
+
+def test_a_core_would_be_seen(tmp_path: Path, core_of: Callable[[Path], bytes]) -> None:
+    """The same death of a process without these limits leaves its text on the disk."""
+    assert b"a-text-in-memory" in core_of(tmp_path)
+
+
+@pytest.fixture
+def core_of() -> Callable[[Path], bytes]:
+    """Let a common process die in a folder; what its core holds."""
+    if "/" in CORE or CORE.startswith("|"):
+        pytest.skip(f"cores go elsewhere here ({CORE.split()[0]})")
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard == 0:
+        pytest.skip("cores are forbidden here")
+
+    def die(folder: Path) -> bytes:
+        code = (
+            "import os, resource, signal; text = '-'.join(('a', 'text', 'in', 'memory'));"
+            f"resource.setrlimit(resource.RLIMIT_CORE, ({hard}, {hard}));"
+            "os.kill(os.getpid(), signal.SIGSEGV)"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=folder, timeout=20, check=False)
+        (core,) = folder.glob("core*")
+        data = core.read_bytes()
+        core.unlink()
+        return data
+
+    return die

@@ -1,0 +1,109 @@
+"""The watcher itself: each way of leaking that a server could have is seen and named."""
+
+import base64
+import html
+import json
+import shutil
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import DropBox
+from tests.security.leaks.conftest import site_of
+from tests.support.chance import seed
+from tests.support.journey import ANSWERS, AddressedBrowser, Journey, processes
+from tests.support.steps import tell
+from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
+
+LEAKY = Path(__file__).with_name("leaky.py")
+
+
+def test_a_leaking_server_is_caught_in_each_of_its_leaks(
+    tmp_path: Path, mould: tuple[Path, int]
+) -> None:
+    """Into the log, a file that is gone again, a name, a deleted file, in pieces, through memory,
+    and into the answer to somebody else."""
+    needs_strace()
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copytree(mould[0] / "server", tmp_path / "server")
+    box = DropBox(tmp_path / "server", port=mould[1])
+    box.env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    watch = Watch(tmp_path / "strace")
+    root = str(LEAKY.parents[3])
+    box.under = (
+        *("env", f"PYTHONPATH={root}", *watch.command),
+        *(sys.executable, str(LEAKY), str(out)),
+    )
+    box.serve()
+    try:
+        way = Journey(box, None, watch, site_of(box), seed())  # type: ignore[arg-type]  # no desk
+        ann = way.ann
+        page = tell(ann.browser(), "nl", ann.text("report"), **ANSWERS)
+        ann.learn(page.code, way.site)
+        other = AddressedBrowser(box.url, way.bob.address, "else")
+        for _ in range(40):  # until the worker that knows it has answered
+            other.request("GET", "/nl", follow=0)
+        held = {
+            where
+            for pid in processes(box)
+            for where, data in held_by(pid, box.folder)
+            if _sees(way, data)
+        }
+        assert any("held" in where and "(deleted)" in where for where in held), held
+        mark = ann.mark("report", None).encode()
+        lying = {
+            p.name
+            for p, data in written_since(way.began, out, besides=tmp_path / "x")
+            if mark in data
+        }
+        assert "mapped" in lying
+    finally:
+        box.stop()
+    watch.wait()
+    seen = watch.leaks(way.secrets, box.folder)
+    report, code = "report of reporter 1", "code of reporter 1"
+    for target, what in (
+        (str(box.log), report),
+        (f"{out}/code", code),
+        (f"{out}/held", f"root of {code}"),
+        (f"{out}/parts", f"signing seed of {code}"),
+        (f"{out}/parts", report),
+        ("memory", code),
+        ("TCP:", report),
+    ):
+        assert any(target in one and one.endswith(f": {what}") for one in seen), (target, seen)
+    assert "openat: answers in a name" in seen
+    assert f"mmap: {out}/mapped is written through memory" in seen
+    assert "sendfile: goes unseen" in seen
+    assert f"openat: {out}/mapped is opened for writing" in seen
+
+
+def _sees(way: Journey, data: bytes) -> bool:
+    return bool(way.secrets.seen_in(data))
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_a_secret_is_known_in_every_form(before: int) -> None:
+    """Wherever in a longer text it stands, the usual encodings of the whole hold a form."""
+    secret = "zeer herkenbaar"
+    whole = "x" * before + secret + " y" * before
+    raw = whole.encode()
+    written = {
+        "plain": raw,
+        "percent": urllib.parse.quote(whole).encode(),
+        "plus": urllib.parse.quote_plus(whole).encode(),
+        "base64": base64.b64encode(raw),
+        "urlsafe": base64.urlsafe_b64encode(raw),
+        "hex": raw.hex().encode(),
+        "HEX": raw.hex().upper().encode(),
+        "utf-16-le": whole.encode("utf-16-le"),
+        "utf-16-be": whole.encode("utf-16-be"),
+        "json": json.dumps(whole).encode(),
+        "html": html.escape(whole).encode(),
+        "repr": repr(raw).encode(),
+    }
+    for name, data in written.items():
+        assert any(form in data for form in forms(secret.encode())), name

@@ -1,0 +1,97 @@
+"""No byte of what a reporter types or reads is written but to that reporter's own connection."""
+
+import base64
+import itertools
+import re
+import zlib
+from pathlib import Path
+
+from tests.support.journey import Journey
+from tests.support.syscalls import written_since
+
+FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
+
+
+def test_no_write_of_the_server_holds_a_secret_but_to_its_own_reporter(journey: Journey) -> None:
+    """From the first request to the end by a purge: text, answers, codes, keys, replies, address.
+
+    Nothing else is opened for writing, and nothing is written in a way that cannot be watched.
+    """
+    assert journey.watch.leaks(journey.secrets, journey.box.folder) == []
+    journey.purging.wait()
+    purged = journey.purging.leaks(journey.secrets, journey.box.folder)
+    # What turns the purge's clock keeps the time there; the server has no part in it.
+    assert [one for one in purged if not FAKETIMES.search(one)] == []
+
+
+def test_what_reporters_may_read_was_seen_on_its_way_to_them(journey: Journey) -> None:
+    """The watcher saw each text, code and reply go out: it would have seen it elsewhere too."""
+    seen = set()
+    for one in journey.watch.calls():
+        if one.name in ("write", "writev", "sendto", "sendmsg"):
+            for name, _ in journey.secrets.seen_in(b"".join(one.strings)):
+                seen.add(name)
+    for what in ("report", "code", "reply", "scope", "message", "remark", "other", "wrong code"):
+        assert f"{what} of reporter 1" in seen, what
+    assert "code of reporter 2" in seen
+
+
+def test_nothing_readable_lay_open_or_lies_about(journey: Journey) -> None:
+    """Open files, deleted ones too, command lines, environments; then all that is on the disk."""
+    assert len(journey.found) > 50
+    held = {data: where for where, data in journey.found}
+    assert [where for data, where in held.items() if journey.secrets.seen_in(data)] == []
+    folder = journey.box.folder.parent
+    for file in (*journey.box.folder.rglob("*"), journey.box.log):
+        if file.is_file():
+            assert not journey.secrets.seen_in(file.read_bytes()), file.name
+    assert list((folder / "home").rglob("*")) == [], "something was left in the server's home"
+    places = [Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm", "/var/crash")]  # noqa: S108 - looked at
+    marks = journey.ann.marks()
+    tests = folder.parents[1]  # what tests that run beside this one write; ours was looked at
+    for path, data in written_since(journey.began, *places, besides=tests):
+        assert not any(mark in data for mark in marks), path
+
+
+def test_a_log_says_only_what_the_server_does_itself(journey: Journey) -> None:
+    """Of some sixty requests there is no line: what is there is of starts, kills and the purge."""
+    lines = journey.box.log.read_text().splitlines()
+    assert len(lines) < 30
+    known = ("Serving on port", "klankbord: Worker", "removed: ", "klankbord: Handling signal")
+    assert [line for line in lines if not line.startswith(known)] == []
+
+
+def test_a_cookie_holds_nothing_readable(journey: Journey) -> None:
+    """Sealed, of one length, and of two nothing alike: not the code, not a key, not a time."""
+    values = [
+        cookie.partition(";")[0].partition("=")[2]
+        for person in (journey.ann, journey.bob)
+        for browser in person.browsers
+        for cookie in browser.seen_cookies
+        if "Max-Age=0" not in cookie
+    ]
+    assert len(values) > 10
+    assert len({len(value) for value in values}) == 1
+    raws = [base64.urlsafe_b64decode(value) for value in values]
+    for raw in raws:
+        assert not journey.secrets.seen_in(raw)
+        assert len(zlib.compress(raw, 9)) >= len(raw), "it can be packed: it is no ciphertext"
+    for one, other in itertools.pairwise(raws):
+        same = sum(a == b for a, b in zip(one, other, strict=True))
+        assert same < len(one) // 16, "two cookies are alike"
+
+
+def test_the_limits_are_set_before_anything_is_served_and_stay(journey: Journey) -> None:
+    """Each start of the journey closes its memory once; nothing opens it again."""
+    calls = journey.watch.calls()
+    closed = [c for c in calls if c.name == "prctl" and "PR_SET_DUMPABLE" in c.rest]
+    # Four starts of the server: the first, after SIGTERM, and after each of two kills.
+    assert len(closed) == 4
+    assert all("SUID_DUMP_DISABLE) = 0" in call.rest for call in closed)
+    for call in closed:
+        later = [c for c in calls if c.pid == call.pid and c.name == "execve" and c.succeeded]
+        assert all(calls.index(one) < calls.index(call) for one in later), "a new program: open"
+    raised = [
+        c for c in calls if "RLIMIT_CORE" in c.rest and not re.search(r"NULL|rlim_max=0\b", c.rest)
+    ]
+    assert raised == []

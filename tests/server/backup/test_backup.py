@@ -1,0 +1,666 @@
+"""Backups and restores of a server, as the operator types them, with real bytes in it."""
+
+import datetime
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import Seed
+from dropbox_app.server.backup import create, directory
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.config import loader, site
+from dropbox_app.server.config.settings import Limits, Retention
+from dropbox_app.server.doctor import machine as machine_around
+from dropbox_app.server.store import snapshot
+from dropbox_app.server.store.files import Withdrawn, replace_whole
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
+
+LARGE = 1_500_000
+
+
+class Machine:
+    """A server with data, its operator's key, and what the operator types, on a day to move."""
+
+    def __init__(self, folder: Path, **more: Limits | Retention) -> None:
+        self.folder = folder
+        self.server = AServer(folder / "server", **more)  # type: ignore[arg-type]  # by name
+        self.day = DAY
+        self.key = folder / "key.txt"
+
+    def types(self, *arguments: str | Path, folder: Path | None = None) -> Result:
+        words = ["--dir", str(folder or self.server.folder), *map(str, arguments)]
+        return CliRunner().invoke(main.main, words)
+
+    def does(self, *arguments: str | Path, folder: Path | None = None) -> str:
+        done = self.types(*arguments, folder=folder)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def make_key(self, *more: str) -> None:
+        self.key.write_text(self.does("backup-key", *more))
+
+    def later(self, days: int) -> None:
+        self.server.later(days)
+        self.day = self.server.day
+
+    @property
+    def kept(self) -> list[str]:
+        return [one.path.name for one in directory.kept(self.place)]
+
+    @property
+    def place(self) -> Path:
+        return self.server.folder / "backups"
+
+    @property
+    def newest(self) -> Path:
+        return directory.kept(self.place)[-1].path
+
+    def restore(self, *more: str | Path, name: str = "new", file: Path | None = None) -> Result:
+        target = self.folder / name
+        return self.types("restore", file or self.newest, "--key", self.key, *more, folder=target)
+
+    def restored(
+        self, *more: str | Path, name: str = "new", file: Path | None = None
+    ) -> SqliteStore:
+        done = self.restore(*more, name=name, file=file)
+        assert done.exit_code == 0, done.output
+        return SqliteStore(self.folder / name, lambda: self.day)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    monkeypatch.setattr(common, "today", lambda: made.day)
+    # What doctor says of the machine that the tests run on is not the matter here.
+    monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    made.make_key()
+    yield made
+    made.server.store.close()
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by its name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _filled(server: AServer) -> dict[str, bytes]:
+    """All that a site can hold; what was sealed, by item."""
+    sealed = [server.report("one"), server.report("two"), server.report("three")]
+    large = file(2, LARGE)
+    server.put_file("one", large)
+    sealed += [large, server.reply("one", 1)]
+    server.withdraw("three", 2)
+    del sealed[2]
+    for lang in ("nl", "en"):
+        (server.folder / "content" / lang).mkdir(parents=True)
+        (server.folder / "content" / lang / "what.md").write_text("## Wat\n\nTekst.\n")
+    server.site.retire("bram", DAY)
+    server.site.end(DAY)
+    return {sha256_hex(one): one for one in sealed}
+
+
+# the key
+
+
+def test_the_secret_half_is_printed_once_and_stays_nowhere(machine: Machine) -> None:
+    secret = machine.key.read_text().splitlines()[-1]
+    assert secret.startswith("AGE-SECRET-KEY-PQ-1")
+    public = (machine.server.folder / "backup-key").read_text().strip()
+    assert public == str(Seed.parse(secret).recipient())
+    assert public in machine.key.read_text()
+    assert not any(secret.encode() in data for data in _contents(machine.server.folder).values())
+    refused = machine.types("backup-key")
+    assert refused.exit_code == 1
+    assert "there is a key already; --new" in refused.stderr
+    machine.make_key("--new")
+    assert (machine.server.folder / "backup-key").read_text().strip() != public
+
+
+def test_without_a_key_there_is_no_backup(machine: Machine) -> None:
+    (machine.server.folder / "backup-key").unlink()
+    refused = machine.types("backup")
+    assert refused.exit_code == 1
+    assert "make one first: backup-key" in refused.stderr
+    assert not machine.place.exists()
+
+
+# there and back
+
+
+def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine) -> None:
+    sealed = _filled(machine.server)
+    before = machine.server.store.store_id()
+    said = machine.does("backup")
+    assert "sites: 1, items: 5" in said
+    new = machine.restored()
+    assert new.store_id() != before
+    for item, data in sealed.items():
+        assert new.read(item) == data
+    assert new.mailboxes() == machine.server.store.mailboxes()
+    for mailbox in new.mailboxes():
+        assert new.mailbox(mailbox) == machine.server.store.mailbox(mailbox)
+        assert new.items(mailbox) == machine.server.store.items(mailbox)
+        assert new.addressed(mailbox) == machine.server.store.addressed(mailbox)
+    assert [r.item.id for r in new.inbox(str(ANNA), 0, 9)] == [
+        r.item.id for r in machine.server.store.inbox(str(ANNA), 0, 9)
+    ]
+    assert new.is_withdrawn(ids("three")[0])
+    assert faults_in(machine.folder / "new") == []
+    new.close()
+    old, back = _contents(machine.server.folder), _contents(machine.folder / "new")
+    outside = ("klankbord.db", "backups/", "reserve")
+    assert {k: v for k, v in back.items() if not k.startswith(outside)} == {
+        k: v for k, v in old.items() if not k.startswith(outside)
+    }
+    assert site.load(machine.folder / "new").begun()
+
+
+def test_stock_tools_could_open_it(machine: Machine) -> None:
+    """One age file for one key, a plain tar in it, and no time in that."""
+    _filled(machine.server)
+    machine.does("backup")
+    seed = Seed.parse(machine.key.read_text().splitlines()[-1])
+    plain = machine.folder / "plain.tar"
+    plain.write_bytes(age.open_sealed(machine.newest.read_bytes(), [seed]))
+    with tarfile.open(plain) as archive:
+        assert {entry.mtime for entry in archive} == {0}
+        assert "klankbord.db" in archive.getnames()
+    listed = directory.kept(machine.place, "withdrawn")[-1].path
+    data = age.open_sealed(listed.read_bytes(), [seed])
+    assert len(data) == create.PAD
+    assert data.split(b"\n")[0].split(b" ")[1].decode() == ids("three")[0]
+
+
+def test_several_sites_come_back_each_under_a_new_store_id(machine: Machine) -> None:
+    machine.does(
+        *("site", "add", "bakery", "--name", "Bakker", "--origin", "https://box.example.net")
+    )
+    machine.server.report("one")
+    bakery = machine.server.folder / "sites" / "bakery"
+    store = SqliteStore(bakery, lambda: machine.day)
+    before = {store.store_id(), machine.server.store.store_id()}
+    store.close()
+    assert "sites: 2" in machine.does("backup")
+    said = machine.restore()
+    assert said.exit_code == 0, said.output
+    after = set()
+    for folder in (machine.folder / "new", machine.folder / "new" / "sites" / "bakery"):
+        store = SqliteStore(folder, lambda: machine.day)
+        after.add(store.store_id())
+        store.close()
+    assert len(after | before) == 4
+    assert "bakery: Bakker: 0 conversations" in said.stdout
+
+
+def test_nothing_in_names_and_times_is_finer_than_a_day(machine: Machine) -> None:
+    _filled(machine.server)
+    machine.does("backup")
+    assert machine.restore().exit_code == 0
+    midnight = datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.UTC).timestamp()
+    seen = [machine.place, *machine.place.iterdir()]
+    seen += [p for p in (machine.folder / "new").rglob("*") if p.name != "klankbord.db"]
+    for path in seen:
+        assert path.stat().st_mtime == midnight, path
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+    assert sorted(path.name for path in machine.place.iterdir()) == [
+        f"klankbord-{DAY}.age",
+        f"klankbord-{DAY}.age.sha256",
+        f"withdrawn-{DAY}.age",
+        f"withdrawn-{DAY}.age.sha256",
+    ]
+
+
+def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _filled(machine.server)
+    machine.does("backup")
+    machine.later(1)
+    midnight = datetime.datetime.combine(machine.day, datetime.time(), datetime.UTC).timestamp()
+    places = (machine.place, machine.server.folder / "files")
+    machine.does("backup")  # a second one, which takes an older list away
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+    machine.does("backup")  # a third, which takes the second away
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+
+    def broken(*_: object) -> None:
+        raise OSError("the disk")
+
+    monkeypatch.setattr(directory, "finished", broken)
+    assert machine.types("backup").exit_code == 1
+    assert [place.stat().st_mtime for place in places] == [midnight] * 2
+
+
+# what was withdrawn
+
+
+def test_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
+    """By the list beside the backups, which each later backup brings up to date."""
+    for name in ("one", "two"):
+        machine.server.report(name)
+    machine.does("backup")
+    first = machine.newest
+    machine.later(1)
+    machine.server.withdraw("one", 2)
+    machine.does("backup")
+    done = machine.restore(file=first)
+    assert done.exit_code == 0
+    assert "1 had been withdrawn since" in done.stdout
+    new = SqliteStore(machine.folder / "new", lambda: machine.day)
+    assert new.mailboxes() == [ids("two")[0]]
+    assert new.is_withdrawn(ids("one")[0])
+    new.close()
+
+
+def test_withdrawn_since_the_last_backup_by_the_list_of_the_old_folder(machine: Machine) -> None:
+    for name in ("one", "two"):
+        machine.server.report(name)
+    machine.does("backup")
+    machine.server.withdraw("one", 2)
+    new = machine.restored("--withdrawn", machine.server.folder / "withdrawn")
+    assert new.mailboxes() == [ids("two")[0]]
+    new.close()
+    again = machine.restored(name="without")
+    assert len(again.mailboxes()) == 2
+    again.close()
+
+
+def test_a_withdrawal_that_waits_for_the_desks_goes_on_waiting(machine: Machine) -> None:
+    machine.server.report("one")
+    sealed = machine.server.withdraw("one", 2)
+    machine.does("backup")
+    new = machine.restored()
+    assert [row.item.id for row in new.inbox(str(ANNA), 0, 9)] == [sha256_hex(sealed)]
+    assert new.mailbox_of(ids("one")[1]) is None
+    new.close()
+
+
+def test_withdrawn_while_the_backup_is_made_does_not_come_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the copy of the database, before what lies beside it."""
+    machine.server.report("one")
+    machine.server.put_file("one", file(2, LARGE))
+    machine.server.reply("one", 1)
+    checked = snapshot.check
+
+    def meanwhile(database: object) -> None:
+        checked(database)  # type: ignore[arg-type]  # handed through
+        machine.server.withdraw("one", 2)
+
+    monkeypatch.setattr(snapshot, "check", meanwhile)
+    assert machine.types("backup").exit_code == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(common, "today", lambda: machine.day)
+    new = machine.restored()
+    assert new.mailboxes() == []
+    new.close()
+    assert not list((machine.folder / "new" / "files").iterdir())
+
+
+def test_without_a_list_beside_it_that_is_said(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    elsewhere = machine.folder / machine.newest.name
+    elsewhere.write_bytes(machine.newest.read_bytes())
+    done = machine.restore(file=elsewhere)
+    assert done.exit_code == 0
+    assert "there was no list of what was withdrawn" in done.stderr
+
+
+# how long
+
+
+def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
+    machine.does("backup")
+    machine.does("backup")
+    assert machine.kept == [f"klankbord-{DAY}-2.age"]
+    for day in range(1, 20):
+        machine.later(day)
+        machine.does("backup")
+    assert len(machine.kept) == 14
+    assert machine.newest.name == f"klankbord-{DAY + datetime.timedelta(19)}.age"
+    names = {path.name for path in machine.place.iterdir()}
+    assert len(names) == 2 * 14 + 2
+    assert sum(name.startswith("withdrawn-") for name in names) == 2
+
+
+def test_fewer_days_where_a_site_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(tmp_path, retention=Retention(backup=3))
+    monkeypatch.setattr(common, "today", lambda: machine.day)
+    machine.make_key()
+    for day in range(6):
+        machine.later(day)
+        machine.does("backup")
+    assert len(machine.kept) == 3
+    machine.server.store.close()
+
+
+def test_a_clock_that_leapt_removes_no_backup(machine: Machine) -> None:
+    machine.server.report("one")
+    with machine.server.store.writing():
+        machine.server.store.set_served(DAY)
+    machine.does("backup")
+    machine.day = DAY + datetime.timedelta(400)
+    machine.does("backup")
+    assert len(machine.kept) == 2
+    machine.day = DAY - datetime.timedelta(400)
+    machine.does("backup")
+    assert len(machine.kept) == 3
+    machine.later(1)
+    machine.does("backup")
+    assert machine.kept == [f"klankbord-{DAY}.age", f"klankbord-{machine.day}.age"]
+
+
+def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.does("backup")
+    machine.later(31)
+    monkeypatch.setattr(create, "_MARGIN", 1 << 60)
+    refused = machine.types("backup")
+    assert refused.exit_code == 1
+    assert "there is no room" in refused.stderr
+    assert machine.kept == []
+
+
+def test_a_list_in_the_place_of_a_backup_is_named(machine: Machine) -> None:
+    machine.does("backup")
+    (listed,) = directory.kept(machine.place, "withdrawn")
+    refused = machine.restore(file=listed.path)
+    assert "a list of what was withdrawn; give klankbord-" in refused.stderr
+
+
+def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    machine.day = DAY + datetime.timedelta(31)
+    refused = machine.restore()
+    assert refused.exit_code == 1
+    assert "what was withdrawn since may come back" in refused.stderr
+    assert not (machine.folder / "new").exists()
+    assert machine.restore("--old").exit_code == 0
+
+
+# faults
+
+
+def test_a_flipped_bit_anywhere_is_found_without_a_key(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    assert "as it was written" in machine.does("backup", "--check")
+    tried = 0
+    for path in sorted(machine.place.iterdir()):
+        whole = path.read_bytes()
+        steps = range(0, len(whole), max(1, len(whole) // 25))
+        for at in (*steps, len(whole) - 1):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+            found = machine.types("backup", "--check")
+            assert found.exit_code == 1, (path.name, at)
+            assert "not what was written" in found.stdout
+            tried += 1
+        path.write_bytes(whole)
+    assert tried > 80
+    assert machine.types("backup", "--check").exit_code == 0
+    machine.newest.with_name(machine.newest.name + ".sha256").unlink()
+    assert "it has no checksum" in machine.types("backup", "--check").stdout
+
+
+def test_a_restore_finds_a_flipped_bit_too_and_leaves_nothing(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    whole = machine.newest.read_bytes()
+    for at in range(0, len(whole), len(whole) // 20):
+        machine.newest.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        assert machine.restore().exit_code == 1
+        assert not (machine.folder / "new").exists()
+    for cut in (0, 10, 5000, len(whole) - 1):
+        machine.newest.write_bytes(whole[:cut])
+        assert machine.restore().exit_code == 1
+    machine.newest.write_bytes(whole + b"x")
+    assert machine.restore().exit_code == 1
+    machine.newest.write_bytes(whole)
+    assert machine.restore().exit_code == 0
+
+
+def test_another_key_opens_nothing_and_an_old_one_what_was_sealed_to_it(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    old = machine.folder / "old.txt"
+    machine.key.rename(old)
+    machine.make_key("--new")
+    refused = machine.restore()
+    assert refused.exit_code == 1
+    assert "another key" in refused.stderr
+    first = machine.newest
+    machine.later(1)
+    machine.does("backup")
+    both = machine.types(
+        *("restore", first, "--key", machine.key, "--key", old), folder=machine.folder / "new"
+    )
+    assert both.exit_code == 0, both.output
+    nonsense = machine.folder / "nonsense"
+    nonsense.write_text("AGE-SECRET-KEY-PQ-1HALF\n")
+    said = machine.types("restore", first, "--key", nonsense, folder=machine.folder / "other")
+    assert said.exit_code == 1
+    assert "HALF" not in said.output
+
+
+def test_what_is_not_empty_is_left_alone(machine: Machine) -> None:
+    machine.does("backup")
+    target = machine.folder / "new"
+    target.mkdir()
+    (target / "something").write_text("mine")
+    refused = machine.restore()
+    assert refused.exit_code == 1
+    assert "is not empty; nothing was changed" in refused.stderr
+    assert _contents(target) == {"something": b"mine"}
+    (target / "something").unlink()
+    node = target.stat().st_ino
+    assert machine.restore().exit_code == 0
+    assert target.stat().st_ino == node
+
+
+def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    target = machine.folder / "new"
+    (target / ".restoring" / "files").mkdir(parents=True)
+    (target / "cards").mkdir()
+    named = machine.types("doctor", folder=target)
+    assert named.exit_code == 1
+    assert "a restore was broken off here; run it again" in named.stdout
+    assert machine.restore().exit_code == 0
+    assert not (target / ".restoring").exists()
+
+
+def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
+    machine.does("backup")
+    for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
+        (machine.place / name).write_text("half")
+    (machine.server.folder / "files" / ("0" * 32 + ".part")).write_bytes(b"half a database")
+    (machine.place / "note.txt").write_text("the operator's own")
+    machine.does("backup")
+    names = {path.name for path in machine.place.iterdir()}
+    assert names - {"note.txt"} == {
+        f"{kind}-{DAY}-2.age{end}" for kind in ("klankbord", "withdrawn") for end in ("", ".sha256")
+    }
+    machine.server.store.sweep()
+    assert not list((machine.server.folder / "files").iterdir())
+
+
+def test_two_at_once_is_one_too_many(machine: Machine) -> None:
+    machine.place.mkdir()
+    with directory.alone(machine.place, DAY):
+        refused = machine.types("backup")
+    assert refused.exit_code == 1
+    assert "another one is being made" in refused.stderr
+
+
+def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
+    machine.does(
+        *("site", "add", "bakery", "--name", "Bakker", "--origin", "https://box.example.net")
+    )
+    machine.server.report("one")
+    machine.does("backup")
+    machine.later(15)
+    (machine.server.folder / "sites" / "bakery" / "klankbord.db").write_bytes(b"no database" * 99)
+    done = machine.types("backup")
+    assert done.exit_code == 1
+    assert "bakery: the database is damaged" in done.stderr
+    assert "sites: 1, items: 1" in done.stdout
+    assert len(machine.kept) == 2, "the one that still holds it"
+    assert machine.restore().exit_code == 0
+
+
+def test_settings_that_are_gone_are_named_and_come_back_as_they_were_last_right(
+    machine: Machine,
+) -> None:
+    """Every code hangs on the id in them: a new site.toml would end them all."""
+    path = machine.server.folder / "site.toml"
+    assert list(loader.remember(loader.read(machine.server.folder), DAY)) == []  # as serve does
+    machine.does("backup")
+    written = path.read_bytes()
+    path.unlink()
+    machine.later(15)
+    said = machine.types("doctor").stdout
+    assert "see Lost settings in deploy/README.md" in said
+    assert "make it with init" not in said
+    done = machine.types("backup")
+    assert done.exit_code == 1
+    assert "site.toml is gone; the settings that were last right go with it" in done.stderr
+    assert len(machine.kept) == 2, "the one that still holds it"
+    assert machine.restore().exit_code == 0
+    assert (machine.folder / "new" / "site.toml").read_bytes() == written
+
+
+def test_an_edit_that_changed_the_id_brings_nothing_back(machine: Machine) -> None:
+    """The site goes on under the id that was last right; by that the lists of a backup go too."""
+    path = machine.server.folder / "site.toml"
+    read = loader.read(machine.server.folder)
+    assert list(loader.remember(read, DAY)) == []
+    for name in ("one", "two"):
+        machine.server.report(name)
+    path.write_text(path.read_text().replace(read.sites[0].settings.site, "77" * 16))
+    machine.does("backup")
+    first = machine.newest
+    machine.later(1)
+    machine.server.withdraw("one", 2)
+    machine.does("backup")
+    store = machine.restored(file=first)
+    assert store.mailboxes() == [ids("two")[0]]
+    store.close()
+
+
+def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> None:
+    sealed = _filled(machine.server)
+    small, _, large, _ = sealed
+    with machine.server.store.writing():
+        machine.server.store._run("UPDATE sealed SET file = ? WHERE item = ?", message(1), small)
+    path = machine.server.folder / "files" / large
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    done = machine.types("backup")
+    assert done.exit_code == 1
+    assert "1 items are damaged" in done.stderr
+    said = machine.restore()
+    assert said.exit_code == 0
+    assert "2 items were not in the backup, or not whole" in said.stdout
+    new = SqliteStore(machine.folder / "new", lambda: machine.day)
+    assert {item: new.read(item) for item in sealed} == {
+        item: data if item not in (small, large) else None for item, data in sealed.items()
+    }
+    assert faults_in(machine.folder / "new") == []
+    new.close()
+
+
+def test_what_no_server_writes_is_refused(machine: Machine) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    seed = Seed.parse(machine.key.read_text().splitlines()[-1])
+    for name in ("../outside", "/absolute", "sites/../../x", "sites/A B/site.toml", "files/short"):
+        plain = machine.folder / "made.tar"
+        with tarfile.open(plain, "w") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        made = machine.place / f"klankbord-{DAY}-7.age"
+        made.write_bytes(age.seal(plain.read_bytes(), [seed.recipient()]))
+        refused = machine.restore(file=made)
+        assert refused.exit_code == 1
+        assert "something that no server writes" in refused.stderr
+        assert not (machine.folder / "new").exists()
+
+
+def test_doctor_looks_at_the_backups(machine: Machine) -> None:
+    def found() -> list[dict[str, str]]:
+        listed: list[dict[str, str]] = json.loads(machine.types("doctor", "--json").stdout)
+        return [one for one in listed if "backup" in one["check"]]
+
+    assert [(one["state"], one["fault"]) for one in found()] == [
+        ("note", "there is none yet"),
+        ("fine", ""),
+    ]
+    machine.later(2)
+    assert (found()[0]["state"], found()[0]["fault"]) == ("wrong", "there is none")
+    machine.does("backup")
+    assert {one["state"] for one in found()} == {"fine"}
+    machine.newest.write_bytes(b"x")
+    assert [one["state"] for one in found()] == ["fine", "wrong"]
+    machine.later(5)
+    assert "the newest is of" in found()[0]["fault"]
+    (machine.server.folder / "backup-key").unlink()
+    assert found()[0]["state"] == "note"
+
+
+def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    for path in (machine.server.folder, *machine.server.folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    machine.server.report("one")
+    machine.does("backup")
+    assert {p.stat().st_uid for p in (machine.place, *machine.place.iterdir())} == {65534}
+    target = machine.folder / "new"
+    target.mkdir()
+    os.chown(target, 65534, 65534)
+    assert machine.restore().exit_code == 0
+    assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
+
+
+def test_a_list_that_is_none_is_refused(machine: Machine) -> None:
+    machine.does("backup")
+    wrong = machine.folder / "wrong"
+    replace_whole(wrong, b"no list\n", DAY)
+    refused = machine.restore("--withdrawn", wrong)
+    assert refused.exit_code == 1
+    assert "no list of withdrawn mailboxes" in refused.stderr
+    Withdrawn(wrong).write({ids("one")[0]: DAY}, DAY)
+    assert machine.restore("--withdrawn", wrong).exit_code == 0
+
+
+def test_a_name_that_stands_twice_is_refused_by_name(machine: Machine) -> None:
+    seed = Seed.parse(machine.key.read_text().splitlines()[-1])
+    plain = machine.folder / "made.tar"
+    with tarfile.open(plain, "w") as archive:
+        for _ in range(2):
+            archive.addfile(tarfile.TarInfo("site.toml"))
+    machine.place.mkdir()
+    made = machine.place / f"klankbord-{DAY}.age"
+    made.write_bytes(age.seal(plain.read_bytes(), [seed.recipient()]))
+    refused = machine.restore(file=made)
+    assert refused.exit_code == 1
+    assert "it holds site.toml twice" in refused.stderr
+    assert not (machine.folder / "new").exists()

@@ -1,0 +1,552 @@
+"""``klankbord-server`` as the operator types it."""
+
+import datetime
+import json
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.protocol import card
+from dropbox_app.protocol.encoding import from_line
+from dropbox_app.server.cli import common, main, serve
+from dropbox_app.server.config import site as sites
+from dropbox_app.server.doctor import machine as machine_around
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.support.ports import free_port
+from tests.support.server_folder import ids, message
+from tests.vectors import world
+from tests.vectors.card_cases import fields_of, sign_card
+
+ORIGIN = "https://drop.example.org"
+
+
+class Operator:
+    """Types commands into one folder, on a day that can be moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.day = world.DAY
+
+    def types(self, *arguments: str | Path, given: str = "") -> Result:
+        words = ["--dir", str(self.folder), *map(str, arguments)]
+        return CliRunner().invoke(main.main, words, input=given)
+
+    def init(self, *more: str) -> Result:
+        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
+
+    @property
+    def site(self) -> str:
+        return sites.load(self.folder).settings.site
+
+    def card(self, name: str, **changes: object) -> Path:
+        file = self.folder.parent / f"{name}.card"
+        made = {"site": self.site, "day": self.day} | changes
+        file.write_bytes(world.issue_card(name, **made))  # type: ignore[arg-type] # any change
+        return file
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    made = Operator(tmp_path / "server")
+    monkeypatch.setattr(common, "today", lambda: made.day)
+    # What doctor says of the machine that the tests run on is not the matter here.
+    monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    return made
+
+
+@pytest.fixture
+def ready(operator: Operator) -> Operator:
+    assert operator.init().exit_code == 0
+    return operator
+
+
+ANNAS_GROUPS = world.ANNA.verify_key.fingerprint()
+
+
+# init and move
+
+
+def test_init_prints_the_invitation_and_nothing_else_on_stdout(operator: Operator) -> None:
+    done = operator.init("--origin", "http://localhost:8000", "--phone", "030 123 45 67")
+    assert done.exit_code == 0
+    assert done.stdout.count("\n") == 1
+    assert from_line(done.stdout.strip().encode()) == {
+        "v": 1,
+        "origins": [ORIGIN, "http://localhost:8000"],
+        "site": operator.site,
+        "name": "Voorbeeld BV",
+        "day": "2026-03-10",
+    }
+    assert re.fullmatch("[0-9a-f]{32}", operator.site)
+    for path in (operator.folder, *operator.folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+
+
+def test_init_never_overwrites(ready: Operator) -> None:
+    before = {p: p.read_bytes() for p in ready.folder.rglob("*") if p.is_file()}
+    again = ready.init()
+    assert again.exit_code == 1
+    assert "nothing was changed" in again.stderr
+    assert {p: p.read_bytes() for p in ready.folder.rglob("*") if p.is_file()} == before
+
+
+def test_init_takes_an_empty_folder(operator: Operator) -> None:
+    operator.folder.mkdir(0o755)
+    node = operator.folder.stat().st_ino
+    assert operator.init().exit_code == 0
+    assert operator.folder.stat().st_ino == node
+    for path in (operator.folder, *operator.folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) in (0o600, 0o700), path
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_init_needs_no_more_than_its_own_folder(tmp_path: Path, operator: Operator) -> None:
+    operator.folder.mkdir()
+    tmp_path.chmod(0o500)
+    try:
+        assert operator.init().exit_code == 0
+        operator.folder = tmp_path / "other"
+        refused = operator.init()
+    finally:
+        tmp_path.chmod(0o700)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {operator.folder}" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_in_a_folder_belongs_to_its_owner(operator: Operator) -> None:
+    operator.folder.mkdir()
+    os.chown(operator.folder, 65534, 65534)
+    assert operator.init().exit_code == 0
+    assert {path.stat().st_uid for path in operator.folder.rglob("*")} == {65534}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "A", "--origin", "sounding.example"), "--origin: 'sounding.example' is no"),
+        (("--name", "", "--origin", ORIGIN), "--name must be"),
+        (("--name", "A", "--origin", ORIGIN, "--run-by", "a\nb"), "--run-by must be one line"),
+    ],
+)
+def test_a_wrong_option_of_init_is_named(
+    operator: Operator, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = operator.types("init", *arguments)
+    assert refused.stderr.startswith(f"Error: A setting of the server is wrong: {said}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init", "--name", "A", "--origin", "http://drop.example.org"),
+        ("init", "--name", "", "--origin", ORIGIN),
+        ("init", "--name", "a\nb", "--origin", ORIGIN),
+        ("init", "--name", "a\u202eb", "--origin", ORIGIN),
+    ],
+)
+def test_a_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
+    failed = operator.types(*arguments)
+    assert failed.exit_code == 1
+    assert failed.stderr.count("\n") == 1
+    assert list(operator.folder.parent.iterdir()) == []
+
+
+def test_an_init_that_cannot_write_leaves_nothing(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SqliteStore, "create", full)
+    failed = operator.init()
+    assert (failed.exit_code, failed.stderr) == (1, "Error: No space left on device\n")
+    assert list(operator.folder.parent.iterdir()) == []
+    operator.folder.mkdir()
+    assert operator.init().exit_code == 1
+    assert list(operator.folder.iterdir()) == []
+
+
+def test_move_changes_the_origins_only_and_invites_again(ready: Operator) -> None:
+    site = ready.site
+    moved = ready.types("move", "--origin", "http://localhost:9000")
+    assert moved.exit_code == 0
+    invitation = from_line(moved.stdout.strip().encode())
+    assert (invitation["site"], invitation["origins"]) == (site, ["http://localhost:9000"])
+    assert sites.load(ready.folder).settings.origins == ("http://localhost:9000",)
+    assert ready.types("move").stdout == moved.stdout
+    refused = ready.types("move", "--origin", "http://a.example.org")
+    assert refused.exit_code == 1
+    assert "wrong: --origin: 'http://a.example.org'" in refused.stderr
+    assert ready.types("move").stdout == moved.stdout
+
+
+# cards
+
+
+def test_the_ceremony_with_the_groups_typed_in(ready: Operator) -> None:
+    file = ready.card("anna")
+    typed = ANNAS_GROUPS.upper().replace(" ", "-")
+    done = ready.types("card", "add", file, "--fingerprint", typed)
+    assert (done.exit_code, done.stdout) == (0, "anna: in use from now on.\n")
+    listed = ready.types("card", "list")
+    assert "anna: Anna; open, keys until 2026-06-30" in listed.stdout
+    words = "external counsellor for unwanted behaviour and integrity"
+    assert f"    {words}\n" in listed.stdout
+    assert f"The card of Anna, {words}, with the fingerprint" in done.stderr
+    assert ANNAS_GROUPS in listed.stdout
+
+
+def test_the_ceremony_by_answering_yes(ready: Operator) -> None:
+    file = ready.card("anna")
+    refused = ready.types("card", "add", file, given="y\n")
+    assert refused.exit_code == 1
+    assert ANNAS_GROUPS in refused.stderr
+    assert ready.types("card", "add", file, given="").exit_code == 1
+    assert "not open" in ready.types("card", "list").stderr
+    assert ready.types("card", "add", file, given="yes\n").exit_code == 0
+
+
+def test_other_groups_than_were_read_out_put_nothing_in_use(ready: Operator) -> None:
+    groups = world.BRAM.verify_key.fingerprint()
+    for wrong in (groups, ANNAS_GROUPS[:-5], ""):
+        done = ready.types("card", "add", ready.card("anna"), "--fingerprint", wrong)
+        assert done.exit_code == 1
+        assert "do not use it" in done.stderr
+    assert list((ready.folder / "cards").iterdir()) == []
+
+
+def test_cards_are_refused_with_the_reason(ready: Operator) -> None:
+    assert _add(ready, ready.card("anna")).exit_code == 0
+    bad = ready.card("bram")
+    bad.write_bytes(bad.read_bytes().replace(b"Bram", b"Br4m"))
+    cases = {
+        "signature": bad,
+        "another site": ready.card("chris", site=world.OTHER_SITE),
+        "already: anna": ready.card("anna", serial=2),
+    }
+    for said, file in cases.items():
+        done = ready.types("card", "add", file, "--name", "other", "--fingerprint", ANNAS_GROUPS)
+        assert done.exit_code == 1
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+    old = ready.card("chris", day=datetime.date(2025, 1, 10))
+    assert "over" in _add(ready, old).stderr
+    assert ready.types("card", "add", "nowhere.card").exit_code == 2
+
+
+def _add(operator: Operator, file: Path, *more: str) -> Result:
+    groups = card.parse(file.read_bytes()).identity.fingerprint()
+    return operator.types("card", "add", file, "--fingerprint", groups, *more)
+
+
+def test_a_retired_card_makes_room_for_another(ready: Operator) -> None:
+    _add(ready, ready.card("anna"), "--name", "noor")
+    assert ready.types("card", "retire", "noor").exit_code == 0
+    assert ready.types("card", "retire", "noor").exit_code == 1
+    assert _add(ready, ready.card("bram"), "--name", "noor").exit_code == 0
+
+
+def test_a_telephone_of_the_former_counsellor_is_named(ready: Operator) -> None:
+    path = ready.folder / "site.toml"
+    row = 'telephones = [{ card = "noor", phone = "030 765 43 21" }]'
+    path.write_text(path.read_text().replace("telephones = []", row))
+    added = _add(ready, ready.card("anna"), "--name", "noor")
+    assert "is shown 030 765 43 21" in added.stderr
+    assert "Take 030 765 43 21 out" in ready.types("card", "retire", "noor").stderr
+    assert "030" not in _add(ready, ready.card("bram"), "--name", "els").stderr
+
+
+def test_a_file_that_the_account_may_not_see_is_said_so(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(common, "open_untouched", refuse)
+    file = ready.card("anna")
+    for words in (("card", "add", file), ("restore", file, "--key", file)):
+        done = ready.types(*words)
+        assert done.exit_code == 2
+        assert "cannot be seen by the account" in done.stderr.replace("\n", " ")
+
+
+def test_a_retired_identity_does_not_come_back(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    ready.day += datetime.timedelta(2)
+    ready.types("card", "retire", "anna")
+    refused = _add(ready, ready.card("anna", serial=2), "--name", "other")
+    assert refused.exit_code == 1
+    assert "retired on 2026-03-12; the counsellor makes a new desk" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_card_whose_windows_are_over_is_listed_as_over(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    ready.day = datetime.date(2026, 7, 1)
+    assert "anna: Anna; over since 2026-06-30" in ready.types("card", "list").stdout
+
+
+def test_a_name_that_plays_with_a_terminal_is_refused_and_never_shown(ready: Operator) -> None:
+    fields = fields_of(ready.card("anna").read_bytes())
+    file = ready.folder.parent / "eve.card"
+    file.write_bytes(sign_card({**fields, "name": "Eve\u202egnorw"}))
+    done = ready.types("card", "add", file)
+    assert (done.exit_code, "\u202e" in done.output) == (1, False)
+    assert "cannot be seen" in done.stderr
+
+
+# doctor and purge
+
+
+def _open(ready: Operator) -> Mailboxes:
+    site = sites.load(ready.folder)
+    store = SqliteStore(ready.folder, lambda: ready.day)
+    return Mailboxes(site, store, lambda: ready.day)
+
+
+def test_doctor_finds_nothing_wrong_with_a_server_in_order(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    done = ready.types("doctor")
+    assert done.exit_code == 0, done.output
+    assert "wrong" not in done.stdout
+    found = json.loads(ready.types("doctor", "--json").stdout)
+    assert {f["state"] for f in found} <= {"fine", "note"}
+    assert all(list(f) == ["check", "site", "state", "fault", "repair"] for f in found)
+
+
+def test_doctor_names_each_fault_and_its_repair(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    ready.day += datetime.timedelta(90)
+    (ready.folder / "cards" / "broken.card").write_bytes(b"x")
+    (ready.folder / "klankbord.db").chmod(0o644)
+    (ready.folder / "withdrawn").write_text("x\n")
+    done = ready.types("doctor", "--json")
+    assert done.exit_code == 1
+    wrong = [f for f in json.loads(done.stdout) if f["state"] == "wrong"]
+    assert [f["check"] for f in wrong] == ["access", "withdrawn list", "cards", "cards", "desks"]
+    assert ["broken" in f["fault"] or "anna" in f["fault"] for f in wrong[2:]] == [True] * 3
+    assert all(f["fault"] and f["repair"] and f["site"] == "." for f in wrong)
+    ready.day = datetime.date(2026, 2, 1)
+    assert any(
+        "clock" in line for line in ready.types("doctor").stdout.splitlines() if "wrong" in line
+    )
+
+
+def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
+    database = ready.folder / "klankbord.db"
+    for name in ("klankbord.db-wal", "klankbord.db-shm"):
+        (ready.folder / name).unlink(missing_ok=True)
+    database.write_bytes(b"damaged" * 1000)
+    done = ready.types("doctor")
+    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
+    for command in ("serve", "purge"):
+        done = ready.types(command)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "restore it from a backup" in done.stderr
+    database.unlink()
+    done = ready.types("doctor")
+    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
+
+
+def test_doctor_on_a_folder_that_is_none(operator: Operator) -> None:
+    done = operator.types("doctor")
+    assert (done.exit_code, "check --dir, or make it with init" in done.stdout) == (1, True)
+    operator.init()
+    path = operator.folder / "site.toml"
+    path.write_text("[")
+    assert "correct site.toml" in operator.types("doctor").stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", ["", "site.toml", "klankbord.db"])
+def test_doctor_as_another_account(ready: Operator, name: str) -> None:
+    path = ready.folder / name
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        done = ready.types("doctor")
+    finally:
+        path.chmod(mode)
+    assert (done.exit_code, "run as the server's own account" in done.stdout) == (1, True)
+
+
+def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    boxes = _open(ready)
+    for name in ("one", "two"):
+        mailbox, access = ids(name)
+        boxes.submit(mailbox=mailbox, access=access, to=(world.ANNA.verify_key,), sealed=message(1))
+    ready.day += datetime.timedelta(180)
+    refused = ready.types("purge")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "the last upkeep was on" in refused.stderr
+    done = ready.types("purge", "--day", ready.day.isoformat())
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "removed: 2 mailboxes, 0 items of others, 0 withdrawn ids, 0 left-over files\n"
+    )
+
+
+def test_purge_refuses_a_clock_that_is_behind(ready: Operator) -> None:
+    _add(ready, ready.card("anna"))
+    _open(ready).inbox(world.ANNA.verify_key, 0)
+    ready.day -= datetime.timedelta(1)
+    done = ready.types("purge")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: The clock of this machine is wrong. Nothing was removed: "
+        "it says 2026-03-09, but something here is of 2026-03-10\n"
+    )
+
+
+# the command itself
+
+
+def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = CliRunner()
+    folder = str(ready.folder)
+    assert runner.invoke(main.main, ["card", "list", "--dir", folder]).exit_code == 0
+    assert runner.invoke(main.main, ["--dir", folder, "card", "list"]).exit_code == 0
+    missing = runner.invoke(main.main, ["card", "list"])
+    assert (missing.exit_code, "KLANKBORD_DIR" in missing.stderr) == (2, True)
+    monkeypatch.setenv("KLANKBORD_DIR", folder)
+    assert runner.invoke(main.main, ["card", "list"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("init",), ("nonsense",), ("card", "add"), ("serve", "--workers", "0"), ("purge", "--x")],
+)
+def test_used_wrongly_is_exit_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
+    assert ready.types(*arguments).exit_code == 2
+
+
+BAD_FORMS = (
+    "nonsense",
+    "8000",
+    ":8000",
+    "127.0.0.1:80000",
+    "h:0",
+    "a b:80",
+    "::1:80",
+    "unix:",
+    "fd://3",
+)
+
+
+@pytest.mark.parametrize("bind", BAD_FORMS)
+def test_a_bind_of_no_form_is_exit_code_2(ready: Operator, bind: str) -> None:
+    done = ready.types("serve", "--bind", bind)
+    assert (done.exit_code, "--bind" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--onion", "--desks"])
+@pytest.mark.parametrize("file", ["127.0.0.1:8001", "onion.sock", "unix:", "unix:/same"])
+def test_a_socket_for_tor_is_a_file_of_its_own(ready: Operator, option: str, file: str) -> None:
+    """Else whoever reaches the port could say to be any circuit, or a desk's."""
+    done = ready.types("serve", "--bind", "unix:/same", option, file)
+    assert (done.exit_code, option in done.stderr) == (2, True)
+
+
+def test_reporters_and_desks_have_each_their_own(ready: Operator) -> None:
+    done = ready.types("serve", "--onion", "unix:/same", "--desks", "unix:/same")
+    assert (done.exit_code, "--desks" in done.stderr) == (2, True)
+
+
+def test_a_socket_for_tor_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
+    file = ready.folder.parent / "file"
+    file.write_text("x")
+    done = ready.types("serve", "--bind", f"127.0.0.1:{free_port()}", "--onion", f"unix:{file}")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "--onion: " in done.stderr
+
+
+def test_a_bind_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
+    parent = ready.folder.parent
+    (parent / "file").write_text("x")
+    with socket.socket() as taken, socket.socket(socket.AF_UNIX) as other:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        other.bind(str(parent / "taken"))
+        other.listen()
+        for bind, said in (
+            (f"127.0.0.1:{taken.getsockname()[1]}", "is taken"),
+            (f"unix:{parent}/taken", "is taken"),
+            (f"unix:{parent}/nosuch/x.sock", "No such file"),
+            (f"unix:{parent}/file", "something else"),
+            (f"unix:{parent}/{'long' * 40}", "too long"),
+            ("a..b:8000", "cannot be served on"),
+            ("192.0.2.1:8000", "cannot be served on"),
+        ):
+            done = ready.types("serve", "--bind", bind)
+            assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert "--bind: " in done.stderr
+            assert said in done.stderr
+
+
+def test_serve_says_where_and_whether_it_is_open_to_the_network(
+    ready: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "run", lambda *_, **__: None)
+    path = ready.folder.parent / "sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))  # left over: nobody listens
+    port = free_port()
+    for bind, said in (
+        (f"127.0.0.1:{port}", f"Serving on port {port} of this machine; Ctrl-C ends it.\n"),
+        (f"unix:{path}", f"Serving on unix:{path}; Ctrl-C ends it.\n"),
+        (
+            f"0.0.0.0:{port}",
+            f"Serving on 0.0.0.0:{port}; Ctrl-C ends it.\n"
+            "Warning: that address is open to the network, without encryption.\n",
+        ),
+    ):
+        done = ready.types("serve", "--bind", bind)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "", said)
+    assert not path.exists()
+
+
+def test_a_folder_that_is_no_server_is_said_in_one_sentence(operator: Operator) -> None:
+    for arguments in (("card", "list"), ("purge",), ("serve",), ("move",)):
+        done = operator.types(*arguments)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "init" in done.stderr
+
+
+def test_a_setting_that_was_never_right_stops_serve_with_its_name(ready: Operator) -> None:
+    path = ready.folder / "site.toml"
+    path.write_text(path.read_text().replace("idle = 90", "idle = -1"))
+    (ready.folder / "last-good").unlink()
+    done = ready.types("serve")
+    assert done.exit_code == 1
+    assert "retention.idle" in done.stderr
+
+
+def test_every_command_has_help_with_an_example(operator: Operator) -> None:
+    commands = [("init",), ("move",), ("card", "add"), ("card", "list"), ("card", "retire")]
+    commands += [("site", "add"), ("site", "list"), ("site", "check")]
+    for command in [*commands, ("serve",), ("doctor",), ("purge",)]:
+        shown = operator.types(*command, "--help")
+        assert shown.exit_code == 0
+        assert f"klankbord-server --dir /var/lib/klankbord {' '.join(command)}" in shown.stdout
+
+
+def test_commands_put_the_umask_back(ready: Operator) -> None:
+    mask = os.umask(0o022)
+    try:
+        ready.types("card", "list")
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(mask)

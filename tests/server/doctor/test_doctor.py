@@ -1,0 +1,379 @@
+"""doctor: finds nothing on a sound machine, each fault on a broken one, and changes nothing."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from dropbox_app.server.cli import common
+from dropbox_app.server.doctor import machine as around
+from dropbox_app.server.doctor.finding import Check
+from dropbox_app.server.doctor.machine import Machine
+from dropbox_app.server.store import inspect
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.server.doctor import a_machine
+from tests.server.doctor.a_machine import BOX, CADDY, ONION, UNIT, AMachine
+from tests.server.doctor.broken_machines import BROKEN, database
+from tests.support.server_folder import DAY
+
+ROOT = Path(__file__).parents[3]
+CHECKS = get_args(Check)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from a_machine.sound(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.fixture
+def machine(sound: Path, tmp_path: Path) -> AMachine:
+    return a_machine.copied(sound, tmp_path / "machine")
+
+
+def test_a_sound_machine_has_no_fault_and_every_check_looked(machine: AMachine) -> None:
+    found = machine.examined()
+    assert [str(one) for one in found if one.state != "fine"] == []
+    assert {one.check for one in found} == set(CHECKS) - {"visit"}
+
+
+def test_so_has_the_one_with_nginx(machine: AMachine) -> None:
+    a_machine.with_nginx(machine)
+    assert [str(one) for one in machine.examined() if one.state != "fine"] == []
+
+
+def test_so_has_the_one_with_an_address_for_desks_alone(machine: AMachine) -> None:
+    a_machine.with_desks(machine, "noor.auth")
+    assert [str(one) for one in machine.examined() if one.state != "fine"] == []
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_machine_is_found_and_named_with_its_repair(machine: AMachine, what: str) -> None:
+    check, broken, fault, repair = BROKEN[what]
+    with machine.changing():
+        broken(machine)
+    wrong = [one for one in machine.examined() if one.state == "wrong"]
+    assert {one.check for one in wrong} == {check}
+    assert any(fault in one.fault for one in wrong), wrong
+    assert any(repair in one.repair for one in wrong), wrong
+
+
+def test_there_are_more_than_forty_of_them_and_one_for_each_check() -> None:
+    assert len(BROKEN) >= 40
+    judged = {"disk encryption", "visit"}  # see the tests of these
+    assert {check for check, *_ in BROKEN.values()} == set(CHECKS) - judged
+
+
+# What the operator judges, and what could not be seen
+
+
+def bare_disk(made: AMachine) -> None:
+    made.write("sys/class/block/dm-0/dm/uuid", "LVM-abcdef\n")
+
+
+def hidden_disk(made: AMachine) -> None:
+    made.write("proc/self/mountinfo", "22 1 0:40 / / rw - overlay overlay rw\n")
+
+
+def emptied(made: AMachine) -> None:
+    for path in (made.server / "backups").iterdir():
+        path.unlink()
+
+
+def journal_from_before(made: AMachine) -> None:
+    made.write("etc/systemd/journald.conf.d/klankbord.conf", "[Journal]\nStorage=volatile\n")
+    made.write("var/log/journal/abc/system.journal", "x")
+
+
+NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
+    "a disk that is not encrypted": ("disk encryption", bare_disk, "is not encrypted"),
+    "a disk that cannot be seen": ("disk encryption", hidden_disk, "cannot be seen"),
+    "a site without a counsellor yet": (
+        "counsellors",
+        lambda m: [card.unlink() for card in (m.server / "cards").iterdir()],  # type: ignore[func-returns-value]
+        "not open",
+    ),
+    "a server without a key for backups": (
+        "backups",
+        lambda m: (m.server / "backup-key").unlink(),
+        "no key",
+    ),
+    "nothing that keeps the clock right": (
+        "machine clock",
+        lambda m: m.path("etc/systemd/system/timesync").unlink(),
+        "keeps the clock right",
+    ),
+    "a syslog beside the journal": (
+        "logs",
+        lambda m: m.write("etc/rsyslog.conf", "module(load='imuxsock')\n"),
+        "/var/log",
+    ),
+    "a journal from before": (
+        "logs",
+        journal_from_before,
+        "/var/log/journal",
+    ),
+    "another web server": (
+        "proxy",
+        lambda m: m.write("etc/apache2/apache2.conf", ""),
+        "Apache",
+    ),
+    "a Caddy whose sites are elsewhere": (
+        "proxy",
+        lambda m: m.add(CADDY, "import sites/*\n"),
+        "could not look at what is imported",
+    ),
+    "a key for backups, and no time yet for one": (
+        "backups",
+        emptied,
+        "there is none yet",
+    ),
+    "desks that are new": (
+        "desks",
+        lambda m: database(m, "UPDATE desks SET last_fetch = NULL"),
+        "has never fetched",
+    ),
+    "no telephone for reporters": (
+        "settings",
+        lambda m: m.replace("var/lib/klankbord/site.toml", '"030 123 45 67"', '""'),
+        "no telephone is told",
+    ),
+    "another onion address": (
+        "tor",
+        lambda m: m.add(BOX, "HiddenServiceDir /var/lib/tor/x\nHiddenServicePort 80 127.0.0.1:80"),
+        "/var/lib/tor/x",
+    ),
+    "a Debian of later": (
+        "system",
+        lambda m: m.replace("etc/os-release", '"12"', '"99"'),
+        "not known",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOTES)
+def test_what_the_operator_has_to_judge_is_a_note_and_no_fault(
+    machine: AMachine, what: str
+) -> None:
+    check, changed, said = NOTES[what]
+    with machine.changing():
+        changed(machine)
+    found = machine.examined()
+    assert [one for one in found if one.state == "wrong"] == []
+    notes = [one for one in found if one.state == "note"]
+    assert {one.check for one in notes} == {check}
+    assert all(said in one.fault and one.repair for one in notes)
+
+
+def test_where_there_is_nothing_to_look_at_nothing_is_called_fine(tmp_path: Path) -> None:
+    """Only what is in the server's own folder was looked at, and the few places of an operator."""
+    (tmp_path / "server").mkdir()
+    (tmp_path / "machine").mkdir()
+    looked = Machine(tmp_path / "machine", tmp_path / "server", DAY, (f"http://{ONION}",
+                     "https://box.example"))  # fmt: skip
+    found = tuple(around.look(looked))
+    assert {one.check for one in found if one.state == "fine"} == {"secrets"}
+    assert {one.state for one in found if one.check != "secrets"} == {"note"}
+
+
+@pytest.fixture
+def reachable(sound: Path) -> Iterator[AMachine]:
+    """A copy that other accounts can come to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield a_machine.copied(sound, Path(folder) / "machine")
+
+
+@contextmanager
+def as_the_servers_account(closed: Path) -> Iterator[None]:
+    """Of a machine whose ``closed`` folder is another account's."""
+    if os.geteuid() == 0:
+        os.seteuid(a_machine.OTHER)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+        return
+    mode = closed.stat().st_mode
+    closed.chmod(0)
+    try:
+        yield
+    finally:
+        closed.chmod(mode)
+
+
+def test_what_may_not_be_read_is_said_and_never_called_fine(reachable: AMachine) -> None:
+    tor = reachable.path("var/lib/tor")
+    tor.chmod(0o700)
+    with as_the_servers_account(tor):
+        found = reachable.examined()
+    (onion,) = [one for one in found if one.check == "onion"]
+    assert onion.state == "note"
+    assert "could not look: /var/lib/tor/klankbord-box" in onion.fault
+    assert onion.repair.startswith("run as root: ")
+    assert f"--dir {reachable.server} doctor" in onion.repair
+    assert [one for one in found if one.state == "wrong"] == []
+
+
+# For scripts
+
+
+@pytest.fixture
+def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
+    """The machine that the command itself looks at."""
+    monkeypatch.setattr(around, "ROOT", machine.root)
+    monkeypatch.setattr(common, "today", lambda: machine.day)
+    return machine
+
+
+def test_json_has_one_shape_and_the_exit_code_says_whether_something_is_wrong(
+    here: AMachine,
+) -> None:
+    bare_disk(here)
+    for code, wrong in ((0, set[str]()), (1, {"service"})):
+        if wrong:
+            here.replace(UNIT, "PrivateNetwork=yes", "")
+        done = here.types("doctor", "--json")
+        assert (done.exit_code, done.stderr) == (code, "")
+        listed = json.loads(done.stdout)
+        assert {tuple(one) for one in listed} == {("check", "site", "state", "fault", "repair")}
+        assert {type(value) for one in listed for value in one.values()} == {str}
+        assert {one["check"] for one in listed} <= set(CHECKS)
+        assert {one["site"] for one in listed} == {".", ""}
+        assert {one["state"] for one in listed} == {"fine", "note"} | ({"wrong"} if code else set())
+        assert {one["check"] for one in listed if one["state"] == "wrong"} == wrong
+        assert all(bool(one["fault"]) == (one["state"] != "fine") for one in listed)
+        assert all(bool(one["repair"]) == (one["state"] != "fine") for one in listed)
+    for words in (("--nonsense",), ("--socks", "127.0.0.1:9050"), ("--visit", "--socks", "x")):
+        assert here.types("doctor", *words).exit_code == 2
+
+
+def test_what_it_says_to_a_person_holds_the_same(here: AMachine) -> None:
+    here.replace(UNIT, "PrivateNetwork=yes", "")
+    done = here.types("doctor")
+    assert done.exit_code == 1
+    assert "wrong  service: it can reach the network" in done.stdout
+    assert "\n       deploy/install puts it back" in done.stdout
+    assert done.stdout.count("fine ") > 20
+
+
+# It only looks
+
+DIALS_NOBODY = """
+import sys
+from dropbox_app.server.cli import main as cli
+
+def hook(event, _arguments):
+    if event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system")):
+        raise AssertionError(event)
+
+sys.addaudithook(hook)
+cli.main(["--dir", sys.argv[1], "doctor", "--json"])
+"""
+
+
+def test_it_opens_no_socket_and_starts_no_program(here: AMachine) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIALS_NOBODY, str(here.server)],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert {one["check"] for one in json.loads(done.stdout)} == set(CHECKS) - {"visit"}
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Every path below a folder, and the folder: bytes, mode, moment of the last change."""
+    return {
+        str(path): (
+            path.read_bytes() if path.is_file() and not path.is_symlink() else b"",
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+def to_the_first_schema(server: Path) -> None:
+    """As a database of the first version is, for who looks at its tables."""
+    with closing(sqlite3.connect(server / "klankbord.db", isolation_level=None)) as opened:
+        opened.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
+        opened.execute("ALTER TABLE store DROP COLUMN served")
+        opened.execute("ALTER TABLE sealed DROP COLUMN cover")
+
+
+HELD = """
+import datetime, os, signal, sys
+from pathlib import Path
+from dropbox_app.server.store.sqlite import SqliteStore
+store = SqliteStore(Path(sys.argv[1]), lambda: datetime.date(2026, 3, 10))
+with store.writing():
+    store.set_last_fetch("somebody", datetime.date(2026, 3, 10))
+print("open", flush=True)
+sys.stdin.readline()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@contextmanager
+def a_server_has_it_open(server: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, with something in the log; killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD, str(server)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.communicate("\n")
+
+
+def looks_without_a_trace(made: AMachine) -> None:
+    before = everything(made.root)
+    for words in (("doctor",), ("doctor", "--json"), ("site", "check")):
+        assert made.types(*words).exit_code == 0
+        assert everything(made.root) == before, words
+
+
+def test_a_look_changes_nothing(here: AMachine) -> None:
+    looks_without_a_trace(here)
+
+
+def test_nor_does_it_bring_an_old_database_up_to_date(here: AMachine) -> None:
+    to_the_first_schema(here.server)
+    looks_without_a_trace(here)
+    assert "the next start brings it up to date" in here.types("doctor").stdout
+    assert "note: " in here.types("site", "check").stdout
+    SqliteStore(here.server, lambda: DAY).close()
+    assert "older version" not in here.types("doctor").stdout
+
+
+@pytest.mark.parametrize("version", ["this", "first"])
+def test_nor_while_a_server_has_it_open_or_was_killed(here: AMachine, version: str) -> None:
+    with a_server_has_it_open(here.server), here.changing():
+        if version == "first":
+            to_the_first_schema(here.server)
+        looks_without_a_trace(here)
+    assert (here.server / "klankbord.db-wal").stat().st_size > 0
+    looks_without_a_trace(here)
+    database = here.server / "klankbord.db"
+    seen = inspect.look(database, here.server / "files", here.server / "withdrawn")
+    assert "somebody" in seen.fetches, "what stands in the log counts"
+
+
+def test_a_log_without_its_index_is_named_and_not_touched(here: AMachine) -> None:
+    with a_server_has_it_open(here.server), here.changing():
+        pass
+    (here.server / "klankbord.db-shm").unlink()
+    before = everything(here.root)
+    done = here.types("doctor")
+    assert done.exit_code == 1
+    assert "klankbord.db-shm" in done.stdout
+    assert "start the server, then run doctor again" in done.stdout
+    assert everything(here.root) == before

@@ -1,0 +1,403 @@
+"""The daily mail, as a provider gets it: over TLS or not at all, once a day, of one size."""
+
+import datetime
+import email
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+from email import policy
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dropbox_app.server.cli import main
+from dropbox_app.server.errors import MailError
+from dropbox_app.server.notify import config, run, sent_log, status_file
+from dropbox_app.server.notify.status_file import Word
+from tests.e2e.faults.conftest import STRACE, needs_strace
+from tests.server.notify.conftest import ANNA, BRAM, DAY, MOMENT, Mailer
+from tests.support.mail_server import PASSWORD, USER, Authority, MailServer, Socks, records
+
+LATER = MOMENT + datetime.timedelta(hours=1)
+TOMORROW = MOMENT + datetime.timedelta(days=1)
+
+
+def sentences(server: MailServer) -> list[str]:
+    return [mail.raw.split(b"\r\n\r\n", 1)[1][:-5].decode() for mail in server.taken]
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+def test_each_counsellor_gets_one_mail_of_its_own_over_tls(
+    mailer: Mailer, provider: MailServer, tls: str
+) -> None:
+    provider.tls = tls
+    with provider:
+        assert mailer.runs(mailer.set_up(provider.port, f'tls = "{tls}"')) == []
+    assert [mail.to for mail in provider.taken] == [[f"rcpt TO:<{ANNA}>"], [f"rcpt TO:<{BRAM}>"]]
+    assert sentences(provider) == ["Open je programma nu.", "Nothing new for today."]
+    if tls == "starttls":  # nothing but this was said before
+        first = provider.heard[: provider.heard.index("STARTTLS") + 1]
+        assert first == ["ehlo [127.0.0.1]", "STARTTLS"]
+
+
+def test_a_mail_holds_nothing_of_the_machine_the_site_or_the_program(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider:
+        settings = mailer.set_up(provider.port)
+        mailer.runs(settings)
+        mailer.tells("open", day=TOMORROW.date())
+        mailer.runs(settings, TOMORROW)
+    head = email.message_from_bytes(provider.taken[0].raw, policy=policy.SMTP)
+    assert dict(head.items()) == {
+        "From": USER,
+        "To": ANNA,
+        "Subject": "Dagbericht",
+        "Date": "Fri, 27 Nov 2026 06:30:00 +0000",
+        "Message-ID": head["Message-ID"],
+        "Auto-Submitted": "auto-generated",
+        "MIME-Version": "1.0",
+        "Content-Type": 'text/plain; charset="us-ascii"',
+        "Content-Transfer-Encoding": "7bit",
+    }
+    names = re.findall(rb"Message-ID: (\S+)", b"".join(mail.raw for mail in provider.taken))
+    assert all(re.fullmatch(rb"<[0-9a-f]{32}@provider\.example>", name) for name in names)
+    assert len(set(names)) == 4
+    said = "\n".join(provider.heard) + "".join(mail.raw.decode() for mail in provider.taken)
+    for word_of_ours in ("lankbord", "melding", "report", socket.gethostname(), "oorbeeld"):
+        assert word_of_ours not in said
+    assert "ehlo [127.0.0.1]" in provider.heard
+
+
+@pytest.mark.parametrize("language", config.LANGUAGES)
+def test_the_sentences_of_a_language_have_one_length(language: str) -> None:
+    said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
+    assert len(set(said)) == 3
+    assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1
+    assert all(sentence.isascii() for sentence in said)
+
+
+def test_both_words_have_one_size_on_the_disk_and_on_the_wire(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    """Byte for byte as many, in as many pieces, for who sees the line or the provider's store."""
+    seen = []
+    words: tuple[tuple[Word, Word], ...] = (("open", "open"), ("rest", "rest"), ("open", "rest"))
+    with provider, Socks(provider.port) as proxy:
+        settings = mailer.set_up(provider.port, f'proxy = "{proxy.address}"')
+        for at, (anna, bram) in enumerate(words):
+            moment = MOMENT + datetime.timedelta(days=at)
+            mailer.tells(anna, bram, moment.date())
+            before = len(proxy.up)
+            assert mailer.runs(settings, moment) == []
+            sent = proxy.up[before:]
+            seen.append(
+                (
+                    [records(one) for one in sent],
+                    [len(mail.raw) for mail in provider.taken[-2:]],
+                    (mailer.words / status_file.FILE).stat().st_size,
+                )
+            )
+    assert len(set(sentences(provider))) == 4
+    assert len(seen[0][0]) == 2
+    assert seen[0] == seen[1] == seen[2]
+    assert b"Dagbericht" not in b"".join(proxy.up)
+
+
+def test_through_a_proxy_the_name_goes_to_it_and_each_mail_by_a_circuit_of_its_own(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider, Socks(provider.port) as proxy:
+        settings = mailer.set_up(provider.port, f'proxy = "{proxy.address}"')
+        assert mailer.runs(settings) == []
+    assert proxy.asked == [f"localhost:{provider.port}"] * 2
+    assert len(set(proxy.users)) == 2
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+@pytest.mark.parametrize("wrong", ["unknown", "another name", "over"])
+def test_a_wrong_certificate_is_refused_before_a_word_is_said(
+    mailer: Mailer, trusted: Authority, tmp_path: Path, wrong: str, tls: str
+) -> None:
+    if wrong == "unknown":
+        context = Authority(tmp_path, "theirs").context()
+    else:
+        host, days = ("elsewhere.example", 1) if wrong == "another name" else ("localhost", -1)
+        context = trusted.context(host, days)
+    with MailServer(context, tls) as server:
+        faults = mailer.runs(mailer.set_up(server.port, f'tls = "{tls}"'))
+    assert ["the certificate that localhost shows is not good" in one for one in faults] == [
+        True
+    ] * 2
+    assert server.taken == []
+    assert [line for line in server.heard if not re.match("(?i)ehlo|starttls", line)] == []
+
+
+def test_without_tls_nothing_is_said_at_all(mailer: Mailer) -> None:
+    with MailServer(None, "starttls") as server:  # offers it, and cannot
+        faults = mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
+        server.answers["EHLO"] = "250 8BITMIME"  # offers none, or somebody took it out
+        faults += mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
+        faults += mailer.runs(mailer.set_up(server.port))  # speaks none where it should
+    assert len(faults) == 6
+    assert server.taken == []
+    assert not any(re.match("(?i)auth|mail|rcpt", line) for line in server.heard)
+
+
+def test_what_could_not_be_sent_waits_and_goes_later_the_same_day(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider:
+        pass  # its port is known, and nobody is there
+    settings = mailer.set_up(provider.port)
+    (first, second) = mailer.runs(settings)
+    assert f"localhost does not answer on port {provider.port}" in first
+    assert (first.split(":")[0], second.split(":")[0]) == ("./anna", "bakery/bram")
+    assert sent_log.last(mailer.state) is None
+    with provider:
+        assert mailer.runs(settings, LATER) == []
+        assert mailer.runs(settings, LATER) == []
+    assert sentences(provider) == ["Open je programma nu.", "Nothing new for today."]
+    assert sent_log.last(mailer.state) == DAY
+
+
+def test_what_was_not_sent_is_dropped_for_the_next_days(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider:
+        pass
+    settings = mailer.set_up(provider.port)
+    assert len(mailer.runs(settings)) == 2
+    with provider:
+        with pytest.raises(MailError, match="there is no word of today"):
+            mailer.runs(settings, TOMORROW)  # never one of another day
+        mailer.tells("rest", day=TOMORROW.date())
+        assert mailer.runs(settings, TOMORROW) == []
+    assert sentences(provider) == ["Vandaag niets nieuws.", "Nothing new for today."]
+
+
+@pytest.mark.parametrize("step", ["connected", "AUTH", "MAIL", "RCPT", "DATA", "end"])
+def test_one_refusal_holds_up_nobody_else_and_is_tried_again(
+    mailer: Mailer, provider: MailServer, step: str
+) -> None:
+    once = [True]
+
+    def refuse(reached: str) -> None:
+        if reached == step and once:
+            once.clear()
+            provider.answers[step] = "451 anna@home.example is greylisted"
+        elif reached == "after" or (reached == "connected" and not once):
+            provider.answers.clear()
+
+    provider.at = refuse
+    with provider:
+        settings = mailer.set_up(provider.port)
+        faults = mailer.runs(settings)
+        assert len(faults) == 1
+        assert "(451)" in faults[0]
+        assert ANNA not in faults[0]
+        assert mailer.runs(settings, LATER) == []
+    assert [mail.to[0] for mail in provider.taken] == [f"rcpt TO:<{BRAM}>", f"rcpt TO:<{ANNA}>"]
+
+
+@pytest.mark.parametrize("step", ["connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"])
+@pytest.mark.parametrize("answer", ["334 abc", "334 \u00e9", "what", "-1", "250-\r\n\r\n999 x"])
+def test_nonsense_in_the_place_of_an_answer_holds_up_nobody_else(
+    mailer: Mailer, provider: MailServer, step: str, answer: str
+) -> None:
+    first = [True]
+
+    def nonsense(reached: str) -> None:
+        if reached == step and first:
+            first.clear()
+            provider.answers[step] = answer
+        elif reached == "after" or (reached == "connected" and not first):
+            provider.answers.clear()
+
+    provider.at = nonsense
+    with provider:
+        settings = mailer.set_up(provider.port)
+        mailer.runs(settings)
+        mailer.runs(settings, LATER)
+    told = [mail.to[0] for mail in provider.taken]
+    assert f"rcpt TO:<{BRAM}>" in told
+    assert len(told) == len(set(told))
+
+
+def test_an_answer_that_never_came_brings_no_second_mail(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider:
+        settings = mailer.set_up(provider.port)
+        provider.answers["end"] = "hang up"
+        faults = mailer.runs(settings)
+        assert ["gave no answer at the end" in one for one in faults] == [True] * 2
+        provider.answers.clear()
+        again = mailer.runs(settings, LATER)
+        assert ["there is no second one today" in one for one in again] == [True] * 2
+        assert provider.taken == []
+        assert sent_log.last(mailer.state) is None
+        mailer.tells("open", day=TOMORROW.date())
+        assert mailer.runs(settings, TOMORROW) == []
+
+
+def test_a_strange_goodbye_changes_nothing(mailer: Mailer, provider: MailServer) -> None:
+    provider.answers["QUIT"] = "500 what"
+    with provider:
+        assert mailer.runs(mailer.set_up(provider.port)) == []
+        assert mailer.runs(mailer.set_up(provider.port)) == []
+    assert len(provider.taken) == 2
+
+
+def test_a_counsellor_of_several_sites_gets_one_mail_that_names_none(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    row = f'[[counsellor]]\ncards = ["bakery/bram", "anna"]\naddress = "{ANNA}"\nlanguage = "en"\n'
+    with provider:
+        assert mailer.runs(mailer.set_up(provider.port, counsellors=row)) == []
+    assert sentences(provider) == ["Please open your desk."]
+
+
+def test_a_card_that_is_not_there_is_said_and_keeps_no_other_from_a_mail(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
+    with provider:
+        (fault,) = mailer.runs(mailer.set_up(provider.port))
+    assert fault == "./anna: there is no card ./anna; correct cards, see card list"
+    assert len(provider.taken) == 1
+
+
+def test_two_at_once_are_one(mailer: Mailer, provider: MailServer) -> None:
+    another = pytest.raises(MailError, match="another one is sending")
+    with provider, sent_log.alone(mailer.state), another:
+        mailer.runs(mailer.set_up(provider.port))
+
+
+def test_a_trial_goes_at_once_and_is_not_the_days_mail(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    with provider:
+        mailer.set_up(provider.port)
+        done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
+        assert done.exit_code == 0, done.output
+        assert "took 2" in done.output
+        assert sentences(provider) == ["Dit is een proefmail.", "This mail was a trial."]
+        assert list(mailer.state.iterdir()) == []
+
+
+def test_what_is_said_and_kept_holds_no_address_and_no_word(
+    mailer: Mailer, provider: MailServer
+) -> None:
+    """In the log, whatever goes wrong; and nothing of the word in the state."""
+    said = ""
+    with provider:
+        settings = mailer.set_up(provider.port)
+        for step in ("connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"):
+            for answer in (f"550 {ANNA} {BRAM} {PASSWORD}", "hang up", "what?"):
+                provider.answers = {step: answer}
+                said += "\n".join(mailer.runs(settings)) + "\n"
+                (mailer.state / sent_log.FILE).unlink(missing_ok=True)
+        provider.answers = {}
+        assert mailer.runs(settings) == []
+    kept = "".join(path.read_text() for path in mailer.state.iterdir())
+    assert said.count("\n") == 2 * 7 * 3
+    for secret in (ANNA, BRAM, PASSWORD, "open", "rest", "programma", "nieuws"):
+        assert secret not in said, secret
+        assert secret not in kept, secret
+    assert PASSWORD not in repr(settings)
+    assert {path.stat().st_mtime % 86_400 for path in mailer.state.iterdir()} == {0}
+
+
+def command(mailer: Mailer) -> list[str]:
+    return [
+        *("notify", "--settings", str(mailer.file)),
+        *("--words", str(mailer.words), "--state", str(mailer.state)),
+    ]
+
+
+def test_a_fault_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
+    done = CliRunner().invoke(main.main, command(mailer))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: A setting of the server is wrong: ")
+    mailer.set_up(1)
+    done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert [line[:7] for line in done.stderr.splitlines()] == ["Fault: "] * 2
+
+
+PROGRAM = """
+import datetime, sys
+from pathlib import Path
+from dropbox_app.server.notify import config as mail_settings
+from dropbox_app.server.notify import run as notify
+file, words, state = map(Path, sys.argv[1:4])
+moment = datetime.datetime(2026, 11, 27, 6, 30, tzinfo=datetime.UTC)
+sys.exit(bool(notify.run(mail_settings.read(file), words, state, moment)))
+"""
+
+
+def program(mailer: Mailer) -> list[str]:
+    start = f"import sys\nsys.path[:0] = {sys.path!r}\n{PROGRAM}"
+    folders = (mailer.file, mailer.words, mailer.state)
+    return [sys.executable, "-S", "-c", start, *map(str, folders)]
+
+
+ONE = f'[[counsellor]]\ncards = ["anna"]\naddress = "{ANNA}"\nlanguage = "nl"\n'
+STEPS = ("connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end", "after")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_of_the_talk_no_second_mail_comes(
+    mailer: Mailer, provider: MailServer, step: str
+) -> None:
+    running: queue.Queue[subprocess.Popen[bytes]] = queue.Queue()
+
+    def kill(reached: str) -> None:
+        if reached == step:
+            process = running.get()
+            process.kill()
+            process.wait(30)
+
+    provider.at = kill
+    with provider:
+        settings = mailer.set_up(provider.port, counsellors=ONE)
+        process = subprocess.Popen(program(mailer))
+        running.put(process)
+        ended = process.wait(60)
+        assert ended == -signal.SIGKILL or step == "after"
+        provider.at = lambda _step: None
+        faults = mailer.runs(settings, LATER)
+        assert mailer.runs(settings, LATER) == faults
+    certain = STEPS.index(step) < STEPS.index("DATA")
+    assert len(provider.taken) <= 1
+    if certain:  # it cannot have gone, so it goes now
+        assert (len(provider.taken), faults) == (1, [])
+
+
+@needs_strace
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_killed_at_any_write_of_its_state_no_second_mail_comes(
+    mailer: Mailer, provider: MailServer, nth: int
+) -> None:
+    """A run renames three files to their place: begun, sent, and the last day."""
+    with provider:
+        settings = mailer.set_up(provider.port, counsellors=ONE)
+        done = subprocess.run(
+            [
+                *(str(STRACE), "-f", "-qq", "-o", str(mailer.file.with_name("calls"))),
+                *("-e", "trace=rename", "-e", f"inject=rename:signal=KILL:when={nth}"),
+                *program(mailer),
+            ],
+            capture_output=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), done.stderr
+        assert len(provider.taken) == (0 if nth == 1 else 1)
+        faults = mailer.runs(settings, LATER)
+    assert len(provider.taken) == 1
+    assert len(faults) == (1 if nth == 2 else 0)  # of the second it cannot know
+    assert sent_log.last(mailer.state) == (None if nth == 2 else DAY)

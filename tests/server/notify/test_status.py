@@ -1,0 +1,179 @@
+"""The word of the day: what it says, when, and what it lets be seen."""
+
+import datetime
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.config import paths
+from dropbox_app.server.doctor import checks
+from dropbox_app.server.doctor.finding import Finding
+from dropbox_app.server.errors import MailError, SettingsError
+from dropbox_app.server.notify import sent_log, status, status_file
+from tests.support.server_folder import BRAM, DAY, AServer, file
+
+QUIET = {"./anna": "rest", "./bram": "rest"}
+
+
+class Desk:
+    """A server whose two desks have fetched today, and the folder for the words."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = AServer(folder / "server")
+        self.server.fetch()
+        self.server.fetch(BRAM)
+        self.place = folder / "words"
+        self.place.mkdir()
+
+    def types(self) -> Result:
+        words = ["--dir", str(self.server.folder), "word", "--to", str(self.place)]
+        return CliRunner().invoke(main.main, words)
+
+    def says(self) -> dict[str, str]:
+        done = self.types()
+        assert (done.exit_code, done.output) == (0, "")
+        found = status_file.read(self.place, self.server.day)
+        assert found is not None
+        return dict(found)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk(tmp_path)
+    monkeypatch.setattr(common, "today", made.server.today)
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    return made
+
+
+def test_who_is_written_to_is_told_and_nobody_else(desk: Desk) -> None:
+    desk.server.report("one")
+    assert desk.says() == {"./anna": "open", "./bram": "rest"}
+    desk.server.later(1)
+    desk.server.fetch()
+    assert desk.says() == QUIET
+
+
+def test_a_later_message_a_file_and_a_withdrawal_are_told_too(desk: Desk) -> None:
+    desk.server.report("one", to=(BRAM,))
+    desk.server.fetch(BRAM)
+    assert desk.says() == QUIET
+    desk.server.later(1)
+    desk.server.add("one", 2, to=(BRAM,))
+    assert desk.says()["./bram"] == "open"
+    desk.server.fetch(BRAM)
+    desk.server.later(2)
+    assert desk.says() == QUIET
+    desk.server.withdraw("one", 3, to=(BRAM,))
+    desk.server.later(3)
+    assert desk.says() == {"./anna": "rest", "./bram": "open"}
+
+
+def test_what_the_counsellor_sent_is_nothing_new(desk: Desk) -> None:
+    desk.server.report("one")
+    desk.server.fetch()
+    desk.server.put_file("one", file(2))
+    desk.server.reply("one", 1)
+    assert desk.says() == QUIET
+
+
+def test_a_desk_that_has_not_fetched_for_a_week_is_to_be_opened(desk: Desk) -> None:
+    """Else a card runs out where nobody writes; and so "open" need not mean that somebody did."""
+    desk.server.later(6)
+    assert desk.says() == QUIET
+    desk.server.later(7)
+    assert desk.says() == {"./anna": "open", "./bram": "open"}
+
+
+def test_the_word_of_a_day_is_put_once_and_stays(desk: Desk) -> None:
+    assert desk.says() == QUIET
+    desk.server.report("one")
+    assert desk.says() == QUIET
+    desk.server.later(1)
+    assert desk.says()["./anna"] == "open"
+
+
+def test_it_is_of_one_size_for_the_mailer_and_of_the_day_alone(desk: Desk) -> None:
+    desk.says()
+    path = desk.place / status_file.FILE
+    first = path.stat()
+    desk.server.later(1)
+    desk.server.report("one")
+    desk.says()
+    second = path.stat()
+    assert (first.st_size, stat.S_IMODE(first.st_mode)) == (second.st_size, 0o640)
+    assert second.st_mtime % 86_400 == first.st_mtime % 86_400 == 0
+    assert [one.name for one in desk.place.iterdir()] == [status_file.FILE]
+    assert path.read_text() == f"{desk.server.day}\n./anna open\n./bram rest\n"
+
+
+def test_a_database_that_cannot_be_read_has_every_desk_opened_and_is_said(desk: Desk) -> None:
+    """A desk that is opened for nothing finds out what is wrong; one that is not does not."""
+    desk.server.store.close()
+    (desk.server.folder / "klankbord.db").unlink()
+    done = desk.types()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Fault: .: the database cannot be used: StoreError\n"
+    assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
+
+
+def test_a_site_whose_cards_cannot_be_read_keeps_no_other_from_its_word(desk: Desk) -> None:
+    words = ["--dir", str(desk.server.folder)]
+    added = ("site", "add", "bakery", "--name", "Bakkerij", "--origin", "https://b.example.org")
+    assert CliRunner().invoke(main.main, [*words, *added]).exit_code == 0
+    cards = desk.server.folder / "sites" / "bakery" / "cards"
+    cards.rmdir()
+    cards.write_text("no folder")
+    done = desk.types()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Fault: bakery: the cards cannot be read: Not a directory\n"
+    assert status_file.read(desk.place, DAY) == QUIET
+
+
+def test_no_site_at_all_puts_no_word(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no site can be read"):
+        status.put(tmp_path / "nothing", desk.place, DAY)
+    assert list(desk.place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["./anna maybe\n", "./anna open\n./anna rest\n", "../x open\n", "\xff open\n"]
+)
+def test_a_word_that_is_none_of_ours_is_not_believed(tmp_path: Path, text: str) -> None:
+    (tmp_path / status_file.FILE).write_text(f"{DAY}\n{text}", "latin-1")
+    with pytest.raises(MailError, match="is damaged"):
+        status_file.read(tmp_path, DAY)
+    assert status_file.read(tmp_path, DAY + datetime.timedelta(1)) is None
+
+
+def test_a_card_is_named_as_the_operator_writes_it() -> None:
+    assert status_file.full_name("els") == f"{paths.OWN}/els"
+    assert status_file.full_name("bakery/noor") == "bakery/noor"
+
+
+def test_doctor_says_when_the_last_mail_went_and_nothing_more(desk: Desk, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    place = root / sent_log.PLACE.relative_to("/")
+
+    def found() -> list[Finding]:
+        every = checks.examine(desk.server.folder, DAY, root=root)
+        return [one for one in every if one.check == "daily mail"]
+
+    assert [one.state for one in found()] == ["fine"]  # nobody wants it here
+    place.mkdir(parents=True)
+    assert [one.state for one in found()] == ["wrong"]
+    for days, state in ((0, "fine"), (1, "fine"), (2, "wrong")):
+        day = DAY - datetime.timedelta(days)
+        sent_log.State(place, day).all_went()
+        assert [one.state for one in found()] == [state], days
+    assert str(DAY - datetime.timedelta(2)) in found()[0].fault
+    assert stat.S_IMODE((place / sent_log.LAST).stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"day": "2026-11-27"}', "[]", "\x00"])
+def test_a_state_that_is_none_of_ours_sends_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / sent_log.FILE).write_text(text)
+    with pytest.raises(MailError, match="is damaged"):
+        sent_log.State(tmp_path, datetime.date(2026, 11, 27))

@@ -1,0 +1,193 @@
+"""From the first schema with data in it to this one, and back by a backup; nothing in between."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlite_utils import Database
+
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.server.backup import directory
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.errors import SiteFull, StoreError
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.store import migrations, snapshot
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, file, ids
+
+
+class Old:
+    """A server's folder as the first version left it, filled, and what was sealed in it."""
+
+    def __init__(self, folder: Path) -> None:
+        server = AServer(folder)
+        self.folder = folder
+        self.sealed = [server.report("one", (ANNA, BRAM)), server.add("one", 2, (ANNA, BRAM))]
+        self.sealed += [server.report("two"), server.reply("two", 1)]
+        large = file(2, 1_500_000)
+        server.put_file("two", large)
+        self.sealed += [large, server.reply("two", 2)]
+        server.report("three")
+        self.sealed.append(server.withdraw("three", 2))
+        server.fetch()
+        server.store.close()
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Put all rows into tables that only the first migration made."""
+        new, old = self.folder / "klankbord.db", self.folder / "first.db"
+        with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+            database = Database(connection, execute_plugins=False)
+            migrations.migrations.apply(database, stop_before="m002_served")
+            connection.execute("UPDATE _sqlite_migrations SET applied_at = ?", [str(DAY)])
+            connection.execute("ATTACH ? AS new", [str(new)])
+            connection.execute("DELETE FROM store")
+            connection.execute("INSERT INTO store SELECT id FROM new.store")
+            for table in ("mailboxes", "items", "addressed", "desks"):
+                connection.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")  # noqa: S608 - our own names
+            connection.execute("INSERT INTO sealed SELECT item, file FROM new.sealed")
+        old.rename(new)
+        new.chmod(0o600)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "klankbord.db"
+
+    def open(self) -> SqliteStore:
+        return SqliteStore(self.folder, lambda: DAY)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Old:
+    return Old(tmp_path / "server")
+
+
+def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that both versions hold, by table."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            table: sorted(connection.execute(f"SELECT {what} FROM {table}"))  # noqa: S608 - our own names
+            for table, what in (
+                ("mailboxes", "*"), ("items", "*"), ("addressed", "item, identity, number"),
+                ("desks", "*"), ("store", "id"), ("sealed", "item, file"),
+            )
+        }  # fmt: skip
+
+
+def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
+    before = rows(old.database)
+    store = old.open()
+    for one in old.sealed:
+        assert store.read(sha256_hex(one)) == one
+    assert faults_in(old.folder) == []
+    assert store.newest(ids("one")[0]) == {"reporter": 2}
+    store.close()
+    assert rows(old.database) == before
+    assert not list((old.folder / "files").glob("*.part*"))
+
+
+def test_it_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    whole = snapshot.check
+
+    def check(connection: sqlite3.Connection) -> None:
+        whole(connection)
+        tried.append(connection.execute("PRAGMA database_list").fetchone()[2])
+
+    monkeypatch.setattr(snapshot, "check", check)
+    old.open().close()
+    old.open().close()
+    assert len(tried) == 1
+    assert tried[0].endswith(".part")
+
+
+FAULTS = {
+    "an error": "SELECT * FROM nothing",
+    "rows that are gone": "DELETE FROM sealed",
+    "rows without a parent": "DELETE FROM mailboxes",
+}
+
+
+@pytest.fixture(params=FAULTS)
+def faulty(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One more migration, which does harm."""
+
+    def m900_faulty(db: Database) -> None:
+        db.execute("PRAGMA defer_foreign_keys = ON")
+        db.execute(FAULTS[request.param])
+
+    migrations.migrations()(m900_faulty)
+    yield request.param
+    migrations.migrations._migrations.pop()
+
+
+def test_one_that_does_harm_changes_nothing(old: Old, faulty: str) -> None:
+    before = old.database.read_bytes(), rows(old.database)
+    with pytest.raises(StoreError, match="tried on a copy, and nothing was changed"):
+        old.open()
+    with closing(sqlite3.connect(old.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert rows(old.database) == before[1], faulty
+    assert not list((old.folder / "files").glob("*.part*"))
+
+
+def test_without_room_for_the_copy_nothing_is_changed(
+    old: Old, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows(old.database)
+
+    def full(*_: object) -> None:
+        raise SiteFull("the disk is full")
+
+    monkeypatch.setattr(snapshot, "connect", full)
+    with pytest.raises(SiteFull):
+        old.open()
+    assert rows(old.database) == before
+
+
+def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
+    old.open().close()
+    with closing(sqlite3.connect(old.database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+            " VALUES ('klankbord', 'm123_later', '2027-01-01')"
+        )
+    before = rows(old.database)
+    for words in (("serve",), ("purge",)):
+        done = CliRunner().invoke(main.main, ["--dir", str(old.folder), *words])
+        assert done.exit_code == 1
+        assert "was written by a newer version of this program (m123_later)" in done.output
+        assert "install that version again, or restore a backup from before it" in done.output
+    assert rows(old.database) == before
+
+
+def test_the_way_back_is_a_backup_made_before(
+    old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``backup`` brings nothing up to date: what it takes, the program before can restore."""
+    monkeypatch.setattr(common, "today", lambda: DAY)
+
+    def types(*words: str) -> str:
+        done = CliRunner().invoke(main.main, list(words))
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    folder, key = str(old.folder), tmp_path / "key"
+    key.write_text(types("--dir", folder, "backup-key"))
+    before = rows(old.database)
+    types("--dir", folder, "backup")
+    with closing(sqlite3.connect(old.database)) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
+    assert names == ["m001_first"]
+    made = directory.kept(old.folder / "backups")[-1].path
+    new = tmp_path / "new"
+    types("--dir", str(new), "restore", str(made), "--key", str(key))
+    after = rows(new / "klankbord.db")
+    assert after.pop("store") != before.pop("store")
+    assert after == before
+    store = SqliteStore(new, lambda: DAY)
+    assert not purge.doubt(store, DAY)
+    store.close()

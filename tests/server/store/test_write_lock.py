@@ -1,0 +1,175 @@
+"""A writer's turn among threads and processes: at once when it comes, and a wait with an end."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.errors import StoreBusy
+from dropbox_app.server.store import write_lock
+from dropbox_app.server.store.write_lock import Turns
+from tests.support.server_folder import AServer
+
+# Another process that takes the lock as a writer does, says so, and works until it is told to end.
+_HOLDER = """
+import fcntl, os, sys
+handle = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(handle, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class Holder:
+    """Somebody else's command, stopped in the middle of its turn."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            (sys.executable, "-c", _HOLDER, str(folder)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"held\n"
+
+    def end(self) -> None:
+        self._process.communicate(timeout=30)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Holder]:
+    holder = Holder(folder)
+    try:
+        yield holder
+    finally:
+        holder.end()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_lock, "BUSY_SECONDS", 0.5)
+
+
+def waiting() -> int:
+    """How many threads wait for a turn of this process."""
+    return sum(thread.name == write_lock.WAITING for thread in threading.enumerate())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_report_is_refused_as_busy_while_a_stopped_command_holds_the_lock(tmp_path: Path) -> None:
+    server = AServer(tmp_path / "server")
+    server.report("before")
+    with held(server.folder / "files"):
+        began = time.monotonic()
+        with pytest.raises(StoreBusy):
+            server.report("meanwhile")
+        assert 0.4 < time.monotonic() - began < 5
+        assert len(server.store.mailboxes()) == 1, "reading goes on"
+    server.report("after")
+    server.store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_all_threads_give_up_in_one_time_not_each_after_the_other(tmp_path: Path) -> None:
+    turn = Turns(tmp_path)
+    ends: list[float] = []
+
+    def write() -> None:
+        with pytest.raises(StoreBusy), turn.taken():
+            pass
+        ends.append(time.monotonic())
+
+    with held(tmp_path):
+        began = time.monotonic()
+        writers = [threading.Thread(target=write) for _ in range(8)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(30)
+    assert len(ends) == 8
+    assert max(ends) - began < 8 * 0.5
+
+
+@pytest.mark.usefixtures("impatient")
+def test_however_many_give_up_one_thread_waits_and_it_keeps_no_lock(tmp_path: Path) -> None:
+    """What comes to a turn that nobody wants any more is let go at once."""
+    turn = Turns(tmp_path)
+    with held(tmp_path):
+        for _ in range(3):
+            with pytest.raises(StoreBusy), turn.taken():
+                pass
+        assert waiting() == 1
+    for thread in threading.enumerate():
+        if thread.name == write_lock.WAITING:
+            thread.join(30)
+    with held(tmp_path):
+        pass
+    with turn.taken():
+        pass
+
+
+def test_whoever_waits_is_woken_when_the_turn_comes(tmp_path: Path) -> None:
+    turn = Turns(tmp_path)
+    with held(tmp_path) as holder:
+        writer = threading.Thread(target=lambda: turn.taken().__enter__())
+        writer.start()
+        while not waiting():
+            time.sleep(0.001)
+        holder.end()
+        writer.join(5)
+        assert not writer.is_alive()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_turn_that_was_given_up_is_taken_over_by_the_next_who_writes(tmp_path: Path) -> None:
+    turn = Turns(tmp_path)
+    with held(tmp_path) as holder:
+        with pytest.raises(StoreBusy), turn.taken():
+            pass
+        over = threading.Event()
+
+        def write() -> None:
+            with turn.taken():
+                over.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        holder.end()
+        assert over.wait(5)
+        writer.join(5)
+
+
+def test_no_two_are_ever_at_work_and_everyone_comes_to_it(tmp_path: Path) -> None:
+    """Two processes' worth of turns, four threads each, with givings-up in between."""
+    both = (Turns(tmp_path), Turns(tmp_path))
+    at_work: list[int] = []
+    done: list[int] = []
+
+    def write(turn: Turns) -> None:
+        for _ in range(200):
+            try:
+                with turn.taken():
+                    at_work.append(1)
+                    assert len(at_work) == 1
+                    at_work.pop()
+                    done.append(1)
+            except StoreBusy:
+                done.append(0)
+
+    writers = [threading.Thread(target=write, args=(both[n % 2],)) for n in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_lock, "BUSY_SECONDS", 0.002)
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(60)
+    assert len(done) == 1600
+    assert sum(done)
+    for turn in both:
+        with turn.taken():
+            pass

@@ -1,0 +1,417 @@
+"""A card that is over, a counsellor who is away, a desk that is silent, a card that was ended.
+
+Each state is made for real, by the card or the clock. What the pages then say is true in both
+languages, somebody else is offered where there is somebody, and no word that was typed is lost.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.server.config.site import CARDS
+from tests.server.web.conftest import START, Browser, Counsellor, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_conversation import ASKED
+from tests.server.web.test_report import kept
+from tests.support.plain_browser import Page
+
+TEXT = "Iets nieuws."
+CALL = {"nl": "Bel 030 123 45 67 (ma-vr 9-17).", "en": "Call 030 123 45 67 (ma-vr 9-17)."}
+
+
+def over(house: House) -> None:
+    """Her last window is over; the others made new cards and fetched."""
+    house.clock.pass_days(100)
+    for other in house.counsellors[1:]:
+        house.site.update(other.identity, other.card(), house.clock.today())
+    house.clock.pass_days(60)
+    for other in house.counsellors[1:]:
+        other.threads()
+
+
+def away(house: House) -> None:
+    noor, *others = house.counsellors
+    stand_in = others[0].identity if others else None
+    card = noor.card(away=cards.Away(START.replace(day=20), stand_in))
+    house.site.update(noor.identity, card, house.clock.today())
+
+
+def silent(house: House) -> None:
+    house.clock.pass_days(14)
+    for other in house.counsellors[1:]:
+        other.threads()
+
+
+def retired(house: House) -> None:
+    house.site.retire("noor")
+
+
+STATES: dict[str, Callable[[House], None]] = {
+    "over": over,
+    "away": away,
+    "silent": silent,
+    "retired": retired,
+}
+SAID = {
+    ("over", "nl"): "Aan Noor Visser kun je nu niet schrijven.",
+    ("over", "en"): "You cannot write to Noor Visser now.",
+    ("away", "nl"): "Noor Visser is afwezig tot en met 20 november.",
+    ("away", "en"): "Noor Visser is away until 20 November.",
+    ("silent", "nl"): "Noor Visser heeft al 14 dagen of langer geen berichten opgehaald.",
+    ("silent", "en"): "Noor Visser has not collected any messages for 14 days or more.",
+    ("retired", "nl"): "Een vertrouwenspersoon aan wie je schreef, staat hier niet meer",
+    ("retired", "en"): "A counsellor you wrote to is no longer listed here",
+}
+OTHERS = {
+    "nl": ("Je kunt ook iemand anders kiezen.", "Liever eerder? Kies Sam Jansen."),
+    "en": ("You can also choose someone else.", "Need it sooner? Choose Sam Jansen."),
+}
+STILL_OPEN = ("away", "silent")
+both = pytest.mark.parametrize("lang", ["nl", "en"])
+every = pytest.mark.parametrize("state", STATES)
+
+
+def begun(house: House, text: str = "Het begin.") -> str:
+    """A conversation with Noor, who has not fetched it; its code."""
+    return house.browser().tell(text, counsellor=house.counsellors[0].identity.hex).code
+
+
+def at(house: House, path: str, lang: str) -> Page:
+    page = house.browser().get(f"/{lang}/{path}")
+    check_shape(page)
+    return page
+
+
+# before a session
+
+
+@both
+@every
+def test_the_landing_page_says_it_and_offers_the_others(two: House, state: str, lang: str) -> None:
+    STATES[state](two)
+    page = at(two, "", lang)
+    assert f"/{lang}/safety" in page.links
+    if state == "retired":
+        assert "Noor" not in page.text
+    else:
+        assert SAID[state, lang] in page.text
+        assert any(offer in page.text for offer in OTHERS[lang])
+
+
+@both
+@every
+def test_alone_it_is_said_without_an_offer(house: House, state: str, lang: str) -> None:
+    STATES[state](house)
+    page = at(house, "", lang)
+    assert f"/{lang}/return" in page.links
+    assert (f"/{lang}/safety" in page.links) == (state in STILL_OPEN)
+    here = {"nl": "Hier kun je je verhaal kwijt", "en": "You can tell your story here"}[lang]
+    assert (here in page.text) == (state in STILL_OPEN)
+    assert not any(offer in page.text for offer in OTHERS[lang])
+    if state == "retired":
+        assert "Noor" not in page.text
+    else:
+        assert SAID[state, lang] in page.text
+    report = at(house, "report", lang)
+    about = at(house, "about", lang)
+    if state in STILL_OPEN:
+        assert SAID[state, lang] in report.text
+        assert SAID[state, lang] in about.text
+    else:
+        assert not report.forms
+        for shut in (page, report, about, at(house, "safety", lang)):
+            assert CALL[lang] in shut.text
+
+
+@both
+@pytest.mark.parametrize("state", STILL_OPEN)
+def test_the_form_says_it_of_each_one_may_choose(two: House, state: str, lang: str) -> None:
+    STATES[state](two)
+    text = at(two, "report", lang).text
+    assert SAID[state, lang] in text
+    assert any(offer in text for offer in OTHERS[lang])
+
+
+@both
+def test_the_code_page_promises_no_answer_within_days_of_who_is_away(
+    house: House, lang: str
+) -> None:
+    usual = {"nl": "Kom terug na", "en": "Come back after"}[lang]
+    assert usual in house.browser().tell(TEXT, lang).text
+    away(house)
+    page = house.browser().tell(TEXT, lang)
+    check_shape(page)
+    assert SAID["away", lang] in page.text
+    assert usual not in page.text
+
+
+def test_who_stands_in_is_named_only_while_here(two: House) -> None:
+    """A stand-in who is away too, collects nothing or was retired is not recommended."""
+    noor, sam = two.counsellors
+    stands_in = OTHERS["nl"][1]
+    until = START.replace(day=28)
+    card = noor.card(away=cards.Away(until, sam.identity))
+    two.site.update(noor.identity, card, START)
+    assert stands_in in at(two, "", "nl").text
+    two.site.update(sam.identity, sam.card(away=cards.Away(START, None)), START)
+    assert stands_in not in at(two, "", "nl").text
+    assert OTHERS["nl"][0] in at(two, "", "nl").text
+    two.clock.pass_days(1)
+    assert stands_in in at(two, "", "nl").text
+    two.clock.pass_days(14)
+    assert stands_in not in at(two, "", "nl").text
+    sam.threads()
+    assert stands_in in at(two, "", "nl").text
+    two.site.retire("sam")
+    assert "Sam" not in at(two, "", "nl").text
+
+
+@both
+def test_a_site_whose_last_counsellor_went_is_not_called_not_open_yet(
+    house: House, lang: str
+) -> None:
+    """Whoever has a code still finds the way back in, and reads."""
+    code = begun(house)
+    retired(house)
+    page = at(house, "", lang)
+    assert {"nl": "nog niet open", "en": "not open yet"}[lang] not in page.text
+    assert f"/{lang}/return" in page.links
+    assert "Het begin." in house.browser().come_back(code, lang).text
+
+
+def test_neither_is_one_whose_card_broke(house: House) -> None:
+    (house.folder / CARDS / "noor.card").write_bytes(b"broken\n")
+    page = at(house, "", "nl")
+    assert "nog niet open" not in page.text
+    assert "Je kunt hier nu niet schrijven" in page.text
+
+
+def test_one_who_is_left_is_not_called_the_only_one(two: House) -> None:
+    over(two)
+    text = at(two, "", "nl").text
+    assert "Je kunt hier nu maar aan één vertrouwenspersoon schrijven." in text
+    assert "heeft maar één" not in text
+
+
+# in a running conversation
+
+
+@both
+@every
+def test_a_conversation_says_it_and_leads_to_the_others(two: House, state: str, lang: str) -> None:
+    code = begun(two)
+    STATES[state](two)
+    browser = two.browser()
+    page = browser.come_back(code, lang)
+    check_shape(page)
+    assert "Het begin." in page.text
+    assert SAID[state, lang] in page.text
+    assert page.links.count(f"/{lang}/counsellor") >= 2  # always one at the end; here it is offered
+    assert any("text" in form.names() for form in page.forms) == (state in STILL_OPEN)
+    other = browser.get(f"/{lang}/counsellor")
+    check_shape(other)
+    sent = browser.submit(
+        other, other.form_with("text"), counsellor=two.counsellors[1].identity.hex, text=TEXT
+    )
+    check_shape(sent)
+    assert SAID[state, lang] not in sent.text
+    assert two.counsellors[1].texts() == [TEXT]
+
+
+@both
+@every
+def test_with_nobody_else_it_says_so_and_shows_the_telephone(
+    house: House, state: str, lang: str
+) -> None:
+    code = begun(house)
+    STATES[state](house)
+    browser = house.browser()
+    page = browser.come_back(code, lang)
+    check_shape(page)
+    assert SAID[state, lang] in page.text
+    assert page.links.count(f"/{lang}/counsellor") == 1
+    assert (CALL[lang] in page.text) == (state not in STILL_OPEN)
+    other = browser.get(f"/{lang}/counsellor")
+    check_shape(other)
+    assert CALL[lang] in other.text
+    assert not other.forms
+
+
+@both
+@every
+def test_who_waits_is_promised_no_usual_days(house: House, state: str, lang: str) -> None:
+    usual = {"nl": "Antwoord komt meestal", "en": "An answer usually comes"}[lang]
+    code = begun(house)
+    assert usual in house.browser().come_back(code, lang).text
+    STATES[state](house)
+    text = house.browser().come_back(code, lang).text
+    assert usual not in text
+    assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
+
+
+def test_who_was_retired_is_not_said_to_fetch_still(two: House) -> None:
+    code = begun(two)
+    retired(two)
+    browser = two.browser()
+    browser.come_back(code)
+    assert "nog ophalen en lezen" not in browser.get("/nl/counsellor").text
+
+
+@both
+def test_a_question_of_whom_one_cannot_write_to_has_no_buttons_that_lead_nowhere(
+    two: House, lang: str
+) -> None:
+    """And a remark that was on its way is kept."""
+    noor = two.counsellors[0]
+    code = begun(two)
+    noor.write("consent-request", ASKED)
+    browser = two.browser()
+    page = browser.come_back(code, lang)
+    retired(two)
+    answer = browser.submit(
+        page, page.form_to("consent", "request"), answer="yes", remark="Mijn opmerking."
+    )
+    assert answer.status == 503
+    assert kept(answer) == "Mijn opmerking."
+    check_shape(answer)
+    page = browser.get(f"/{lang}/conversation")
+    assert not any("request" in form.names() for form in page.forms)
+    said = {
+        "nl": "Je kunt deze vraag nu niet beantwoorden",
+        "en": "You cannot answer this question",
+    }
+    assert said[lang] in page.text
+    check_shape(page)
+
+
+# no typed word is lost
+
+
+ENDS = pytest.mark.parametrize("end", [over, retired])
+
+
+@both
+@ENDS
+def test_a_report_to_whom_it_no_longer_can_go_goes_to_nobody_unasked(
+    two: House, end: Callable[[House], None], lang: str
+) -> None:
+    """With one left the form still asks: whoever that is may be the one it is about."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    page = browser.get(f"/{lang}/report")
+    end(two)
+    form = page.form_with("text")
+    page = browser.submit(page, form, text=TEXT, counsellor=noor.identity.hex, safe="no")
+    assert page.status == 422
+    check_shape(page)
+    assert (kept(page), kept(page, "safe")) == (TEXT, "no")
+    assert page.form_with("text").choices["counsellor"] == [sam.identity.hex]
+    # The language button and a second press without a choice do not choose either.
+    page = browser.submit(page, page.form_with("text"), 0)
+    assert page.status == 422
+    assert page.form_with("text").choices["counsellor"] == [sam.identity.hex]
+    assert not two.stored()
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex)
+    assert sam.texts() == [TEXT]
+
+
+def test_a_form_that_names_one_sends_to_no_other(house: House) -> None:
+    """It said that only Noor can open it; by the time it is sent there is only Sam."""
+    browser = house.browser()
+    page = browser.get("/nl/report")
+    assert "alleen Noor Visser" in page.text
+    retired(house)
+    sam = house.welcome("Sam Jansen")
+    page = browser.submit(page, page.form_with("text"), text=TEXT)
+    assert page.status == 422
+    check_shape(page)
+    assert kept(page) == TEXT
+    assert not house.stored()
+    page = browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex)
+    assert page.status == 200
+    assert sam.texts() == [TEXT]
+
+
+def written(house: House, lang: str) -> tuple[Browser, Page]:
+    """A follow-up that was begun before, and sent after Noor's card was ended; the answer to it."""
+    browser = house.browser()
+    page = browser.come_back(begun(house), lang)
+    retired(house)
+    return browser, browser.submit(page, page.form_with("text"), text=TEXT)
+
+
+@both
+def test_a_follow_up_goes_along_to_the_choice_of_somebody_else(two: House, lang: str) -> None:
+    browser, page = written(two, lang)
+    assert page.status == 503
+    check_shape(page)
+    assert kept(page) == TEXT
+    said = {"nl": "Je kunt met iemand anders verder.", "en": "You can go on with someone else."}
+    assert said[lang] in page.text
+    # A link before the text would leave it behind; only the one that is on every page is there.
+    assert page.links.count(f"/{lang}/counsellor") == 1
+    other = browser.submit(page, page.form_to("counsellor", "text"))
+    assert other.path == f"/{lang}/counsellor"
+    assert other.status == 200
+    assert kept(other) == TEXT
+    sam = two.counsellors[1]
+    browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex)
+    assert sam.texts() == [TEXT]
+
+
+@both
+def test_a_follow_up_with_nobody_left_stays_in_its_form(house: House, lang: str) -> None:
+    browser, page = written(house, lang)
+    other = {"nl": "en", "en": "nl"}[lang]
+    assert page.status == 503
+    check_shape(page)
+    assert kept(page) == TEXT
+    assert CALL[lang] in page.text
+    assert f'formaction="/{other}/conversation"' in page.html  # the language button sends it too
+    token = dict(page.form_with("text").fields)["csrf_token"]
+    changed = browser.post(f"/{other}/conversation", csrf_token=token, text=TEXT, switch="1")
+    assert changed.status == 200
+    assert kept(changed) == TEXT
+    sam = house.welcome("Sam Jansen")
+    # And when there is somebody again, it goes along.
+    page = browser.submit(page, page.form_with("text"))
+    page = browser.submit(page, page.form_to("counsellor", "text"))
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex)
+    assert sam.texts() == [TEXT]
+
+
+@both
+def test_a_change_of_counsellor_that_comes_too_late_keeps_the_text(two: House, lang: str) -> None:
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(begun(two), lang)
+    page = browser.get(f"/{lang}/counsellor")
+    two.site.retire("sam")
+    page = browser.submit(page, page.form_with("text"), text=TEXT, counsellor=sam.identity.hex)
+    assert page.status == 422
+    check_shape(page)
+    assert kept(page) == TEXT
+    assert CALL[lang] in page.text
+    back = browser.submit(page, page.form_to("conversation", "text"))
+    assert back.status == 200
+    assert kept(back) == TEXT
+    browser.submit(back, back.form_with("text"))
+    assert noor.texts() == ["Het begin.", TEXT]
+
+
+def test_an_expired_session_and_a_card_that_is_over_lose_nothing_together(two: House) -> None:
+    code = begun(two)
+    browser = two.browser()
+    page = browser.come_back(code)
+    over(two)
+    page = browser.submit(page, page.form_with("text"), text=TEXT)
+    assert page.status == 403
+    assert kept(page) == TEXT
+    page = browser.submit(page, page.form_with("text", "code"), code=code)
+    assert page.status == 503
+    assert kept(page) == TEXT
+    other = browser.submit(page, page.form_to("counsellor", "text"))
+    sam: Counsellor = two.counsellors[1]
+    browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex)
+    assert sam.texts() == [TEXT]

@@ -1,0 +1,305 @@
+"""The pages before a submission: the same for everybody, true of this site, and calm."""
+
+import html.parser
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.server.web.assets import LEAVE_SCRIPT
+from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.views.info import INFO
+from tests.server.web.conftest import ONION, ORIGIN, SECURE, START, House
+from tests.support.plain_browser import Page
+
+STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
+ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL))
+
+
+class Outline(html.parser.HTMLParser):
+    """What matters of a page to somebody who does not see it."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.labels: set[str] = set()
+        self.inside_label = 0
+        self.unnamed: list[str] = []
+        self.open: list[str] = []
+        self.feed(page.html)
+        assert self.open == [], f"{page.path}: left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        assert len(values) == len(attributes), f"an attribute stands twice in <{tag}>"
+        self.tags.append((tag, values))
+        if tag not in ("input", "meta", "link", "br", "circle", "path"):
+            self.open.append(tag)
+        if tag == "label":
+            self.labels.add(values.get("for", ""))
+            self.inside_label += 1
+        if tag in ("input", "textarea") and values.get("type") not in ("hidden", "submit"):
+            named = self.inside_label or values.get("id") in self.labels
+            if not named:
+                self.unnamed.append(values.get("name", tag))
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        if tag == "label":
+            self.inside_label -= 1
+
+    def values(self, attribute: str) -> list[str]:
+        return [values[attribute] for _, values in self.tags if attribute in values]
+
+
+def check_shape(page: Page) -> None:
+    """Labels, ids, references, the same frame: what every page owes every visitor."""
+    outline = Outline(page)
+    ids = outline.values("id")
+    assert len(ids) == len(set(ids)), f"{page.path}: an id stands twice"
+    assert not outline.unnamed, f"{page.path}: without a label: {outline.unnamed}"
+    for attribute in ("aria-describedby", "aria-labelledby", "form"):
+        for value in outline.values(attribute):
+            assert set(value.split()) <= set(ids), f"{page.path}: {attribute}={value}"
+    for link in page.links:
+        assert not link.startswith("#") or link[1:] in ids, f"{page.path}: {link}"
+    links = page.links
+    assert links[0] == "#main"
+    assert links[1].endswith("/leave")
+    assert "112" in page.text
+    assert "0800-0113" in page.text
+    title = re.search("<title>(.*)</title>", page.html)
+    assert title
+    assert title[1] in {"Informatie", "Bericht", "Lezen", "Information", "Message", "Reading"}
+    assert [tag for tag, _ in outline.tags].count("h1") == 1
+    assert re.findall("<script.*?</script>", page.html, re.S) == [
+        f"<script>{LEAVE_SCRIPT}</script>"
+    ]
+    assert "style=" not in page.html
+    assert not re.search(r'(href|src|action)="(?!/|#|data:,")', page.html), page.path
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: str) -> None:
+    """Whoever asks, however, with or without a session, on any address of the site."""
+    plain = house.browser().get(address)
+    # A page where one can type has a status that no browser keeps alive for a Back.
+    assert plain.status == (203 if address.endswith(("/report", "/return")) else 200)
+    assert not plain.header("Set-Cookie")
+    headers = {
+        "Accept-Language": "en-GB,en;q=0.9",
+        "User-Agent": "anything",
+        "Referer": "http://127.0.0.1:8000/nl/",
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+    }
+    inside = house.browser()
+    inside.come_back(inside.tell("Iets.").code)
+    again = inside.request("GET", address, headers=headers)
+    assert again.body == plain.body
+    assert not again.header("Set-Cookie")
+    assert sorted(again.headers) == sorted(plain.headers)
+    for origin in (SECURE, ONION):
+        assert house.browser(origin=origin).get(address).body == plain.body
+    house.restart()
+    assert house.browser().get(address).body == plain.body
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_page_has_its_frame_its_labels_and_a_neutral_title(two: House, address: str) -> None:
+    check_shape(two.browser().get(address))
+
+
+def test_a_language_is_chosen_and_never_guessed(house: House) -> None:
+    page = house.browser().request("GET", "/", headers={"Accept-Language": "en"})
+    assert {"/nl/", "/en/"} <= set(page.links)
+    assert house.browser().get("/de/").status == 404
+
+
+def test_each_page_leads_to_the_same_page_in_the_other_language(house: House) -> None:
+    for page in ("", "safety", "withdrawn", *INFO):
+        assert f"/en/{page}" in house.browser().get(f"/nl/{page}").links
+
+
+def test_the_way_in_is_landing_safety_report(house: House) -> None:
+    assert "/nl/safety" in house.browser().get("/nl/").links
+    assert "/nl/report" in house.browser().get("/nl/safety").links
+
+
+def test_the_only_counsellor_and_the_code_are_named_as_who_can_open_it(house: House) -> None:
+    for page in ("", "about", "report"):
+        text = house.browser().get(f"/nl/{page}").text
+        assert "alleen Noor Visser het kan openen, en jij met je code" in text, page
+
+
+def test_of_several_counsellors_only_the_chosen_one_can_open_it(two: House) -> None:
+    text = two.browser().get("/en/").text
+    assert "only the counsellor you choose can open it, and you with your code" in text
+    assert "Noor Visser or Sam Jansen" in text
+
+
+def test_who_runs_it_is_said_and_that_they_could_look_in(house: House) -> None:
+    text = house.browser().get("/en/").text
+    assert "This site runs on a computer of Stichting Hosting." in text
+    assert "Stichting Hosting could technically look in" in text
+    assert "call 030 123 45 67." in text
+
+
+def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", run_by="De Korenaar BV", run_by_is_employer=True)
+    text = house.browser().get("/nl/").text
+    assert "een computer van De Korenaar BV, je werkgever" in text
+    assert "je werkgever technisch kunnen meekijken" in text
+    assert "Bel 030 123 45 67." in text
+    house.close()
+
+
+def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", phone="", hours="", run_by="")
+    for address in ADDRESSES:
+        text = house.browser().get(address).text
+        assert "Bel ." not in text
+        assert "Liever bellen" not in text
+    assert "wie die computer beheert" in house.browser().get("/nl/").text
+    house.close()
+
+
+def test_a_site_without_a_card_is_not_open_yet(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", ())
+    for page in ("", "safety", "report"):
+        answer = house.browser().get(f"/nl/{page}")
+        assert "nog niet open" in answer.text
+        assert "030 123 45 67" in answer.text
+        assert not answer.forms
+        check_shape(answer)
+    assert "/nl/safety" not in house.browser().get("/nl/").links
+    house.close()
+
+
+def test_when_every_card_is_over_nobody_can_be_written_to_but_reading_goes_on(
+    house: House,
+) -> None:
+    browser = house.browser()
+    code = browser.tell("Iets.").code
+    house.clock.pass_days(170)
+    page = house.browser().get("/nl/")
+    assert "Je kunt hier nu niet schrijven" in page.text
+    assert "/nl/return" in page.links
+    assert not house.browser().get("/nl/report").forms
+    read = house.browser().come_back(code)
+    assert "Iets." in read.text
+    assert "kan niemand een nieuw bericht van je openen" in read.text
+
+
+def test_who_cannot_be_written_to_is_named_and_is_no_choice(two: House) -> None:
+    noor, sam = two.counsellors
+    two.clock.pass_days(100)
+    two.site.update(sam.identity, sam.card(), two.clock.today())
+    two.clock.pass_days(60)
+    page = two.browser().get("/nl/")
+    assert "Aan Noor Visser kun je nu niet schrijven." in page.text
+    assert noor.identity.hex not in two.browser().get("/nl/report").html
+
+
+def test_an_absence_and_who_stands_in_are_said(two: House) -> None:
+    noor, sam = two.counsellors
+    until = START.replace(day=20)
+    away = noor.card(away=cards.Away(until, sam.identity))
+    two.site.update(noor.identity, away, two.clock.today())
+    text = two.browser().get("/nl/").text
+    assert "Noor Visser is afwezig tot en met 20 november." in text
+    assert "Kies Sam Jansen. Alleen wie jij kiest, kan je bericht openen." in text
+    two.clock.pass_days(18)
+    assert "afwezig" not in two.browser().get("/nl/").text
+
+
+def test_a_desk_that_fell_silent_is_said_to_be(house: House) -> None:
+    assert "14 dagen of langer" not in house.browser().get("/nl/").text
+    house.clock.pass_days(14)
+    assert "14 dagen of langer geen berichten opgehaald" in house.browser().get("/nl/").text
+    house.counsellors[0].threads()
+    assert "14 dagen of langer" not in house.browser().get("/nl/").text
+
+
+def test_a_new_card_shows_at_once(house: House) -> None:
+    assert "Sam" not in house.browser().get("/nl/").text
+    house.welcome("Sam Jansen")
+    assert "Sam Jansen" in house.browser().get("/nl/").text
+
+
+def test_a_page_made_with_the_old_people_is_never_kept_for_the_new_ones(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread serves the new people while this one is making the pages of the old ones."""
+    made = Pages.make
+
+    def meanwhile(*given: Any, **named: Any) -> str:  # noqa: ANN401 - as it is called
+        monkeypatch.setattr(Pages, "make", made)
+        house.welcome("Sam Jansen")
+        assert "Sam Jansen" in house.browser().get("/nl/about").text
+        return made(*given, **named)
+
+    monkeypatch.setattr(Pages, "make", meanwhile)
+    assert "Sam Jansen" not in house.browser().get("/nl/about").text
+    assert "Sam Jansen" in house.browser().get("/nl/about").text
+
+
+def test_the_onion_address_is_shown_where_there_is_one(house: House, tmp_path: Path) -> None:
+    assert ONION in house.browser().get("/nl/safety").text
+    without = House(tmp_path / "without", origins=(ORIGIN,))
+    assert "Tor" not in without.browser().get("/nl/safety").text
+    without.close()
+
+
+def test_the_privacy_page_names_the_controller_or_says_that_nobody_is_named(
+    house: House, tmp_path: Path
+) -> None:
+    assert "niet ingevuld wie verantwoordelijk is" in house.browser().get("/nl/privacy").text
+    named = House(tmp_path / "named", controller="Noor Visser, Dorpsstraat 1, Utrecht")
+    text = named.browser().get("/en/privacy").text
+    assert "(GDPR): Noor Visser, Dorpsstraat 1, Utrecht." in text
+    assert "does not say who is responsible" not in text
+    named.close()
+
+
+def test_the_technical_page_shows_the_fingerprint_of_each_card_in_force(two: House) -> None:
+    for lang in ("nl", "en"):
+        text = two.browser().get(f"/{lang}/technical").text
+        for counsellor in two.counsellors:
+            assert counsellor.identity.fingerprint() in text
+    two.site.retire("sam")
+    text = two.browser().get("/nl/technical").text
+    assert two.counsellors[0].identity.fingerprint() in text
+    assert two.counsellors[1].identity.fingerprint() not in text
+
+
+def test_every_page_to_read_is_reached_from_one_list_and_the_list_from_everywhere(
+    house: House,
+) -> None:
+    for lang in ("nl", "en"):
+        links = house.browser().get(f"/{lang}/more").links
+        for page in INFO:
+            assert page == "more" or f"/{lang}/{page}" in links, page
+        for page in STILL:
+            assert page == "more" or f"/{lang}/more" in house.browser().get(f"/{lang}/{page}").links
+
+
+def test_a_person_is_shown_with_kind_scope_and_languages(house: House) -> None:
+    text = house.browser().get("/en/").text
+    assert "Does not work at the organisation. For unwanted behaviour" in text
+    assert "Languages: Dutch and English" in text
+    assert "Rather call? 030 123 45 67 (ma-vr 9-17)" in text
+
+
+def test_the_landing_page_asks_for_one_of_two_things(house: House) -> None:
+    """To write, or to come back: the only two buttons."""
+    html = house.browser().get("/nl/").html
+    assert re.findall(r'<a class="button[^"]*" href="([^"]+)"', html) == [
+        "/nl/safety",
+        "/nl/return",
+    ]

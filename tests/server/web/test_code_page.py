@@ -1,0 +1,270 @@
+"""The code page: what was written down is compared there and then, and nothing is sent twice."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from dropbox_app.protocol.retrieval_code import word_list
+from dropbox_app.server.reporter import agent
+from tests.server.web.conftest import SECURE, Browser, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_report import HOSTILE, kept
+from tests.support.codes import tells
+from tests.support.plain_browser import Page
+
+TEXT = "Er is iets gebeurd."
+RIGHT = {"nl": "Alle zeven woorden kloppen.", "en": "All seven words are right."}
+both = pytest.mark.parametrize("lang", ["nl", "en"])
+
+
+def attempt(browser: Browser, page: Page, words: Sequence[str] | str) -> Page:
+    """Type these into "try it now" and press its button."""
+    typed = words if isinstance(words, str) else " ".join(words)
+    return browser.submit(page, page.form_with("typed"), typed=typed)
+
+
+def go_on(browser: Browser, page: Page, **ticked: str) -> Page:
+    return browser.submit(page, page.form_with("kept"), **ticked)
+
+
+def others(code: str, lang: str) -> list[str]:
+    """List words that are not in the code."""
+    return [word for word in word_list(lang) if word not in code.split()]
+
+
+@both
+def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lang: str) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    words = page.code.split()
+    for typed in (
+        " ".join(words),
+        "\n".join(f"{n}. {word}" for n, word in enumerate(words, 1)),
+        "  ".join(words).upper() + " ",
+        ", ".join(words),
+    ):
+        answer = attempt(browser, page, typed)
+        assert (answer.status, answer.path) == (200, f"/{lang}/code")
+        assert RIGHT[lang] in answer.text
+        assert 'role="status"' in answer.html
+        assert answer.code == page.code
+        check_shape(answer)
+    assert house.stored() == 1
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ((3,), "Woord 3 is anders dan in je code."),
+        ((1, 7), "De woorden 1 en 7 zijn anders dan in je code."),
+        ((2, 4, 5), "De woorden 2, 4 en 5 zijn anders dan in je code."),
+    ],
+)
+def test_each_word_that_differs_is_named_and_the_code_stays(
+    house: House, places: tuple[int, ...], said: str
+) -> None:
+    """Whether it is a word of the list or none; what was typed stays in its field."""
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    wrong = others(page.code, "nl")
+    for other in (wrong[:7], [word + "qq" for word in wrong[:7]]):
+        typed = page.code.split()
+        for place in places:
+            typed[place - 1] = other[place - 1]
+        answer = attempt(browser, page, typed)
+        assert answer.status == 422
+        assert answer.text.count(said) == 2  # at the top, and at the field
+        assert RIGHT["nl"] not in answer.text
+        assert answer.code == page.code
+        assert kept(answer, "typed") == " ".join(typed)
+        check_shape(answer)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "Typ de zeven woorden van je papier."),
+        ("een twee", "Er staan 2 woorden."),
+        ("een " * 8, "Er staan 8 woorden."),
+    ],
+)
+def test_too_few_or_too_many_words_are_counted(house: House, typed: str, said: str) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    answer = attempt(browser, page, typed)
+    assert answer.status == 422
+    assert said in answer.text
+    assert answer.code == page.code
+    check_shape(answer)
+
+
+def test_the_right_words_in_another_order_are_told_from_wrong_ones(house: House) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    first, second, *rest = page.code.split()
+    answer = attempt(browser, page, [second, first, *rest])
+    assert answer.status == 422
+    assert "andere volgorde" in answer.text
+    assert "Woord 1" not in answer.text
+
+
+def test_a_check_stretches_nothing_and_waits_for_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+
+    def stretch(*_: object) -> bytes:
+        raise AssertionError("a code was stretched")
+
+    monkeypatch.setattr(agent, "derive_root", stretch)
+    assert RIGHT["nl"] in attempt(browser, page, page.code).text
+    assert attempt(browser, page, others(page.code, "nl")[:7]).status == 422
+
+
+def test_a_reload_of_every_answer_shows_the_code_and_sends_nothing(house: House) -> None:
+    """Of the report, of a right and of a wrong check, of the page by its address."""
+    browser = house.browser()
+    form_page = browser.get("/nl/report")
+    form = form_page.form_with("text")
+    page = browser.submit(form_page, form, text=TEXT)
+    for _ in range(2):
+        assert browser.submit(form_page, form, text=TEXT).code == page.code
+        assert browser.get("/nl/code").code == page.code
+        assert attempt(browser, page, page.code).code == page.code
+        assert attempt(browser, page, "een twee").code == page.code
+        assert go_on(browser, page).code == page.code
+    check_shape(browser.get("/nl/code"))
+    assert house.stored() == 1
+    assert house.counsellors[0].texts() == [TEXT]
+
+
+@both
+def test_one_box_leads_on_and_without_it_the_code_stays(house: House, lang: str) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    form = page.form_with("kept")
+    assert form.choices == {"kept": ["y"]}
+    answer = go_on(browser, page)
+    assert answer.status == 422
+    assert answer.code == page.code
+    assert 'id="kept-problem"' in answer.html
+    check_shape(answer)
+    inside = go_on(browser, answer, kept="y")
+    assert inside.path == f"/{lang}/conversation"
+    assert TEXT in inside.text
+    assert not tells(inside.text, page.code)
+
+
+def test_after_the_box_the_words_are_shown_no_more(house: House) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    go_on(browser, page, kept="y")
+    for answer in (
+        browser.get("/nl/code"),
+        attempt(browser, page, page.code),
+        go_on(browser, page, kept="y"),
+    ):
+        assert answer.path == "/nl/conversation"
+        for word in page.code.split():
+            assert f"<li>{word}</li>" not in answer.html
+
+
+def test_the_page_stays_longer_than_a_session_without_use(house: House) -> None:
+    """Somebody looks for a pen: the 20 minutes do not run here, the four hours do."""
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    house.clock.pass_minutes(3 * 60)
+    assert browser.get("/nl/code").code == page.code
+    assert RIGHT["nl"] in attempt(browser, page, page.code).text
+    house.clock.pass_minutes(61)
+    answer = browser.get("/nl/code")
+    assert answer.path == "/nl/code"
+    assert answer.form_with("code")
+    assert not tells(answer.text, page.code)
+
+
+def test_over_midnight_it_still_says_the_day_of_the_report(house: House) -> None:
+    """The clock of these tests begins at noon: nothing that lasts reaches midnight before."""
+    house.clock.pass_minutes(11 * 60)
+    browser = house.browser()
+    browser.tell(TEXT)
+    house.clock.pass_minutes(2 * 60)
+    text = browser.get("/nl/code").text
+    assert "op 3 november ontvangen" in text
+    assert "op zijn vroegst op 1 februari 2027" in text
+
+
+def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) -> None:
+    """No session, no words to compare with: what was typed stands in the field for the code."""
+    browser = house.browser(cookies=False)
+    page = browser.tell(TEXT)
+    answer = attempt(browser, page, page.code)
+    assert answer.status == 203
+    assert "cookie" in answer.text
+    assert kept(answer, "code") == page.code
+    check_shape(answer)
+    assert TEXT in house.browser().come_back(kept(answer, "code")).text
+    assert house.stored() == 1
+
+
+def test_nobody_sees_a_code_without_its_session(house: House) -> None:
+    page = house.browser().tell(TEXT)
+    stranger = house.browser()
+    for answer in (stranger.get("/nl/code"), attempt(stranger, page, "een twee")):
+        assert answer.form_with("code")
+        assert not tells(answer.text, page.code)
+    assert not stranger.seen_cookies
+
+
+def test_the_other_language_shows_the_same_words_and_keeps_what_was_typed(house: House) -> None:
+    """Only once the browser has shown that it keeps the cookie: else a link would lose the code."""
+    browser = house.browser()
+    first = browser.tell(TEXT)
+    assert "/en/code" not in first.html
+    page = attempt(browser, first, "een twee")
+    form = page.form_with("typed")
+    assert 'formaction="/en/code"' in page.html
+    fields = dict(form.fields) | {"switch": "1"}
+    english = browser.post("/en/code", None, 5, **fields)
+    assert english.status == 200
+    assert english.code == first.code
+    assert "Keep this code" in english.text or "keep this code" in english.text
+    assert kept(english, "typed") == "een twee"
+    check_shape(english)
+
+
+@pytest.mark.parametrize("headers", HOSTILE)
+def test_a_post_from_another_page_changes_nothing(house: House, headers: dict[str, str]) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    assert browser.post("/nl/code", headers, kept="y", go="1").status == 403
+    assert browser.get("/nl/code").code == page.code
+
+
+def test_the_cookie_keeps_its_size_through_it_all(house: House) -> None:
+    browser = house.browser(origin=SECURE)
+    page = browser.tell(TEXT)
+    attempt(browser, page, page.code)
+    attempt(browser, page, "een")
+    go_on(browser, page, kept="y")
+    assert len({len(cookie.partition(";")[0]) for cookie in browser.seen_cookies}) == 1
+
+
+def test_who_was_chosen_is_named_when_it_is_shown_again(two: House) -> None:
+    sam = two.counsellors[1]
+    browser = two.browser()
+    browser.tell(TEXT, counsellor=sam.identity.hex)
+    text = browser.get("/nl/code").text
+    assert "Alleen Sam Jansen kan je bericht openen" in text
+    assert "Noor" not in text
+
+
+def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: House) -> None:
+    page = house.browser().tell(TEXT)
+    begin = page.html.index('<ol class="code"')
+    block = page.html[begin : page.html.index("</ol>", begin)]
+    assert 'translate="no"' in block.split(">")[0]
+    assert [line for line in block.splitlines()[1:] if line] == [
+        f"<li>{word}</li>" for word in page.code.split()
+    ]

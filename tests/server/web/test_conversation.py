@@ -1,0 +1,768 @@
+"""The conversation: what is shown, what may be done in it, and that nothing typed is lost."""
+
+import concurrent.futures
+import re
+from collections.abc import Callable
+
+import pytest
+
+from dropbox_app.protocol import age, messages
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.server.errors import MailboxFull, SiteFull, StoreBusy
+from dropbox_app.server.mailboxes.service import Mailboxes
+from tests.server.web.conftest import Browser, Counsellor, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_report import kept
+from tests.support.plain_browser import Page
+
+ASKED: dict[str, Json] = {
+    "step": "Ik bel de bedrijfsarts",
+    "with": "De bedrijfsarts",
+    "scope": "Dat iemand zich niet veilig voelt",
+}
+
+
+@pytest.fixture
+def reporter(house: House) -> Browser:
+    """Somebody who has told something and come back."""
+    browser = house.browser()
+    browser.come_back(browser.tell("Het begin.").code)
+    return browser
+
+
+def test_a_first_look_is_calm(reporter: Browser) -> None:
+    page = reporter.get("/nl/conversation")
+    assert "Het begin." in page.text
+    assert "Jij, vandaag" in page.text
+    assert "Er is nog geen antwoord. Dat betekent niet dat je bericht kwijt is." in page.text
+    assert "Gestuurd aan Noor Visser" in page.text
+    check_shape(page)
+
+
+def test_an_answer_is_shown_with_its_name_and_day(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    code = house.browser().tell("Iets anders.").code
+    thread = next(t for t in noor.threads().values() if "Iets anders." in str(t.entries))
+    noor.write("reply", {"text": "Dank je."}, thread)
+    for days, said in ((0, "vandaag"), (1, "gisteren"), (1, "3 november")):
+        house.clock.pass_days(days)
+        page = house.browser().come_back(code)
+        assert f"Noor Visser, {said}" in page.text
+        assert "Dank je." in page.text
+    assert "Dank je." not in reporter.get("/nl/conversation").text
+
+
+def test_words_of_others_stay_words(reporter: Browser, noor: Counsellor) -> None:
+    noor.write("reply", {"text": "Dank je.\n\n<script>alert(1)</script> \u202e"})
+    page = reporter.get("/nl/conversation")
+    assert "Noor Visser, vandaag" in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.html
+    assert "Er is nog geen antwoord" not in page.text
+    check_shape(page)
+
+
+def test_a_follow_up_arrives_and_a_reload_repeats_nothing(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    page = reporter.write_on("En nog iets.")
+    assert page.path == "/nl/conversation?sent=1"
+    assert "Je bericht is verstuurd." in page.text
+    reporter.get(page.path)
+    assert noor.texts() == ["Het begin.", "En nog iets."]
+
+
+def test_the_same_message_pressed_twice_is_sent_once(reporter: Browser, noor: Counsellor) -> None:
+    page = reporter.get("/nl/conversation")
+    for _ in range(2):
+        reporter.submit(page, page.form_with("text"), text="En nog iets.")
+    assert noor.texts() == ["Het begin.", "En nog iets."]
+    noor.write("reply", {"text": "Zeg je dat nog eens?"})
+    reporter.submit(page, page.form_with("text"), text="En nog iets.")
+    assert len(noor.texts()) == 4
+
+
+def test_every_notice_is_said_in_a_sentence(reporter: Browser, noor: Counsellor) -> None:
+    for status, sentence in (
+        ("received", "heeft je bericht ontvangen"),
+        ("read", "heeft je bericht gelezen"),
+        ("closed", "heeft dit gesprek gesloten"),
+        ("reopened", "heeft dit gesprek weer geopend"),
+    ):
+        noor.write("notice", {"status": status})
+        assert f"Noor Visser {sentence}" in reporter.get("/nl/conversation").text
+
+
+def test_options_are_laid_out(reporter: Browser, noor: Counsellor) -> None:
+    options: list[Json] = [
+        {"title": "Praten", "pro": "Dichtbij", "con": "Spannend"},
+        {"title": "Wachten", "pro": "", "con": ""},
+    ]
+    noor.write("options", {"text": "Dit kan.", "options": options})
+    page = reporter.get("/nl/conversation")
+    for said in ("Dit kan.", "Praten", "Voor: Dichtbij", "Tegen: Spannend", "Jij kiest."):
+        assert said in page.text
+    assert page.text.count("Voor:") == 1
+    check_shape(page)
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "tell-me-more"])
+def test_a_consent_request_is_answered(reporter: Browser, noor: Counsellor, answer: str) -> None:
+    noor.write("consent-request", ASKED)
+    page = reporter.get("/nl/conversation")
+    check_shape(page)
+    for said in (*ASKED.values(), "Noor Visser vraagt of dit goed is"):
+        assert str(said) in page.text
+    form = page.form_to("consent", "request")
+    assert form.choices["answer"] == ["yes", "no", "tell-me-more"]
+    assert "answer" not in dict(form.fields)
+    sent = reporter.submit(page, form, answer=answer, remark="Liever op papier.")
+    assert "Jouw antwoord op de vraag van Noor Visser" in sent.text
+    given = list(noor.only_thread().genuine())[-1]
+    assert given.kind == "consent-answer"
+    request = next(m for m in noor.only_thread().genuine() if m.kind == "consent-request")
+    assert given.body == {
+        "request": request.digest,
+        "answer": answer,
+        "text": "Liever op papier.",
+    }
+
+
+def test_a_yes_can_be_taken_back_and_then_given_again(reporter: Browser, noor: Counsellor) -> None:
+    noor.write("consent-request", ASKED)
+    for answer in ("yes", "withdrawn", "yes"):
+        page = reporter.get("/nl/conversation")
+        form = page.form_to("consent", "request")
+        if answer == "withdrawn":
+            assert dict(form.fields)["answer"] == "withdrawn"
+            reporter.submit(page, form)
+        else:
+            reporter.submit(page, form, answer=answer)
+    thread = noor.only_thread()
+    request = next(m for m in thread.genuine() if m.kind == "consent-request")
+    assert [m.body["answer"] for m in thread.answers(request.digest)] == ["yes", "withdrawn", "yes"]
+
+
+def test_an_answer_is_only_asked_for_beside_its_question(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    """Nobody is to say yes to a step, a person and a scope that do not stand on the page."""
+    noor.write("consent-request", ASKED | {"step": "Iets anders"})
+    noor.write("consent-request", ASKED)
+    digest = list(noor.only_thread().genuine())[-1].digest
+    page = reporter.get("/nl/conversation")
+    form = next(f for f in page.forms if ("request", digest) in f.fields)
+    asked = reporter.submit(page, form, remark="Hm.")
+    assert asked.status == 422
+    assert "Je gesprek" in asked.text
+    assert "Je tekst is er nog" not in asked.text
+    for said in (*ASKED.values(), "Wat Noor Visser wil doen"):
+        assert str(said) in asked.text
+    assert f"#answer-{digest[:12]}" in asked.links
+    assert asked.text.count("Kies een antwoord.") == 2  # above, and in the one form it is about
+    check_shape(asked)
+    form = next(f for f in asked.forms if ("request", digest) in f.fields)
+    assert ("remark", "Hm.") in form.fields
+    assert sum(("remark", "Hm.") in f.fields for f in asked.forms) == 1
+    reporter.submit(asked, form, answer="no")
+    newest = list(noor.only_thread().genuine())[-1].body
+    assert newest == {"request": digest, "answer": "no", "text": "Hm."}
+    page = reporter.get("/nl/conversation")
+    form = next(f for f in page.forms if ("request", digest) in f.fields)
+    assert "<details open>" in reporter.submit(page, form).html  # "another answer", nothing chosen
+
+
+def test_a_refused_answer_stays_in_its_form(
+    reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SiteFull("x")
+
+    noor.write("consent-request", ASKED)
+    page = reporter.get("/nl/conversation")
+    form = page.form_to("consent", "request")
+    long = reporter.submit(page, form, answer="no", remark="x" * 60_001)
+    assert long.status == 422
+    assert "1 teken te lang" in long.text
+    check_shape(long)
+    monkeypatch.setattr(Mailboxes, "add", refuse)
+    full = reporter.submit(page, form, answer="no", remark="Hm.")
+    assert full.status == 503
+    for answer, remark in ((long, "x" * 60_001), (full, "Hm.")):
+        fields = answer.form_to("consent", "request").fields
+        assert {("answer", "no"), ("remark", remark)} <= set(fields)
+        assert str(ASKED["step"]) in answer.text
+
+
+def test_a_remark_to_a_question_that_went_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
+    """It was answered in another window, or is no longer there at all."""
+    noor.write("consent-request", ASKED)
+    page = reporter.get("/nl/conversation")
+    form = page.form_to("consent", "request")
+    reporter.submit(page, form, answer="yes")
+    for values in ({}, {"request": "00" * 32, "answer": "yes"}):
+        answer = reporter.submit(page, form, remark="Hm.", **values)
+        assert answer.status == 422
+        assert kept(answer) == "Hm."
+        check_shape(answer)
+
+
+def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counsellor) -> None:
+    page = reporter.get("/nl/conversation")
+    token = dict(page.form_with("csrf_token").fields)["csrf_token"]
+    for request in ("", "00" * 32, "x"):
+        answer = reporter.post("/nl/consent", csrf_token=token, request=request, answer="yes")
+        assert answer.status == 422
+    noor.write("consent-request", ASKED)
+    digest = list(noor.only_thread().genuine())[-1].digest
+    back = reporter.post("/nl/consent", csrf_token=token, request=digest, answer="withdrawn")
+    assert back.status == 422
+    assert len(noor.texts()) == 2
+
+
+def test_a_yes_to_a_handover_turns_the_next_message(two: House) -> None:
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
+    page = browser.get("/nl/conversation")
+    assert "gaat je volgende bericht naar Sam Jansen, en niet meer naar Noor Visser" in page.text
+    after = browser.submit(page, page.form_to("consent", "request"), answer="yes")
+    assert "Je zei ja tegen de overdracht." in after.text
+    assert sam.threads() == {}
+    browser.write_on("Dag Sam.")
+    assert sam.texts() == ["Dag Sam."]
+    assert "Dag Sam." not in " ".join(noor.texts())
+    assert "Je zei ja tegen de overdracht." not in browser.get("/nl/conversation").text
+    browser.write_on("Nog iets.")
+    assert sam.texts() == ["Dag Sam.", "Nog iets."]
+
+
+def test_a_handover_that_is_taken_back_in_time_turns_nothing(two: House) -> None:
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
+    page = browser.get("/nl/conversation")
+    page = browser.submit(page, page.form_to("consent", "request"), answer="yes")
+    browser.submit(page, page.form_to("consent", "request"))
+    browser.write_on("Toch bij jou.")
+    assert "Toch bij jou." in noor.texts()
+    assert sam.threads() == {}
+
+
+def test_one_goes_on_with_somebody_else_at_any_time(two: House) -> None:
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    page = browser.get("/nl/counsellor")
+    check_shape(page)
+    form = page.form_with("text")
+    assert form.choices["counsellor"] == [sam.identity.hex]
+    nothing = browser.submit(page, form, text="Dag Sam.")
+    assert nothing.status == 422
+    assert kept(nothing) == "Dag Sam."
+    check_shape(nothing)
+    sent = browser.submit(
+        nothing, nothing.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam."
+    )
+    assert "Dit gaat naar Sam Jansen." in sent.text
+    assert sam.texts() == ["Dag Sam."]
+    assert noor.texts() == ["Het begin."]
+
+
+def _turned(two: House) -> tuple[Browser, str]:
+    """Somebody who told Noor something, and then went on with Sam before Noor fetched."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
+    browser.come_back(code)
+    page = browser.get("/nl/counsellor")
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
+    return browser, code
+
+
+def test_what_a_change_of_counsellor_does_and_does_not_do_is_said(two: House) -> None:
+    """Whom one wrote to before can still fetch it; the new one sees that there was somebody."""
+    noor, _ = two.counsellors
+    browser, _ = _turned(two)
+    page = browser.get("/nl/counsellor")
+    assert "kan die berichten nog ophalen en lezen" in page.text
+    assert "Alleen alles terugtrekken stopt dat" in page.text
+    assert "Die persoon kan wel zien dat je hier eerder schreef, en aan wie." in page.text
+    assert "/nl/withdraw" in page.links
+    check_shape(page)
+    assert noor.texts() == ["Het begin."]  # it is as the page says
+
+
+def test_all_who_may_hold_something_are_named_before_it_is_taken_back(two: House) -> None:
+    browser, _ = _turned(two)
+    page = browser.get("/nl/withdraw")
+    for said in (
+        "Sam Jansen krijgt alleen te zien dat jij alles hebt teruggetrokken.",
+        "Noor Visser krijgt geen bericht, en kan alleen zien dat het gesprek weg is.",
+        "Wat al is opgehaald, kunnen Sam Jansen en Noor Visser nog hebben.",
+        "Sam Jansen en Noor Visser kunnen dan openen wat ze kregen",
+    ):
+        assert said in page.text
+    two.site.retire("noor")
+    text = browser.get("/nl/withdraw").text
+    assert "kunnen Sam Jansen en een vertrouwenspersoon die hier niet meer staat nog" in text
+    browser.submit(page, page.form_with("sure"), sure="y")
+    assert two.counsellors[0].threads() == {}
+
+
+def test_a_message_of_somebody_no_longer_chosen_is_marked(two: House) -> None:
+    """A desk that was stolen after the change cannot pass for a counsellor of today."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    noor.write("reply", {"text": "Dag."})
+    assert "gekozen" not in browser.get("/nl/conversation").text
+    page = browser.get("/nl/counsellor")
+    browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
+    sam.write("reply", {"text": "Welkom."})
+    text = browser.get("/nl/conversation").text
+    assert "Noor Visser, vandaag (niet meer door jou gekozen)" in text
+    assert text.count("niet meer door jou gekozen") == 1
+    assert "Sam Jansen, vandaag Welkom." in text
+
+
+def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: House) -> None:
+    """Who was written to before did see that."""
+    noor, sam = two.counsellors
+    browser, _ = _turned(two)
+    sam.write("consent-request", ASKED | {"successor": str(noor.identity)})
+    page = browser.get("/nl/conversation")
+    told = "Noor Visser ziet alleen wat je aan Noor Visser schrijft"
+    assert told in page.text
+    assert "eerder hier schreef" not in page.text
+    after = browser.submit(page, page.form_to("consent", "request"), answer="yes")
+    assert after.text.count(told) == 2
+    assert "wat je eerder schreef" not in after.text
+
+
+def test_with_one_counsellor_there_is_nobody_else(reporter: Browser) -> None:
+    page = reporter.get("/nl/counsellor")
+    assert "Er is nu niemand anders" in page.text
+    assert "Je kunt altijd een andere vertrouwenspersoon kiezen" not in page.text
+    assert not page.forms
+
+
+def test_who_was_left_out_is_named(two: House) -> None:
+    """A chosen counsellor whose card is over gets nothing, and the writer is told."""
+    noor, sam = two.counsellors
+    browser = two.browser()
+    code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
+    two.clock.pass_days(100)
+    two.site.update(sam.identity, sam.card(), two.clock.today())
+    two.clock.pass_days(60)
+    page = browser.come_back(code)
+    assert "Aan Noor Visser kun je nu niet schrijven." in page.text
+    assert "Je kunt wel lezen, en met iemand anders verder." in page.text
+    other = browser.get("/nl/counsellor")
+    browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
+    assert sam.texts() == ["Dag Sam."]
+
+
+def test_everything_is_taken_back(house: House, reporter: Browser, noor: Counsellor) -> None:
+    code = house.browser().tell("Blijft staan.").code
+    page = reporter.get("/nl/withdraw")
+    check_shape(page)
+    assert "Wat al is opgehaald, kan Noor Visser nog hebben." in page.text
+    unsure = reporter.submit(page, page.form_with("csrf_token"))
+    assert unsure.status == 422
+    assert house.stored() == 2
+    check_shape(unsure)
+    gone = reporter.submit(unsure, unsure.form_with("sure"), sure="y")
+    assert gone.path == "/nl/withdrawn"
+    assert not reporter.cookies
+    kinds = [m.kind for thread in noor.threads().values() for m in thread.genuine()]
+    assert sorted(kinds) == ["report", "withdrawal"]
+    assert "Blijft staan." in house.browser().come_back(code).text
+
+
+def test_it_can_be_taken_back_when_nobody_can_be_told(house: House) -> None:
+    browser = house.browser()
+    code = browser.tell("Het begin.").code
+    house.clock.pass_days(160)
+    browser.come_back(code)
+    page = browser.get("/nl/withdraw")
+    assert "Noor Visser krijgt geen bericht, en kan alleen zien" in page.text
+    assert "teruggetrokken" not in page.text.split("Wat niet kan")[0]
+    browser.submit(page, page.form_with("sure"), sure="y")
+    assert house.stored() == 0
+
+
+def test_two_sessions_of_one_code_writing_at_once_both_arrive(
+    house: House, noor: Counsellor
+) -> None:
+    code = house.browser().tell("Begin").code
+    sessions = []
+    for _ in range(3):
+        browser = house.browser()
+        sessions.append((browser, browser.come_back(code)))
+
+    def write(number: int) -> int:
+        browser, page = sessions[number % 3]
+        return browser.submit(page, page.form_with("text"), text=f"bericht {number}").status
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(write, range(12))) == {200}
+    assert sorted(noor.texts()) == sorted(["Begin", *(f"bericht {n}" for n in range(12))])
+
+
+# sessions that are over
+
+
+def test_a_post_after_the_session_keeps_the_text_and_one_post_sends(
+    house: House, noor: Counsellor
+) -> None:
+    for end in (house.restart, lambda: house.clock.pass_minutes(30)):
+        browser = house.browser()
+        code = browser.tell("Begin").code
+        page = browser.come_back(code)
+        end()
+        asked = browser.submit(page, page.form_with("text"), text="Niet kwijt\n\nraken")
+        assert kept(asked) == "Niet kwijt\n\nraken"
+        check_shape(asked)
+        form = asked.form_with("text", "code")
+        wrong = browser.submit(asked, form, code="aap noot")
+        assert kept(wrong) == "Niet kwijt\n\nraken"
+        assert "Er staan 2 woorden." in wrong.text
+        empty = browser.submit(wrong, wrong.form_with("text", "code"), code="")
+        assert "Vul je code in." in empty.text
+        sent = browser.submit(empty, empty.form_with("text", "code"), code=code)
+        assert sent.path == "/nl/conversation?sent=1"
+        assert "Niet kwijt" in sent.text
+    assert sorted(len(t.entries) for t in noor.threads().values()) == [2, 2]
+
+
+def test_without_cookies_the_code_in_the_same_form_still_sends(
+    house: House, noor: Counsellor
+) -> None:
+    browser = house.browser(cookies=False)
+    code = browser.tell("Begin").code
+    asked = browser.post("/nl/conversation", text="Zonder koekje")
+    sent = browser.submit(asked, asked.form_with("text", "code"), code=code)
+    assert "cookie" in sent.text
+    assert noor.texts() == ["Begin", "Zonder koekje"]
+
+
+def test_the_language_button_keeps_the_text_in_and_out_of_a_session(
+    house: House, reporter: Browser
+) -> None:
+    for path in ("conversation", "counsellor"):
+        page = reporter.post(f"/en/{path}", switch="1", text="Half geschreven")
+        assert page.status == 200
+        if path == "conversation":
+            assert kept(page) == "Half geschreven"
+            assert "Your conversation" in page.text
+    outside = house.browser().post("/en/conversation", switch="1", text="Half geschreven")
+    assert kept(outside) == "Half geschreven"
+    assert outside.form_with("code")
+    assert "Your text is still here" in outside.text
+
+
+def test_a_text_of_one_conversation_never_lands_in_another(house: House) -> None:
+    """A page that was left open, then another code in the same browser: it asks which it is."""
+    browser = house.browser()
+    first = browser.tell("Het eerste.").code
+    second = browser.tell("Het tweede.").code
+    page = browser.come_back(first)
+    browser.come_back(second)
+    asked = browser.submit(page, page.form_with("text"), text="Voor het eerste")
+    assert asked.status == 403
+    assert kept(asked) == "Voor het eerste"
+    assert "ander gesprek" in asked.text
+    sent = browser.submit(asked, asked.form_with("text", "code"), code=first)
+    assert "Het eerste." in sent.text
+    assert "Voor het eerste" in sent.text
+    assert "Voor het eerste" not in browser.come_back(second).text
+
+
+@pytest.mark.parametrize("path", ["conversation", "consent", "counsellor", "withdraw"])
+def test_without_the_token_nothing_is_done(
+    house: House, reporter: Browser, noor: Counsellor, path: str
+) -> None:
+    noor.write("consent-request", ASKED)
+    digest = list(noor.only_thread().genuine())[-1].digest
+    fields = {
+        "text": "Van een ander",
+        "request": digest,
+        "answer": "yes",
+        "sure": "y",
+        "counsellor": noor.identity.hex,
+    }
+    before = len(noor.texts())
+    for token in (None, "", "x" * 40):
+        given = fields | ({"csrf_token": token} if token is not None else {})
+        page = reporter.post(f"/nl/{path}", None, 5, **given)
+        assert page.status == 403
+        assert page.form_with("code")
+        check_shape(page)
+    assert len(noor.texts()) == before
+    assert house.stored() == 1
+
+
+@pytest.mark.parametrize("path", ["conversation", "consent", "counsellor", "withdraw"])
+def test_without_a_session_one_is_asked_for_the_code(house: House, path: str) -> None:
+    page = house.browser().get(f"/nl/{path}")
+    assert page.status == 203
+    assert page.form_with("code")
+    assert not page.header("Set-Cookie")
+    check_shape(page)
+
+
+def test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session(
+    house: House, noor: Counsellor
+) -> None:
+    browser = house.browser()
+    code = browser.tell("Begin").code
+    browser.come_back(code)
+    noor.write("consent-request", ASKED)
+    page = browser.get("/nl/conversation")
+    house.restart()
+    asked = browser.submit(page, page.form_to("consent", "request"), answer="yes", remark="Vooruit")
+    assert kept(asked, "remark") == "Vooruit"
+    assert "Je antwoord is er nog: Ja, dat is goed." in asked.text
+    browser.submit(asked, asked.form_with("code"), code=code)
+    assert list(noor.only_thread().genuine())[-1].body["answer"] == "yes"
+    page = browser.get("/nl/withdraw")
+    house.restart()
+    asked = browser.submit(page, page.form_with("sure"), sure="y")
+    gone = browser.submit(asked, asked.form_with("code"), code=code)
+    assert gone.path == "/nl/withdrawn"
+    assert house.browser().come_back(code).status == 422
+
+
+@pytest.mark.parametrize("remark", ["Hm.", ""])
+def test_after_the_session_an_answer_not_chosen_is_asked_for_in_the_conversation(
+    house: House, noor: Counsellor, remark: str
+) -> None:
+    browser = house.browser()
+    code = browser.tell("Begin").code
+    browser.come_back(code)
+    noor.write("consent-request", ASKED)
+    page = browser.get("/nl/conversation")
+    house.restart()
+    asked = browser.submit(page, page.form_to("consent", "request"), remark=remark)
+    assert "Je koos nog geen antwoord." in asked.text
+    assert "meteen" not in asked.text
+    assert ("Je tekst is er nog" in asked.text) == bool(remark)
+    form = asked.form_with("code")
+    assert "answer" not in form.names()
+    check_shape(asked)
+    asked = browser.submit(asked, form, code=code)
+    assert asked.status == 422
+    assert str(ASKED["scope"]) in asked.text
+    assert ("remark", remark) in asked.form_to("consent", "request").fields
+    check_shape(asked)
+    browser.submit(asked, asked.form_to("consent", "request"), answer="no")
+    assert list(noor.only_thread().genuine())[-1].body["answer"] == "no"
+
+
+@pytest.mark.parametrize("failure", [SiteFull("x"), StoreBusy("x"), MailboxFull("x")])
+def test_what_the_store_refuses_is_said_and_the_text_kept(
+    reporter: Browser, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise failure
+
+    page = reporter.get("/nl/conversation")
+    monkeypatch.setattr(Mailboxes, "add", refuse)
+    answer = reporter.submit(page, page.form_with("text"), text="Niet kwijt")
+    assert answer.status in (503, 409)
+    assert kept(answer) == "Niet kwijt"
+    assert "niet verstuurd" in answer.text
+    check_shape(answer)
+
+
+def test_an_unexpected_fault_keeps_the_text_and_says_that_it_is_not_sure(
+    reporter: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("of ours")
+
+    page = reporter.get("/nl/conversation")
+    with monkeypatch.context() as broken:
+        broken.setattr(Mailboxes, "add", fail)
+        answer = reporter.submit(page, page.form_with("text"), text="Niet kwijt")
+    assert answer.status == 500
+    assert kept(answer) == "Niet kwijt"
+    assert "We weten niet zeker of dit is verstuurd." in answer.text
+    check_shape(answer)
+
+
+def test_an_empty_and_a_far_too_long_follow_up_are_kept(reporter: Browser) -> None:
+    page = reporter.write_on("  \n ")
+    assert page.status == 422
+    assert "Schrijf eerst wat je wilt vertellen." in page.text
+    check_shape(page)
+    page = reporter.write_on("x" * 60_001)
+    assert page.status == 422
+    assert kept(page) == "x" * 60_001
+
+
+def test_a_conversation_that_went_meanwhile_keeps_the_text_for_a_new_one(
+    house: House, reporter: Browser
+) -> None:
+    page = reporter.get("/nl/conversation")
+    code = house.browser()
+    other = house.browser()
+    other.cookies = dict(reporter.cookies)
+    confirm = other.get("/nl/withdraw")
+    other.submit(confirm, confirm.form_with("sure"), sure="y")
+    answer = reporter.submit(page, page.form_with("text"), text="Te laat")
+    assert answer.status == 410
+    assert kept(answer) == "Te laat"
+    assert reporter.submit(answer, answer.form_with("text")).code
+    assert code.cookies == {}
+
+
+# what a thread may look like
+
+
+def test_what_cannot_be_verified_is_said_and_never_shown(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    """Somebody seals a text to the reporter under the counsellor's name, with another key."""
+    thread = noor.only_thread()
+    (own,) = thread.genuine()
+    forger = SigningKey.generate()
+    fields: dict[str, Json] = {
+        "v": 1,
+        "site": thread.site,
+        "mailbox": thread.mailbox,
+        "by": str(noor.identity),
+        "to": [str(noor.identity)],
+        "n": 1,
+        "seen": [],
+        "day": "2026-11-03",
+        "lang": "nl",
+        "kind": "reply",
+        "text": "Geloof mij maar",
+        "attachments": [],
+    }
+    assert own.reporter is not None
+    recipients = (own.reporter.recipient, noor.seeds[0].recipient())
+    sealed = age.seal(messages.lay_out(fields, forger), recipients)
+    house.mailboxes.reply(
+        identity=noor.identity,
+        mailbox=thread.mailbox,
+        n=1,
+        to=(noor.identity,),
+        sealed=sealed,
+    )
+    page = reporter.get("/nl/conversation")
+    assert "Geloof mij maar" not in page.text
+    assert "Dit bericht kunnen we niet controleren." in page.text
+    check_shape(page)
+
+
+def test_a_message_that_is_missing_in_between_is_said(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    for text in ("een", "twee", "drie"):
+        noor.write("reply", {"text": text})
+    conversation = next(
+        entry for entry in noor.only_thread().entries if entry.message and entry.message.n == 2
+    )
+    with house.store.writing():
+        house.store.remove_items([conversation.item])
+    page = reporter.get("/nl/conversation")
+    assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
+
+
+def test_a_newest_message_that_is_missing_is_said_without_blame(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    """Only one author's word says that it was ever there."""
+    for text in ("een", "twee"):
+        noor.write("reply", {"text": text})
+    reporter.write_on("Dank je.")
+    newest = next(e for e in noor.only_thread().entries if e.message and e.message.text == "twee")
+    with house.store.writing():
+        house.store.remove_items([newest.item])
+    text = reporter.get("/nl/conversation").text
+    said = "Iemand verwijst naar een nieuwer bericht van Noor Visser dat hier (nog) niet staat."
+    assert said in text
+    assert "Er is een nieuwer bericht" not in text
+
+
+def test_what_was_purged_is_called_removed(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    noor.write("reply", {"text": "een"})
+    noor.write("reply", {"text": "twee"})
+    first = next(e for e in noor.only_thread().entries if e.message and e.message.text == "een")
+    with house.store.writing():
+        house.store.remove_items([first.item])
+    page = reporter.get("/nl/conversation")
+    assert "Oudere berichten van Noor Visser zijn gewist." in page.text
+    assert "ontbreekt" not in page.text
+
+
+def test_an_end_that_is_near_is_said(house: House, noor: Counsellor) -> None:
+    code = house.browser().tell("Begin").code
+    noor.threads()
+    house.clock.pass_days(80)
+    noor.threads()
+    page = house.browser().come_back(code)
+    assert "Over 10 dagen wordt dit gesprek gewist" in page.text
+
+
+def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:
+    """What nobody has fetched stays longer, but a fetch ends that: it is not promised."""
+    browser = house.browser()
+    first = browser.tell("Begin")
+    assert "op zijn vroegst op 1 februari 2027" in first.text
+    said = "Dan wissen we dit gesprek, op zijn vroegst op 1 februari 2027."
+    assert said in browser.get("/nl/conversation").text
+    noor.threads()
+    assert said in browser.get("/nl/conversation").text
+    house.clock.pass_days(10)
+    page = browser.come_back(first.code)
+    assert said in page.text
+    browser.write_on("Nog iets.")
+    assert "op zijn vroegst op 11 februari 2027" in browser.get("/nl/conversation").text
+
+
+def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
+    """Nobody fetches: it stays, for as long as that is so."""
+    code = house.browser().tell("Begin").code
+    house.clock.pass_days(100)
+    page = house.browser().come_back(code)
+    assert "op zijn vroegst op 11 februari." in page.text
+
+
+def test_an_absence_is_said_in_the_conversation(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    until = house.clock.today().replace(day=25)
+    house.site.update(noor.identity, noor.card(away=cards.Away(until, None)), house.clock.today())
+    assert "afwezig tot en met 25 november" in reporter.get("/nl/conversation").text
+
+
+def test_a_counsellor_whose_card_is_gone_has_no_name_any_more(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
+    noor.write("reply", {"text": "Nog net."})
+    house.site.retire("noor")
+    page = reporter.get("/nl/conversation")
+    assert "Een vertrouwenspersoon die hier niet meer staat, vandaag" in page.text
+    assert "kan niemand een nieuw bericht van je openen" in page.text
+    check_shape(page)
+
+
+def test_every_page_of_a_session_has_no_code_in_an_address(reporter: Browser) -> None:
+    pages: list[Callable[[], Page]] = [
+        lambda: reporter.get("/nl/conversation"),
+        lambda: reporter.get("/nl/counsellor"),
+        lambda: reporter.get("/nl/withdraw"),
+    ]
+    for page in pages:
+        for link in page().links:
+            assert re.fullmatch(r"/[a-z/]*(#[a-z-]+)?|#[a-z-]+", link), link

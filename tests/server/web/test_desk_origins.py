@@ -1,0 +1,71 @@
+"""An address for desks alone: desks are answered nowhere else, and nobody else there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.server.web.security_headers import Hosts
+from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
+
+DESKS = f"http://{'d3' * 28}.onion"
+PAGES = ("/nl/", "/nl/report", "/en/safety", "/api/site", "/")
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "site", desk_origins=(DESKS,))
+    yield made
+    made.close()
+
+
+def _ask(house: House, target: str, *, at: str, signed_for: str) -> int:
+    """A desk's request: to which address, and for which it was signed."""
+    host = {"Host": at.partition("//")[2]}
+    client = house.app.test_client()
+    token = client.get("/api/desk/challenge", headers=host).get_json().get("token", "t.o.k")
+    signed = desk_request.header(
+        house.counsellors[0].signing, origin=signed_for, site=house.site.settings.site,
+        token=token, method="GET", target=target, body_hash=sha256_hex(b""),
+    )  # fmt: skip
+    return client.get(target, headers={**host, "Authorization": signed}).status_code
+
+
+def test_desks_are_answered_there_and_nowhere_else(apart: House) -> None:
+    target = "/api/desk/mailboxes"
+    assert _ask(apart, target, at=DESKS, signed_for=DESKS) == 200
+    for origin in (ORIGIN, SECURE, ONION):
+        assert _ask(apart, target, at=origin, signed_for=origin) == 404
+        # Nor with a request that was signed for another address than it came to.
+        assert _ask(apart, target, at=origin, signed_for=DESKS) == 404
+        assert _ask(apart, target, at=DESKS, signed_for=origin) == 401
+
+
+def test_who_is_no_desk_finds_nothing_there(apart: House) -> None:
+    client = apart.app.test_client()
+    for path in PAGES:
+        there = client.get(path, headers={"Host": DESKS.partition("//")[2]})
+        assert there.status_code == 404, path
+        assert client.get(path, headers={"Host": ORIGIN.partition("//")[2]}).status_code < 400
+    for path in ("/nl/report", "/nl/return"):
+        assert client.post(path, headers={"Host": DESKS.partition("//")[2]}).status_code == 404
+
+
+def test_no_page_names_it(apart: House) -> None:
+    name = DESKS.partition("//")[2]
+    browser = apart.browser()
+    for path in (*PAGES, "/nl/real", "/nl/technical", "/nl/privacy", "/nl/about"):
+        page = browser.get(path)
+        assert name not in page.html
+        assert name not in json.dumps(page.headers)
+
+
+def test_without_such_an_address_desks_come_to_those_of_reporters() -> None:
+    hosts = Hosts((ORIGIN, ONION))
+    for origin in (ORIGIN, ONION):
+        environ = {"HTTP_HOST": origin.partition("//")[2]}
+        assert hosts.answers(environ, "/api/desk/inbox")
+        assert hosts.answers(environ, "/nl/")

@@ -1,0 +1,325 @@
+"""Room for files, what the conversation says of them, and a counsellor's file as a download."""
+
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol import writing
+from dropbox_app.protocol.attachment import AttachmentSealer
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import Recipient
+from dropbox_app.protocol.messages import Attachment
+from dropbox_app.server.config.settings import Limits
+from dropbox_app.server.errors import SiteFull
+from dropbox_app.server.store.files import StagedFile
+from dropbox_app.server.store.sqlite import SqliteStore
+from tests.server.web.conftest import SITE, Browser, Counsellor, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_files import nothing_kept, received, send
+from tests.server.web.test_report import kept
+from tests.support.server_folder import file
+
+SMALL = [("a.jpg", b"herkenbaar" * 1000)]
+LARGE = bytes(range(256)) * 8_000  # 2 MB: not in the database
+
+
+@pytest.fixture
+def reporter(house: House) -> Browser:
+    """Somebody who has told something and come back."""
+    browser = house.browser()
+    browser.come_back(browser.tell("Het begin.").code)
+    return browser
+
+
+def seal(content: bytes, recipients: list[Recipient]) -> bytes:
+    parts: list[bytes] = []
+    sealer = AttachmentSealer(parts.append, recipients)
+    sealer.update(content)
+    sealer.finish()
+    return b"".join(parts)
+
+
+def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str:
+    """What a desk does to send a file back; gives its item id."""
+    thread = noor.only_thread()
+    assert thread.reporter is not None
+    day = noor.house.clock.today()
+    (card,) = noor.house.site.open_cards(day)
+    key = card.sealing_key(day)
+    assert key is not None
+    sealed = seal(content, [thread.reporter.recipient, key])
+    item = sha256_hex(sealed)
+    boxes = noor.house.mailboxes
+    with boxes.stage() as staged:
+        staged.write(sealed)
+        boxes.put_file(identity=noor.identity, mailbox=thread.mailbox, item=item, staged=staged)
+    draft = writing.from_counsellor(
+        noor.signing, site=SITE, day=day, lang="nl", kind="reply", body={"text": "Voor jou."},
+        thread=thread, cards=[card],
+        attachments=[Attachment(item, name, "application/pdf", len(content))],
+    )  # fmt: skip
+    boxes.reply(
+        identity=noor.identity, mailbox=thread.mailbox, n=draft.n, to=draft.to, sealed=draft.seal()
+    )
+    return item
+
+
+# room
+
+
+def test_below_the_floor_a_file_under_way_is_not_taken(
+    reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page was made while there was room."""
+    page = reporter.get("/nl/files")
+    floor = house.site.settings.limits.free_bytes
+    monkeypatch.setattr(SqliteStore, "free", lambda self: 2 * floor - 1)
+    answer = reporter.upload(page, page.form_with("files"), SMALL, text="Blijf.")
+    assert answer.status == 503
+    assert "We kunnen nu geen bestanden aannemen." in answer.text
+    assert kept(answer) == "Blijf."
+    nothing_kept(house)
+
+
+def test_words_have_room_that_files_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the disk, on the site and in the conversation: files stop first, words go on."""
+    for limits, free in (
+        (Limits(free_bytes=2**30), 2**31 - 1),
+        (Limits(free_bytes=1, site_bytes=220_000), 2**40),
+        (Limits(free_bytes=1, mailbox_bytes=60_000), 2**40),
+    ):
+        house = House(tmp_path / str(free + limits.site_bytes), limits=limits)
+        monkeypatch.setattr(SqliteStore, "free", lambda self, free=free: free)
+        browser = house.browser()
+        browser.come_back(browser.tell("Begin.").code)
+        while True:
+            page = browser.get("/nl/files")
+            if not any("files" in form.names() for form in page.forms):
+                break
+            page = send(browser, SMALL, "Blijf.")
+            if page.status != 200:
+                break
+        assert kept(page) == ("Blijf." if page.status != 200 else "")
+        before = len(list(house.counsellors[0].only_thread().genuine()))
+        browser.write_on("Woorden.")
+        assert len(list(house.counsellors[0].only_thread().genuine())) == before + 1
+        house.close()
+
+
+def test_where_no_file_can_be_taken_the_page_offers_none_and_takes_words(
+    reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = house.site.settings.limits.free_bytes
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteStore, "free", lambda self: 2 * floor - 1)
+        page = reporter.get("/nl/files")
+    assert "We kunnen nu geen bestanden aannemen." in page.text
+    assert "Schrijven kan wel." in page.text
+    assert all("files" not in form.names() for form in page.forms)
+    check_shape(page)
+    assert reporter.submit(page, page.form_with("text"), text="Zo.").path.endswith("sent=1")
+
+
+@pytest.mark.parametrize("after", [1, 3_000_000])
+def test_a_disk_that_fills_up_halfway_keeps_nothing(
+    reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    write = StagedFile.write
+
+    def full(self: StagedFile, data: bytes) -> None:
+        if self.size + len(data) > after:
+            raise SiteFull("the disk is full")
+        write(self, data)
+
+    monkeypatch.setattr(StagedFile, "write", full)
+    page = send(reporter, [("a", b"x"), ("b", bytes(5_000_000))], "Blijf.")
+    assert page.status == 503
+    assert kept(page) == "Blijf."
+    nothing_kept(house)
+
+
+def test_room_is_looked_at_again_while_a_file_comes(
+    reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def shrinking(self: SqliteStore) -> int:
+        looks.append(1)
+        return 2**40 if len(looks) < 4 else 1
+
+    page = reporter.get("/nl/files")
+    monkeypatch.setattr(SqliteStore, "free", shrinking)
+    files = [("a", bytes(60_000_000))]
+    page = reporter.upload(page, page.form_with("files"), files, text="Blijf.")
+    assert page.status == 503
+    assert kept(page) == "Blijf."
+    nothing_kept(house)
+
+
+# what the conversation says
+
+
+def test_words_under_way_come_along_to_the_files_and_to_the_other_language(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    page = reporter.get("/nl/conversation")
+    form = page.form_with("text")
+    to_files = next(n for n, button in enumerate(form.buttons) if button[2] == "/nl/files")
+    page = reporter.submit(page, form, to_files, text="Onderweg.")
+    assert kept(page) == "Onderweg."
+    check_shape(page)
+    assert "verborgen informatie, zoals een naam of een plaats" in page.text
+    assert "ook niet met je code" in page.text
+    page = reporter.post("/en/files", switch="1", text=kept(page))
+    assert kept(page) == "Onderweg."
+    assert "hidden information, such as a name or a place" in page.text
+    check_shape(page)
+    page = reporter.upload(page, page.form_with("files"), SMALL)
+    assert "Onderweg." in page.text
+    assert len(received(noor)) == 1
+
+
+def test_no_switch_of_language_sends_the_files_along(reporter: Browser) -> None:
+    page = reporter.get("/nl/files")
+    (button,) = (part for part in page.html.split("<button") if 'name="switch"' in part)
+    assert 'formenctype="application/x-www-form-urlencoded"' in button
+
+
+@pytest.mark.parametrize("content", [b"kort", LARGE])
+def test_of_an_own_file_it_is_said_whether_it_is_whole(
+    reporter: Browser, house: House, content: bytes
+) -> None:
+    page = send(reporter, [("mijn.jpg", content)])
+    (link,) = (link for link in page.links if "/files/" in link)
+    page = reporter.get(link)
+    assert "staat hier nog precies zoals het is opgeslagen" in page.text
+    check_shape(page)
+    assert content not in page.body
+    item = link.rpartition("/")[2]
+    alter(house, item)
+    assert "Dit bestand is veranderd sinds jij het stuurde." in reporter.get(link).text
+    with house.store.writing():
+        house.store.remove_items([item])
+    assert "Dit bestand staat hier niet meer." in reporter.get(link).text
+    page = reporter.get("/nl/conversation")
+    assert "mijn.jpg" in page.text
+    assert "Dit bestand staat hier niet meer." in page.text
+    assert link not in page.links
+
+
+def alter(house: House, item: str) -> None:
+    """Flip one bit in the middle of a stored file."""
+    path = house.folder / "files" / item
+    if path.exists():
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+        return
+    opened = house.store.read(item)
+    assert opened is not None
+    raw = bytearray(opened)
+    raw[len(raw) // 2] ^= 1
+    with house.store.writing():
+        house.store._run("UPDATE sealed SET file = ? WHERE item = ?", bytes(raw), item)
+
+
+def test_a_file_that_no_message_names_is_said_and_not_given(
+    reporter: Browser, house: House, noor: Counsellor
+) -> None:
+    send(reporter, SMALL)
+    assert "in geen bericht wordt genoemd" not in reporter.get("/nl/conversation").text
+    mailbox = noor.only_thread().mailbox
+    (info,) = (i for i in house.store.items(mailbox) if i.what == "message" and i.n == 2)
+    sealed = file(1)
+    added = type(info)(sha256_hex(sealed), "attachment", info.author, 2, info.day, len(sealed))
+    with house.store.writing():
+        house.store.add_item(mailbox, added, sealed)
+    assert "in geen bericht wordt genoemd" in reporter.get("/nl/conversation").text
+    assert reporter.get(f"/nl/files/{added.id}").status == 404
+
+
+# downloads
+
+
+@pytest.mark.parametrize("content", [b"", b"x", LARGE, bytes(65_536), bytes(200_000)])
+def test_a_counsellors_file_comes_byte_for_byte_and_only_as_a_download(
+    reporter: Browser, house: House, noor: Counsellor, content: bytes
+) -> None:
+    item = reply_with(noor, content)
+    page = reporter.get("/nl/conversation")
+    assert f"/nl/files/{item}" in page.links
+    check_shape(page)
+    given = reporter.get(f"/nl/files/{item}")
+    assert (given.status, given.body) == (200, content)
+    assert given.header("Content-Type") == "application/octet-stream"
+    assert given.header("Content-Length") == str(len(content))
+    assert given.header("X-Content-Type-Options") == "nosniff"
+    assert given.header("Cache-Control") == "no-store"
+    wanted = "attachment; filename=\"brief.pdf\"; filename*=UTF-8''brief.pdf"
+    assert given.header("Content-Disposition") == wanted
+    stranger = house.browser()
+    assert stranger.get(f"/nl/files/{item}").form_with("code")
+    stranger.come_back(stranger.tell("Een ander.").code)
+    assert stranger.get(f"/nl/files/{item}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "quoted"),
+    [
+        ("één.pdf", "__n.pdf", "%C3%A9%C3%A9n.pdf"),
+        ('a"; filename=b.exe', "a_; filename=b.exe", "a_%3B%20filename%3Db.exe"),
+        ("../../x.sh", "x.sh", "x.sh"),
+        ("foto\u202egpj.exe", "fotogpj.exe", "fotogpj.exe"),
+        ("", "bestand zonder naam", "bestand%20zonder%20naam"),
+        (".htaccess", "htaccess", "htaccess"),
+        ("\U0001f600.png", "_.png", "%F0%9F%98%80.png"),
+    ],
+)
+def test_a_counsellors_name_for_it_is_made_safe(
+    reporter: Browser, noor: Counsellor, name: str, plain: str, quoted: str
+) -> None:
+    given = reporter.get(f"/nl/files/{reply_with(noor, b'x', name)}")
+    wanted = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
+    assert given.header("Content-Disposition") == wanted
+
+
+@pytest.mark.parametrize("content", [b"kort", LARGE])
+def test_an_altered_file_is_not_given_not_even_its_beginning(
+    reporter: Browser, house: House, noor: Counsellor, content: bytes
+) -> None:
+    item = reply_with(noor, content)
+    alter(house, item)
+    page = reporter.get(f"/nl/files/{item}")
+    assert page.status == 409
+    assert "Daarom geven we het niet." in page.text
+    assert page.header("Content-Disposition") is None
+    assert content[:4] not in page.body
+    check_shape(page)
+
+
+def test_a_file_of_another_size_than_was_signed_is_not_given(
+    reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hash and its seal are right; what was signed of it is not."""
+    real = Attachment.__init__
+
+    def smaller(self: Attachment, sha256: str, name: str, kind: str, size: int) -> None:
+        real(self, sha256, name, kind, size - (size == 5000))
+
+    content = bytes(range(1, 251)) * 20
+    with monkeypatch.context() as patched:
+        patched.setattr(Attachment, "__init__", smaller)
+        item = reply_with(noor, content)
+    assert reporter.get(f"/nl/files/{item}").status == 409
+
+
+def test_a_counsellors_file_that_is_gone_is_said(
+    reporter: Browser, house: House, noor: Counsellor
+) -> None:
+    item = reply_with(noor, LARGE)
+    (house.folder / "files" / item).unlink()
+    assert reporter.get(f"/nl/files/{item}").status == 410
+    with house.store.writing():
+        house.store.remove_items([item])
+    page = reporter.get("/nl/conversation")
+    assert "brief.pdf (2 MB) Dit bestand staat hier niet meer." in page.text

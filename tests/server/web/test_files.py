@@ -1,0 +1,431 @@
+"""Files in the conversation: taken sealed or not at all, and given out whole or not at all."""
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from werkzeug.formparser import FormDataParser
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.attachment import contents
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.errors import NoMatch
+from dropbox_app.protocol.messages import Attachment
+from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.server.config.settings import Limits
+from dropbox_app.server.errors import OutOfStep
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.web.security_headers import PlainRequest
+from tests.server.web.conftest import SITE, Browser, Counsellor, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_report import kept
+from tests.support.chance import seed
+from tests.support.plain_browser import MULTIPART, Page, multipart
+
+LIMIT = 50_000
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "site", limits=Limits(free_bytes=1, file=LIMIT))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reporter(house: House) -> Browser:
+    """Somebody who has told something and come back."""
+    browser = house.browser()
+    browser.come_back(browser.tell("Het begin.").code)
+    return browser
+
+
+def send(browser: Browser, files: list[tuple[str, bytes]], text: str = "Zie dit.") -> Page:
+    page = browser.get("/nl/files")
+    return browser.upload(page, page.form_with("files"), files, text=text)
+
+
+def received(noor: Counsellor) -> list[tuple[Attachment, bytes]]:
+    """What a counsellor opens: every file that a genuine message names, by its hash and its key."""
+    found = []
+    for message in noor.only_thread().genuine():
+        for attachment in message.attachments:
+            opened = noor.house.mailboxes.item_for(noor.identity, attachment.sha256)
+            assert opened is not None
+            with opened.file as file:
+                sealed = file.read()
+            assert sha256_hex(sealed) == attachment.sha256
+            plain = age.open_sealed(sealed, noor.seeds)
+            found.append((attachment, b"".join(contents([plain], attachment.size))))
+    return found
+
+
+def nothing_kept(house: House, messages: int = 1) -> None:
+    """No file anywhere on disk, and no message or item more."""
+    (mailbox,) = house.store.mailboxes()
+    assert [item.what for item in house.store.items(mailbox)] == ["message"] * messages
+    assert list((house.folder / "files").iterdir()) == []
+
+
+# sending
+
+
+def test_files_arrive_with_their_message_byte_for_byte(
+    reporter: Browser, noor: Counsellor, house: House
+) -> None:
+    files = [("foto één.jpg", os.urandom(3000)), ("leeg.txt", b""), ("b.pdf", os.urandom(LIMIT))]
+    page = send(reporter, files, "Zie dit.\nEn dat.")
+    assert page.path == "/nl/conversation?sent=1"
+    check_shape(page)
+    for said in ("Zie dit.", "foto één.jpg (2,9 kB)", "leeg.txt (0 bytes)", "b.pdf (48,8 kB)"):
+        assert said in page.text
+    assert [(a.name, content) for a, content in received(noor)] == files
+    assert [m.text for m in noor.only_thread().genuine()][-1] == "Zie dit.\nEn dat."
+
+
+def test_a_file_needs_no_words_and_words_need_no_file(reporter: Browser, noor: Counsellor) -> None:
+    send(reporter, [("a.png", b"x")], "")
+    send(reporter, [], "Alleen woorden.")
+    assert [m.text for m in noor.only_thread().genuine()] == ["Het begin.", "", "Alleen woorden."]
+    page = send(reporter, [], "")
+    assert page.status == 422
+    assert "Kies een bestand, of schrijf iets." in page.text
+    check_shape(page)
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT - 1, LIMIT])
+def test_any_size_up_to_the_limit_is_taken(reporter: Browser, noor: Counsellor, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    assert send(reporter, [("a", content)]).status == 200
+    ((attachment, got),) = received(noor)
+    assert (attachment.size, got) == (size, content)
+
+
+def test_one_byte_more_than_the_limit_is_named_and_the_words_come_back(
+    reporter: Browser, house: House
+) -> None:
+    files = [("goed.png", b"x"), ("te groot.png", bytes(LIMIT + 1)), ("ook.png", b"y")]
+    page = send(reporter, files, "Blijf hier.")
+    assert page.status == 413
+    assert "Dit bestand is te groot: te groot.png. Een bestand mag 48,8 kB zijn." in page.text
+    assert "Je browser onthoudt niet welke bestanden je had gekozen." in page.text
+    assert kept(page) == "Blijf hier."
+    check_shape(page)
+    nothing_kept(house)
+
+
+def test_as_many_files_as_may_be_and_one_more(
+    reporter: Browser, noor: Counsellor, house: House
+) -> None:
+    eleven = [(f"{n}.txt", b"%d" % n) for n in range(11)]
+    page = send(reporter, eleven, "Blijf hier.")
+    assert page.status == 413
+    assert "Er mogen 10 bestanden tegelijk" in page.text
+    assert kept(page) == "Blijf hier."
+    nothing_kept(house)
+    assert send(reporter, eleven[:10]).status == 200
+    assert [content for _, content in received(noor)] == [b"%d" % n for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("given", "signed"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\\\Mijn map\\\\foto.jpg", "foto.jpg"),
+        ("a\0b.txt", "ab.txt"),
+        ("foto\u202egpj.exe", "fotogpj.exe"),
+        ("x" * 300 + ".docx", "x" * 250 + ".docx"),
+        ("é" * 300, "é" * 127),
+        ("👩‍👧 vakantie 🏝️.png", "👩‍👧 vakantie 🏝️.png"),
+        ("..", "bestand zonder naam"),
+        ("\u200d\u202e", "bestand zonder naam"),
+        ('zeg "hallo".txt', 'zeg "hallo".txt'),
+        ("<script>.svg", "<script>.svg"),
+        ("regel\neen.txt", "regel%0Aeen.txt"),
+    ],
+)
+def test_a_name_is_one_safe_line_and_the_file_is_taken(
+    reporter: Browser, noor: Counsellor, given: str, signed: str
+) -> None:
+    page = send(reporter, [(given, b"inhoud")])
+    assert page.status == 200
+    check_shape(page)
+    ((attachment, content),) = received(noor)
+    assert (attachment.name, content) == (signed, b"inhoud")
+
+
+def test_a_file_without_a_name_is_taken_if_there_is_something_in_it(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    assert send(reporter, [("", b"inhoud"), ("", b"")]).status == 200
+    assert [(a.name, c) for a, c in received(noor)] == [("bestand zonder naam", b"inhoud")]
+
+
+def test_sizes_at_random_come_back_and_lie_padded(tmp_path: Path, long_run: bool) -> None:
+    """The lengths on the server's disk are Padmé's, and say nothing else."""
+    chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
+    sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
+    house = House(tmp_path / "site", limits=Limits(free_bytes=1))
+    browser, noor = house.browser(), house.counsellors[0]
+    browser.come_back(browser.tell("Begin.").code)
+    hashes = []
+    for start in range(0, len(sizes), 10):
+        files = [(str(size), chance.randbytes(size)) for size in sizes[start : start + 10]]
+        assert send(browser, files, f"{start}").path.endswith("sent=1")
+        hashes += [sha256_hex(content) for _, content in files]
+    got = received(noor)
+    assert [attachment.size for attachment, _ in got] == sizes
+    assert [sha256_hex(content) for _, content in got] == hashes
+    lengths = {item.id: item.size for item in house.store.items(house.store.mailboxes()[0])}
+    for attachment, _ in got:
+        padded = attachment_size(attachment.size)
+        assert lengths[attachment.sha256] == age.sealed_length(padded, 1)
+    house.close()
+
+
+def test_a_file_is_for_those_the_message_is_for_and_not_for_the_code(tmp_path: Path) -> None:
+    """Who finds the seven words does not get the files (SPEC section 4)."""
+    house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))
+    noor, sam = house.counsellors
+    browser = house.browser()
+    page = browser.tell("Begin.", counsellor=noor.identity.hex)
+    browser.come_back(page.code)
+    send(browser, [("a", b"geheim")])
+    ((attachment, _),) = received(noor)
+    sealed = house.mailboxes.item(noor.only_thread().mailbox, attachment.sha256)
+    assert sealed is not None
+    own = reporter_keys(derive_root(read_typed(page.code), SITE)).reply
+    for seeds in ([own], sam.seeds):
+        with pytest.raises(NoMatch):
+            age.open_sealed(sealed, seeds)
+    house.close()
+
+
+# decided before a byte is kept
+
+
+@pytest.fixture
+def no_staging(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often a place for a sealed file was made."""
+    made: list[int] = []
+    stage = Mailboxes.stage
+
+    def counted(self: Mailboxes) -> object:
+        made.append(1)
+        return stage(self)
+
+    monkeypatch.setattr(Mailboxes, "stage", counted)
+    return made
+
+
+FILES = [("a.jpg", b"herkenbaar" * 1000)]
+
+
+def test_a_wrong_token_keeps_nothing_and_gives_the_words_back(
+    reporter: Browser, house: House, no_staging: list[int]
+) -> None:
+    for fields in ([("csrf_token", "fout"), ("text", "Blijf.")], [("text", "Blijf.")]):
+        body = multipart(fields, FILES)
+        page = reporter.request("POST", "/nl/files", body, {"Content-Type": MULTIPART})
+        assert page.status == 403
+        assert kept(page) == "Blijf."
+        assert "Daarna kies je je bestanden opnieuw." in page.text
+        check_shape(page)
+    nothing_kept(house)
+    assert no_staging == []
+
+
+def test_a_token_behind_the_files_is_none(
+    reporter: Browser, house: House, no_staging: list[int]
+) -> None:
+    page = reporter.get("/nl/files")
+    token = dict(page.form_with("files").fields)["csrf_token"]
+    head = multipart([("text", "Blijf.")], FILES, end=False)
+    tail = multipart([("csrf_token", token)], [("b.jpg", b"x")])
+    page = reporter.request("POST", "/nl/files", head + b"\r\n" + tail, {"Content-Type": MULTIPART})
+    assert page.status == 403
+    assert kept(page) == "Blijf."
+    nothing_kept(house)
+    assert no_staging == []
+
+
+def test_an_expired_session_keeps_nothing_and_one_post_leads_back_to_the_files(
+    reporter: Browser, house: House, noor: Counsellor, no_staging: list[int]
+) -> None:
+    code = house.browser().tell("Een ander.").code
+    page = reporter.get("/nl/files")
+    house.clock.pass_minutes(21)
+    page = reporter.upload(page, page.form_with("files"), FILES, text="Blijf.")
+    assert page.status == 403
+    assert kept(page) == "Blijf."
+    assert no_staging == []
+    page = reporter.submit(page, page.form_with("code"), code=code)
+    assert page.path == "/nl/files"
+    assert kept(page) == "Blijf."
+    page = reporter.upload(page, page.form_with("files"), FILES)
+    assert "Blijf." in page.text
+    assert no_staging == [1]
+
+
+ELSEWHERE = ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "none"})
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_a_post_of_another_page_is_not_even_read(
+    reporter: Browser, house: House, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("the form was read")
+
+    page = reporter.get("/nl/files")
+    fields = page.form_with("files").fields
+    monkeypatch.setattr(PlainRequest, "make_form_data_parser", read)
+    body = multipart(fields, FILES)
+    page = reporter.request("POST", "/nl/files", body, {"Content-Type": MULTIPART} | headers)
+    assert page.status == 403
+    nothing_kept(house)
+
+
+def test_files_are_taken_nowhere_else(reporter: Browser, house: House) -> None:
+    for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
+        body = multipart([("text", "x")], FILES)
+        page = reporter.request("POST", f"/nl/{path}", body, {"Content-Type": MULTIPART})
+        assert page.status == 415
+    assert all("files" not in form.names() for form in reporter.get("/nl/report").forms)
+    nothing_kept(house)
+
+
+def test_too_long_a_text_stops_the_files_before_they_are_kept(
+    reporter: Browser, house: House, no_staging: list[int]
+) -> None:
+    page = send(reporter, FILES, "x" * 60_001)
+    assert page.status == 422
+    assert kept(page) == "x" * 60_001
+    nothing_kept(house)
+    assert no_staging == []
+
+
+def test_what_is_wrong_leads_to_no_field_that_is_not_there(tmp_path: Path) -> None:
+    """The room for messages ran out while files were chosen."""
+    house = House(tmp_path / "site", limits=Limits(free_bytes=1, messages=10))
+    try:
+        reporter = house.browser()
+        reporter.tell("Het begin.")
+        page = reporter.get("/nl/files")
+        for number in range(4):
+            reporter.write_on(f"Nummer {number}.")
+        page = reporter.upload(page, page.form_with("files"), FILES, text="Zie dit.")
+        assert page.status == 409
+        check_shape(page)
+        assert page.element("files") is None
+        assert "Zie dit." in page.html
+    finally:
+        house.close()
+
+
+# the one way in
+
+
+def test_the_factory_of_the_streams_is_ours_and_nothing_else_spools(
+    reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``_get_file_stream`` is werkzeug's own name for it: an upgrade that drops it shows here."""
+    asked: list[str | None] = []
+    ours = PlainRequest._get_file_stream
+
+    def counted(self: PlainRequest, *given: object, **named: object) -> object:
+        asked.append(str(named["filename"]))
+        return ours(self, *given, **named)  # type: ignore[arg-type]  # passed on as it came
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file was opened")
+
+    monkeypatch.setattr(PlainRequest, "_get_file_stream", counted)
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    monkeypatch.setattr("werkzeug.formparser.default_stream_factory", refuse)
+    assert send(reporter, FILES * 2).status == 200
+    assert asked == ["a.jpg", "a.jpg"]
+    # werkzeug's own reader asks in the same way, and does with a stream what ours needs.
+    assert FormDataParser.parse is not PlainRequest.form_data_parser_class.parse
+    monkeypatch.setattr(PlainRequest, "form_data_parser_class", FormDataParser)
+    page = send(reporter, FILES)
+    assert page.status == 415
+    assert len(asked) == 3
+    assert [content for _, content in received(noor)] == [FILES[0][1]] * 2
+
+
+@pytest.mark.parametrize("cut", [1, 30, 5000])
+def test_a_form_that_breaks_off_sends_nothing(reporter: Browser, house: House, cut: int) -> None:
+    page = reporter.get("/nl/files")
+    fields = [f for f in page.form_with("files").fields if f[0] not in ("files", "text")]
+    body = multipart([*fields, ("text", "Blijf.")], FILES)[: -cut - 2]
+    page = reporter.request("POST", "/nl/files", body, {"Content-Type": MULTIPART})
+    assert page.status == 400
+    assert "De bestanden kwamen niet heel aan." in page.text
+    assert kept(page) == "Blijf."
+    nothing_kept(house)
+
+
+# sent once, together, and to whom it was for
+
+
+def test_a_message_that_comes_in_between_costs_no_second_sending(
+    reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch, no_staging: list[int]
+) -> None:
+    add = Mailboxes.add
+    tries: list[int] = []
+
+    def late(self: Mailboxes, **given: object) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OutOfStep(1)
+        add(self, **given)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(Mailboxes, "add", late)
+    assert send(reporter, FILES).status == 200
+    assert [content for _, content in received(noor)] == [FILES[0][1]]
+    assert (len(tries), len(no_staging)) == (3, 1)
+
+
+def test_the_same_form_twice_is_sent_once_and_the_same_name_again_is_another(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    page = reporter.get("/nl/files")
+    for _ in range(2):
+        assert reporter.upload(page, page.form_with("files"), FILES, text="x").status == 200
+    assert len(received(noor)) == 1
+    other = [("a.jpg", b"o" * len(FILES[0][1]))]
+    assert send(reporter, other, "x").status == 200
+    assert [content for _, content in received(noor)] == [FILES[0][1], other[0][1]]
+
+
+def test_who_it_goes_to_may_not_change_while_the_files_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))
+    noor, sam = house.counsellors
+    browser = house.browser()
+    browser.come_back(browser.tell("Begin.", counsellor=noor.identity.hex).code)
+    page = browser.get("/nl/files")
+    stage = Mailboxes.stage
+
+    def turned(self: Mailboxes) -> object:
+        other = house.browser()
+        other.cookies = dict(browser.cookies)
+        choice = other.get("/nl/counsellor")
+        form = choice.form_with("counsellor")
+        other.submit(choice, form, counsellor=sam.identity.hex, text="Naar Sam.")
+        return stage(self)
+
+    monkeypatch.setattr(Mailboxes, "stage", turned)
+    page = browser.upload(page, page.form_with("files"), FILES, text="Blijf.")
+    assert page.status == 409
+    assert "is veranderd aan wie je bericht gaat" in page.text
+    assert kept(page) == "Blijf."
+    nothing_kept(house, messages=2)
+    house.close()

@@ -1,0 +1,216 @@
+"""Headers on every answer, only the site's own names, and nothing of a request in any log."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
+from dropbox_app.server.web.security_headers import Hosts
+from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
+from tests.server.web.test_before import check_shape
+from tests.support.plain_browser import Page
+
+WANTED = {
+    "Content-Security-Policy": f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; "
+    "style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+OTHER_PORTS = ("drop.example.org:443", "drop.example.org:8443", "DROP.example.org")
+UNWANTED = ("Server", "Date", "Last-Modified", "ETag", "Expires", "X-Powered-By", "Vary")
+
+
+def every_answer(house: House, origin: str = ORIGIN) -> Iterator[Page]:
+    """Each route of the app, whole and broken."""
+    browser = house.browser(origin=origin)
+    browser.come_back(browser.tell("Iets.").code)
+    for rule in house.app.url_map.iter_rules():
+        path = rule.rule
+        for part, value in (("<any(nl, en):lang>", "nl"), ("<item>", "x"), ("<mailbox>", "x")):
+            path = path.replace(part, value)
+        path = path.replace("<path:rest>", "nothing")
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            session = house.browser(origin=origin)
+            session.cookies = dict(browser.cookies)
+            yield session.request(method, path, follow=0)
+    yield browser.get("/nowhere")
+    yield browser.get("/nl")
+    yield browser.get("/nl/%00")
+    yield browser.get("//nl/")
+    yield browser.request("POST", "/nl/report", b"x" * 600_000)
+    yield browser.request("POST", "/nl/report", b"x", {"Content-Type": "text/plain"})
+    yield browser.request("POST", "/nl/report", b"text=x", {"Origin": "null"})
+    yield browser.request("GET", "/", headers={"Host": "evil.example"})
+
+
+def test_every_answer_has_the_headers(house: House) -> None:
+    seen = set()
+    for page in every_answer(house):
+        seen.add(page.status)
+        for name, value in WANTED.items():
+            assert page.header(name) == value, (page.path, page.status, name)
+        assert page.header("Permissions-Policy")
+        for name in UNWANTED:
+            assert page.header(name) is None, (page.path, page.status, name)
+        assert page.header("Strict-Transport-Security") is None
+    assert {200, 303, 401, 403, 404, 405, 413, 415, 421, 422} <= seen
+    assert 500 not in seen
+
+
+def test_over_https_it_asks_for_https_for_good(house: House) -> None:
+    for page in every_answer(house, SECURE):
+        if page.status != 421:
+            assert page.header("Strict-Transport-Security") == "max-age=63072000", page.path
+    assert not house.browser(origin=ONION).get("/").header("Strict-Transport-Security")
+
+
+@pytest.mark.parametrize("host", OTHER_PORTS)
+def test_a_port_in_the_host_header_changes_nothing_of_https(house: House, host: str) -> None:
+    """A proxy may pass the port on: the name has https only, so it is https."""
+    browser = house.browser(origin=SECURE)
+    page = browser.post("/nl/report", {"Host": host}, text="Iets.")
+    assert len(page.code.split()) == 7
+    assert page.header("Strict-Transport-Security") == "max-age=63072000"
+    (cookie,) = browser.seen_cookies
+    assert cookie.startswith("__Host-s=")
+    assert cookie.endswith("; Secure")
+
+
+def test_a_name_with_http_and_https_is_known_by_its_port() -> None:
+    hosts = Hosts(("http://localhost:8000", "https://localhost:8443", "https://drop.example.org"))
+    for host, https in (
+        ("localhost:8000", False),
+        ("localhost:8443", True),
+        ("localhost", False),
+        ("drop.example.org:1", True),
+        ("evil.example", False),
+        ("[::1", False),
+    ):
+        assert hosts.secure({"HTTP_HOST": host}) is https, host
+
+
+ODD = (
+    "a@127.0.0.1:8000", "@127.0.0.1:8000", "127.0.0.1:8000@", "127.0.0.1\t", "127.0.0.1 ",
+    "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:08000", "127.0.0.1:65536", "127.0.0.1:800000",
+    "127.0.0.1:+80", "127.0.0.1:80:80",
+    "127.0.0.1:8000/", "127.0.0.1?x", "127.0.0.1#x", "127.0.0.1,evil.example", "127.0.0.1\x0b",
+    "127.0.0.1:\u0668\u0660", "[127.0.0.1]x", "127.0.0.1\\x", "//127.0.0.1", "http://127.0.0.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ODD)
+def test_a_host_in_another_form_is_no_sites(house: House, host: str) -> None:
+    """As a proxy before the server, or a browser, might read another name in it."""
+    client = house.app.test_client()
+    raw = host.encode().decode("latin-1")
+    page = client.get("/nl/", environ_overrides={"HTTP_HOST": raw})
+    assert page.status_code == 421
+    assert "Korenaar" not in page.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("host", ["DROP.example.org", "drop.example.org:65535", "127.0.0.1:1"])
+def test_a_name_in_capitals_or_with_another_port_is_the_same(house: House, host: str) -> None:
+    assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == 200
+
+
+def test_the_host_of_an_address_by_number_is_known(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", origins=("http://[::1]:8000",))
+    for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("::1", 421), ("[::1]8000", 421)):
+        assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == status
+    house.close()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "", "127.0.0.1.evil.example", "[::1", "user@evil", "a b"]
+)
+def test_another_name_gets_nothing_of_the_site(house: House, host: str) -> None:
+    answers = {house.browser().request("GET", p, headers={"Host": host}).body for p in ("/", "/x")}
+    assert len(answers) == 1
+    page = house.browser().request("GET", "/nl/", headers={"Host": host})
+    assert page.status == 421
+    assert "Korenaar" not in page.text
+    assert "Noor" not in page.text
+    assert not host or host not in page.html
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/x", 404), ("/nl/x", 404), ("/en/../etc/passwd", 404), ("/nl/leave/", 404)],
+)
+def test_an_unknown_page_is_calm_in_both_languages(house: House, path: str, status: int) -> None:
+    page = house.browser().get(path)
+    assert page.status == status
+    assert "Deze pagina is er niet" in page.text
+    assert "This page does not exist" in page.text
+    check_shape(page)
+
+
+def test_no_address_is_ever_repeated_in_a_redirect(house: House) -> None:
+    """Not even where only a slash is missing: no page of werkzeug's, no query, no host."""
+    rules = {rule.rule for rule in house.app.url_map.iter_rules()}
+    paths = {rule.replace("<any(nl, en):lang>", "nl") for rule in rules}
+    paths |= {path.rstrip("/") if path.endswith("/") else path + "/" for path in paths}
+    for path in sorted(paths - {""}):
+        for method in ("GET", "HEAD", "POST"):
+            page = house.browser().request(method, path + "?herkenbaar=1", follow=0)
+            assert page.status not in (301, 302, 307, 308), (method, path)
+            assert "herkenbaar" not in page.html + (page.header("Location") or ""), path
+    for lang in ("nl", "en"):
+        bare = house.browser().request("GET", f"/{lang}?herkenbaar=1", follow=0)
+        assert (bare.status, bare.header("Location"), bare.body) == (303, f"/{lang}/", b"")
+
+
+def test_no_error_page_repeats_what_was_asked_for(house: House) -> None:
+    for method in ("GET", "POST", "PUT"):
+        for path in ("/nl/herkenbaar", "/nl/?herkenbaar=1", "/herkenbaar%3Cb%3E"):
+            page = house.browser().request(method, path, b"herkenbaar=herkenbaar")
+            assert "herkenbaar" not in page.html
+
+
+def test_a_fault_is_one_line_without_a_word_of_what_was_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dropbox_app.server.reporter.agent import ReporterAgent
+
+    def fail(*_: object, **values: object) -> None:
+        raise ValueError(f"herkenbaar {values}")
+
+    monkeypatch.setattr(ReporterAgent, "prepare", fail)
+    monkeypatch.setattr(logging.getLogger("klankbord"), "propagate", True)
+    page = house.browser().tell("Een herkenbaar verhaal.")
+    assert page.status == 500
+    (said,) = {record.getMessage() for record in caplog.records}
+    assert said.startswith("ValueError at tests.server.web.test_hardening:")
+    assert "herkenbaar" not in caplog.text
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_nothing_is_logged_of_an_ordinary_way(
+    house: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    browser = house.browser()
+    browser.come_back(browser.tell("Een herkenbaar verhaal.").code)
+    browser.write_on("Nog een herkenbaar bericht.")
+    browser.get("/nl/bestaat-niet")
+    browser.come_back("aap noot")
+    said = capfd.readouterr()
+    assert caplog.text + said.out + said.err == ""
+
+
+def test_the_style_sheet_is_the_only_file_and_its_name_is_its_content(house: House) -> None:
+    page = house.browser().get("/nl/")
+    start = page.html.index("/static/")
+    address = page.html[start : page.html.index('"', start)]
+    style = house.browser().get(address)
+    assert style.status == 200
+    assert style.header("Content-Type") == "text/css; charset=utf-8"
+    assert b"@import" not in style.body
+    assert b"url(" not in style.body
+    assert house.browser().get("/static/style.css").status == 404

@@ -1,0 +1,197 @@
+"""Going on with another counsellor, with what was written so far or without it."""
+
+import pytest
+
+from dropbox_app.server.mailboxes.service import Mailboxes
+from tests.server.web.conftest import Browser, Counsellor, House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_conversation import ASKED
+from tests.support.plain_browser import Form, Page
+
+
+@pytest.fixture
+def noor(two: House) -> Counsellor:
+    return two.counsellors[0]
+
+
+@pytest.fixture
+def sam(two: House) -> Counsellor:
+    return two.counsellors[1]
+
+
+@pytest.fixture
+def running(two: House, noor: Counsellor) -> Browser:
+    """Somebody whom Noor has answered."""
+    browser = two.browser()
+    browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
+    noor.write("reply", {"text": "Dag, hier Noor."})
+    return browser
+
+
+def turn(browser: Browser, sam: Counsellor, **more: str) -> Page:
+    page = browser.get("/nl/counsellor")
+    check_shape(page)
+    values = {"counsellor": sam.identity.hex, "text": "Dag Sam.", **more}
+    return browser.submit(page, page.form_with("along"), **values)
+
+
+def test_the_thread_goes_along_if_one_says_so(
+    running: Browser, noor: Counsellor, sam: Counsellor
+) -> None:
+    """All of it, the other counsellor's words too, each checked by the new one as passed on."""
+    page = turn(running, sam, along="y")
+    assert page.status == 200
+    assert "Je gaf Sam Jansen mee wat er toen al in dit gesprek stond." in page.text
+    assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
+    passed = [entry.passed_on for entry in sam.only_thread().entries]
+    assert passed == [True, True, False]
+    assert noor.texts() == ["Het begin.", "Dag, hier Noor."]
+    running.write_on("En nu?")
+    sam.write("reply", {"text": "Dag, hier Sam."})
+    page = running.get("/nl/conversation")
+    assert "Dag, hier Sam." in page.text
+    assert page.text.count("Je gaf Sam Jansen mee") == 1
+    assert "in geen bericht wordt genoemd" not in page.text
+    check_shape(page)
+
+
+def test_without_that_word_nothing_goes_along(running: Browser, sam: Counsellor) -> None:
+    page = running.get("/nl/counsellor")
+    assert "along" not in [name for name, _ in page.form_with("along").fields]
+    assert "Je gaf" not in turn(running, sam).text
+    assert sam.texts() == ["Dag Sam."]
+
+
+def test_pressed_twice_it_is_sent_once(running: Browser, sam: Counsellor) -> None:
+    page = running.get("/nl/counsellor")
+    form = page.form_with("along")
+    for _ in range(2):
+        values = {"counsellor": sam.identity.hex, "text": "Dag Sam.", "along": "y"}
+        running.submit(page, form, **values)
+    assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
+
+
+def test_a_message_that_comes_between_goes_along_too(
+    running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another page of the same person was quicker: what is passed on is read anew."""
+    real = Mailboxes.add
+    first = iter([True])
+
+    def add(self: Mailboxes, **given: object) -> None:
+        if next(first, False):
+            running.write_on("Tussendoor.")
+        real(self, **given)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(Mailboxes, "add", add)
+    assert turn(running, sam, along="y").status == 200
+    assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Tussendoor.", "Dag Sam."]
+
+
+def test_an_error_a_change_of_language_and_the_end_of_a_session_keep_the_tick(
+    two: House, running: Browser, sam: Counsellor
+) -> None:
+    page = running.get("/nl/counsellor")
+    wrong = running.submit(page, page.form_with("along"), along="y", counsellor=sam.identity.hex)
+    assert wrong.status == 422
+    assert ("along", "y") in wrong.form_with("along").fields
+    other = running.submit(wrong, wrong.form_with("along"), language(wrong), text="Dag Sam.")
+    assert other.path == "/en/counsellor"
+    assert ("along", "y") in other.form_with("along").fields
+    assert ("text", "Dag Sam.") in other.form_with("along").fields
+    code = two.browser().tell("Iets anders.", counsellor=sam.identity.hex).code
+    two.restart()
+    asked = running.submit(other, other.form_with("along"))
+    assert asked.status == 403
+    assert ("along", "y") in asked.form_with("code").fields
+    assert len(code.split()) == 7
+
+
+def language(page: Page) -> int:
+    """Which button of the form is that of the other language: it stands outside the form."""
+    form: Form = page.form_with("along")
+    form.buttons.append(("switch", "1", "/en/counsellor"))
+    return len(form.buttons) - 1
+
+
+def test_a_successor_may_get_it_too(running: Browser, noor: Counsellor, sam: Counsellor) -> None:
+    """After a yes to a handover the thread can still be passed on, with the next message."""
+    noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
+    page = running.get("/nl/conversation")
+    page = running.submit(page, page.form_to("consent", "request"), answer="yes")
+    assert "Wil je meegeven wat er al staat? Kies dan" in page.text
+    form = running.get("/nl/counsellor").form_with("along")
+    assert sam.identity.hex in form.choices["counsellor"]
+    turn(running, sam, along="y")
+    kinds = [message.kind for message in sam.only_thread().genuine()]
+    assert kinds == ["report", "reply", "consent-request", "consent-answer", "message"]
+
+
+def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Counsellor) -> None:
+    said = "Dit gesprek is gesloten op 3 november."
+    noor.write("notice", {"status": "closed"})
+    page = running.get("/nl/conversation")
+    assert said in page.text
+    assert page.text.count("op zijn vroegst op") == 1
+    check_shape(page)
+    noor.write("notice", {"status": "reopened"})
+    assert said not in running.get("/nl/conversation").text
+    noor.write("notice", {"status": "closed"})
+    assert said in running.get("/nl/conversation").text
+    running.write_on("Toch nog iets.")
+    assert said not in running.get("/nl/conversation").text
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_a_yes_to_the_one_before_can_still_be_taken_back(
+    running: Browser, noor: Counsellor, sam: Counsellor, lang: str
+) -> None:
+    """The page says what to do, and its button brings one there; then the answer has its own."""
+    said = {"nl": "Schrijf dat aan Noor Visser", "en": "Write that to Noor Visser"}[lang]
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer="yes")
+    turn(running, sam)
+    page = running.get(f"/{lang}/conversation")
+    check_shape(page)
+    assert said in page.text
+    assert not [form for form in page.forms if form.action.endswith("/consent")]
+    page = running.submit(page, page.form_to("counsellor", "counsellor"))
+    check_shape(page)
+    form = page.form_with("along")
+    assert dict(form.fields)["counsellor"] == noor.identity.hex
+    assert str(ASKED["step"]) in dict(form.fields)["text"]
+    page = running.submit(page, form)
+    assert said not in page.text
+    running.submit(page, page.form_to("consent", "request"))
+    *_, told, last = noor.only_thread().genuine()
+    assert told.text.endswith(str(ASKED["step"]))
+    assert (last.kind, last.body["answer"]) == ("consent-answer", "withdrawn")
+    assert [m.kind for m in sam.only_thread().genuine()] == ["message"]
+
+
+def test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call(
+    running: Browser, two: House, noor: Counsellor, sam: Counsellor
+) -> None:
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer="yes")
+    turn(running, sam)
+    two.site.retire("noor")
+    page = running.get("/nl/conversation")
+    check_shape(page)
+    assert "Op deze site kun je er nu niets aan veranderen" in page.text
+    assert "Bel 030 123 45 67 (ma-vr 9-17)." in page.text
+
+
+@pytest.mark.parametrize("answer", ["no", "tell-me-more"])
+def test_what_was_no_yes_asks_nothing_of_who_has_turned_away(
+    running: Browser, noor: Counsellor, sam: Counsellor, answer: str
+) -> None:
+    noor.write("consent-request", ASKED)
+    page = running.get("/nl/conversation")
+    running.submit(page, page.form_to("consent", "request"), answer=answer)
+    turn(running, sam)
+    page = running.get("/nl/conversation")
+    assert "Je ja blijft staan" not in page.text
+    assert not [form for form in page.forms if form.action.endswith("/counsellor")]

@@ -1,0 +1,113 @@
+"""Every page before a session reads as level B1 asks: short sentences of short words, no jargon."""
+
+import html.parser
+import re
+
+import pytest
+
+from dropbox_app.server.web.i18n import LANGUAGES
+from dropbox_app.server.web.views.info import INFO
+from tests.server.web.conftest import House
+from tests.server.web.test_words import catalogue, texts
+
+PAGES = ("", "safety", "report", "return", "withdrawn", *INFO)
+SENTENCE = 9.0  # words of a sentence, in the mean of a page
+LONGEST = 22  # words of any one sentence
+WORD = 4.9  # letters of a word, in the mean of a page
+# Pages whose words may be longer, by how much, and why.
+HARDER = {
+    "exceptions": 0.4,  # what the law calls things
+    "technical": 0.2,  # names of formats, for who checks
+}
+# Words that a frightened reader should not have to know, and those that promise too much.
+JARGON = re.compile(
+    r"\b(inloggen|log ?in|account|versleutel\w*|encrypt\w*|cryptogra\w*|authenti\w*|anonie?m\w*"
+    r"|anonymous\w*|sleutels?|keys?|verzegel\w*|seal(s|ed|ing)?|indienen|submit|conform|middels"
+    r"|betreffende|tevens|derhalve|regarding|pursuant|furthermore|slachtoffer|victim|klager|dossier"
+    r"|volledig|completely|100 ?(%|procent|per cent)|gegarandeerd|guaranteed?)\b",
+    re.IGNORECASE,
+)
+# Where such a word is the plain one.
+MAY = {
+    "code.how2": {"account"},  # of work, as people call it
+}
+BLOCKS = ("p", "li", "h1", "h2", "label", "legend", "summary", "dt", "dd", "a")
+
+
+class Sentences(html.parser.HTMLParser):
+    """The sentences of a page's main part; names and numbers that are not translated left out."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.blocks = [""]
+        self._inside = False
+        self._left_out = 0
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self._inside |= tag == "main"
+        if tag in BLOCKS:
+            self.blocks.append("")
+        if tag not in ("input", "br", "link", "meta") and (
+            self._left_out or ("translate", "no") in attributes
+        ):
+            self._left_out += 1
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Holds no words."""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside &= tag != "main"
+        self._left_out = max(0, self._left_out - 1)
+        if tag in BLOCKS:
+            self.blocks.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._inside and not self._left_out:
+            self.blocks[-1] += data.replace("\u00ad", "")
+
+    def sentences(self) -> list[list[str]]:
+        found = []
+        for block in self.blocks:
+            for sentence in re.split(r"(?<=[.?:])\s+", " ".join(block.split())):
+                words = re.findall(r"[^\W_]+(?:[-\u2019'][^\W_]+)*", sentence)
+                if words:
+                    found.append(words)
+        return found
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_short_sentences_of_short_words(two: House, lang: str, path: str) -> None:
+    found = Sentences(two.browser().get(f"/{lang}/{path}").html).sentences()
+    words = [word for sentence in found for word in sentence]
+    sentence = len(words) / len(found)
+    letters = sum(map(len, words)) / len(words)
+    longest = max(found, key=len)
+    assert sentence <= SENTENCE, f"{sentence:.1f} words a sentence"
+    assert letters <= WORD + HARDER.get(path, 0), f"{letters:.2f} letters a word"
+    assert len(longest) <= LONGEST, " ".join(longest)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_text_of_any_page_has_a_sentence_that_is_too_long(lang: str) -> None:
+    """Those of a session and the errors too; a value that is filled in counts as one word."""
+    long = {}
+    for key, message in catalogue(lang).items():
+        for text in texts(message):
+            for sentence in re.split(r"(?<=[.?:])\s+", text):
+                if len(sentence.split()) > LONGEST:
+                    long[key] = sentence
+    assert long == {}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_text_uses_words_that_one_has_to_know(lang: str) -> None:
+    """But for the technical page, which is for who wants to check."""
+    found = {}
+    for key, message in catalogue(lang).items():
+        for text in texts(message):
+            hard = {match[0].lower() for match in JARGON.finditer(text)} - MAY.get(key, set())
+            if hard and not key.startswith("technical."):
+                found[key] = hard
+    assert found == {}

@@ -1,0 +1,101 @@
+"""A site that was retired: nobody begins there; what runs goes on until it ends by its terms."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dropbox_app.server.cli import common, main
+from tests.server.web.conftest import House
+from tests.server.web.test_report import kept
+
+CLOSED = {"nl": "Deze site is gesloten", "en": "This site is closed"}
+TEXT = "Ik wil iets vertellen."
+
+
+def _retire(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(common, "today", house.clock.today)
+    done = CliRunner().invoke(main.main, ["--dir", str(house.folder), "site", "retire", "."])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_every_page_says_so_at_once_and_none_leads_to_the_form(
+    house: House, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    browser = house.browser()
+    assert CLOSED[lang] not in browser.get(f"/{lang}/").text
+    _retire(house, monkeypatch)
+    for path in ("", "safety", "report", "about"):
+        page = browser.get(f"/{lang}/{path}")
+        assert CLOSED[lang] in page.text, path
+        assert "030 123 45 67" in page.text, path
+        assert not any(name == "text" for form in page.forms for name, _ in form.fields), path
+    landing = browser.get(f"/{lang}/")
+    # With a code one can: nothing on the page may say that nobody can be written to.
+    cannot = {"nl": "kun je nu niet schrijven", "en": "You cannot write to"}[lang]
+    assert cannot not in landing.text
+    assert "Noor Visser" in landing.text
+    assert f"/{lang}/return" in landing.links
+    assert f"/{lang}/report" not in landing.links
+
+
+def test_a_report_that_was_being_written_is_not_taken_and_keeps_its_words(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = house.browser()
+    form = browser.get("/nl/report")
+    _retire(house, monkeypatch)
+    page = browser.submit(form, form.form_with("text"), 0, text=TEXT)
+    assert page.status == 503
+    assert "Je kunt hier niets nieuws meer beginnen" in page.text
+    assert kept(page) == TEXT
+    assert house.stored() == 0
+
+
+def test_what_runs_is_read_and_answered_until_it_ends(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = house.browser()
+    browser.tell(TEXT)
+    assert "1 conversation goes on" in _retire(house, monkeypatch)
+    page = browser.get("/nl/conversation")
+    assert page.status == 200
+    token = dict(page.form_with("text").fields)["csrf_token"]
+    browser.post("/nl/conversation", csrf_token=token, text="En nog iets.")
+    counsellor = house.counsellors[0]
+    assert counsellor.texts() == [TEXT, "En nog iets."]
+    house.clock.pass_days(200)
+    said = CliRunner().invoke(main.main, ["--dir", str(house.folder), "purge"])
+    assert "WrongClock" not in said.output
+    again = _retire(house, monkeypatch)
+    assert "no conversation is left" in again
+    assert "may be removed" in again
+
+
+def test_the_day_stays_that_of_the_first_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _retire(house, monkeypatch)
+    day = house.clock.today()
+    house.clock.pass_days(3)
+    assert f"since {day}" in _retire(house, monkeypatch)
+    listed = CliRunner().invoke(main.main, ["--dir", str(house.folder), "site", "list"])
+    assert f"retired on {day}" in listed.stdout
+    assert isinstance(day, datetime.date)
+    assert Path(house.folder / "ended").read_text() == f"{day}\n"
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_of_a_counsellor_whose_card_is_over_it_still_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    _retire(house, monkeypatch)
+    house.clock.pass_days(170)
+    text = house.browser().get(f"/{lang}/").text
+    said = {"nl": "Aan Noor Visser kun je nu niet schrijven.", "en": "You cannot write to Noor"}
+    assert said[lang] in text
+    read = {"nl": "dan kun je nog wel lezen.", "en": "you can still read."}
+    assert read[lang] in text

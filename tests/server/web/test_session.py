@@ -1,0 +1,198 @@
+"""The one cookie: fixed size, one site, its times, and nothing in it that can be read."""
+
+import base64
+import re
+
+import pytest
+
+from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
+
+
+def cookie_of(house: House, **options: str) -> tuple[str, str]:
+    """The cookie that a report sets: its value and its attributes."""
+    browser = house.browser(**options)  # type: ignore[arg-type]  # only origin is given
+    browser.tell("Iets.")
+    name_and_value, _, attributes = browser.seen_cookies[-1].partition("; ")
+    return name_and_value, attributes
+
+
+def test_it_has_its_attributes_and_no_time(house: House) -> None:
+    named, attributes = cookie_of(house)
+    assert named.startswith("s=")
+    assert attributes == "Path=/; HttpOnly; SameSite=Strict"
+
+
+@pytest.mark.parametrize(
+    ("origin", "name", "secure"),
+    [(ORIGIN, "s=", False), (ONION, "s=", False), (SECURE, "__Host-s=", True)],
+)
+def test_it_is_secure_where_there_is_https(
+    house: House, origin: str, name: str, secure: bool
+) -> None:
+    named, attributes = cookie_of(house, origin=origin)
+    assert named.startswith(name)
+    assert attributes.endswith("; Secure") is secure
+
+
+def test_it_is_always_of_the_same_size(house: House) -> None:
+    """Whatever the words are, on the code page, in the conversation and later."""
+    sizes = set()
+    for lang in ("nl", "en", "nl", "en"):
+        browser = house.browser()
+        code = browser.tell("Iets.", lang).code
+        browser.get(f"/{lang}/conversation")
+        house.clock.pass_minutes(7)
+        browser.get(f"/{lang}/conversation")
+        browser.come_back(code, lang)
+        sizes |= {len(cookie.partition(";")[0]) for cookie in browser.seen_cookies}
+    assert len(sizes) == 1
+
+
+def test_nothing_in_it_can_be_read(house: House) -> None:
+    """Neither the code nor a time stands in it, in any simple writing."""
+    browser = house.browser()
+    code = browser.tell("Iets.").code
+    raw = base64.urlsafe_b64decode(browser.cookies["s"])
+    for word in code.split():
+        assert word.encode() not in raw
+    assert int(house.clock.now()).to_bytes(4, "big") not in raw
+    assert not re.search(rb"[\x20-\x7e]{16,}", raw)
+
+
+def test_another_site_an_altered_or_an_invented_one_is_no_session(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    browser = house.browser()
+    code = browser.tell("Iets.").code
+    browser.come_back(code)
+    good = browser.cookies["s"]
+    assert "Iets." in browser.get("/nl/conversation").text
+    raw = bytearray(base64.urlsafe_b64decode(good))
+    raw[100] ^= 1
+    for value in (
+        base64.urlsafe_b64encode(bytes(raw)).decode(),
+        good[:-4],
+        good + "AAAA",
+        "x",
+        "",
+        "é",
+        base64.urlsafe_b64encode(bytes(400)).decode(),
+    ):
+        browser.cookies["s"] = value
+        page = browser.get("/nl/conversation")
+        assert "Iets." not in page.text
+        assert page.form_with("code")
+    other = House(tmp_path_factory.mktemp("other") / "site")
+    stranger = other.browser()
+    stranger.tell("Elders.")
+    browser.cookies["s"] = stranger.cookies["s"]
+    assert browser.get("/nl/conversation").form_with("code")
+    other.close()
+
+
+def test_a_cookie_of_the_same_key_but_another_site_id_is_no_session(house: House) -> None:
+    """Two sites behind one process share a key, never a session."""
+    from dropbox_app.server.web.session import OneCookie, ReporterSession
+
+    here = OneCookie(bytes(32), "5a" * 16, house.clock.now, lambda _: False)
+    there = OneCookie(bytes(32), "5b" * 16, house.clock.now, lambda _: False)
+    session = here.fresh(bytes(32))
+    assert here._read(session["sealed"])["root"] == bytes(32)
+    assert there._read(session["sealed"]) == {}
+    assert isinstance(session, ReporterSession)
+
+
+def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> None:
+    browser = house.browser()
+    browser.come_back(browser.tell("Iets.").code)
+    for _ in range(5):
+        house.clock.pass_minutes(19)
+        assert "Iets." in browser.get("/nl/conversation").text
+    house.clock.pass_minutes(21)
+    page = browser.get("/nl/conversation")
+    assert "Iets." not in page.text
+    assert page.form_with("code")
+
+
+def test_four_hours_end_it_whatever_happens(house: House) -> None:
+    browser = house.browser()
+    browser.come_back(browser.tell("Iets.").code)
+    for _ in range(23):
+        house.clock.pass_minutes(10)
+        assert "Iets." in browser.get("/nl/conversation").text
+    house.clock.pass_minutes(11)
+    assert browser.get("/nl/conversation").form_with("code")
+
+
+def test_on_the_code_page_only_the_four_hours_run(house: House) -> None:
+    slow, slower = house.browser(), house.browser()
+    slow.tell("Langzaam.")
+    slower.tell("Te langzaam.")
+    house.clock.pass_minutes(3 * 60 + 59)
+    assert "Langzaam." in slow.get("/nl/conversation").text
+    house.clock.pass_minutes(2)
+    assert slower.get("/nl/conversation").form_with("code")
+
+
+def test_after_the_code_page_the_words_are_in_the_cookie_no_longer(house: House) -> None:
+    """Who moved on, and whose browser posts the report again, gets its conversation."""
+    browser = house.browser()
+    browser.tell("Iets.")
+    browser.get("/nl/conversation")
+    for _ in range(2):
+        again = browser.tell("Iets.")
+        assert again.path == "/nl/conversation?again=1"
+        assert "Dit bericht was al verstuurd." in again.text
+        assert again.element("code") is None
+    assert house.stored() == 1
+    assert browser.tell("Iets anders.").code
+    assert house.stored() == 2
+
+
+def test_a_report_that_was_taken_back_can_be_sent_again(house: House) -> None:
+    """Taken back here, or in another window while the mark is still in this cookie."""
+    browser, other = house.browser(), house.browser()
+    other.come_back(browser.tell("Iets.").code)
+    browser.get("/nl/conversation")
+    page = other.get("/nl/withdraw")
+    other.submit(page, page.form_with("sure"), sure="y")
+    assert browser.tell("Iets.").code
+
+
+def test_a_clock_that_was_set_back_ends_it(house: House) -> None:
+    browser = house.browser()
+    browser.come_back(browser.tell("Iets.").code)
+    house.clock.pass_minutes(-60)
+    assert browser.get("/nl/conversation").form_with("code")
+
+
+def test_a_restart_ends_it_and_loses_nothing(house: House) -> None:
+    browser = house.browser()
+    code = browser.tell("Iets.").code
+    house.restart()
+    page = browser.get("/nl/conversation")
+    assert browser.submit(page, page.form_with("code"), code=code).path == "/nl/conversation"
+
+
+def test_leaving_ends_it_first_and_then_goes_away(house: House) -> None:
+    for way, target in (("leave", "https://www.wikipedia.org/"), ("stop", "/nl/")):
+        browser = house.browser()
+        browser.come_back(browser.tell("Iets.").code)
+        gone = browser.request("GET", f"/nl/{way}", follow=0)
+        assert gone.status == 303
+        assert gone.header("Location") == target
+        assert not browser.cookies
+        assert gone.body == b""
+        assert browser.get("/nl/conversation").form_with("code")
+
+
+def test_a_report_that_is_posted_again_after_leaving_is_one_more(house: House) -> None:
+    """SECURITY.md says so: who sends again because no code came must get one."""
+    browser = house.browser()
+    page = browser.get("/nl/report")
+    first = browser.submit(page, page.form_with("text"), text="Iets.")
+    browser.request("GET", "/nl/leave", follow=0)
+    again = browser.submit(page, page.form_with("text"), text="Iets.")
+    assert len(again.code.split()) == 7
+    assert again.code != first.code
+    assert house.stored() == 2

@@ -1,0 +1,125 @@
+"""The words of a code and the texts of a conversation: no browser translates or corrects them.
+
+A translated code is a lost conversation, and a checker of spelling may send a text elsewhere.
+"""
+
+import html.parser
+from collections.abc import Iterator
+
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.server.web.views.info import INFO
+from tests.server.web.conftest import Browser, House
+from tests.support.plain_browser import Page
+
+OFF = {
+    "translate": "no",
+    "spellcheck": "false",
+    "autocomplete": "off",
+    "autocorrect": "off",
+    "autocapitalize": "off",
+    "writingsuggestions": "false",
+}
+VOID = ("input", "meta", "link", "br", "circle", "path")
+MARK = "Zeldzaam"  # begins every text that a person wrote
+
+
+class Marks(html.parser.HTMLParser):
+    """What may be translated of a page, and the fields to type in."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.fields: list[dict[str, str]] = []
+        self.free: list[str] = []  # text that a browser may translate
+        self.kept: list[str] = []
+        self._open: list[bool] = []
+        self.feed(page.html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        if tag == "textarea" or (tag == "input" and values.get("type", "text") == "text"):
+            self.fields.append(values)
+        if tag not in VOID:
+            inherited = bool(self._open) and self._open[-1]
+            said = {"no": True, "yes": False}
+            self._open.append(said.get(values.get("translate", ""), inherited))
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """The parts of the mark hold nothing."""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        (self.kept if self._open and self._open[-1] else self.free).extend(data.split())
+
+
+def states(house: House) -> Iterator[Page]:
+    """Pages that show words of a code, or what somebody wrote, in every way there is."""
+    noor = house.counsellors[0]
+    browser = house.browser()
+    yield browser.post("/en/report", switch="1", text=f"{MARK}verhaal")
+    page = browser.tell(f"{MARK}verhaal")
+    yield page
+    wrong = [*page.code.split()[:6], "fout"]
+    yield browser.submit(page, page.form_with("typed"), typed=" ".join(wrong))
+    noor.write("reply", {"text": f"{MARK}antwoord"})
+    noor.write(
+        "consent-request",
+        {"step": f"{MARK}stap", "with": f"{MARK}wie", "scope": f"{MARK}wat"},
+    )
+    option: dict[str, Json] = {"title": f"{MARK}titel", "pro": f"{MARK}voor", "con": f"{MARK}tegen"}
+    noor.write("options", {"text": f"{MARK}keuze", "options": [option, option]})
+    yield browser.come_back(page.code)
+    yield from _forms(house, browser)
+
+
+def _forms(house: House, browser: Browser) -> Iterator[Page]:
+    files = browser.get("/nl/files")
+    form = files.form_with("files")
+    yield browser.upload(files, form, [], text="")
+    yield browser.upload(files, form, [(f"{MARK}naam.txt", b"x")], text=f"{MARK}bij")
+    conversation = browser.get("/nl/conversation")
+    yield conversation
+    yield browser.post("/en/conversation", switch="1", text=f"{MARK}later")
+    yield browser.get(next(link for link in conversation.links if "/files/" in link))
+    yield browser.post("/nl/counsellor", switch="1", text=f"{MARK}ander")
+    house.clock.pass_minutes(30)
+    yield browser.post("/nl/conversation", text=f"{MARK}verlopen")
+    yield browser.post("/nl/consent", answer="yes", remark=f"{MARK}erbij")
+    yield browser.post("/nl/report", {"Origin": "null"}, text=f"{MARK}vreemd")
+
+
+def test_nothing_that_somebody_wrote_may_be_translated(house: House) -> None:
+    shown = set()
+    for page in states(house):
+        marks = Marks(page)
+        assert not [word for word in marks.free if MARK in word], (page.path, page.status)
+        shown |= {word for word in marks.kept if MARK in word}
+    assert len(shown) >= 15  # each text was met somewhere
+
+
+def test_no_word_of_a_code_may_be_translated_wherever_it_stands(house: House) -> None:
+    """Also where a sentence asks whether that was meant."""
+    browser = house.browser()
+    page = browser.tell("Iets.")
+    # Words that no page holds by itself.
+    around = set(Marks(house.browser().get("/nl/return")).free) | set(Marks(page).free)
+    code = [word for word in page.code.split() if word not in around]
+    answer = house.browser().come_back(
+        " ".join([*page.code.split()[:6], page.code.split()[6] + "q"])
+    )
+    for shown in (page, browser.get("/nl/code"), browser.get("/en/code"), answer):
+        marks = Marks(shown)
+        assert not set(code) & {word.strip("?,.") for word in marks.free}, shown.path
+        assert set(code) & {word.strip("?,.") for word in marks.kept}, shown.path
+
+
+def test_every_field_to_write_in_is_left_alone(house: House) -> None:
+    pages = [*states(house)]
+    pages += [house.browser().get(f"/nl/{page}") for page in ("report", "return", *INFO)]
+    names = set()
+    for page in pages:
+        for field in Marks(page).fields:
+            names.add(field["name"])
+            assert OFF.items() <= field.items(), (page.path, field["name"])
+    assert {"text", "code", "remark", "typed"} <= names

@@ -1,0 +1,119 @@
+"""The catalogues: whole, alike in both languages, and every key that is used is there."""
+
+import datetime
+import re
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.pofile import read_po
+
+import dropbox_app.server.web
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, NOTICE_STATUS
+from dropbox_app.server.web.i18n import LANGUAGES, MissingWord, words
+
+SERVER = Path(dropbox_app.server.web.__file__).parent
+KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
+# Keys that are put together from a prefix and a value.
+MADE = {
+    *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
+    *(f"report.{name}" for name in ANSWERS),
+    *(f"consent.{answer}" for answer in CONSENT_ANSWERS),
+    *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"person.{kind}" for kind in ("internal", "external")),
+    *(f"person.scope.{scope}" for scope in ("unwanted_behaviour", "integrity", "both")),
+    *(
+        f"error.{status}.{part}"
+        for status in (400, 403, 404, 405, 413, 415, 421, 500, 503)
+        for part in ("title", "body")
+    ),
+}
+
+
+def catalogue(lang: str) -> dict[str, Message]:
+    with (SERVER / "translations" / lang / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        read: Catalog = read_po(file, locale=lang, abort_invalid=True)
+    return {_key(message): message for message in read if message.id}
+
+
+def _key(message: Message) -> str:
+    return message.id if isinstance(message.id, str) else message.id[0]
+
+
+def texts(message: Message) -> list[str]:
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def used() -> set[str]:
+    """Every key that a template or a module names."""
+    known = set(catalogue("nl"))
+    found = set(MADE)
+    for path in [*(SERVER / "templates").glob("*.html"), *SERVER.rglob("*.py")]:
+        literals = re.findall(r'"([a-z0-9_.-]+)"', path.read_text())
+        prefixes = {key.split(".")[0] for key in known}
+        found |= {one for one in literals if KEY.fullmatch(one) and one.split(".")[0] in prefixes}
+    return found - {name for name in found if name.endswith((".html", ".css"))}
+
+
+def test_both_languages_have_the_same_keys_and_every_one_has_its_text() -> None:
+    nl, en = catalogue("nl"), catalogue("en")
+    assert nl.keys() == en.keys()
+    for message in (*nl.values(), *en.values()):
+        assert all(text.strip() for text in texts(message)), message.id
+        assert not message.fuzzy, message.id
+        assert len(texts(message)) == (1 if isinstance(message.id, str) else 2), message.id
+
+
+def test_a_text_asks_for_the_same_values_in_both_languages_and_numbers() -> None:
+    nl, en = catalogue("nl"), catalogue("en")
+    for key in nl:
+        wanted = placeholders(texts(nl[key])[0])
+        for text in (*texts(nl[key]), *texts(en[key])):
+            assert placeholders(text) == wanted, key
+
+
+def test_every_key_that_is_used_is_there_and_every_key_that_is_there_is_used() -> None:
+    known = set(catalogue("nl"))
+    assert used() - known == set()
+    assert known - used() == set()
+
+
+def test_a_missing_key_is_a_fault_and_never_shown() -> None:
+    for lang in LANGUAGES:
+        with pytest.raises(MissingWord):
+            words(lang).say("landing.nothing")
+        with pytest.raises(MissingWord):
+            words(lang).count("landing.nothing", 2)
+
+
+def test_no_text_shouts_or_claims_what_may_not_be_claimed() -> None:
+    """No exclamation mark; no official report; no right that a counsellor has not (domain.md)."""
+    for lang in LANGUAGES:
+        for key, message in catalogue(lang).items():
+            for text in texts(message):
+                assert "!" not in text, key
+                # The one name of a public body that holds such a word.
+                said = text.replace("Huis voor Klokkenluiders", "")
+                assert not re.search("verschoningsrecht|whistleblow|klokkenluid", said, re.I), key
+                assert not re.search("anoniem|anonymous|versleuteld|encrypt", text, re.I), key
+
+
+def test_numbers_have_their_plural() -> None:
+    assert "1 werkdag." in words("nl").count("code.when", 1, days=1)
+    assert "2 werkdagen." in words("nl").count("code.when", 2, days=2)
+    assert "1 working day." in words("en").count("code.when", 1, days=1)
+
+
+def test_days_are_said_in_words() -> None:
+    today = datetime.date(2026, 11, 3)
+    nl, en = words("nl"), words("en")
+    assert nl.day(today, today) == "vandaag"
+    assert en.day(today - datetime.timedelta(1), today) == "yesterday"
+    assert nl.day(datetime.date(2026, 3, 1), today) == "1\u00a0maart"
+    assert en.day(datetime.date(2026, 3, 1), today) == "1\u00a0March"
+    assert nl.day(datetime.date(2027, 3, 1), today) == "1\u00a0maart 2027"

@@ -1,0 +1,185 @@
+"""Chromium and Firefox as Debian has them, and a person who uses one, with or without scripts.
+
+Both are driven by one library. Their only way out is a ``Net``; loopback they reach by themselves.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import which
+
+import pytest
+from playwright.sync_api import Browser, Locator, Playwright, sync_playwright
+
+from tests.support.net import Net
+
+PROGRAMS = {"chromium": which("chromium"), "firefox": which("firefox-esr")}
+WIDTHS = (1280, 320)  # a desk, and a small phone: what stays after a look at both
+CHROMIUM = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    # What does not go by the net goes nowhere.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+FIREFOX: dict[str, str | float | bool] = {
+    # Names are the net's matter, as with Tor.
+    "network.dns.blockDotOnion": False,
+    "network.proxy.socks_remote_dns": True,
+    "network.proxy.socks5_remote_dns": True,
+    # As Tor Browser has it: an onion counts as safe, and is named to no other site.
+    "dom.securecontext.allowlist_onions": True,
+    "network.http.referer.hideOnionSource": True,
+}
+
+
+def here(name: str) -> pytest.MarkDecorator:
+    """Skip where a browser is not installed, and say so."""
+    package = "firefox-esr" if name == "firefox" else name
+    return pytest.mark.skipif(PROGRAMS[name] is None, reason=f"Debian's {package} is not installed")
+
+
+def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True) -> Browser:
+    """Start a browser. In Chromium each person chooses about scripts, in Firefox this does."""
+    way_out = f"socks5://127.0.0.1:{net.port}"
+    if name == "chromium":
+        return playwright.chromium.launch(
+            executable_path=PROGRAMS[name],
+            args=CHROMIUM,
+            # The driver turns off what people have: pages that wait alive for a Back.
+            ignore_default_args=["--disable-back-forward-cache"],
+            proxy={"server": way_out, "bypass": "127.0.0.1"},
+        )
+    # By the protocol that every Firefox speaks, WebDriver BiDi: not one that was built for tests.
+    return playwright.firefox.launch(
+        channel="moz-firefox",
+        executable_path=PROGRAMS[name],
+        proxy={"server": way_out},
+        firefox_user_prefs={**FIREFOX, "javascript.enabled": scripts},
+    )
+
+
+Start = Callable[[str, bool], Browser]
+
+
+@contextlib.contextmanager
+def browsers(net: Net) -> Iterator[Start]:
+    """Start each browser once, when it is first asked for; end all with the block."""
+    with sync_playwright() as playwright, contextlib.ExitStack() as started:
+        running: dict[tuple[str, bool], Browser] = {}
+
+        def start(name: str, scripts: bool) -> Browser:
+            key = (name, scripts or name == "chromium")
+            if key not in running:
+                running[key] = launch(playwright, name, net, scripts=scripts)
+                started.callback(running[key].close)
+            return running[key]
+
+        yield start
+
+
+class Person:
+    """Somebody with a browser that was never here before. Reads, types, ticks and presses."""
+
+    def __init__(self, start: Start, name: str, home: str, *, scripts: bool = True) -> None:
+        self.home = home
+        self.scripts = scripts
+        self.context = start(name, scripts).new_context(
+            java_script_enabled=scripts,
+            viewport={"width": WIDTHS[-1], "height": 700},
+            base_url=home,
+            ignore_https_errors=True,  # the certificates are made for the test
+        )
+        self.context.set_default_timeout(20_000)
+        self.page = self.context.new_page()
+        self.asked_of_others: list[str] = []
+        self.context.on("request", lambda request: self._note(request.url))
+        # The driver asks a page's own clock whether a thing can be pressed. Without scripts
+        # Firefox has none to ask: there it is pressed where it is, whatever lies over it.
+        self._force = name == "firefox" and not scripts
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.home, "data:", "about:", "chrome")):
+            self.asked_of_others.append(url)
+
+    def close(self) -> None:
+        self.context.close()
+
+    def go(self, path: str) -> None:
+        self.page.goto(path)
+
+    def follow(self, link: Locator) -> None:
+        with self.page.expect_navigation():
+            link.click(force=self._force)
+
+    def write(self, field: str, text: str) -> None:
+        """Type into the field of this name, over what is there."""
+        place = self.page.locator(f"[name={field}]:not([type=hidden])").first
+        if self._force:
+            place.focus()
+            self.page.keyboard.press("Control+A")
+            self.page.keyboard.type(text)
+        else:
+            place.fill(text)
+        assert place.input_value() == text
+
+    def choose(self, field: str, files: list[Path]) -> None:
+        """Choose these files, as in the window that a browser opens for it."""
+        self.page.locator(f"[name={field}]").set_input_files(files)
+
+    def download(self, link: Locator) -> tuple[str, bytes]:
+        """Follow a link that leads to a download: the name it is kept under, and its bytes."""
+        with self.page.expect_download() as begun:
+            link.click(force=self._force)
+        return begun.value.suggested_filename, Path(begun.value.path()).read_bytes()
+
+    def tick(self, choice: Locator) -> None:
+        choice.check(force=self._force)
+
+    def send(self, field: str) -> None:
+        """Press the first button of the form with this field, as the Enter key would.
+
+        Of a form where it can be seen, if there is one: another may hold it to pass it on.
+        """
+        seen = f"[name={field}]:not([type=hidden])"
+        form = f"form:has({seen if self.page.locator(seen).count() else f'[name={field}]'})"
+        button = f"{form} button[type=submit], {form} button:not([type])"
+        self.follow(self.page.locator(button).first)
+
+    def enter(self, lang: str, code: str) -> None:
+        self.go(f"/{lang}/return")
+        self.write("code", code)
+        self.send("code")
+
+    def report(self, lang: str, text: str) -> str:
+        """Write a report; the code that is shown for it."""
+        self.go(f"/{lang}/report")
+        self.write("text", text)
+        self.send("text")
+        return self.code()
+
+    def code(self) -> str:
+        shown = self.page.locator("#code").inner_text()
+        assert len(shown.split()) == 7, shown
+        return shown
+
+    @property
+    def heading(self) -> str:
+        return self.page.locator("h1").inner_text()
+
+    @property
+    def text(self) -> str:
+        return self.page.locator("body").inner_text()
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What is kept for this site's address: names and values."""
+        kept = self.context.cookies(self.home)
+        return {cookie.get("name", ""): cookie.get("value", "") for cookie in kept}
+
+    def page_fits(self) -> None:
+        """Nothing is wider than the window, on a desk and on a small phone."""
+        for width in WIDTHS:
+            self.page.set_viewport_size({"width": width, "height": 700})
+            assert self.page.evaluate("window.innerWidth") == width
+            wide = self.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{self.page.url} is {wide} px wide in a window of {width}"

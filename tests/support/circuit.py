@@ -1,0 +1,35 @@
+"""What Tor does in front of the server's own socket file: it says first by which circuit."""
+
+import http.client
+import socket
+from pathlib import Path
+
+from tests.support.plain_browser import PlainBrowser
+
+
+def line(circuit: int) -> bytes:
+    """As Tor says it of its circuit with this number."""
+    low, high = circuit & 0xFFFF, circuit >> 16
+    return f"PROXY TCP6 fc00:dead:beef:4dad::{high:x}:{low:x} ::1 0 80\r\n".encode()
+
+
+def connect(socket_file: Path, first: bytes = b"") -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.settimeout(60)
+    made.connect(str(socket_file))
+    made.sendall(first)
+    return made
+
+
+class CircuitBrowser(PlainBrowser):
+    """A browser all of whose connections come by one circuit."""
+
+    def __init__(self, url: str, socket_file: Path, circuit: int, *, cookies: bool = True) -> None:
+        super().__init__(url, cookies=cookies)
+        self._socket_file = socket_file
+        self._line = line(circuit)
+
+    def connection(self, host: str) -> http.client.HTTPConnection:
+        made = http.client.HTTPConnection(host, timeout=60)
+        made.sock = connect(self._socket_file, self._line)
+        return made
