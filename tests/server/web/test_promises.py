@@ -76,7 +76,7 @@ PROMISES = {
     "technical.how2": ("test_no_write_of_the_server_holds_a_secret_but_to_its_own_reporter",),
     "technical.how3": ("test_ours_opens_there",),
     "technical.how4": ("test_in_september_nothing_of_january_opens_in_any_case",),
-    "technical.how5": ("test_every_word_can_be_drawn_and_the_draw_is_asked_for_the_whole_list",),
+    "technical.how5": ("test_every_word_that_is_dealt_can_be_drawn_and_has_the_same_chance",),
     "technical.how6": (
         "test_every_visitor_gets_the_same_bytes_and_no_cookie",
         "test_all_pages_before_a_session_have_one_length",
