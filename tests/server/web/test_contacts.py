@@ -98,7 +98,7 @@ def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
     gone(house)
     page = house.browser().come_back(code, lang)
     check_shape(page)
-    said = {"nl": "niets aan veranderen", "en": "You cannot change it on this site now"}[lang]
+    said = {"nl": "hier nu niet veranderen", "en": "You cannot change it here now"}[lang]
     _, found, rest = page.text.partition(said)
     assert found
     return rest.partition("Dag.")[0]  # up to the next message
@@ -141,7 +141,7 @@ def test_where_the_site_has_none_every_page_names_those_who_have(tmp_path: Path)
     for address in ADDRESSES:
         if address != "/":
             assert NOORS in house.browser().get(address).text, address
-    assert f"Bel {NOORS.partition(' (')[0]}." in house.browser().get("/nl/").text
+    assert f"Bel dan {NOORS.partition(' (')[0]}." in house.browser().get("/nl/").text
     house.close()
 
 

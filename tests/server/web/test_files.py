@@ -111,7 +111,10 @@ def test_one_byte_more_than_the_limit_is_named_and_the_words_come_back(
     files = [("goed.png", b"x"), ("te groot.png", bytes(LIMIT + 1)), ("ook.png", b"y")]
     page = send(reporter, files, "Blijf hier.")
     assert page.status == 413
-    assert "Dit bestand is te groot: te groot.png. Een bestand mag 48,8 kB zijn." in page.text
+    assert (
+        "Dit bestand is te groot: te groot.png. Een bestand mag hoogstens 48,8 kB zijn."
+        in page.text
+    )
     assert "Je browser onthoudt niet welke bestanden je had gekozen." in page.text
     assert kept(page) == "Blijf hier."
     check_shape(page)
@@ -124,7 +127,7 @@ def test_as_many_files_as_may_be_and_one_more(
     eleven = [(f"{n}.txt", b"%d" % n) for n in range(11)]
     page = send(reporter, eleven, "Blijf hier.")
     assert page.status == 413
-    assert "Er mogen 10 bestanden tegelijk" in page.text
+    assert "Je kunt er 10 tegelijk sturen" in page.text
     assert kept(page) == "Blijf hier."
     nothing_kept(house)
     assert send(reporter, eleven[:10]).status == 200
@@ -366,7 +369,7 @@ def test_a_form_that_breaks_off_sends_nothing(reporter: Browser, house: House, c
     body = multipart([*fields, ("text", "Blijf.")], FILES)[: -cut - 2]
     page = reporter.request("POST", "/nl/files", body, {"Content-Type": MULTIPART})
     assert page.status == 400
-    assert "De bestanden kwamen niet heel aan." in page.text
+    assert "Het versturen is mislukt." in page.text
     assert kept(page) == "Blijf."
     nothing_kept(house)
 
@@ -425,7 +428,7 @@ def test_who_it_goes_to_may_not_change_while_the_files_come_in(
     monkeypatch.setattr(Mailboxes, "stage", turned)
     page = browser.upload(page, page.form_with("files"), FILES, text="Blijf.")
     assert page.status == 409
-    assert "is veranderd aan wie je bericht gaat" in page.text
+    assert "je bericht gaat nu naar iemand anders" in page.text
     assert kept(page) == "Blijf."
     nothing_kept(house, messages=2)
     house.close()

@@ -43,6 +43,7 @@ PROBLEMS = {
     "errors.choice": 422,
     "errors.code_missing": 422,
     "errors.code_count": 422,
+    "errors.code_letter": 422,
     "errors.code_word": 422,
     "errors.code_word_near": 422,
     "errors.code_wrong": 422,
@@ -71,7 +72,7 @@ HEADINGS = {"errors.title", "errors.kept", "errors.unsent_yet"}
 # What the pages of files say when nothing is refused.
 ABOUT_FILES = {
     "files.open", "files.title", "files.first_title", "files.hidden", "files.shows", "files.name",
-    "files.rather", "files.who", "files.memory", "files.text", "files.choose",
+    "files.rather", "files.who", "files.text", "files.choose",
     "files.choose_again", "files.slow", "files.send", "files.words_can", "files.unnamed",
     "files.download", "files.check", "files.whole", "files.unnamed_here", "files.limits",
 }  # fmt: skip
@@ -81,7 +82,7 @@ INSIDE = {
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
-    "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
+    "StoreError", "UnknownLetter", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
     "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoCircuit",
     "NoFile", "Unseen", "_Endless", "_Expiring",
 }  # fmt: skip
