@@ -52,6 +52,27 @@ def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lan
     assert house.stored() == 1
 
 
+@both
+def test_typing_the_words_right_is_the_tick(house: House, lang: str) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    answer = attempt(browser, page, page.code)
+    form = answer.form_with("kept")
+    assert dict(form.fields)["kept"] == "y"
+    assert browser.submit(answer, form).path == f"/{lang}/conversation"
+
+
+@both
+def test_the_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lang: str) -> None:
+    page = house.browser().tell(TEXT, lang)
+    main = page.html.partition("<main")[2]
+    assert all(origin in main for origin in house.site.settings.origins)
+    door = {"nl": "Ik heb al een code", "en": "I already have a code"}[lang]
+    assert f"“{door}”" in page.text
+    printed = page.html.partition('id="code"')[2].partition("</ol>")[0]
+    assert not any(origin in printed for origin in house.site.settings.origins)
+
+
 @pytest.mark.parametrize(
     ("places", "said"),
     [

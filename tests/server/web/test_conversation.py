@@ -102,10 +102,42 @@ def test_options_are_laid_out(reporter: Browser, noor: Counsellor) -> None:
     ]
     noor.write("options", {"text": "Dit kan.", "options": options})
     page = reporter.get("/nl/conversation")
-    for said in ("Dit kan.", "Praten", "Voor: Dichtbij", "Tegen: Spannend", "Jij kiest."):
+    for said in ("Dit kan.", "Praten", "Voor: Dichtbij", "Tegen: Spannend", "Wat past bij jou?"):
         assert said in page.text
     assert page.text.count("Voor:") == 1
     check_shape(page)
+
+
+def test_an_option_is_picked_and_sent_as_a_message(reporter: Browser, noor: Counsellor) -> None:
+    options: list[Json] = [
+        {"title": title, "pro": "", "con": ""} for title in ("Praten", "Wachten")
+    ]
+    noor.write("options", {"text": "Dit kan.", "options": options})
+    page = reporter.get("/nl/conversation")
+    form = page.form_with("text")
+    assert form.choices["text"] == ["Ik kies: Praten", "Ik kies: Wachten"]
+    sent = reporter.submit(page, form, text="Ik kies: Wachten")
+    assert "Je bericht is verstuurd." in sent.text
+    assert noor.texts()[-1] == "Ik kies: Wachten"
+    check_shape(sent)
+
+
+def test_after_more_was_asked_for_the_question_is_folded_away(
+    reporter: Browser, noor: Counsellor
+) -> None:
+    """An answer was given: the page does not look as if nothing had been sent."""
+    noor.write("consent-request", ASKED)
+    page = reporter.get("/nl/conversation")
+    assert "Noor Visser vraagt je iets" in page.text
+    reporter.submit(page, page.form_to("consent", "request"), answer="tell-me-more")
+    page = reporter.get("/nl/conversation")
+    assert "Noor Visser vraagt je iets" not in page.text
+    assert "<details><summary>Ik wil iets anders antwoorden</summary>" in page.html
+    assert page.form_to("consent", "request").choices["answer"] == ["yes", "no", "tell-me-more"]
+
+
+def test_with_nobody_else_the_conversation_offers_nobody_else(reporter: Browser) -> None:
+    assert "/nl/counsellor" not in reporter.get("/nl/conversation").links
 
 
 @pytest.mark.parametrize("answer", ["yes", "no", "tell-me-more"])
@@ -766,4 +798,4 @@ def test_every_page_of_a_session_has_no_code_in_an_address(reporter: Browser) ->
     ]
     for page in pages:
         for link in page().links:
-            assert re.fullmatch(r"/[a-z/]*(#[a-z-]+)?|#[a-z-]+", link), link
+            assert re.fullmatch(r"/[a-z/]*(#[a-z-]+)?|#[a-z0-9-]+|tel:[0-9+]+", link), link

@@ -21,6 +21,7 @@ MADE = {
     *(f"report.{name}" for name in ANSWERS),
     *(f"consent.{answer}" for answer in CONSENT_ANSWERS),
     *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"{key}_hours" for key in ("closed.call", "contact.phone", "person.phone")),
     *(f"person.{kind}" for kind in ("internal", "external")),
     *(f"person.scope.{scope}" for scope in ("unwanted_behaviour", "integrity", "both")),
     *(

@@ -1,5 +1,6 @@
 """Whom one can call: which number, of whom, and when. The sentences are the catalogues'."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -18,11 +19,12 @@ class Contact:
 
     phone: str
     hours: str
+    dial: str  # digits, for a link
 
     @classmethod
     def of(cls, person: Person) -> "Contact":
         """A counsellor's own, where the name stands above it."""
-        return cls(_whole(person.phone), _unbroken(person.hours))
+        return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
 
 
 def contacts(
@@ -35,9 +37,15 @@ def contacts(
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]
     if settings.phone and not theirs:
-        return (Contact(_whole(settings.phone), _unbroken(settings.hours)),)
+        return (
+            Contact(_whole(settings.phone), _unbroken(settings.hours), _dialled(settings.phone)),
+        )
     return tuple(
-        Contact(f"{person.name}, {_whole(person.phone)}", _unbroken(person.hours))
+        Contact(
+            f"{person.name}, {_whole(person.phone)}",
+            _unbroken(person.hours),
+            _dialled(person.phone),
+        )
         for person in theirs or own
     )
 
@@ -46,6 +54,11 @@ def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Con
     """How to call just this counsellor: by a number of their own, else the site's, else not."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
+
+
+def _dialled(number: str) -> str:
+    """What a telephone dials: digits and a plus, without the (0) that is left out after one."""
+    return re.sub("[^0-9+]", "", number.replace("(0)", "") if "+" in number else number)
 
 
 def _whole(number: str) -> str:
