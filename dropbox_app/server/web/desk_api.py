@@ -1,8 +1,8 @@
 """``/api/site`` and the desk API: the only ways in besides the pages (SPEC sections 6 and 7).
 
-A request says who asks by a signature over where, what and which body. Identity, token and
-signature are checked before the body is read, the body's hash before anything is kept. Answers
-are JSON, or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+A desk signs the address, the target and the hash of the body of each request. Identity, token and
+signature are checked before the body is read, the body's hash before anything is kept. Answers are
+JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
 """
 
 import json
@@ -66,9 +66,9 @@ def challenge() -> Response:
 
 @blueprint.get(DESK_PATHS + "mailboxes", provide_automatic_options=False)
 def mailboxes() -> Response:
-    """GET mailboxes?after=ID: those whose reporter's newest message is for who asks.
+    """GET mailboxes?after=ID: those whose reporter's newest message is for this counsellor.
 
-    A page of them, in the order of their ids; without ``after`` from the first.
+    One page of them, in the order of their ids; without ``after`` from the first.
     """
     identity = _asked_by()
     after = _id(_arguments("after")["after"]) if request.args else ""
@@ -104,7 +104,7 @@ def inbox() -> Response:
 
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
-    """GET items/ID: the sealed file; 404 alike if there is none or it is somebody else's."""
+    """GET items/ID: the sealed file; the same 404 if there is none or it is not for this desk."""
     identity = _asked_by()
     opened = current_site().mailboxes.item_for(identity, _id(item))
     if opened is None:
@@ -142,7 +142,7 @@ def post_message(mailbox: str) -> Response:
 
 @blueprint.put(DESK_PATHS + "mailboxes/<mailbox>/files/<item>", provide_automatic_options=False)
 def put_file(mailbox: str, item: str) -> Response:
-    """PUT mailboxes/ID/files/ID: straight to its place, hashed on the way."""
+    """PUT mailboxes/ID/files/ID: written to its place as it arrives, and hashed."""
     site = current_site()
     claim = _claim()
     mailbox, item = _id(mailbox), _id(item)
@@ -167,21 +167,21 @@ def post_withdrawal(mailbox: str) -> Response:
 
 @blueprint.put(DESK_PATHS + "card", provide_automatic_options=False)
 def put_card() -> Response:
-    """PUT card: a newer one of who asks."""
+    """PUT card: a newer card of this counsellor."""
     claim = _claim()
     current_site().mailboxes.take_card(claim.identity, _body(claim, cards.MAX_BYTES))
     return _json({})
 
 
 def _asked_by() -> VerifyKey:
-    """Who asks, for a request without a body."""
+    """The counsellor who signed a request without a body."""
     claim = _claim()
     _body(claim, 0)
     return claim.identity
 
 
 def _claim() -> Claim:
-    """Who asks, proved. Everything that is wrong with it answers alike."""
+    """The verified claim of the request's header. Every fault in it gets the same answer."""
     site = current_site()
     settings = site.settings
     try:
@@ -201,7 +201,7 @@ def _claim() -> Claim:
 
 
 def _target() -> str:
-    """Path and query as sent, not as decoded."""
+    """Path and query as they were sent, not decoded."""
     environ = request.environ
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
@@ -212,7 +212,7 @@ def _target() -> str:
 
 @blueprint.before_app_request
 def check_target() -> Response | None:
-    """Before any routing: what two programs might read in two ways is 400, never a redirect."""
+    """Answer 400 to a target that two programs could read in two ways, rather than redirect."""
     if not request.path.startswith(DESK_PATHS):
         return None
     try:
@@ -245,7 +245,7 @@ def _json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response
 
 
 def _read(limit: int) -> Iterator[bytes]:
-    """The body in pieces; TooLarge as soon as it is known to be longer than ``limit``."""
+    """Yield the body in pieces. Raises TooLarge once it is longer than ``limit`` bytes."""
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body may be {limit} bytes")
     request.max_content_length = limit + 1  # instead of the pages' own limit
@@ -258,7 +258,7 @@ def _read(limit: int) -> Iterator[bytes]:
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """The whole body, proved to be the one that was signed."""
+    """The whole body. Raises Unauthorised if it is not the one that was signed."""
     body = b"".join(_read(limit))
     _check_hash(claim, sha256_hex(body))
     return body
@@ -276,7 +276,7 @@ def _pieces(opened: OpenFile) -> Iterator[bytes]:
 
 
 def _arguments(*names: str) -> dict[str, str]:
-    """The query's arguments: exactly these, each once."""
+    """The query's arguments. Raises BadRequest unless they are exactly these, each once."""
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}

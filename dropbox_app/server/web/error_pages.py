@@ -1,7 +1,7 @@
-"""What is said when something cannot be done: one table, calm pages, and the text kept.
+"""The answers to errors: one table of refusals, calm pages, and the text that was typed kept.
 
-No page echoes anything but what the person's own form held, and no log says more than the kind of
-an exception and its line of code.
+A page repeats nothing but what the person's own form held. The log names the type of an exception
+and its line of code, and nothing else.
 """
 
 import json
@@ -55,9 +55,12 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an exception becomes: a sentence on a page, by its key, and a status there and over
-    the desk API, which says the exception's own sentence. None: it does not come up there.
-    ``files``: the sentence on the page where files are chosen, if that is another."""
+    """What an exception becomes on a page and over the desk API.
+
+    ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
+    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
+    API sends the exception's own message.
+    """
 
     kind: type[KlankbordError]
     key: str = ""
@@ -66,7 +69,7 @@ class Refusal:
     files: str = ""
 
 
-# Every exception that is an answer to somebody. Any other is a fault of ours: 500.
+# Every exception that is an answer to a request. Any other is a fault of ours: 500.
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
@@ -91,19 +94,19 @@ REFUSALS = (
     Refusal(RequestError, api=400),
     Refusal(TooLarge, api=413),
 )
-# Those after which the form that was posted stands there again, with the sentence.
+# The exceptions after which the posted form is shown again, with the sentence.
 REFUSED = tuple(row.kind for row in REFUSALS if row.page and row.key and row.kind is not Gone)
 PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # that have words of their own
 
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
 OWN_WORDS = tuple(name for name, _ in _AREAS)
 _FORMS = ("report", "return", "conversation", "consent", "counsellor", "withdraw", "files")
-# What a post may hold that is worth keeping when it is we who could not.
+# The fields that are worth keeping when the server could not handle the post.
 _WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
 def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
-    """The sentence and the status for one of REFUSED."""
+    """The problem to show, and the status, for one of REFUSED. Others are raised again."""
     if isinstance(error, TooLong):
         return too_long(error, field), 422
     for row in REFUSALS:
@@ -113,7 +116,10 @@ def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int
 
 
 def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
-    """The same on the page where files are chosen; ``most`` of them, ``largest`` in words."""
+    """The same for the page where files are chosen.
+
+    ``most``: how many files a message may have. ``largest``: the limit of one file, in words.
+    """
     for row in REFUSALS:
         if row.page and row.files and isinstance(error, row.kind):
             problem = Problem("files", row.files)

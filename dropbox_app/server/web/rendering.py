@@ -6,12 +6,12 @@ as bytes, see ``shared_page``: every visitor gets the same, and can check that.
 
 **Lengths** are those of ``padding``: one for all these pages, or few.
 
-What is left: whether an answer is one of these pages or belongs to somebody (a session, an error);
-which of the lengths a long page needs; the line of the status; the length of what a browser sends
-(the address asked for, a text, a code), which nothing here can fill up; an answer without a page,
-such as a redirect, whose length hangs on its kind alone; the style sheet, which every page asks for
-and which is the same for everybody, so that it tells that a page was opened and not which. A proxy
-in front must not compress pages, nor unpack them: that would undo it.
+What an observer can still see: whether an answer is one of these pages or belongs to one visitor
+(a session, an error); which of the lengths a long page needs; the status line; the length of what a
+browser sends (an address, a text, a code), which nothing here can pad; an answer without a page,
+such as a redirect, whose length depends on its kind alone; and the style sheet, which is the same
+for every page, so that it tells that a page was opened and not which. A proxy in front must not
+compress or decompress pages: that would undo the padding.
 """
 
 import datetime
@@ -37,15 +37,15 @@ Clock = Callable[[], datetime.date]
 OwnText = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
-# Of a page with a field for text that goes to who has no cookie. Chromium keeps a page of status
-# 200 alive behind the next one, whatever "no-store" says, until a cookie changes: then Back, after
-# "leave quickly", would show what was typed. A page of another status it makes anew.
+# Of a page with a text field that is sent to a browser without a cookie. Chromium keeps a page of
+# status 200 in memory despite "no-store" until a cookie changes: Back, after "leave quickly", would
+# show what was typed. Chromium loads a page of any other status again.
 TYPING = "203 OK"
 
 
 @functools.cache
 def environment() -> Environment:
-    """The templates; each is compiled once a process."""
+    """The templates. Each is compiled once per process."""
     made = Environment(
         loader=PackageLoader("dropbox_app.server.web"),
         autoescape=select_autoescape(default=True),
@@ -83,7 +83,7 @@ class PageRenderer:
         self._cache = cache or PageCache()
 
     def people(self) -> People:
-        """Who can be written to today."""
+        """The counsellors of the site, as they can be written to today."""
         return self._directory(self.today())
 
     def render(
@@ -136,7 +136,7 @@ class PageRenderer:
         )
 
     def availability(self, people: People, told: Words) -> Availability:
-        """What is said today of those who cannot be written to, are away or are silent."""
+        """The sentences about counsellors who cannot be written to, are away or are silent."""
         return Availability(people, told, self.today(), self.settings.retention.silent_desk)
 
     def respond(self, html: str, status: int | str = 200) -> Response:

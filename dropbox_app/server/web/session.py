@@ -1,8 +1,8 @@
-"""The one cookie of a reporter without JavaScript (SPEC section 8). Replaces Flask's session.
+"""The one cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
 
-Outside it is a NaCl SecretBox, inside that an itsdangerous timed signature, inside that a record
-of fixed size. The key is made by the parent process and never written: a restart ends every
-session, and the code is asked for again. There is no cookie before a code is shown or entered.
+The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed
+size. The parent process makes the key and never writes it: a restart ends every session, and the
+code is asked for again. No cookie is set before a code is shown or entered.
 """
 
 import binascii
@@ -32,7 +32,7 @@ _RECORD = 1 + 16 + 8 + 32 + 20 + 32 + _WORDS
 
 @dataclass(frozen=True)
 class Keys:
-    """What is derived from the cookie key, one label each."""
+    """The keys that are derived from the cookie key, with one label each."""
 
     box: bytes
     signature: bytes
@@ -41,7 +41,7 @@ class Keys:
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
-        """Those of one site: what is sealed or signed for one is noise to every other."""
+        """The keys of one site: what is sealed or signed for one site is noise to every other."""
         labels = (b"box", b"signature", b"mark", b"desk")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
@@ -70,14 +70,14 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def root(self) -> bytes | None:
-        """What the reporter's keys are derived from; None without a session."""
+        """The 32 bytes that the reporter's keys are derived from; None without a session."""
         self.used = True
         root = self.get("root")
         return root if isinstance(root, bytes) else None
 
     @property
     def code(self) -> tuple[str, ...]:
-        """The seven words while the code page is open, else none."""
+        """The seven words while the code page is open; empty after that."""
         self.used = True
         return tuple(str(self.get("words", "")).split())
 
@@ -88,9 +88,9 @@ class ReporterSession(dict[str, Any], SessionMixin):
         return mark if isinstance(mark, bytes) else b""
 
     def move_on(self) -> None:
-        """Leave the code page: the words are kept no longer.
+        """Leave the code page: the words are no longer kept.
 
-        The mark is: a browser that goes back from here posts the report once more.
+        The mark is kept: a browser that goes back from here posts the report once more.
         """
         self["words"] = ""
 
@@ -176,8 +176,8 @@ class SiteCookie:
     def fresh(self, root: bytes, code: Sequence[str] = (), mark: bytes = b"") -> ReporterSession:
         """A new session; with ``code``, one on its code page.
 
-        Its cookie is sealed here and now, so that after a report is stored nothing is left to do
-        that could fail: see ``ReporterSession.become``.
+        Its cookie is sealed now, so that nothing that could fail is left to do after a report is
+        stored. See ``ReporterSession.become``.
         """
         session = ReporterSession(
             root=root,
@@ -190,7 +190,7 @@ class SiteCookie:
         return session
 
     def mark_of(self, parts: Sequence[str]) -> bytes:
-        """A keyed hash of what was posted, by which the same post is known again."""
+        """A keyed hash of what was posted, to recognise the same post."""
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
@@ -211,7 +211,7 @@ class SiteCookie:
         return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
 
     def _unseal(self, value: str) -> dict[str, Any]:
-        """What a cookie holds; nothing if it is foreign, old, altered or of another site."""
+        """What a cookie holds; empty if it is foreign, too old, altered or of another site."""
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))
             if urlsafe_b64encode(sealed).decode("ascii") != value:

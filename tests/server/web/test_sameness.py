@@ -156,6 +156,14 @@ def by_form_of_a_session_that_is_over(browser: Browser, lang: str, code: str) ->
     return browser.submit(page, page.form_with("code", "text"), code=code)
 
 
+NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
+    (by_return_form, "nl"): "Deze code werkt niet",
+    (by_return_form, "en"): "This code does not work",
+    (by_form_of_a_session_that_is_over, "nl"): "Met deze code is er geen gesprek.",
+    (by_form_of_a_session_that_is_over, "en"): "There is no conversation with this code.",
+}
+
+
 @pytest.mark.parametrize("lang", ["nl", "en"])
 @pytest.mark.parametrize("way", [by_return_form, by_form_of_a_session_that_is_over])
 def test_every_code_that_opens_nothing_gets_the_same_answer_after_the_same_work(
@@ -176,6 +184,7 @@ def test_every_code_that_opens_nothing_gets_the_same_answer_after_the_same_work(
         browser.cookies = dict(old.cookies)
         page = way(browser, lang, code)
         assert page.status == 422
+        assert NO_SUCH_CODE[way, lang] in page.text
         assert browser.cookies == old.cookies
         assert page.html.count(code) == 1
         body = page.html.replace(code, "").rstrip()
@@ -272,7 +281,7 @@ SOMETIMES = {
     "Location": "a redirect",
     "Allow": "what an address takes: 405, and OPTIONS",
 }
-# Whose value is not the same everywhere; the others are what hardening.HEADERS has.
+# Whose value is not the same everywhere; the others are what security_headers.HEADERS has.
 OWN_VALUE = {"Content-Length", "Content-Type"}
 TYPES = {
     "text/html; charset=utf-8": "pages, and what has no body",

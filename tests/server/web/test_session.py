@@ -4,10 +4,7 @@ import base64
 import re
 
 import pytest
-from flask import Request
-from werkzeug.test import create_environ
 
-from dropbox_app.server.web.session import ReporterSession, SiteCookie
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 
 
@@ -91,19 +88,6 @@ def test_another_site_an_altered_or_an_invented_one_is_no_session(
     browser.cookies["s"] = stranger.cookies["s"]
     assert browser.get("/nl/conversation").form_with("code")
     other.close()
-
-
-def test_a_cookie_of_the_same_key_but_another_site_id_is_no_session(house: House) -> None:
-    """Two sites behind one process share a key, never a session."""
-    here = SiteCookie(bytes(32), "5a" * 16, house.clock.now, lambda _: False)
-    there = SiteCookie(bytes(32), "5b" * 16, house.clock.now, lambda _: False)
-    asked = Request(create_environ(headers={"Cookie": f"s={here.fresh(bytes(32))['sealed']}"}))
-    session, foreign = ReporterSession(), ReporterSession()
-    here.read(asked, session)
-    there.read(asked, foreign)
-    assert session.root == bytes(32)
-    assert foreign.arrived
-    assert dict(foreign) == {}
 
 
 def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> None:

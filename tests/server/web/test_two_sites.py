@@ -200,7 +200,10 @@ def test_a_challenge_of_one_site_is_not_spent_at_the_other(server: Server) -> No
     assert page.status == 401
 
 
-WRONG_HOSTS = ("evil.example", "", "example.org", "stil.example.org.", "bakker", "xn--stil", "[::1")
+WRONG_HOSTS = (
+    "evil.example", "", "example.org", "stil.example.org.", "bakker", "xn--stil", "[::1",
+    "stil.example.org.evil.example", "user@evil", "a b",
+)  # fmt: skip
 PATHS = (
     "/",
     "/nl/",

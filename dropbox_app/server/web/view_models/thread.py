@@ -1,4 +1,4 @@
-"""A conversation as the page shows it: what is genuine, and in calm words what is not.
+"""A conversation as the page shows it: genuine messages, and calm sentences about all others.
 
 Pure: a thread in, lines out. Nothing that failed a check is ever shown as somebody's words.
 """
@@ -19,7 +19,7 @@ from dropbox_app.server.web.view_models.counsellors import People
 
 @dataclass(frozen=True)
 class Request:
-    """A consent request and what may be said to it now."""
+    """A consent request, and the answers that are possible now."""
 
     digest: str
     asker: VerifyKey
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def open(self) -> bool:
-        """Whether an answer is still awaited."""
+        """Whether an answer is still expected."""
         return self.answerable and self.said in (None, "tell-me-more")
 
     @property

@@ -31,7 +31,7 @@ blueprint = Blueprint("conversation", __name__)
 @blueprint.get(f"{LANG}/conversation")
 @blueprint.get(f"{LANG}/consent")
 def read(lang: str) -> Response:
-    """The conversation. Whoever comes here from the code page has moved on from it."""
+    """The conversation. Opening it closes the code page: the words leave the session."""
     root = current_session().root
     if root is None:
         return ask_code_again(lang)
@@ -43,7 +43,7 @@ def read(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/conversation")
 def write(lang: str) -> Response:
-    """A follow-up."""
+    """A further message of the reporter."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -117,7 +117,7 @@ def _asked_again(
     problem: Problem,
     status: int,
 ) -> Response:
-    """The conversation, with the answer in the form of its question: never without that."""
+    """The conversation, with the answer in the form of its question, if that can be answered."""
     remark = clean_text(form.remark.data or "")
     place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
     problems = [replace(problem, field=place)]

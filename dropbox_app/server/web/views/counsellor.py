@@ -25,14 +25,14 @@ blueprint = Blueprint("counsellor", __name__)
 
 @blueprint.get(f"{LANG}/counsellor")
 def show(lang: str) -> Response:
-    """Whom else one could write to."""
+    """The other counsellors of the site, and a form."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
 
 @blueprint.post(f"{LANG}/counsellor")
 def send(lang: str) -> Response:
-    """A message to another counsellor, who from now on gets what the reporter writes."""
+    """The message, if it is complete and can be stored."""
     site = current_site()
     form = OtherForm()
     if "switch" in request.form:

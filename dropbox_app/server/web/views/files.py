@@ -1,7 +1,7 @@
-"""Files in the conversation: a page that sends them, and downloads of those that came.
+"""Files in the conversation: a page that sends them, and downloads of those that were received.
 
-A page of its own: words never wait for a file, and what files can betray is read before one is
-chosen. A file is decided upon before a byte of it is kept, see ``uploads``.
+Files have a page of their own: a text never waits for a file, and the reporter reads what a file
+can reveal before choosing one. A file is accepted or not before a byte of it is kept: ``uploads``.
 """
 
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ def _write(lang: str, root: bytes, text: str, files: Enclosed | None) -> Respons
 
 
 def _open_page(lang: str) -> Response:
-    """From the conversation with words under way, from the other language, or with a code."""
+    """The page for a form that holds only words: with a text, in the other language, or a code."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -129,7 +129,7 @@ def _open_page(lang: str) -> Response:
 
 
 def _ask_code(lang: str) -> Response:
-    """The text, and the code asked for: that leads to the page where files are chosen."""
+    """The form for the code, with the text kept. It leads to the page where files are chosen."""
     lead = words(lang).say("files.code_first")
     return session_ended(lang, lead, button="return.open")
 
@@ -152,7 +152,7 @@ def _problem_of(error: KlankbordError, lang: str) -> tuple[Problem, int]:
 
 
 def _longest_form() -> int:
-    """The longest form that can be right."""
+    """The length of the longest valid form, in bytes."""
     return _most_files() * current_site().settings.limits.file + FORM_BYTES
 
 
@@ -212,7 +212,7 @@ def _why_not_now(root: bytes, lang: str) -> Problem | None:
 
 @blueprint.get(f"{LANG}/files/<item>")
 def download(lang: str, item: str) -> Response:
-    """A counsellor's file, as a download; of an own one, whether it is still what was sent."""
+    """A counsellor's file as a download; for the reporter's own, whether it is still intact."""
     site = current_site()
     root = current_session().root
     if root is None:

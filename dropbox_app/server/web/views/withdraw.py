@@ -24,14 +24,14 @@ blueprint = Blueprint("withdraw", __name__)
 
 @blueprint.get(f"{LANG}/withdraw")
 def show(lang: str) -> Response:
-    """What taking everything back can and cannot undo."""
+    """What deletion can and cannot undo, and a form."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
 
 @blueprint.post(f"{LANG}/withdraw")
 def send(lang: str) -> Response:
-    """Everything back."""
+    """Delete the conversation, once the box is ticked."""
     form = WithdrawForm()
     lead = words(lang).say("again.withdraw")
     if "switch" in request.form:
