@@ -38,6 +38,7 @@ class ReadSite:
     settings: Settings
     pages: Mapping[Page, str]  # Markdown
     fresh: Mapping[str, str] | None
+    closed: bool = False  # by a fault of its settings: only its host names are known
 
     def html(self, lang: str, page: str) -> str:
         """What the site wrote itself for a page; nothing if that is not to be shown."""
