@@ -87,7 +87,7 @@ RANKED = {
 }  # fmt: skip
 # The worker goes with stock gunicorn; until then it stands beside the folders.
 UNRANKED = {
-    "server": {"circuits", "last_good", "outgoing", "patience", "quiet", "threads", "transfers",
+    "server": {"circuits", "outgoing", "patience", "quiet", "threads", "transfers",
                "waiting", "worker"},
     "desk": set(),
 }  # fmt: skip

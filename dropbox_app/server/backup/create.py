@@ -154,8 +154,8 @@ class _Running:
         self.items += items
         if not (folder / settings.FILE_NAME).is_file():
             self.damaged.append(
-                f"{place.name}: {settings.FILE_NAME} is gone; the settings that were last right "
-                "go with it; see doctor"
+                f"{place.name}: {settings.FILE_NAME} is gone, so it is not in the backup; "
+                "see doctor"
             )
         if bad:
             self.damaged.append(
@@ -202,13 +202,14 @@ def _write_list(
     lines = []
     for place in places:
         known = read.of(place.name)
+        site_id = known.settings.site if known else loader.held_id(place.folder)
         try:
             days = Withdrawn(place.folder / WITHDRAWN).read()
         except ValueError:
             raise BackupError(f"{place.folder / WITHDRAWN} is damaged; see doctor") from None
-        if days and known is None:
+        if days and site_id is None:
             raise BackupError(f"what was withdrawn at {place.name} cannot be noted; see site check")
-        lines += [f"{known.settings.site} {box} {day}\n" for box, day in days.items() if known]
+        lines += [f"{site_id} {box} {day}\n" for box, day in days.items()]
     text = "".join(sorted(lines)).encode("ascii")
     new, kept = directory.begun(target, "withdrawn", today)
     with _sealed(new, kept, public) as out:

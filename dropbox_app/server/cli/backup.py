@@ -120,7 +120,8 @@ def restore_command(
     done = restoring.restore(target, file, Keys(keys), lists, today, old=old)
     for site in done.sites:
         back = "conversation is" if site.mailboxes == 1 else "conversations are"
-        click.echo(f"{site.name}: {site.settings.name}: {site.mailboxes} {back} back")
+        named = site.organisation or "its settings are wrong, see site check"
+        click.echo(f"{site.name}: {named}: {site.mailboxes} {back} back")
         if site.withdrawn:
             click.echo(f"    {site.withdrawn} had been withdrawn since, and are not")
         if site.lost:

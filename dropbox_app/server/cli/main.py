@@ -91,7 +91,7 @@ def serve(
             )
         if named:
             files[option] = named
-    read = take(target, common.today())  # what is wrong is said here, not by every worker
+    read = take(target)  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
     for served in read.sites:
@@ -207,9 +207,12 @@ def _named(option: str, bind: str) -> tuple[str, int] | Path:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove what a crash left. Raises ServerError, OSError."""
+    """Remove what a crash left, and note the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
+        if store.site_id() is None:  # an older version wrote it
+            with store.writing():
+                store.set_site_id(served.settings.site)
         store.sweep()
         with suppress(SiteFull):
             store.keep_room()

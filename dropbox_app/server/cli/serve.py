@@ -9,7 +9,6 @@ put in a file.
 
 import contextlib
 import ctypes
-import datetime
 import errno
 import gc
 import ipaddress
@@ -129,26 +128,28 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """In the parent, before it makes new workers. What is wrong goes on as it was."""
-        self._read = take(self._folder, self._clocks.today(), self._read)
+        """Run in the parent before new workers start. A reading with a fault is not taken up."""
+        self._read = take(self._folder, self._read)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
 
 
-def take(folder: Path, today: datetime.date, before: Reading | None = None) -> Reading:
-    """Read the sites, keep what is right for another day, and say in the log what is not.
+def take(folder: Path, before: Reading | None = None) -> Reading:
+    """Read the sites, and write to the log what is wrong with them.
 
-    ``before``: what is being served. Of it nothing ends by a mistake, only by its folder going.
+    ``before``: what is being served. It is returned if the new reading has a fault.
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
     quiet_log()
-    for fault in (*read.faults, *missing, *loader.remember(read, today)):
+    for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
-    read = read.remembered()
-    return read.with_those_before(before) if before else read
+    if before is not None and read.wrong:
+        logger.warning("nothing was taken up; the sites are served as before")
+        return before
+    return read
 
 
 def run(
@@ -174,7 +175,7 @@ def run(
     files = _set_limits()
     gunicorn.http.wsgi.Response = QuietResponse
     QuietWorker.silence, QuietWorker.whole = silence, whole
-    read = read or take(folder, Clocks.start().today())
+    read = read or take(folder)
     QuietWorker.onion, QuietWorker.desks = str(onion or ""), str(desks or "")
     binds = [bind, *(f"unix:{file}" for file in (onion, desks) if file)]
     server = Server(folder, read, binds, workers, threads, upkeep, files)

@@ -12,7 +12,6 @@ from typing import TypeVar
 import click
 
 from dropbox_app.protocol.encoding import Json, to_line
-from dropbox_app.server import last_good
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.common import folder_of, folder_option, place_of, site_option
 from dropbox_app.server.config import check, loader, paths, settings
@@ -279,20 +278,22 @@ def _make(place: Place, wanted: Settings, there: Reading) -> None:
     _refuse_others(made, place, there)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ServerError(f"{target} is there already and is not empty; nothing was changed")
-    _build(target, text)
+    _build(target, text, made.site)
     click.echo(_invitation(made))
 
 
 def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
-    """Raise SettingsError for a host name that another site has."""
-    own = loader.claims(made)
-    for other in there.sites:
-        taken = sorted(value for _, value in own & loader.claims(other.settings))
-        if taken and other.place != place:
-            raise SettingsError(f"--origin: {taken[0]} is that of the site {other.place.name}")
+    """Raise SettingsError for a host name that another site has, open or closed."""
+    own = {value for _, value in loader.claims(made)}
+    theirs = [(s.place, {value for _, value in loader.claims(s.settings)}) for s in there.sites]
+    theirs += [(closed.place, closed.hosts) for closed in there.closed]
+    for other, values in theirs:
+        taken = sorted(own & values)
+        if taken and other != place:
+            raise SettingsError(f"--origin: {taken[0]} is that of the site {other.name}")
 
 
-def _build(target: Path, text: str) -> None:
+def _build(target: Path, text: str, site_id: str) -> None:
     """Fill a new or empty folder; it is a site once its settings are there. Else it is left as it
     was: the parent folder may be one that this account cannot write in."""
     new = not target.exists()
@@ -308,12 +309,12 @@ def _build(target: Path, text: str) -> None:
     try:
         store = SqliteStore.create(target, common.today)
         with store.writing():
+            store.set_site_id(site_id)
             store.set_served(common.today())  # from now on a clock that leaps is known
         store.close()
         if os.geteuid() == 0:  # for the account that the folder belongs to
             for path in target.iterdir():
                 os.chown(path, target.stat().st_uid, target.stat().st_gid)
-        last_good.store(target, {settings.FILE_NAME: text}, common.today())
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
         for path in target.iterdir():

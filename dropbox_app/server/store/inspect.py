@@ -50,6 +50,19 @@ def old(database: Path) -> bool:
     return _steady(database, lambda connection: pending(_ours(connection)))
 
 
+def site_of(database: Path) -> str | None:
+    """Return the id of the site that a database belongs to.
+
+    None if it is not known yet (an older version wrote it), or the database cannot be read now.
+    """
+    with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
+        if "site" in columns:
+            (site,) = connection.execute("SELECT site FROM store").fetchone()
+            return site or None
+    return None
+
+
 def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen:
     """See it, again if a server started or stopped meanwhile: then it was opened the wrong way."""
     for left in reversed(range(TRIES)):

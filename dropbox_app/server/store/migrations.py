@@ -101,6 +101,12 @@ def m003_cover(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_site(db: Database) -> None:
+    """The id of the site whose conversations these are: settings with another one are refused."""
+    db.execute("ALTER TABLE store ADD COLUMN site TEXT CHECK (length(site) = 32)")
+
+
 def pending(database: Database) -> bool:
     """Whether there is anything to migrate; only reads."""
     return bool(migrations.pending(database))

@@ -139,6 +139,14 @@ class SqliteStore:
         """By a new id each desk knows that this store was restored."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
+    def site_id(self) -> str | None:
+        """Return the id of the site whose conversations these are; None if it was never set."""
+        (site,) = self._one("SELECT site FROM store")
+        return str(site) if site else None
+
+    def set_site_id(self, site: str) -> None:
+        self._run("UPDATE store SET site = ?", site)
+
     # mailboxes
 
     def mailbox(self, mailbox: str) -> MailboxInfo | None:
