@@ -1,6 +1,5 @@
 """``klankbord-server``, the operator's command. Exit codes: 0 done, 1 could not, 2 used wrongly."""
 
-import datetime
 import json
 import os
 from contextlib import suppress
@@ -11,15 +10,14 @@ import click
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.backup import backup_command, backup_key_command, restore_command
 from dropbox_app.server.cli.cards import card
-from dropbox_app.server.cli.common import Group, folder_of, folder_option, place_of, site_option
+from dropbox_app.server.cli.common import Group, folder_of, folder_option, site_option
 from dropbox_app.server.cli.notify import notify_command, word_command
+from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
 from dropbox_app.server.config import loader
-from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.doctor import machine
-from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
-from dropbox_app.server.mailboxes import purge as upkeep
+from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
 from dropbox_app.server.store.sqlite import SqliteStore
 
 
@@ -48,6 +46,7 @@ for _command in (
     restore_command,
     word_command,
     notify_command,
+    purge_command,
 ):
     main.add_command(_command)
 
@@ -162,39 +161,6 @@ def doctor(
             click.echo(finding.told(several))
     if any(finding.state == "wrong" for finding in findings):
         click.get_current_context().exit(1)
-
-
-@main.command()
-@folder_option
-@site_option
-@click.option(
-    "--day",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Today's date, read elsewhere: once the clock is right again, or after a month off.",
-)
-def purge(folder: Path | None, site_name: str | None, day: datetime.datetime | None) -> None:
-    """Remove what has lived its term, for good. A serving site does so itself, once a day.
-
-    \b
-    klankbord-server --dir /var/lib/klankbord purge
-    """
-    place = place_of(folder, site_name)
-    loaded = sites.load(place.folder)
-    if day is not None and day.date() != common.today():
-        raise WrongClock(f"it says {common.today()}, you say {day.date()}; set it first")
-    store = SqliteStore(place.folder, common.today, place.reserve)
-    try:
-        if day is not None:
-            upkeep.confirm(store, common.today())
-        purged = upkeep.daily(loaded, store, common.today())
-    finally:
-        store.close()
-    click.echo(
-        f"removed: {purged.mailboxes} mailboxes, {purged.items} items of others, "
-        f"{purged.withdrawn_ids} withdrawn ids, {purged.leftovers} left-over files"
-    )
-    if not purged.log_emptied:
-        click.echo("The log was in use and is emptied by the next purge.", err=True)
 
 
 def _named(option: str, bind: str) -> tuple[str, int] | Path:

@@ -26,11 +26,12 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
+from dropbox_app.server.cli import common
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.mailboxes import scheduler
-from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.patience import SILENCE, WHOLE
 from dropbox_app.server.quiet import QuietLogger, QuietResponse
 from dropbox_app.server.reporter.kdf_limiter import Gate, shared_by, slots_for
@@ -71,7 +72,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._folder = folder
         self._read = read
         self._upkeep = upkeep
-        self._clocks = Clocks.start()  # of the server: a worker may begin much later
         self._rounds: Rounds | None = None
         self._workers = workers
         self._cores = shared_by(workers)
@@ -83,6 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "worker_connections": max(threads + 1, min(threads + CONNECTIONS, files - _OWN_FILES)),
             "worker_exit": self._end,
             "on_reload": self._read_anew,
+            "on_exit": self._settle,
             "worker_class": "dropbox_app.server.worker.QuietWorker",
             "logger_class": QuietLogger,
             "accesslog": None,
@@ -122,7 +123,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             raise SystemExit(0) from None
 
     def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers), cores=self._cores)
         return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
@@ -130,6 +131,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
     def _read_anew(self, _arbiter: object) -> None:
         """Run in the parent before new workers start. A reading with a fault is not taken up."""
         self._read = take(self._folder, self._read)
+
+    def _settle(self, _arbiter: object) -> None:
+        """Run in the parent once every worker has ended: leave no finer time than the day."""
+        scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.config.site import Site
+from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import status_file
 from dropbox_app.server.notify.status_file import Word
 from dropbox_app.server.store import Store
@@ -29,10 +30,15 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     if status_file.read(place, today) is not None:
         return []
     found = loader.read(server)
-    if not found.sites:
-        raise SettingsError("no site can be read; site check says why")
     words: dict[str, Word] = {}
     faults = []
+    for closed in found.closed:
+        # A desk that is opened for nothing finds out; one that is not opened does not.
+        names = sorted(path.stem for path in (closed.place.folder / CARDS).glob("*.card"))
+        words |= {f"{closed.place.name}/{card}": "open" for card in names}
+        faults.append(f"{closed.place.name}: its settings are wrong; site check says why")
+    if not found.sites and not words:
+        raise SettingsError("no site can be read; site check says why")
     for site in found.sites:
         name = site.place.name
         try:
@@ -41,9 +47,11 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
             faults.append(f"{name}: the cards cannot be read: {error.strerror}")
             continue
         try:
-            words |= _words(site, cards, today)
+            today_words, doubt = _words(site, cards, today)
+            words |= today_words
+            if doubt:
+                faults.append(f"{name}: purging waits: {doubt}; doctor says what to do")
         except (ServerError, OSError, sqlite3.Error) as error:
-            # A desk that is opened for nothing finds out; one that is not opened does not.
             words |= dict.fromkeys(cards, "open")
             faults.append(f"{name}: the database cannot be used: {type(error).__name__}")
     status_file.write(place, words, today)
@@ -57,10 +65,14 @@ def of(store: Store, identity: str, today: datetime.date) -> Word:
     return "open" if stale or store.waits(identity) else "rest"
 
 
-def _words(site: ReadSite, cards: Mapping[str, str], today: datetime.date) -> dict[str, Word]:
+def _words(
+    site: ReadSite, cards: Mapping[str, str], today: datetime.date
+) -> tuple[dict[str, Word], str]:
+    """Return each card's word, and why purging waits, if it does."""
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
-        return {name: of(store, identity, today) for name, identity in cards.items()}
+        words = {name: of(store, identity, today) for name, identity in cards.items()}
+        return words, purge.doubt(store, today)
     finally:
         store.close()
 

@@ -32,6 +32,7 @@ from dropbox_app.server.store.files import (
     StagedFile,
     Withdrawn,
     abandoned,
+    at_midnight,
     full,
     open_untouched,
     remove,
@@ -129,8 +130,15 @@ class SqliteStore:
         return walk(self._connection())
 
     def close(self) -> None:
-        """Close every thread's connection. The store cannot be used after that."""
+        """Close every thread's connection. The store cannot be used after that.
+
+        The last to close it removes the write-ahead log. The times of the database and of its
+        folders become the beginning of the day: else they would tell the moment of the last report.
+        """
         self._connections.close()
+        with suppress(OSError):  # a folder that is gone, or another account's
+            for path in (self._path, self._files, self._path.parent):
+                at_midnight(path, self._today())
 
     def store_id(self) -> str:
         return str(self._one("SELECT id FROM store")[0])

@@ -390,7 +390,13 @@ def test_purge_says_what_it_removed_as_counts(ready: Operator) -> None:
     refused = ready.types("purge")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "the last upkeep was on" in refused.stderr
-    done = ready.types("purge", "--day", ready.day.isoformat())
+    assert f"purge --day {ready.day}" in refused.stderr
+    asked = ready.types("purge", "--day", ready.day.isoformat(), given="n\n")
+    assert (asked.exit_code, asked.stdout) == (1, "")
+    assert "2 conversations and 0 items of others have expired" in asked.stderr
+    assert asked.stderr.endswith("Nothing was removed.\n")
+    assert ready.types("purge", "--yes").exit_code == 2
+    done = ready.types("purge", "--day", ready.day.isoformat(), given="y\n")
     assert done.exit_code == 0
     assert done.stdout == (
         "removed: 2 mailboxes, 0 items of others, 0 withdrawn ids, 0 left-over files\n"
@@ -405,7 +411,8 @@ def test_purge_refuses_a_clock_that_is_behind(ready: Operator) -> None:
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
         "Error: The clock of this machine is wrong. Nothing was removed: "
-        "it says 2026-03-09, but something here is of 2026-03-10\n"
+        "it says 2026-03-09, but something here is of 2026-03-10; "
+        "if 2026-03-09 is right: purge --day 2026-03-09\n"
     )
 
 

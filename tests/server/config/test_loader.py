@@ -20,7 +20,7 @@ from dropbox_app.server.config import paths as layout
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.errors import SettingsError, StoreError
-from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.store import connections
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.vectors import world
@@ -444,8 +444,7 @@ def test_the_upkeep_goes_round_all_sites_and_past_a_broken_one(two: Operator) ->
     raw = world.issue_card("anna", site=read.sites[1].settings.site, day=DAY)
     (operator.folder / "sites" / "twee" / "cards" / "anna.card").write_bytes(raw)
     day = DAY + datetime.timedelta(3)
-    noon = datetime.datetime(day.year, day.month, day.day, 12, tzinfo=datetime.UTC).timestamp()
-    rounds = Rounds(read, Clocks(lambda: noon, lambda: 0.0, (noon, 0.0)), spoken.append)
+    rounds = Rounds(read, lambda: day, spoken.append)
     for _ in range(3):
         rounds.step()
     assert spoken == ["een: the database cannot be opened and is tried again: StoreError"]
