@@ -25,13 +25,9 @@ from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import BackupError, SiteFull
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import (
-    Withdrawn,
-    as_its_folder,
-    full_disk_said,
-    open_untouched,
-)
+from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 PAD = 16 * 1024  # bytes: how many were withdrawn is not to be told by a list's length
 _BLOCK = 64 * 1024

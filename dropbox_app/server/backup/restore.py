@@ -26,13 +26,9 @@ from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.errors import BackupError, SiteFull
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import (
-    Withdrawn,
-    at_midnight,
-    full_disk_said,
-    sync_folder,
-)
+from dropbox_app.server.store.files import at_midnight, full_disk_said, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import SiteFull, WrongClock
 from dropbox_app.server.mailboxes import retention
-from dropbox_app.server.store import Store
+from dropbox_app.server.store.interface import Store
 
 FAR = retention.FAR
 

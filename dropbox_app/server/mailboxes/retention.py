@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.config.site import Site
-from dropbox_app.server.store import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
+from dropbox_app.server.store.interface import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
 FAR = 31  # days without upkeep after which the clock is not believed before somebody says so
 HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never came

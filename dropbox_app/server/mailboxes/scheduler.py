@@ -20,7 +20,7 @@ from dropbox_app.server.config.loader import Reading, ReadSite
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.mailboxes import purge
-from dropbox_app.server.store import Store
+from dropbox_app.server.store.interface import Store
 from dropbox_app.server.store.sqlite import SqliteStore
 
 FIRST = 5.0  # seconds after the start

@@ -28,7 +28,14 @@ from dropbox_app.server.errors import (
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
 from dropbox_app.server.mailboxes.validation import MAX_TO, check_message, stanzas_of, texts_of
-from dropbox_app.server.store import REPORTER, InboxRow, ItemInfo, MailboxInfo, Staged, Store
+from dropbox_app.server.store.interface import (
+    REPORTER,
+    InboxRow,
+    ItemInfo,
+    MailboxInfo,
+    Staged,
+    Store,
+)
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 

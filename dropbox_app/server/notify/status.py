@@ -16,7 +16,7 @@ from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import status_file
 from dropbox_app.server.notify.status_file import Word
-from dropbox_app.server.store import Store
+from dropbox_app.server.store.interface import Store
 from dropbox_app.server.store.sqlite import SqliteStore
 
 WEEK = 7  # days: who opens the desk only when told would else let the card run out

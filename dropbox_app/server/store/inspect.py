@@ -15,11 +15,12 @@ from typing import Literal, TypeVar
 from sqlite_utils import Database
 
 from dropbox_app.server.errors import ServerError, StoreError
-from dropbox_app.server.store import IN_DATABASE, snapshot
+from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.connections import BUSY_SECONDS
-from dropbox_app.server.store.files import Withdrawn
-from dropbox_app.server.store.migrations import pending, unknown
+from dropbox_app.server.store.interface import IN_DATABASE
+from dropbox_app.server.store.migrations import pending, refuse_newer
 from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 TRIES = 5  # a server may start or stop in the middle of a look
 
@@ -118,12 +119,7 @@ def _ours(connection: sqlite3.Connection) -> Database:
 
 def _refuse(database: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for what no start would take."""
-    newer = unknown(_ours(connection))
-    if newer:
-        raise StoreError(
-            f"{database} was written by a newer version of this program ({newer[0]}); install "
-            "that version again, or restore a backup from before it"
-        )
+    refuse_newer(_ours(connection), database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
         raise StoreError(f"{database} holds nothing; restore it from a backup")
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropbox_app.server.errors import StoreError
-from dropbox_app.server.store import IN_DATABASE
+from dropbox_app.server.store.blobs import locked_part
 from dropbox_app.server.store.connections import connect
-from dropbox_app.server.store.files import as_its_folder, locked_part, remove
+from dropbox_app.server.store.files import as_its_folder, remove
+from dropbox_app.server.store.interface import IN_DATABASE
 from dropbox_app.server.store.sqlite_errors import failures
 
 

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dropbox_app.server.errors import SiteFull, StoreError
-from dropbox_app.server.store import (
+from dropbox_app.server.store.blobs import StagedFile, abandoned
+from dropbox_app.server.store.connections import BUSY_SECONDS, Connections, walk
+from dropbox_app.server.store.files import at_midnight, open_untouched, remove, write_new
+from dropbox_app.server.store.interface import (
     IN_DATABASE,
     REPORTER,
     Addressed,
@@ -26,21 +29,11 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
-from dropbox_app.server.store.connections import BUSY_SECONDS, Connections, walk
-from dropbox_app.server.store.files import (
-    Reserve,
-    StagedFile,
-    Withdrawn,
-    abandoned,
-    at_midnight,
-    full,
-    open_untouched,
-    remove,
-    write_new,
-)
 from dropbox_app.server.store.migrate import bring_up_to_date
 from dropbox_app.server.store.migrations import DAYS
+from dropbox_app.server.store.reserve import Reserve, full
 from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 from dropbox_app.server.store.write_lock import Turns
 
 DATABASE = "klankbord.db"

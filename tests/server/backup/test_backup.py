@@ -20,8 +20,9 @@ from dropbox_app.server.config import loader, settings, site
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import Withdrawn, replace_whole
+from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
 
 LARGE = 1_500_000
