@@ -9,7 +9,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.config import settings, site
+from dropbox_app.server.config import settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.purge import Purged
@@ -56,7 +56,7 @@ class AServer:
             # The disk of whoever runs the tests is not the matter here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
-        write_new(folder / settings.FILE_NAME, settings.write(made).encode())
+        write_new(folder / settings.FILE_NAME, settings_writer.write(made).encode())
         (folder / site.CARDS).mkdir(mode=0o700)
         self.store = SqliteStore.create(folder, self.today)
         self.site = site.load(folder)

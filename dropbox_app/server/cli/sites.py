@@ -14,7 +14,7 @@ import click
 from dropbox_app.protocol.encoding import Json, to_line
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.common import folder_of, folder_option, place_of, site_option
-from dropbox_app.server.config import check, loader, paths, settings
+from dropbox_app.server.config import check, loader, paths, settings, settings_writer
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import Fault, Reading
 from dropbox_app.server.config.paths import Place
@@ -179,7 +179,13 @@ def site_retire(folder: Path | None, called: str) -> None:
 @site.command("check")
 @folder_option
 @click.argument("called", metavar="[NAME]", required=False)
-def site_check_command(folder: Path | None, called: str | None) -> None:
+@click.option(
+    "--settings",
+    "only_settings",
+    is_flag=True,
+    help="Look at settings and pages alone: a server takes up nothing if one of them is wrong.",
+)
+def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Say what is wrong with the sites: file, line, what is expected.
 
     Changes nothing. Without NAME all of them. After an edit: first this, then SIGHUP to the server.
@@ -192,7 +198,7 @@ def site_check_command(folder: Path | None, called: str | None) -> None:
         paths.chosen(server, called)
     read = loader.read(server)
     found: list[Fault] = list(read.faults)
-    for place in paths.places(server):
+    for place in paths.places(server) if not only_settings else ():
         known = read.of(place.name)
         found += check.look(known, common.today()) if known else check.missing(place)
     wrong = False
@@ -238,7 +244,7 @@ def move(
     changed = settings.read(place.folder)
     if origins or desk_origins:
         with _said_of_options(path):
-            text = settings.with_origins(
+            text = settings_writer.with_origins(
                 path.read_text("utf-8"),
                 path,
                 origins or None,
@@ -272,7 +278,7 @@ def _is_site(folder: Path) -> bool:
 def _make(place: Place, wanted: Settings, there: Reading) -> None:
     """Make a site and print its invitation."""
     target = place.folder
-    text = settings.write(wanted)
+    text = settings_writer.write(wanted)
     with _said_of_options(target / settings.FILE_NAME):
         made = settings.parse(text, target / settings.FILE_NAME)
     _refuse_others(made, place, there)

@@ -16,7 +16,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
 from dropbox_app.server.backup import create, directory
 from dropbox_app.server.cli import common, main
-from dropbox_app.server.config import loader, settings, site
+from dropbox_app.server.config import loader, settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.store import snapshot
@@ -531,7 +531,7 @@ def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
 BROKEN = {
     "gone": None,
     "no TOML": "[",
-    "of another id": settings.write(Settings("77" * 16, "X", ("https://x.example",))),
+    "of another id": settings_writer.write(Settings("77" * 16, "X", ("https://x.example",))),
 }
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropbox_app.server.cli import common, main
-from dropbox_app.server.config import loader, settings
+from dropbox_app.server.config import loader, settings, settings_writer
 from dropbox_app.server.config import paths as layout
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.doctor import machine as machine_around
@@ -332,7 +332,9 @@ TOML = st.recursive(
 @given(st.sampled_from(["site", "name", "origins", "crisis", "retention", "limits", "phone"]), TOML)
 def test_no_value_of_any_setting_makes_a_traceback(key: str, value: object) -> None:
     shown = str(value).lower().replace("'", "")
-    lines = settings.write(settings.Settings("5a" * 16, "X", ("https://x.example",))).split("\n")
+    lines = settings_writer.write(settings.Settings("5a" * 16, "X", ("https://x.example",))).split(
+        "\n"
+    )
     kept = [line for line in lines if not line.startswith((f"{key} =", f"[{key}]"))]
     with contextlib.suppress(SettingsError):
         settings.parse("\n".join([f"{key} = {shown}", *kept]), Path("site.toml"))
@@ -399,6 +401,19 @@ def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyP
     done = two.types("site", "check")
     assert done.exit_code == 1
     assert re.search(r"cards/anna\.card: it is over since", done.stdout)
+
+
+def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_taken_up(
+    two: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = two.folder / "sites" / "een"
+    raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
+    (folder / "cards" / "anna.card").write_bytes(raw)
+    monkeypatch.setattr(common, "today", lambda: DAY + datetime.timedelta(400))
+    assert two.types("site", "check").exit_code == 1
+    assert two.types("site", "check", "--settings").exit_code == 0
+    edit(folder, "idle = 90", "idle = 0")
+    assert two.types("site", "check", "--settings").exit_code == 1
 
 
 def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) -> None:
