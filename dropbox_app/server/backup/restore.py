@@ -72,7 +72,8 @@ def restore(
     ``lists``: further lists of withdrawn mailboxes. ``old``: take a backup also if it is older
     than the sites promise that there is one.
     """
-    if directory.is_list(file):
+    named = directory.read_name(file)
+    if named and named[0] == "withdrawn":
         raise BackupError(
             f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
         )
@@ -203,13 +204,14 @@ def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
 
 
 def _check_age(file: Path, retentions: list[Retention], today: datetime.date) -> None:
-    day = directory.day_of(file)
+    named = directory.read_name(file)
     _, most = directory.days_kept(retentions)
-    if day is None:
+    if named is None:
         raise BackupError(
             f"{file.name} is not the name that it had, so its day is not known; "
             "give it that name again, or say --old"
         )
+    day = named[1].day
     if (today - day).days > most:
         raise BackupError(
             f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "

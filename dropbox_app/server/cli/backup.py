@@ -73,9 +73,9 @@ def backup_command(folder: Path | None, target: Path | None, only_check: bool) -
         f"{made.path}: sites: {made.sites}, items: {made.items}, bytes: {made.size}; "
         f"older backups removed: {made.removed}"
     )
-    for said in (*(f"{one} (not in it)" for one in made.left_out), *made.damaged):
+    for said in made.faults:
         click.echo(f"Fault: {said}", err=True)
-    if made.left_out or made.damaged:
+    if made.faults:
         click.echo("Older backups were kept.", err=True)
         click.get_current_context().exit(1)
 

@@ -133,8 +133,8 @@ def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> 
     return Look(
         tuple(_faults(connection, large, files, withdrawn)),
         pending(_ours(connection)),
-        _day(newest),
-        _day(served),
+        newest,
+        served,
         run("SELECT 1 FROM mailboxes LIMIT 1").fetchone() is not None,
         {identity: datetime.date.fromisoformat(day) for identity, day in fetches},
         pages * run("PRAGMA page_size").fetchone()[0] + sum(size for _, size in large),
@@ -173,7 +173,3 @@ def _is_there(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except FileNotFoundError:
         return False
-
-
-def _day(text: str) -> datetime.date | None:
-    return datetime.date.fromisoformat(text) if text else None
