@@ -82,14 +82,6 @@ def said(read: Reading) -> list[str]:
 # where they lie
 
 
-def test_a_server_with_one_site_is_as_it_ever_was(operator: Operator) -> None:
-    done = operator.types("init", "--name", "X", "--origin", "https://x.example.org")
-    assert done.exit_code == 0
-    (site,) = operator.read().sites
-    assert (site.place.name, site.place.folder) == (".", operator.folder)
-    assert operator.types("card", "list").exit_code == 0
-
-
 def test_sites_stand_beside_each_other_and_beside_the_one_in_the_folder(operator: Operator) -> None:
     operator.types("init", "--name", "X", "--origin", "https://x.example.org")
     operator.adds("een")
@@ -363,24 +355,6 @@ def test_a_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) 
     assert two.types(*adding, "--site", "een").exit_code == 0
     assert "anna" in two.types("card", "list", "--site", "een").stdout
     assert "anna" not in two.types("card", "list", "--site", "twee").stdout
-
-
-def test_no_site_takes_the_address_of_another(two: Operator) -> None:
-    for command in (
-        ("site", "add", "drie", "--name", "X", "--origin", "https://een.example.org:8443"),
-        ("move", "--site", "twee", "--origin", "https://een.example.org"),
-    ):
-        done = two.types(*command)
-        assert done.exit_code == 1
-        assert "een.example.org is that of the site een" in done.stderr
-    assert names(two.read()) == ["een", "twee"]
-
-
-def test_list_names_every_site(two: Operator) -> None:
-    assert two.types("site", "list").stdout == (
-        "een: Organisatie een; https://een.example.org\n"
-        "twee: Organisatie twee; https://twee.example.org\n"
-    )
 
 
 def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
