@@ -36,8 +36,8 @@ from dropbox_app.server.patience import SILENCE, WHOLE
 from dropbox_app.server.quiet import QuietLogger, QuietResponse
 from dropbox_app.server.reporter.kdf_limiter import Gate, shared_by, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.security_headers import logger, quiet_log, where
 from dropbox_app.server.web.session import new_key
 from dropbox_app.server.worker import WAITING, QuietWorker
 
@@ -118,7 +118,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
-            logger.warning("the database cannot be opened and is tried again: %s", where(error))
+            logger.warning(
+                "the database cannot be opened and is tried again: %s", fault_location(error)
+            )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
 
@@ -148,7 +150,7 @@ def take(folder: Path, before: Reading | None = None) -> Reading:
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
-    quiet_log()
+    set_up_logging()
     for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
     if before is not None and read.wrong:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Request, Response, request
+from flask import Request, Response
 from flask.globals import request_ctx
-from flask.sessions import SessionInterface, SessionMixin
+from flask.sessions import SessionMixin
 from itsdangerous import BadSignature, TimestampSigner
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
@@ -106,7 +106,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self.ended = True
 
 
-def current() -> ReporterSession:
+def current_session() -> ReporterSession:
     """The session of this request; empty if there is none."""
     session = request_ctx.session
     if not isinstance(session, ReporterSession):
@@ -114,10 +114,10 @@ def current() -> ReporterSession:
     return session
 
 
-class OneCookie(SessionInterface):
-    """Reads and writes the cookie for one site.
+class SiteCookie:
+    """Reads and writes the cookie of one site.
 
-    ``now`` gives seconds. ``secure`` says of a WSGI environment whether it came over https.
+    ``now`` gives seconds. ``is_https`` says of a WSGI environment whether it came over https.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class OneCookie(SessionInterface):
         key: bytes,
         site: str,
         now: Callable[[], float],
-        secure: Callable[[dict[str, Any]], bool],
+        is_https: Callable[[dict[str, Any]], bool],
     ) -> None:
         self._site = bytes.fromhex(site)
         self._keys = Keys.of(key, self._site)
         self._now = now
-        self._secure = secure
+        self._is_https = is_https
         self._box = SecretBox(self._keys.box)
 
         class Signer(TimestampSigner):
@@ -148,33 +148,30 @@ class OneCookie(SessionInterface):
         """The key of the desk API's timed tokens."""
         return self._keys.desk
 
-    def open_session(self, app: Flask, request: Request) -> ReporterSession:
-        session = ReporterSession()
-        value = request.cookies.get(self.name(request))
+    def read(self, request: Request, session: ReporterSession) -> None:
+        """Fill an empty session with what the request's cookie holds."""
+        value = request.cookies.get(self._name(request))
         if value:
             session.arrived = True
-            session.update(self._read(value))
-        return session
+            session.update(self._unseal(value))
 
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Nothing unless the session was used: pages without one set no cookie."""
-        if not isinstance(session, ReporterSession):
-            return
+    def write(self, request: Request, session: ReporterSession, response: Response) -> None:
+        """Set the cookie, or nothing unless the session was used: pages without one set none."""
         if session.ended:
             if session.arrived:
-                self._set(response, "", "; Max-Age=0")
+                self._set(request, response, "", "; Max-Age=0")
         elif session.used and "root" in session:
-            self._set(response, session.pop("sealed", None) or self.seal(session))
+            self._set(request, response, session.pop("sealed", None) or self.seal(session))
 
-    def _set(self, response: Response, value: str, more: str = "") -> None:
+    def _set(self, request: Request, response: Response, value: str, more: str = "") -> None:
         """Written by hand: werkzeug adds an Expires, and with it a time, to a Max-Age."""
-        secure = "; Secure" if self._secure(request.environ) else ""
-        cookie = f"{self.name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
+        secure = "; Secure" if self._is_https(request.environ) else ""
+        cookie = f"{self._name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
         response.headers.add("Set-Cookie", cookie)
 
-    def name(self, request: Request) -> str:
+    def _name(self, request: Request) -> str:
         """``__Host-s``; ``s`` where there is no https: on onion and loopback addresses."""
-        return "__Host-s" if self._secure(request.environ) else "s"
+        return "__Host-s" if self._is_https(request.environ) else "s"
 
     def fresh(self, root: bytes, code: Sequence[str] = (), mark: bytes = b"") -> ReporterSession:
         """A new session; with ``code``, one on its code page.
@@ -213,7 +210,7 @@ class OneCookie(SessionInterface):
         signed = self._signer.sign(urlsafe_b64encode(record))
         return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
 
-    def _read(self, value: str) -> dict[str, Any]:
+    def _unseal(self, value: str) -> dict[str, Any]:
         """What a cookie holds; nothing if it is foreign, old, altered or of another site."""
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))

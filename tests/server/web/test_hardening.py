@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
-from dropbox_app.server.web.security_headers import Hosts
+from dropbox_app.server.web.hosts import Hosts
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 from tests.server.web.test_before import check_shape
 from tests.support.plain_browser import Page
@@ -92,7 +92,7 @@ def test_a_name_with_http_and_https_is_known_by_its_port() -> None:
         ("evil.example", False),
         ("[::1", False),
     ):
-        assert hosts.secure({"HTTP_HOST": host}) is https, host
+        assert hosts.is_https({"HTTP_HOST": host}) is https, host
 
 
 ODD = (

@@ -292,9 +292,9 @@ def test_after_it_is_stored_nothing_can_take_the_code_page_away(
         from dropbox_app.server.web import rendering, session
         from dropbox_app.server.web.view_models import counsellors
 
-        monkeypatch.setattr(rendering.Pages, "make", broken)
+        monkeypatch.setattr(rendering.PageRenderer, "render", broken)
         monkeypatch.setattr(counsellors.Directory, "on", broken)
-        monkeypatch.setattr(session.OneCookie, "seal", broken)
+        monkeypatch.setattr(session.SiteCookie, "seal", broken)
         monkeypatch.setattr(house.clock, "seconds", "broken")
         monkeypatch.setattr(Mailboxes, "conversation", broken)
 

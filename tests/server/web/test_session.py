@@ -4,7 +4,10 @@ import base64
 import re
 
 import pytest
+from flask import Request
+from werkzeug.test import create_environ
 
+from dropbox_app.server.web.session import ReporterSession, SiteCookie
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 
 
@@ -92,14 +95,15 @@ def test_another_site_an_altered_or_an_invented_one_is_no_session(
 
 def test_a_cookie_of_the_same_key_but_another_site_id_is_no_session(house: House) -> None:
     """Two sites behind one process share a key, never a session."""
-    from dropbox_app.server.web.session import OneCookie, ReporterSession
-
-    here = OneCookie(bytes(32), "5a" * 16, house.clock.now, lambda _: False)
-    there = OneCookie(bytes(32), "5b" * 16, house.clock.now, lambda _: False)
-    session = here.fresh(bytes(32))
-    assert here._read(session["sealed"])["root"] == bytes(32)
-    assert there._read(session["sealed"]) == {}
-    assert isinstance(session, ReporterSession)
+    here = SiteCookie(bytes(32), "5a" * 16, house.clock.now, lambda _: False)
+    there = SiteCookie(bytes(32), "5b" * 16, house.clock.now, lambda _: False)
+    asked = Request(create_environ(headers={"Cookie": f"s={here.fresh(bytes(32))['sealed']}"}))
+    session, foreign = ReporterSession(), ReporterSession()
+    here.read(asked, session)
+    there.read(asked, foreign)
+    assert session.root == bytes(32)
+    assert foreign.arrived
+    assert dict(foreign) == {}
 
 
 def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> None:
