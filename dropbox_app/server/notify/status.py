@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.config.site import CARDS, Site
+from dropbox_app.server.config.site import CARD_NAME, CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import status_file
@@ -34,9 +34,10 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     faults = []
     for closed in found.closed:
         # A desk that is opened for nothing finds out; one that is not opened does not.
-        names = sorted(path.stem for path in (closed.place.folder / CARDS).glob("*.card"))
-        words |= {f"{closed.place.name}/{card}": "open" for card in names}
-        faults.append(f"{closed.place.name}: its settings are wrong; site check says why")
+        name, folder = closed.place.name, closed.place.folder / CARDS
+        files = [path.stem for path in folder.glob("*.card")]
+        words |= {f"{name}/{file}": "open" for file in files if CARD_NAME.fullmatch(file)}
+        faults.append(f"{name}: its settings are wrong; site check says why")
     if not found.sites and not words:
         raise SettingsError("no site can be read; site check says why")
     for site in found.sites:
@@ -47,10 +48,10 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
             faults.append(f"{name}: the cards cannot be read: {error.strerror}")
             continue
         try:
-            today_words, doubt = _words(site, cards, today)
-            words |= today_words
-            if doubt:
-                faults.append(f"{name}: purging waits: {doubt}; doctor says what to do")
+            of_site, waits = _words(site, cards, today)
+            words |= of_site
+            if waits:
+                faults.append(f"{name}: purging waits: the clock may be wrong; see doctor")
         except (ServerError, OSError, sqlite3.Error) as error:
             words |= dict.fromkeys(cards, "open")
             faults.append(f"{name}: the database cannot be used: {type(error).__name__}")
@@ -67,12 +68,12 @@ def of(store: Store, identity: str, today: datetime.date) -> Word:
 
 def _words(
     site: ReadSite, cards: Mapping[str, str], today: datetime.date
-) -> tuple[dict[str, Word], str]:
-    """Return each card's word, and why purging waits, if it does."""
+) -> tuple[dict[str, Word], bool]:
+    """Return each card's word, and whether purging waits for the operator."""
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
         words = {name: of(store, identity, today) for name, identity in cards.items()}
-        return words, purge.doubt(store, today)
+        return words, bool(purge.doubt(store, today))
     finally:
         store.close()
 
