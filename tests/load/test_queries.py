@@ -61,11 +61,11 @@ def _whole_life(server: AServer) -> None:
     server.withdraw("three", 2)
     server.later(31)
     server.fetch()
-    assert purge.purge(server.site, server.store, server.day).items
+    assert server.purge().items
     server.report("four")
     boxes.withdraw(access=ids("four")[1], n=2, to=(), sealed=None)
     server.later(400)
-    assert purge.purge(server.site, server.store, server.day).mailboxes
+    assert server.purge().mailboxes
 
 
 def _statements(server: AServer, life: Callable[[AServer], None]) -> set[str]:

@@ -76,11 +76,11 @@ def create_app(
     """
     day = today or (lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC).date())
     read = read or loader.read(Path(folder))
-    if all(site.closed for site in read.sites):
+    if not read.sites:
         raise SettingsError("; ".join(fault.said for fault in read.faults if not fault.note))
     key = cookie_key or new_key()
     resources = ProcessResources(day, now, key, gate or Gate(slots_for(1)))
-    sites = SiteTable(read.sites, resources)
+    sites = SiteTable((*read.sites, *read.closed), resources)
     if len(sites.sites) == 1:
         sites.sites[0].open()
 

@@ -13,7 +13,7 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import g
 
-from dropbox_app.server.config.loader import ReadSite
+from dropbox_app.server.config.loader import ClosedSite, ReadSite
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
@@ -94,10 +94,11 @@ def current_site() -> OpenSite:
 class HostedSite:
     """A site of this server: its addresses and its cookie, and the rest once it is opened."""
 
-    def __init__(self, read: ReadSite, shared: ProcessResources) -> None:
+    def __init__(self, read: ReadSite | ClosedSite, shared: ProcessResources) -> None:
         self.name = read.place.name
-        self.hosts = Hosts(read.settings.origins, read.settings.desk_origins)
-        self._read = read
+        origins = read.settings if isinstance(read, ReadSite) else read
+        self.hosts = Hosts(origins.origins, origins.desk_origins)
+        self._read = read if isinstance(read, ReadSite) else None
         self._shared = shared
         self._opening = threading.Lock()
         self._open: OpenSite | None = None
@@ -107,7 +108,7 @@ class HostedSite:
     @cached_property
     def cookie(self) -> SiteCookie:
         shared = self._shared
-        site = self._read.settings.site
+        site = self._read.settings.site if self._read is not None else ""  # it opens nothing
         return SiteCookie(shared.cookie_key, site, shared.now, self.hosts.is_https)
 
     @property
@@ -118,9 +119,12 @@ class HostedSite:
     def open(self) -> OpenSite:
         """The site, opened at the first call. Raises StoreError, SiteFull, OSError.
 
-        Opening may take as long as the database is busy. One request waits for that and others
-        are refused with StoreBusy: the threads belong to all sites.
+        StoreError too if its settings closed it. Opening may take as long as the database is busy.
+        One request waits for that and others are refused with StoreBusy: the threads belong to all
+        sites.
         """
+        if self._read is None:
+            raise StoreError("its settings are wrong")
         if self._open is None:
             if time.monotonic() < self._retry_at or not self._opening.acquire(timeout=OPENING_WAIT):
                 raise StoreBusy("it is being opened, or could not be opened a moment ago")
@@ -139,7 +143,7 @@ class HostedSite:
 
         The latter is logged, at most once in LOG_INTERVAL.
         """
-        if self._read.closed:
+        if self._read is None:
             return None
         try:
             return self.open()
@@ -155,7 +159,7 @@ class HostedSite:
 class SiteTable:
     """The sites of this server by host name. Safe between threads."""
 
-    def __init__(self, sites: Iterable[ReadSite], shared: ProcessResources) -> None:
+    def __init__(self, sites: Iterable[ReadSite | ClosedSite], shared: ProcessResources) -> None:
         self.sites = [HostedSite(read, shared) for read in sites]
         self._by_host = {name: site for site in self.sites for name in site.hosts.names}
 

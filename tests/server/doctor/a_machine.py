@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropbox_app.server.cli import common, main
-from dropbox_app.server.config import settings
+from dropbox_app.server.config import settings, settings_writer
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.checks import examine
 from dropbox_app.server.doctor.finding import Finding
@@ -112,7 +112,7 @@ def _server(made: AMachine) -> None:
     server = AServer(made.server)
     origins = (f"http://{ONION}", f"https://{DOMAIN}", "http://localhost:8000")
     own = dataclasses.replace(server.site.settings, origins=origins, phone="030 123 45 67")
-    (made.server / settings.FILE_NAME).write_text(settings.write(own))
+    (made.server / settings.FILE_NAME).write_text(settings_writer.write(own))
     server.report("one", (ANNA, BRAM))
     large = file(2, 1_500_000)
     server.put_file("one", large)

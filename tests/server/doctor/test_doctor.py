@@ -305,6 +305,7 @@ def to_the_first_schema(server: Path) -> None:
     with closing(sqlite3.connect(server / "klankbord.db", isolation_level=None)) as opened:
         opened.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
         opened.execute("ALTER TABLE store DROP COLUMN served")
+        opened.execute("ALTER TABLE store DROP COLUMN site")
         opened.execute("ALTER TABLE sealed DROP COLUMN cover")
 
 

@@ -12,7 +12,7 @@ from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.messages import Attachment
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import SiteFull
-from dropbox_app.server.store.files import StagedFile
+from dropbox_app.server.store.blobs import StagedFile
 from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
 from tests.server.web.conftest import SITE, Browser, Counsellor, House
 from tests.server.web.test_before import check_shape

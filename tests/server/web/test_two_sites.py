@@ -16,7 +16,6 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store import connections
 from dropbox_app.server.store.sqlite import DATABASE
@@ -293,27 +292,20 @@ def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
 def test_a_site_that_is_closed_by_its_settings_says_so_calmly_and_the_others_serve(
     server: Server,
 ) -> None:
+    path = server.bank.folder / "site.toml"
+    path.write_text(path.read_text().replace("idle = 90", "idle = 0"))
+    server.restart()
+    for address in ("/nl/", "/en/report", "/nl/nergens", "/api/site"):
+        page = server.bank.browser(origin=BANK).get(address)
+        assert page.status == 503
+        assert not told(page)
+    form = urllib.parse.urlencode({"text": "Een verhaal."}).encode()
+    refused = server.bank.browser(origin=BANK).request("POST", "/nl/report", form)
+    assert (refused.status, kept(refused)) == (503, "Een verhaal.")
+    assert server.baker.browser(origin=BAKER).tell("Iets.").code
     read = loader.read(server.folder)
-    bank = next(site for site in read.sites if site.place.name == "bank")
-    # What is known of a site with faulty settings: its host names.
-    known = Settings(site="", name="", origins=bank.settings.origins)
-    others = tuple(site for site in read.sites if site is not bank)
-    for settings in (known, bank.settings):
-        closed = replace(bank, settings=settings, closed=True)
-        reading = replace(read, sites=(*others, closed))
-        app = create_app(server.folder, today=server.clock.today, read=reading)
-        for house in server.houses:
-            house.app = app
-        for address in ("/nl/", "/en/report", "/nl/nergens", "/api/site"):
-            page = server.bank.browser(origin=BANK).get(address)
-            assert page.status == 503
-            assert not told(page)
-        form = urllib.parse.urlencode({"text": "Een verhaal."}).encode()
-        refused = server.bank.browser(origin=BANK).request("POST", "/nl/report", form)
-        assert (refused.status, kept(refused)) == (503, "Een verhaal.")
-        assert server.baker.browser(origin=BAKER).tell("Iets.").code
-    with pytest.raises(SettingsError):
-        create_app(server.folder, read=replace(read, sites=(closed,)))
+    with pytest.raises(SettingsError, match=r"retention\.idle"):
+        create_app(server.folder, read=replace(read, sites=()))
 
 
 def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import ANSWERS, REPORTER, Attachment, Message
 from dropbox_app.protocol.thread import Entry, Thread
-from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.web.filenames import clean_name
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
