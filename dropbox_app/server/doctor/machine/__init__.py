@@ -37,7 +37,7 @@ class Machine:
     folder: Path
     today: datetime.date
     origins: tuple[str, ...] = ()
-    _answers: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _answers: dict[tuple[str, ...], str | NoAnswer] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A path of the machine, below its root."""
@@ -55,9 +55,16 @@ class Machine:
 
         ``codes`` are the exit codes of a usable answer. Raises NoAnswer.
         """
-        if words not in self._answers:
-            self._answers[words] = programs.run(self.root, words, codes)
-        return self._answers[words]
+        asked = (*words, *map(str, codes))
+        if asked not in self._answers:
+            try:
+                self._answers[asked] = programs.run(self.root, words, codes)
+            except NoAnswer as error:
+                self._answers[asked] = error
+        said = self._answers[asked]
+        if isinstance(said, NoAnswer):
+            raise said
+        return said
 
     def text(self, name: str) -> str | None:
         """Return the text of a file, or None if there is no file. Raises Unseen, NoFile."""
