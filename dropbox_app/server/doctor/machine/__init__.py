@@ -6,6 +6,7 @@ is used. A check that gets no answer says so.
 """
 
 import datetime
+import os
 import shlex
 import stat
 import sys
@@ -148,7 +149,9 @@ def look(machine: Machine) -> Iterator[Finding]:
         except Unseen as error:
             found.append(could_not_look(check, error.path, machine.folder))
         except NoAnswer as error:
-            found.append(unseen(check, str(error), as_root(machine.folder)))
+            own = "see why that program does not answer here, and look yourself"
+            root = os.geteuid() == 0
+            found.append(unseen(check, str(error), own if root else as_root(machine.folder)))
         except NoFile as error:
             name = machine.name(Path(error.filename))
             found.append(wrong(check, f"{name}: {error.strerror}", "find out who put that there"))
