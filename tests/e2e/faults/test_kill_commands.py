@@ -157,6 +157,7 @@ def _first_schema(folder: Path) -> None:
     """Take a filled store back to how the first version left it."""
     connection = sqlite3.connect(folder / "klankbord.db", isolation_level=None)
     connection.execute("ALTER TABLE store DROP COLUMN served")
+    connection.execute("ALTER TABLE store DROP COLUMN site")
     connection.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
