@@ -20,7 +20,13 @@ from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
 )
 
 from dropbox_app.protocol.encoding import Json, clean_text
-from dropbox_app.protocol.errors import TooLong, UnknownLetter, UnknownWord, WrongWordCount
+from dropbox_app.protocol.errors import (
+    CodeError,
+    TooLong,
+    UnknownLetter,
+    UnknownWord,
+    WrongWordCount,
+)
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
 from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.i18n import Words
@@ -84,7 +90,7 @@ class ReportForm(_Open):
 
     def problems(self, people: People, limit: int) -> list[Problem]:
         """All that must be corrected before the report can be sent."""
-        found = wrong_text(self.text.data, limit)
+        found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
@@ -192,6 +198,15 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
         values = list(dict.fromkeys(given.getlist(name)))
         held += [(name, clean_text(value)) for value in (values if name in _MANY else values[:1])]
     return held
+
+
+def _only_a_code(text: str | None) -> list[Problem]:
+    """A text that is nothing but a code was typed into the wrong field: it is not to be sent."""
+    try:
+        read_typed(text or "")
+    except CodeError:
+        return []
+    return [Problem("text", "errors.text_is_code")]
 
 
 def missing_text(text: str | None) -> list[Problem]:

@@ -289,3 +289,43 @@ def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: 
     assert [line for line in block.splitlines()[1:] if line] == [
         f"<li>{word}</li>" for word in page.code.split()
     ]
+
+
+def test_who_does_not_feel_safe_is_shown_help_first_on_a_page_as_long(house: House) -> None:
+    """The same words as for anybody else, only before the code; nothing of it is kept."""
+    pages = {}
+    for safe in ("yes", "no"):
+        browser = house.browser()
+        form = browser.get("/nl/report")
+        pages[safe] = browser.submit(form, form.form_with("text"), text=TEXT, safe=safe)
+        check_shape(pages[safe])
+    assert pages["yes"].status == pages["no"].status == 200
+    assert len(pages["yes"].body) == len(pages["no"].body)
+    for safe, first in (("no", True), ("yes", False)):
+        before = pages[safe].html.partition('id="code"')[0]
+        assert ("0800-0188" in before) == first
+        assert 'href="tel:08000188"' in pages[safe].html
+
+
+@both
+def test_a_code_that_was_just_given_is_offered_again_where_a_code_is_asked_for(
+    house: House, lang: str
+) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    asked = browser.get(f"/{lang}/return")
+    check_shape(asked)
+    assert f"/{lang}/code" in asked.links
+    assert browser.get(f"/{lang}/code").code == page.code
+    assert f"/{lang}/code" not in house.browser().get(f"/{lang}/return").links
+
+
+def test_a_code_typed_as_a_story_is_not_sent(house: House) -> None:
+    code = house.browser().tell(TEXT).code
+    browser = house.browser()
+    answer = browser.tell(f"Mijn code: {code}")
+    assert answer.status == 422
+    assert "Dit lijkt een code." in answer.text
+    assert "/nl/return" in answer.links
+    assert house.stored() == 1
+    check_shape(answer)

@@ -110,6 +110,7 @@ PROMISES = {
         "test_a_page_says_what_the_table_says_and_keeps_the_text",
         "test_it_is_there_again_and_one_post_with_the_code_does_it",
     ),
+    "errors.text_is_code": ("test_a_code_typed_as_a_story_is_not_sent",),
     "errors.busy": ("test_a_page_says_what_the_table_says_and_keeps_the_text",),
     "errors.full": ("test_a_page_says_what_the_table_says_and_keeps_the_text",),
     "errors.mailbox_full": ("test_a_page_says_what_the_table_says_and_keeps_the_text",),
@@ -219,7 +220,7 @@ OF_THE_LAW = re.compile(
     re.IGNORECASE,
 )
 # What only looks like it: the country of a telephone number, a counsellor who does not judge.
-NOT_OF_IT = {"crisis.suicide", "role.lead"}
+NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead"}
 
 
 @functools.cache

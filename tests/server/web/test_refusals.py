@@ -44,6 +44,7 @@ PROBLEMS = {
     "errors.code_missing": 422,
     "errors.code_count": 422,
     "errors.code_letter": 422,
+    "errors.text_is_code": 422,
     "errors.code_word": 422,
     "errors.code_word_near": 422,
     "errors.code_wrong": 422,
