@@ -39,7 +39,7 @@ def ask_code(
         code=clean_text(code),
         reason=reason,
         cookie_came=cookie_came,
-        showing=bool(current_session().code),
+        showing=current_session().shows_code,
     )
     return pages.respond(html, status)
 

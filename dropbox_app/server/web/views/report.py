@@ -125,7 +125,7 @@ def empty_code_form(lang: str) -> Response:
         "cookie_came": True,
         "showing": False,
     }
-    if current_session().code:
+    if current_session().shows_code:
         return ask_code(lang)
     return current_site().pages.shared_page(
         "return.html", lang, path="return", title="title.read", context=lambda _: context,
