@@ -19,6 +19,7 @@ import pytest
 
 from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
 from tests.e2e.conftest import ROOT
+from tests.support.unit_file import UNITS
 
 FOLDER = ROOT / "deploy" / "container"
 FILE = FOLDER / "Containerfile"
@@ -68,7 +69,7 @@ def test_the_app_has_no_network_and_nobody_publishes_a_port() -> None:
 
 
 def test_the_image_starts_what_the_unit_starts() -> None:
-    unit = (ROOT / "deploy" / "systemd" / "klankbord.service").read_text("utf-8")
+    unit = (UNITS / "klankbord.service").read_text("utf-8")
     started = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     text = FILE.read_text("utf-8")
     entry = re.search(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)

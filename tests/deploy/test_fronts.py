@@ -276,7 +276,7 @@ def test_nginx_understands_every_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-DROP_IN = DEPLOY / "systemd" / "caddy.service.d" / "klankbord.conf"
+DROP_IN = DEPLOY / "etc" / "systemd" / "system" / "caddy.service.d" / "klankbord.conf"
 CADDYS_OWN = Path("/lib/systemd/system/caddy.service")
 
 
@@ -314,7 +314,7 @@ def _children(pid: int) -> list[str]:
 
 
 def test_proxies_and_tor_go_where_the_unit_serves() -> None:
-    unit = (DEPLOY / "systemd" / "klankbord.service").read_text("utf-8")
+    unit = (DEPLOY / "etc" / "systemd" / "system" / "klankbord.service").read_text("utf-8")
     place = "/run/klankbord/box.sock"
     assert f"--bind unix:{place}" in unit
     for name in ("caddy/Caddyfile", "nginx/nginx.conf"):

@@ -156,7 +156,7 @@ def test_a_file_is_replaced_whole_and_only_when_it_differs(
 
 
 def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
-    for name in ("tor/onion.conf", "caddy/Caddyfile"):
+    for name in ("etc/tor/torrc.d/klankbord-onion.conf.in", "caddy/Caddyfile"):
         bare = re.findall(r"@([A-Z]+)@", installer.settings(name))
         filled = installer.settings(name, **{word.lower(): "x" for word in bare})
         assert bare

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.unit_file import ROOT, values
+from tests.support.unit_file import ETC, UNITS, values
 
-DEPLOY = ROOT / "deploy"
-DROP_IN = DEPLOY / "systemd" / "journald.conf.d" / "klankbord.conf"
+DROP_IN = ETC / "systemd" / "journald.conf.d" / "klankbord.conf"
 JOURNALD = Path("/lib/systemd/systemd-journald")
 PLACES = {"memory": "/run/log/journal", "disk": "/var/log/journal"}
 SAID = "OperationalError in store.py, line 12"
@@ -92,7 +91,7 @@ def test_it_is_gone_after_about_a_day() -> None:
     assert values(DROP_IN, "MaxFileSec") == ["12h"]  # what is removed is removed by whole files
 
 
-@pytest.mark.parametrize("program", ["tor", "nginx", "caddy"])
+@pytest.mark.parametrize("program", ["tor", "caddy"])
 def test_what_debian_rotates_nobody_writes(program: str) -> None:
     """Debian's rules for logrotate keep logs for weeks: there is nothing for them to keep."""
     rule = Path("/etc/logrotate.d") / program
@@ -100,14 +99,14 @@ def test_what_debian_rotates_nobody_writes(program: str) -> None:
         re.findall(r"^(/\S+)/[^/\s]+", rule.read_text(), re.MULTILINE) if rule.exists() else []
     )
     assert set(rotated) <= {f"/var/log/{program}"}
-    drop_ins = [*DEPLOY.glob(f"systemd/{program}*.service.d/*.conf")]
+    drop_ins = [*UNITS.glob(f"{program}*.service.d/*.conf")]
     for drop_in in drop_ins:  # the unit itself could not write there
         assert values(drop_in, "ProtectSystem") == ["strict"]
         assert [place for place in values(drop_in, "ReadWritePaths") if place] == [
             f"/var/lib/{program}"
         ]
     settings = "\n".join(
-        path.read_text("utf-8") for path in (DEPLOY / program).iterdir() if path.is_file()
+        path.read_text("utf-8") for path in (ETC / program).rglob("*") if path.is_file()
     )
     assert f"/var/log/{program}" not in settings
     targets = re.findall(r"^\s*(?:Log|error_log|access_log)\s+(.*?);?$", settings, re.MULTILINE)

@@ -18,9 +18,8 @@ from dropbox_app.server.backup import directory
 from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
 from tests.support.plain_browser import PlainBrowser
 from tests.support.steps import come_back, tell
-from tests.support.unit_file import as_a_service, command, filtered, started, values
+from tests.support.unit_file import UNITS, as_a_service, command, filtered, started, values
 
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = UNITS / "klankbord.service"
 BACKUP = UNITS / "klankbord-backup.service"
 # What systemd itself makes of each, in tenths; less is more closed.

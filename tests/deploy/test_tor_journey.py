@@ -32,7 +32,7 @@ from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms, why_not
 from tests.support.told import Told, load
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
-from tests.support.unit_file import as_a_service, started
+from tests.support.unit_file import ETC, as_a_service, started
 
 pytestmark = [
     in_tor,
@@ -68,7 +68,7 @@ class Installed(TorNetwork):
 
     def host(self) -> str:
         folder = self.keys.parent / "torrc.d"
-        text = (ROOT / "deploy" / "tor" / "klankbord.conf").read_text("utf-8")
+        text = (ETC / "tor" / "torrc.d" / "klankbord.conf").read_text("utf-8")
         text += "".join(file.read_text("utf-8") for file in sorted(folder.glob("*.conf")))
         text = text.replace("Log warn syslog", f"Log warn file {self.warnings}")
         text = text.replace("/run/klankbord/", f"{self.served}/")

@@ -24,6 +24,8 @@ from shutil import which
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ETC = ROOT / "deploy" / "etc"  # laid out as on a machine
+UNITS = ETC / "systemd" / "system"
 _LIBRARY = find_library("seccomp")
 HERE = bool(which("bwrap") and which("systemd-analyze") and _LIBRARY)
 as_a_service = pytest.mark.skipif(not HERE, reason="bubblewrap, systemd or libseccomp is missing")

@@ -159,11 +159,9 @@ def _system(made: AMachine) -> None:
 
 
 def _service(made: AMachine) -> None:
-    for source in (DEPLOY / "systemd").rglob("*"):
+    for source in (DEPLOY / "etc" / "systemd").rglob("*"):
         if source.is_file():
-            name = source.relative_to(DEPLOY / "systemd")
-            place = "etc/systemd" if name.parts[0].startswith("journald") else "etc/systemd/system"
-            made.write(f"{place}/{name}", source.read_text())
+            made.write(str(source.relative_to(DEPLOY)), source.read_text())
     made.link(STARTED, "../klankbord.service")
     made.write("opt/klankbord/releases/0.1.0-abc/klankbord-whole", "")
     made.write("opt/klankbord/releases/0.1.0-abc/bin/klankbord-server", "#!/bin/sh\n", 0o755)
@@ -176,8 +174,11 @@ def _service(made: AMachine) -> None:
 
 def _tor(made: AMachine) -> None:
     made.write(TORRC, "%include /etc/tor/torrc.d/*.conf\n")
-    made.write(OWN_TOR, (DEPLOY / "tor/klankbord.conf").read_text())
-    made.write(BOX, (DEPLOY / "tor/onion.conf").read_text().replace("@NAME@", "box"))
+    made.write(OWN_TOR, (DEPLOY / "etc/tor/torrc.d/klankbord.conf").read_text())
+    made.write(
+        BOX,
+        (DEPLOY / "etc/tor/torrc.d/klankbord-onion.conf.in").read_text().replace("@NAME@", "box"),
+    )
     made.write("usr/share/tor/tor-service-defaults-torrc", "SocksPort 9050\nLog notice syslog\n")
     # As Debian's own, which the project's is added to.
     made.write("usr/lib/systemd/system/tor@default.service", "[Service]\nLimitNOFILE=65536\n")
@@ -211,7 +212,7 @@ def with_desks(made: AMachine, let_in: str) -> None:
     """The same machine, with one more address, for those who have a key."""
     made.write(
         "etc/tor/torrc.d/klankbord-desks.conf",
-        (DEPLOY / "tor/desks.conf").read_text().replace("@NAME@", "desks"),
+        (DEPLOY / "etc/tor/torrc.d/klankbord-desks.conf.in").read_text().replace("@NAME@", "desks"),
     )
     folder = "var/lib/tor/klankbord-desks"
     made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)

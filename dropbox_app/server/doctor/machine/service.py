@@ -14,7 +14,7 @@ SOCKETS = "/run/klankbord"
 ACCOUNT = "klankbord"
 # Who has to reach the socket: Tor, and a web server in front.
 _FRONTS = {"debian-tor", "caddy", "www-data", "nginx"}
-# Lines of deploy/systemd/klankbord.service that a promise hangs on, and what it is.
+# Lines of deploy/etc/systemd/system/klankbord.service that a promise hangs on, and what it is.
 WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "UMask": ("0077", "what it writes may be read by others"),

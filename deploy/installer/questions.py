@@ -10,8 +10,8 @@ import re
 import sys
 from collections.abc import Callable
 
-import daily_mail
-from machine import say, stop
+from installer import notify
+from installer.machine import say, stop
 
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _YES, _NO = ("yes", "y", "ja", "j"), ("no", "n", "nee")
@@ -51,7 +51,7 @@ def _ask_new(asked: argparse.Namespace) -> None:
 def ask_mail(asked: argparse.Namespace, there: bool) -> None:
     """Off unless wanted; what is there stays. Asked at the first install, if somebody is there."""
     if asked.mail is None:
-        asked.mail = daily_mail.COMMAND.exists()
+        asked.mail = notify.COMMAND.exists()
         if not there and sys.stdin.isatty():
             asked.mail = _yes(
                 "One mail a day that tells each counsellor whether to look? yes or no; empty: no",

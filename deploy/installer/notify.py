@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from machine import CURRENT, UNITS, Machine, account_is_there, packages, say, settings
+from installer.machine import CURRENT, UNITS, Machine, account_is_there, packages, say, shipped
 
 ACCOUNT = "klankbord-notify"
 SETTINGS = Path("/etc/klankbord-notify/notify.toml")
@@ -33,10 +33,10 @@ def prepare(machine: Machine) -> None:
             *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT),
         )
     for unit in OWN_UNITS:
-        machine.write(UNITS / unit, settings(f"systemd/{unit}"))
+        machine.write(UNITS / unit, shipped(UNITS / unit))
     own = ("-o", "root", "-g", ACCOUNT)
     machine.run("install", "-d", "-m", "750", *own, SETTINGS.parent)
-    for path, text in ((SETTINGS, settings("mail/notify.toml")), (PASSWORD, "")):
+    for path, text in ((SETTINGS, shipped(SETTINGS)), (PASSWORD, "")):
         if not path.exists():
             machine.write(path, text, 0o640)
         machine.run("chown", f"root:{ACCOUNT}", path)

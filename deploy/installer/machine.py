@@ -17,7 +17,7 @@ from typing import NoReturn
 PROGRAM = Path("/opt/klankbord")
 CURRENT = PROGRAM / "current"
 UNITS = Path("/etc/systemd/system")
-FOLDER = Path(__file__).resolve().parent  # of the templates
+DEPLOY = Path(__file__).resolve().parent.parent  # the folder with the templates
 BEGIN, END = "# klankbord: begin", "# klankbord: end"
 
 
@@ -121,9 +121,14 @@ def account_is_there(name: str) -> bool:
     return True
 
 
+def shipped(target: Path) -> str:
+    """The file that deploy/etc/ holds for a place below /etc: the one lies as the other."""
+    return settings(str(target).lstrip("/"))
+
+
 def settings(file: str, **filled: str) -> str:
-    """A file of this folder with its @WORDS@ filled in."""
-    text = (FOLDER / file).read_text("utf-8")
+    """A file below deploy/ with its @WORDS@ filled in."""
+    text = (DEPLOY / file).read_text("utf-8")
     for word, value in filled.items():
         text = text.replace(f"@{word.upper()}@", value)
     return text
