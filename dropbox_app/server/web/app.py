@@ -15,6 +15,7 @@ from dropbox_app.server.web import desk_api
 from dropbox_app.server.web.assets import read_style
 from dropbox_app.server.web.error_pages import Refusals
 from dropbox_app.server.web.rendering import serve_style
+from dropbox_app.server.web.reverse_proxy import session_opens
 from dropbox_app.server.web.security_headers import QuietFlask, harden, quiet_log
 from dropbox_app.server.web.session import csrf_key, new_key
 from dropbox_app.server.web.site_dispatch import Reception, Shared, SiteCookies
@@ -60,6 +61,7 @@ def create_app(
     harden(app, reception.hosts, reception.here, reception.lost)
 
     serve_style(app, read_style())
+    app.add_url_rule("/internal/session", "session-opens", session_opens)
     FrontPages.register(app, lambda: reception.here().front)
     ConversationPages.register(app, lambda: reception.here().conversation)
     FilePages.register(app, lambda: reception.here().files)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, Response, abort, request
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
@@ -21,11 +22,10 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
-from werkzeug.formparser import FormDataParser
 
 from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
-from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FieldsFirst, Taking
+from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART, FormsOnly
 
 FORM = "application/x-www-form-urlencoded"
 DESK_PATHS = "/api/desk/"
@@ -72,39 +72,37 @@ _ORDER = {
     **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
 }
 
-# Whether a request came by the socket file for desks' onions; None where there is none.
+# Whether a request came by nginx's socket for desks' onions; None where there is no nginx.
 AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
 
 logger = logging.getLogger("klankbord")
 
 
 class PlainRequest(Request):
-    """A request whose form stays in memory; a file in it is sealed by ``taking``, or refused.
+    """A request whose form stays in memory. A form with files is read by the view that takes them.
 
-    Nothing of it can reach a disk in the clear.
+    That view uses ``uploads.read_form`` and leaves the fields in ``fields_with_files``. Nothing
+    else reads such a form: werkzeug would put the files on a disk, readable, before anybody looked.
     """
 
-    form_data_parser_class = FieldsFirst
-    taking: Taking | None = None
-    parser: FieldsFirst | None = None
+    form_data_parser_class = FormsOnly
+    fields_with_files: ImmutableMultiDict[str, str] | None = None
 
-    def make_form_data_parser(self) -> FormDataParser:
-        parser = super().make_form_data_parser()
-        if isinstance(parser, FieldsFirst):
-            self.parser = parser
-        return parser
-
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        # werkzeug's own would spool what is sent, in the clear, to a file under /tmp.
-        if self.taking is None or self.parser is None:
+    @property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """The fields. Aborts with 415 for a form with files that no view has read."""
+        if not self.mimetype.startswith("multipart/"):
+            return super().form
+        if self.fields_with_files is None:
             abort(UnsupportedMediaType.code)
-        return self.taking.begin(self.parser.fields, filename or "", content_type or "")
+        return self.fields_with_files
+
+    @property
+    def files(self) -> ImmutableMultiDict[str, FileStorage]:
+        """No files. Aborts with 415 for a form with files."""
+        if self.mimetype.startswith("multipart/"):
+            abort(UnsupportedMediaType.code)
+        return super().files
 
 
 class QuietFlask(Flask):
@@ -242,8 +240,8 @@ def harden(
         if not here.own(request):
             abort(Forbidden.code)
         # Without a session nothing takes long but a code, and that has a gate of its own.
-        if kdf_limiter.turned_away() and request.cookies:
-            raise kdf_limiter.Busy("there was no place to wait in")
+        if kdf_limiter.late() and request.cookies:
+            raise kdf_limiter.Busy("the wait for a thread was too long")
         return None
 
 

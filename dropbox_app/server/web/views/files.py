@@ -11,16 +11,16 @@ from typing import Any
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
-from werkzeug.exceptions import RequestEntityTooLarge, abort
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import abort
 
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.errors import AgeError, FormatError, KlankbordError
 from dropbox_app.protocol.messages import MAX_FILES, REPORTER, Attachment
 from dropbox_app.server.errors import Gone, Moved
 from dropbox_app.server.mailboxes.service import Mailboxes
-from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.reporter.agent import Addressing, Enclosed, ReporterAgent, ReporterView
-from dropbox_app.server.web.error_pages import REFUSED, explain_files, own_token, right_token
+from dropbox_app.server.web.error_pages import REFUSED, explain_files, right_token
 from dropbox_app.server.web.filenames import disposition
 from dropbox_app.server.web.forms import Problem, WriteForm, missing_text, shown
 from dropbox_app.server.web.i18n import words
@@ -32,10 +32,10 @@ from dropbox_app.server.web.uploads import (
     FORM_BYTES,
     MULTIPART,
     FilesBroken,
-    FilesBusy,
     NotInSession,
     Taking,
     TooManyFiles,
+    read_form,
 )
 from dropbox_app.server.web.view_models.thread import Teller
 from dropbox_app.server.web.views.conversation import ConversationPages
@@ -101,14 +101,11 @@ class FilePages:
 
         unnamed = words(lang).say("files.unnamed")
         with Taking(admit, room, self._mailboxes.stage, self._limits, unnamed) as taking:
-            if _share() == "refused":
-                taking.refuse(FilesBusy())
-            elif _share() == "none":
-                abort(RequestEntityTooLarge.code)
             taking.reading = length <= DROPPED * self._whole()
-            given.taking = taking
-            fields = request.form  # read here, and the files with them
-            if taking.error is None and (given.parser is None or not given.parser.whole):
+            boundary = given.mimetype_params.get("boundary", "")
+            fields, complete = read_form(given.stream, boundary, taking)
+            given.fields_with_files = ImmutableMultiDict(fields)
+            if not complete:
                 taking.refuse(FilesBroken())
             if (
                 root is None
@@ -152,11 +149,6 @@ class FilePages:
         if isinstance(error, Gone):
             return self._conversation.gone(lang)
         problem, status = self._explain(error, lang)
-        if kdf_limiter.turned_away():  # no time to look into the conversation
-            said = problem.say(words(lang))
-            return self._conversation.over(
-                lang, said, status=status, button="return.open", token=own_token()
-            )
         return self._page(lang, root, text, [problem], status)
 
     def _explain(self, error: KlankbordError, lang: str) -> tuple[Problem, int]:
@@ -231,8 +223,6 @@ class FilePages:
         if found is None:
             abort(404)
         message, attachment = found
-        if _share() not in ("", "transfer"):  # it could hold a thread as long as it likes
-            return self._about(lang, attachment, "files.busy_down", 503)
         if message.by == REPORTER:
             return self._own(lang, root, view, attachment)
         try:
@@ -264,11 +254,6 @@ def _given() -> PlainRequest:
     if not isinstance(given, PlainRequest):
         raise TypeError("the app has another request class")
     return given
-
-
-def _share() -> str:
-    """What the worker says of how long this request may take; see ``patience``."""
-    return str(getattr(request.environ.get("gunicorn.socket"), "share", ""))
 
 
 def _number(text: str) -> int:
