@@ -64,7 +64,7 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["HeartbeatPeriod"] == ["0"]
     assert set_to["AvoidDiskWrites"] == ["1"]
     assert set_to["HiddenServicePort"] == [
-        f"80 unix:/run/klankbord/{name}.sock" for name in ("onion", "desks")
+        f"80 unix:/run/klankbord-nginx/{name}.sock" for name in ("onion", "desks")
     ]
     # Where the line is believed that it makes Tor say first, and at no other socket file.
     assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2

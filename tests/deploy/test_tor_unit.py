@@ -80,7 +80,7 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
     assert values(DROP_IN, "ProtectSystem") == ["strict"]
     assert values(DROP_IN, "ReadWritePaths") == ["", "/var/lib/tor"]
     assert values(DROP_IN, "RuntimeDirectory") == ["tor"]
-    assert values(DROP_IN, "SupplementaryGroups") == ["klankbord"]
+    assert values(DROP_IN, "SupplementaryGroups") == ["klankbord-tor"]
     _, line = values(DROP_IN, "ExecStart")
     reading, writing = os.pipe()
     with filtered(DROP_IN) as program, (folder / "log").open("wb") as said:
