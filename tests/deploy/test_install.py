@@ -166,14 +166,33 @@ def test_a_file_is_replaced_whole_and_only_when_it_differs(
 
 
 def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
-    for name in ("etc/tor/torrc.d/klankbord-onion.conf.in", "caddy/Caddyfile"):
-        bare = re.findall(r"@([A-Z]+)@", installer.machine.settings(name))
-        filled = installer.machine.settings(name, **{word.lower(): "x" for word in bare})
+    for name in ("tor/torrc.d/klankbord-onion.conf.in", "klankbord/nginx/ways/domain.conf.in"):
+        file = f"etc/{name}"
+        bare = re.findall(r"@([A-Z_]+)@", installer.machine.settings(file))
+        filled = installer.machine.settings(file, **{word.lower(): "x" for word in bare})
         assert bare
-        assert not re.search(r"@[A-Z]+@", filled)
-    text = installer.machine.settings("caddy/Caddyfile", domain="box.example", onion="x.onion")
-    assert not re.search(r"@[A-Z]+@", text)
-    assert "\nbox.example {" in text
+        assert not re.search(r"@[A-Z_]+@", filled)
+
+
+def test_a_domain_is_kept_until_it_is_taken_away_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    domain = installer.domain
+    template = "etc/klankbord/nginx/ways/domain.conf.in"
+    monkeypatch.setattr(domain, "WAY", tmp_path / "domain.conf")
+    monkeypatch.setattr(domain, "CADDYFILE", tmp_path / "Caddyfile")
+    words = {"domain": "box.example", "certificate": "x", "certificate_key": "x"}
+    domain.WAY.write_text(installer.machine.settings(template, onion="x.onion", **words))
+    for given, kept in ((None, "box.example"), ("", ""), ("two.example", "two.example")):
+        nothing = dict.fromkeys(("name", "run_by", "phone", "mail"))
+        asked = argparse.Namespace(**nothing, domain=given, run_by_employer=False)
+        installer.questions.ask(asked, there=True)
+        assert asked.domain == kept
+    domain.WAY.unlink()
+    domain.CADDYFILE.write_text(":80 {\n\treverse_proxy unix//run/klankbord/box.sock\n}\n")
+    asked = argparse.Namespace(**nothing, domain=None, run_by_employer=False)
+    with pytest.raises(SystemExit, match="give it with --domain"):
+        installer.questions.ask(asked, there=True)
 
 
 def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
