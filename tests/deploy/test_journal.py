@@ -26,8 +26,9 @@ open("/run/systemd/journal/flushed", "x").close()  # a disk to keep it on would 
 other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 other.bind("/run/systemd/journal/syslog")
 journal = subprocess.Popen([journald])
-while not os.path.exists("/run/systemd/journal/dev-log"):
-    time.sleep(0.02)
+for name in ("dev-log", "io.systemd.journal"):  # for programs, and for journalctl
+    while not os.path.exists("/run/systemd/journal/" + name):
+        time.sleep(0.02)
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as program:
     program.connect("/run/systemd/journal/dev-log")
     program.send(b"<14>" + said.encode())
