@@ -1,7 +1,7 @@
 """``klankbord-server doctor``: looks, and says how to repair what is wrong. It changes nothing.
 
 Here: the sites and the backups of a server's folder. ``machine`` looks at what is around it, and
-``visiting`` comes to the sites as a visitor.
+``visit`` opens the sites as a visitor does.
 """
 
 import datetime
