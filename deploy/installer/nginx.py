@@ -38,7 +38,7 @@ def accounts(machine: Machine) -> None:
 def settings(machine: Machine) -> bool:
     """Install the configuration and the unit. Returns whether anything is another than before."""
     say("nginx in front of the server")
-    machine.mask(DEBIANS_OWN)
+    _end_debians_own(machine)
     source = DEPLOY / str(SETTINGS).lstrip("/")
     files = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()]
     changed = False
@@ -53,6 +53,16 @@ def settings(machine: Machine) -> bool:
             changed = True
     changed |= machine.ship(UNIT)
     return changed
+
+
+def _end_debians_own(machine: Machine) -> None:
+    """Mask Debian's unit. Where it runs, somebody led it to a socket of ours that is gone now."""
+    if machine.systemd and not (UNITS / DEBIANS_OWN).is_symlink():
+        asked = ("systemctl", "is-active", "--quiet", DEBIANS_OWN)
+        if not machine.dry and machine.try_to_run(*asked):
+            machine.service("disable", "--now", DEBIANS_OWN)
+            say("  it is not used any more; for a domain: deploy/install --domain NAME")
+    machine.mask(DEBIANS_OWN)
 
 
 def serve(machine: Machine, changed: bool) -> None:

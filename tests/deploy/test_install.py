@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -283,3 +286,50 @@ def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
     assert more[1]
     both = ("--origin", "http://one.onion", "--origin", "https://box.example")
     assert ran[-1] == ("move", *both)
+
+
+_TYPES = """
+import fcntl, os, sys, termios
+typed = False
+for number in (0, 1, 2):
+    if os.isatty(number) and os.ttyname(number) == sys.argv[1]:
+        try:
+            fcntl.ioctl(number, termios.TIOCSTI, b"x")
+            typed = True
+        except OSError:
+            pass
+print("typed" if typed else "kept out")
+"""
+_AT_A_TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
+
+
+def at_a_terminal(words: str) -> str:
+    """What a shell says that has a terminal, where its account is this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_A_TERMINAL, "sh", "-c", words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
+@pytest.mark.parametrize("rest", ["", "< /dev/null", "> {out}; cat {out}", "2> /dev/null"])
+def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
+    tmp_path: Path, installer: ModuleType, rest: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        program, command = Path(name) / "program", Path(name) / "command"
+        program.write_text(_TYPES)
+        plain = f'runuser -u nobody -- /usr/bin/python3 {program} "$(tty)"'
+        if "typed" not in at_a_terminal(plain):
+            pytest.skip("this system lets nobody type into a terminal")
+        part = installer.program
+        text = part.WRAPPER.replace(f"-u {part.ACCOUNT} ", "-u nobody ")
+        text = text.replace(
+            f"{part.CURRENT}/bin/klankbord-server --dir {part.DATA}", f"/usr/bin/python3 {program}"
+        )
+        command.write_text(text)
+        assert "python3" in text
+        said = at_a_terminal(f'sh {command} "$(tty)" {rest.format(out=tmp_path / "out")}')
+        assert said.strip() == "kept out"
