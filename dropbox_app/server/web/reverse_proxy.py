@@ -26,6 +26,7 @@ from dropbox_app.server.web.session import current
 WAYS = ("onion", "desks", "domain")
 GRACE = 60.0  # seconds
 SLOWEST = 2048  # bytes a second
+STEP = 1024  # bytes after which the time of a body is looked at; gunicorn reads as much at once
 MOST_WAITED = 60.0  # seconds; a clock that was set meanwhile must not make a request seem older
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
@@ -55,14 +56,22 @@ class Pace:
 
 
 class PacedBody:
-    """The body of a request, as WSGI wants it. Each read raises TooSlow after its time."""
+    """The body of a request, as WSGI wants it. A read raises TooSlow as soon as ``STEP`` more bytes
+    are there after the time of the body is over."""
 
     def __init__(self, body: IO[bytes], pace: Pace) -> None:
         self._body = body
         self._pace = pace
 
     def read(self, size: int = -1) -> bytes:
-        return self._counted(self._body.read(size))
+        pieces = []
+        while size != 0:
+            piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece) if size > 0 else 0
+        return b"".join(pieces)
 
     def readline(self, size: int = -1) -> bytes:
         return self._counted(self._body.readline(size))

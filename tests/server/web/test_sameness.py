@@ -18,8 +18,8 @@ from dropbox_app.server.web.rendering import Pages
 from dropbox_app.server.web.security_headers import HEADERS
 from tests.server.web.conftest import SECURE, Browser, House
 from tests.server.web.test_before import ADDRESSES, STILL
-from tests.support.serving import Serving
 from tests.support.plain_browser import Page
+from tests.support.serving import Serving
 
 TEXT = "Er is iets gebeurd."
 
