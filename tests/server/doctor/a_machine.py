@@ -39,13 +39,13 @@ TOR = f"{ANSWERS}/tor"
 KEYS = "var/lib/tor/klankbord-box"
 
 # Each program prints the file that its words call for.
-_PRINTS = """#!/bin/sh
+PRINTS = """#!/bin/sh
 here="${0%/*}/../../answers"
 for last; do :; done
 case "${0##*/} $*" in
     getent*) exec cat "$here/getent-$1" ;;
     setpriv*) exec cat "$here/nginx" ;;
-    *--verify-config) exec cat "$here/tor-verify" ;;
+    *--verify-config) exit 0 ;;
     findmnt*--fstab*) [ -s "$here/fstab" ] && exec cat "$here/fstab"; exit 1 ;;
     lsblk*) exec cat "$here/lsblk-${last##*/}" ;;
     systemd-analyze*) exec cat "$here/journald.conf" ;;
@@ -160,7 +160,7 @@ def _server(made: AMachine) -> None:
 def _system(made: AMachine) -> None:
     shutil.copytree(RECORDED, made.path(ANSWERS))
     for name in PROGRAMS:
-        made.write(f"usr/bin/{name}", _PRINTS, 0o755)
+        made.write(f"usr/bin/{name}", PRINTS, 0o755)
     made.write("proc/sys/kernel/core_pattern", "core\n")
     made.write("etc/os-release", 'PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
     made.write("var/lib/dpkg/status", "")

@@ -1,6 +1,7 @@
 """Machines with one fault each: what was done to a sound one, and how doctor has to find it."""
 
 import datetime
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -24,6 +25,12 @@ from tests.support.server_folder import DAY
 from tests.vectors import world
 
 DESKS = "f" * 55 + "a.onion"
+
+
+TOR_REFUSES = """#!/bin/sh
+echo "Nov 28 22:22:18.431 [warn] Failed to parse/validate config: Unknown option 'X'.  Failing."
+exit 1
+"""
 
 
 def database(made: AMachine, statement: str) -> None:
@@ -336,6 +343,12 @@ BROKEN: dict[str, Broken] = {
             f"{ANSWERS}/getent-group", "klankbord-nginx:x:", "klankbord-nginx:x:77"
         ), "others than nginx", "klankbord-nginx",
     ),
+    **({
+        "a Tor that does not take its settings": (
+            "tor", lambda m: m.write("usr/bin/tor", TOR_REFUSES, 0o755), "Unknown option",
+            "tor --verify-config",
+        ),
+    } if os.geteuid() == 0 else {}),  # whom alone Tor lets look
     "a Tor that logs notices": (
         "tor", lambda m: m.replace(TOR, "Log warn", "Log notice"), "Log notice", "Log warn",
     ),

@@ -23,7 +23,7 @@ def test_through_a_proxy_the_name_goes_to_it_and_each_mail_by_a_circuit_of_its_o
 
 
 # What a proxy says, answer by answer, and then nothing more -> what is said of it.
-PROXIES = {
+PROXIES: dict[str, tuple[list[bytes | None], str]] = {
     "hangs": ([b""], "took too long"),
     "hangs up": ([b"", None], "hung up"),
     "is a web server": ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "is no SOCKS5 proxy"),

@@ -32,7 +32,9 @@ _RIGHTS = ("", "cap_net_bind_service")
 # Other web servers, which answer at the same machine.
 _OTHERS = ("caddy.service", "apache2.service", "haproxy.service", "lighttpd.service")
 _ADDRESS = ("$remote_addr", "$binary_remote_addr", "$proxy_add_x_forwarded_for", "$realip")
-_MODULES = ("/etc/nginx/modules-enabled/", "/usr/share/nginx/modules-available/")
+_DEBIANS = (
+    "/etc/nginx/modules-enabled/", "/usr/share/nginx/modules-available/", "/etc/nginx/mime.types",
+)  # fmt: skip
 _WORD = re.compile(r"""#[^\n]*|[{};]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?:\$\{|[^\s{};"'])+""")
 _KEEPERS = ("proxy_cache", "proxy_store", "client_body_in_file_only", "gzip", "gunzip", "brotli")
 
@@ -92,7 +94,7 @@ def _kept(settings: list[tuple[str, ...]]) -> Faults:
             yield wrong("proxy", f"nginx keeps pages, or changes their length: {said}", _MEND)
         elif one[0] == "proxy_set_header" and any(word in said for word in _ADDRESS):
             yield wrong("proxy", f"nginx tells where a visitor comes from: {said}", _MEND)
-        elif one[0] == "file" and not one[1].startswith((FOLDER, *_MODULES)):
+        elif one[0] == "file" and not one[1].startswith((FOLDER, *_DEBIANS)):
             yield wrong(
                 "proxy", f"nginx takes settings from {one[1]}, which are not the project's", _MEND
             )
@@ -122,7 +124,10 @@ def _settings(machine: Machine) -> list[tuple[str, ...]]:
 
     A directive that opens a block ends with "{". Raises NoAnswer.
     """
-    return list(_directives(machine.ask(*_ASK)))
+    try:
+        return list(_directives(machine.ask(*_ASK)))
+    except NoAnswer as error:
+        raise NoAnswer(f"nginx does not show its settings: {error}") from None
 
 
 def _directives(said: str) -> Iterator[tuple[str, ...]]:
