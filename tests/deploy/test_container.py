@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -137,13 +137,17 @@ class Buildah:
 
 @contextmanager
 def running(
-    buildah: Buildah, container: str, script: list[str], volumes: list[str]
+    buildah: Buildah,
+    container: str,
+    script: list[str],
+    options: list[str],
+    become: Sequence[str] = (),
 ) -> Iterator[None]:
     """A program in a container's files, with its accounts, until the block ends."""
     process = subprocess.Popen(
-        buildah.words("run", "--isolation", "chroot", *volumes, container, "--", "sh", "-c",
-                      *script),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        buildah.words("run", "--isolation", "chroot", *options, container, "--", *become,
+                      "sh", "-c", *script),
+        cwd=ROOT, start_new_session=True,
     )  # fmt: skip
     try:
         yield
@@ -151,10 +155,10 @@ def running(
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -218,6 +222,12 @@ def test_the_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
         "front": ["-v", f"{sockets['app-socket']}:/run/klankbord:ro",
                   "-v", f"{sockets['front-sockets']}:/run/klankbord-nginx"],
     }  # fmt: skip
+    # As compose.yaml's group_add, which buildah does not know.
+    (more,) = (line for line in services()["front"] if line.startswith("group_add"))
+    user, group = re.findall(r"^USER (\d+):(\d+)$", FILE.read_text("utf-8"), re.MULTILINE)[1]
+    become = ["setpriv", "--reuid", user, "--regid", group]
+    become += ["--groups", *re.findall(r"\d+", more), "--"]
+    shared["front"] += ["--user", "0"]
     with (
         running(
             buildah,
@@ -225,11 +235,11 @@ def test_the_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
             [program + " serve --bind unix:/run/klankbord/app.sock"],
             shared["app"],
         ),
-        running(buildah, made["front"], entries[1][2:], shared["front"]),
+        running(buildah, made["front"], entries[1][2:], shared["front"], become),
     ):
         onion = sockets["front-sockets"] / "onion.sock"
-        wait_until(onion.exists, "nginx does not start", seconds=60)
-        wait_until((sockets["app-socket"] / "app.sock").exists, "the app does not", seconds=60)
+        wait_until(onion.exists, "nginx does not start", seconds=120)
+        wait_until((sockets["app-socket"] / "app.sock").exists, "the app does not", seconds=120)
         browser = CircuitBrowser("http://127.0.0.1:8000", onion, 7)
         wait_until(lambda: browser.get("/nl/").status == 200, "nobody answers", seconds=60)
         assert browser.get("/api/desk/challenge").status == 200

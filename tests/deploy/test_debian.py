@@ -403,7 +403,8 @@ def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
     }  # fmt: skip
     assert roots["note"] <= {"counsellors", "settings", "backups", "disk encryption"}
     for check, word, undo in (
-        ("onion", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
+        # Tor itself refuses such a folder, and says so.
+        ("tor", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
         ("program", "chmod 777 /opt/klankbord", "chmod 755 /opt/klankbord"),
         ("account", "usermod --shell /bin/sh klankbord",
          "usermod --shell /usr/sbin/nologin klankbord"),
