@@ -141,6 +141,20 @@ def test_a_body_without_a_length_is_refused_before_it_is_read(
     assert recorder.seen == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files", "/nl/x/../files", "/%6el/files"],
+)
+def test_no_other_writing_of_the_address_gets_files_past_the_question_for_a_session(
+    front: Front, recorder: Recorder, path: str
+) -> None:
+    long = MARKER * 2000  # more than a form may be
+    for cookie, passed in ((f"Cookie: {SESSION}", 1), ("Cookie: s=false", 0), ("X-A: b", 0)):
+        answer = ask(front, "onion", "POST", path, (FILES, cookie), long)
+        assert answer.startswith(b"HTTP/1.1 200 " if passed else b"HTTP/1.1 403 ")
+        assert [one.target for one in recorder.take()] == [path] * passed
+
+
 def chunked(front: Front) -> None:
     """Bodies in one chunk, and in chunks of a byte, of each method and in each location."""
     for method in ("POST", "PUT", "PATCH", "GET", "DELETE", "OPTIONS"):
