@@ -189,6 +189,15 @@ def test_what_a_program_says_is_shown_and_not_obeyed(machine: AMachine) -> None:
     assert "User=<U+001B>[2Jfine<U+202E>" in done.stdout
 
 
+def test_many_secrets_are_counted_and_a_few_are_named(machine: AMachine) -> None:
+    for number in range(12):
+        machine.write(f"tmp/{number:02}", SECRET)
+    said = [one.fault for one in machine.examined() if one.check == "secrets"]
+    assert len(said) == 6
+    assert "tmp/00" in said[0]
+    assert said[-1].startswith("7 more secrets are in ")
+
+
 def test_more_files_than_are_looked_at_are_said(
     machine: AMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

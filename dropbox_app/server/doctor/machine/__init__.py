@@ -6,6 +6,7 @@ is used. A check that gets no answer says so.
 """
 
 import datetime
+import os
 import shlex
 import stat
 import sys
@@ -37,7 +38,7 @@ class Machine:
     folder: Path
     today: datetime.date
     origins: tuple[str, ...] = ()
-    _answers: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _answers: dict[tuple[str, ...], str | NoAnswer] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A path of the machine, below its root."""
@@ -55,9 +56,16 @@ class Machine:
 
         ``codes`` are the exit codes of a usable answer. Raises NoAnswer.
         """
-        if words not in self._answers:
-            self._answers[words] = programs.run(self.root, words, codes)
-        return self._answers[words]
+        asked = (*words, *map(str, codes))
+        if asked not in self._answers:
+            try:
+                self._answers[asked] = programs.run(self.root, words, codes)
+            except NoAnswer as error:
+                self._answers[asked] = error
+        said = self._answers[asked]
+        if isinstance(said, NoAnswer):
+            raise said
+        return said
 
     def text(self, name: str) -> str | None:
         """Return the text of a file, or None if there is no file. Raises Unseen, NoFile."""
@@ -141,7 +149,9 @@ def look(machine: Machine) -> Iterator[Finding]:
         except Unseen as error:
             found.append(could_not_look(check, error.path, machine.folder))
         except NoAnswer as error:
-            found.append(unseen(check, str(error), as_root(machine.folder)))
+            own = "see why that program does not answer here, and look yourself"
+            root = os.geteuid() == 0
+            found.append(unseen(check, str(error), own if root else as_root(machine.folder)))
         except NoFile as error:
             name = machine.name(Path(error.filename))
             found.append(wrong(check, f"{name}: {error.strerror}", "find out who put that there"))

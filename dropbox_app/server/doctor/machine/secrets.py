@@ -13,6 +13,7 @@ from dropbox_app.server.store.files import NoFile, read_small
 
 _MOST = 64 * 1024  # bytes: a file with a secret is small
 MANY = 20_000  # files and folders of one place
+SHOWN = 5  # secrets of one place that are named
 _DEEP = 8  # folders in folders
 # Where an operator may have left something.
 PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108
@@ -28,6 +29,7 @@ def secrets(machine: Machine) -> Faults:
     """Look in the server's folder, and in the places where something is left by mistake."""
     closed: list[str] = []
     for name in (machine.server, *PLACES):
+        found: list[tuple[str, str]] = []
         for path in _files(machine.path(name), closed):
             if path is None:
                 yield unseen(
@@ -37,21 +39,23 @@ def secrets(machine: Machine) -> Faults:
                 )  # fmt: skip
                 break
             try:
-                told = list(_told(path))
+                found += [(said, machine.name(path)) for said in _told(path)]
             except FileNotFoundError:
                 continue
             except OSError:
                 closed.append(str(path))
-                continue
-            for said in told:
-                yield wrong(
-                    "secrets", said.format(machine.name(path)),
-                    "take it to another machine, sealed, then shred -u "
-                    + shlex.quote(machine.name(path)),
-                )  # fmt: skip
+        for said, where in found[:SHOWN]:
+            yield wrong(
+                "secrets", said.format(where),
+                f"take it to another machine, sealed, then shred -u {shlex.quote(where)}",
+            )  # fmt: skip
+        if more := len(found[SHOWN:]):
+            yield wrong(
+                "secrets", f"{more} more secrets are in {name}", "run doctor again after these"
+            )
     if closed:
-        more = f" and {len(closed) - 1} more" if closed[1:] else ""
-        raise Unseen(machine.name(Path(closed[0])) + more)
+        others = f" and {len(closed) - 1} more" if closed[1:] else ""
+        raise Unseen(machine.name(Path(closed[0])) + others)
 
 
 def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
