@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from machine import CURRENT, UNITS, Machine, account_is_there, packages, say, settings
+from installer.machine import (
+    CURRENT,
+    UNITS,
+    Machine,
+    account_is_there,
+    make_account,
+    packages,
+    say,
+    shipped,
+)
 
 ACCOUNT = "klankbord-notify"
 SETTINGS = Path("/etc/klankbord-notify/notify.toml")
@@ -17,8 +26,10 @@ KEEPS = (Path("/var/lib/klankbord-words"), Path("/var/lib/klankbord-notify"))
 OWN_UNITS = ("klankbord-word.service", "klankbord-notify.service", "klankbord-notify.timer")
 WRAPPER = f"""\
 #!/bin/sh
-# The daily mail to counsellors, as its own account.
-exec runuser -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server notify "$@"
+# The daily mail to counsellors, as its own account; see klankbord-server beside this.
+as='setsid --wait runuser'
+[ -t 0 ] && [ -t 1 ] && as='runuser --pty'
+exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server notify "$@"
 """
 
 
@@ -27,16 +38,12 @@ def prepare(machine: Machine) -> None:
     say("The daily mail to counsellors")
     packages(machine, ["ca-certificates"])
     machine.write(COMMAND, WRAPPER, 0o755)  # first: by it ``leave`` knows of the rest
-    if not account_is_there(ACCOUNT):
-        machine.run(
-            *("useradd", "--system", "--user-group", "--no-create-home"),
-            *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT),
-        )
+    make_account(machine, ACCOUNT)
     for unit in OWN_UNITS:
-        machine.write(UNITS / unit, settings(f"systemd/{unit}"))
+        machine.ship(UNITS / unit)
     own = ("-o", "root", "-g", ACCOUNT)
     machine.run("install", "-d", "-m", "750", *own, SETTINGS.parent)
-    for path, text in ((SETTINGS, settings("mail/notify.toml")), (PASSWORD, "")):
+    for path, text in ((SETTINGS, shipped(SETTINGS)), (PASSWORD, "")):
         if not path.exists():
             machine.write(path, text, 0o640)
         machine.run("chown", f"root:{ACCOUNT}", path)

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from machine import Machine, say, stop
+from installer.machine import DEPLOY, Machine, say, stop
 
 TOR_FILES = Path("/etc/tor/torrc.d")
 KEYS = Path("/var/lib/tor")
-TEMPLATES = Path(__file__).resolve().parent / "tor"
+TEMPLATES = DEPLOY / "etc" / "tor" / "torrc.d"
 OWN, DESKS = "box", "desks"  # of the site in the folder itself
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 KEY = re.compile(r"descriptor:x25519:[A-Z2-7]{52}")
@@ -77,7 +77,7 @@ def write(machine: Machine, wanted: Iterable[str]) -> bool:
         desks = name.split("-")[0] == DESKS
         if desks:
             _close(machine, name)
-        template = TEMPLATES / ("desks.conf" if desks else "onion.conf")
+        template = TEMPLATES / f"klankbord-{'desks' if desks else 'onion'}.conf.in"
         text = template.read_text("utf-8").replace("@NAME@", name)
         changed |= machine.write(TOR_FILES / f"klankbord-{name}.conf", text)
     return changed

@@ -6,21 +6,23 @@ Part of ``deploy/install``.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 
-import daily_mail
-from machine import say, stop
+from installer import domain, notify
+from installer.machine import say, stop
 
-_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _YES, _NO = ("yes", "y", "ja", "j"), ("no", "n", "nee")
 
 
 def ask(asked: argparse.Namespace, there: bool) -> None:
-    """About the site; of one that is there nothing, it keeps what it has."""
-    if asked.domain and not _DOMAIN.fullmatch(asked.domain):
+    """About a new site and its domain. One that is there keeps what it has."""
+    if asked.domain and not domain.NAME.fullmatch(asked.domain):
         stop(f"{asked.domain!r} is no domain such as box.example.org")
+    if there and asked.domain is None:
+        asked.domain = domain.there()
+        if not asked.domain and domain.caddy_is_ours():
+            stop(f"no domain can be read from {domain.CADDYFILE}; give it with --domain")
     if not there:
         if "" in (asked.name, asked.run_by):
             stop("the pages need both: the name of the organisation, and who runs the server")
@@ -51,7 +53,7 @@ def _ask_new(asked: argparse.Namespace) -> None:
 def ask_mail(asked: argparse.Namespace, there: bool) -> None:
     """Off unless wanted; what is there stays. Asked at the first install, if somebody is there."""
     if asked.mail is None:
-        asked.mail = daily_mail.COMMAND.exists()
+        asked.mail = notify.COMMAND.exists()
         if not there and sys.stdin.isatty():
             asked.mail = _yes(
                 "One mail a day that tells each counsellor whether to look? yes or no; empty: no",
@@ -64,7 +66,7 @@ def _something(answer: str) -> str:
 
 
 def _domain(answer: str) -> str:
-    fits = not answer or _DOMAIN.fullmatch(answer)
+    fits = not answer or domain.NAME.fullmatch(answer)
     return "" if fits else "That is no domain such as box.example.org."
 
 
