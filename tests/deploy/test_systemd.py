@@ -189,7 +189,7 @@ def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> N
     state.mkdir()
     served.mkdir()
     check, line = values(UNIT, "ExecReload")
-    assert check.endswith("/klankbord-server --dir /var/lib/klankbord site check")
+    assert check.endswith("/klankbord-server --dir /var/lib/klankbord site check --settings")
     words = shlex.split(line)
     taken_up = (
         "import os, signal, subprocess, sys\n"

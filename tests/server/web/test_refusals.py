@@ -82,8 +82,8 @@ INSIDE = {
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoCircuit",
-    "NoFile", "Unseen", "_Endless", "_Expiring",
+    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoAnswer",
+    "NoFile", "Unseen",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]

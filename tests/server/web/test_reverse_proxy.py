@@ -25,6 +25,15 @@ from dropbox_app.server.web.reverse_proxy import (
 from dropbox_app.server.web.security_headers import HEADERS
 
 
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """Leave nothing that was said of a request to the tests that run after this one."""
+    arrived, at_desks = ARRIVED.set(None), AT_DESKS.set(None)
+    yield
+    ARRIVED.reset(arrived)
+    AT_DESKS.reset(at_desks)
+
+
 class Seen:
     """An app that notes what it is told."""
 
