@@ -146,7 +146,6 @@ PROMISES = {
     "files.hidden": ("test_files_arrive_with_their_message_byte_for_byte",),
     "files.who": ("test_a_file_is_for_those_the_message_is_for_and_not_for_the_code",),
     "files.nobody": ("test_nobody_is_ever_written_to_under_an_expired_key",),
-    "files.busy": ("test_slow_uploads_never_take_all_threads_and_who_finds_none_gets_a_page",),
     "files.large": ("test_one_byte_more_than_the_limit_is_named_and_the_words_come_back",),
     "files.full": ("test_a_page_says_what_the_table_says_and_keeps_the_text",),
     "files.mailbox_full": ("test_a_page_says_what_the_table_says_and_keeps_the_text",),

@@ -211,7 +211,7 @@ def test_a_full_disk_is_said_and_the_text_kept(tmp_path: Path) -> None:
 def test_a_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
     from dropbox_app.server.web.app import create_app
 
-    gate = Gate(1, places=0)
+    gate = Gate(1, patience=0.01)
     house.app = create_app(house.folder, today=house.clock.today, now=house.clock.now, gate=gate)
     browser = house.browser()
     with gate.passing():
