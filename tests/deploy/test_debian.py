@@ -468,10 +468,9 @@ def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
         (served.onion, "nobody", "", False),
         (served.app, "nobody", "", False),
     ):
-        knock = (
-            "import socket; socket.socket(socket.AF_UNIX).connect('/run/klankbord-x/" + path.name
-        )
         inside = debian.path("/run/klankbord-x")
+        socket_file = f"/run/{inside.name}/{path.name}"
+        knock = f"import socket; socket.socket(socket.AF_UNIX).connect('{socket_file}')"
         inside.mkdir()
         try:
             # Bound in the name space that is made for it, and gone with it.
