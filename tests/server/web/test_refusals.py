@@ -82,7 +82,7 @@ INSIDE = {
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
     "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoCircuit",
+    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure",
     "NoFile", "Unseen", "_Endless", "_Expiring",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
