@@ -244,9 +244,9 @@ def _rounds(clients: Clients, seconds: float) -> bool:
                 largest = max(largest, held)
     page, report = _median(idle)
     say(f"{'idle':<34}{1000 * page:>7.1f} ms a page, report p95 {1000 * report:>6.0f} ms")
-    good = all([_line(name, found[name], report) for name in CROWDS])  # each says its line
+    lines = [_line(name, found[name], report) for name in CROWDS]  # each says its line
     say(f"nginx: {largest:.0f} MB resident at most  {'held' if largest <= NGINX else 'NOT HELD'}")
-    return good and largest <= NGINX
+    return all(lines) and largest <= NGINX
 
 
 def _median(rounds: list[Times]) -> tuple[float, float]:

@@ -29,16 +29,17 @@ from typing import Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
+from dropbox_app.server.cli import common
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.mailboxes import scheduler
-from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
-from dropbox_app.server.web.security_headers import logger, quiet_log, where
 from dropbox_app.server.web.session import new_key
 
 GRACE = 20  # seconds that a worker gets to finish its requests; more than the limiter's patience
@@ -77,7 +78,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._folder = folder
         self._read = read
         self._upkeep = upkeep
-        self._clocks = Clocks.start()  # of the server: a worker may begin much later
         self._rounds: Rounds | None = None
         self._workers = workers
         self._behind_nginx = bind.startswith("unix:")
@@ -91,6 +91,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "backlog": 2048,
             "worker_exit": self._end,
             "on_reload": self._read_anew,
+            "on_exit": self._settle,
             "accesslog": None,
             "errorlog": "-",
             "loglevel": _LEVEL,
@@ -125,47 +126,49 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
-            logger.warning("the database cannot be opened and is tried again: %s", where(error))
+            logger.warning(
+                "the database cannot be opened and is tried again: %s", fault_location(error)
+            )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
         except Exception as error:
-            logger.error("a worker cannot start: %s", where(error))
+            logger.error("a worker cannot start: %s", fault_location(error))
             raise
 
     def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers))
         app = create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
         return ReverseProxy(app, behind_nginx=self._behind_nginx)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. A faulty folder changes nothing."""
-        read = loader.read(self._folder)
-        if _told(read):
-            logger.warning("nothing of the new settings is used until that is right")
-        else:
-            self._read = read
+        """Run in the master before new workers start. A reading with a fault is not taken up."""
+        self._read = take(self._folder, self._read)
+
+    def _settle(self, _arbiter: object) -> None:
+        """Run in the master once every worker has ended: leave no finer time than the day."""
+        scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
 
 
-def take(folder: Path) -> Reading:
-    """Read the sites, and say in the log what is wrong with them."""
+def take(folder: Path, before: Reading | None = None) -> Reading:
+    """Read the sites, and write to the log what is wrong with them.
+
+    ``before``: what is being served. It is returned if the new reading has a fault.
+    """
     read = loader.read(folder)
-    _told(read)
-    return read
-
-
-def _told(read: Reading) -> bool:
-    """Log every fault and note. Return True if there is a fault in what was read."""
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
-    quiet_log()
+    set_up_logging()
     for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
-    return any(not fault.note for fault in read.faults)
+    if before is not None and read.wrong:
+        logger.warning("nothing was taken up; the sites are served as before")
+        return before
+    return read
 
 
 def run(

@@ -20,8 +20,9 @@ from typing import IO, Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from dropbox_app.server.reporter import kdf_limiter
-from dropbox_app.server.web.security_headers import AT_DESKS, HEADERS
-from dropbox_app.server.web.session import current
+from dropbox_app.server.web.hosts import AT_DESKS
+from dropbox_app.server.web.security_headers import HEADERS
+from dropbox_app.server.web.session import current_session
 
 WAYS = ("onion", "desks", "domain")
 GRACE = 60.0  # seconds
@@ -141,7 +142,7 @@ def session_opens() -> tuple[str, int]:
 
     nginx asks this before it takes in a file, so that only a reporter holds one of the few places.
     """
-    return "", 403 if current().root is None else 204
+    return "", 403 if current_session().root is None else 204
 
 
 def _waited(since: str) -> float:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ, run_wsgi_app
 
 from dropbox_app.server.reporter.kdf_limiter import ARRIVED
+from dropbox_app.server.web.hosts import AT_DESKS
 from dropbox_app.server.web.reverse_proxy import (
     GRACE,
     SLOWEST,
@@ -21,7 +22,7 @@ from dropbox_app.server.web.reverse_proxy import (
     ReverseProxy,
     TooSlow,
 )
-from dropbox_app.server.web.security_headers import AT_DESKS, HEADERS
+from dropbox_app.server.web.security_headers import HEADERS
 
 
 class Seen:
