@@ -1,4 +1,4 @@
-"""What all tests share: ``--long``, and how many examples Hypothesis tries."""
+"""What all tests share: ``--long``, the examples that Hypothesis tries, and the fixtures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.drop_box import box, counsellor, mould
+
+__all__ = ["box", "counsellor", "mould"]  # fixtures
 
 # Short: the same examples every time, so that a change that broke nothing never goes red.
 settings.register_profile(

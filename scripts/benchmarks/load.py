@@ -33,7 +33,7 @@ def report_to(url: str) -> bytes:
 
 def measure(folder: Path, seconds: int) -> bool:
     """Print the slowest twentieth of honest requests idle, in a flood, and beside slow clients."""
-    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.support.drop_box import Counsellor, DropBox
 
     counsellor = Counsellor(folder / "desk")
     box = DropBox(folder / "server")
@@ -74,7 +74,7 @@ def measure(folder: Path, seconds: int) -> bool:
 
 def of_one_circuit(folder: Path, seconds: int) -> bool:
     """The same flood over Tor, from one circuit, and honest people each by another."""
-    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.support.drop_box import Counsellor, DropBox
 
     counsellor = Counsellor(folder / "desk-circuits")
     box = DropBox(folder / "circuits")

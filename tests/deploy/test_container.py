@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
-from tests.e2e.conftest import ROOT
+from tests.support.drop_box import ROOT
 
 FOLDER = ROOT / "deploy" / "container"
 FILE = FOLDER / "Containerfile"

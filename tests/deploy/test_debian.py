@@ -23,8 +23,8 @@ import pytest
 from dropbox_app.protocol.encoding import to_line
 from tests.deploy.test_systemd import SocketBrowser
 from tests.deploy.test_tor_unit import assert_closed
-from tests.e2e.conftest import ROOT, Counsellor
 from tests.server.store.test_migrations import Old, rows
+from tests.support.drop_box import ROOT, Counsellor
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.unit_file import HERE, Bridge, command, filtered, started, values
 

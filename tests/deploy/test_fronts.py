@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import BIN, box, counsellor, mould  # noqa: F401 - fixtures
+from tests.support.drop_box import BIN
 from tests.support.fronts import DEPLOY, ONION, Front, front, nginx_conf
 from tests.support.plain_browser import PlainBrowser
 from tests.support.steps import come_back, tell
@@ -197,7 +197,7 @@ def test_the_look_for_files_would_find_a_body_on_the_disk(
 ) -> None:
     """nginx as it is without the lines of this project."""
 
-    def careless(port: int, box: Path, folder: Path) -> str:  # noqa: F811
+    def careless(port: int, box: Path, folder: Path) -> str:
         return nginx_conf(port, box, folder).replace("proxy_request_buffering off;", "")
 
     monkeypatch.setattr("tests.support.fronts.nginx_conf", careless)
@@ -212,7 +212,7 @@ def test_the_look_for_files_would_find_a_body_on_the_disk(
 def test_the_journey_through_it(
     kind: str,
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
+    mould: tuple[Path, int],
 ) -> None:
     shutil.copytree(mould[0] / "server", tmp_path / "server")
     socket_file = tmp_path / "box.sock"

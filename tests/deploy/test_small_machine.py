@@ -19,8 +19,7 @@ from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
     taken,
     tor_of_the_unit,
 )
-from tests.e2e.conftest import BIN, Counsellor, DropBox, box, counsellor, mould, run  # noqa: F401
-from tests.support.journey import processes
+from tests.support.drop_box import BIN, Counsellor, DropBox, run
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
 from tests.support.unit_file import as_a_service
 
@@ -35,7 +34,7 @@ LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
 def test_server_and_tor_at_rest_take_little(box: DropBox, folder: Path) -> None:  # noqa: F811
     box.browser().get("/nl/")
     with tor_of_the_unit(folder) as tor:
-        took = taken(processes(box)), taken([tor])
+        took = taken(box.processes()), taken([tor])
     print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - for who looks
     assert sum(took) <= IDLE
 
@@ -63,7 +62,7 @@ class Bounds:
 
 
 @contextmanager
-def bounded(box: DropBox) -> Iterator[Bounds]:  # noqa: F811
+def bounded(box: DropBox) -> Iterator[Bounds]:
     """A memory group below this process's own, of either kind of control groups, or none."""
     group, made = _own_group(), None
     if group is not None:
@@ -101,8 +100,8 @@ def _own_group() -> Path | None:
 
 
 def test_the_whole_journey_passes_with_512_mb(
-    box: DropBox,  # noqa: F811
-    counsellor: Counsellor,  # noqa: F811
+    box: DropBox,
+    counsellor: Counsellor,
     tmp_path: Path,
 ) -> None:
     """Reports, files both ways, answers, a backup and a withdrawal; nothing is broken off."""
@@ -128,11 +127,11 @@ def test_the_whole_journey_passes_with_512_mb(
         assert browser.get(f"/nl/files/{item}").body == content[::-1]
         assert write_on(browser, browser.get("/nl/conversation"), FOLLOW_UP["nl"]).status == 200
         (tmp_path / "key").write_text(box.server("backup-key").stdout)
-        before = processes(box)
+        before = box.processes()
         run(*bounds.under, BIN / "klankbord-server", "--dir", box.folder, "backup")
         page = browser.get("/nl/withdraw")
         assert browser.submit(page, page.form_with("sure"), sure="y").status == 200
-        assert processes(box) == before  # nobody had to be ended for want of memory
+        assert box.processes() == before  # nobody had to be ended for want of memory
         peak = bounds.peak(before)
     print(f"peak: {peak // MIB} MiB")  # noqa: T201 - for who looks
     assert peak <= SMALL

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.backup import directory
-from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
+from tests.support.drop_box import BIN, Counsellor, run
 from tests.support.plain_browser import PlainBrowser
 from tests.support.steps import come_back, tell
 from tests.support.unit_file import as_a_service, command, filtered, started, values
@@ -85,8 +85,8 @@ def test_it_serves_the_folder_and_the_socket_that_it_makes() -> None:
 @as_a_service
 def test_a_report_comes_in_and_is_answered_under_it(
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
-    counsellor: Counsellor,  # noqa: F811
+    mould: tuple[Path, int],
+    counsellor: Counsellor,
 ) -> None:
     state, served, log = tmp_path / "state", tmp_path / "run", tmp_path / "log"
     shutil.copytree(mould[0] / "server", state)
@@ -110,7 +110,7 @@ def test_a_report_comes_in_and_is_answered_under_it(
 @as_a_service
 def test_a_backup_is_made_under_its_own(
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
+    mould: tuple[Path, int],
 ) -> None:
     """With nothing but the server's folder, and its database opened as the server has it."""
     state, key = tmp_path / "state", tmp_path / "key"

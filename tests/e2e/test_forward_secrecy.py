@@ -17,7 +17,7 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError, FormatError
 from dropbox_app.protocol.keys import Seed
-from tests.e2e.conftest import PASSPHRASE, Counsellor, DropBox
+from tests.support.drop_box import PASSPHRASE, Counsellor, DropBox
 from tests.support.steps import report_and_code, the_only_thread
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import PASSPHRASE, Counsellor, DropBox
+from tests.support.drop_box import PASSPHRASE, Counsellor, DropBox
 from tests.support.steps import (
     ANSWER,
     FOLLOW_UP,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, run
+from tests.support.drop_box import ROOT, run
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
 from tests.support.steps import come_back, tell

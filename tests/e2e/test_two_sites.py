@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import PlainBrowser
 from tests.support.steps import come_back, tell, write_on
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.protocol import age
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.processes import children, kill_group
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -157,14 +157,27 @@ class DropBox:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(20)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the server and all that it started; its port is free after that."""
+        assert self.process is not None
+        kill_group(self.process)
+        self.process = None
 
     def restart(self) -> None:
         self.stop()
         self.serve()
+
+    def workers(self) -> list[int]:
+        """The processes that serve."""
+        assert self.process is not None
+        return children(self.process.pid)
+
+    def processes(self) -> list[int]:
+        """The server's own processes: the parent, then its workers."""
+        assert self.process is not None
+        return [self.process.pid, *children(self.process.pid)]
 
     def browser(self, *, cookies: bool = True) -> PlainBrowser:
         return PlainBrowser(self.url, cookies=cookies)

@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 import subprocess
-import time
 import urllib.parse
 from base64 import b32encode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, reporter_keys
+from tests.support.processes import GONE, open_files, until
 
 STRACE = shutil.which("strace")
 ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
@@ -268,10 +268,7 @@ class Watch:
 
     def wait(self) -> None:
         """Until strace has written everything down and is gone."""
-        deadline = time.monotonic() + 30
-        while _writers(self.record):
-            assert time.monotonic() < deadline, "strace does not end"
-            time.sleep(0.02)
+        until(lambda: not _writers(self.record), "strace does not end", 30)
 
     def leaks(self, secrets: Secrets, site: Path) -> list[str]:
         """Everything that should not be there, in words; an empty list if there is none.
@@ -360,11 +357,12 @@ def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
 
     Not the files that lie below ``besides``: the caller reads those once, and not once a handle.
     """
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
+    for handle in open_files(pid):
         with contextlib.suppress(OSError):
             where = handle.readlink()
             lies_there = besides in where.parents and where.exists()
             if not lies_there and stat.S_ISREG(handle.stat().st_mode):
                 yield str(where), handle.read_bytes()
     for name in ("cmdline", "environ", "comm"):
-        yield name, Path(f"/proc/{pid}/{name}").read_bytes()
+        with contextlib.suppress(*GONE):
+            yield name, Path(f"/proc/{pid}/{name}").read_bytes()

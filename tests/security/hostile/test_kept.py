@@ -7,10 +7,10 @@ import pytest
 
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.thread import Thread
-from tests.e2e.conftest import DropBox
 from tests.server.web.conftest import Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_report import kept
+from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Form, Page, PlainBrowser
 
 TEXT = "Regel één\n\n  <b>“twee”</b> & {{ drie }} {0} %s \U0001f641\n</textarea>vier"

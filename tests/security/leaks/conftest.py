@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox, box, counsellor, mould
 from tests.support.chance import seed
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.hostile_pages import Hostile, call
-from tests.support.journey import Journey, kill_everything
+from tests.support.journey import Journey
 from tests.support.syscalls import Watch, needs_strace
-
-__all__ = ["box", "counsellor", "mould"]  # fixtures
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
@@ -77,7 +75,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -
         way.expired(made.stop)
 
         def kill_9() -> None:
-            kill_everything(made)
+            made.kill()
 
         way.expired(kill_9)
         way.killed_within(kill_9)

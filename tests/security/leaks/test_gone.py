@@ -15,10 +15,10 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.store import ItemInfo
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.conftest import DropBox
 from tests.security.leaks.conftest import FAKETIME, purge, site_of
+from tests.support.drop_box import DropBox
 from tests.support.hostile_pages import Hostile
-from tests.support.journey import post, processes
+from tests.support.journey import post
 from tests.support.server_folder import ANNA, DAY, AServer
 from tests.support.steps import come_back
 from tests.support.syscalls import held_by
@@ -52,7 +52,7 @@ def everything(box: DropBox) -> Iterator[tuple[str, bytes]]:
     for path in sorted(box.folder.rglob("*"), key=lambda path: not path.name.startswith("klank")):
         if path.is_file():  # the database first
             yield path.name, path.read_bytes()
-    for pid in processes(box):
+    for pid in box.processes():
         yield from held_by(pid, box.folder)
 
 
@@ -224,7 +224,7 @@ def test_a_desks_file_that_was_removed_is_open_nowhere(box: DropBox, bas: Hostil
     assert bas.send(item["mailbox"], 1, [bas.signing.verify_key], message) == 200
     assert bas.ask("GET", f"/api/desk/items/{sha256_hex(sealed)}") == (200, sealed)
     purge(box)
-    for pid in processes(box):
+    for pid in box.processes():
         for where, data in held_by(pid, box.folder):
             assert sealed[5000:5064] not in data, where
             assert "(deleted)" not in where or "wgunicorn" in where, where

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import DropBox
 from tests.security.leaks.conftest import site_of
 from tests.support.chance import seed
-from tests.support.journey import ANSWERS, AddressedBrowser, Journey, processes
+from tests.support.drop_box import DropBox
+from tests.support.journey import ANSWERS, AddressedBrowser, Journey
 from tests.support.steps import tell
 from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
 
@@ -48,7 +48,7 @@ def test_a_leaking_server_is_caught_in_each_of_its_leaks(
             other.request("GET", "/nl", follow=0)
         held = {
             where
-            for pid in processes(box)
+            for pid in box.processes()
             for where, data in held_by(pid, box.folder)
             if _sees(way, data)
         }
