@@ -13,7 +13,7 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store import ItemInfo, connections
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.security.leaks.conftest import FAKETIME, purge, site_of
 from tests.support.drop_box import DropBox
@@ -160,32 +160,47 @@ def test_no_64_bytes_of_what_was_removed_are_left(box: DropBox, bas: Hostile, ho
 
 @pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])  # these showed it before the cover
 def test_parting_and_joining_pages_leaves_no_copy_of_a_sealed_file(
-    tmp_path: Path, seed: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """300 mailboxes come and go in an order by chance: shared pages fill, part and join.
 
     SQLite leaves copies of rows there that secure_delete does not reach: only the cover of a
     sealed file, and its id, may be among them.
     """
-    store = _come_and_go(tmp_path, seed, secure=True)
+    _set(monkeypatch, "synchronous = OFF")
+    store = _come_and_go(tmp_path, seed)
     left = b"".join(p.read_bytes() for p in (tmp_path / "site").rglob("*") if p.is_file())
     assert MARK not in left
     assert unclean_pages(tmp_path / "site" / "klankbord.db") == []
     store.close()
 
 
-def test_without_overwriting_the_same_test_finds_what_was_removed(tmp_path: Path) -> None:
-    store = _come_and_go(tmp_path, 1, secure=False)
+def test_without_overwriting_the_same_test_finds_what_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(monkeypatch, "synchronous = OFF", "secure_delete = OFF")
+    store = _come_and_go(tmp_path, 1)
     assert MARK in (tmp_path / "site" / "klankbord.db").read_bytes()
     assert unclean_pages(tmp_path / "site" / "klankbord.db")
     store.close()
 
 
-def _come_and_go(folder: Path, seed: int, *, secure: bool) -> SqliteStore:
+def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
+    """Give every connection to a database these settings after its own."""
+    connect = connections.connect
+
+    def altered(path: Path) -> sqlite3.Connection:
+        made = connect(path)
+        for setting in settings:
+            made.execute(f"PRAGMA {setting}")
+        return made
+
+    monkeypatch.setattr(connections, "connect", altered)
+
+
+def _come_and_go(folder: Path, seed: int) -> SqliteStore:
     chance = random.Random(seed)  # noqa: S311 - the same again from its seed
     store = AServer(folder / "site").store
-    for setting in ("synchronous = OFF", f"secure_delete = {'ON' if secure else 'OFF'}"):
-        store._run(f"PRAGMA {setting}")
     going: list[str] = []
     for _ in range(300):
         goes = chance.random() < 0.6
