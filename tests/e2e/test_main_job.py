@@ -167,7 +167,7 @@ def test_thirty_two_at_once_and_every_report_opens(box: DropBox, counsellor: Cou
     counsellor.desk("fetch")
     texts = set()
     for thread in counsellor.threads():
-        message = counsellor.read_here(thread["id"])["messages"][0]
+        message = counsellor.read(thread["id"])["messages"][0]
         assert message["verified"]
         texts.add(message["text"])
     assert texts == {f"report {i}" for i in range(32)}
@@ -187,9 +187,9 @@ def test_a_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Coun
 
 def test_stock_keys_are_revealed_only_on_demand(box: DropBox, counsellor: Counsellor) -> None:
     """``keys`` shows no secret; ``keys --reveal`` prints identities that age itself reads."""
-    quiet = counsellor.desk("keys")
+    quiet = counsellor.program("keys")
     assert "AGE-SECRET-KEY" not in quiet.stdout + quiet.stderr
-    loud = counsellor.desk("keys", "--reveal")
+    loud = counsellor.program("keys", "--reveal")
     assert "AGE-SECRET-KEY-PQ-1" in loud.stdout
     assert loud.stderr.strip()
 
@@ -197,7 +197,7 @@ def test_stock_keys_are_revealed_only_on_demand(box: DropBox, counsellor: Counse
 def test_a_wrong_passphrase_is_one_sentence(box: DropBox, counsellor: Counsellor) -> None:
     """Exit code 1, one line, no traceback, nothing of the passphrase."""
     counsellor.passphrase_file.write_text("iets heel anders dan voorheen\n")
-    said = counsellor.desk("list", check=False)
+    said = counsellor.program("list", check=False)
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert PASSPHRASE not in said.stderr

@@ -1,4 +1,4 @@
-"""A real drop box for the journeys: gunicorn with two workers, the real desk program."""
+"""A real drop box for the journeys: gunicorn with two workers, and the counsellor's desk."""
 
 import contextlib
 import json
@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main as desk
-from dropbox_app.protocol import age
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
 from tests.support.processes import children, kill_group
@@ -44,8 +45,21 @@ def run(
     return done
 
 
+# The command with a vault that costs nothing to open: each call would else hash for seconds.
+CHEAP = Machine(log_n=CHEAP_FOR_TESTS)
+CHEAP_PROGRAM = """
+from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
+main(obj=Machine(log_n=CHEAP_FOR_TESTS), prog_name="klankbord-desk")
+"""
+
+
 class Counsellor:
-    """A counsellor's own machine: the real command, one folder, one passphrase file."""
+    """A counsellor's own machine: the command, one folder, one passphrase file.
+
+    With an environment of its own, for another clock, each call is a process of its own.
+    """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
         self.folder = folder / "desk"
@@ -58,31 +72,28 @@ class Counsellor:
     def desk(
         self, *arguments: str | Path, check: bool = True, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        done = run(
-            *(BIN / "klankbord-desk", "--dir", self.folder),
-            *("--passphrase-file", self.passphrase_file, *arguments),
-            check=check,
-            env=self.env,
-            given=given,
+        """Run a command; its words are in the failure, if it fails."""
+        if self.env:
+            command = (sys.executable, "-c", CHEAP_PROGRAM, *self._where, *arguments)
+            return run(*command, check=check, env=self.env, given=given)
+        said = CliRunner().invoke(
+            desk, [*self._where, *map(str, arguments)], obj=CHEAP, input=given
         )
-        self._make_cheap()
-        return done
+        if said.exception is not None and not isinstance(said.exception, SystemExit):
+            raise said.exception
+        if check:
+            assert said.exit_code == 0, f"{arguments}: {said.exit_code}\n{said.output}"
+        return subprocess.CompletedProcess(arguments, said.exit_code, said.stdout, said.stderr)
 
-    def _make_cheap(self) -> None:
-        """Seal the vault again under a cheap scrypt: the same vault, a second sooner each time."""
-        vault = self.folder / "vault.age"
-        sealed = vault.read_bytes() if vault.exists() else b""
-        if b" 18\n" in sealed[:100]:
-            secrets = age.open_with_passphrase(sealed, PASSPHRASE)
-            vault.write_bytes(age.seal_with_passphrase(secrets, PASSPHRASE, log_n=10))
+    def program(
+        self, *arguments: str | Path, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the installed program as the counsellor does, at its full cost."""
+        return run(BIN / "klankbord-desk", *self._where, *arguments, check=check)
 
-    def read_here(self, thread: str) -> dict[str, Any]:
-        """``read``, but in this process: for tests that read many threads."""
-        where = ["--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file)]
-        done = CliRunner().invoke(desk, [*where, "read", thread, "--json"])
-        assert done.exit_code == 0, done.output
-        shown: dict[str, Any] = json.loads(done.stdout)
-        return shown
+    @property
+    def _where(self) -> tuple[str, ...]:
+        return ("--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file))
 
     def threads(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self.desk("list", "--json").stdout)

@@ -7,9 +7,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from dropbox_app.desk.cli.main import main as desk
 from tests.e2e.faults.conftest import (
     calls_in_order,
     faults_of,
@@ -66,11 +63,9 @@ class Journey:
         return calls_in_order(self.out)
 
     def desk(self, *arguments: str) -> tuple[int, str]:
-        """The desk's program, in this process: exit code and words."""
-        where = ("--dir", str(self.counsellor.folder))
-        key = ("--passphrase-file", str(self.counsellor.passphrase_file))
-        done = CliRunner().invoke(desk, [*where, *key, *arguments])
-        return done.exit_code, done.output
+        """A command of the desk: exit code and words."""
+        done = self.counsellor.desk(*arguments, check=False)
+        return done.returncode, done.stdout + done.stderr
 
     # steps: all that leads up to it is done, what is returned is the step itself
 
@@ -169,7 +164,7 @@ class Journey:
         assert "ALARM" not in said.upper()
         texts = []
         for thread in [thread["id"] for thread in self.counsellor.threads()]:
-            shown = self.counsellor.read_here(thread)
+            shown = self.counsellor.read(thread)
             assert not shown["gaps"], shown["gaps"]
             for message in shown["messages"]:
                 assert message["verified"], message["state"]
