@@ -19,7 +19,7 @@ SLOW = {HERE / "deploy", HERE / "e2e", HERE / "load", HERE / "security" / "leaks
 # Short: the same examples every time, so that a change that broke nothing never goes red.
 settings.register_profile(
     "short",
-    max_examples=100,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     print_blob=True,

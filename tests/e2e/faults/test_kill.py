@@ -187,7 +187,7 @@ def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
     """Submit, return, follow-up, withdrawal, reply; each time at a call chosen by chance."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
-    turns = 300 if long_run else 28
+    turns = 300 if long_run else 20
     killed = 0
     for turn in range(turns):
         name = names[turn % len(names)]

@@ -12,12 +12,12 @@ import pytest
 
 from tests.security.leaks.conftest import site_of
 from tests.support.chance import seed
-from tests.support.drop_box import DropBox
+from tests.support.drop_box import ROOT, DropBox
 from tests.support.journey import ANSWERS, AddressedBrowser, Journey
 from tests.support.steps import tell
 from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
 
-LEAKY = Path(__file__).with_name("leaky.py")
+LEAKY = ROOT / "tests" / "support" / "leaky.py"
 
 
 def test_a_leaking_server_is_caught_in_each_of_its_leaks(
@@ -32,9 +32,8 @@ def test_a_leaking_server_is_caught_in_each_of_its_leaks(
     box = DropBox(tmp_path / "server", port=mould[1])
     box.env = {"PYTHONDONTWRITEBYTECODE": "1"}
     watch = Watch(tmp_path / "strace")
-    root = str(LEAKY.parents[3])
     box.under = (
-        *("env", f"PYTHONPATH={root}", *watch.command),
+        *("env", f"PYTHONPATH={ROOT}", *watch.command),
         *(sys.executable, str(LEAKY), str(out)),
     )
     box.serve()
