@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
-from tests.support.processes import children, kill_group
+from tests.support.processes import children, kill_group, until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -85,12 +84,6 @@ class Counsellor:
             assert said.exit_code == 0, f"{arguments}: {said.exit_code}\n{said.output}"
         return subprocess.CompletedProcess(arguments, said.exit_code, said.stdout, said.stderr)
 
-    def program(
-        self, *arguments: str | Path, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the installed program as the counsellor does, at its full cost."""
-        return run(BIN / "klankbord-desk", *self._where, *arguments, check=check)
-
     @property
     def _where(self) -> tuple[str, ...]:
         return ("--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file))
@@ -152,16 +145,16 @@ class DropBox:
 
     def serve(self) -> None:
         start_serving(self)
+        until(self._answers, "the server does not answer")
+
+    def _answers(self) -> bool:
         assert self.process is not None
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                urllib.request.urlopen(self.url + "/nl/", timeout=5).close()  # noqa: S310 - loopback
-                return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline, "the server does not answer"
-                time.sleep(0.05)
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            urllib.request.urlopen(self.url + "/nl/", timeout=5).close()  # noqa: S310 - loopback
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self.process is not None:

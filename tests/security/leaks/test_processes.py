@@ -83,7 +83,15 @@ def _reads_memory_of(pid: int) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        pytest.param(signal.SIGBUS, marks=pytest.mark.long),  # ends it as the first does
+        pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # as the second
+    ],
+)
 def test_a_worker_that_dies_in_the_middle_of_a_report_leaves_nothing(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
