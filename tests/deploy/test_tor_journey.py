@@ -29,8 +29,9 @@ from tests.support.fronts import front
 from tests.support.journey import AddressedBrowser
 from tests.support.ports import free_port
 from tests.support.processes import until
+from tests.support.programs import needs_strace
 from tests.support.steps import come_back, tell, the_only_thread
-from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms, why_not
+from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms
 from tests.support.told import Told, load
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
 from tests.support.unit_file import as_a_service, started
@@ -38,7 +39,7 @@ from tests.support.unit_file import as_a_service, started
 pytestmark = [
     in_tor,
     as_a_service,
-    pytest.mark.skipif(bool(why_not()), reason=why_not() or "strace works"),
+    needs_strace,
     pytest.mark.timeout(1800),  # each step has its own patience
 ]
 FRONTS = [kind for kind in ("caddy", "nginx") if shutil.which(kind)]

@@ -18,10 +18,10 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError, FormatError
 from dropbox_app.protocol.keys import Seed
 from tests.support.drop_box import PASSPHRASE, Counsellor, DropBox
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.steps import report_and_code, the_only_thread
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-pytestmark = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
+pytestmark = needs_faketime
 
 
 class Calendar:

@@ -30,14 +30,7 @@ class Two:
             "site", "add", site, "--name", f"Organisatie {site}", "--origin", self.urls[site]
         ).stdout
         desk = Counsellor(folder / site)
-        (folder / site / "invitation").write_text(invitation)
-        desk.desk("init", folder / site / "invitation", "--name", name, "--kind", "external")
-        card = folder / site / "own.card"
-        said = desk.desk("card", "--out", card).stdout
-        groups = next(line.strip() for line in said.splitlines() if len(line.split()) == 10)
-        self.box.server(
-            *("card", "add", card, "--site", site, "--name", "eigen", "--fingerprint", groups)
-        )
+        self.box.add(desk, invitation, name, site)
         return desk
 
     def browser(self, site: str) -> PlainBrowser:

@@ -132,16 +132,19 @@ class DropBox:
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
-    def add(self, counsellor: Counsellor, invitation: str, name: str, *more: str) -> None:
+    def add(self, counsellor: Counsellor, invitation: str, name: str, site: str = "") -> None:
         """The whole ceremony: invitation, card, ten groups read out, card added."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
-        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external", *more)
+        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external")
         card = folder / "own.card"
         said = counsellor.desk("card", "--out", card)
         groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)
         short = name.split()[0].lower()
-        self.server("card", "add", card, "--name", short, "--fingerprint", groups.strip())
+        self.server(
+            *("card", "add", card, *(("--site", site) if site else ())),
+            *("--name", short, "--fingerprint", groups.strip()),
+        )
 
     def serve(self) -> None:
         start_serving(self)

@@ -5,26 +5,21 @@ program under strace and names each write that holds one where it may not.
 """
 
 import contextlib
-import functools
 import hashlib
 import os
 import re
-import shutil
 import stat
-import subprocess
 import urllib.parse
 from base64 import b32encode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, reporter_keys
 from tests.support.processes import GONE, open_files, until
+from tests.support.programs import STRACE
 
-STRACE = shutil.which("strace")
 ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
 
 WRITES = frozenset(
@@ -46,26 +41,6 @@ _LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _HANDLE = re.compile(r"(?:-?\d+|AT_FDCWD)<(.*?)>(?:\(deleted\))?(?:,|\)| <)")
 _PEER = re.compile(r"TCP(?:v6)?:\[.*->\[?(?:::ffff:)?([0-9.]+)\]?:\d+\]")
-
-
-@functools.cache
-def why_not() -> str:
-    """Why strace cannot be used here; nothing if it can."""
-    if STRACE is None:
-        return "strace is not installed"
-    tried = subprocess.run(
-        [STRACE, "-DD", "-f", "-o", "/dev/null", "true"],
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    return "" if tried.returncode == 0 else "strace may not attach to a process here"
-
-
-def needs_strace() -> None:
-    """Skip, and say why, where strace is missing or may not attach."""
-    if reason := why_not():
-        pytest.skip(reason)
 
 
 # what to look for

@@ -1,7 +1,6 @@
 """Real processes to break: gunicorn and its workers, a killing strace, disks of a few megabytes."""
 
 import contextlib
-import os
 import random
 import re
 import shutil
@@ -17,12 +16,10 @@ import pytest
 from tests.support.chance import seed
 from tests.support.drop_box import DropBox
 from tests.support.processes import dead, threads, until
+from tests.support.programs import STRACE
 
-STRACE = shutil.which("strace")
 # Every call by which a process changes a file, takes its turn, or answers.
 CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink,openat,flock,utimensat,sendto,mkdir"
-needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts small disks")
 
 
 @contextlib.contextmanager

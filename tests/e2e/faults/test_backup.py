@@ -19,17 +19,11 @@ from dropbox_app.server.backup import directory
 from dropbox_app.server.cli import common
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.faults.conftest import (
-    SmallDisk,
-    calls_in_order,
-    faults_of,
-    moved,
-    needs_root,
-    needs_strace,
-)
+from tests.e2e.faults.conftest import SmallDisk, calls_in_order, faults_of, moved
 from tests.e2e.faults.stories import Story, told, withdraw_form, write_form
 from tests.support.drop_box import BIN, Counsellor, DropBox
 from tests.support.processes import until
+from tests.support.programs import needs_root, needs_strace
 from tests.support.server_folder import AServer, faults_in, file
 from tests.support.syscalls import Secrets, Watch
 

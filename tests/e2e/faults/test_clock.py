@@ -11,10 +11,9 @@ from dropbox_app.server.mailboxes import purge
 from tests.e2e.faults.stories import Story, told
 from tests.support.drop_box import DropBox
 from tests.support.processes import until
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.server_folder import DAY, AServer, ids
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
 DOUBTED = "the clock may be wrong; nothing is purged: doctor says what to do"
 
 

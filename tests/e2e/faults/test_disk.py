@@ -5,14 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.e2e.faults.conftest import (
-    SmallDisk,
-    faults_of,
-    moved,
-    needs_root,
-    needs_strace,
-    watched,
-)
+from tests.e2e.faults.conftest import SmallDisk, faults_of, moved, watched
 from tests.e2e.faults.stories import (
     Story,
     code_on,
@@ -24,6 +17,7 @@ from tests.e2e.faults.stories import (
 from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page
 from tests.support.processes import until
+from tests.support.programs import needs_root, needs_strace
 
 WRITES = "pwrite64,fdatasync,fsync,ftruncate,rename,unlink,fallocate"
 TEXT = "Ik wil dit kwijt: " + "het is niet goed. " * 50 + "einde"

@@ -7,13 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.faults.conftest import (
-    calls_in_order,
-    faults_of,
-    needs_strace,
-    restarted,
-    watched,
-)
+from tests.e2e.faults.conftest import calls_in_order, faults_of, restarted, watched
 from tests.e2e.faults.stories import (
     Story,
     attempt,
@@ -26,6 +20,7 @@ from tests.e2e.faults.stories import (
 )
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.processes import dead, threads, until
+from tests.support.programs import needs_strace
 from tests.support.steps import come_back
 
 RESTART = 2.0  # seconds; the fastest of many restarts, since a machine may have other work

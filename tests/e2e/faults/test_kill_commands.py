@@ -16,13 +16,8 @@ from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import migrations
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.faults.conftest import (
-    STRACE,
-    calls_in_order,
-    everything_in,
-    faults_of,
-    needs_strace,
-)
+from tests.e2e.faults.conftest import calls_in_order, everything_in, faults_of
+from tests.support.programs import STRACE, needs_strace
 from tests.support.server_folder import DAY, AServer, file, ids
 
 pytestmark = needs_strace

@@ -15,10 +15,11 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.store import ItemInfo, connections
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.security.leaks.conftest import FAKETIME, purge, site_of
+from tests.security.leaks.conftest import purge, site_of
 from tests.support.drop_box import DropBox
 from tests.support.hostile_pages import Hostile
 from tests.support.journey import post
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.server_folder import ANNA, DAY, AServer
 from tests.support.steps import come_back
 from tests.support.syscalls import held_by
@@ -228,10 +229,9 @@ def _come_and_go(folder: Path, seed: int) -> SqliteStore:
     return store
 
 
+@needs_faketime
 def test_a_desks_file_that_was_removed_is_open_nowhere(box: DropBox, bas: Hostile) -> None:
     """Fetched halfway by a desk that then goes away: after the purge nobody holds it."""
-    if FAKETIME is None:
-        pytest.skip("Debian's faketime is not installed")
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()
     sealed = put_file(box, bas, item["mailbox"], 3_000_000)

@@ -14,18 +14,19 @@ from tests.security.leaks.conftest import site_of
 from tests.support.chance import seed
 from tests.support.drop_box import ROOT, DropBox
 from tests.support.journey import ANSWERS, AddressedBrowser, Journey
+from tests.support.programs import needs_strace
 from tests.support.steps import tell
-from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
+from tests.support.syscalls import Watch, forms, held_by, written_since
 
 LEAKY = ROOT / "tests" / "support" / "leaky.py"
 
 
+@needs_strace
 def test_a_leaking_server_is_caught_in_each_of_its_leaks(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
     """Into the log, a file that is gone again, a name, a deleted file, in pieces, through memory,
     and into the answer to somebody else."""
-    needs_strace()
     out = tmp_path / "out"
     out.mkdir()
     shutil.copytree(mould[0] / "server", tmp_path / "server")
