@@ -7,7 +7,7 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn import util
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from dropbox_app.server.web.security_headers import where
+from dropbox_app.server.web.fault_log import fault_location
 
 # From these come words about the process, never about a request.
 _OWN_AFFAIRS = ("gunicorn.arbiter", "gunicorn.sock", "gunicorn.app")
@@ -29,7 +29,7 @@ class QuietLogger(Logger):  # type: ignore[misc]  # the base has no types
 
     def exception(self, msg: object, *args: object, **kwargs: object) -> None:
         """What kind of exception and where, not what it says."""
-        self.error_log.error("%s", where(sys.exc_info()[1]))
+        self.error_log.error("%s", fault_location(sys.exc_info()[1]))
 
     def error(self, msg: object, *args: object, **kwargs: object) -> None:
         self.error_log.error("%s", _harmless(msg, args))

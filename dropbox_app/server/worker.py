@@ -23,8 +23,10 @@ from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.threads import Line
 from dropbox_app.server.transfers import FileWorker
 from dropbox_app.server.waiting import Sent, WaitingRoom
+from dropbox_app.server.web.fault_log import fault_location, logger
+from dropbox_app.server.web.hosts import AT_DESKS
 from dropbox_app.server.web.rendering import HTML
-from dropbox_app.server.web.security_headers import AT_DESKS, HEADERS, logger, where
+from dropbox_app.server.web.security_headers import HEADERS
 
 SIGN_OF_LIFE = 1.0  # seconds between those that a worker gives
 WAITING = 500  # connections of one worker that wait for a request; one more, and one goes
@@ -78,7 +80,7 @@ class QuietWorker(FileWorker):
             super().run()
         except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
             # gunicorn would print what the exception says.
-            logger.error("a worker ends and is replaced: %s", where(error))
+            logger.error("a worker ends and is replaced: %s", fault_location(error))
             raise SystemExit(1) from None
         finally:
             for line in (self._posts, self._sessions):
@@ -293,7 +295,7 @@ class QuietWorker(FileWorker):
 
     def handle_error(self, req: object, client: Any, addr: object, exc: BaseException) -> None:  # noqa: ANN401
         """A request that is no HTTP, or a fault below the app: one answer for all."""
-        said, now = where(exc), time.monotonic()
+        said, now = fault_location(exc), time.monotonic()
         if now - self._told.get(said, -EACH) >= EACH:  # strangers must not fill the log
             self._told[said] = now
             self.log.error_log.warning("%s", said)

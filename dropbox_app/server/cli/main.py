@@ -1,7 +1,5 @@
 """``klankbord-server``, the operator's command. Exit codes: 0 done, 1 could not, 2 used wrongly."""
 
-import datetime
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,15 +9,13 @@ import click
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.backup import backup_command, backup_key_command, restore_command
 from dropbox_app.server.cli.cards import card
-from dropbox_app.server.cli.common import Group, folder_of, folder_option, place_of, site_option
+from dropbox_app.server.cli.common import Group, folder_of, folder_option
+from dropbox_app.server.cli.doctor import doctor_command
 from dropbox_app.server.cli.notify import notify_command, word_command
+from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
-from dropbox_app.server.config import loader
-from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.doctor import machine
-from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
-from dropbox_app.server.mailboxes import purge as upkeep
+from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
 from dropbox_app.server.store.sqlite import SqliteStore
 
 
@@ -46,8 +42,10 @@ for _command in (
     backup_key_command,
     backup_command,
     restore_command,
+    doctor_command,
     word_command,
     notify_command,
+    purge_command,
 ):
     main.add_command(_command)
 
@@ -91,7 +89,7 @@ def serve(
             )
         if named:
             files[option] = named
-    read = take(target, common.today())  # what is wrong is said here, not by every worker
+    read = take(target)  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
     for served in read.sites:
@@ -117,86 +115,6 @@ def serve(
     )  # fmt: skip
 
 
-@main.command()
-@folder_option
-@site_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout, for monitoring.")
-@click.option("--visit", is_flag=True, help="Also visit the sites at their addresses: network.")
-@click.option(
-    "--socks",
-    metavar="HOST:PORT",
-    help="With --visit: where Tor on this machine takes visitors, for onion addresses.",
-)
-def doctor(
-    folder: Path | None, site_name: str | None, as_json: bool, visit: bool, socks: str | None
-) -> None:
-    """Look the server and its machine over, or one site; say what is wrong and what to do.
-
-    Changes nothing, and uses no network without --visit. Ends with 1 if something is wrong; notes
-    are for you to judge and fail nothing.
-
-    \b
-    klankbord-server --dir /var/lib/klankbord doctor
-    """
-    from dropbox_app.server.doctor import checks as examination  # nothing that serves needs it
-
-    target = folder_of(folder)
-    findings = list(examination.examine(target, common.today(), site_name, machine.ROOT))
-    if socks is not None and not visit:
-        raise click.UsageError("--socks is for --visit.")
-    if visit:
-        from dropbox_app.server.doctor import visit as visiting  # what a page is known by: Flask
-
-        try:
-            port = visiting.address_of(socks) if socks is not None else None
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--socks") from None
-        findings += visiting.visit(
-            loader.read(target), site_name, machine.ROOT / visiting.BOX, port
-        )
-    if as_json:
-        click.echo(json.dumps([finding.values() for finding in findings]))
-    else:
-        several = len({finding.site for finding in findings if finding.site}) > 1
-        for finding in findings:
-            click.echo(finding.told(several))
-    if any(finding.state == "wrong" for finding in findings):
-        click.get_current_context().exit(1)
-
-
-@main.command()
-@folder_option
-@site_option
-@click.option(
-    "--day",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Today's date, read elsewhere: once the clock is right again, or after a month off.",
-)
-def purge(folder: Path | None, site_name: str | None, day: datetime.datetime | None) -> None:
-    """Remove what has lived its term, for good. A serving site does so itself, once a day.
-
-    \b
-    klankbord-server --dir /var/lib/klankbord purge
-    """
-    place = place_of(folder, site_name)
-    loaded = sites.load(place.folder)
-    if day is not None and day.date() != common.today():
-        raise WrongClock(f"it says {common.today()}, you say {day.date()}; set it first")
-    store = SqliteStore(place.folder, common.today, place.reserve)
-    try:
-        if day is not None:
-            upkeep.confirm(store, common.today())
-        purged = upkeep.daily(loaded, store, common.today())
-    finally:
-        store.close()
-    click.echo(
-        f"removed: {purged.mailboxes} mailboxes, {purged.items} items of others, "
-        f"{purged.withdrawn_ids} withdrawn ids, {purged.leftovers} left-over files"
-    )
-    if not purged.log_emptied:
-        click.echo("The log was in use and is emptied by the next purge.", err=True)
-
-
 def _named(option: str, bind: str) -> tuple[str, int] | Path:
     from dropbox_app.server.cli.serve import address_of
 
@@ -207,9 +125,12 @@ def _named(option: str, bind: str) -> tuple[str, int] | Path:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove what a crash left. Raises ServerError, OSError."""
+    """Remove what a crash left, and note the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
+        if store.site_id() is None:  # an older version wrote it
+            with store.writing():
+                store.set_site_id(served.settings.site)
         store.sweep()
         with suppress(SiteFull):
             store.keep_room()

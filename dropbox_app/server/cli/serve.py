@@ -9,7 +9,6 @@ put in a file.
 
 import contextlib
 import ctypes
-import datetime
 import errno
 import gc
 import ipaddress
@@ -27,17 +26,18 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no t
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
+from dropbox_app.server.cli import common
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.mailboxes import scheduler
-from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
+from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.patience import SILENCE, WHOLE
 from dropbox_app.server.quiet import QuietLogger, QuietResponse
 from dropbox_app.server.reporter.kdf_limiter import Gate, shared_by, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.security_headers import logger, quiet_log, where
 from dropbox_app.server.web.session import new_key
 from dropbox_app.server.worker import WAITING, QuietWorker
 
@@ -72,7 +72,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._folder = folder
         self._read = read
         self._upkeep = upkeep
-        self._clocks = Clocks.start()  # of the server: a worker may begin much later
         self._rounds: Rounds | None = None
         self._workers = workers
         self._cores = shared_by(workers)
@@ -84,6 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "worker_connections": max(threads + 1, min(threads + CONNECTIONS, files - _OWN_FILES)),
             "worker_exit": self._end,
             "on_reload": self._read_anew,
+            "on_exit": self._settle,
             "worker_class": "dropbox_app.server.worker.QuietWorker",
             "logger_class": QuietLogger,
             "accesslog": None,
@@ -118,37 +118,45 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
-            logger.warning("the database cannot be opened and is tried again: %s", where(error))
+            logger.warning(
+                "the database cannot be opened and is tried again: %s", fault_location(error)
+            )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
 
     def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers), cores=self._cores)
         return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """In the parent, before it makes new workers. What is wrong goes on as it was."""
-        self._read = take(self._folder, self._clocks.today(), self._read)
+        """Run in the parent before new workers start. A reading with a fault is not taken up."""
+        self._read = take(self._folder, self._read)
+
+    def _settle(self, _arbiter: object) -> None:
+        """Run in the parent once every worker has ended: leave no finer time than the day."""
+        scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
 
 
-def take(folder: Path, today: datetime.date, before: Reading | None = None) -> Reading:
-    """Read the sites, keep what is right for another day, and say in the log what is not.
+def take(folder: Path, before: Reading | None = None) -> Reading:
+    """Read the sites, and write to the log what is wrong with them.
 
-    ``before``: what is being served. Of it nothing ends by a mistake, only by its folder going.
+    ``before``: what is being served. It is returned if the new reading has a fault.
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
-    quiet_log()
-    for fault in (*read.faults, *missing, *loader.remember(read, today)):
+    set_up_logging()
+    for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
-    read = read.remembered()
-    return read.with_those_before(before) if before else read
+    if before is not None and read.wrong:
+        logger.warning("nothing was taken up; the sites are served as before")
+        return before
+    return read
 
 
 def run(
@@ -174,7 +182,7 @@ def run(
     files = _set_limits()
     gunicorn.http.wsgi.Response = QuietResponse
     QuietWorker.silence, QuietWorker.whole = silence, whole
-    read = read or take(folder, Clocks.start().today())
+    read = read or take(folder)
     QuietWorker.onion, QuietWorker.desks = str(onion or ""), str(desks or "")
     binds = [bind, *(f"unix:{file}" for file in (onion, desks) if file)]
     server = Server(folder, read, binds, workers, threads, upkeep, files)

@@ -30,7 +30,7 @@ class MissingWord(LookupError):
 
 
 class _Nothing(gettext.NullTranslations):
-    """What gettext asks when a key is missing: here that is a fault, not a way out."""
+    """What gettext asks when a key is missing. That is a fault here: there is no fallback text."""
 
     def gettext(self, message: str) -> NoReturn:
         raise MissingWord(message)
@@ -41,7 +41,7 @@ class _Nothing(gettext.NullTranslations):
 
 @dataclass(frozen=True)
 class Words:
-    """All that is said in one language."""
+    """The texts of one language, and dates, sizes and lists in it."""
 
     lang: str
     catalogue: gettext.GNUTranslations

@@ -27,7 +27,7 @@ from dropbox_app.protocol.messages import MAX_FILES, Attachment
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import Refused
 from dropbox_app.server.reporter.agent import Addressing, Enclosed
-from dropbox_app.server.store import Staged
+from dropbox_app.server.store.interface import Staged
 from dropbox_app.server.web.filenames import clean_name, clean_type
 
 MULTIPART = "multipart/form-data"

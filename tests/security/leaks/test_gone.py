@@ -13,7 +13,8 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.store import ItemInfo, connections
+from dropbox_app.server.store import connections
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.security.leaks.conftest import purge, site_of
 from tests.support.drop_box import DropBox

@@ -9,7 +9,7 @@ import pytest
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.server.web.assets import LEAVE_SCRIPT
-from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.rendering import PageRenderer
 from dropbox_app.server.web.views.info import INFO
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, START, House
 from tests.support.plain_browser import Page
@@ -236,15 +236,15 @@ def test_a_page_made_with_the_old_people_is_never_kept_for_the_new_ones(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread serves the new people while this one is making the pages of the old ones."""
-    made = Pages.make
+    made = PageRenderer.render
 
     def meanwhile(*given: Any, **named: Any) -> str:  # noqa: ANN401 - as it is called
-        monkeypatch.setattr(Pages, "make", made)
+        monkeypatch.setattr(PageRenderer, "render", made)
         house.welcome("Sam Jansen")
         assert "Sam Jansen" in house.browser().get("/nl/about").text
         return made(*given, **named)
 
-    monkeypatch.setattr(Pages, "make", meanwhile)
+    monkeypatch.setattr(PageRenderer, "render", meanwhile)
     assert "Sam Jansen" not in house.browser().get("/nl/about").text
     assert "Sam Jansen" in house.browser().get("/nl/about").text
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from dropbox_app.protocol import age, messages
-from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import SigningKey
-from dropbox_app.server.errors import MailboxFull, SiteFull, StoreBusy
+from dropbox_app.server.errors import SiteFull
 from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.server.web.conftest import Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
@@ -564,22 +563,6 @@ def test_after_the_session_an_answer_not_chosen_is_asked_for_in_the_conversation
     assert list(noor.only_thread().genuine())[-1].body["answer"] == "no"
 
 
-@pytest.mark.parametrize("failure", [SiteFull("x"), StoreBusy("x"), MailboxFull("x")])
-def test_what_the_store_refuses_is_said_and_the_text_kept(
-    reporter: Browser, monkeypatch: pytest.MonkeyPatch, failure: Exception
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise failure
-
-    page = reporter.get("/nl/conversation")
-    monkeypatch.setattr(Mailboxes, "add", refuse)
-    answer = reporter.submit(page, page.form_with("text"), text="Niet kwijt")
-    assert answer.status in (503, 409)
-    assert kept(answer) == "Niet kwijt"
-    assert "niet verstuurd" in answer.text
-    check_shape(answer)
-
-
 def test_an_unexpected_fault_keeps_the_text_and_says_that_it_is_not_sure(
     reporter: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -736,14 +719,6 @@ def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
     house.clock.pass_days(100)
     page = house.browser().come_back(code)
     assert "op zijn vroegst op 11 februari." in page.text
-
-
-def test_an_absence_is_said_in_the_conversation(
-    house: House, reporter: Browser, noor: Counsellor
-) -> None:
-    until = house.clock.today().replace(day=25)
-    house.site.update(noor.identity, noor.card(away=cards.Away(until, None)), house.clock.today())
-    assert "afwezig tot en met 25 november" in reporter.get("/nl/conversation").text
 
 
 def test_a_counsellor_whose_card_is_gone_has_no_name_any_more(

@@ -1,5 +1,6 @@
 """Room for files, what the conversation says of them, and a counsellor's file as a download."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.messages import Attachment
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import SiteFull
-from dropbox_app.server.store.files import StagedFile
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.blobs import StagedFile
+from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
 from tests.server.web.conftest import SITE, Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_files import nothing_kept, received, send
@@ -219,8 +220,9 @@ def alter(house: House, item: str) -> None:
     assert opened is not None
     raw = bytearray(opened)
     raw[len(raw) // 2] ^= 1
-    with house.store.writing():
-        house.store._run("UPDATE sealed SET file = ? WHERE item = ?", bytes(raw), item)
+    with sqlite3.connect(house.folder / DATABASE) as database:
+        database.execute("UPDATE sealed SET file = ? WHERE item = ?", (bytes(raw), item))
+    database.close()
 
 
 def test_a_file_that_no_message_names_is_said_and_not_given(

@@ -19,7 +19,7 @@ from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporte
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import OutOfStep
 from dropbox_app.server.mailboxes.service import Mailboxes
-from dropbox_app.server.web.security_headers import PlainRequest
+from dropbox_app.server.web.request_class import PlainRequest
 from tests.server.web.conftest import SITE, Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_report import kept

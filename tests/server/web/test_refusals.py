@@ -180,14 +180,16 @@ def test_a_page_says_what_the_table_says_and_keeps_the_text(
     def refuse(*_: object, **__: object) -> None:
         raise made(row)
 
-    browser = house.browser()
+    browser, stranger = house.browser(), house.browser()
     browser.come_back(browser.tell("Begin.").code)
     page = browser.get(f"/{lang}/conversation")
-    monkeypatch.setattr(ReporterAgent, "write", refuse)
-    monkeypatch.setattr(ReporterAgent, "send", refuse)
+    monkeypatch.setattr(Mailboxes, "add", refuse)
+    monkeypatch.setattr(Mailboxes, "submit", refuse)
     answers = [browser.submit(page, page.form_with("text"), text="Niet\n\nkwijt.")]
     if row.kind is not Gone:
-        answers.append(house.browser().tell("Niet\n\nkwijt.", lang))
+        answers.append(stranger.tell("Niet\n\nkwijt.", lang, safe="no"))
+        assert kept(answers[-1], "safe") == "no"
+        assert not stranger.seen_cookies
     for answer in answers:
         assert answer.status == row.page
         assert _sentence(lang, row, row.key) in answer.text

@@ -7,10 +7,9 @@ import pytest
 
 from dropbox_app.protocol.messages import ANSWERS, MAX_TEXT
 from dropbox_app.server.config.settings import Limits
-from dropbox_app.server.errors import SiteFull, StoreBusy
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.reporter.kdf_limiter import Gate
-from tests.server.web.conftest import Browser, House
+from tests.server.web.conftest import House
 from tests.server.web.test_before import check_shape
 from tests.support.plain_browser import Page
 
@@ -200,23 +199,6 @@ def test_a_restart_before_the_post_costs_nothing(house: House) -> None:
     assert house.stored() == 1
 
 
-@pytest.mark.parametrize("failure", [SiteFull("full"), StoreBusy("busy")])
-def test_what_the_store_refuses_is_said_and_kept(
-    house: House, monkeypatch: pytest.MonkeyPatch, failure: Exception
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise failure
-
-    monkeypatch.setattr(Mailboxes, "submit", refuse)
-    browser = house.browser()
-    page = browser.tell(TEXT, safe="no")
-    assert page.status == 503
-    assert "niet verstuurd" in page.text
-    assert kept(page) == TEXT
-    assert kept(page, "safe") == "no"
-    assert not browser.seen_cookies
-
-
 def test_a_full_disk_is_said_and_the_text_kept(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(site_bytes=10, free_bytes=1))
     page = house.browser().tell(TEXT)
@@ -292,9 +274,9 @@ def test_after_it_is_stored_nothing_can_take_the_code_page_away(
         from dropbox_app.server.web import rendering, session
         from dropbox_app.server.web.view_models import counsellors
 
-        monkeypatch.setattr(rendering.Pages, "make", broken)
+        monkeypatch.setattr(rendering.PageRenderer, "render", broken)
         monkeypatch.setattr(counsellors.Directory, "on", broken)
-        monkeypatch.setattr(session.OneCookie, "seal", broken)
+        monkeypatch.setattr(session.SiteCookie, "seal", broken)
         monkeypatch.setattr(house.clock, "seconds", "broken")
         monkeypatch.setattr(Mailboxes, "conversation", broken)
 
@@ -424,25 +406,6 @@ def test_a_mistyped_word_is_named_with_those_that_are_near(house: House) -> None
     page = house.browser().come_back(" ".join(wrong))
     assert "Woord 3 klopt niet. Bedoel je" in page.text
     assert code[2] in page.text
-
-
-def test_unknown_expired_and_withdrawn_codes_get_the_same_answer(house: House) -> None:
-    def strip(browser: Browser, code: str) -> tuple[int, bytes]:
-        page = browser.come_back(code)
-        return page.status, page.body.replace(code.encode(), b"CODE").rstrip()
-
-    taken_back, left = house.browser(), house.browser()
-    withdrawn = taken_back.tell(TEXT).code
-    page = taken_back.get("/nl/withdraw")
-    taken_back.submit(page, page.form_with("sure"), sure="y")
-    expired = left.tell(TEXT).code
-    house.clock.pass_days(400)
-    unknown = " ".join(reversed(expired.split()))
-    answers = {strip(house.browser(), code) for code in (unknown, withdrawn, expired)}
-    assert len(answers) == 1
-    ((status, body),) = answers
-    assert status == 422
-    assert "Deze code werkt niet" in body.decode()
 
 
 @pytest.mark.parametrize("path", ["report", "counsellor"])
