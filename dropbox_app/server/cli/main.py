@@ -52,43 +52,32 @@ for _command in (
 
 @main.command()
 @folder_option
-@click.option("--bind", default="127.0.0.1:8000", show_default=True, help="Address or unix:PATH.")
-@click.option("--onion", metavar="unix:PATH", help="One more, for Tor, which names circuits there.")
-@click.option("--desks", metavar="unix:PATH", help="And one for Tor's onions of desks alone.")
+@click.option(
+    "--bind",
+    default="127.0.0.1:8000",
+    show_default=True,
+    help="HOST:PORT, or unix:PATH for nginx alone.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=8, show_default=True, type=click.IntRange(2, 256))
-def serve(
-    folder: Path | None,
-    bind: str,
-    onion: str | None,
-    desks: str | None,
-    workers: int,
-    threads: int,
-) -> None:
+@click.option("--threads", default=128, show_default=True, type=click.IntRange(2, 256))
+def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     """Serve all sites until stopped. SIGHUP takes up what was changed, without a pause.
 
-    With --onion, Tor comes to a socket file of its own, and has "HiddenServiceExportCircuitID
-    haproxy": so that one visitor over Tor, whatever they ask for, keeps no other waiting. With
-    --desks the onions of desk_origins are answered at that socket file, and nowhere else.
+    On a real server nginx is in front, at a socket file that only nginx can open: it names the
+    way by which each request came, and without that a request gets 421. A TCP address is for
+    trying the program out on your own machine.
 
     \b
-    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock \\
-        --onion unix:/run/klankbord/onion.sock --desks unix:/run/klankbord/desks.sock
+    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock
     """
     # Flask and gunicorn: only for this command.
-    from dropbox_app.server.cli.serve import run, take, try_bind
+    from dropbox_app.server.cli.serve import address_of, run, take, try_bind
 
     target = folder_of(folder)
-    address = _named("--bind", bind)
-    files: dict[str, Path] = {}  # Tor's own
-    for option, said in (("--onion", onion), ("--desks", desks)):
-        named = _named(option, said) if said is not None else None
-        if isinstance(named, tuple) or (named and named in (address, *files.values())):
-            raise click.BadParameter(
-                f"{said!r} is no unix:PATH, or is that of another option", param_hint=option
-            )
-        if named:
-            files[option] = named
+    try:
+        address = address_of(bind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--bind") from None
     read = take(target)  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
@@ -100,8 +89,6 @@ def serve(
                 raise
             click.echo(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
-    for option, file in files.items():
-        try_bind(file, option)
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
     if not isinstance(address, Path) and not is_open:
@@ -109,19 +96,7 @@ def serve(
     click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
     if is_open:
         click.echo("Warning: that address is open to the network, without encryption.", err=True)
-    run(
-        target, bind=bind, workers=workers, threads=threads,
-        onion=files.get("--onion"), desks=files.get("--desks"), read=read,
-    )  # fmt: skip
-
-
-def _named(option: str, bind: str) -> tuple[str, int] | Path:
-    from dropbox_app.server.cli.serve import address_of
-
-    try:
-        return address_of(bind)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
+    run(target, bind=bind, workers=workers, threads=threads, read=read)
 
 
 def _sweep(served: ReadSite) -> None:

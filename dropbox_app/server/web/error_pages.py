@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
-from flask.globals import request_ctx
 from flask_wtf.csrf import validate_csrf  # type: ignore[import-untyped]  # ships no types
 from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from wtforms import ValidationError  # type: ignore[import-untyped]  # ships no types
@@ -46,7 +45,6 @@ from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.uploads import (
     MULTIPART,
     FilesBroken,
-    FilesBusy,
     FileTooLarge,
     NotInSession,
     TooManyFiles,
@@ -82,7 +80,6 @@ REFUSALS = (
     Refusal(FileTooLarge, page=413, files="files.large"),
     Refusal(TooManyFiles, page=413, files="files.many"),
     Refusal(FilesBroken, page=400, files="files.broken"),
-    Refusal(FilesBusy, page=503, files="files.busy"),
     Refusal(Moved, page=409, files="files.moved"),
     Refusal(NotInSession, page=403, files="files.code_first"),
     Refusal(OutOfStep, api=409),
@@ -288,6 +285,6 @@ def _was_posted(names: Sequence[str]) -> bool:
     path = request.path.split("/")
     if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False
-    if request.mimetype == MULTIPART and "form" not in vars(request_ctx.request):
+    if request.mimetype == MULTIPART and getattr(request, "fields_with_files", None) is None:
         return False  # it was not read, and is not now: it may hold files
     return path[1] in LANGUAGES and any(request.form.get(name) for name in names)

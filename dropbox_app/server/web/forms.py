@@ -20,7 +20,13 @@ from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
 )
 
 from dropbox_app.protocol.encoding import Json, clean_text
-from dropbox_app.protocol.errors import TooLong, UnknownWord, WrongWordCount
+from dropbox_app.protocol.errors import (
+    CodeError,
+    TooLong,
+    UnknownLetter,
+    UnknownWord,
+    WrongWordCount,
+)
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
 from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.i18n import Words
@@ -84,7 +90,7 @@ class ReportForm(_Open):
 
     def problems(self, people: People, limit: int) -> list[Problem]:
         """All that must be corrected before the report can be sent."""
-        found = wrong_text(self.text.data, limit)
+        found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
@@ -117,8 +123,8 @@ class CodeCheckForm(_Open):
             return [Problem("typed", "errors.typed_missing")]
         try:
             found = split_typed(self.typed.data or "")
-        except WrongWordCount as error:
-            return [Problem("typed", "errors.code_count", {"count": error.count}, error.count)]
+        except (WrongWordCount, UnknownLetter) as error:
+            return [_not_seven_words("typed", error)]
         pairs = enumerate(zip(found, code, strict=True), start=1)
         wrong = [str(position) for position, (word, own) in pairs if word != own]
         if wrong and sorted(found) == sorted(code):
@@ -194,6 +200,15 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
     return held
 
 
+def _only_a_code(text: str | None) -> list[Problem]:
+    """A text that is nothing but a code was typed into the wrong field: it is not to be sent."""
+    try:
+        read_typed(text or "")
+    except CodeError:
+        return []
+    return [Problem("text", "errors.text_is_code")]
+
+
 def missing_text(text: str | None) -> list[Problem]:
     """The problem of a missing text; no problem if there is one."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
@@ -220,15 +235,21 @@ def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Prob
         return (), [Problem("code", "errors.code_missing")]
     try:
         return read_typed(text or ""), []
-    except WrongWordCount as error:
-        count = error.count
-        return (), [Problem("code", "errors.code_count", {"count": count}, count)]
+    except (WrongWordCount, UnknownLetter) as error:
+        return (), [_not_seven_words("code", error)]
     except UnknownWord as error:
         if not error.suggestions:
             return (), [Problem("code", "errors.code_word", {"position": error.position})]
         near = told.listed(error.suggestions, "word.or")
         values = {"position": error.position, "suggestions": near}
         return (), [Problem("code", "errors.code_word_near", values)]
+
+
+def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Problem:
+    """What to mend where what was typed cannot be read as seven words."""
+    if isinstance(error, UnknownLetter):
+        return Problem(name, "errors.code_letter", {"letter": error.letter})
+    return Problem(name, "errors.code_count", {"count": error.count}, error.count)
 
 
 def shown(problems: Sequence[Problem], told: Words) -> dict[str, str]:

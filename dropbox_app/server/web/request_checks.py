@@ -50,5 +50,5 @@ def _check_post(hosts: Hosts) -> None:
     if not hosts.is_own_post(request):
         abort(Forbidden.code)
     # Without a session nothing takes long but a code, and that has a limiter of its own.
-    if kdf_limiter.turned_away() and request.cookies:
-        raise kdf_limiter.Busy("there was no place to wait in")
+    if kdf_limiter.late() and request.cookies:
+        raise kdf_limiter.Busy("the wait for a thread was too long")

@@ -1,35 +1,34 @@
 """The request class of the app: a form that is sent never reaches a disk in the clear."""
 
-from typing import IO
-
 from flask import Request, abort
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 from werkzeug.exceptions import UnsupportedMediaType
-from werkzeug.formparser import FormDataParser
 
-from dropbox_app.server.web.uploads import FieldsFirst, Taking
+from dropbox_app.server.web.uploads import FormsOnly
 
 
 class PlainRequest(Request):
-    """A request whose form stays in memory; a file in it is sealed by ``taking``, or refused."""
+    """A request whose form stays in memory. A form with files is read by the view that takes them.
 
-    form_data_parser_class = FieldsFirst
-    taking: Taking | None = None
-    parser: FieldsFirst | None = None
+    That view uses ``uploads.read_form`` and leaves the fields in ``fields_with_files``. Nothing
+    else reads such a form: werkzeug would put the files on a disk, readable, before anybody looked.
+    """
 
-    def make_form_data_parser(self) -> FormDataParser:
-        parser = super().make_form_data_parser()
-        if isinstance(parser, FieldsFirst):
-            self.parser = parser
-        return parser
+    form_data_parser_class = FormsOnly
+    fields_with_files: ImmutableMultiDict[str, str] | None = None
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        # werkzeug's own would spool what is sent, in the clear, to a file under /tmp.
-        if self.taking is None or self.parser is None:
+    @property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """The fields. Aborts with 415 for a form with files that no view has read."""
+        if not self.mimetype.startswith("multipart/"):
+            return super().form
+        if self.fields_with_files is None:
             abort(UnsupportedMediaType.code)
-        return self.taking.begin(self.parser.fields, filename or "", content_type or "")
+        return self.fields_with_files
+
+    @property
+    def files(self) -> ImmutableMultiDict[str, FileStorage]:
+        """No files. Aborts with 415 for a form with files."""
+        if self.mimetype.startswith("multipart/"):
+            abort(UnsupportedMediaType.code)
+        return super().files

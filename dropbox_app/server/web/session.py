@@ -82,6 +82,11 @@ class ReporterSession(dict[str, Any], SessionMixin):
         return tuple(str(self.get("words", "")).split())
 
     @property
+    def shows_code(self) -> bool:
+        """Whether the code page is open. Asking does not count as use: no cookie is renewed."""
+        return bool(self.get("words"))
+
+    @property
     def mark(self) -> bytes:
         """The keyed hash of the report that this session began with, if it did."""
         mark = self.get("mark", b"")

@@ -13,11 +13,11 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from tests.e2e.faults.conftest import faults_of
 from tests.e2e.faults.stories import Story, code_on, report_form
-from tests.server.web.test_serving import Serving
 from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page, PlainBrowser
 from tests.support.processes import until
 from tests.support.server_folder import file
+from tests.support.serving import Serving
 
 TEXT = "Bijna te laat. " * 300 + "einde"
 
@@ -135,9 +135,8 @@ def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
             # The parent first: it would start another worker meanwhile.
             for pid in [serving.process.pid, *serving.workers()]:
                 os.kill(pid, signal.SIGKILL)
-            serving.process.wait(10)
+            serving.stop()
         assert list(files.glob("*.part")), "the test looks at nothing"
-        until(lambda: _startable(serving), "the port is not free")
         serving.house.store.sweep()  # as ``serve`` does before it serves
         assert list(files.iterdir()) == []
         serving.start()
@@ -146,15 +145,7 @@ def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         assert [path.name for path in files.iterdir()] == [hashlib.sha256(sealed).hexdigest()]
     finally:
-        if serving.process.poll() is None:
-            serving.stop()
-        serving.house.close()
-
-
-def _startable(serving: Serving) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", serving.port)) != 0
+        serving.close()
 
 
 def _upload_head(serving: Serving, sealed: bytes) -> bytes:

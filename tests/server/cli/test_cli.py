@@ -306,27 +306,6 @@ def test_a_bind_of_no_form_is_exit_code_2(ready: Operator, bind: str) -> None:
     assert (done.exit_code, "--bind" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("option", ["--onion", "--desks"])
-@pytest.mark.parametrize("file", ["127.0.0.1:8001", "onion.sock", "unix:", "unix:/same"])
-def test_a_socket_for_tor_is_a_file_of_its_own(ready: Operator, option: str, file: str) -> None:
-    """Else whoever reaches the port could say to be any circuit, or a desk's."""
-    done = ready.types("serve", "--bind", "unix:/same", option, file)
-    assert (done.exit_code, option in done.stderr) == (2, True)
-
-
-def test_reporters_and_desks_have_each_their_own(ready: Operator) -> None:
-    done = ready.types("serve", "--onion", "unix:/same", "--desks", "unix:/same")
-    assert (done.exit_code, "--desks" in done.stderr) == (2, True)
-
-
-def test_a_socket_for_tor_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
-    file = ready.folder.parent / "file"
-    file.write_text("x")
-    done = ready.types("serve", "--bind", f"127.0.0.1:{free_port()}", "--onion", f"unix:{file}")
-    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "--onion: " in done.stderr
-
-
 def test_a_bind_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
     parent = ready.folder.parent
     (parent / "file").write_text("x")

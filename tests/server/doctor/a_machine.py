@@ -190,7 +190,7 @@ def _service(made: AMachine) -> None:
     group = made.path("run/klankbord").stat().st_gid
     made.write(
         f"{ANSWERS}/getent-group",
-        f"klankbord:x:990:\nklankbord-nginx:x:{group}:debian-tor\ndebian-tor:x:991:\n",
+        f"klankbord:x:990:\nklankbord-nginx:x:{group}:\nklankbord-tor:x:988:\ndebian-tor:x:991:\n",
     )
 
 

@@ -327,9 +327,10 @@ BROKEN: dict[str, Broken] = {
         "account", lambda m: m.replace(f"{ANSWERS}/getent-group", "x:990:", "x:990:piet"),
         "piet", "gpasswd --delete piet klankbord",
     ),
-    "somebody else in the group of nginx": (
-        "account", lambda m: m.replace(f"{ANSWERS}/getent-group", ":debian-tor", ":debian-tor,els"),
-        "els", "gpasswd --delete els klankbord-nginx",
+    "Tor in the group of nginx": (
+        "account", lambda m: m.replace(
+            f"{ANSWERS}/getent-group", ":\nklankbord-tor", ":debian-tor\nklankbord-tor"
+        ), "debian-tor", "gpasswd --delete debian-tor klankbord-nginx",
     ),
     "a server that does not run": (
         "socket", lambda m: m.path("run/klankbord/app.sock").unlink(), "does not run",

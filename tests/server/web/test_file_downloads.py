@@ -229,14 +229,14 @@ def test_a_file_that_no_message_names_is_said_and_not_given(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     send(reporter, SMALL)
-    assert "in geen bericht wordt genoemd" not in reporter.get("/nl/conversation").text
+    assert "in geen enkel bericht wordt genoemd" not in reporter.get("/nl/conversation").text
     mailbox = noor.only_thread().mailbox
     (info,) = (i for i in house.store.items(mailbox) if i.what == "message" and i.n == 2)
     sealed = file(1)
     added = type(info)(sha256_hex(sealed), "attachment", info.author, 2, info.day, len(sealed))
     with house.store.writing():
         house.store.add_item(mailbox, added, sealed)
-    assert "in geen bericht wordt genoemd" in reporter.get("/nl/conversation").text
+    assert "in geen enkel bericht wordt genoemd" in reporter.get("/nl/conversation").text
     assert reporter.get(f"/nl/files/{added.id}").status == 404
 
 
@@ -293,7 +293,7 @@ def test_an_altered_file_is_not_given_not_even_its_beginning(
     alter(house, item)
     page = reporter.get(f"/nl/files/{item}")
     assert page.status == 409
-    assert "Daarom geven we het niet." in page.text
+    assert "Daarom laten we het niet zien." in page.text
     assert page.header("Content-Disposition") is None
     assert content[:4] not in page.body
     check_shape(page)

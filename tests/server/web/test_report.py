@@ -38,10 +38,10 @@ def test_it_is_stored_and_its_code_shown_on_the_page_of_the_post_itself(house: H
 
 def test_the_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
     text = house.browser().tell(TEXT).text
-    assert "Alleen Noor Visser kan je bericht openen, en jij met je code." in text
+    assert "Alleen Noor Visser kan je bericht openen. En jij, met je code." in text
     assert "op 3 november ontvangen" in text
     assert "Kom terug na 2 werkdagen." in text
-    assert "op zijn vroegst op 1 februari 2027" in text
+    assert "Dat is niet vóór 1 februari 2027." in text
 
 
 def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
@@ -117,7 +117,7 @@ def test_a_text_at_the_limit_goes_and_one_over_it_is_kept(house: House) -> None:
     assert browser.tell(full).status == 200
     page = browser.tell(full + "ab")
     assert page.status == 422
-    assert "hoogstens 2 tekens te lang" in page.text
+    assert "ongeveer 2 tekens te lang" in page.text
     assert kept(page) == full + "ab"
     assert browser.tell("\n" * (MAX_TEXT - 1) + "x").status == 200
     assert house.stored() == 2
@@ -211,7 +211,7 @@ def test_a_full_disk_is_said_and_the_text_kept(tmp_path: Path) -> None:
 def test_a_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
     from dropbox_app.server.web.app import create_app
 
-    gate = Gate(1, places=0)
+    gate = Gate(1, patience=0.01)
     house.app = create_app(house.folder, today=house.clock.today, now=house.clock.now, gate=gate)
     browser = house.browser()
     with gate.passing():
@@ -373,7 +373,7 @@ def test_files_are_not_taken_and_nothing_of_them_reaches_a_disk(
         body = part + b"y" * 400_000 + b"\r\n--x--\r\n"
         page = house.browser().request("POST", "/nl/report", body, {"Content-Type": content_type})
         assert page.status == 415
-        assert "alleen tekst" in page.text
+        assert "Alleen tekst" in page.text
         check_shape(page)
     assert not house.stored()
 
@@ -388,7 +388,7 @@ def test_far_too_much_is_refused_unread(house: House) -> None:
     ("typed", "said"),
     [
         ("", "Vul je code in."),
-        ("een twee", "Er staan 2 woorden."),
+        ("een twee", "Je typte 2 woorden."),
         ("zzzzqq " * 7, "Woord 1 klopt niet."),
     ],
 )

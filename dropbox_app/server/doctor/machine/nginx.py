@@ -19,7 +19,7 @@ _MEND = f"deploy/install puts it back; then systemctl restart {NGINX}"
 _ASK = (
     "setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups",
     "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service",
-    "/usr/sbin/nginx", "-T", "-q", "-c", CONFIG,
+    "/usr/sbin/nginx", "-T", "-q", "-e", "stderr", "-p", FOLDER, "-c", CONFIG,
 )  # fmt: skip
 # Directives that the promises depend on: what must be said, and what it means if it is not.
 _WANTED = {

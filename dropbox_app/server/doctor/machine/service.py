@@ -140,7 +140,7 @@ def account(machine: Machine) -> Faults:
 
 def _members(group: list[str], accounts: list[list[str]]) -> Faults:
     """Whoever is in a group beside the accounts that have to be."""
-    allowed = {ACCOUNT, FRONT, "debian-tor", "root"}
+    allowed = {group[0], "root"}
     for other in sorted({one for one in group[3].split(",") if one} - allowed):
         yield wrong(
             "account", f"{other} is in the group {group[0]}, and so reaches its files and sockets",

@@ -1,5 +1,6 @@
 """The telephone numbers that a page shows, with names and hours. The catalogues word them."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -18,11 +19,12 @@ class Contact:
 
     phone: str
     hours: str
+    dial: str  # digits, for a link
 
     @classmethod
     def of(cls, person: Person) -> "Contact":
         """A counsellor's own number, for a page that shows the name above it."""
-        return cls(_whole(person.phone), _unbroken(person.hours))
+        return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
 
 
 def contacts(
@@ -35,9 +37,15 @@ def contacts(
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]
     if settings.phone and not theirs:
-        return (Contact(_whole(settings.phone), _unbroken(settings.hours)),)
+        return (
+            Contact(_whole(settings.phone), _unbroken(settings.hours), _dialled(settings.phone)),
+        )
     return tuple(
-        Contact(f"{person.name}, {_whole(person.phone)}", _unbroken(person.hours))
+        Contact(
+            f"{person.name}, {_whole(person.phone)}",
+            _unbroken(person.hours),
+            _dialled(person.phone),
+        )
         for person in theirs or own
     )
 
@@ -46,6 +54,11 @@ def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Con
     """The numbers of this counsellor alone: their own, else the site's, else none."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
+
+
+def _dialled(number: str) -> str:
+    """What a telephone dials: digits and a plus, without the (0) that is left out after one."""
+    return re.sub("[^0-9+]", "", number.replace("(0)", "") if "+" in number else number)
 
 
 def _whole(number: str) -> str:

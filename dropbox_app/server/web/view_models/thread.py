@@ -145,9 +145,15 @@ class Teller:
         ]
         for by, numbers in self._thread.gaps.items():
             count = len(numbers)
-            found.append(told.count("conversation.gap", count, count=count, name=self._missed(by)))
+            if by == REPORTER:
+                found.append(told.count("conversation.gap_mine", count, count=count))
+            else:
+                found.append(told.count("conversation.gap", count, count=count, name=self.name(by)))
         found += [
-            told.say("conversation.withheld", name=self._missed(by)) for by in self._thread.withheld
+            told.say("conversation.withheld_mine")
+            if by == REPORTER
+            else told.say("conversation.withheld", name=self.name(by))
+            for by in self._thread.withheld
         ]
         if self._unnamed():
             found.append(told.say("files.unnamed_here"))

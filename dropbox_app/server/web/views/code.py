@@ -101,6 +101,7 @@ def code_page(
     person: Person | None,
     *,
     again: bool = False,
+    unsafe: bool = False,
     day: datetime.date | None = None,
     here: str | None = None,
     typed: str = "",
@@ -109,6 +110,7 @@ def code_page(
     status: int = 200,
 ) -> Response:
     """The page. ``day``: that of the report, if not today. ``again``: it was sent before.
+    ``unsafe``: the person said so in the form, so help comes first; the page is as long as without.
 
     ``here`` is set once the browser has shown that it keeps the cookie: only then do a link to
     the other language, and a look at what was typed, lead back to this page.
@@ -126,6 +128,7 @@ def code_page(
         whom=(person.identity,) if person else (),
         code=code,
         again=again,
+        unsafe=unsafe,
         person=person,
         holders=person.name if person else told.say("word.counsellor"),
         received=day,

@@ -39,6 +39,7 @@ def ask_code(
         code=clean_text(code),
         reason=reason,
         cookie_came=cookie_came,
+        showing=current_session().shows_code,
     )
     return pages.respond(html, status)
 

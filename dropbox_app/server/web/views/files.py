@@ -11,15 +11,15 @@ from typing import Any
 from flask import Blueprint, Response, request
 from flask.globals import request_ctx
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
-from werkzeug.exceptions import RequestEntityTooLarge, abort
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import abort
 
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.errors import AgeError, FormatError, KlankbordError
 from dropbox_app.protocol.messages import MAX_FILES, REPORTER, Attachment
 from dropbox_app.server.errors import Gone, Moved
-from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.reporter.agent import Addressing, Enclosed, ReporterView
-from dropbox_app.server.web.error_pages import REFUSED, file_problem_of, is_own_token, own_token
+from dropbox_app.server.web.error_pages import REFUSED, file_problem_of, is_own_token
 from dropbox_app.server.web.filenames import disposition
 from dropbox_app.server.web.forms import Problem, WriteForm, missing_text, shown
 from dropbox_app.server.web.i18n import words
@@ -32,10 +32,10 @@ from dropbox_app.server.web.uploads import (
     FORM_BYTES,
     MULTIPART,
     FilesBroken,
-    FilesBusy,
     NotInSession,
     Taking,
     TooManyFiles,
+    read_form,
 )
 from dropbox_app.server.web.view_models.thread import Teller
 from dropbox_app.server.web.views.entering import (
@@ -82,14 +82,11 @@ def send(lang: str) -> Response:
 
     unnamed = words(lang).say("files.unnamed")
     with Taking(admit, room, site.mailboxes.stage, site.settings.limits, unnamed) as taking:
-        if _share() == "refused":
-            taking.refuse(FilesBusy())
-        elif _share() == "none":
-            abort(RequestEntityTooLarge.code)
         taking.reading = length <= DROPPED * _longest_form()
-        given.taking = taking
-        fields = request.form  # read here, and the files with them
-        if taking.error is None and (given.parser is None or not given.parser.whole):
+        boundary = given.mimetype_params.get("boundary", "")
+        fields, complete = read_form(given.stream, boundary, taking)
+        given.fields_with_files = ImmutableMultiDict(fields)
+        if not complete:
             taking.refuse(FilesBroken())
         if (
             root is None
@@ -139,9 +136,6 @@ def _not_taken(lang: str, root: bytes, text: str, error: KlankbordError) -> Resp
     if isinstance(error, Gone):
         return conversation_gone(lang)
     problem, status = _problem_of(error, lang)
-    if kdf_limiter.turned_away():  # no time to look into the conversation
-        said = problem.say(words(lang))
-        return session_ended(lang, said, status=status, button="return.open", token=own_token())
     return _page(lang, root, text, [problem], status)
 
 
@@ -224,8 +218,6 @@ def download(lang: str, item: str) -> Response:
     if found is None:
         abort(404)
     message, attachment = found
-    if _share() not in ("", "transfer"):  # it could hold a thread as long as it likes
-        return _about(lang, attachment, "files.busy_down", 503)
     if message.by == REPORTER:
         return _own(lang, root, view, attachment)
     try:
@@ -265,11 +257,6 @@ def _plain_request() -> PlainRequest:
     if not isinstance(given, PlainRequest):
         raise TypeError("the app has another request class")
     return given
-
-
-def _share() -> str:
-    """What the worker says of how long this request may take; see ``patience``."""
-    return str(getattr(request.environ.get("gunicorn.socket"), "share", ""))
 
 
 def _number(text: str) -> int:

@@ -107,7 +107,7 @@ def send(lang: str) -> Response:
         # Everything that could go wrong goes first: page and cookie are made, then it is
         # stored, and after that only bytes that are ready are sent.
         begun = site.cookie.fresh(prepared.root, prepared.words, mark)
-        page = code_page(lang, people, begun.code, chosen)
+        page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
         site.agent.send(prepared)
     except REFUSED as error:
         return _refused(lang, form, people, *problem_of(error))
@@ -123,7 +123,10 @@ def empty_code_form(lang: str) -> Response:
         "code": "",
         "reason": "",
         "cookie_came": True,
+        "showing": False,
     }
+    if current_session().shows_code:
+        return ask_code(lang)
     return current_site().pages.shared_page(
         "return.html", lang, path="return", title="title.read", context=lambda _: context,
         has_text_field=True,
