@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
-from tests.e2e.conftest import ROOT
 from tests.support.circuit import CircuitBrowser
-from tests.support.journey import wait_until
+from tests.support.drop_box import ROOT
+from tests.support.processes import until
 from tests.support.unit_file import UNITS, values
 
 FOLDER = ROOT / "deploy" / "container"
@@ -237,13 +237,13 @@ def test_the_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
         running(buildah, made["front"], entries[1][2:], shared["front"]),
     ):
         onion = sockets["front-sockets"] / "onion.sock"
-        wait_until(onion.exists, "nginx does not start", seconds=120)
-        wait_until((sockets["app-socket"] / "app.sock").exists, "the app does not", seconds=120)
+        until(onion.exists, "nginx does not start", seconds=120)
+        until((sockets["app-socket"] / "app.sock").exists, "the app does not", seconds=120)
         # In place of compose.yaml's group_add, which buildah does not know.
         sockets["app-socket"].chmod(0o755)
         (sockets["app-socket"] / "app.sock").chmod(0o666)
         browser = CircuitBrowser("http://127.0.0.1:8000", onion, 7)
-        wait_until(lambda: browser.get("/nl/").status == 200, "nobody answers", seconds=60)
+        until(lambda: browser.get("/nl/").status == 200, "nobody answers", seconds=60)
     tor = " ".join(entries[2])
     assert "Configuration was valid" in inside("tor", f"{tor} --verify-config")
     groups = inside("tor", "id -Gn debian-tor")
