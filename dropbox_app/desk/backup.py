@@ -17,7 +17,9 @@ from dropbox_app.desk.storage.atomic_files import Disk, writing_outside
 from dropbox_app.protocol.stream import CHUNK
 
 _BACKED_UP = re.compile(
-    r"vault\.age|sites/[0-9a-f]{32}/(state|(items|kept)/[0-9a-f]{64})\.age", re.ASCII
+    r"vault\.age|desk-[ab]\.db|sites/[0-9a-f]{32}/(items/[0-9a-f]{64}\.(age|body)|"
+    r"kept/[0-9a-f]{64}\.age|state\.age)",  # the last is of the first format
+    re.ASCII,
 )
 
 
@@ -27,14 +29,15 @@ def backup(place: Workplace, file: Path) -> int:
     Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back.
     """
     count = 0
+    place.database.flush()
     with writing_outside(file) as write:
         sealer = place.vault.backup(write)
         with tarfile.open(
             fileobj=_Sink(sealer.update), mode="w|", format=tarfile.USTAR_FORMAT
         ) as archive:
-            for path in sorted(place.disk.root.rglob("*.age")):
+            for path in sorted(place.disk.root.rglob("*")):
                 name = path.relative_to(place.disk.root).as_posix()
-                if not _BACKED_UP.fullmatch(name):
+                if not _BACKED_UP.fullmatch(name) or not path.is_file():
                     continue
                 with path.open("rb") as kept:
                     entry = tarfile.TarInfo(name)

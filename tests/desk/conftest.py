@@ -90,8 +90,7 @@ class Office:
 
     def forget(self, mailbox: str) -> None:
         with self.desk() as desk:
-            case = open_thread.open_case(desk, mailbox)
-            workplace.forget(desk, mailbox, open_thread.own_tip(desk, case))
+            workplace.forget(desk, mailbox)
 
     def run(self, *arguments: str, given: str | None = None, code: int = 0) -> Result:
         """The command line in this process, with this office's clock and server."""

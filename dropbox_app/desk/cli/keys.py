@@ -207,11 +207,13 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
     With --reveal the age identities are printed as an identity file of age, so that stock tools
-    (age 1.3 or newer) open everything that this desk can open:
+    (age 1.3 or newer) open what is still sealed to this desk. The first line is the key of the
+    database, for the stock sqlcipher program:
 
     \b
       (umask 077; klankbord-desk keys --reveal > identities.txt)
       age -d -i identities.txt klankbord-desk/sites/SITE/items/ITEM.age
+      sqlcipher klankbord-desk/desk-a.db
 
     A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
     site that answers no more: it goes by this computer's day alone.
@@ -229,8 +231,8 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
             return
         if reveal:
             click.echo(_READABLE, err=True)
-            click.echo("# the local store (what was sealed anew)")
-            click.echo(place.vault.archive.reveal())
+            held = place.vault.database
+            click.echo(f"# {held.file}, for sqlcipher: PRAGMA key = \"x'{held.key.hex()}'\";")
         for desk in place.desks(common.site_hint()):
             _show_keys(desk, reveal=reveal)
 

@@ -324,16 +324,17 @@ def forget(thread: str, yes: bool) -> None:
       klankbord-desk forget 3f9ac2e1
     """
     with common.at_work() as place:
-        desk, case = common.open_thread(place, thread)
+        desk, mailbox = common.find(place, thread)
         if not yes:
+            there = _items(len(desk.state.of(mailbox)))
             click.confirm(
-                f"Delete thread {case.mailbox[:16]} with {_items(len(case.items))} for good?",
+                f"Delete thread {mailbox[:16]} with {there} for good?",
                 abort=True,
                 err=True,
             )
-        count = folder.forget(desk, case.mailbox, open_thread.own_tip(desk, case))
+        count = folder.forget(desk, mailbox)
     click.echo(
-        f"Thread {case.mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
+        f"Thread {mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
         "asked; it removes its sealed copies by its own terms."
     )
 

@@ -230,6 +230,7 @@ def _compose(
     desk.store.put(item.id, sealed)
     desk.state.items[item.id] = item
     desk.save()  # before this, a crash leaves files that the state does not name: they are removed
+    desk.take_in(one for one in desk.state.of(mailbox) if one.sent == "waiting")
     for identity in draft.left_out:
         desk.report.note(
             f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "
