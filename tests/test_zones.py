@@ -82,7 +82,7 @@ RANKED = {
     ),
     "desk": (
         "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
-        "folder", "backup", "cli",
+        "folder", "backup", "actions", "cli",
     ),
 }  # fmt: skip
 # The worker goes with stock gunicorn; until then it stands beside the folders.

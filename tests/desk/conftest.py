@@ -109,6 +109,7 @@ class Office:
         file = self.folder.parent / f"{self.folder.name}-passphrase"
         if not file.exists():
             file.write_text(PASSPHRASE + "\n")
+            file.chmod(0o600)
         return file
 
 

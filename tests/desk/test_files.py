@@ -274,9 +274,22 @@ def test_a_file_is_saved_once_for_its_owner_only_without_an_hour(
     assert stat.S_IMODE(told.st_mode) == 0o600
     assert told.st_mtime % 86_400 == 0
     saved.write_bytes(b"mine")
-    again = office.run("save", thread, item, "--out", str(folder), code=1)
+    again = office.run("save", thread, item, "--out", str(saved), code=1)
     assert "not overwritten" in again.output
     assert saved.read_bytes() == b"mine"
+
+
+def test_a_second_file_of_one_name_in_a_folder_gets_a_number(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    one, two = reporter.attach(
+        "Twee", ("image.jpg", "image/jpeg", PATTERN), ("image.jpg", "image/jpeg", b"b")
+    )
+    office.fetch_quietly()
+    for item in (one, two):
+        office.run("save", thread, item, "--out", str(tmp_path))
+    assert (tmp_path / "image.jpg").read_bytes() == PATTERN
+    assert (tmp_path / "image (2).jpg").read_bytes() == b"b"
 
 
 def test_a_link_is_not_followed(
@@ -298,7 +311,7 @@ def test_a_full_disk_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dropbox_app.desk.cli.files.os.fsync", full)
+    monkeypatch.setattr("dropbox_app.desk.actions.files.os.fsync", full)
     told = office.run("save", thread, item, "--out", str(tmp_path / "x"), code=1)
     assert "No space left" in told.output
     assert not (tmp_path / "x").exists()

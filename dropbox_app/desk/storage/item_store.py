@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import Damaged, NotSetUp
-from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage import rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.state import Item, State
@@ -26,7 +26,7 @@ from dropbox_app.desk.transport.api_client import SealedFile
 from dropbox_app.protocol import age, messages
 from dropbox_app.protocol.age_header import MAX_HEADER
 from dropbox_app.protocol.attachment import AttachmentSealer
-from dropbox_app.protocol.encoding import Json, new_digest
+from dropbox_app.protocol.encoding import new_digest
 from dropbox_app.protocol.errors import AgeError, FormatError, MessageError
 from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.protocol.stream import CHUNK, payload_chunks
@@ -100,6 +100,20 @@ class LocalStore:
         """Have the database written anew under another key at the end of this work."""
         with self._database.transaction():
             self._database.expect_rewrite()
+
+    def summary(self, mailbox: str) -> bytes | None:
+        """What was kept of a thread for lists, if nothing of the thread has changed since."""
+        found = self._database.run(
+            "SELECT fields FROM summary WHERE site = ? AND mailbox = ?", (self._site, mailbox)
+        )
+        return str(found[0][0]).encode() if found else None
+
+    def keep_summary(self, mailbox: str, line: bytes) -> None:
+        """Keep it; the next change of the thread drops it."""
+        self._database.run(
+            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)",
+            (self._site, mailbox, line.decode()),
+        )
 
     # what comes and goes as a file
 
@@ -223,7 +237,7 @@ class LocalStore:
             self._database.run(
                 "INSERT INTO words (rowid, body) SELECT number, ? FROM opened "
                 "WHERE site = ? AND id = ?",
-                (words_of(message), self._site, item.id),
+                (search.words_of(message), self._site, item.id),
             )
         return True
 
@@ -395,20 +409,6 @@ class LocalStore:
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
-
-
-def words_of(message: messages.Message) -> str:
-    """All that is text in a message, and the names of its files, as search finds it."""
-    names = [file.name for file in message.attachments]
-    return "\n".join([*_texts(dict(message.body)), *names])
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
 
 
 def _check_start(start: bytes) -> None:
