@@ -53,7 +53,6 @@ class Counsellor:
         folder.mkdir(parents=True, exist_ok=True)
         self.passphrase_file.write_text(PASSPHRASE + "\n")
         self.passphrase_file.chmod(0o600)
-        self.passphrase_file.chmod(0o600)
         self.env = env or {}
 
     def desk(
