@@ -13,7 +13,7 @@ from pathlib import Path
 from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import migrations, vault
+from dropbox_app.desk.storage import migrations, rows, vault
 from dropbox_app.desk.storage.atomic_files import LOCK, NEW, Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.item_store import LocalStore
@@ -118,30 +118,40 @@ class Workplace:
         store.sweep(state)
         return Desk(self.vault, store, state, self.machine.today())
 
+    def names(self, hint: str = "") -> dict[str, str]:
+        """What the sites are called, by id; all, or the one that ``hint`` names.
+
+        A complete name goes before a part of one or the beginning of an id. Raises NotFound.
+        """
+        called = rows.names(self.database)
+        for site in self.vault.sites:
+            if site not in called:
+                self.desk(site)  # says what is missing
+        if not hint:
+            return called
+        asked = hint.strip().casefold()
+        found = [site for site, name in called.items() if name.casefold() == asked] or [
+            site
+            for site, name in called.items()
+            if site.startswith(asked) or asked in name.casefold()
+        ]
+        if len(found) != 1:
+            raise NotFound(
+                f"{'No' if not found else 'More than one'} site of this desk goes by that "
+                "name; 'sites' names them all."
+            )
+        return {found[0]: called[found[0]]}
+
     def desks(self, hint: str = "") -> list[Desk]:
         """The desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
-        found = [self.desk(site) for site in self.vault.sites]
-        if hint:
-            asked = hint.strip().casefold()
-            exact = [desk for desk in found if desk.state.name.casefold() == asked]
-            found = exact or [
-                desk
-                for desk in found
-                if desk.state.site.startswith(asked) or asked in desk.state.name.casefold()
-            ]
-            if len(found) != 1:
-                raise NotFound(
-                    f"{'No' if not found else 'More than one'} site of this desk goes by that "
-                    "name; 'keys' names them all."
-                )
-        return found
+        return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
         """The desk of one site. Raises NotFound if there are several and none was named."""
-        found = self.desks(hint)
+        found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
-        return found[0]
+        return self.desk(*found)
 
     @contextlib.contextmanager
     def connected(self, desk: Desk) -> Iterator[Desk]:

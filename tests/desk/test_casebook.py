@@ -5,10 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from dropbox_app.desk.actions import threads
 from dropbox_app.desk.cli.main import main
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.storage.state import Profile, State
-from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
@@ -248,15 +248,17 @@ def test_a_thread_is_named_by_eight_characters_or_more(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
-    with office.desk() as desk:
-        assert open_thread.find(desk.state, reporter.mailbox[:8].upper()) == reporter.mailbox
+    with office.open() as place:
+        assert threads.find(place, reporter.mailbox[:8].upper())[1] == reporter.mailbox
         with pytest.raises(NotFound, match="at least 8"):
-            open_thread.find(desk.state, reporter.mailbox[:7])
+            threads.find(place, reporter.mailbox[:7])
         with pytest.raises(NotFound, match="No thread"):
-            open_thread.find(desk.state, "0" * 64)
+            threads.find(place, "0" * 64)
+        desk = place.one()
         desk.state.thread(reporter.mailbox[:8] + "f" * 56)
+        desk.save()
         with pytest.raises(NotFound, match="More than one"):
-            open_thread.find(desk.state, reporter.mailbox[:8])
+            threads.find(place, reporter.mailbox[:8])
 
 
 def test_hostile_words_reach_the_terminal_harmless(office: Office, peer: Peer) -> None:

@@ -1,15 +1,18 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import search as words
+from dropbox_app.desk.storage import search as queries
+from dropbox_app.desk.storage.search import ThreadRow
 from dropbox_app.desk.threads import open_thread, summary
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.summary import Summary
+from dropbox_app.protocol import messages
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import Message
 
@@ -53,28 +56,27 @@ class Found:
 
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
     """Every thread of all sites, or of the one that ``site`` names; the newest first."""
-    found = []
-    with place.database.transaction():  # the summaries that have to be made are kept together
-        for desk in place.desks(site):
-            found += [
-                _listed(desk, mailbox, summary.get(desk, mailbox)) for mailbox in desk.state.threads
-            ]
+    names = place.names(site)
+    rows = [row for row in queries.threads(place.database) if row.site in names]
+    found = _summarised(place, rows, names)
     return sorted(found, key=lambda one: (one.summary.last_day, one.mailbox), reverse=True)
 
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
     """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
-    found, failure = [], NotFound("No thread begins like that; 'list' shows those that are here.")
-    for desk in place.desks(site):
-        try:
-            found.append((desk, open_thread.find(desk.state, name)))
-        except NotFound as error:
-            failure = error
-    if len(found) > 1:
+    given = name.strip().lower()
+    if len(given) < open_thread.LEAST_PREFIX:
+        least = open_thread.LEAST_PREFIX
+        raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
+    names = place.names(site)
+    found = [row for row in queries.threads_like(place.database, given) if row.site in names]
+    if len({row.site for row in found}) > 1:
         raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
+    if len(found) > 1:
+        raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
     if not found:
-        raise failure
-    return found[0]
+        raise NotFound("No thread begins like that; 'list' shows those that are here.")
+    return place.desk(found[0].site), found[0].mailbox
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
@@ -96,20 +98,24 @@ def mark_seen(opened: Opened) -> int:
 def search(place: Workplace, text: str) -> list[Found]:
     """The messages of all sites in which all words of ``text`` stand; at most 50, the best first.
 
-    Each thread in which something is found is opened, so what is false is named as such.
+    What is false in its thread is named as such.
     """
-    desks: dict[str, Desk] = {}
-    cases: dict[tuple[str, str], Case] = {}
+    hits = queries.find(place.database, text, MOST_FOUND)
+    rows = {(hit.site, hit.mailbox): hit for hit in hits}
+    listed = {
+        (one.site, one.mailbox): one
+        for one in _summarised(
+            place,
+            [row for m in {mailbox for _, mailbox in rows}
+             for row in queries.threads_like(place.database, m)],
+            place.names(),
+        )
+    }  # fmt: skip
     found = []
-    for site, mailbox, item in words.find(place.database, text, MOST_FOUND):
-        desk = desks.setdefault(site, place.desk(site)) if site not in desks else desks[site]
-        if (site, mailbox) not in cases:
-            cases[site, mailbox] = open_thread.open_case(desk, mailbox)
-        case = cases[site, mailbox]
-        for entry in case.entries:
-            if entry.item == item and entry.message is not None:
-                listed = _listed(desk, mailbox, summary.get(desk, mailbox))
-                found.append(Found(listed, item, entry.message, entry.genuine))
+    for hit in hits:
+        line = listed[hit.site, hit.mailbox]
+        genuine = hit.item not in line.summary.false
+        found.append(Found(line, hit.item, messages.parse(hit.contents), genuine))
     return found
 
 
@@ -124,7 +130,7 @@ def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
     desk, mailbox = find(place, name, site)
     desk.state.threads[mailbox].label = given
     desk.save()
-    return _listed(desk, mailbox, summary.get(desk, mailbox))
+    return _listed(desk, mailbox, summary.make(desk, mailbox))
 
 
 def forget(place: Workplace, name: str, site: str = "") -> int:
@@ -134,6 +140,24 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
     """
     desk, mailbox = find(place, name, site)
     return folder.forget(desk, mailbox)
+
+
+def _summarised(
+    place: Workplace, rows: Sequence[ThreadRow], names: Mapping[str, str]
+) -> list[Listed]:
+    """The rows with their summaries; those that are missing are made, and kept together."""
+    desks: dict[str, Desk] = {}
+    found = []
+    with place.database.transaction():
+        for row in rows:
+            if row.summary is not None:
+                summed = summary.read(row.summary)
+            else:
+                if row.site not in desks:
+                    desks[row.site] = place.desk(row.site)
+                summed = summary.make(desks[row.site], row.mailbox)
+            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed))
+    return found
 
 
 def _listed(desk: Desk, mailbox: str, summed: Summary) -> Listed:

@@ -17,7 +17,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.errors import Damaged, NotSetUp
+from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.storage import rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
@@ -71,10 +71,7 @@ class LocalStore:
         try:
             state = rows.load(self._database, self._site)
         except FormatError as error:
-            raise Damaged(
-                f"What this desk knows of a site is damaged ({error}); restore the desk from its "
-                "backup."
-            ) from None
+            raise rows.damage(error) from None
         if state is None:
             raise NotSetUp(
                 "The desk's notes on this site are missing; run 'klankbord-desk init INVITATION' "
@@ -101,18 +98,10 @@ class LocalStore:
         with self._database.transaction():
             self._database.expect_rewrite()
 
-    def summary(self, mailbox: str) -> bytes | None:
-        """What was kept of a thread for lists, if nothing of the thread has changed since."""
-        found = self._database.run(
-            "SELECT fields FROM summary WHERE site = ? AND mailbox = ?", (self._site, mailbox)
-        )
-        return str(found[0][0]).encode() if found else None
-
-    def keep_summary(self, mailbox: str, line: bytes) -> None:
-        """Keep it; the next change of the thread drops it."""
+    def keep_summary(self, mailbox: str, fields: str) -> None:
+        """Keep what lists show of a thread; the next change of the thread drops it."""
         self._database.run(
-            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)",
-            (self._site, mailbox, line.decode()),
+            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)", (self._site, mailbox, fields)
         )
 
     # what comes and goes as a file
@@ -375,6 +364,8 @@ class LocalStore:
         if not found:
             return None
         contents, length, sealed, header, file_key = found[0]
+        if contents is None and file_key is None:  # SQLite gives nothing where a page is bad
+            raise rows.damage(FormatError("an item has no contents"))
         if isinstance(contents, bytes) and isinstance(length, int):
             contents = contents.ljust(length, _PAD)
         return _Opened(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import cast, get_args
 
+from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.database import Database, Row, Value
 from dropbox_app.desk.storage.state import Item, Owed, Profile, Sent, State, ThreadState
 from dropbox_app.protocol.card import Away, Kind, Scope
@@ -40,9 +41,19 @@ def exists(database: Database, site: str) -> bool:
 
 
 def names(database: Database) -> dict[str, str]:
-    """What the sites of this desk are called, by id."""
+    """What the sites of this desk are called, by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
-    return {str(site): text_of(from_line(str(line).encode()), "name") for site, line in found}
+    try:
+        return {str(site): text_of(from_line(str(line).encode()), "name") for site, line in found}
+    except FormatError as error:
+        raise damage(error) from None
+
+
+def damage(error: FormatError) -> Damaged:
+    """What to raise where a row does not hold what was written: SQLite gave back a bad page."""
+    return Damaged(
+        f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
+    )
 
 
 def load(database: Database, site: str) -> State | None:

@@ -1,14 +1,52 @@
-"""Search over the texts of all opened messages, of all sites at once."""
+"""Questions to the whole database, of all sites at once, that load no site: lists and search."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from dropbox_app.desk.storage.database import Database
+from dropbox_app.desk.storage.database import Database, Row
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
 
 
-def find(database: Database, words: str, most: int) -> list[tuple[str, str, str]]:
-    """The site, mailbox and item of ``most`` messages at most, the best first.
+@dataclass(frozen=True)
+class ThreadRow:
+    """A thread as lists need it; ``summary`` is None if the thread changed since it was made."""
+
+    site: str
+    mailbox: str
+    label: str
+    summary: str | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A message that was found, with the contents that the desk opened."""
+
+    site: str
+    mailbox: str
+    item: str
+    contents: bytes
+
+
+_THREADS = (
+    "SELECT thread.site, thread.mailbox, thread.label, summary.fields FROM thread "
+    "LEFT JOIN summary ON summary.site = thread.site AND summary.mailbox = thread.mailbox "
+)
+
+
+def threads(database: Database) -> list[ThreadRow]:
+    """Every thread of every site."""
+    return [_thread(row) for row in database.run(_THREADS)]
+
+
+def threads_like(database: Database, beginning: str) -> list[ThreadRow]:
+    """The threads whose id begins like that; ``beginning`` is taken as it is, not as a pattern."""
+    condition = "WHERE substr(thread.mailbox, 1, ?) = ?"
+    return [_thread(row) for row in database.run(_THREADS + condition, (len(beginning), beginning))]
+
+
+def find(database: Database, words: str, most: int) -> list[Hit]:
+    """``most`` messages at most, the best first.
 
     In each stand all of ``words``, whole or as the beginning of a word; capitals and accents do
     not count. No words find nothing.
@@ -17,13 +55,22 @@ def find(database: Database, words: str, most: int) -> list[tuple[str, str, str]
     if not wanted:
         return []
     found = database.run(
-        "SELECT item.site, item.mailbox, item.id FROM words "
+        "SELECT item.site, item.mailbox, item.id, opened.contents, opened.length FROM words "
         "JOIN opened ON opened.number = words.rowid "
         "JOIN item ON item.site = opened.site AND item.id = opened.id "
         "WHERE words MATCH ? ORDER BY rank LIMIT ?",
         (wanted, most),
     )
-    return [(str(site), str(mailbox), str(item)) for site, mailbox, item in found]
+    return [
+        Hit(str(site), str(mailbox), str(item), contents.ljust(length, b" "))
+        for site, mailbox, item, contents, length in found
+        if isinstance(contents, bytes) and isinstance(length, int)
+    ]
+
+
+def _thread(row: Row) -> ThreadRow:
+    site, mailbox, label, fields = row
+    return ThreadRow(str(site), str(mailbox), str(label), None if fields is None else str(fields))
 
 
 def words_of(message: Message) -> str:

@@ -9,9 +9,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.state import Item, Owed, State, ThreadState
+from dropbox_app.desk.storage.state import Item, Owed, ThreadState
 from dropbox_app.protocol import messages, thread
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import FormatError, MessageError
@@ -90,19 +89,6 @@ class Case:
         """Whether the newest notice that closes or reopens it closes it."""
         said = [m.body.get("status") for m in self.thread.genuine() if m.kind == "notice"]
         return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
-
-
-def find(state: State, name: str) -> str:
-    """The mailbox that goes by a full id or a unique beginning of it. Raises NotFound."""
-    given = name.strip().lower()
-    if len(given) < LEAST_PREFIX:
-        raise NotFound(f"Give at least {LEAST_PREFIX} characters of the thread; see 'list'.")
-    found = [mailbox for mailbox in state.threads if mailbox.startswith(given)]
-    if len(found) > 1:
-        raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
-    if not found:
-        raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return found[0]
 
 
 def open_case(desk: Desk, mailbox: str) -> Case:

@@ -5,14 +5,13 @@ next list makes it again.
 """
 
 import datetime
+import json
 from dataclasses import asdict, dataclass
-from typing import Literal, cast, get_args
+from typing import Literal
 
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.open_thread import Case
-from dropbox_app.protocol.encoding import Json, check_day, from_line, to_line
-from dropbox_app.protocol.fields import flag_of, number_of, one_of, text_of
 from dropbox_app.protocol.messages import REPORTER
 
 FIRST_WORDS = 80  # characters
@@ -28,6 +27,7 @@ class Summary:
     ``unverified`` what could not be verified, ``waiting`` own messages that the server does not
     have. ``status`` is open, withdrawn or gone; ``turn`` says who wrote last, and so who is to
     answer: nobody once it is closed, withdrawn or gone. ``first_words`` begin the report.
+    ``false``: the items that are not shown as what their author wrote.
     """
 
     last_day: datetime.date
@@ -39,6 +39,7 @@ class Summary:
     closed: bool
     turn: Turn
     first_words: str
+    false: tuple[str, ...]
 
 
 def of(case: Case) -> Summary:
@@ -53,17 +54,24 @@ def of(case: Case) -> Summary:
         closed=case.closed,
         turn=_turn(case),
         first_words=_first_words(case),
+        false=tuple(entry.item for entry in case.entries if not entry.genuine),
     )
 
 
-def get(desk: Desk, mailbox: str) -> Summary:
-    """The summary that is kept, else a new one, which is kept from now on."""
-    kept = desk.store.summary(mailbox)
-    if kept is not None:
-        return _read(from_line(kept))
+def make(desk: Desk, mailbox: str) -> Summary:
+    """Open a thread, summarise it, and keep that until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
-    desk.store.keep_summary(mailbox, _write(made))
+    fields = asdict(made) | {"last_day": made.last_day.isoformat()}
+    desk.store.keep_summary(mailbox, json.dumps(fields))
     return made
+
+
+def read(kept: str) -> Summary:
+    """Read what ``make`` kept; the database has authenticated it."""
+    fields = json.loads(kept)
+    fields["last_day"] = datetime.date.fromisoformat(fields["last_day"])
+    fields["false"] = tuple(fields["false"])
+    return Summary(**fields)
 
 
 def _turn(case: Case) -> Turn:
@@ -81,28 +89,3 @@ def _first_words(case: Case) -> str:
             words = " ".join(message.text[: 8 * FIRST_WORDS].split())
             return words if len(words) <= FIRST_WORDS else words[: FIRST_WORDS - 1] + "…"
     return ""
-
-
-def _write(summary: Summary) -> bytes:
-    fields: dict[str, Json] = asdict(summary)
-    return to_line(fields | {"last_day": summary.last_day.isoformat()})
-
-
-def _read(fields: dict[str, Json]) -> Summary:
-    return Summary(
-        last_day=_day(text_of(fields, "last_day")),
-        unread=number_of(fields, "unread"),
-        messages=number_of(fields, "messages"),
-        unverified=number_of(fields, "unverified"),
-        waiting=number_of(fields, "waiting"),
-        status=text_of(fields, "status"),
-        closed=flag_of(fields, "closed"),
-        turn=cast(Turn, one_of(fields, "turn", get_args(Turn))),
-        first_words=text_of(fields, "first_words"),
-    )
-
-
-def _day(text: str) -> datetime.date:
-    """A day of a message, or the least of all where a thread has none."""
-    least = datetime.date.min
-    return least if text == least.isoformat() else check_day(text)
