@@ -66,7 +66,7 @@ def script_options() -> set[str]:
     """Every long option that the project's own scripts take."""
     return {
         option
-        for script in (ROOT / "deploy" / "install", *(ROOT / "scripts").iterdir())
+        for script in (*(ROOT / "deploy" / "installer").glob("*.py"), *(ROOT / "scripts").iterdir())
         if script.is_file()
         for option in re.findall(r"--[a-z][a-z-]+", script.read_text("utf-8"))
     }
@@ -300,20 +300,23 @@ def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
 
 def test_the_guide_names_every_file_that_belongs_to_it() -> None:
     guide = text("deploy/README.md")
-    for folder in ("systemd", "tor", "caddy", "nginx", "container", "papers/nl", "papers/en"):
+    for folder in ("etc", "container", "papers/nl", "papers/en"):
         named = re.findall(rf"\]\({folder}/([^)]+)\)", guide)
         assert named, folder
-    for path in (ROOT / "deploy").glob("[stcn]*/**/*"):
+    for path in (ROOT / "deploy").glob("[ec]*/**/*"):
         if path.is_file() and path.suffix != ".containerignore":
             assert f"({path.relative_to(ROOT / 'deploy')})" in guide, path
 
 
 def test_the_guide_says_where_everything_lies_as_the_files_do() -> None:
     guide = text("deploy/README.md")
-    unit = text("deploy/systemd/klankbord.service")
-    installer = text("deploy/install") + text("deploy/onions.py")
+    unit = text("deploy/etc/systemd/system/klankbord.service")
+    parts = ("machine", "onions", "program", "tor")
+    installer = "".join(text(f"deploy/installer/{name}.py") for name in parts)
     assert "--dir /var/lib/klankbord " in unit
-    assert "HiddenServiceDir /var/lib/tor/klankbord-@NAME@" in text("deploy/tor/onion.conf")
+    assert "HiddenServiceDir /var/lib/tor/klankbord-@NAME@" in text(
+        "deploy/etc/tor/torrc.d/klankbord-onion.conf.in"
+    )
     for place in (
         "/var/lib/klankbord/",
         "/var/lib/tor/klankbord-box/",

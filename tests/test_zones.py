@@ -27,10 +27,13 @@ OTHERS: dict[str, set[str]] = {
         "flask",
         "flask_wtf",
         "gunicorn",
+        "httpcore",
         "itsdangerous",
         "jinja2",
         "markdown_it",
         "markupsafe",
+        "socks",
+        "socksio",
         "sqlite_utils",
         "werkzeug",
         "wtforms",
@@ -77,7 +80,7 @@ BACKUP_USERS = ("dropbox_app/server/backup/", "dropbox_app/server/cli/backup.py"
 # above it. What is not listed may not exist.
 RANKED = {
     "server": (
-        "errors", "store", "config", "mailboxes", "reporter", "backup", "socks", "notify", "web",
+        "errors", "store", "config", "mailboxes", "reporter", "backup", "notify", "web",
         "doctor", "cli",
     ),
     "desk": (
@@ -87,7 +90,7 @@ RANKED = {
 }  # fmt: skip
 # The worker goes with stock gunicorn; until then it stands beside the folders.
 UNRANKED = {
-    "server": {"circuits", "last_good", "outgoing", "patience", "quiet", "threads", "transfers",
+    "server": {"circuits", "outgoing", "patience", "quiet", "threads", "transfers",
                "waiting", "worker"},
     "desk": set(),
 }  # fmt: skip
@@ -292,7 +295,7 @@ def test_a_breach_is_found(case: str) -> None:
 LOADED = {
     "protocol": {"flask", "werkzeug", "click", "gunicorn", "httpcore", "sqlite3", "babel"},
     "desk": {"flask", "werkzeug", "gunicorn", "sqlite_utils", "dropbox_app.server"},
-    "server": {"httpcore", "dropbox_app.desk"},
+    "server": {"dropbox_app.desk"},
 }
 
 
@@ -320,9 +323,41 @@ def test_what_serves_loads_nothing_that_opens_a_backup_or_sends_a_mail() -> None
     )
     loaded = done.stdout.split()
     assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in loaded
-    assert {"smtplib", "dropbox_app.server.notify.smtp", "dropbox_app.server.socks"} & {
-        *loaded
-    } == set()
+    assert {"smtplib", "httpcore", "socks"} & {*loaded} == set()
+
+
+SITES_AND_PAGES = {
+    "flask",
+    "werkzeug",
+    "dropbox_app.server.config.loader",
+    "dropbox_app.server.config.site",
+    "dropbox_app.server.reporter.agent",
+    "dropbox_app.server.web",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("dropbox_app.server", {"dropbox_app.server.store", "sqlite3"}),
+        ("dropbox_app.server.store", {"dropbox_app.server.store.sqlite", "sqlite3"}),
+        (
+            "dropbox_app.server.store.sqlite",
+            {"dropbox_app.server.config", "dropbox_app.protocol.age"},
+        ),
+        ("dropbox_app.server.notify.run", {"dropbox_app.server.store.sqlite", "sqlite3"}),
+    ],
+)
+def test_importing_one_part_loads_no_page_no_agent_and_no_site(
+    module: str, never: set[str]
+) -> None:
+    program = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert loaded & (SITES_AND_PAGES | never) == set()
 
 
 def _tree(path: str) -> ast.AST:

@@ -59,6 +59,15 @@ class WrongWordCount(CodeError):
         self.count = count
 
 
+class UnknownLetter(CodeError):
+    """A code holds only the letters a to z."""
+
+    def __init__(self, letter: str) -> None:
+        # The letter was typed by a person: like the words, it stays out of the message.
+        super().__init__("a letter that no code holds was read")
+        self.letter = letter
+
+
 class UnknownWord(CodeError):
     """A word of the code stands in no list."""
 

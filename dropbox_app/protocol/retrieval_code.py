@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.protocol.errors import UnknownWord, WrongWordCount
+from dropbox_app.protocol.errors import UnknownLetter, UnknownWord, WrongWordCount
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 
 WORDS = 7
@@ -25,9 +25,12 @@ LANGUAGES = ("nl", "en")
 ARGON2_MEMORY = 19_456 * 1024  # bytes
 ARGON2_PASSES = 2
 
-_IGNORED = re.compile("[\u0300-\u036f\u00ad\u200b-\u200d\ufeff]")
 _decomposed = functools.partial(unicodedata.normalize, "NFKD")
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+# A keyboard set to Turkish types the dotless i, which is in no other word of either list.
+_LOWER = str.maketrans(string.ascii_uppercase + "\u0131", string.ascii_lowercase + "i")
+# What people and password apps write before the words; none of it is a word of a list.
+_LABEL = re.compile("^[^a-z]*(?:(?:mijn|my|je|your|klankbord|code|is)[^a-z]+)+")
+_NUMBERED = re.compile("(?:woord|word)[^a-z0-9]*[1-7][^a-z]")
 _LONGEST_SUGGESTED_FOR = 16  # letters; a search near longer ones would cost more than it helps
 
 
@@ -38,39 +41,58 @@ def word_list(lang: str) -> tuple[str, ...]:
     return tuple((folder / f"{lang}.txt").read_text("ascii").split())
 
 
-def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tuple[str, ...]:
-    """Draw a new code: seven words of one list, 90.47 bits.
+@functools.cache
+def dealt_words(lang: str) -> tuple[str, ...]:
+    """The words of ``word_list(lang)`` that a new code may hold, in the order of the list.
 
-    ``below(n)`` gives a uniform integer in 0 to n - 1 from a CSPRNG.
+    Left out are those that could hurt the person who gets them or tell a finder what the paper is
+    for: ``words/not_dealt_{lang}.txt``, see the README there. They stay words of the list, so every
+    code that was ever dealt still opens.
     """
-    words = word_list(lang)
-    return tuple(words[below(LIST_SIZE)] for _ in range(WORDS))
+    folder = importlib.resources.files("dropbox_app.protocol") / "words"
+    left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())
+    return tuple(word for word in word_list(lang) if word not in left_out)
+
+
+def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tuple[str, ...]:
+    """Draw a new code: seven words of ``dealt_words(lang)``, each with the same chance.
+
+    ``below(n)`` returns a uniform integer in 0 to n - 1 from a CSPRNG. How many bits that gives is
+    in SPEC section 2.
+    """
+    words = dealt_words(lang)
+    return tuple(words[below(len(words))] for _ in range(WORDS))
 
 
 def split_typed(text: str) -> tuple[str, ...]:
-    """Read what a person typed as seven words, of the lists or not. Raises WrongWordCount.
+    """Read what a person typed as seven words, of the lists or not.
 
-    For comparing with a code that is known; ``read_typed`` is for deriving.
+    A label before the words may be there ("Code: …"). Raises UnknownLetter if there are not seven
+    words and the text holds a letter that no code holds, otherwise WrongWordCount. For comparing
+    with a code that is known; ``read_typed`` is for deriving.
     """
-    # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
-    # takes minutes for a text made of nothing else.
-    plain = text if text.isascii() else "".join(map(_decomposed, text))
-    folded = _IGNORED.sub("", plain).translate(_LOWER)
-    words = tuple(re.findall("[a-z]+", folded))
-    if len(words) != WORDS:
-        raise WrongWordCount(len(words))
-    return words
+    folded = _folded(text)
+    words = _words_of(folded)
+    if len(words) == WORDS:
+        return words
+    unlabelled = _words_of(_NUMBERED.sub(" ", _LABEL.sub("", folded)))
+    for found in (unlabelled, _words_of(folded.rpartition(":")[2])):
+        if len(found) == WORDS:
+            return found
+    _refuse_other_letters(folded)
+    raise WrongWordCount(len(unlabelled))
 
 
 def read_typed(text: str) -> tuple[str, ...]:
-    """Read what a person typed; give the seven words of the lists.
+    """Read what a person typed; return the seven words of the lists.
 
-    Raises WrongWordCount, or UnknownWord with the nearest words of the lists: nothing is ever
-    derived from anything but list words, so Unicode tables cannot change a key.
+    Raises WrongWordCount, UnknownLetter, or UnknownWord with the nearest words of the lists:
+    nothing is ever derived from anything but list words, so Unicode tables cannot change a key.
     """
     words = split_typed(text)
     for position, word in enumerate(words, start=1):
         if word not in _every_word():
+            _refuse_other_letters(_folded(text))
             raise UnknownWord(position, _nearest(word))
     return words
 
@@ -160,6 +182,32 @@ def mailbox_id(verify: VerifyKey) -> str:
 def access_id(token: bytes) -> str:
     """What the server keeps of an access token."""
     return sha256_hex(b"klankbord/v1/access\n" + token)
+
+
+def _folded(text: str) -> str:
+    """The text with small letters a to z wherever it has forms of them, accents taken off."""
+    if text.isascii():
+        return text.translate(_LOWER)
+    # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
+    # takes minutes for a text made of nothing else.
+    plain = "".join(map(_decomposed, text))
+    return "".join(letter for letter in plain if not _unseen(letter)).translate(_LOWER)
+
+
+def _unseen(letter: str) -> bool:
+    """Whether a character is an accent or of category Cf: soft hyphen, zero width, direction."""
+    return "\u0300" <= letter <= "\u036f" or unicodedata.category(letter) == "Cf"
+
+
+def _words_of(folded: str) -> tuple[str, ...]:
+    return tuple(re.findall("[a-z]+", folded))
+
+
+def _refuse_other_letters(folded: str) -> None:
+    """Raise UnknownLetter for the first letter that is not one of a to z, if there is one."""
+    for letter in folded:
+        if not letter.isascii() and unicodedata.category(letter).startswith("L"):
+            raise UnknownLetter(letter)
 
 
 @functools.cache

@@ -17,20 +17,31 @@ import subprocess
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkout import PYTHON, ROOT
 
-from benchmarks.load import HONEST, first, honest, line
-from benchmarks.machine import TEXT, children, own_cpu, resident, say, server_cpu, wait_for
+from benchmarks.machine import (
+    TEXT,
+    children,
+    lean_report,
+    own_cpu,
+    post,
+    resident,
+    say,
+    server_cpu,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import DropBox
 
 SPEED = 0.6  # of the unsealed upload's, at least
 MEMORY = 64.0  # MB above idle, at most
+HONEST = 4  # people who write and come back, one thing after another
+BINDING = 3.0
 SLOW = 8  # uploads at once, of clients that are slow
 TURNS = 4
 WORKERS, THREADS = 2, 8
@@ -41,8 +52,8 @@ _PIECE, _EVERY = 8 * 1024, 0.25  # bytes, and seconds between them, of a slow cl
 BARE = """
 import hashlib, os
 from pathlib import Path
-from flask import Flask, Request, Response, request
-from dropbox_app.server.web.uploads import FieldsFirst
+from flask import Flask, Response, request
+from dropbox_app.server.web.uploads import read_form
 
 class Unsealed:
     def __init__(self):
@@ -51,29 +62,25 @@ class Unsealed:
     def write(self, data):
         self.hash.update(data)
         return self.file.write(data)
-    def seek(self, *_):
+    def begin(self, *_):
+        return self
+    def finish(self):
         self.file.flush()
         os.fsync(self.file.fileno())
     def close(self):
         self.file.close()
         self.path.unlink()
 
-class Plain(Request):
-    form_data_parser_class = FieldsFirst
-    def _get_file_stream(self, *_, **__):
-        self.taken = Unsealed()
-        return self.taken
-
 app = Flask(__name__)
-app.request_class = Plain
 @app.get("/en/")
 def ready():
     return "ready"
 @app.post("/en/files")
 def take():
-    request.form
-    request.taken.close()
-    return Response(request.taken.hash.hexdigest())
+    taken = Unsealed()
+    read_form(request.stream, request.mimetype_params["boundary"], taken)
+    taken.close()
+    return Response(taken.hash.hexdigest())
 """
 
 
@@ -292,15 +299,15 @@ def _beside(box: DropBox, seconds: int) -> bool:
     fields = [*form.fields, ("text", TEXT)]
     fields += [(name, values[0]) for name, values in form.choices.items() if name == "counsellor"]
     report = urllib.parse.urlencode(dict(fields)).encode()
-    code = first(box.port, report)
-    idle = honest([box.port] * HONEST, report, code, seconds)
+    code = _first(box.port, report)
+    idle = _honest([box.port] * HONEST, report, code, seconds)
     slow = _Slow([_upload(box, 100 * _MIB) for _ in range(SLOW)])
-    beside = honest([box.port] * HONEST, report, code, seconds)
+    beside = _honest([box.port] * HONEST, report, code, seconds)
     under_way, again = slow.end()
     if under_way < SLOW // 2:
         raise RuntimeError(f"only {under_way} of the slow uploads were under way")
-    good = line("idle", idle, idle)
-    good = line(f"{SLOW} slow uploads", beside, idle) and good
+    good = _line("idle", idle, idle)
+    good = _line(f"{SLOW} slow uploads", beside, idle) and good
     say(f"{under_way} uploads were under way at the end; {again} times one began again")
     return good
 
@@ -341,3 +348,68 @@ class _Slow:
 
 def _answered(made: socket.socket) -> bool:
     return bool(select.select([made], [], [], 0)[0])
+
+
+def _line(name: str, times: list[float], idle: list[float], most: float = BINDING) -> bool:
+    """Say how the slowest twentieth compares with the idle one's; whether it is within ``most``."""
+    p95, quiet = _p95(times), _p95(idle)
+    say(
+        f"{name:<28}{len(times):>6} honest requests, p95 {1000 * p95:>6.0f} ms"
+        f"   {p95 / quiet:.2f}  {'held' if p95 <= most * quiet else 'NOT HELD'}"
+    )
+    return p95 <= most * quiet
+
+
+def _p95(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.95)]
+
+
+def _first(port: int, report: bytes) -> str:
+    """A report's code."""
+    _, page = post(port, "/en/report", report)
+    found = page.decode().partition('id="code"')[2].partition(">")[2]
+    words = "".join(c if c.isalpha() else " " for c in _without_tags(found)).split()
+    return " ".join(words[:7])
+
+
+def _without_tags(html: str) -> str:
+    """The text of the beginning of a page, without its tags."""
+    return " ".join(piece.partition(">")[2] or piece for piece in html[:2000].split("<"))
+
+
+def _honest(ways: Sequence[int], report: bytes, code: str, seconds: float) -> list[float]:
+    """How long each of what honest people do takes them, one thing after another; each person by
+    one of ``ways``."""
+    body = urllib.parse.urlencode({"code": code}).encode()
+    end = time.monotonic() + seconds
+    times: list[float] = []
+    broken: list[str] = []
+
+    def person(way: int) -> None:
+        while time.monotonic() < end and not broken:
+            for coming_back in (False, True):
+                began = time.monotonic()
+                try:
+                    if coming_back:
+                        _come_back(way, body)
+                    else:
+                        lean_report(way, report)
+                except (OSError, RuntimeError) as error:
+                    broken.append(str(error))
+                    return
+                times.append(time.monotonic() - began)
+                time.sleep(0.2)
+
+    people = [threading.Thread(target=person, args=(way,)) for way in ways]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    if broken:
+        raise RuntimeError(f"an honest request failed: {broken[0]}")
+    return times
+
+
+def _come_back(way: int, body: bytes) -> None:
+    if post(way, "/en/return", body)[0] != 303:
+        raise RuntimeError("a reporter was not let in")

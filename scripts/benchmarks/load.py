@@ -1,268 +1,267 @@
-"""What honest reporters notice of a flood, and of clients that are slow on purpose."""
+"""What honest reporters notice of crowds, through nginx with the settings of a real server.
+
+Everybody comes over unix sockets and says a circuit, as over Tor. Honest people each have a circuit
+of their own. Rounds are interleaved with idle ones, and a row is the median of its rounds.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
+import itertools
 import socket
+import statistics
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.machine import FORM, TEXT, Circuit, children, lean_report, post, resident, say
+from benchmarks.machine import FORM, TEXT, resident, say
 
-JUNK, WRONG = 500, 1_000  # a minute: reports, and codes that open nothing
-SLOW = 200  # clients: a third each sends its head, sends its body, reads its answer slowly
-HONEST = 4  # people who write and come back, one thing after another
-BINDING = 3.0
-OF_ONE_CIRCUIT = 2.0
-_CLIENTS = 40  # of the flood
-_DRIP = 0.5  # seconds between two bytes
+if TYPE_CHECKING:
+    from tests.support.serving import Serving
+
+ROUNDS = 5
+HONEST = 4  # people, who each open two pages and report, again and again
+BINDING = 2.0  # times the idle report, for the slowest twentieth
+PAGE = 0.010  # seconds; the median of a page
+NGINX = 60.0  # MB resident, of nginx's processes together
+_PAUSE = 0.2  # seconds between two visits of a person
 
 
-def report_to(url: str) -> bytes:
-    """The body of a report, as the page's own form sends it."""
-    from tests.support.plain_browser import PlainBrowser
+@dataclass
+class Times:
+    """Seconds that honest requests took, and how many were told that the server is busy."""
 
-    form = PlainBrowser(url).get("/en/report").form_with("text")
-    fields = [*form.fields, ("text", TEXT)]
-    fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
-    return urllib.parse.urlencode(dict(fields)).encode()
+    pages: list[float] = field(default_factory=list)
+    reports: list[float] = field(default_factory=list)
+    busy: int = 0
+    failed: int = 0
+
+    def page(self) -> float:
+        return statistics.median(self.pages)
+
+    def report(self) -> float:
+        return sorted(self.reports)[int(len(self.reports) * 0.95)] if self.reports else 0.0
+
+
+class Clients:
+    """Whoever comes over Tor."""
+
+    def __init__(self, serving: Serving, report: bytes) -> None:
+        self.serving = serving
+        self.report = report
+        self.circuits = itertools.count(1000)
+        self._host = f"127.0.0.1:{serving.port}"
+
+    def ask(self, circuit: int, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One request by a client that costs next to nothing."""
+        connection = http.client.HTTPConnection(self._host, timeout=60)
+        connection.sock = self.serving.connect(circuit)
+        with contextlib.closing(connection):
+            method = "GET" if body is None else "POST"
+            connection.request(method, path, body, {"Content-Type": FORM} if body else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def head(self, path: str, length: int) -> bytes:
+        lines = (f"POST {path} HTTP/1.1", f"Host: {self._host}", f"Content-Type: {FORM}")
+        return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+    def wrong_code(self, circuit: int) -> None:
+        from dropbox_app.protocol.retrieval_code import generate
+
+        code = urllib.parse.urlencode({"code": " ".join(generate("en"))}).encode()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.ask(circuit, "/en/return", code)
+
+    def honest(self, seconds: float) -> Times:
+        """Visits of ``HONEST`` people at once, for so long."""
+        times, lock, end = Times(), threading.Lock(), time.monotonic() + seconds
+
+        def visit() -> None:
+            circuit = next(self.circuits)
+            for path in ("/en/", "/en/report"):
+                began = time.monotonic()
+                status, _ = self.ask(circuit, path)
+                with lock:
+                    times.pages.append(time.monotonic() - began)
+                    times.failed += status not in (200, 203)
+            began = time.monotonic()
+            status, page = self.ask(circuit, "/en/report", self.report)
+            with lock:
+                if status == 200 and b'id="code"' in page:
+                    times.reports.append(time.monotonic() - began)
+                elif status == 503 and b"belittles" in page:  # the text is in it
+                    times.busy += 1
+                else:
+                    times.failed += 1
+
+        def person() -> None:
+            while time.monotonic() < end:
+                try:
+                    visit()
+                except (OSError, http.client.HTTPException):
+                    with lock:
+                        times.failed += 1
+                time.sleep(_PAUSE)
+
+        _together([threading.Thread(target=person) for _ in range(HONEST)])
+        return times
+
+
+def _together(threads: list[threading.Thread]) -> None:
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+
+@contextlib.contextmanager
+def _held(clients: Clients, sent: list[tuple[int, bytes]]) -> Iterator[None]:
+    """A connection for each of these circuits and beginnings, made again when it was closed."""
+    ended = threading.Event()
+    opened = [(circuit, begun, clients.serving.connect(circuit, begun)) for circuit, begun in sent]
+
+    def renew() -> None:
+        while not ended.wait(1):
+            for place, (circuit, begun, connection) in enumerate(opened):
+                with contextlib.suppress(BlockingIOError, OSError):
+                    if connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+                        connection.close()
+                        opened[place] = (circuit, begun, clients.serving.connect(circuit, begun))
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        for *_, connection in opened:
+            connection.close()
+
+
+@contextlib.contextmanager
+def _flood(works: list[Callable[[], None]], every: float = 0.0) -> Iterator[None]:
+    """A client for each of these, which does it again and again, every so many seconds at most."""
+    ended = threading.Event()
+
+    def send(work: Callable[[], None], due: float) -> None:
+        while not ended.wait(max(0.0, due - time.monotonic())):
+            due = max(due + every, time.monotonic())
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                work()
+
+    begin = time.monotonic()
+    threads = [
+        threading.Thread(target=send, args=(work, begin + every * n / len(works)))
+        for n, work in enumerate(works)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _half_sent(clients: Clients) -> AbstractContextManager[None]:
+    begun = clients.head("/en/report", 20_000) + b"text=" + b"a" * 10_000
+    return _held(clients, [(100 + n % 75, begun) for n in range(300)])
+
+
+def _read_nothing(clients: Clients) -> AbstractContextManager[None]:
+    asked = f"GET /en/ HTTP/1.1\r\nHost: 127.0.0.1:{clients.serving.port}\r\n\r\n".encode()
+    return _held(clients, [(200 + n % 25, asked) for n in range(100)])
+
+
+def _one_circuit(clients: Clients) -> AbstractContextManager[None]:
+    """25 requests a second; most are refused or wait, so it has many connections."""
+    return _flood([lambda: clients.wrong_code(1)] * 50, every=2.0)
+
+
+def _never_stop(circuits: int) -> Callable[[Clients], AbstractContextManager[None]]:
+    def crowd(clients: Clients) -> AbstractContextManager[None]:
+        numbers = range(300, 300 + circuits)
+        return _flood([lambda n=n: clients.wrong_code(n) for n in numbers])  # type: ignore[misc]
+
+    return crowd
+
+
+CROWDS: dict[str, Callable[[Clients], AbstractContextManager[None]]] = {
+    "300 half-sent forms, 75 circuits": _half_sent,
+    "100 clients that read nothing": _read_nothing,
+    "one circuit, 1,500 a minute": _one_circuit,
+    "ten circuits that never stop": _never_stop(10),
+    "150 circuits that never stop": _never_stop(150),
+}
+# So many circuits are as many as honest people have: posts wait, or are told that it is busy.
+MAY_BE_SLOW = "150 circuits that never stop"
 
 
 def measure(folder: Path, seconds: int) -> bool:
-    """Print the slowest twentieth of honest requests idle, in a flood, and beside slow clients."""
-    from tests.e2e.conftest import Counsellor, DropBox
+    """Print each crowd beside the idle rounds of the same run; whether all of it holds.
 
-    counsellor = Counsellor(folder / "desk")
-    box = DropBox(folder / "server")
-    box.add(counsellor, box.init(), "Bench")
-    box.serve()
-    assert box.process is not None  # noqa: S101 - serve has just started it
+    ``seconds``: of each crowd in all.
+    """
+    from tests.support.plain_browser import PlainBrowser
+    from tests.support.serving import Serving
+
+    folder.mkdir(exist_ok=True)
+    serving = Serving(folder, changes={})
     try:
-        counsellor.desk("fetch")
-        report = report_to(box.url)
-        code = first(box.port, report)
-
-        def junk() -> None:
-            lean_report(box.port, report)
-
-        ways = [box.port] * HONEST
-        idle = honest(ways, report, code, max(seconds / 4, 10))
-        workers = children(box.process.pid)
-        before = [resident(worker) for worker in workers]
-        flood = _Flood([(junk, JUNK), (lambda: _wrong(box.port), WRONG)])
-        flooded = honest(ways, report, code, seconds)
-        sent, failed = flood.end()
-        after = [resident(worker) for worker in workers]
-        slow = _Slow(box.port, report)
-        beside = honest(ways, report, code, max(seconds / 4, 10))
-        left = slow.end()
-        good = line("idle", idle, idle)
-        good = line(f"flood, {60 * sent / seconds:.0f} a minute", flooded, idle) and good
-        good = line(f"{SLOW} slow clients", beside, idle) and good
-        say(f"of the flood {failed} failed; {left} slow clients were still there at the end")
-        for was, now in zip(before, after, strict=True):
-            say(f"a worker: {was:.0f} MB resident before the flood, {now:.0f} MB after it")
-        if children(box.process.pid) != workers:
-            raise RuntimeError("a worker was replaced")
-        return good
+        form = PlainBrowser(serving.url).get("/en/report").form_with("text")
+        fields = [*form.fields, ("text", TEXT)]
+        fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
+        clients = Clients(serving, urllib.parse.urlencode(dict(fields)).encode())
+        clients.honest(2)  # both workers have opened everything
+        return _rounds(clients, seconds / ROUNDS)
     finally:
-        box.stop()
+        serving.close()
 
 
-def of_one_circuit(folder: Path, seconds: int) -> bool:
-    """The same flood over Tor, from one circuit, and honest people each by another."""
-    from tests.e2e.conftest import Counsellor, DropBox
-
-    counsellor = Counsellor(folder / "desk-circuits")
-    box = DropBox(folder / "circuits")
-    box.onion = folder / "onion.sock"
-    box.add(counsellor, box.init(), "Bench")
-    box.serve()
-    try:
-        counsellor.desk("fetch")
-        report = report_to(box.url)
-        ways = [Circuit(box.port, box.onion, number) for number in range(2, 2 + HONEST)]
-        code = first(box.port, report)
-        attacker = Circuit(box.port, box.onion, 1)
-        idle = honest(ways, report, code, max(seconds / 4, 10))
-
-        def junk() -> None:
-            lean_report(attacker, report)
-
-        flood = _Flood([(junk, JUNK), (lambda: _wrong(attacker), WRONG)])
-        flooded = honest(ways, report, code, seconds)
-        sent, failed = flood.end()
-        line("idle, over Tor's socket", idle, idle)
-        name = f"one circuit, {60 * sent / seconds:.0f} a minute"
-        say(f"of that circuit's flood {failed} were told that it is busy, or failed")
-        return line(name, flooded, idle, OF_ONE_CIRCUIT)
-    finally:
-        box.stop()
+def _rounds(clients: Clients, seconds: float) -> bool:
+    idle: list[Times] = []
+    found: dict[str, list[Times]] = {name: [] for name in CROWDS}
+    largest = 0.0
+    for _ in range(ROUNDS):
+        for name, crowd in CROWDS.items():
+            idle.append(clients.honest(max(2.0, seconds / len(CROWDS))))
+            with crowd(clients):
+                time.sleep(1)
+                found[name].append(clients.honest(seconds))
+                held = sum(resident(process) for process in clients.serving.front.processes())
+                largest = max(largest, held)
+    page, report = _median(idle)
+    say(f"{'idle':<34}{1000 * page:>7.1f} ms a page, report p95 {1000 * report:>6.0f} ms")
+    good = all(_line(name, found[name], report) for name in CROWDS)
+    say(f"nginx: {largest:.0f} MB resident at most  {'held' if largest <= NGINX else 'NOT HELD'}")
+    return good and largest <= NGINX
 
 
-def line(name: str, times: list[float], idle: list[float], most: float = BINDING) -> bool:
-    """Say how the slowest twentieth compares with the idle one's; whether it is within ``most``."""
-    p95, quiet = _p95(times), _p95(idle)
-    say(
-        f"{name:<28}{len(times):>6} honest requests, p95 {1000 * p95:>6.0f} ms"
-        f"   {p95 / quiet:.2f}  {'held' if p95 <= most * quiet else 'NOT HELD'}"
+def _median(rounds: list[Times]) -> tuple[float, float]:
+    return (
+        statistics.median(one.page() for one in rounds),
+        statistics.median(one.report() for one in rounds),
     )
-    return p95 <= most * quiet
 
 
-def _p95(times: list[float]) -> float:
-    return sorted(times)[int(len(times) * 0.95)]
-
-
-def first(port: int, report: bytes) -> str:
-    """A report's code."""
-    _, page = post(port, "/en/report", report)
-    found = page.decode().partition('id="code"')[2].partition(">")[2]
-    words = "".join(c if c.isalpha() else " " for c in _bare(found)).split()
-    return " ".join(words[:7])
-
-
-def _bare(html: str) -> str:
-    """The text of the beginning of a page, without its tags."""
-    return " ".join(piece.partition(">")[2] or piece for piece in html[:2000].split("<"))
-
-
-def _wrong(way: int | Circuit) -> None:
-    from dropbox_app.protocol.retrieval_code import generate
-
-    body = urllib.parse.urlencode({"code": " ".join(generate("en"))}).encode()
-    if post(way, "/en/return", body)[0] not in (422, 503):
-        raise RuntimeError("a wrong code was let in")
-
-
-def honest(ways: Sequence[int | Circuit], report: bytes, code: str, seconds: float) -> list[float]:
-    """How long each of what honest people do takes them, one thing after another; each person by
-    one of ``ways``."""
-    body = urllib.parse.urlencode({"code": code}).encode()
-    end = time.monotonic() + seconds
-    times: list[float] = []
-    broken: list[str] = []
-
-    def person(way: int | Circuit) -> None:
-        while time.monotonic() < end and not broken:
-            for coming_back in (False, True):
-                began = time.monotonic()
-                try:
-                    if coming_back:
-                        _come_back(way, body)
-                    else:
-                        lean_report(way, report)
-                except (OSError, RuntimeError) as error:
-                    broken.append(str(error))
-                    return
-                times.append(time.monotonic() - began)
-                time.sleep(0.2)
-
-    people = [threading.Thread(target=person, args=(way,)) for way in ways]
-    for one in people:
-        one.start()
-    for one in people:
-        one.join()
-    if broken:
-        raise RuntimeError(f"an honest request failed: {broken[0]}")
-    return times
-
-
-def _come_back(way: int | Circuit, body: bytes) -> None:
-    if post(way, "/en/return", body)[0] != 303:
-        raise RuntimeError("a reporter was not let in")
-
-
-class _Flood:
-    """Many clients that send at a set rate, whatever becomes of it."""
-
-    def __init__(self, works: list[tuple[Callable[[], None], int]]) -> None:
-        self._stop = threading.Event()
-        self._sent = self._failed = 0
-        self._lock = threading.Lock()
-        total = sum(rate for _, rate in works)
-        self._threads = []
-        for work, rate in works:
-            share = max(1, _CLIENTS * rate // total)
-            for number in range(share):
-                every = 60 * share / rate
-                given = (work, every, every * number / share)
-                self._threads.append(threading.Thread(target=self._send, args=given))
-        for thread in self._threads:
-            thread.start()
-
-    def _send(self, work: Callable[[], None], every: float, first: float) -> None:
-        due = time.monotonic() + first
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            due += every
-            try:
-                work()
-            except (OSError, RuntimeError):
-                with self._lock:
-                    self._failed += 1
-            with self._lock:
-                self._sent += 1
-
-    def end(self) -> tuple[int, int]:
-        """How many were sent, and how many of them failed."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        return self._sent, self._failed
-
-
-class _Slow:
-    """Clients that send a byte at a time, or read none; a new one for each that is let go."""
-
-    def __init__(self, port: int, report: bytes) -> None:
-        self._port = port
-        head = f"POST /en/report HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {FORM}\r\n"
-        whole = (f"{head}Content-Length: {len(report)}\r\n\r\n").encode() + report
-        quotes = b"text=" + b'"' * 500_000  # each comes back as five bytes
-        long = (f"{head}Content-Length: {len(quotes)}\r\n\r\n").encode() + quotes
-        at_once = (40, len(whole) - len(report) + 40, None)
-        self._kinds = [(long if n is None else whole, n) for n in at_once]
-        self._open: list[tuple[socket.socket, bytes, int | None]] = []
-        self._stop = threading.Event()
-        for number in range(SLOW):
-            self._begin(number)
-        self._thread = threading.Thread(target=self._drip)
-        self._thread.start()
-
-    def _begin(self, number: int) -> None:
-        request, at_once = self._kinds[number % len(self._kinds)]
-        made = socket.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        made.settimeout(20)
-        with contextlib.suppress(OSError):
-            made.connect(("127.0.0.1", self._port))
-            made.sendall(request[:at_once])
-        self._open.append((made, request, at_once))
-
-    def _drip(self) -> None:
-        while not self._stop.wait(_DRIP):
-            for place, (made, request, at) in enumerate(self._open):
-                if at is None:
-                    continue
-                with contextlib.suppress(OSError):
-                    made.sendall(request[at : at + 1])
-                    self._open[place] = (made, request, at + 1)
-
-    def end(self) -> int:
-        """Hang up; how many the server had not let go."""
-        self._stop.set()
-        self._thread.join()
-        left = 0
-        for made, *_ in self._open:
-            made.setblocking(False)
-            try:
-                left += bool(made.recv(1))
-            except BlockingIOError:
-                left += 1
-            except OSError:
-                pass
-            made.close()
-        return left
+def _line(name: str, rounds: list[Times], idle: float) -> bool:
+    page, report = _median(rounds)
+    busy, failed = sum(one.busy for one in rounds), sum(one.failed for one in rounds)
+    good = page <= PAGE and not failed
+    good = good and (name == MAY_BE_SLOW or (report <= BINDING * idle and not busy))
+    count = sum(len(one.reports) for one in rounds)
+    say(
+        f"{name:<34}{1000 * page:>7.1f} ms a page, report p95 {1000 * report:>6.0f} ms"
+        f"   {report / idle:.2f}  {count} reports, {busy} told busy, {failed} lost"
+        f"  {'held' if good else 'NOT HELD'}"
+    )
+    return good

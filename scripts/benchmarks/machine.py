@@ -6,7 +6,6 @@ import http.client
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 TEXT = "My manager belittles me every day, and I do not know what to do. " * 12
@@ -64,23 +63,9 @@ def server_cpu(parent: int, work: Callable[[], object], count: int) -> float:
     return cpu_of(parent) - before
 
 
-@dataclass(frozen=True)
-class Circuit:
-    """A way to the server as over Tor: its socket file, and first the circuit's number."""
-
-    port: int  # of the address that is asked for
-    socket_file: Path
-    number: int
-
-
-def post(way: int | Circuit, path: str, body: bytes) -> tuple[int, bytes]:
+def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
     """One form sent by a client that costs next to nothing: it shares the server's cores."""
-    port = way if isinstance(way, int) else way.port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    if isinstance(way, Circuit):
-        from tests.support.circuit import connect, line
-
-        connection.sock = connect(way.socket_file, line(way.number))
     headers = {"Content-Type": FORM, "Origin": f"http://127.0.0.1:{port}"}
     connection.request("POST", path, body, headers)
     answer = connection.getresponse()
@@ -89,9 +74,9 @@ def post(way: int | Circuit, path: str, body: bytes) -> tuple[int, bytes]:
     return answer.status, page
 
 
-def lean_report(way: int | Circuit, body: bytes) -> None:
+def lean_report(port: int, body: bytes) -> None:
     """One report, which must be taken."""
-    status, page = post(way, "/en/report", body)
+    status, page = post(port, "/en/report", body)
     if status != 200 or b'id="code"' not in page:
         raise RuntimeError(f"a report was not taken: {status}")
 

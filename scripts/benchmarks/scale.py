@@ -211,7 +211,7 @@ class _Site:
 
 def _fill(box: DropBox, own: str, count: int) -> None:
     """Mailboxes as the use cases leave them, in large transactions; nothing of them is over."""
-    from dropbox_app.server.store import ItemInfo
+    from dropbox_app.server.store.interface import ItemInfo
     from dropbox_app.server.store.sqlite import SqliteStore
 
     today = datetime.datetime.now(datetime.UTC).date()
@@ -239,7 +239,7 @@ def _fill(box: DropBox, own: str, count: int) -> None:
 
 def _mailbox(store: SqliteStore, day: datetime.date, name: str, desks: list[str]) -> None:
     """One mailbox: ITEMS messages of both sides in turn, all of them fetched."""
-    from dropbox_app.server.store import ItemInfo
+    from dropbox_app.server.store.interface import ItemInfo
 
     store.add_mailbox(name, secrets.token_hex(32), day)
     for number in range(ITEMS):

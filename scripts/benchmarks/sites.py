@@ -116,7 +116,7 @@ class _Server:
 
 def _site(folder: Path, number: int) -> None:
     """A site as ``site add`` and ``card add`` leave it, with three pages of its own."""
-    from dropbox_app.server.config import settings
+    from dropbox_app.server.config import settings, settings_writer
     from dropbox_app.server.config import site as sites
     from dropbox_app.server.config.settings import Settings
     from dropbox_app.server.store.sqlite import SqliteStore
@@ -126,7 +126,7 @@ def _site(folder: Path, number: int) -> None:
     folder.mkdir(parents=True, mode=0o700)
     origins = (f"https://site-{number}.example.org",)
     made = Settings(f"{number:032x}", f"Organisatie {number}", origins, phone="030 123 45 67")
-    (folder / settings.FILE_NAME).write_text(settings.write(made))
+    (folder / settings.FILE_NAME).write_text(settings_writer.write(made))
     (folder / sites.CARDS).mkdir(mode=0o700)
     SqliteStore.create(folder, lambda: today).close()
     card = world.issue_card("anna", site=made.site, day=today)

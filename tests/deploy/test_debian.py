@@ -10,23 +10,31 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from dropbox_app.protocol.encoding import to_line
-from tests.deploy.test_systemd import SocketBrowser
+from dropbox_app.server.doctor.finding import State
+from tests.deploy.test_systemd import Both, both
 from tests.deploy.test_tor_unit import assert_closed
 from tests.e2e.conftest import ROOT, Counsellor
 from tests.server.store.test_migrations import Old, rows
+from tests.support.circuit import CircuitBrowser
+from tests.support.circuit import line as of_circuit
+from tests.support.journey import wait_until
+from tests.support.plain_browser import PlainBrowser
+from tests.support.ports import free_port
 from tests.support.steps import come_back, tell, the_only_thread
-from tests.support.unit_file import HERE, Bridge, command, filtered, started, values
+from tests.support.unit_file import HERE, Bridge, command, filtered, values
 
 # How apt says that it got nothing: that is no fault of what is tested.
 NO_MIRROR = "Failed to fetch|Unable to fetch|Could not resolve|Could not connect"
@@ -85,10 +93,16 @@ class Debian:
             *("-r", ROOT / "requirements" / "server.txt", "-d", self.wheels),
         )
 
+    def entering(self) -> list[str | Path]:
+        """What a command in there begins with."""
+        return [
+            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh"),
+            *(self.folder, self.source, self.wheels),
+        ]
+
     def enter(self, *command: str | Path, check: bool = True) -> str:
         done = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh",
-             self.folder, self.source, self.wheels, *command],
+            [*self.entering(), *command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode and re.search(NO_MIRROR, done.stdout + done.stderr):
@@ -100,7 +114,8 @@ class Debian:
     def install(self, *more: str) -> str:
         return self.enter(
             *("/src/deploy/install", "--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld"),
-            *("--domain", "", *more),
+            *(() if "--domain" in more else ("--domain", "")),
+            *more,
         )
 
     def path(self, inside: str) -> Path:
@@ -160,6 +175,134 @@ def test_a_fresh_debian_12_is_installed_and_again_and_taken_away() -> None:
         assert not list(debian.path("/etc").rglob("*klankbord*"))
 
 
+BEFORE = "6dce3cf"  # the last version in which Tor and Caddy came to the server itself
+DOMAIN = "box.example.org"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("suite", sorted(PYTHON))
+def test_a_machine_of_the_version_before_nginx_is_taken_over_with_its_data(
+    suite: str, tmp_path: Path
+) -> None:
+    """Also its domain, on the certificate that Caddy got."""
+    before = _checkout(BEFORE, tmp_path / "before")
+    with made(suite) as debian:
+        debian.source = before
+        said = debian.install("--domain", DOMAIN)
+        onion, domain = json.loads(next(line for line in said.splitlines() if line[0:1] == "{"))[
+            "origins"
+        ]
+        code = _told_to_the_program_of_that_version(debian, tmp_path, [onion, domain])
+        caddys = debian.path("/var/lib/caddy/.local/share/caddy/certificates/acme")
+        _put_a_certificate(debian, caddys / DOMAIN)
+
+        debian.source = ROOT
+        said = debian.enter("/src/deploy/install")
+        assert "the certificate that Caddy got is used until certbot has one" in said
+        assert _left_of_before(debian) == []
+        assert debian.path("/etc/systemd/system/nginx.service").readlink() == Path("/dev/null")
+        again = debian.enter("/src/deploy/install")
+        assert [line for line in again.splitlines() if line.startswith("  writing")] == []
+        assert f"https://{DOMAIN}" in again
+        # nginx starts with it, as its unit's ExecStartPre says.
+        debian.enter("install", "-d", "-o", "klankbord-nginx", "/run/klankbord-nginx")
+        (check,) = values(
+            debian.path("/etc/systemd/system/klankbord-nginx.service"), "ExecStartPre"
+        )
+        debian.enter(
+            *("setpriv", "--reuid", "klankbord-nginx", "--regid", "klankbord-tor"),
+            *("--groups", "klankbord-nginx", "--inh-caps", "+net_bind_service"),
+            *("--ambient-caps", "+net_bind_service", "--", *check.split()),
+        )
+        debian.enter("rm", "-r", "/run/klankbord-nginx")
+        debian.install("--domain", "")
+        assert not debian.path("/etc/klankbord/nginx/ways/domain.conf").exists()
+        assert not debian.path("/etc/klankbord/nginx/tls").exists()
+        with _serving(debian) as served:
+            browser = CircuitBrowser(onion, served.onion, 7)
+            assert "Een verhaal van vroeger." in come_back(browser, "nl", code).text
+
+
+def _checkout(commit: str, folder: Path) -> Path:
+    """The files of an earlier version; where its history is not here, a skip that says so."""
+    folder.mkdir()
+    archive = subprocess.run(
+        ["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=False
+    )
+    if archive.returncode:
+        pytest.skip(f"the history of {commit} is not here")
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    return folder
+
+
+def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: list[str]) -> str:
+    """A report, to the installed program at a port of this machine; its code."""
+    port = free_port()
+    local = f"http://127.0.0.1:{port}"
+    words = [word for each in (*origins, local) for word in ("--origin", each)]
+    invitation = json.loads(debian.enter("klankbord-server", "move", *words))
+    els = Counsellor(folder / "els")
+    (folder / "invitation").write_bytes(to_line({**invitation, "origins": [local]}))
+    els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
+    said = els.desk("card", "--out", folder / "els.card").stdout
+    groups = next(line for line in said.splitlines() if len(line.split()) == 10)
+    card = debian.path("/var/tmp/els.card")  # noqa: S108
+    shutil.copy(folder / "els.card", card)
+    card.chmod(0o644)
+    debian.enter(
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108
+        *("--fingerprint", groups.strip()),
+    )
+    serving = subprocess.Popen(
+        [*debian.entering(), "klankbord-server", "serve", "--bind", f"127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        browser = PlainBrowser(local)
+        wait_until(lambda: _answers(port), "the earlier version does not answer", seconds=60)
+        code = tell(browser, "nl", "Een verhaal van vroeger.").code
+    finally:
+        serving.kill()  # and everything in its name space of processes
+        serving.wait(30)
+    return code
+
+
+def _answers(port: int) -> bool:
+    with closing(socket.socket()) as made:
+        return made.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _put_a_certificate(debian: Debian, folder: Path) -> None:
+    """Key and certificate where Caddy has them, from somebody else than the domain itself."""
+    folder.mkdir(parents=True)
+    key, request = folder / f"{DOMAIN}.key", folder / "request"
+    authority = ("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial")
+    for words in (
+        ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=An authority",
+         "-keyout", folder / "ca.key", "-out", folder / "ca"),
+        ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+         f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}", "-keyout", key,
+         "-out", request),
+        ("x509", "-req", "-in", request, *authority, "-copy_extensions", "copy", "-days", "30",
+         "-out", folder / f"{DOMAIN}.crt"),
+    ):  # fmt: skip
+        subprocess.run(["openssl", *words], capture_output=True, check=True)
+    debian.enter("chown", "-R", "caddy:caddy", "/var/lib/caddy")
+
+
+def _left_of_before(debian: Debian) -> list[str]:
+    """Settings that still lead Tor or a web server to where the server was."""
+    found = [
+        str(path)
+        for place in ("tor", "apparmor.d", "systemd", "caddy")
+        for path in debian.path(f"/etc/{place}").rglob("*")
+        if path.is_file() and re.search(r"/run/klankbord/(box|onion|desks)", path.read_text())
+    ]
+    group = re.search(r"^klankbord:x:\d+:(.*)$", debian.path("/etc/group").read_text(), re.M)
+    assert group is not None
+    return found + ([group[1]] if group[1] else [])
+
+
 @pytest.fixture(params=sorted(PYTHON))
 def debian(request: pytest.FixtureRequest) -> Iterator[Debian]:
     with made(request.param) as system:
@@ -189,8 +332,9 @@ def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
     key = _is_backed_up_as_the_unit_says(debian)
     assert "No backups are made yet" not in debian.install()
     _newer_and_back(debian, tmp_path, key)
-    with _serving(debian, tmp_path) as socket_file:
-        assert "Dank je wel." in come_back(SocketBrowser(origin, socket_file), "nl", code).text
+    with _serving(debian) as served:
+        browser = CircuitBrowser(origin, served.onion, 7)
+        assert "Dank je wel." in come_back(browser, "nl", code).text
     _what_the_first_version_left_is_taken_on(debian, tmp_path)
 
     # Tor and the others write to no log of their own, whatever Debian made ready for them.
@@ -239,7 +383,7 @@ AS_ROOT = ("/opt/klankbord/current/bin/klankbord-server", "--dir", "/var/lib/kla
 def _doctor(debian: Debian, *command: str) -> dict[str, set[str]]:
     """The checks in each state, as it finds them."""
     words = ("sh", "-c", _KERNEL, "sh", *command, "doctor", "--json")
-    found: dict[str, set[str]] = {"fine": set(), "note": set(), "wrong": set()}
+    found: dict[str, set[str]] = {state: set() for state in get_args(State)}
     for finding in json.loads(debian.enter(*words, check=False)):
         found[finding["state"]].add(finding["check"])
     return found
@@ -248,16 +392,19 @@ def _doctor(debian: Debian, *command: str) -> dict[str, set[str]]:
 def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
     ours = _doctor(debian, "klankbord-server")
     assert ours["wrong"] == set()
-    assert {"secrets", "onion"} <= ours["note"], "which only root may look at"
+    assert {"secrets", "onion"} <= ours["unseen"], "which only root may look at"
     roots = _doctor(debian, *AS_ROOT)
     assert roots["wrong"] == set()
-    assert {"secrets", "service", "program", "account", "tor", "onion", "versions"} <= roots["fine"]
-    # No systemd runs here; the rest is the operator's to do, or the test machine's.
-    assert roots["note"] - roots["wrong"] <= {
-        "counsellors", "settings", "backups", "disk encryption", "socket", "logs", "machine clock",
+    assert {"secrets", "program", "account", "onion", "versions"} <= roots["fine"]
+    # No systemd runs here to be asked; the notes are the operator's, or the test machine's.
+    assert roots["unseen"] <= {
+        "core dumps", "disk encryption", "service", "socket", "tor", "proxy", "logs",
+        "machine clock",
     }  # fmt: skip
+    assert roots["note"] <= {"counsellors", "settings", "backups", "disk encryption"}
     for check, word, undo in (
-        ("onion", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
+        # Tor itself refuses such a folder, and says so.
+        ("tor", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
         ("program", "chmod 777 /opt/klankbord", "chmod 755 /opt/klankbord"),
         ("account", "usermod --shell /bin/sh klankbord",
          "usermod --shell /usr/sbin/nologin klankbord"),
@@ -271,26 +418,17 @@ def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
 
 
 @contextmanager
-def _serving(debian: Debian, folder: Path) -> Iterator[Path]:
-    """ExecStart, account and folders of the installed unit; its socket."""
-    served = debian.folder.with_name("run")
-    served.mkdir()
-    data = debian.path("/var/lib/klankbord")
-    os.chown(served, data.stat().st_uid, data.stat().st_gid)
-    served.chmod(0o750)
-    unit = debian.path("/etc/systemd/system/klankbord.service")
-    log = folder / "log"
-    with started(unit, data, served, log, debian.folder) as service:
-        yield served / "box.sock"
-        assert service.poll() is None
-    assert service.returncode == 0, log.read_text()
-    shutil.rmtree(served)
+def _serving(debian: Debian) -> Iterator[Both]:
+    """Server and nginx by the installed units: their programs, accounts, groups and folders."""
+    with both(debian.folder.parent, debian.path("/var/lib/klankbord"), debian.folder) as served:
+        yield served
 
 
 def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     """The journey, both sides; the reporter's code."""
     # The desk dials a port of this machine, which leads to the socket.
-    bridge = Bridge(debian.folder.with_name("run") / "box.sock")
+    sockets = debian.folder.parent / "run-nginx"
+    bridge = Bridge(sockets / "onion.sock", first=of_circuit(8))
     local = f"http://127.0.0.1:{bridge.port}"
     invitation = debian.enter("klankbord-server", "move", "--origin", origin, "--origin", local)
     els = Counsellor(folder / "els")
@@ -308,10 +446,10 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
         *("--fingerprint", groups.strip()),
     )
 
-    with _serving(debian, folder) as socket_file:
-        assert stat.S_IMODE(socket_file.stat().st_mode) == 0o660
-        _only_tor_comes_in(debian, socket_file.parent)
-        browser = SocketBrowser(origin, socket_file)
+    with _serving(debian) as served:
+        assert stat.S_IMODE(served.app.stat().st_mode) == 0o660
+        _each_socket_is_for_one_program(debian, served)
+        browser = CircuitBrowser(origin, served.onion, 7)
         code = tell(browser, "nl", "Een verhaal op een nieuwe machine.").code
         with bridge:
             els.desk("fetch")
@@ -321,25 +459,33 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     return code
 
 
-def _only_tor_comes_in(debian: Debian, served: Path) -> None:
-    """By the groups that the installer gave out."""
-    knock = "import socket; socket.socket(socket.AF_UNIX).connect('/run/klankbord/box.sock')"
-    inside = debian.path("/run/klankbord")
-    inside.mkdir()
-    try:
-        for account, comes_in in (("debian-tor", True), ("nobody", False)):
+def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
+    """By the groups that the units give out: Tor's way ends at nginx, and only nginx goes on."""
+    for path, account, groups, comes_in in (
+        (served.onion, "debian-tor", "klankbord-tor", True),
+        (served.app, "debian-tor", "klankbord-tor", False),
+        (served.app, "klankbord-nginx", "klankbord-nginx", True),
+        (served.onion, "nobody", "", False),
+        (served.app, "nobody", "", False),
+    ):
+        inside = debian.path("/run/klankbord-x")
+        socket_file = f"/run/{inside.name}/{path.name}"
+        knock = f"import socket; socket.socket(socket.AF_UNIX).connect('{socket_file}')"
+        inside.mkdir()
+        try:
             # Bound in the name space that is made for it, and gone with it.
-            words = f"mount --bind {served} {inside}; {_ENTER}"
+            words = f"mount --bind {path.parent} {inside}; {_ENTER}"
+            more = ["--groups", groups] if groups else ["--clear-groups"]
             done = subprocess.run(
                 ["unshare", "--mount", "--pid", "--fork", "sh", "-c",
                  words.replace("mount --make-rprivate /\n", ""), "sh", debian.folder,
-                 debian.source, debian.wheels, "runuser", "-u", account, "--", "python3", "-c",
-                 knock],
+                 debian.source, debian.wheels, "setpriv", "--reuid", account,
+                 "--regid", "nogroup", *more, "--", "python3", "-c", knock],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
-            assert (done.returncode == 0) is comes_in, done.stderr
-    finally:
-        inside.rmdir()
+            assert (done.returncode == 0) is comes_in, (path, account, done.stderr)
+        finally:
+            inside.rmdir()
 
 
 def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
@@ -406,7 +552,7 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     newer = folder / "newer"
     ignored = shutil.ignore_patterns(".git", ".venv", "tests", "var", "node_modules", "*cache*")
     shutil.copytree(ROOT, newer, ignore=ignored)
-    with (newer / "dropbox_app" / "server" / "store" / "schema.py").open("a") as file:
+    with (newer / "dropbox_app" / "server" / "store" / "migrations.py").open("a") as file:
         file.write(
             "\n\n@migrations()\ndef m900_later(db: Database) -> None:\n"
             '    db.execute("CREATE TABLE later (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")\n'
@@ -415,7 +561,7 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     debian.install()
     assert debian.release() != before
     assert debian.path(before).is_dir()
-    with _serving(debian, folder):
+    with _serving(debian):
         pass  # it brings the database up to date
     assert _wrong(debian) == set()
 
@@ -456,7 +602,7 @@ def _what_the_first_version_left_is_taken_on(debian: Debian, folder: Path) -> No
     debian.enter("chown", "-R", "klankbord:klankbord", "/var/lib/klankbord")
     assert "it is there already" in debian.install()
     assert "database" not in _wrong(debian)  # its cards are long over, which is another matter
-    with _serving(debian, folder):
+    with _serving(debian):
         pass
     assert rows(data / "klankbord.db") == before
     assert "database" not in _wrong(debian)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -55,13 +58,16 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
     assert steps == [
         "Debian packages",
         "An account that nobody logs in to, and its folder",
+        "An account for nginx, and a group for Tor's way to it",
         "The journal, in memory alone",
         "The program, with every package checked against its pinned hash",
+        "nginx in front of the server",
         "The onion address",
+        "HTTPS for https://box.example.org",
         "The site",
         "The service",
         "A backup each day, once there is a key for it",
-        "Caddy, for https://box.example.org",
+        "A certificate from Let's Encrypt; by asking for it you agree to its terms of service",
         "Nothing was changed.",
     ]
     for line in (
@@ -77,8 +83,14 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
         r"  \$ systemctl restart klankbord",
         r"  writing /etc/systemd/system/klankbord-backup.service",
         r"  \$ systemctl enable --now klankbord-backup.timer",
-        r"  writing /etc/systemd/system/caddy.service.d/klankbord.conf",
-        r"  \$ caddy validate --config /etc/caddy/Caddyfile",
+        r"  \$ useradd --system .* klankbord-nginx",
+        r"  writing /etc/klankbord/nginx/nginx.conf",
+        r"  writing /etc/systemd/system/klankbord-nginx.service",
+        r"  writing /etc/klankbord/nginx/ways/domain.conf",
+        r"  writing /etc/systemd/system/klankbord-nginx.service.d/domain.conf",
+        r"  \$ systemctl restart klankbord-nginx",
+        r"  \$ certbot certonly .* --domain box.example.org .*",
+        r"  \$ systemctl enable --now certbot.timer",
     ):
         assert re.search(f"^{line}$", done.stdout, re.MULTILINE), line
     assert traces() == set()
@@ -87,9 +99,10 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_without_a_domain_there_is_no_web_server() -> None:
+def test_without_a_domain_no_port_is_opened_and_no_certificate_asked_for() -> None:
     done = dry_run(*ANSWERS, "--domain", "")
-    assert "addy" not in done.stdout
+    assert "certbot" not in done.stdout
+    assert "domain.conf" not in done.stdout
     assert "https://" not in done.stdout
 
 
@@ -128,7 +141,7 @@ def test_lines_in_a_file_of_others_come_once_and_go_again(
     file = tmp_path / "torrc"
     file.write_text("# Of somebody else\nContactInfo nobody\n")
     before = file.read_text()
-    machine = installer.Machine(dry=False)
+    machine = installer.machine.Machine(dry=False)
     assert machine.block(file, ["%include one"])
     once = file.read_text()
     assert once.startswith(before)
@@ -143,32 +156,51 @@ def test_lines_in_a_file_of_others_come_once_and_go_again(
 def test_a_file_is_replaced_whole_and_only_when_it_differs(
     tmp_path: Path, installer: ModuleType
 ) -> None:
-    machine = installer.Machine(dry=False)
+    machine = installer.machine.Machine(dry=False)
     file = tmp_path / "new" / "unit"
     assert machine.write(file, "one", 0o644)
     assert not machine.write(file, "one", 0o644)
     assert machine.write(file, "two", 0o755)
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("two", 0o755)
     assert [path.name for path in file.parent.iterdir()] == ["unit"]
-    assert not installer.Machine(dry=True).write(file, "two")
-    assert installer.Machine(dry=True).write(file, "three")
+    assert not installer.machine.Machine(dry=True).write(file, "two")
+    assert installer.machine.Machine(dry=True).write(file, "three")
     assert file.read_text() == "two"
 
 
 def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
-    for name in ("tor/onion.conf", "caddy/Caddyfile"):
-        bare = re.findall(r"@([A-Z]+)@", installer.settings(name))
-        filled = installer.settings(name, **{word.lower(): "x" for word in bare})
+    for name in ("tor/torrc.d/klankbord-onion.conf.in", "klankbord/nginx/ways/domain.conf.in"):
+        file = f"etc/{name}"
+        bare = re.findall(r"@([A-Z_]+)@", installer.machine.settings(file))
+        filled = installer.machine.settings(file, **{word.lower(): "x" for word in bare})
         assert bare
-        assert not re.search(r"@[A-Z]+@", filled)
-    text = installer.settings("caddy/Caddyfile", domain="box.example", onion="x.onion")
-    assert not re.search(r"@[A-Z]+@", text)
-    assert "\nbox.example {" in text
+        assert not re.search(r"@[A-Z_]+@", filled)
+
+
+def test_a_domain_is_kept_until_it_is_taken_away_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    domain = installer.domain
+    template = "etc/klankbord/nginx/ways/domain.conf.in"
+    monkeypatch.setattr(domain, "WAY", tmp_path / "domain.conf")
+    monkeypatch.setattr(domain, "CADDYFILE", tmp_path / "Caddyfile")
+    words = {"domain": "box.example", "certificate": "x", "certificate_key": "x"}
+    domain.WAY.write_text(installer.machine.settings(template, onion="x.onion", **words))
+    for given, kept in ((None, "box.example"), ("", ""), ("two.example", "two.example")):
+        nothing = dict.fromkeys(("name", "run_by", "phone", "mail"))
+        asked = argparse.Namespace(**nothing, domain=given, run_by_employer=False)
+        installer.questions.ask(asked, there=True)
+        assert asked.domain == kept
+    domain.WAY.unlink()
+    domain.CADDYFILE.write_text(":80 {\n\treverse_proxy unix//run/klankbord/box.sock\n}\n")
+    asked = argparse.Namespace(**nothing, domain=None, run_by_employer=False)
+    with pytest.raises(SystemExit, match="give it with --domain"):
+        installer.questions.ask(asked, there=True)
 
 
 def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
-    assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.release())
-    assert installer.release() == installer.release()
+    assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.program.release())
+    assert installer.program.release() == installer.program.release()
 
 
 INVITATION = '{"origins":["http://one.onion"]}\n'
@@ -180,21 +212,21 @@ def test_what_is_next_is_said_until_it_is_done(
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(installer, "DATA", tmp_path)
-    installer.ending(INVITATION, moved=False)
+    monkeypatch.setattr(installer.site, "DATA", tmp_path)
+    installer.site.ending(INVITATION, moved=False)
     first = capsys.readouterr().out
     assert "    http://one.onion\n" in first
     for words in ("invitation.json", INVITATION, "card add FILE", "not open yet"):
         assert words in first
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "els.card").touch()
-    installer.ending(INVITATION, moved=False)
+    installer.site.ending(INVITATION, moved=False)
     again = capsys.readouterr().out
     assert "    http://one.onion\n" in again
     for words in ("nvitation", '{"origins"', "card add", "not open yet"):
         assert words not in again
     # Another address is news to each desk.
-    installer.ending(INVITATION, moved=True)
+    installer.site.ending(INVITATION, moved=True)
     moved = capsys.readouterr().out
     assert INVITATION in moved
     assert "klankbord-desk move invitation.json" in moved
@@ -207,8 +239,8 @@ def test_the_secret_half_of_the_backup_key_is_for_its_owner_alone_in_the_guide_t
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(installer, "DATA", tmp_path)
-    installer.ending(INVITATION, moved=False)
+    monkeypatch.setattr(installer.site, "DATA", tmp_path)
+    installer.site.ending(INVITATION, moved=False)
     (said,) = re.findall(r"^ +(.* backup-key > .*)$", capsys.readouterr().out, re.MULTILINE)
     guide = (INSTALL.parent / "README.md").read_text("utf-8")
     (told,) = re.findall(r"^(.*ssh .* backup-key > .*)$", guide, re.MULTILINE)
@@ -235,7 +267,7 @@ def test_a_daily_mail_that_is_wanted_is_prepared_and_not_turned_on() -> None:
 def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    monkeypatch.setattr(installer, "DATA", tmp_path)
+    monkeypatch.setattr(installer.site, "DATA", tmp_path)
     (tmp_path / "site.toml").touch()
     ran: list[tuple[str, ...]] = []
 
@@ -243,14 +275,61 @@ def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
         ran.append(tuple(map(str, words[1:])))
         return '{"origins":["http://one.onion"]}'
 
-    machine = installer.Machine(dry=False)
+    machine = installer.machine.Machine(dry=False)
     monkeypatch.setattr(machine, "run", run)
-    same = installer.site(machine, argparse.Namespace(), ["http://one.onion"])
+    same = installer.site.site(machine, argparse.Namespace(), ["http://one.onion"])
     assert (same[1], ran) == (False, [("move",)])
-    more = installer.site(
+    more = installer.site.site(
         machine, argparse.Namespace(), ["http://one.onion", "https://box.example"]
     )
     # A server that runs has to be started again: it reads its settings at start.
     assert more[1]
     both = ("--origin", "http://one.onion", "--origin", "https://box.example")
     assert ran[-1] == ("move", *both)
+
+
+_TYPES = """
+import fcntl, os, sys, termios
+typed = False
+for number in (0, 1, 2):
+    if os.isatty(number) and os.ttyname(number) == sys.argv[1]:
+        try:
+            fcntl.ioctl(number, termios.TIOCSTI, b"x")
+            typed = True
+        except OSError:
+            pass
+print("typed" if typed else "kept out")
+"""
+_AT_A_TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
+
+
+def at_a_terminal(words: str) -> str:
+    """What a shell says that has a terminal, where its account is this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_A_TERMINAL, "sh", "-c", words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
+@pytest.mark.parametrize("rest", ["", "< /dev/null", "> {out}; cat {out}", "2> /dev/null"])
+def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
+    tmp_path: Path, installer: ModuleType, rest: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        program, command = Path(name) / "program", Path(name) / "command"
+        program.write_text(_TYPES)
+        plain = f'runuser -u nobody -- /usr/bin/python3 {program} "$(tty)"'
+        if "typed" not in at_a_terminal(plain):
+            pytest.skip("this system lets nobody type into a terminal")
+        part = installer.program
+        text = part.WRAPPER.replace(f"-u {part.ACCOUNT} ", "-u nobody ")
+        text = text.replace(
+            f"{part.CURRENT}/bin/klankbord-server --dir {part.DATA}", f"/usr/bin/python3 {program}"
+        )
+        command.write_text(text)
+        assert "python3" in text
+        said = at_a_terminal(f'sh {command} "$(tty)" {rest.format(out=tmp_path / "out")}')
+        assert said.strip() == "kept out"

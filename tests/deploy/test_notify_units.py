@@ -15,11 +15,10 @@ from dropbox_app.server.notify import config, sent_log, status_file
 from tests.server.notify.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
 from tests.support.mail_server import MailServer
 from tests.support.server_folder import AServer
-from tests.support.unit_file import ROOT, as_a_service, filtered, values
+from tests.support.unit_file import ROOT, UNITS, as_a_service, filtered, values
 
-FOLDER = ROOT / "deploy" / "systemd"
-WORD, NOTIFY = FOLDER / "klankbord-word.service", FOLDER / "klankbord-notify.service"
-TIMER = FOLDER / "klankbord-notify.timer"
+WORD, NOTIFY = UNITS / "klankbord-word.service", UNITS / "klankbord-notify.service"
+TIMER = UNITS / "klankbord-notify.timer"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 
 

@@ -97,7 +97,7 @@ def test_a_folder_with_another_name_and_a_link_are_no_address(
         (keys / f"klankbord-{name}" / "hs_ed25519_secret_key").touch()
     (keys / "klankbord-desks").symlink_to(keys / "klankbord-box")
     assert installer.onions.there() == ["box", "site-a"]
-    installer.uninstall(installer.Machine(dry=True))
+    installer.main.uninstall(installer.machine.Machine(dry=True))
     (removal,) = re.findall(r"rm -r (.*)", capsys.readouterr().out)
     assert [path for path in removal.split() if path.startswith(str(keys))] == [
         str(keys / "klankbord-box"), str(keys / "klankbord-site-a")
@@ -132,7 +132,7 @@ def whole_of(folder: Path) -> list[tuple[str, int, int]]:
 def test_who_is_in_tor_gets_nothing_of_roots_by_a_link(
     tors_own: Path, installer: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    onions, machine = installer.onions, installer.Machine(dry=False)
+    onions, machine = installer.onions, installer.machine.Machine(dry=False)
     machine.systemd = False
     roots = tors_own.parent / "roots"
     roots.mkdir(mode=0o755)

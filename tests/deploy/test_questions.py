@@ -108,7 +108,7 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     said: list[str],
     wanted: bool,
 ) -> None:
-    monkeypatch.setattr(installer.daily_mail, "COMMAND", tmp_path / "klankbord-notify")
+    monkeypatch.setattr(installer.notify, "COMMAND", tmp_path / "klankbord-notify")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
     asked = unasked()
     installer.questions.ask_mail(asked, there=False)

@@ -1,9 +1,10 @@
-"""What a small machine must hold: server and Tor at rest, and all that they do, in 512 MB."""
+"""What a small machine must hold: server, nginx and Tor at rest, and all they do, in 512 MB."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deploy.test_systemd import both
 from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
     MIB,
     as_root,
@@ -19,10 +21,11 @@ from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
     taken,
     tor_of_the_unit,
 )
-from tests.e2e.conftest import BIN, Counsellor, DropBox, box, counsellor, mould, run  # noqa: F401
-from tests.support.journey import processes
+from tests.e2e.conftest import BIN, Counsellor, counsellor, mould, run  # noqa: F401
+from tests.support.circuit import CircuitBrowser
+from tests.support.circuit import line as of_circuit
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
-from tests.support.unit_file import as_a_service
+from tests.support.unit_file import Bridge, as_a_service
 
 IDLE = 150 * MIB
 SMALL = 512 * MIB
@@ -32,12 +35,24 @@ LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
 @needs_tor
 @as_root
 @as_a_service
-def test_server_and_tor_at_rest_take_little(box: DropBox, folder: Path) -> None:  # noqa: F811
-    box.browser().get("/nl/")
-    with tor_of_the_unit(folder) as tor:
-        took = taken(processes(box)), taken([tor])
+def test_all_programs_at_rest_take_little(
+    tmp_path: Path,
+    mould: tuple[Path, int],  # noqa: F811
+    folder: Path,  # noqa: F811
+) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(mould[0] / "server", state)
+    with both(tmp_path, state) as served, tor_of_the_unit(folder) as tor:
+        CircuitBrowser(f"http://127.0.0.1:{mould[1]}", served.onion, 7).get("/nl/")
+        took = [taken(named(served.processes(), name)) for name in ("klankbord-serve", "nginx")]
+        took.append(taken([tor]))
     print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - for who looks
     assert sum(took) <= IDLE
+
+
+def named(pids: list[int], name: str) -> list[int]:
+    """Those that run a program of this name, without what stands for systemd here."""
+    return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().startswith(name)]
 
 
 @dataclass
@@ -63,7 +78,7 @@ class Bounds:
 
 
 @contextmanager
-def bounded(box: DropBox) -> Iterator[Bounds]:  # noqa: F811
+def bounded() -> Iterator[Bounds]:
     """A memory group below this process's own, of either kind of control groups, or none."""
     group, made = _own_group(), None
     if group is not None:
@@ -79,7 +94,6 @@ def bounded(box: DropBox) -> Iterator[Bounds]:  # noqa: F811
     try:
         yield Bounds(made)
     finally:
-        box.stop()
         deadline = time.monotonic() + 20
         while made is not None and made.exists():  # its processes have ended, and go in a moment
             with suppress(OSError):
@@ -101,17 +115,21 @@ def _own_group() -> Path | None:
 
 
 def test_the_whole_journey_passes_with_512_mb(
-    box: DropBox,  # noqa: F811
+    mould: tuple[Path, int],  # noqa: F811
     counsellor: Counsellor,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     """Reports, files both ways, answers, a backup and a withdrawal; nothing is broken off."""
-    box.stop()
     content = os.urandom(LARGE_FILE)
-    with bounded(box) as bounds:
-        box.under = bounds.under
-        box.serve()
-        browser = box.browser()
+    state = tmp_path / "state"
+    shutil.copytree(mould[0] / "server", state)
+    server = (BIN / "klankbord-server", "--dir", state)
+    with (
+        bounded() as bounds,
+        both(tmp_path, state, under=bounds.under) as served,
+        Bridge(tmp_path / "run-nginx" / "onion.sock", mould[1], of_circuit(8)),
+    ):
+        browser = CircuitBrowser(f"http://127.0.0.1:{mould[1]}", served.onion, 7)
         code = tell(browser, "nl", STORY["nl"]).code
         page = come_back(browser, "nl", code)
         page = browser.get("/nl/files")
@@ -127,12 +145,12 @@ def test_the_whole_journey_passes_with_512_mb(
         (item,) = [one["item"] for one in listed if one["name"] == answer.name]
         assert browser.get(f"/nl/files/{item}").body == content[::-1]
         assert write_on(browser, browser.get("/nl/conversation"), FOLLOW_UP["nl"]).status == 200
-        (tmp_path / "key").write_text(box.server("backup-key").stdout)
-        before = processes(box)
-        run(*bounds.under, BIN / "klankbord-server", "--dir", box.folder, "backup")
+        (tmp_path / "key").write_text(run(*server, "backup-key").stdout)
+        before = served.processes()
+        run(*bounds.under, *server, "backup")
         page = browser.get("/nl/withdraw")
         assert browser.submit(page, page.form_with("sure"), sure="y").status == 200
-        assert processes(box) == before  # nobody had to be ended for want of memory
+        assert served.processes() == before  # nobody had to be ended for want of memory
         peak = bounds.peak(before)
     print(f"peak: {peak // MIB} MiB")  # noqa: T201 - for who looks
     assert peak <= SMALL

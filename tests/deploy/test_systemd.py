@@ -2,53 +2,96 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import os
 import shlex
 import shutil
 import signal
-import socket
 import stat
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from dropbox_app.server.backup import directory
 from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
-from tests.support.plain_browser import PlainBrowser
+from tests.support.circuit import CircuitBrowser
 from tests.support.steps import come_back, tell
-from tests.support.unit_file import as_a_service, command, filtered, started, values
+from tests.support.unit_file import (
+    ETC,
+    UNITS,
+    as_a_service,
+    command,
+    filtered,
+    merged,
+    owner,
+    started,
+    values,
+)
 
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = UNITS / "klankbord.service"
 BACKUP = UNITS / "klankbord-backup.service"
+NGINX = UNITS / "klankbord-nginx.service"
+SOCKETS = ("onion.sock", "desks.sock")  # of nginx
 # What systemd itself makes of each, in tenths; less is more closed.
-AT_MOST = {path.name: 5 if path == UNIT else 15 for path in sorted(UNITS.glob("*.service"))}
+MOST = {UNIT.name: 5, NGINX.name: 7}
+AT_MOST = {path.name: MOST.get(path.name, 15) for path in sorted(UNITS.glob("*.service"))}
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 
 
-class SocketBrowser(PlainBrowser):
-    """A browser whose every connection goes to a socket file, as Tor's and a proxy's do."""
+@dataclass
+class Both:
+    """The server and nginx as they run."""
 
-    def __init__(self, url: str, path: Path) -> None:
-        super().__init__(url)
-        self._path = path
+    onion: Path  # nginx's socket, to which Tor leads reporters
+    app: Path  # the server's
+    started: tuple[subprocess.Popen[bytes], ...]
 
-    def connection(self, host: str) -> http.client.HTTPConnection:
-        made = http.client.HTTPConnection(host, timeout=60)
-        made.sock = socket.socket(socket.AF_UNIX)
-        made.sock.settimeout(60)
-        made.sock.connect(str(self._path))
-        return made
+    def processes(self) -> list[int]:
+        """Of both, in the order in which they were started."""
+        found = [one.pid for one in self.started]
+        for pid in found:
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
+
+
+@contextmanager
+def both(
+    folder: Path, state: Path, system: Path | None = None, under: Sequence[str] = ()
+) -> Iterator[Both]:
+    """The server, and nginx in front of it, each as its unit says, until the block ends.
+
+    ``system`` and ``under``: as for ``tests.support.unit_file.started``.
+    """
+    server, front, log = folder / "run-server", folder / "run-nginx", folder / "log"
+    where = UNITS if system is None else system / "etc" / "systemd" / "system"
+    for place, unit in ((server, where / UNIT.name), (front, where / NGINX.name)):
+        place.mkdir(mode=0o750)
+        if system is not None:
+            os.chown(place, *owner(unit, system))
+    with (
+        started(where / UNIT.name, state, server, log, system, under) as service,
+        started(
+            *(where / NGINX.name, None, front, log, system, under),
+            shown={"/run/klankbord": server}, sockets=SOCKETS,
+        ) as nginx,
+    ):  # fmt: skip
+        yield Both(front / "onion.sock", server / "app.sock", (service, nginx))
+        assert (service.poll(), nginx.poll()) == (None, None), log.read_text()
+    assert (service.returncode, nginx.returncode) == (0, 0), log.read_text()
+    shutil.rmtree(server)
+    shutil.rmtree(front)
 
 
 @needs_systemd
 @pytest.mark.parametrize("name", AT_MOST)
-def test_each_is_as_closed_as_the_design_asks(name: str) -> None:
+def test_each_is_as_closed_as_the_design_asks(name: str, tmp_path: Path) -> None:
+    shutil.copy(UNITS / name, tmp_path)  # without what is added to it elsewhere
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={AT_MOST[name]}",
-         UNITS / name],
+         tmp_path / name],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -75,36 +118,45 @@ def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
     assert "klankbord" not in done.stderr
 
 
-def test_it_serves_the_folder_and_the_socket_that_it_makes() -> None:
+def test_it_serves_the_folder_and_the_socket_that_are_its_own() -> None:
     (line,) = values(UNIT, "ExecStart")
-    assert f"--dir /var/lib/{values(UNIT, 'StateDirectory')[0]} " in line
-    for option in ("--bind", "--onion", "--desks"):
-        assert f"{option} unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/" in line
+    assert f"--dir {values(UNIT, 'ReadWritePaths')[0]} " in line
+    place = f"unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/app.sock"
+    assert line.endswith(f"--bind {place}")
+    assert f"server {place} " in (ETC / "klankbord" / "nginx" / "app.conf").read_text("utf-8")
+
+
+def test_each_socket_is_open_to_the_one_program_that_needs_it() -> None:
+    """The folder of the server's socket is for nginx, and the folder of nginx's sockets for Tor."""
+    tor = UNITS / "tor@default.service.d" / "klankbord.conf"
+    for unit in (UNIT, NGINX):
+        assert values(unit, "RuntimeDirectoryMode") == ["0750"]
+    assert values(UNIT, "Group") == values(NGINX, "SupplementaryGroups") == ["klankbord-nginx"]
+    assert values(NGINX, "Group") == values(tor, "SupplementaryGroups") == ["klankbord-tor"]
+    assert values(NGINX, "User") == ["klankbord-nginx"]
+    for name in SOCKETS:
+        way = (ETC / "klankbord" / "nginx" / "ways" / name).with_suffix(".conf")
+        assert f"listen unix:/run/{values(NGINX, 'RuntimeDirectory')[0]}/{name} " in way.read_text()
 
 
 @as_a_service
 def test_a_report_comes_in_and_is_answered_under_it(
     tmp_path: Path,
     mould: tuple[Path, int],  # noqa: F811
-    counsellor: Counsellor,  # noqa: F811
 ) -> None:
-    state, served, log = tmp_path / "state", tmp_path / "run", tmp_path / "log"
+    state = tmp_path / "state"
     shutil.copytree(mould[0] / "server", state)
-    served.mkdir(mode=0o750)
-    url = f"http://127.0.0.1:{mould[1]}"
-    with started(UNIT, state, served, log) as service:
-        assert stat.S_IMODE((served / "box.sock").stat().st_mode) == 0o660
-        browser = SocketBrowser(url, served / "box.sock")
+    with both(tmp_path, state) as served:
+        assert stat.S_IMODE(served.app.stat().st_mode) == 0o660
+        browser = CircuitBrowser(f"http://127.0.0.1:{mould[1]}", served.onion, 7)
         code = tell(browser, "nl", "Een verhaal onder systemd.").code
         page = come_back(browser, "nl", code)
         assert page.path == "/nl/conversation"
         page = browser.get("/nl/files")
         sent = browser.upload(page, page.form_with("files"), [("een.txt", b"x" * 300_000)])
         assert (sent.status, sent.path) == (200, "/nl/conversation?sent=1")
-        assert service.poll() is None
-    assert service.returncode == 0, log.read_text()
-    assert "Traceback" not in log.read_text()
-    assert json.dumps("Een verhaal") not in log.read_text()
+    said = (tmp_path / "log").read_text().splitlines()
+    assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."]
 
 
 @as_a_service
@@ -136,7 +188,8 @@ def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> N
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
     served.mkdir()
-    (line,) = values(UNIT, "ExecReload")
+    check, line = values(UNIT, "ExecReload")
+    assert check.endswith("/klankbord-server --dir /var/lib/klankbord site check --settings")
     words = shlex.split(line)
     taken_up = (
         "import os, signal, subprocess, sys\n"
@@ -154,14 +207,58 @@ def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> N
 
 
 def test_a_backup_waits_for_a_key_and_comes_once_a_day_at_one_hour() -> None:
-    (state,) = values(BACKUP, "StateDirectory")
-    assert values(BACKUP, "ConditionPathExists") == [f"/var/lib/{state}/{directory.KEY}"]
+    (state,) = values(BACKUP, "ReadWritePaths")
+    assert values(BACKUP, "ConditionPathExists") == [f"{state}/{directory.KEY}"]
     timer = BACKUP.with_suffix(".timer")
     assert values(timer, "OnCalendar") == ["*-*-* 03:30:00 UTC"]
     assert values(timer, "AccuracySec") == ["1s"]
     # Both go on with the same folder, as the same account.
-    for key in ("User", "Group", "StateDirectory", "StateDirectoryMode", "UMask"):
+    for key in ("User", "ReadWritePaths", "UMask"):
         assert values(BACKUP, key) == values(UNIT, key)
+
+
+# What nginx could do with the body of a request, if somebody made it: and cannot.
+@as_a_service
+@pytest.mark.parametrize(
+    ("attempt", "wanted"),
+    [
+        ("import socket; socket.socket(socket.AF_INET)", "not supported"),
+        ("open('/etc/klankbord/nginx/temp/0000000001', 'x')", "Read-only"),
+        ("open('/var/lib/nginx.x', 'x')", "Read-only"),
+        ("open('/run/klankbord/x', 'x')", "Read-only"),
+        ("import os; os.chroot('/')", ""),
+    ],
+)
+def test_nginx_has_no_network_and_no_file_to_write(
+    tmp_path: Path, attempt: str, wanted: str
+) -> None:
+    for name in ("server", "front"):
+        (tmp_path / name).mkdir()
+    python = "/opt/klankbord/current/bin/python"
+    with filtered(NGINX) as program:
+        done = subprocess.run(
+            command(NGINX, None, tmp_path / "front",
+                    ["--seccomp", str(program), python, "-c", attempt],
+                    shown={"/run/klankbord": tmp_path / "server"}),
+            pass_fds=[program], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == (1 if wanted else 128 + signal.SIGSYS)
+    assert wanted in done.stderr
+
+
+@needs_systemd
+def test_a_domain_adds_two_ports_and_the_right_to_them(tmp_path: Path) -> None:
+    unit = merged(NGINX, NGINX.with_name(f"{NGINX.name}.d") / "domain.conf", tmp_path)
+    for words in (["security", "--offline=true", "--threshold=17"], ["verify"]):
+        done = subprocess.run(
+            ["systemd-analyze", *words, unit], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "klankbord" not in done.stderr
+    for key in ("CapabilityBoundingSet", "AmbientCapabilities"):
+        assert values(unit, key) == ["CAP_NET_BIND_SERVICE"]
+        assert values(NGINX, key) == [""]
+    assert values(NGINX, "RestrictAddressFamilies") == ["AF_UNIX"]
 
 
 @as_a_service

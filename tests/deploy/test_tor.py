@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-TOR = Path(__file__).parents[2] / "deploy" / "tor"
+from tests.support.unit_file import ETC
+
+TOR = ETC / "tor"
 DEBIAN = Path("/usr/share/tor/tor-service-defaults-torrc")
 here = pytest.mark.skipif(
     not (shutil.which("tor") and DEBIAN.is_file()), reason="Debian's tor is not installed"
@@ -20,11 +22,13 @@ def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Debian's tor over our files as they come to lie, as this account and in this folder."""
     (folder / "torrc.d").mkdir(exist_ok=True)
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
-    shutil.copy(TOR / "klankbord.conf", folder / "torrc.d")
-    text = (TOR / "onion.conf").read_text("utf-8").replace("@NAME@", "box")
+    shutil.copy(TOR / "torrc.d" / "klankbord.conf", folder / "torrc.d")
+    text = (TOR / "torrc.d" / "klankbord-onion.conf.in").read_text("utf-8").replace("@NAME@", "box")
     text = text.replace("/var/lib/tor", str(folder / "data"))
     (folder / "torrc.d" / "klankbord-box.conf").write_text(text)
-    text = (TOR / "desks.conf").read_text("utf-8").replace("@NAME@", "desks")
+    text = (
+        (TOR / "torrc.d" / "klankbord-desks.conf.in").read_text("utf-8").replace("@NAME@", "desks")
+    )
     text = text.replace("/var/lib/tor", str(folder / "data"))
     (folder / "torrc.d" / "klankbord-desks.conf").write_text(text)
     (folder / "torrc").write_text(f"%include {folder}/torrc.d/*.conf\n")
@@ -60,7 +64,7 @@ def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None
     assert set_to["HeartbeatPeriod"] == ["0"]
     assert set_to["AvoidDiskWrites"] == ["1"]
     assert set_to["HiddenServicePort"] == [
-        f"80 unix:/run/klankbord/{name}.sock" for name in ("onion", "desks")
+        f"80 unix:/run/klankbord-nginx/{name}.sock" for name in ("onion", "desks")
     ]
     # Where the line is believed that it makes Tor say first, and at no other socket file.
     assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2
@@ -78,8 +82,8 @@ def test_the_tor_of_the_daily_mail_has_a_port_and_no_socket_file(tmp_path: Path)
     kept = [line for line in defaults.splitlines() if not line.startswith("User ")]
     (tmp_path / "defaults").write_text("\n".join(kept).replace("@@NAME@@", "mail") + "\n")
     done = subprocess.run(
-        ["tor", "--defaults-torrc", tmp_path / "defaults", "-f", TOR / "mail.conf",
-         "--dump-config", "short"],
+        ["tor", "--defaults-torrc", tmp_path / "defaults",
+         "-f", TOR / "instances" / "mail" / "torrc", "--dump-config", "short"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     shown = done.stdout.splitlines()

@@ -1,15 +1,14 @@
-"""All parts together: the unit's service without network, Tor's files as installed, both proxies.
+"""All parts together: the units' services, and Tor's files and nginx's as installed.
 
 A reporter and a counsellor go the whole way over a Tor network of their own on loopback: the
 reporter without JavaScript, the counsellor by the address for desks alone, to which only that
-desk's Tor has a key. Somebody comes by Caddy and nginx meanwhile. Things go wrong, and the server
-is started again. Server, Tor and proxies run under strace. What differs from an installed machine:
-that systemd would have started them.
+desk's Tor has a key. Somebody comes by the domain meanwhile. Things go wrong, and the server is
+started again. Server, nginx and Tor run under strace. What differs from an installed machine: that
+systemd would have started them, and that the domain has no TLS.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -18,21 +17,20 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_systemd import UNIT
+from tests.deploy.test_systemd import NGINX, SOCKETS, UNIT
 from tests.e2e.conftest import ROOT, Counsellor, run
-from tests.support.fronts import front
 from tests.support.journey import AddressedBrowser, wait_until
 from tests.support.ports import free_port
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms, why_not
 from tests.support.told import Told, load
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
-from tests.support.unit_file import as_a_service, started
+from tests.support.unit_file import ETC, UNITS, as_a_service, merged, started
 
 pytestmark = [
     in_tor,
@@ -40,7 +38,8 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "strace works"),
     pytest.mark.timeout(1800),  # each step has its own patience
 ]
-FRONTS = [kind for kind in ("caddy", "nginx") if shutil.which(kind)]
+DOMAIN = UNITS / "klankbord-nginx.service.d" / "domain.conf"
+SETTINGS = ETC / "klankbord" / "nginx"
 SERVER = ROOT / ".venv" / "bin" / "klankbord-server"
 STORY, MORE = "Een verhaal door Tor, naar een socket.", "Nog iets, bij een bestand."
 ANSWER = "Dank je wel. Hier is een brief."
@@ -59,7 +58,7 @@ class Installed(TorNetwork):
         self._onions.write(self._told.machine, [self._onions.OWN, self._onions.DESKS])
         self.keys = folder / "etc" / "tor"
         self.hidden = self.keys / "klankbord-box"
-        self.served = folder / "run"
+        self.served = folder / "run-nginx"
         self.warnings = folder / "warnings"
         self.watch = Watch(folder / "strace-tor")
         self.under = self.watch.command
@@ -68,10 +67,10 @@ class Installed(TorNetwork):
 
     def host(self) -> str:
         folder = self.keys.parent / "torrc.d"
-        text = (ROOT / "deploy" / "tor" / "klankbord.conf").read_text("utf-8")
+        text = (ETC / "tor" / "torrc.d" / "klankbord.conf").read_text("utf-8")
         text += "".join(file.read_text("utf-8") for file in sorted(folder.glob("*.conf")))
         text = text.replace("Log warn syslog", f"Log warn file {self.warnings}")
-        text = text.replace("/run/klankbord/", f"{self.served}/")
+        text = text.replace("/run/klankbord-nginx/", f"{self.served}/")
         return text.replace("/var/lib/tor", str(self.keys))
 
     def start_clients(self) -> None:
@@ -102,7 +101,9 @@ class Journey:
         self.log = folder / "log"
         self.state = folder / "state"
         self.watches = {"tor": network.watch, "server": Watch(folder / "strace-server")}
-        self.urls = {kind: f"http://127.0.0.1:{free_port()}" for kind in FRONTS}
+        self.watches["nginx"] = Watch(folder / "strace-nginx")
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.nginx_log = folder / "nginx-log"
         self.els = Counsellor(folder / "els")
         self.code = self.thread = ""
         self.logs: dict[Path, str] = {}  # of Tor and the proxies, before anybody visited
@@ -124,7 +125,7 @@ class Journey:
     def make(self) -> None:
         """Site, card and desk. The address for desks stands in the invitation from the start."""
         network = self.network
-        origins = (f"http://{network.onion}", *self.urls.values())
+        origins = (f"http://{network.onion}", self.url)
         self._server("init", "--name", "Voorbeeld BV", *_each("--origin", origins))
         invitation = self._server("move", "--desk-origin", network.desks)
         (self.folder / "invitation").write_text(invitation)
@@ -143,21 +144,33 @@ class Journey:
     @contextmanager
     def served(self) -> Iterator[None]:
         under = self.watches["server"].command
-        with started(UNIT, self.state, self.network.served, self.log, under=under) as service:
-            for name in ("box.sock", "onion.sock", "desks.sock"):
-                (self.network.served / name).chmod(0o666)  # in place of the group
+        folder = self.folder / "run-server"
+        with started(UNIT, self.state, folder, self.log, under=under) as service:
             yield
             assert service.poll() is None, self.log.read_text()
 
     @contextmanager
-    def fronts(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for kind, url in self.urls.items():
-                watch = self.watches[kind] = Watch(self.folder / f"strace-{kind}")
-                place, box = self.folder / kind, self.network.served / "box.sock"
-                port = int(url.rpartition(":")[2])
-                stack.enter_context(front(kind, place, box, port, under=watch.command))
+    def in_front(self) -> Iterator[None]:
+        """nginx with its unit's walls, at the sockets for Tor and at a domain without TLS."""
+        settings = self.folder / "nginx"
+        shutil.copytree(SETTINGS, settings)
+        template = settings / "ways" / "domain.conf.in"
+        text = template.read_text("utf-8").replace("@DOMAIN@", "127.0.0.1")
+        text = text[text.rindex("\nserver {") :]  # without the one at port 80
+        text = re.sub(r"\tlisten \[::\].*\n|\tssl_.*\n", "", text)
+        port = self.url.rpartition(":")[2]
+        text = re.sub(r"listen 443 .*;", f"listen 127.0.0.1:{port};", text)
+        template.with_suffix("").write_text(text.replace("@ONION@", self.network.onion))
+        (self.folder / "run-server").mkdir()
+        with started(
+            *(merged(NGINX, DOMAIN, self.folder), None, self.network.served, self.nginx_log),
+            under=self.watches["nginx"].command, sockets=SOCKETS,
+            shown={
+                "/etc/klankbord/nginx": settings, "/run/klankbord": self.folder / "run-server",
+            },
+        ) as nginx:  # fmt: skip
             yield
+            assert nginx.poll() is None, self.nginx_log.read_text()
 
     # what happens
 
@@ -215,28 +228,25 @@ class Journey:
         assert (self.folder / "saved").read_bytes() == PICTURE
 
     def by_domain(self) -> None:
-        """By each web server: somebody tells something, and others do what nobody should."""
-        for url in self.urls.values():
-            browser = AddressedBrowser(url, VISITOR, MARK)
-            code = tell(browser, "nl", STORY).code
-            assert come_back(browser, "nl", code).path == "/nl/conversation"
-            assert browser.get(f"/nl/{MARK}").status == 404
-            files = browser.get("/nl/files")
-            sent = browser.upload(files, files.form_with("files"), [("a.jpg", PICTURE)])
-            assert (sent.status, sent.path) == (200, "/nl/conversation?sent=1")
-            for said in (
-                f"GET /{MARK}\0 HTTP/1.1\r\n\r\n",
-                f"POST /nl/report HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\ntext={MARK}",
-                f"GET /nl/ HTTP/1.1\r\nHost: {MARK}\r\nConnection: close\r\n\r\n",
-            ):
-                _say(url, said)
+        """Somebody tells something, and others do what nobody should."""
+        browser = AddressedBrowser(self.url, VISITOR, MARK)
+        code = tell(browser, "nl", STORY).code
+        assert come_back(browser, "nl", code).path == "/nl/conversation"
+        assert browser.get(f"/nl/{MARK}").status == 404
+        files = browser.get("/nl/files")
+        sent = browser.upload(files, files.form_with("files"), [("a.jpg", PICTURE)])
+        assert (sent.status, sent.path) == (200, "/nl/conversation?sent=1")
+        for said in (
+            f"GET /{MARK}\0 HTTP/1.1\r\n\r\n",
+            f"POST /nl/report HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\ntext={MARK}",
+            f"GET /nl/ HTTP/1.1\r\nHost: {MARK}\r\nConnection: close\r\n\r\n",
+        ):
+            _say(self.url, said)
 
     def while_it_is_down(self) -> None:
-        """Visitors meet nobody, and are told so by whoever stands before."""
-        with suppress(OSError, http.client.HTTPException):
-            TorBrowser(self.network).get(f"/nl/{MARK}")
-        for url in self.urls.values():
-            assert AddressedBrowser(url, VISITOR, MARK).get(f"/nl/{MARK}").status == 502
+        """nginx says calmly that the site cannot be reached now."""
+        for browser in (TorBrowser(self.network), AddressedBrowser(self.url, VISITOR, MARK)):
+            assert browser.get(f"/nl/{MARK}").status == 503
 
     def take_back(self) -> None:
         browser = TorBrowser(self.network)
@@ -272,14 +282,13 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
         with network.running():
             way = Journey(folder, network)
             way.make()
-            with way.fronts():
+            with way.in_front():
                 with way.served():
                     way.began = time.time()
-                    way.remember(network.warnings)
+                    way.remember(network.warnings, way.nginx_log)
                     way.report()
                     way.answer()
                     way.no_way_without_the_key()
-                    way.remember(*(folder / kind / "log" for kind in FRONTS))
                     way.by_domain()
                 way.while_it_is_down()
                 with way.served():
@@ -296,8 +305,9 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
 def test_the_whole_way_is_gone_over_tor(journey: Journey) -> None:
     """Each step says for itself what it wants to see. Of none of it there is a line."""
     said = journey.log.read_text().splitlines()
-    assert said == ["Serving on unix:/run/klankbord/box.sock; Ctrl-C ends it."] * 2  # two starts
+    assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."] * 2  # two starts
     assert journey.logs_after == journey.logs
+    assert journey.nginx_log.read_text() == ""
     told = [line for line in journey.network.warnings.read_text().splitlines() if "[warn]" in line]
     # Its own network and its account are the test's, and so are its folders.
     of_the_test = ("TestingTorNetwork", "DirAuthority", "as root", "Fixing permissions")
@@ -308,6 +318,7 @@ def test_no_file_of_any_of_them_says_who_came_or_what_was_said(journey: Journey)
     three = journey.code.split()[:3]
     secrets = set().union(*(forms(one.encode()) for one in (VISITOR, NOBODY, MARK, STORY, MORE)))
     secrets |= {between.join(three).encode() for between in (" ", "+", ", ")}
+    secrets |= {PICTURE[:16], LETTER[:16], PICTURE[-16:]}
     on_its_way = set()
     for name, call in journey.calls():
         data = b"".join(call.strings)
@@ -316,7 +327,7 @@ def test_no_file_of_any_of_them_says_who_came_or_what_was_said(journey: Journey)
             assert not call.for_writing, (name, data)
             on_its_way.add(name)
     # What went to sockets was seen: it would have been seen in a file too.
-    assert on_its_way >= {"server", *FRONTS}
+    assert on_its_way >= {"server", "nginx"}
 
 
 def test_no_time_of_a_visit_is_written_to_a_file(journey: Journey) -> None:
@@ -339,11 +350,10 @@ def test_no_time_of_a_visit_is_written_to_a_file(journey: Journey) -> None:
     )
     test = {"notice.log", "warnings"}
     assert {one for one in written["tor"] - test if not re.fullmatch(own, one)} == set()
-    assert written.get("caddy", set()) <= {"log", "autosave.json"}
-    assert written.get("nginx", set()) <= {"log", "pid"}
     room = {"uid_map", "gid_map", "setgroups"}  # of bubblewrap, which stands for systemd here
+    assert written["nginx"] - room <= {"nginx.pid"}
     database = {"klankbord.db", "klankbord.db-wal", "klankbord.db-shm"}
-    others = written["server"] - room - database - {"log", ".last-good.new", ".withdrawn.new"}
+    others = written["server"] - room - database - {"log", ".withdrawn.new"}
     assert {one for one in others if not re.fullmatch(r"[0-9a-f]{64}|\.[0-9a-f.-]+", one)} == set()
 
 

@@ -20,10 +20,10 @@ import pytest
 
 from tests.deploy.test_systemd import needs_systemd
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
-from tests.support.unit_file import ROOT, as_a_service, filtered, values
+from tests.support.unit_file import ETC, UNITS, as_a_service, filtered, values
 
-DEPLOY = ROOT / "deploy"
-DROP_IN = DEPLOY / "systemd" / "tor@default.service.d" / "klankbord.conf"
+TORRC_D = ETC / "tor" / "torrc.d"
+DROP_IN = UNITS / "tor@default.service.d" / "klankbord.conf"
 DEBIANS_OWN = Path("/lib/systemd/system/tor@default.service")
 SOCKETS_GROUP = 990
 MIB = 1024 * 1024
@@ -69,8 +69,8 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
     account = pwd.getpwnam(values(DROP_IN, "User")[0])
     settings, state, runs = folder / "etc", folder / "state", folder / "run"
     (settings / "torrc.d").mkdir(parents=True)
-    shutil.copy(DEPLOY / "tor" / "klankbord.conf", settings / "torrc.d")
-    onion = (DEPLOY / "tor" / "onion.conf").read_text("utf-8").replace("@NAME@", "box")
+    shutil.copy(TORRC_D / "klankbord.conf", settings / "torrc.d")
+    onion = (TORRC_D / "klankbord-onion.conf.in").read_text("utf-8").replace("@NAME@", "box")
     (settings / "torrc.d" / "klankbord-box.conf").write_text(onion)
     (settings / "torrc").write_text("%include /etc/tor/torrc.d/*.conf\n")
     for place, mode in ((state, 0o700), (runs, 0o2755)):
@@ -80,7 +80,7 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
     assert values(DROP_IN, "ProtectSystem") == ["strict"]
     assert values(DROP_IN, "ReadWritePaths") == ["", "/var/lib/tor"]
     assert values(DROP_IN, "RuntimeDirectory") == ["tor"]
-    assert values(DROP_IN, "SupplementaryGroups") == ["klankbord"]
+    assert values(DROP_IN, "SupplementaryGroups") == ["klankbord-tor"]
     _, line = values(DROP_IN, "ExecStart")
     reading, writing = os.pipe()
     with filtered(DROP_IN) as program, (folder / "log").open("wb") as said:

@@ -55,9 +55,9 @@ class PeerProcess:
     def _answer(self, connection: Connection) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                asked = connection.recv()
+                method, target, headers, body = connection.recv()
                 with self._one_at_a_time:
-                    answer = self.peer.answer(*asked, 0)
+                    answer = self.peer.answer(method, target, headers, body, 0)
                 connection.send(answer)
 
     def close(self) -> None:

@@ -113,7 +113,6 @@ class DropBox:
         self.log = folder.parent / f"{folder.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
-        self.onion: Path | None = None  # a socket file for Tor
 
     def server(
         self, *arguments: str | Path, check: bool = True
@@ -178,7 +177,6 @@ def start_serving(box: DropBox) -> None:
                 *box.under,
                 *(str(BIN / "klankbord-server"), "--dir", str(box.folder), "serve"),
                 *("--bind", f"127.0.0.1:{box.port}", "--workers", "2"),
-                *(("--onion", f"unix:{box.onion}") if box.onion else ()),
             ),
             stdout=log,
             stderr=log,

@@ -131,6 +131,11 @@ def test_an_edit_is_taken_up_and_a_bad_one_is_not_and_sessions_stay(two: Two) ->
         assert two.browser("een").get("/nl/").status == 200
     assert "After the edit." in browser.get("/en/conversation").text
     two.box.restart()
-    assert "Organisatie anders" in two.browser("twee").get("/nl/").html
+    assert two.browser("een").get("/nl/").status == 200
+    closed = two.browser("twee").get("/nl/")
+    assert closed.status == 503
+    assert "Organisatie" not in closed.html
     assert "Traceback" not in two.box.log.read_text()
     path.write_text(good)
+    two.box.restart()
+    assert "Organisatie twee" in two.browser("twee").get("/nl/").html

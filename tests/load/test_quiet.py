@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.mailboxes.retention import Addressees
-from dropbox_app.server.store import Addressed, ItemInfo, MailboxInfo
+from dropbox_app.server.store.interface import Addressed, ItemInfo, MailboxInfo
 from tests.support.server_folder import DAY
 
 

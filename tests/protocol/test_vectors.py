@@ -57,6 +57,11 @@ def test_a_typed_code_gives_the_listed_keys_or_the_listed_refusal(vector: Vector
             read_typed(vector["typed"])
         assert count.value.count == expect["words"]
         return
+    if expect.get("refused") == "unknown_letter":
+        with pytest.raises(errors.UnknownLetter) as letter:
+            read_typed(vector["typed"])
+        assert letter.value.letter == expect["letter"]
+        return
     if expect.get("refused") == "unknown_word":
         with pytest.raises(errors.UnknownWord) as unknown:
             read_typed(vector["typed"])

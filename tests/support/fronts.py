@@ -1,101 +1,155 @@
-"""Caddy and nginx with the project's own settings, on loopback, in front of a socket file.
+"""nginx with the project's own settings, in front of an app's socket file.
 
-Only what a test cannot have is changed: the names, the ports, TLS, and the folders.
+Only what a test cannot have is changed: folders, names, ports and TLS. A test whose subject is
+something else than the limits can have them out of its way.
 """
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.ports import free_port
-from tests.support.unit_file import filtered
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
+SETTINGS = Path(__file__).parents[2] / "deploy" / "etc" / "klankbord" / "nginx"
+RUN = "/run/klankbord-nginx/"
+APP = "/run/klankbord/app.sock"
 ONION = "a" * 56 + ".onion"
+# What lets one address do whatever a test wants.
+UNLIMITED = {
+    r"rate=\d+r/[ms]": "rate=10000r/s",
+    r"(limit_conn \w+) \d+;": r"\1 20000;",
+    r" burst=\d+ delay=\d+;": " burst=20000 nodelay;",
+}
+# The same, and each silence of a client ends soon.
+QUICK = UNLIMITED | {
+    r"client_(header|body)_timeout 20s": r"client_\1_timeout 2s",
+    r"lingering_time(out)? \d+s": r"lingering_time\1 1s",
+    "keepalive_timeout 15s": "keepalive_timeout 400ms",
+}
 
 
 @dataclass
 class Front:
-    """A proxy that serves, and where it could have written."""
+    """An nginx that serves, and where it could have written."""
 
-    url: str
-    log: Path
     folder: Path
+    port: int | None  # of the domain, in plain HTTP on loopback
+    log: Path
     process: subprocess.Popen[bytes]
 
+    @property
+    def onion(self) -> Path:
+        """The socket to which Tor comes with reporters."""
+        return self.folder / "onion.sock"
 
-def caddyfile(port: int, box: Path) -> str:
-    text = (DEPLOY / "caddy" / "Caddyfile").read_text("utf-8")
-    text = text.replace("@DOMAIN@ {", f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1")
-    return text.replace("/run/klankbord/box.sock", str(box)).replace("@ONION@", ONION)
+    @property
+    def desks(self) -> Path:
+        """The socket to which Tor comes with desks."""
+        return self.folder / "desks.sock"
+
+    @property
+    def temp(self) -> Path:
+        """Where nginx would put the body of a request."""
+        return self.folder / "nginx" / "temp"
+
+    def processes(self) -> list[int]:
+        """The master, then the workers."""
+        first = self.process.pid
+        while _name(first) != "nginx":  # under strace, say
+            first = _children(first)[0]
+        return [first, *_children(first)]
 
 
-def nginx_conf(port: int, box: Path, folder: Path) -> str:
-    text = (DEPLOY / "nginx" / "nginx.conf").read_text("utf-8")
-    text = re.sub(r"\tserver \{\n\t\tlisten 80;.*?\n\t\}\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"\t\tlisten \[::\].*\n|\t\tssl_certificate.*\n", "", text)
-    # Its workers have to reach the test's own folder.
-    text = re.sub(r"^user .*\n", "user root;\n" if os.geteuid() == 0 else "", text, flags=re.M)
-    text = text.replace("listen 443 ssl http2", f"listen 127.0.0.1:{port}")
-    text = text.replace("/run/nginx.pid", f"{folder}/pid").replace("@DOMAIN@", "127.0.0.1")
-    temp = "".join(
-        f"\t{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    text = text.replace("http {\n", "http {\n" + temp, 1)
-    return text.replace("/run/klankbord/box.sock", str(box)).replace("@ONION@", ONION)
+def settings(
+    folder: Path, app: Path, port: int | None = None, changes: Mapping[str, str] | None = None
+) -> Path:
+    """Put the settings in a folder, for an app's socket; returns the main file.
+
+    ``port``: of the domain, on loopback and without TLS; None: there is no domain. ``changes``:
+    regular expressions, and what to put there; each has to be found.
+    """
+    made = folder / "nginx"
+    shutil.copytree(SETTINGS, made)
+    domain = made / "ways" / "domain.conf.in"
+    if port is not None:
+        text = domain.read_text("utf-8")
+        text = text[text.rindex("server {") :]
+        text = re.sub(r"\tlisten \[::\].*\n|\tssl_.*\n", "", text)
+        text = re.sub(r"listen 443 ssl http2 .*;", f"listen 127.0.0.1:{port};", text)
+        text = text.replace("@DOMAIN@", "127.0.0.1").replace("@ONION@", ONION)
+        (made / "ways" / "domain.conf").write_text(text)
+    domain.unlink()
+    left = set(changes or {})
+    for file in made.rglob("*.conf"):
+        text = file.read_text("utf-8")
+        text = text.replace(RUN, f"{folder}/").replace(APP, str(app))
+        text = text.replace('domain "max-age=63072000";', 'domain "";')  # it is not https here
+        for old, new in (changes or {}).items():
+            text, found = re.subn(old, new, text)
+            left -= {old} if found else set()
+        file.write_text(text)
+    assert not left, left
+    return made / "nginx.conf"
 
 
 @contextmanager
-def front(
-    kind: str,
+def nginx(
     folder: Path,
-    box: Path,
+    app: Path,
+    *,
     port: int | None = None,
-    filter_of: Path | None = None,
+    changes: Mapping[str, str] | None = None,
     under: Sequence[str] = (),
 ) -> Iterator[Front]:
-    """One of both, until the block ends; under the walls of a unit's file, if one is named, and
-    under a program that starts it, as strace does."""
-    port = port or free_port()
+    """Serve until the block ends. ``under``: a program that starts it, as strace does.
+
+    As root its workers stay root: they have to reach the test's own folder.
+    """
     folder.mkdir()
-    if kind == "caddy":
-        (folder / "Caddyfile").write_text(caddyfile(port, box))
-        line = ["caddy", "run", "--config", str(folder / "Caddyfile")]
-    else:
-        (folder / "nginx.conf").write_text(nginx_conf(port, box, folder))
-        line = ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    main = settings(folder, app, port, changes)
+    line = ["nginx", "-e", "stderr", "-p", f"{main.parent}/", "-c", main.name]
+    if os.geteuid() == 0:
+        line += ["-g", "user root;"]
     log = folder / "log"
-    env = {"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    with ExitStack() as held:
-        said = held.enter_context(log.open("wb"))
-        passed = []
-        if filter_of is not None:
-            passed = [held.enter_context(filtered(filter_of))]
-            walls = ["--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(folder), str(folder)]
-            line = ["bwrap", "--die-with-parent", *walls, "--seccomp", str(passed[0]), *line]
+    with log.open("wb") as said:
         process = subprocess.Popen(
-            [*under, *line], stdout=said, stderr=said, env=env, pass_fds=passed
+            [*under, *line],
+            stdout=said,
+            stderr=said,
+            env={"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         )
+    made = Front(folder, port, log, process)
     try:
         deadline = time.monotonic() + 20
-        while True:
-            with closing(socket.socket()) as probe, suppress(ConnectionRefusedError):
-                probe.connect(("127.0.0.1", port))
-                break
+        while not _listens(made):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield Front(f"http://127.0.0.1:{port}", log, folder, process)
+            time.sleep(0.02)
+        yield made
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)
         process.kill()
         process.wait(10)
+
+
+def _listens(front: Front) -> bool:
+    probe = socket.socket(socket.AF_INET if front.port else socket.AF_UNIX)
+    with closing(probe), suppress(ConnectionRefusedError, FileNotFoundError):
+        probe.connect(("127.0.0.1", front.port) if front.port else str(front.desks))
+        return True
+    return False
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -18,8 +18,8 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.retrieval_code import reporter_keys
 from dropbox_app.server.reporter.agent import NewReport, ReporterAgent
-from dropbox_app.server.web.security_headers import logger
-from dropbox_app.server.web.views import front
+from dropbox_app.server.web.fault_log import logger
+from dropbox_app.server.web.views import code, front, report
 
 OUT = Path(sys.argv[1])
 _prepare = ReporterAgent.prepare
@@ -79,6 +79,7 @@ def see_other(address: str) -> Response:
 
 if __name__ == "__main__":
     ReporterAgent.prepare = prepare  # type: ignore[method-assign]
-    front.see_other = see_other
+    for views in (front, report, code):
+        vars(views)["see_other"] = see_other
     sys.argv = sys.argv[2:]
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -219,7 +219,7 @@ class Socks:
         self._listening.end()
 
     def _serve(self, near: socket.socket) -> None:
-        assert _exactly(near, 3) == b"\x05\x01\x02"
+        assert _exactly(near, 4) == b"\x05\x02\x00\x02"
         near.sendall(b"\x05\x02")
         user = _exactly(near, _exactly(near, 2)[1])
         self.users.append(user + _exactly(near, _exactly(near, 1)[0]))

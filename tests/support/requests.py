@@ -18,7 +18,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import clean_text, sha256_hex
 from dropbox_app.protocol.messages import ANSWERS
 from dropbox_app.server.web import forms
-from dropbox_app.server.web.security_headers import FORM
+from dropbox_app.server.web.request_checks import FORM
 from dropbox_app.server.web.uploads import FORM_BYTES
 from tests.support.server_folder import RECIPIENTS
 from tests.support.values import BYTES, FILE, SENT, TYPED, long_words, mangled, strange

@@ -9,8 +9,10 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.config import settings, site
+from dropbox_app.server.config import settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Retention, Settings
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.mailboxes.purge import Purged
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.files import write_new
@@ -54,7 +56,7 @@ class AServer:
             # The disk of whoever runs the tests is not the matter here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
-        write_new(folder / settings.FILE_NAME, settings.write(made).encode())
+        write_new(folder / settings.FILE_NAME, settings_writer.write(made).encode())
         (folder / site.CARDS).mkdir(mode=0o700)
         self.store = SqliteStore.create(folder, self.today)
         self.site = site.load(folder)
@@ -67,6 +69,11 @@ class AServer:
 
     def later(self, days: int) -> None:
         self.day = DAY + datetime.timedelta(days)
+
+    def purge(self) -> Purged:
+        """Purge on a day that is known to be right, however long ago the last purge was."""
+        purge.confirm(self.store, self.day)
+        return purge.purge(self.site, self.store, self.day)
 
     def report(self, name: str, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
         """A report in a new mailbox; what was sealed."""

@@ -1,9 +1,8 @@
-"""The installer as a module, and a machine that only writes down what it is told to run."""
+"""The installer as a package, and a machine that only writes down what it is told to run."""
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +14,11 @@ INSTALL = Path(__file__).parents[2] / "deploy" / "install"
 
 
 def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module."""
+    """The package, with all of its modules."""
     monkeypatch.syspath_prepend(INSTALL.parent)
-    loader = importlib.machinery.SourceFileLoader("klankbord_install", str(INSTALL))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True
-    loader.exec_module(module)
-    return module
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.import_module("installer.main")
+    return importlib.import_module("installer")
 
 
 class Told:
@@ -32,7 +27,7 @@ class Told:
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
     ) -> None:
-        self.machine = installer.Machine(dry=False)
+        self.machine = installer.machine.Machine(dry=False)
         self.ran: list[str] = []
         self._as_tor = installer.onions.AS_TOR
         monkeypatch.setattr(installer.onions, "KEYS", folder / "tor")

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from ctypes.util import find_library
 from pathlib import Path
@@ -24,6 +25,8 @@ from shutil import which
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ETC = ROOT / "deploy" / "etc"  # laid out as on a machine
+UNITS = ETC / "systemd" / "system"
 _LIBRARY = find_library("seccomp")
 HERE = bool(which("bwrap") and which("systemd-analyze") and _LIBRARY)
 as_a_service = pytest.mark.skipif(not HERE, reason="bubblewrap, systemd or libseccomp is missing")
@@ -37,6 +40,18 @@ _EAFNOSUPPORT, _EPERM = 97, 1
 def values(unit: Path, key: str) -> list[str]:
     """Everything that a unit says under one name, in its order."""
     return re.findall(rf"^{key}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
+
+
+def merged(unit: Path, drop_in: Path, folder: Path) -> Path:
+    """A unit with an addition to it, as one file; what the addition names is replaced."""
+    text = unit.read_text("utf-8")
+    added = re.findall(r"^(\w+)=(.*)$", drop_in.read_text("utf-8"), re.MULTILINE)
+    for key, _ in added:
+        text = re.sub(rf"^{key}=.*\n", "", text, flags=re.MULTILINE)
+    lines = "".join(f"{key}={value}\n" for key, value in added if key not in ("After", "Wants"))
+    made = folder / unit.name
+    made.write_text(text.replace("[Service]\n", f"[Service]\n{lines}"))
+    return made
 
 
 def system_calls(unit: Path) -> set[str]:
@@ -117,39 +132,51 @@ def write_filter(unit: Path, target: int) -> None:
 
 def command(
     unit: Path,
-    state: Path,
+    state: Path | None,
     run: Path | None,
     program: Sequence[str],
     system: Path | None = None,
+    shown: Mapping[str, Path] | None = None,
 ) -> list[str]:
     """bubblewrap's arguments for what the unit says of folders, account and network.
 
-    ``system`` is a whole Debian in a folder, on which the program was installed; without it this
-    machine's own, and the program of this checkout.
+    ``state`` and ``run`` are what the unit may write, ``shown`` is what else stands at a path for
+    it to read. ``system`` is a whole Debian in a folder, on which the program was installed;
+    without it this machine's own, with the program and the settings of this checkout.
     """
-    for key in ("PrivateNetwork", "PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
+    for key in ("PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
         assert values(unit, key) == ["yes"], key
     assert values(unit, "ProtectSystem") == ["strict"]
-    (name,) = values(unit, "StateDirectory")
     account = ["990", "990"]
     become: list[str] = []
     own: list[str] = []
-    folders = ["--bind", str(state), f"/var/lib/{name}"]
+    folders: list[str] = []
+    network = [] if values(unit, "PrivateNetwork") == ["yes"] else ["--share-net"]
+    if state is not None:
+        folders += ["--bind", str(state), *values(unit, "ReadWritePaths")]
     if run is not None:
         folders += ["--bind", str(run), f"/run/{values(unit, 'RuntimeDirectory')[0]}"]
+    for place, path in (shown or {}).items():
+        folders += ["--ro-bind", str(path), place]
     closed = ["/run", "/var/lib"]
     if system is None:  # what the unit leads to is this checkout
-        closed.append("/opt")
+        closed += ["/opt", "/etc"]
+        own += ["--tmpfs", "/etc"]
+        for path in sorted(Path("/etc").iterdir()):
+            if path.name != "klankbord":
+                own += ["--ro-bind-try", str(path), str(path)]
+        own += ["--ro-bind", str(ETC / "klankbord"), "/etc/klankbord"]
         for path in (Path(sys.base_prefix), ROOT):
             own += ["--ro-bind", str(path), str(path)]
         own += ["--tmpfs", "/opt", "--symlink", str(ROOT / ".venv"), "/opt/klankbord/current"]
     else:
-        (user,) = values(unit, "User")
-        account = _ids(system, user)
-        become = ["setpriv", "--reuid", account[0], "--regid", account[1], "--clear-groups"]
+        account = [str(number) for number in owner(unit, system)]
+        more = [str(_group_id(system, name)) for name in values(unit, "SupplementaryGroups")]
+        become = ["setpriv", "--reuid", account[0], "--regid", account[1]]
+        become += ["--groups", ",".join(more)] if more else ["--clear-groups"]
     return [
         *become,
-        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
+        *("bwrap", "--unshare-all", *network, "--die-with-parent", "--new-session"),
         *("--uid", account[0], "--gid", account[1], "--ro-bind", str(system or "/"), "/"),
         *("--dev", "/dev", "--proc", "/proc"),
         *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108
@@ -160,11 +187,20 @@ def command(
     ]
 
 
-def _ids(system: Path, user: str) -> list[str]:
+def owner(unit: Path, system: Path) -> tuple[int, int]:
+    """The numbers of the unit's account and group in a Debian in a folder."""
+    (user,), (group,) = values(unit, "User"), values(unit, "Group")
     for line in (system / "etc" / "passwd").read_text().splitlines():
         if line.split(":")[0] == user:
-            return line.split(":")[2:4]
+            return int(line.split(":")[2]), _group_id(system, group)
     raise AssertionError(f"no account {user}")
+
+
+def _group_id(system: Path, group: str) -> int:
+    for line in (system / "etc" / "group").read_text().splitlines():
+        if line.split(":")[0] == group:
+            return int(line.split(":")[2])
+    raise AssertionError(f"no group {group}")
 
 
 @contextmanager
@@ -179,42 +215,63 @@ def filtered(unit: Path) -> Iterator[int]:
 @contextmanager
 def started(
     unit: Path,
-    state: Path,
+    state: Path | None,
     run: Path,
     log: Path,
     system: Path | None = None,
     under: Sequence[str] = (),
+    shown: Mapping[str, Path] | None = None,
+    sockets: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The unit's service, once it has told that it is ready; ended as systemd would.
 
-    ``under``: a program that starts it, as strace does.
+    One that tells nothing is ready when its ``sockets`` are there. ``under``: a program that starts
+    it, as strace does. ``shown``: as for ``command``.
     """
     (line,) = values(unit, "ExecStart")
-    assert values(unit, "Type") == ["notify"]
+    assert values(unit, "Type") == ["exec" if sockets else "notify"]
+    (folder,) = values(unit, "RuntimeDirectory")
+    signals = [getattr(signal, name) for name in values(unit, "KillSignal")]
     reading, writing = os.pipe()
     with filtered(unit) as program, log.open("ab") as said:
         inside = ["--as-pid-1", "--info-fd", str(writing), "--seccomp", str(program)]
         with _notified(run / "notify", log) as ready:
             service = subprocess.Popen(
-                [*under, *command(unit, state, run, [*inside, *line.split()], system)],
+                [*under, *command(unit, state, run, [*inside, *line.split()], system, shown)],
                 stdout=said,
                 stderr=said,
                 pass_fds=[program, writing],
-                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": "/run/klankbord/notify"},
+                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": f"/run/{folder}/notify"},
             )
             os.close(writing)
             try:
-                ready()
+                if sockets:
+                    _listens(service, [run / name for name in sockets], log)
+                else:
+                    ready()
                 yield service
             finally:
                 with os.fdopen(reading) as told, suppress(ValueError, ProcessLookupError):
                     # Not to its end: what the service was started under may hold it open.
                     said_of_it = "".join(iter(lambda: told.read(1), "}")) + "}"
-                    os.kill(json.loads(said_of_it)["child-pid"], signal.SIGTERM)
+                    os.kill(json.loads(said_of_it)["child-pid"], (signals or [signal.SIGTERM])[0])
                 with suppress(subprocess.TimeoutExpired):
                     service.wait(30)
                 service.kill()
                 service.wait(10)
+
+
+def _listens(service: subprocess.Popen[bytes], sockets: Sequence[Path], log: Path) -> None:
+    """Wait until somebody answers at each of these."""
+    deadline = time.monotonic() + 30
+    for path in sockets:
+        while True:
+            with socket.socket(socket.AF_UNIX) as made, suppress(OSError):
+                made.connect(str(path))
+                break
+            assert service.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -239,11 +296,15 @@ def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
 
 
 class Bridge:
-    """A port of this machine that leads to a socket file, for programs that dial ports only."""
+    """A port of this machine that leads to a socket file, for programs that dial ports only.
 
-    def __init__(self, path: Path) -> None:
+    ``first`` is sent there before anything else, as Tor's line about the circuit.
+    """
+
+    def __init__(self, path: Path, port: int = 0, first: bytes = b"") -> None:
         self._path = path
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._first = first
+        self._listening = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listening.getsockname()[1])
 
     def __enter__(self) -> int:
@@ -264,6 +325,7 @@ class Bridge:
     def _between(self, near: socket.socket) -> None:
         with near, socket.socket(socket.AF_UNIX) as far:
             far.connect(str(self._path))
+            far.sendall(self._first)
             back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
             back.start()
             self._pass(near, far)

@@ -41,14 +41,17 @@ def code_vectors() -> list[Vector]:
             DUTCH,
         ),
         _code("the Kelvin sign is a k", nl.replace("k", "\u212a"), DUTCH),
+        _code("word joiners", nl.replace("i", "i\u2060"), DUTCH),
+        _code("a dotless i is an i", nl.replace("vlieg", "vl\u0131eg"), DUTCH),
+        _code("marks of direction", f"\u200e{nl}\u200f".replace("a", "\u2068a\u2069"), DUTCH),
+        _code("a label before the words", f"Mijn code: {nl}", DUTCH),
         _refused("six words", " ".join(DUTCH[:6]), words=6),
         _refused("eight words", nl + " boom", words=8),
         _refused("nothing", "", words=0),
         _refused("no letters", "1 2 3 4 5 6 7", words=0),
-        _refused("a letter of another alphabet parts a word", nl.replace("w", "\u0432"), words=7,
-                 position=4),
+        _refused("a letter of another alphabet", nl.replace("w", "\u0432"), letter="\u0432"),
+        _refused("a letter with a stroke", nl.replace("boom", "b\u00f8om"), letter="\u00f8"),
         _refused("a long s is an s", nl.replace("fles", "fle\u017fs"), position=1),
-        _refused("a dotless i parts a word", nl.replace("vlieg", "vl\u0131eg"), words=8),
         _refused("a mistyped word", nl.replace("koffie", "kofie"), position=5, near="koffie"),
         _refused("two letters swapped", en.replace("cactus", "catcus"), position=5, near="cactus"),
         _refused("a word of no list", nl.replace("boom", "xxxxxx"), position=3),
@@ -265,10 +268,13 @@ def _code(comment: str, typed: str, words: Sequence[str], *, site: str = SITE) -
 
 def _refused(
     comment: str, typed: str, *, words: int | None = None, position: int | None = None,
-    near: str | None = None,
+    near: str | None = None, letter: str | None = None,
 ) -> Vector:  # fmt: skip
-    expect: Vector = {"refused": "unknown_word" if position else "word_count"}
-    expect |= {"position": position} if position else {"words": words}
+    expect: Vector = {"refused": "word_count", "words": words}
+    if letter:
+        expect = {"refused": "unknown_letter", "letter": letter}
+    elif position:
+        expect = {"refused": "unknown_word", "position": position}
     expect |= {"suggested": near} if near else {}
     return {"comment": comment, "typed": typed, "site": SITE, "expect": expect}
 

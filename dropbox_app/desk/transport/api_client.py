@@ -18,7 +18,7 @@ import httpcore
 
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
 from dropbox_app.desk.transport import responses
-from dropbox_app.desk.transport.proxy import NoProxy, Proxy, Tunnel, read_origin
+from dropbox_app.desk.transport.proxy import Connect, Direct, NoProxy, Proxy, Socks, read_origin
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
@@ -94,14 +94,19 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """HTTP/1.1 by httpcore, through a ``Tunnel``."""
+    """HTTP/1.1 by httpcore: through the proxy, or straight to this machine itself."""
 
     def __init__(self, proxy: Proxy | None) -> None:
         self._proxy = proxy
-        self._tunnel = Tunnel(proxy)
-        self._pool = httpcore.ConnectionPool(
-            network_backend=self._tunnel, max_connections=1, http1=True, http2=False, retries=0
-        )
+        near = Direct()
+        self._near = near, httpcore.ConnectionPool(network_backend=near, max_connections=1)
+        self._far: tuple[Direct, httpcore.ConnectionPool] = self._near
+        if proxy and proxy.kind == "http":
+            connect = Connect(proxy)
+            self._far = connect, httpcore.ConnectionPool(network_backend=connect, max_connections=1)
+        elif proxy:
+            socks = Socks(proxy)
+            self._far = socks, socks.pool()
 
     @contextlib.contextmanager
     def send(
@@ -121,9 +126,10 @@ class HttpTransport:
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
         limits = dict.fromkeys(("read", "write", "pool"), SILENCE_SECONDS)
         sent = body if isinstance(body, bytes) else iter(body)
-        self._tunnel.end = time.monotonic() + seconds
+        way, pool = self._near if where.loopback else self._far
+        way.end = time.monotonic() + seconds
         try:
-            with self._pool.stream(
+            with pool.stream(
                 method,
                 url,
                 headers=[*headers.items()],
@@ -149,7 +155,8 @@ class HttpTransport:
 
     def close(self) -> None:
         """As Transport."""
-        self._pool.close()
+        for _, pool in (self._near, self._far):
+            pool.close()
 
 
 def _no_proxy(proxy: Proxy) -> str:

@@ -1,8 +1,7 @@
 """How the desk's connections leave the machine: direct, by SOCKS5, or by HTTP CONNECT.
 
-Through a proxy the name is resolved by the proxy, never here, and each ``Tunnel`` has its own
-random name towards it: Tor then gives it a circuit of its own. An HTTP proxy would forward plain
-http for an onion address and see it; CONNECT carries it as it is.
+Through a proxy the name is resolved by the proxy, never here, and each way has its own random name
+towards it: Tor then gives it a circuit of its own.
 """
 
 import base64
@@ -106,17 +105,51 @@ class NoProxy(httpcore.ConnectError):
     """The proxy itself takes no connection."""
 
 
-class Tunnel(httpcore.NetworkBackend):
-    """Opens connections for httpcore; one Tunnel is one circuit.
+class Direct(httpcore.NetworkBackend):
+    """Opens connections for httpcore, straight to the server.
 
     ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
-    says in the meantime; who sends a request sets it.
+    says in the meantime; whoever sends a request sets it.
     """
 
-    def __init__(self, proxy: Proxy | None) -> None:
+    def __init__(self) -> None:
         self.end = float("inf")
-        self._proxy = proxy
         self._direct = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Open a connection. Raises httpcore.ConnectError and the like, or ProxyError."""
+        left = self.left(timeout, httpcore.ConnectTimeout)
+        stream = self._direct.connect_tcp(host, port, left, local_address, socket_options)
+        return _Bounded(stream, self)
+
+    def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
+        """Return the seconds for the next step, at most ``timeout``. Raises ``error`` if none."""
+        left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
+        if left <= 0:
+            raise error("it took too long")
+        return left
+
+    def to_proxy(self, proxy: Proxy, timeout: float | None) -> httpcore.NetworkStream:
+        """Open a connection to a proxy. Raises NoProxy, or httpcore.ConnectTimeout."""
+        try:
+            return Direct.connect_tcp(self, proxy.host.strip("[]"), proxy.port, timeout)
+        except httpcore.ConnectError as error:
+            raise NoProxy(str(error)) from None
+
+
+class Connect(Direct):
+    """Through an HTTP proxy, by CONNECT. httpcore's own would forward plain http, and see it."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__()
+        self._proxy = proxy
         self._name = secrets.token_hex(8)
 
     def connect_tcp(
@@ -128,32 +161,13 @@ class Tunnel(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Open a connection. Raises httpcore.ConnectError and the like, or ProxyError."""
-        proxy = self._proxy
-        left = self.left(timeout, httpcore.ConnectTimeout)
-        if proxy is None or Origin("", "", host, port).loopback:
-            direct = self._direct.connect_tcp(host, port, left, local_address, socket_options)
-            return _Bounded(direct, self)
+        stream = self.to_proxy(self._proxy, timeout)
         try:
-            onward = self._direct.connect_tcp(proxy.host.strip("[]"), proxy.port, left)
-        except httpcore.ConnectError as error:
-            raise NoProxy(str(error)) from None
-        stream = _Bounded(onward, self)
-        try:
-            if proxy.kind == "http":
-                self._connect(stream, host, port, timeout)
-            else:
-                self._socks5(stream, host, port, timeout)
+            self._connect(stream, host, port, timeout)
         except BaseException:
             stream.close()
             raise
         return stream
-
-    def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
-        """How long the next step may take: at most ``timeout``. Raises ``error`` if no time is."""
-        left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
-        if left <= 0:
-            raise error("it took too long")
-        return left
 
     def _connect(
         self, stream: httpcore.NetworkStream, host: str, port: int, timeout: float | None
@@ -177,44 +191,49 @@ class Tunnel(httpcore.NetworkBackend):
                 f"it answered {status[1].decode()}" if status else "it is no HTTP proxy"
             )
 
-    def _socks5(
-        self, stream: httpcore.NetworkStream, host: str, port: int, timeout: float | None
-    ) -> None:
-        """RFC 1928 and 1929: name and password (what Tor parts circuits by), then the address."""
-        name = host.encode("ascii")
-        if len(name) > 255:
-            raise httpcore.ProxyError("the name of the server is too long for it")
-        stream.write(b"\x05\x01\x02", timeout)
-        if _exactly(stream, 2, timeout) != b"\x05\x02":
-            raise httpcore.ProxyError("it is no SOCKS5 proxy that parts its users, as Tor does")
-        user = self._name.encode("ascii")
-        field = bytes([len(user)]) + user
-        stream.write(b"\x01" + field + field, timeout)
-        if _exactly(stream, 2, timeout)[1] != 0:
-            raise httpcore.ProxyError("it refused this desk")
-        address = b"\x03" + bytes([len(name)]) + name + port.to_bytes(2, "big")
-        stream.write(b"\x05\x01\x00" + address, timeout)
-        version, reply, _, kind = _exactly(stream, 4, timeout)
-        if version != 5 or reply != 0:
-            raise httpcore.ProxyError(_SOCKS_REFUSALS.get(reply, "it refused"))
-        sizes = {1: 4, 4: 16}
-        length = sizes[kind] if kind in sizes else _exactly(stream, 1, timeout)[0]
-        _exactly(stream, length + 2, timeout)
+
+class Socks(Direct):
+    """To a SOCKS5 proxy, for httpcore's own SOCKSProxy, which speaks with it."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__()
+        self._proxy = proxy
+        self._name = secrets.token_hex(8)
+
+    def pool(self) -> httpcore.SOCKSProxy:
+        """Return what sends requests this way; each has one name towards the proxy."""
+        where = httpcore.URL(
+            scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
+        )
+        return httpcore.SOCKSProxy(
+            where, (self._name, self._name), max_connections=1, network_backend=self
+        )
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Open the connection to the proxy. Raises NoProxy, or httpcore.ConnectTimeout."""
+        return _Answers(self.to_proxy(self._proxy, timeout), self, timeout)
 
 
 class _Bounded(httpcore.NetworkStream):
-    """A stream of which no step takes longer than its tunnel has left."""
+    """A stream of which no step takes longer than its way has left."""
 
-    def __init__(self, stream: httpcore.NetworkStream, tunnel: Tunnel) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, way: Direct) -> None:
         self._stream = stream
-        self._tunnel = tunnel
+        self._way = way
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._tunnel.left(timeout, httpcore.ReadTimeout))
+        return self._stream.read(max_bytes, self._way.left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), _MOUTHFUL):
-            left = self._tunnel.left(timeout, httpcore.WriteTimeout)
+            left = self._way.left(timeout, httpcore.WriteTimeout)
             self._stream.write(buffer[at : at + _MOUTHFUL], left)
 
     def close(self) -> None:
@@ -226,11 +245,54 @@ class _Bounded(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._tunnel.left(timeout, httpcore.ConnectTimeout)
-        return _Bounded(self._stream.start_tls(ssl_context, server_hostname, left), self._tunnel)
+        left = self._way.left(timeout, httpcore.ConnectTimeout)
+        return _Bounded(self._stream.start_tls(ssl_context, server_hostname, left), self._way)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own signature
         return self._stream.get_extra_info(info)
+
+
+class _Answers(_Bounded):
+    """A stream on which each of the proxy's three answers comes as one piece.
+
+    httpcore reads each at once and without a timeout, whatever pieces the network makes of it, and
+    knows no words for Tor's own refusals.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, way: Direct, timeout: float | None) -> None:
+        super().__init__(stream, way)
+        self._timeout = timeout
+        self._awaited = [self._method, self._login, self._reply]
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._awaited:
+            return super().read(max_bytes, timeout)
+        try:
+            return self._awaited.pop(0)()
+        except BaseException:
+            self.close()  # httpcore leaves it open
+            raise
+
+    def _method(self) -> bytes:
+        said = _exactly(self._stream, 2, self._timeout)
+        if said != b"\x05\x02":
+            raise httpcore.ProxyError("it is no SOCKS5 proxy that asks for a name, as Tor does")
+        return said
+
+    def _login(self) -> bytes:
+        said = _exactly(self._stream, 2, self._timeout)
+        if said != b"\x01\x00":
+            raise httpcore.ProxyError("it refused this desk")
+        return said
+
+    def _reply(self) -> bytes:
+        version, reply, _, kind = _exactly(self._stream, 4, self._timeout)
+        if version != 5 or reply != 0:
+            raise httpcore.ProxyError(_SOCKS_REFUSALS.get(reply, "it refused"))
+        sizes = {1: 4, 4: 16}
+        length = sizes[kind] if kind in sizes else _exactly(self._stream, 1, self._timeout)[0]
+        _exactly(self._stream, length + 2, self._timeout)
+        return b"\x05\x00\x00\x01" + bytes(6)  # the address that it names is of no use
 
 
 def _exactly(stream: httpcore.NetworkStream, size: int, timeout: float | None) -> bytes:

@@ -9,8 +9,8 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -23,36 +23,31 @@ from dropbox_app.server.config import loader, paths, settings
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import BackupError, SiteFull
-from dropbox_app.server.mailboxes import retention
+from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import (
-    Withdrawn,
-    as_its_folder,
-    full_disk_said,
-    open_untouched,
-)
+from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 PAD = 16 * 1024  # bytes: how many were withdrawn is not to be told by a list's length
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class Made:
-    """A backup that was made. ``left_out``: sites that are not in it, and why."""
+    """A backup that was made, and what is wrong with it."""
 
     path: Path
-    size: int
-    sites: int
-    items: int
-    removed: int  # older backups
-    left_out: tuple[str, ...]
-    damaged: tuple[str, ...]  # what is in it as it is, and is not as it should be
+    size: int = 0  # bytes
+    sites: int = 0
+    items: int = 0
+    removed: int = 0  # older backups
+    faults: list[str] = field(default_factory=list)  # what is not in it, or damaged
 
 
 def make(folder: Path, target: Path, today: datetime.date) -> Made:
-    """Back all sites up to ``target``, and remove what there is past its days.
+    """Back all sites up to ``target``, and remove backups that have expired.
 
     Raises BackupError if there is no key or no room, or no site could be backed up.
     """
@@ -61,25 +56,21 @@ def make(folder: Path, target: Path, today: datetime.date) -> Made:
         raise BackupError("there is no key to seal it to; make one first: backup-key > FILE")
     read = loader.read(folder)
     places = paths.places(folder)
-    retentions = [one.settings.retention for one in read.sites]
-    days, most = directory.days_kept(retentions)
+    days, most = directory.days_kept([one.settings.retention for one in read.sites])
     sure = not _doubted(places, today)
     with directory.alone(target, today):
+        before = set(directory.kept(target))
         try:
             made = _make(folder, places, read, target, public, today)
         finally:
-            # Also where no new one could be made: this long they are kept, and no longer.
-            if sure:
-                promised = directory.too_old(target, today, most)
-                for old in promised:
-                    directory.drop(old)
-        removed = len(promised) if sure else 0
-        if sure and not made.left_out and not made.damaged:
-            newest = directory.kept(target)[-1]
-            for old in directory.too_old(target, today, days, newest):
+            # Also where no new one could be made: the sites promise that none is older.
+            for old in directory.too_old(target, today, most) if sure else ():
                 directory.drop(old)
-                removed += 1
-    return Made(made.path, made.size, made.sites, made.items, removed, made.left_out, made.damaged)
+        if sure and not made.faults:
+            for old in directory.too_old(target, today, days, directory.kept(target)[-1]):
+                directory.drop(old)
+        made.removed = len(before - set(directory.kept(target)))
+    return made
 
 
 def _make(
@@ -92,7 +83,7 @@ def _make(
 ) -> Made:
     _check_room(places, read, target)
     new, kept = directory.begun(target, "klankbord", today)
-    running = _Running(today)
+    made = Made(kept.path)
     with (
         _sealed(new, kept, public) as out,
         tarfile.open(
@@ -101,71 +92,54 @@ def _make(
     ):
         _add(archive, directory.KEY, folder / directory.KEY)
         for place in places:
-            try:
-                running.take(archive, place)
-            except (KlankbordError, OSError) as error:
-                if running.writing or isinstance(error, SiteFull):
-                    raise
-                running.left_out.append(f"{place.name}: {error}")
-        if not running.sites:
-            raise BackupError("; ".join(running.left_out) or "there is no site here")
+            _add_site(archive, place, made, today)
+        if not made.sites:
+            raise BackupError("; ".join(made.faults) or "there is no site here")
+    made.size = kept.path.stat().st_size
     _write_list(places, read, target, public, today)
-    return Made(
-        kept.path,
-        kept.path.stat().st_size,
-        running.sites,
-        running.items,
-        0,
-        tuple(running.left_out),
-        tuple(running.damaged),
-    )
+    return made
 
 
-class _Running:
-    """A backup on its way, site by site."""
+def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
+    """Add a site. Nothing of it is written before its database has been copied and checked.
 
-    def __init__(self, today: datetime.date) -> None:
-        self._today = today
-        self.sites = self.items = 0
-        self.writing = False  # whether something of the site that is taken is in it already
-        self.left_out: list[str] = []
-        self.damaged: list[str] = []
-
-    def take(self, archive: tarfile.TarFile, place: Place) -> None:
-        """Add a site. Nothing of it is written before its database has been copied and checked."""
-        self.writing = False
-        before, folder = manifest.prefix(place), place.folder
-        with snapshot.copied(folder / DATABASE, folder / FILES, self._today) as copy:
+    One whose database cannot be copied is left out. Raises KlankbordError, OSError after that.
+    """
+    before, folder = manifest.prefix(place), place.folder
+    with ExitStack() as stack:
+        try:
+            copy = stack.enter_context(snapshot.copied(folder / DATABASE, folder / FILES, today))
             with snapshot.opened(copy) as database:
                 snapshot.check(database)
                 large = snapshot.large(database)
                 bad = snapshot.altered(database, sha256_hex)
                 (items,) = database.execute("SELECT count(*) FROM items").fetchone()
-            self.writing = True
-            _add(archive, before + DATABASE, copy)
-        for item, size in large:
-            if not _add(archive, f"{before}{FILES}/{item}", folder / FILES / item, size):
-                bad += [item] if self._still_there(place, item) else []
-        for path in manifest.of(place):
-            _add(archive, before + path.relative_to(folder).as_posix(), path)
-        # After the database: whatever was withdrawn from that copy stands in it.
-        _add(archive, before + WITHDRAWN, folder / WITHDRAWN)
-        self.sites += 1
-        self.items += items
-        if not (folder / settings.FILE_NAME).is_file():
-            self.damaged.append(
-                f"{place.name}: {settings.FILE_NAME} is gone; the settings that were last right "
-                "go with it; see doctor"
-            )
-        if bad:
-            self.damaged.append(
-                f"{place.name}: {len(bad)} items are damaged or missing; see doctor"
-            )
+        except (KlankbordError, OSError) as error:
+            if isinstance(error, SiteFull):
+                raise
+            made.faults.append(f"{place.name}: {error} (not in it)")
+            return
+        _add(archive, before + DATABASE, copy)
+    for item, size in large:
+        if not _add(archive, f"{before}{FILES}/{item}", folder / FILES / item, size):
+            bad += [item] if _still_there(place, item) else []
+    for path in manifest.of(place):
+        _add(archive, before + path.relative_to(folder).as_posix(), path)
+    # After the database: whatever was withdrawn from that copy is in the list.
+    _add(archive, before + WITHDRAWN, folder / WITHDRAWN)
+    made.sites += 1
+    made.items += items
+    if not (folder / settings.FILE_NAME).is_file():
+        said = f"{settings.FILE_NAME} is gone, so it is not in the backup; see doctor"
+        made.faults.append(f"{place.name}: {said}")
+    if bad:
+        made.faults.append(f"{place.name}: {len(bad)} items are damaged or missing; see doctor")
 
-    def _still_there(self, place: Place, item: str) -> bool:
-        """Whether a file that is not there is missed; a purge may just have removed it."""
-        with snapshot.looked_at(place.folder / DATABASE) as database:
-            return bool(database.execute("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
+
+def _still_there(place: Place, item: str) -> bool:
+    """Return whether a missing file is missed; a purge may just have removed it."""
+    with snapshot.looked_at(place.folder / DATABASE) as database:
+        return bool(database.execute("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
 
 
 @contextmanager
@@ -202,13 +176,14 @@ def _write_list(
     lines = []
     for place in places:
         known = read.of(place.name)
+        site_id = known.settings.site if known else loader.held_id(place.folder)
         try:
             days = Withdrawn(place.folder / WITHDRAWN).read()
         except ValueError:
             raise BackupError(f"{place.folder / WITHDRAWN} is damaged; see doctor") from None
-        if days and known is None:
+        if days and site_id is None:
             raise BackupError(f"what was withdrawn at {place.name} cannot be noted; see site check")
-        lines += [f"{known.settings.site} {box} {day}\n" for box, day in days.items() if known]
+        lines += [f"{site_id} {box} {day}\n" for box, day in days.items()]
     text = "".join(sorted(lines)).encode("ascii")
     new, kept = directory.begun(target, "withdrawn", today)
     with _sealed(new, kept, public) as out:
@@ -285,14 +260,13 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], today: datetime.date) -> bool:
-    """Whether the clock may be wrong, by the rule of the upkeep: then nothing is removed by it."""
+    """Return whether the clock may be wrong, by the rule of the purge: then nothing is removed."""
     for place in places:
-        try:
-            with snapshot.looked_at(place.folder / DATABASE) as database:
-                newest, served = snapshot.days(database)
-        except (KlankbordError, OSError):
-            continue  # the backup itself says so
-        far = today - datetime.timedelta(retention.FAR)
-        if newest > today.isoformat() or (served and served < far.isoformat()):
-            return True
+        with (
+            suppress(KlankbordError, OSError),  # the backup itself says so
+            snapshot.looked_at(place.folder / DATABASE) as database,
+        ):
+            newest, served = snapshot.days(database)
+            if purge.doubted(newest, served, True, today):
+                return True
     return False

@@ -63,33 +63,23 @@ def days_kept(retentions: list[Retention]) -> tuple[int, int]:
     return Retention(backup=most).backups_kept, most
 
 
-def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
-    """What is in the folder, the oldest first."""
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        named = _NAME.fullmatch(path.name)
-        if named and named[1] == kind:
-            try:
-                day = datetime.date.fromisoformat(named[2])
-            except ValueError:
-                continue  # no name that was given here
-            found.append(Kept(day, int(named[3] or 1), path))
-    return sorted(found)
-
-
-def day_of(path: Path) -> datetime.date | None:
-    """The day that a backup's name gives."""
+def read_name(path: Path) -> tuple[Kind, Kept] | None:
+    """Return what the name of a file here says; None for a name that was not given here."""
     named = _NAME.fullmatch(path.name)
     try:
-        return datetime.date.fromisoformat(named[2]) if named else None
+        day = datetime.date.fromisoformat(named[2]) if named else None
     except ValueError:
+        day = None
+    if named is None or day is None:
         return None
+    kind: Kind = "klankbord" if named[1] == "klankbord" else "withdrawn"
+    return kind, Kept(day, int(named[3] or 1), path)
 
 
-def is_list(path: Path) -> bool:
-    """Whether a file has the name of a list of withdrawn mailboxes."""
-    named = _NAME.fullmatch(path.name)
-    return named is not None and named[1] == "withdrawn"
+def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
+    """Return what is in the folder, the oldest first."""
+    names = map(read_name, folder.iterdir() if folder.is_dir() else ())
+    return sorted(named[1] for named in names if named and named[0] == kind)
 
 
 @contextmanager

@@ -4,30 +4,35 @@ So ``age -d FILE | tar x`` gives a folder back; but the restore also checks, giv
 store id and honours what was withdrawn.
 """
 
-import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES
-from dropbox_app.server import last_good
 from dropbox_app.server.backup.directory import KEY
 from dropbox_app.server.config import custom_pages, paths, settings
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.config.settings import Settings
-from dropbox_app.server.errors import SettingsError
-from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
-_FILES = (settings.FILE_NAME, last_good.FILE, sites.RETIRED, sites.ENDED)
-# What stands at the top of a server's folder and may come out of a backup.
-TOP = {*_FILES, KEY, WITHDRAWN, DATABASE, FILES, sites.CARDS, custom_pages.FOLDER, paths.SITES}
+_FILES = (settings.FILE_NAME, sites.RETIRED, sites.ENDED)
+FORMER = "last-good"  # in backups of earlier builds; nothing reads it any more
+# What may be at the top of a server's folder and come out of a backup.
+TOP = {
+    *_FILES,
+    KEY,
+    WITHDRAWN,
+    DATABASE,
+    FILES,
+    sites.CARDS,
+    custom_pages.FOLDER,
+    paths.SITES,
+}
 # Every name that there may be, of the site in the folder itself; of others sites/NAME/ is before.
 _NAMES = re.compile(
     "|".join(
         (
-            *map(re.escape, (*_FILES, WITHDRAWN, DATABASE)),
+            *map(re.escape, (*_FILES, FORMER, WITHDRAWN, DATABASE)),
             rf"{sites.CARDS}/[a-z0-9-]{{1,40}}\.card",
             rf"{custom_pages.FOLDER}/({'|'.join(LANGUAGES)})/({'|'.join(custom_pages.PAGES)})\.md",
             rf"{FILES}/[0-9a-f]{{64}}",
@@ -44,23 +49,6 @@ def of(place: Place) -> Iterator[Path]:
     for path in (*(place.folder / name for name in _FILES), *cards, *pages):
         if path.is_file() and _NAMES.fullmatch(path.relative_to(place.folder).as_posix()):
             yield path
-
-
-def last_good_settings(place: Place) -> Settings | None:
-    """The settings of a site as they were last right."""
-    kept = last_good.load(place.folder).get(settings.FILE_NAME)
-    try:
-        return settings.parse(kept, place.folder / settings.FILE_NAME) if kept else None
-    except SettingsError:
-        return None
-
-
-def put_back_settings(place: Place, day: datetime.date) -> None:
-    """Where a site's settings are gone: as they were last right, if that is known."""
-    path = place.folder / settings.FILE_NAME
-    kept = last_good.load(place.folder).get(settings.FILE_NAME)
-    if kept and not path.exists():
-        replace_whole(path, kept.encode("utf-8"), day)
 
 
 def prefix(place: Place) -> str:

@@ -9,7 +9,7 @@ import datetime
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +19,16 @@ from dropbox_app.protocol.encoding import check_day, check_hex, new_digest, sha2
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server.backup import directory, manifest
 from dropbox_app.server.backup.key import Keys
-from dropbox_app.server.config import paths, settings
+from dropbox_app.server.config import loader, paths
 from dropbox_app.server.config import site as sites
-from dropbox_app.server.config.settings import Settings
-from dropbox_app.server.errors import BackupError, SettingsError, SiteFull
+from dropbox_app.server.config.loader import Reading, ReadSite
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.config.settings import Retention
+from dropbox_app.server.errors import BackupError, SiteFull
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import (
-    Withdrawn,
-    at_midnight,
-    full_disk_said,
-    sync_folder,
-)
+from dropbox_app.server.store.files import at_midnight, full_disk_said, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
@@ -43,7 +41,7 @@ class RestoredSite:
     """What came back of a site."""
 
     name: str
-    settings: Settings
+    organisation: str  # empty if the settings in the backup are wrong
     mailboxes: int
     withdrawn: int  # mailboxes that were in the backup and had been withdrawn since
     lost: int  # items whose bytes were not in it, or not whole
@@ -74,7 +72,8 @@ def restore(
     ``lists``: further lists of withdrawn mailboxes. ``old``: take a backup also if it is older
     than the sites promise that there is one.
     """
-    if directory.is_list(file):
+    named = directory.read_name(file)
+    if named and named[0] == "withdrawn":
         raise BackupError(
             f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
         )
@@ -83,12 +82,13 @@ def restore(
             with full_disk_said():
                 known = _read_lists(file, keys, lists)
                 _unpack(file, keys, new)
-                found = _sites(new, today)
+                read = loader.read(new)
+                found = _sites(new, read)
                 if not old:
-                    _check_age(file, [made for _, made in found], today)
+                    _check_age(file, [one.settings.retention for one in read.sites], today)
                 done = tuple(
-                    _finish(place, made, known, today, several=len(found) > 1)
-                    for place, made in found
+                    _finish(place, read.of(place.name), site_id, known, today, len(found) > 1)
+                    for place, site_id in found
                 )
                 _own(new, folder, today)
         except SiteFull:
@@ -104,7 +104,7 @@ def _begun(folder: Path) -> Iterator[Path]:
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
     # What a killed restore left, and had perhaps moved already: it is begun again.
-    left = manifest.TOP | {paths.RESTORING} if new.exists() else set()
+    left = manifest.TOP | {manifest.FORMER, paths.RESTORING} if new.exists() else set()
     if there and inside - left:
         raise BackupError(f"{folder} is there already and is not empty; nothing was changed")
     folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -184,34 +184,34 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
         path.unlink()
 
 
-def _sites(new: Path, today: datetime.date) -> list[tuple[paths.Place, Settings]]:
-    """Every site that came, with its settings. Raises BackupError."""
+def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
+    """Return every site that came, with its id. Raises BackupError.
+
+    A site whose settings were wrong that day comes back too, and stays closed until they are
+    corrected, as it would have on the old machine.
+    """
     found = []
     for place in paths.places(new):
         if not (place.folder / DATABASE).exists():
             raise BackupError(f"it holds no database of the site {place.name}")
-        manifest.put_back_settings(place, today)
-        before = manifest.last_good_settings(place)
-        try:
-            made = settings.read(place.folder)
-            # An edit that changed the id is served by nobody: codes and lists go by the one before.
-            found.append((place, before if before and before.site != made.site else made))
-        except SettingsError as error:
-            # A bad edit of that day is mended later, as it would have been there.
-            if before is None:
-                raise BackupError(str(error)) from None
-            found.append((place, before))
+        known = read.of(place.name)
+        site_id = known.settings.site if known else loader.held_id(place.folder)
+        if site_id is None:
+            said = "; ".join(fault.said for fault in read.faults if fault.site == place.name)
+            raise BackupError(f"the id of the site {place.name} is not known: {said}")
+        found.append((place, site_id))
     return found
 
 
-def _check_age(file: Path, made: Iterable[Settings], today: datetime.date) -> None:
-    day = directory.day_of(file)
-    _, most = directory.days_kept([one.retention for one in made])
-    if day is None:
+def _check_age(file: Path, retentions: list[Retention], today: datetime.date) -> None:
+    named = directory.read_name(file)
+    _, most = directory.days_kept(retentions)
+    if named is None:
         raise BackupError(
             f"{file.name} is not the name that it had, so its day is not known; "
             "give it that name again, or say --old"
         )
+    day = named[1].day
     if (today - day).days > most:
         raise BackupError(
             f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
@@ -271,7 +271,12 @@ def _merge(days: Days, more: Days) -> None:
 
 
 def _finish(
-    place: paths.Place, made: Settings, known: _Lists, today: datetime.date, *, several: bool
+    place: Place,
+    read: ReadSite | None,
+    site_id: str,
+    known: _Lists,
+    today: datetime.date,
+    several: bool,
 ) -> RestoredSite:
     """Check a site's database, forget what was withdrawn, give it a new store id."""
     folder = place.folder
@@ -289,7 +294,7 @@ def _finish(
         _merge(days, Withdrawn(folder / WITHDRAWN).read())
     except ValueError:
         raise BackupError(f"the list of withdrawn mailboxes of {place.name} is damaged") from None
-    _merge(days, known.of_sites.get(made.site, {}))
+    _merge(days, known.of_sites.get(site_id, {}))
     store = SqliteStore(folder, lambda: today)
     try:
         here = set(store.mailboxes())
@@ -301,6 +306,7 @@ def _finish(
             for mailbox in gone:
                 store.remove_mailbox(mailbox)
             store.renew_id()
+            store.set_site_id(site_id)
             left = len(store.mailboxes())
         store.sweep()
         store.truncate_log()
@@ -309,7 +315,8 @@ def _finish(
     (folder / WITHDRAWN).unlink(missing_ok=True)
     if days:
         Withdrawn(folder / WITHDRAWN).write(days, today)
-    return RestoredSite(place.name, made, left, len(gone), len(lost))
+    organisation = read.settings.name if read else ""
+    return RestoredSite(place.name, organisation, left, len(gone), len(lost))
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:

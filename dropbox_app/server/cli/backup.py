@@ -73,9 +73,9 @@ def backup_command(folder: Path | None, target: Path | None, only_check: bool) -
         f"{made.path}: sites: {made.sites}, items: {made.items}, bytes: {made.size}; "
         f"older backups removed: {made.removed}"
     )
-    for said in (*(f"{one} (not in it)" for one in made.left_out), *made.damaged):
+    for said in made.faults:
         click.echo(f"Fault: {said}", err=True)
-    if made.left_out or made.damaged:
+    if made.faults:
         click.echo("Older backups were kept.", err=True)
         click.get_current_context().exit(1)
 
@@ -120,7 +120,8 @@ def restore_command(
     done = restoring.restore(target, file, Keys(keys), lists, today, old=old)
     for site in done.sites:
         back = "conversation is" if site.mailboxes == 1 else "conversations are"
-        click.echo(f"{site.name}: {site.settings.name}: {site.mailboxes} {back} back")
+        named = site.organisation or "its settings are wrong, see site check"
+        click.echo(f"{site.name}: {named}: {site.mailboxes} {back} back")
         if site.withdrawn:
             click.echo(f"    {site.withdrawn} had been withdrawn since, and are not")
         if site.lost:

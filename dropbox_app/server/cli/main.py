@@ -1,7 +1,5 @@
 """``klankbord-server``, the operator's command. Exit codes: 0 done, 1 could not, 2 used wrongly."""
 
-import datetime
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,15 +9,13 @@ import click
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.backup import backup_command, backup_key_command, restore_command
 from dropbox_app.server.cli.cards import card
-from dropbox_app.server.cli.common import Group, folder_of, folder_option, place_of, site_option
+from dropbox_app.server.cli.common import Group, folder_of, folder_option
+from dropbox_app.server.cli.doctor import doctor_command
 from dropbox_app.server.cli.notify import notify_command, word_command
+from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
-from dropbox_app.server.config import loader
-from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.doctor import machine
-from dropbox_app.server.errors import ServerError, SettingsError, SiteFull, WrongClock
-from dropbox_app.server.mailboxes import purge as upkeep
+from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
 from dropbox_app.server.store.sqlite import SqliteStore
 
 
@@ -46,52 +42,43 @@ for _command in (
     backup_key_command,
     backup_command,
     restore_command,
+    doctor_command,
     word_command,
     notify_command,
+    purge_command,
 ):
     main.add_command(_command)
 
 
 @main.command()
 @folder_option
-@click.option("--bind", default="127.0.0.1:8000", show_default=True, help="Address or unix:PATH.")
-@click.option("--onion", metavar="unix:PATH", help="One more, for Tor, which names circuits there.")
-@click.option("--desks", metavar="unix:PATH", help="And one for Tor's onions of desks alone.")
+@click.option(
+    "--bind",
+    default="127.0.0.1:8000",
+    show_default=True,
+    help="HOST:PORT, or unix:PATH for nginx alone.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=8, show_default=True, type=click.IntRange(2, 256))
-def serve(
-    folder: Path | None,
-    bind: str,
-    onion: str | None,
-    desks: str | None,
-    workers: int,
-    threads: int,
-) -> None:
+@click.option("--threads", default=128, show_default=True, type=click.IntRange(2, 256))
+def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     """Serve all sites until stopped. SIGHUP takes up what was changed, without a pause.
 
-    With --onion, Tor comes to a socket file of its own, and has "HiddenServiceExportCircuitID
-    haproxy": so that one visitor over Tor, whatever they ask for, keeps no other waiting. With
-    --desks the onions of desk_origins are answered at that socket file, and nowhere else.
+    On a real server nginx is in front, at a socket file that only nginx can open: it names the
+    way by which each request came, and without that a request gets 421. A TCP address is for
+    trying the program out on your own machine.
 
     \b
-    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/box.sock \\
-        --onion unix:/run/klankbord/onion.sock --desks unix:/run/klankbord/desks.sock
+    klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock
     """
     # Flask and gunicorn: only for this command.
-    from dropbox_app.server.cli.serve import run, take, try_bind
+    from dropbox_app.server.cli.serve import address_of, run, take, try_bind
 
     target = folder_of(folder)
-    address = _named("--bind", bind)
-    files: dict[str, Path] = {}  # Tor's own
-    for option, said in (("--onion", onion), ("--desks", desks)):
-        named = _named(option, said) if said is not None else None
-        if isinstance(named, tuple) or (named and named in (address, *files.values())):
-            raise click.BadParameter(
-                f"{said!r} is no unix:PATH, or is that of another option", param_hint=option
-            )
-        if named:
-            files[option] = named
-    read = take(target, common.today())  # what is wrong is said here, not by every worker
+    try:
+        address = address_of(bind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--bind") from None
+    read = take(target)  # what is wrong is said here, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
     for served in read.sites:
@@ -102,8 +89,6 @@ def serve(
                 raise
             click.echo(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
-    for option, file in files.items():
-        try_bind(file, option)
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
     if not isinstance(address, Path) and not is_open:
@@ -111,105 +96,16 @@ def serve(
     click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
     if is_open:
         click.echo("Warning: that address is open to the network, without encryption.", err=True)
-    run(
-        target, bind=bind, workers=workers, threads=threads,
-        onion=files.get("--onion"), desks=files.get("--desks"), read=read,
-    )  # fmt: skip
-
-
-@main.command()
-@folder_option
-@site_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout, for monitoring.")
-@click.option("--visit", is_flag=True, help="Also visit the sites at their addresses: network.")
-@click.option(
-    "--socks",
-    metavar="HOST:PORT",
-    help="With --visit: where Tor on this machine takes visitors, for onion addresses.",
-)
-def doctor(
-    folder: Path | None, site_name: str | None, as_json: bool, visit: bool, socks: str | None
-) -> None:
-    """Look the server and its machine over, or one site; say what is wrong and what to do.
-
-    Changes nothing, and uses no network without --visit. Ends with 1 if something is wrong; notes
-    are for you to judge and fail nothing.
-
-    \b
-    klankbord-server --dir /var/lib/klankbord doctor
-    """
-    from dropbox_app.server.doctor import checks as examination  # nothing that serves needs it
-
-    target = folder_of(folder)
-    findings = list(examination.examine(target, common.today(), site_name, machine.ROOT))
-    if socks is not None and not visit:
-        raise click.UsageError("--socks is for --visit.")
-    if visit:
-        from dropbox_app.server.doctor import visit as visiting  # what a page is known by: Flask
-
-        try:
-            port = visiting.address_of(socks) if socks is not None else None
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--socks") from None
-        findings += visiting.visit(
-            loader.read(target), site_name, machine.ROOT / visiting.BOX, port
-        )
-    if as_json:
-        click.echo(json.dumps([finding.values() for finding in findings]))
-    else:
-        several = len({finding.site for finding in findings if finding.site}) > 1
-        for finding in findings:
-            click.echo(finding.told(several))
-    if any(finding.state == "wrong" for finding in findings):
-        click.get_current_context().exit(1)
-
-
-@main.command()
-@folder_option
-@site_option
-@click.option(
-    "--day",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Today's date, read elsewhere: once the clock is right again, or after a month off.",
-)
-def purge(folder: Path | None, site_name: str | None, day: datetime.datetime | None) -> None:
-    """Remove what has lived its term, for good. A serving site does so itself, once a day.
-
-    \b
-    klankbord-server --dir /var/lib/klankbord purge
-    """
-    place = place_of(folder, site_name)
-    loaded = sites.load(place.folder)
-    if day is not None and day.date() != common.today():
-        raise WrongClock(f"it says {common.today()}, you say {day.date()}; set it first")
-    store = SqliteStore(place.folder, common.today, place.reserve)
-    try:
-        if day is not None:
-            upkeep.confirm(store, common.today())
-        purged = upkeep.daily(loaded, store, common.today())
-    finally:
-        store.close()
-    click.echo(
-        f"removed: {purged.mailboxes} mailboxes, {purged.items} items of others, "
-        f"{purged.withdrawn_ids} withdrawn ids, {purged.leftovers} left-over files"
-    )
-    if not purged.log_emptied:
-        click.echo("The log was in use and is emptied by the next purge.", err=True)
-
-
-def _named(option: str, bind: str) -> tuple[str, int] | Path:
-    from dropbox_app.server.cli.serve import address_of
-
-    try:
-        return address_of(bind)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
+    run(target, bind=bind, workers=workers, threads=threads, read=read)
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove what a crash left. Raises ServerError, OSError."""
+    """Remove what a crash left, and note the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
+        if store.site_id() is None:  # an older version wrote it
+            with store.writing():
+                store.set_site_id(served.settings.site)
         store.sweep()
         with suppress(SiteFull):
             store.keep_room()

@@ -1,15 +1,18 @@
-"""gunicorn, with a hand on every default that would leave something behind.
+"""Run gunicorn as it comes, with each setting that would otherwise leave something behind.
 
-The parent makes the cookie key and reads code, templates, word lists and the sites' settings into
-memory that the workers share; each worker opens databases after the fork. On SIGHUP the parent
-reads the sites anew and gunicorn replaces the workers: the key stays, and so do the sessions.
-Nothing is logged of a request: no address, no line, no header, no time. Nothing of a request is
-put in a file.
+The master makes the cookie key and reads code, templates, word lists and the sites' settings into
+memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
+reads the sites again and gunicorn replaces the workers; the key stays, and so do the sessions.
+Nothing of a request is logged: no address, target, header or time. Nothing of a request is put in
+a file.
+
+With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it takes in requests and
+gives out answers, so that no slow client holds a thread. A TCP address is for one's own machine:
+there gunicorn's own pages for what is no HTTP are in plain English and have no policy.
 """
 
 import contextlib
 import ctypes
-import datetime
 import errno
 import gc
 import ipaddress
@@ -23,72 +26,76 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gunicorn.http.wsgi  # type: ignore[import-untyped]  # gunicorn ships no types
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
+from dropbox_app.server.cli import common
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.mailboxes import scheduler
-from dropbox_app.server.mailboxes.scheduler import Clocks, Rounds
-from dropbox_app.server.patience import SILENCE, WHOLE
-from dropbox_app.server.quiet import QuietLogger, QuietResponse
-from dropbox_app.server.reporter.kdf_limiter import Gate, shared_by, slots_for
+from dropbox_app.server.mailboxes.scheduler import Rounds
+from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.security_headers import logger, quiet_log, where
+from dropbox_app.server.web.reverse_proxy import ReverseProxy
 from dropbox_app.server.web.session import new_key
-from dropbox_app.server.worker import WAITING, QuietWorker
 
-GRACE = 20  # seconds that a worker gets to finish what it began; more than the gate's patience
+GRACE = 20  # seconds that a worker gets to finish its requests; more than the limiter's patience
 STUCK = 60  # seconds without a sign of life after which a worker is replaced
-AGAIN = 2.0  # seconds; a worker that cannot open the database now leaves its place to another
-# Of one worker, beside its threads: more wait with the system. There is room for all that may wait,
-# linger or read slowly at once, and so for whoever comes.
-CONNECTIONS = 3 * WAITING
+AGAIN = 2.0  # seconds before a worker that could not open the database is replaced
+KEEPALIVE = 75  # seconds; longer than nginx keeps a connection to the app, so that nginx closes it
+CONNECTIONS = 1000  # of one worker
 _FILES = 4096  # that a worker may have open: connections, and those of the database
-_OWN_FILES = 200  # of those, not for connections
 _PRIVATE = 0o077  # what is made may be read by the server's own account only
-_SOCKET = 0o117  # a socket may be used by the group: the proxy's, or Tor's
+_SOCKET = 0o117  # a socket may be used by the group, which is nginx's
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _M_ARENA_MAX = -8  # malloc.h
+
+# At "error" gunicorn writes methods, targets and addresses; at "critical" only that a worker hangs.
+_LEVEL = "critical"
+_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "klankbord: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"level": "CRITICAL", "handlers": []},
+    "loggers": {
+        "gunicorn.error": {"level": "CRITICAL", "handlers": ["stderr"], "propagate": False},
+        "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+    },
+}
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
     """The sites of one folder under gunicorn."""
 
     def __init__(
-        self,
-        folder: Path,
-        read: Reading,
-        bind: list[str],
-        workers: int,
-        threads: int,
-        upkeep: float,
-        files: int,
+        self, folder: Path, read: Reading, bind: str, workers: int, threads: int, upkeep: float
     ) -> None:
         self._folder = folder
         self._read = read
         self._upkeep = upkeep
-        self._clocks = Clocks.start()  # of the server: a worker may begin much later
         self._rounds: Rounds | None = None
         self._workers = workers
-        self._cores = shared_by(workers)
+        self._behind_nginx = bind.startswith("unix:")
         self._key = new_key()
         self._settings = {
-            "bind": bind,
+            "bind": [bind],
             "workers": workers,
             "threads": threads,
-            "worker_connections": max(threads + 1, min(threads + CONNECTIONS, files - _OWN_FILES)),
+            "worker_class": "gthread",
+            "worker_connections": max(CONNECTIONS, threads + 1),
+            "backlog": 2048,
             "worker_exit": self._end,
             "on_reload": self._read_anew,
-            "worker_class": "dropbox_app.server.worker.QuietWorker",
-            "logger_class": QuietLogger,
+            "on_exit": self._settle,
             "accesslog": None,
             "errorlog": "-",
-            "loglevel": "warning",
+            "loglevel": _LEVEL,
+            "logconfig_dict": _LOG,
             "capture_output": False,
             "control_socket_disable": True,
             # The heartbeat is a file: in memory, empty, and not under /tmp.
@@ -97,10 +104,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "umask": _SOCKET,
             "timeout": STUCK,
             "graceful_timeout": GRACE,
-            "keepalive": 5,
-            "limit_request_line": 4094,
-            "limit_request_fields": 60,
-            "limit_request_field_size": 8190,
+            "keepalive": KEEPALIVE,
+            # Above nginx's, whose page about it is one of ours.
+            "limit_request_line": 0,
+            "limit_request_fields": 1000,
+            "limit_request_field_size": 16_380,
             # Headers of a proxy are not believed: hosts and https are settings.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
@@ -114,41 +122,53 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        """In each worker, after the fork: its own database connections, gate and caretaker."""
+        """Make the app of one worker, after the fork: with its own database connections."""
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
-            logger.warning("the database cannot be opened and is tried again: %s", where(error))
+            logger.warning(
+                "the database cannot be opened and is tried again: %s", fault_location(error)
+            )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
+        except Exception as error:
+            logger.error("a worker cannot start: %s", fault_location(error))
+            raise
 
     def _app(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        self._rounds = Rounds(self._read, self._clocks, partial(logger.warning, "%s"))
+        self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
-        gate = Gate(slots_for(self._workers), cores=self._cores)
-        return create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
+        gate = Gate(slots_for(self._workers))
+        app = create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
+        return ReverseProxy(app, behind_nginx=self._behind_nginx)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """In the parent, before it makes new workers. What is wrong goes on as it was."""
-        self._read = take(self._folder, self._clocks.today(), self._read)
+        """Run in the parent before new workers start. A reading with a fault is not taken up."""
+        self._read = take(self._folder, self._read)
+
+    def _settle(self, _arbiter: object) -> None:
+        """Run in the parent once every worker has ended: leave no finer time than the day."""
+        scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
 
 
-def take(folder: Path, today: datetime.date, before: Reading | None = None) -> Reading:
-    """Read the sites, keep what is right for another day, and say in the log what is not.
+def take(folder: Path, before: Reading | None = None) -> Reading:
+    """Read the sites, and write to the log what is wrong with them.
 
-    ``before``: what is being served. Of it nothing ends by a mistake, only by its folder going.
+    ``before``: what is being served. It is returned if the new reading has a fault.
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
-    quiet_log()
-    for fault in (*read.faults, *missing, *loader.remember(read, today)):
+    set_up_logging()
+    for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
-    read = read.remembered()
-    return read.with_those_before(before) if before else read
+    if before is not None and read.wrong:
+        logger.warning("nothing was taken up; the sites are served as before")
+        return before
+    return read
 
 
 def run(
@@ -157,27 +177,17 @@ def run(
     workers: int,
     threads: int,
     *,
-    onion: Path | None = None,
-    desks: Path | None = None,
-    silence: float = SILENCE,
-    whole: float = WHOLE,
     upkeep: float = scheduler.FIRST,
     read: Reading | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
 
-    ``onion``, ``desks``: the socket files for Tor, see ``circuits``; the second for the onions of
-    desks alone. ``read``: the folder as ``take`` read it.
-    In seconds: ``silence`` and ``whole`` as in ``patience``, ``upkeep`` until the first of it.
+    ``bind``: HOST:PORT, or unix:PATH where nginx is in front. ``upkeep``: seconds until the first.
+    ``read``: the folder as ``take`` read it.
     """
     os.umask(_PRIVATE)
-    files = _set_limits()
-    gunicorn.http.wsgi.Response = QuietResponse
-    QuietWorker.silence, QuietWorker.whole = silence, whole
-    read = read or take(folder, Clocks.start().today())
-    QuietWorker.onion, QuietWorker.desks = str(onion or ""), str(desks or "")
-    binds = [bind, *(f"unix:{file}" for file in (onion, desks) if file)]
-    server = Server(folder, read, binds, workers, threads, upkeep, files)
+    _set_limits()
+    server = Server(folder, read or take(folder), bind, workers, threads, upkeep)
     _warm_up()
     server.run()
 
@@ -196,7 +206,7 @@ def address_of(bind: str) -> tuple[str, int] | Path:
 
 
 def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
-    """Take an address and let it go again: gunicorn itself would try for ever, or in a traceback.
+    """Take an address and give it back: gunicorn itself would try for ever, or in a traceback.
 
     Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
     """
@@ -232,9 +242,9 @@ def _try_socket(path: Path) -> None:
         path.unlink()
 
 
-def _set_limits() -> int:
-    """No core dump, which would hold texts and keys, as little freed memory as can be, and room
-    for the connections: how many files may be open."""
+def _set_limits() -> None:
+    """Set limits of this process: no core dump, which would hold texts and keys, as little freed
+    memory as possible, and enough open files for the connections."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
@@ -245,7 +255,6 @@ def _set_limits() -> int:
         system.prctl(_PR_SET_DUMPABLE, 0)
         # One pool for all threads: each thread's own would keep what it once needed.
         system.mallopt(_M_ARENA_MAX, 1)
-    return files
 
 
 def _warm_up() -> None:

@@ -12,10 +12,9 @@ from typing import TypeVar
 import click
 
 from dropbox_app.protocol.encoding import Json, to_line
-from dropbox_app.server import last_good
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.common import folder_of, folder_option, place_of, site_option
-from dropbox_app.server.config import check, loader, paths, settings
+from dropbox_app.server.config import check, loader, paths, settings, settings_writer
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import Fault, Reading
 from dropbox_app.server.config.paths import Place
@@ -180,7 +179,13 @@ def site_retire(folder: Path | None, called: str) -> None:
 @site.command("check")
 @folder_option
 @click.argument("called", metavar="[NAME]", required=False)
-def site_check_command(folder: Path | None, called: str | None) -> None:
+@click.option(
+    "--settings",
+    "only_settings",
+    is_flag=True,
+    help="Look at settings and pages alone: a server takes up nothing if one of them is wrong.",
+)
+def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Say what is wrong with the sites: file, line, what is expected.
 
     Changes nothing. Without NAME all of them. After an edit: first this, then SIGHUP to the server.
@@ -193,7 +198,7 @@ def site_check_command(folder: Path | None, called: str | None) -> None:
         paths.chosen(server, called)
     read = loader.read(server)
     found: list[Fault] = list(read.faults)
-    for place in paths.places(server):
+    for place in paths.places(server) if not only_settings else ():
         known = read.of(place.name)
         found += check.look(known, common.today()) if known else check.missing(place)
     wrong = False
@@ -239,7 +244,7 @@ def move(
     changed = settings.read(place.folder)
     if origins or desk_origins:
         with _said_of_options(path):
-            text = settings.with_origins(
+            text = settings_writer.with_origins(
                 path.read_text("utf-8"),
                 path,
                 origins or None,
@@ -273,26 +278,28 @@ def _is_site(folder: Path) -> bool:
 def _make(place: Place, wanted: Settings, there: Reading) -> None:
     """Make a site and print its invitation."""
     target = place.folder
-    text = settings.write(wanted)
+    text = settings_writer.write(wanted)
     with _said_of_options(target / settings.FILE_NAME):
         made = settings.parse(text, target / settings.FILE_NAME)
     _refuse_others(made, place, there)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ServerError(f"{target} is there already and is not empty; nothing was changed")
-    _build(target, text)
+    _build(target, text, made.site)
     click.echo(_invitation(made))
 
 
 def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
-    """Raise SettingsError for a host name that another site has."""
-    own = loader.claims(made)
-    for other in there.sites:
-        taken = sorted(value for _, value in own & loader.claims(other.settings))
-        if taken and other.place != place:
-            raise SettingsError(f"--origin: {taken[0]} is that of the site {other.place.name}")
+    """Raise SettingsError for a host name that another site has, open or closed."""
+    own = {value for _, value in loader.claims(made)}
+    theirs = [(s.place, {value for _, value in loader.claims(s.settings)}) for s in there.sites]
+    theirs += [(closed.place, closed.hosts) for closed in there.closed]
+    for other, values in theirs:
+        taken = sorted(own & values)
+        if taken and other != place:
+            raise SettingsError(f"--origin: {taken[0]} is that of the site {other.name}")
 
 
-def _build(target: Path, text: str) -> None:
+def _build(target: Path, text: str, site_id: str) -> None:
     """Fill a new or empty folder; it is a site once its settings are there. Else it is left as it
     was: the parent folder may be one that this account cannot write in."""
     new = not target.exists()
@@ -308,12 +315,12 @@ def _build(target: Path, text: str) -> None:
     try:
         store = SqliteStore.create(target, common.today)
         with store.writing():
+            store.set_site_id(site_id)
             store.set_served(common.today())  # from now on a clock that leaps is known
         store.close()
         if os.geteuid() == 0:  # for the account that the folder belongs to
             for path in target.iterdir():
                 os.chown(path, target.stat().st_uid, target.stat().st_gid)
-        last_good.store(target, {settings.FILE_NAME: text}, common.today())
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
         for path in target.iterdir():

@@ -39,7 +39,7 @@ def telephone_faults(site: Site) -> Iterator[str]:
 def _where(site: Site) -> str:
     """The file and the line of the counsellors' own telephones."""
     path = site.folder / settings.FILE_NAME
-    with suppress(SettingsError):  # the site goes on with what was last right
+    with suppress(SettingsError):  # changed since it was read
         line = settings.line_of("telephones", settings.text_of(site.folder))
         return f"{path}, line {line}" if line else str(path)
     return str(path)

@@ -3,11 +3,16 @@
 import ipaddress
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
 from urllib.parse import urlsplit
 
 from dropbox_app.server.errors import SettingsError
 
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+# As far as it can be made out in settings that are wrong: the list, and each text in it.
+_LISTS = re.compile(r"^\s*(origins|desk_origins)\s*=\s*\[([^\]]*)", re.MULTILINE)
+_TEXTS = re.compile(r"""["']([^"'\n]{1,300})["']""")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,6 +33,16 @@ def read(value: object) -> tuple[str, ...]:
 def hosts(origins: Sequence[str]) -> set[str]:
     """Their names, on whatever port."""
     return {urlsplit(origin).hostname or "" for origin in origins}
+
+
+def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, ...]:
+    """Return the origins that can be made out in the text of a settings file that is wrong."""
+    found = []
+    for named, listed in _LISTS.findall(text):
+        for origin in _TEXTS.findall(listed) if named == key else ():
+            with suppress(SettingsError):
+                found.append(check_origin(origin))
+    return tuple(found)
 
 
 def check_origin(origin: str) -> str:

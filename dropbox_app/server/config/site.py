@@ -34,7 +34,7 @@ RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
 PARSED = 100  # cards of all sites that a process keeps as they were read; each takes some 40 KB
 
-_CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
+CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Site:
 
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
         """What ``pin`` would say to this card, without putting it in use."""
-        if not _CARD_NAME.fullmatch(name):
+        if not CARD_NAME.fullmatch(name):
             raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
         card = cards.parse(raw)
         if card.site != self.settings.site:
@@ -133,7 +133,7 @@ class Site:
         Its identity is not taken again: who holds a lost or stolen desk could read with it.
         """
         with self._changing():
-            if not _CARD_NAME.fullmatch(name) or not self._path(name).exists():
+            if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
             # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
             known = next((c.card for c in self.cards() if c.file_name == name), None)
@@ -205,7 +205,7 @@ class Site:
 @functools.lru_cache(maxsize=PARSED)
 def _parse(name: str, raw: bytes, site: str) -> Card | str:
     """Reading a card costs some milliseconds, so of those in use it is done once per content."""
-    if not _CARD_NAME.fullmatch(name):
+    if not CARD_NAME.fullmatch(name):
         return "the name of a card is 1 to 40 of a-z, 0-9 and -"
     try:
         card = cards.parse(raw)

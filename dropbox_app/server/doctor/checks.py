@@ -1,7 +1,7 @@
 """``klankbord-server doctor``: looks, and says how to repair what is wrong. It changes nothing.
 
 Here: the sites and the backups of a server's folder. ``machine`` looks at what is around it, and
-``visiting`` comes to the sites as a visitor.
+``visit`` opens the sites as a visitor does.
 """
 
 import datetime
@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dropbox_app.server import last_good
 from dropbox_app.server.backup import directory
 from dropbox_app.server.config import check as site_check
 from dropbox_app.server.config import loader, paths, settings
@@ -115,7 +114,7 @@ def _settings_repair(said: str, folder: Path) -> str:
     except PermissionError:
         return OWN_ACCOUNT
     except (FileNotFoundError, NotADirectoryError):
-        if last_good.load(folder) or (folder / DATABASE).exists():
+        if (folder / DATABASE).exists():
             # A new one would have another site id, and end every code.
             return "never make a new one; see Lost settings in deploy/README.md"
         return "check --dir, or make it with init"

@@ -1,5 +1,7 @@
 """What ``doctor`` finds: one thing looked at, how it is, and how to repair it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -35,6 +37,7 @@ Check = Literal[
     "tor",
     "onion",
     "proxy",
+    "certificate",
     "logs",
     "machine clock",
     "system",
@@ -44,14 +47,15 @@ Check = Literal[
 ]
 
 
-State = Literal["fine", "note", "wrong"]
+State = Literal["fine", "note", "wrong", "unseen"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. A ``note`` is for the operator to judge, and fails nothing.
+    """One thing that was looked at.
 
-    ``site`` is empty for what is the server's or the machine's.
+    A ``note`` is for the operator to judge. ``unseen`` could not be looked at, and says why.
+    Neither changes the exit code. ``site`` is empty for the server and for the machine.
     """
 
     check: Check
@@ -63,7 +67,7 @@ class Finding:
     def told(self, several: bool) -> str:
         """For a person. ``several``: whether it has to be said of which site it is."""
         about = f"{self.site}: {self.check}" if several and self.site else self.check
-        said = visible(f"{self.state:5}  {about}")
+        said = visible(f"{self.state:6} {about}")
         if self.state == "fine":
             return said
         return f"{said}: {visible(self.fault)}\n       {visible(self.repair)}"
@@ -88,14 +92,32 @@ def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
     return Finding(check, site, "wrong", fault, repair)
 
 
+def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    return Finding(check, site, "unseen", fault, repair)
+
+
+def total(findings: Iterable[Finding]) -> str:
+    """One line for a person: how many findings there are of each state."""
+    number = Counter(finding.state for finding in findings)
+    return (
+        f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "
+        f"{number['wrong']} fault{'s'[: number['wrong'] != 1]}, "
+        f"{number['unseen']} not looked at"
+    )
+
+
 def visible(text: str) -> str:
     """One line of which nothing is obeyed or hidden: names of files are anybody's."""
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 class Unseen(Exception):
-    """Something may not be looked at by the account that asks."""
+    """This account may not look at something."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(str(path))
         self.path = str(path)
+
+
+class NoAnswer(Exception):
+    """A program of the machine gave no usable answer. The text names the program and says why."""

@@ -4,24 +4,30 @@ The only part of ``doctor`` that uses a network: it dials the addresses that are
 and with ``--socks`` Tor on this machine. It asks for public pages, sends nothing, keeps nothing.
 """
 
-import http.client
 import os
 import re
+import secrets
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from email.message import Message
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import httpcore
+from socksio.exceptions import SOCKSError
+
 from dropbox_app.server.config.loader import Reading
-from dropbox_app.server.doctor.finding import Finding, fine, note, wrong
+from dropbox_app.server.doctor.finding import Finding, fine, unseen, wrong
 from dropbox_app.server.web.security_headers import HEADERS, HSTS
 
-BOX = "run/klankbord/box.sock"
+BOX = "run/klankbord/app.sock"
 PATIENCE = 60  # seconds; through Tor it may take long
 LONGEST = 180  # seconds, for all of a page
 MOST = 1024 * 1024  # bytes: far more than a page has
@@ -32,8 +38,8 @@ NEVER = ("Via", "Set-Cookie", "ETag", "Last-Modified", "Content-Encoding", "X-Po
 NOT_OF_THE_APP = ("Server", "Date")
 _MEND = "; see Serve in deploy/README.md"
 
-Dial = Callable[[], socket.socket]
-Answer = tuple[int, http.client.HTTPMessage, bytes]
+Pool = Callable[[httpcore.NetworkBackend], httpcore.ConnectionPool]
+Answer = tuple[int, Message, int]  # status, headers, bytes of the body
 
 
 def visit(
@@ -57,47 +63,78 @@ def _origin(
 ) -> Iterator[Finding]:
     parts = urlsplit(origin)
     if not os.access(box.parent, os.X_OK) and box.parent.exists():
-        yield note("visit", f"{box} may not be used by this account", "run doctor as root")
+        yield unseen("visit", f"{box} may not be used by this account", "run doctor as root")
     elif box.exists():
-        yield from _seen(f"{origin} at {box}", lambda: _to_socket(box), parts, origins, app=True)
+        yield from look(f"{origin} at {box}", _to_socket(box), origin, origins, app=True)
     if not parts.hostname:
         return
     if not parts.hostname.endswith(".onion"):
-        yield from _seen(origin, lambda: _to_host(parts), parts, origins, parts.scheme == "http")
+        yield from look(origin, _straight, origin, origins, app=parts.scheme == "http")
     elif socks is not None:
-        yield from _seen(origin, lambda: _to_onion(parts, socks), parts, origins, app=True)
+        yield from look(origin, _through_tor(*socks), origin, origins, app=True)
     else:
-        yield note(
+        yield unseen(
             "visit", f"{origin} was not visited: the Tor that serves it takes no visitors",
             f"open {origin} in Tor Browser on another machine; or, where another Tor takes "
             "visitors at a port: doctor --visit --socks 127.0.0.1:9050",
         )  # fmt: skip
 
 
-def _seen(
-    where: str, dial: Dial, parts: SplitResult, origins: tuple[str, ...], app: bool
+def _straight(backend: httpcore.NetworkBackend) -> httpcore.ConnectionPool:
+    return httpcore.ConnectionPool(
+        network_backend=backend, ssl_context=ssl.create_default_context()
+    )
+
+
+def _to_socket(path: Path) -> Pool:
+    return lambda backend: httpcore.ConnectionPool(network_backend=backend, uds=str(path))
+
+
+def _through_tor(host: str, port: int) -> Pool:
+    """Tor looks the name up itself, and gives each name towards it a circuit of its own."""
+    name = secrets.token_hex(8)
+    where = httpcore.URL(scheme="socks5", host=host, port=port, target="/")
+    return lambda backend: httpcore.SOCKSProxy(where, (name, name), network_backend=backend)
+
+
+def look(
+    where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, app: bool
 ) -> Iterator[Finding]:
-    """What a visitor receives there. ``app``: no web server stands in between."""
+    """Say what a visitor receives there. ``app``: no web server stands in between."""
+    parts = urlsplit(origin)
     try:
-        answers = [_asked(dial, parts, page) for page in PAGES]
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        yield wrong(
-            "visit", f"{where} cannot be visited: {_said(error)}",
-            "systemctl status klankbord tor caddy; is the name's address this machine's?",
-        )  # fmt: skip
+        answers = [_asked(pool, parts, page) for page in PAGES]
+    except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
+        said = _said(error)
+    except httpcore.ProxyError as error:
+        said = f"Tor cannot reach it ({error})"
+    except (httpcore.ProtocolError, SOCKSError, AssertionError, ValueError) as error:
+        # Whose text would be the other side's.
+        said = f"what answers is no web server ({type(error).__name__})"
+    else:
+        yield from _received(where, answers, parts, origins, app)
         return
+    yield wrong(
+        "visit", f"{where} cannot be visited: {said}",
+        "systemctl status klankbord klankbord-nginx tor; is the name's address this machine's?",
+    )  # fmt: skip
+
+
+def _received(
+    where: str, answers: list[Answer], parts: SplitResult, origins: tuple[str, ...], app: bool
+) -> Iterator[Finding]:
     for status, headers, _ in answers:
-        if status != http.client.OK:
+        if status != HTTPStatus.OK:
             yield wrong("visit", f"{where} answers {status}", f"see site check{_MEND}")
             return
         yield from _headers(where, headers, parts, origins, app)
-    if len({len(body) for _, _, body in answers}) > 1:
+    if len({size for _, _, size in answers}) > 1:
         yield wrong("visit", f"{where}: pages have more than one length", f"no compression{_MEND}")
 
 
 def _headers(
     where: str,
-    headers: http.client.HTTPMessage,
+    headers: Message,
     parts: SplitResult,
     origins: tuple[str, ...],
     app: bool,
@@ -122,101 +159,105 @@ def _headers(
             )  # fmt: skip
 
 
-class _Endless(OSError):
-    """An answer that is longer than any page."""
+class _Bounded(httpcore.NetworkBackend):
+    """Opens connections, and closes all of them when the time for a page is over.
+
+    However little comes at a time: httpcore bounds each step alone, and what it says to a SOCKS
+    proxy not at all.
+    """
+
+    def __init__(self) -> None:
+        self._direct = httpcore.SyncBackend()
+        self._sockets: list[socket.socket] = []
+        self.late = False
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:  # fmt: skip
+        return self._known(
+            self._direct.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:  # fmt: skip
+        with socket.socket(socket.AF_UNIX) as tried:
+            tried.settimeout(timeout)
+            tried.connect(path)  # where this fails, httpcore would leave a socket open
+        return self._known(self._direct.connect_unix_socket(path, timeout, socket_options))
+
+    def _known(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+        self._sockets.append(stream.get_extra_info("socket"))
+        return stream
+
+    def give_up(self) -> None:
+        self.late = True
+        for one in self._sockets:
+            with suppress(OSError):  # it ended this moment
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close what httpcore leaves open when a proxy fails."""
+        for one in self._sockets:
+            one.close()
 
 
-class _Expiring(ssl.SSLError):
-    """A certificate that holds for a few days more only."""
+def _asked(pool: Pool, parts: SplitResult, page: str) -> Answer:
+    """Ask for a page. Raises OSError, httpcore's errors, and those of its SOCKS."""
+    backend = _Bounded()
+    url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=page)
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)
+    # The server's own socket file wants to know what nginx would say there.
+    way = "onion" if (parts.hostname or "").endswith(".onion") else "domain"
+    headers = {"Host": parts.netloc, "Connection": "close", "X-Klankbord-Way": way}
+    end = threading.Timer(LONGEST, backend.give_up)
+    end.start()
+    size = 0
+    try:
+        with (
+            pool(backend) as opened,
+            opened.stream(
+                "GET", url, headers=[*headers.items()], extensions={"timeout": limits}
+            ) as answer,
+        ):
+            _expiring(answer.extensions.get("network_stream"))
+            said = Message()
+            for name, value in answer.headers:
+                said[name.decode("latin-1")] = value.decode("latin-1")
+            for piece in answer.iter_stream():
+                size += len(piece)
+                if size > MOST:
+                    raise OSError("its answer has no end")
+    except (httpcore.NetworkError, httpcore.ProtocolError, SOCKSError, AssertionError):
+        if backend.late:
+            raise OSError("its answer has no end") from None
+        raise
+    finally:
+        end.cancel()
+        backend.close()
+    return answer.status, said, size
 
 
-def _asked(dial: Dial, parts: SplitResult, page: str) -> Answer:
-    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
-    connection.sock = dialled = dial()
-    late = threading.Event()
-
-    def give_up() -> None:
-        late.set()
-        with suppress(OSError):  # it ended this moment
-            socket.socket.shutdown(dialled, socket.SHUT_RDWR)
-
-    end = threading.Timer(LONGEST, give_up)  # however little comes at a time
-    with closing(connection):
-        end.start()
-        try:
-            connection.request("GET", page, headers={"Host": parts.netloc, "Connection": "close"})
-            answer = connection.getresponse()
-            body = answer.read(MOST + 1)
-        finally:
-            end.cancel()
-    if late.is_set() or len(body) > MOST:
-        raise _Endless("its answer has no end")
-    return answer.status, answer.headers, body
-
-
-def _to_socket(path: Path) -> socket.socket:
-    with ExitStack() as held:
-        made = held.enter_context(socket.socket(socket.AF_UNIX))
-        made.settimeout(PATIENCE)
-        made.connect(str(path))
-        held.pop_all()
-        return made
-
-
-def _to_host(parts: SplitResult) -> socket.socket:
-    secure = parts.scheme == "https"
-    made = socket.create_connection(
-        (parts.hostname or "", parts.port or (443 if secure else 80)), PATIENCE
-    )
-    if not secure:
-        return made
-    wrapped = ssl.create_default_context().wrap_socket(made, server_hostname=parts.hostname)
-    shown = wrapped.getpeercert() or {}
-    end = ssl.cert_time_to_seconds(str(shown["notAfter"]))
-    if end - time.time() < EXPIRES * 86_400:
-        wrapped.close()
-        raise _Expiring(f"its certificate ends on {shown['notAfter']}")
-    return wrapped
-
-
-def _to_onion(parts: SplitResult, socks: tuple[str, int]) -> socket.socket:
-    """Through Tor, which looks the name up itself (RFC 1928)."""
-    name = (parts.hostname or "").encode("ascii")
-    port = (parts.port or 80).to_bytes(2, "big")
-    with ExitStack() as held:
-        made = held.enter_context(socket.create_connection(socks, PATIENCE))
-        made.sendall(b"\x05\x01\x00")
-        _exactly(made, 2)
-        made.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + port)
-        told = _exactly(made, 4)
-        if told[1]:
-            raise OSError(f"Tor cannot reach it (SOCKS answer {told[1]:#04x})")
-        _exactly(made, {1: 4, 4: 16}.get(told[3], 0) + 2)
-        held.pop_all()
-        return made
-
-
-def _exactly(made: socket.socket, count: int) -> bytes:
-    got = b""
-    while len(got) < count:
-        more = made.recv(count - len(got))
-        if not more:
-            raise OSError("that is no SOCKS port")
-        got += more
-    return got
+def _expiring(stream: Any) -> None:  # noqa: ANN401 - as httpcore has it
+    """Raise OSError if the certificate that a visitor was shown ends soon."""
+    tls = stream.get_extra_info("ssl_object") if stream else None
+    if tls is not None:
+        end = str(tls.getpeercert()["notAfter"])
+        if ssl.cert_time_to_seconds(end) - time.time() < EXPIRES * 86_400:
+            raise OSError(f"its certificate ends on {end}")
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not good: {error.verify_message}"
-    if isinstance(error, _Expiring):
-        return str(error.args[0])
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, http.client.HTTPException | ValueError):
-        # Whose text would be the other side's.
-        return f"what answers is no web server ({type(error).__name__})"
-    return str(error) or type(error).__name__
+    # What httpcore raises was made of the system's own error, which says it in words.
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {cause.verify_message}"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(cause) or type(error).__name__
 
 
 def address_of(text: str) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import SiteFull, WrongClock
 from dropbox_app.server.mailboxes import retention
-from dropbox_app.server.store import Store
+from dropbox_app.server.store.interface import Store
 
 FAR = retention.FAR
 
@@ -25,15 +25,27 @@ class Purged:
 
 
 def purge(site: Site, store: Store, today: datetime.date) -> Purged:
-    """Remove everything whose term is over, mailbox by mailbox, then empty the log.
+    """Remove everything that has expired, mailbox by mailbox, empty the log, and note the day.
 
     Removed rows are overwritten (secure_delete), files unlinked. May run while the site serves,
-    and again at any time. Raises WrongClock on a day before one that stands in the store,
-    StoreBusy, StoreError.
+    and again at any time. Raises WrongClock on a doubted day, StoreBusy, StoreError, SiteFull.
     """
-    newest = store.newest_day()
-    if newest is not None and today < newest:
-        raise WrongClock(f"it says {today}, but something here is of {newest}")
+    said = doubt(store, today)
+    if said:
+        raise WrongClock(said)
+    try:
+        purged = _purge(site, store, today)
+    except SiteFull:
+        if not store.make_room():
+            raise
+        purged = _purge(site, store, today)
+    if store.served() != today:
+        with store.writing():
+            store.set_served(today)
+    return purged
+
+
+def _purge(site: Site, store: Store, today: datetime.date) -> Purged:
     mailboxes = items = 0
     after: str | None = ""
     with store.walking():
@@ -45,6 +57,16 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
         withdrawn_ids = store.drop_withdrawn(until)
     leftovers = store.sweep()
     return Purged(mailboxes, items, withdrawn_ids, leftovers, store.truncate_log())
+
+
+def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
+    """Count what ``purge`` would remove if the day is right: mailboxes, and items of others."""
+    mailboxes = items = 0
+    with store.walking():
+        for mailbox in store.mailboxes():
+            gone, due = _due(site, store, mailbox, today)
+            mailboxes, items = mailboxes + gone, items + len(due)
+    return mailboxes, items
 
 
 def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
@@ -70,31 +92,10 @@ def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[in
     return mailboxes, items, names[-1] if len(names) == STEP else None
 
 
-def daily(site: Site, store: Store, today: datetime.date, *, ran: int = 0) -> Purged:
-    """Purge, and note the day. ``ran``: days for which this process has run, by its own count.
-
-    A clock that went on by more than FAR days since the last upkeep, while nothing here saw them
-    pass, is not believed: it may be wrong, and would end every conversation. Raises as ``purge``.
-    """
-    said = doubt(store, today, ran)
-    if said:
-        raise WrongClock(said)
-    try:
-        purged = purge(site, store, today)
-    except SiteFull:
-        if not store.make_room():
-            raise
-        purged = purge(site, store, today)
-    if store.served() != today:
-        with store.writing():
-            store.set_served(today)
-    return purged
-
-
-def doubt(store: Store, today: datetime.date, ran: int = 0) -> str:
-    """Why the clock is not believed; nothing if it is."""
+def doubt(store: Store, today: datetime.date) -> str:
+    """Return why nothing is purged on this day; empty if the day is believed."""
     anything = bool(store.mailboxes("", 1))
-    return doubted(store.newest_day(), store.served(), anything, today, ran)
+    return doubted(store.newest_day(), store.served(), anything, today)
 
 
 def doubted(
@@ -102,13 +103,16 @@ def doubted(
     served: datetime.date | None,
     anything: bool,
     today: datetime.date,
-    ran: int = 0,
 ) -> str:
-    """The same by what was seen: the newest day, that of the last upkeep, whether there is a
-    mailbox."""
+    """Return the same for what was read elsewhere.
+
+    ``newest``: the newest day stored; ``served``: the day of the last upkeep; ``anything``:
+    whether there is a mailbox. A day before the newest one is doubted, and one more than FAR days
+    after the last upkeep: with a wrong clock a purge would end every conversation.
+    """
     if newest is not None and today < newest:
         return f"it says {today}, but something here is of {newest}"
-    if served is not None and (today - served).days - ran > FAR and anything:
+    if served is not None and (today - served).days > FAR and anything:
         return f"it says {today}, but the last upkeep was on {served}"
     return ""
 

@@ -12,7 +12,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import BadShape, Gone, SiteFull
 from dropbox_app.server.mailboxes.validation import check_message, texts_of
-from dropbox_app.server.store import REPORTER, ItemInfo, Store
+from dropbox_app.server.store.interface import REPORTER, ItemInfo, Store
 
 
 def take_withdrawal(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.config.site import Site
-from dropbox_app.server.store import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
+from dropbox_app.server.store.interface import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
 FAR = 31  # days without upkeep after which the clock is not believed before somebody says so
 HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never came
@@ -60,8 +60,22 @@ def quiet(
     return True
 
 
+def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
+    """Return the lifetime of a mailbox as a visitor is told it: on a doubted day nothing is over.
+
+    The clock may be wrong (see ``purge.doubted``), and nothing is removed until the operator says
+    that it is right.
+    """
+    lifetime = read(store, info, site, today)
+    served = store.served()
+    if served is not None and (today - served).days > FAR:
+        tomorrow = today + datetime.timedelta(1)
+        return replace(lifetime, expires=max(lifetime.expires, tomorrow), due=())
+    return lifetime
+
+
 def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """The lifetime of a mailbox as things stand today."""
+    """Return the lifetime of a mailbox, if today is the right day."""
     retention = site.settings.retention
     to = store.addressed_last(info.id)
     cards = {str(named.card.identity): named.card for named in site.cards()}
@@ -70,13 +84,7 @@ def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> L
         tuple(card.away.until for i in to if (card := cards.get(i)) and card.away),
     )
     items = store.items(info.id)
-    lifetime = plan(info, items, store.addressed(info.id), addressees, today, retention)
-    served = store.served()
-    if served is not None and (today - served).days > FAR:
-        # The clock may be wrong (see upkeep): until somebody says, nothing is over or due.
-        tomorrow = today + datetime.timedelta(1)
-        return replace(lifetime, expires=max(lifetime.expires, tomorrow), due=())
-    return lifetime
+    return plan(info, items, store.addressed(info.id), addressees, today, retention)
 
 
 def plan(

@@ -28,7 +28,14 @@ from dropbox_app.server.errors import (
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
 from dropbox_app.server.mailboxes.validation import MAX_TO, check_message, stanzas_of, texts_of
-from dropbox_app.server.store import REPORTER, InboxRow, ItemInfo, MailboxInfo, Staged, Store
+from dropbox_app.server.store.interface import (
+    REPORTER,
+    InboxRow,
+    ItemInfo,
+    MailboxInfo,
+    Staged,
+    Store,
+)
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
@@ -104,7 +111,7 @@ class Mailboxes:
             info = self._store.mailbox_of(access)
             if info is None:
                 return None
-            lifetime = retention.read(self._store, info, self._site, self.today())
+            lifetime = retention.shown(self._store, info, self._site, self.today())
         if self.today() >= lifetime.expires:
             return None
         items = tuple(item for item in lifetime.items if item.n)
@@ -312,7 +319,7 @@ class Mailboxes:
     # the rules
 
     def _expires(self, info: MailboxInfo) -> datetime.date:
-        return retention.read(self._store, info, self._site, self.today()).expires
+        return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
         """``to`` as texts, each with a card here. Whether its key is valid the sealer sees to."""

@@ -8,7 +8,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.errors import BadShape
-from dropbox_app.server.store import REPORTER
+from dropbox_app.server.store.interface import REPORTER
 
 MAX_TO = 5
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.notify import status_file
-from dropbox_app.server.socks import PROXY
 
 FILE = Path("/etc/klankbord-notify/notify.toml")
 LANGUAGES = ("nl", "en")
 TLS = ("implicit", "starttls")
 MOST = 64 * 1024  # characters
 
+PROXY = re.compile(r"socks5h://(?P<host>[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,180})")
 _CARD = re.compile(r"([a-z0-9-]{1,40}/)?[a-z0-9-]{1,40}")

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from email.utils import format_datetime
 
+import socks
+
 from dropbox_app.server.errors import MailError, MailUnsure
-from dropbox_app.server.notify.config import MailSettings
-from dropbox_app.server.socks import dial
+from dropbox_app.server.notify.config import PROXY, MailSettings
 
 SECONDS = 60  # for each answer
 HELLO = "[127.0.0.1]"  # in the place of this machine's name
@@ -92,7 +93,7 @@ class _Connection(smtplib.SMTP):
         super().__init__(settings.host, settings.port, local_hostname=HELLO, timeout=SECONDS)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made = dial(host, port, self._settings.proxy, timeout)
+        made = _dial(host, port, self._settings.proxy, timeout)
         if self._settings.tls != "implicit":
             return made
         try:
@@ -100,6 +101,23 @@ class _Connection(smtplib.SMTP):
         except BaseException:
             made.close()
             raise
+
+
+def _dial(host: str, port: int, proxy: str, timeout: float) -> socket.socket:
+    """Connect, directly or through a SOCKS5 proxy such as Tor's. Raises OSError.
+
+    The proxy looks the name up. Each connection has its own random name towards it: Tor then gives
+    it a circuit of its own.
+    """
+    where = PROXY.fullmatch(proxy)
+    if where is None:
+        return socket.create_connection((host, port), timeout)
+    name = secrets.token_hex(8)
+    made: socket.socket = socks.create_connection(
+        (host, port), timeout, proxy_type=socks.SOCKS5, proxy_addr=where["host"],
+        proxy_port=int(where["port"]), proxy_rdns=True, proxy_username=name, proxy_password=name,
+    )  # fmt: skip
+    return made
 
 
 def _good(answer: tuple[int, bytes]) -> bool:
@@ -120,6 +138,8 @@ def _trouble(error: OSError | ValueError, settings: MailSettings) -> str:
     host, port = settings.host, settings.port
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return f"{host} gave an answer that no mail server gives; check host and port"
+    if isinstance(error, socks.ProxyError):
+        return _proxys(error, settings.proxy)
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate that {host} shows is not good ({error.verify_message}); check host, "
@@ -134,3 +154,14 @@ def _trouble(error: OSError | ValueError, settings: MailSettings) -> str:
     if isinstance(error, smtplib.SMTPException):
         return f"{host} hung up; check port and tls"
     return f"{host} does not answer on port {port}; check both, and the network"
+
+
+def _proxys(error: Exception, proxy: str) -> str:
+    if isinstance(error, socks.ProxyConnectionError):
+        return f"nothing answers at {proxy}; is that Tor running?"
+    inner = getattr(error, "socket_err", None)  # PySocks wraps its own errors in a general one
+    if isinstance(inner, socks.SOCKS5AuthError):
+        return "the proxy refused this machine"
+    if isinstance(inner, socks.SOCKS5Error):
+        return "the proxy cannot reach the mail server"
+    return "the proxy hung up, took too long, or is no SOCKS5 proxy"

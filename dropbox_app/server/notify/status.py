@@ -11,11 +11,12 @@ from pathlib import Path
 
 from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import ReadSite
-from dropbox_app.server.config.site import Site
+from dropbox_app.server.config.site import CARD_NAME, CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
+from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import status_file
 from dropbox_app.server.notify.status_file import Word
-from dropbox_app.server.store import Store
+from dropbox_app.server.store.interface import Store
 from dropbox_app.server.store.sqlite import SqliteStore
 
 WEEK = 7  # days: who opens the desk only when told would else let the card run out
@@ -29,10 +30,16 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     if status_file.read(place, today) is not None:
         return []
     found = loader.read(server)
-    if not found.sites:
-        raise SettingsError("no site can be read; site check says why")
     words: dict[str, Word] = {}
     faults = []
+    for closed in found.closed:
+        # A desk that is opened for nothing finds out; one that is not opened does not.
+        name, folder = closed.place.name, closed.place.folder / CARDS
+        files = [path.stem for path in folder.glob("*.card")]
+        words |= {f"{name}/{file}": "open" for file in files if CARD_NAME.fullmatch(file)}
+        faults.append(f"{name}: its settings are wrong; site check says why")
+    if not found.sites and not words:
+        raise SettingsError("no site can be read; site check says why")
     for site in found.sites:
         name = site.place.name
         try:
@@ -41,9 +48,11 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
             faults.append(f"{name}: the cards cannot be read: {error.strerror}")
             continue
         try:
-            words |= _words(site, cards, today)
+            of_site, waits = _words(site, cards, today)
+            words |= of_site
+            if waits:
+                faults.append(f"{name}: purging waits: the clock may be wrong; see doctor")
         except (ServerError, OSError, sqlite3.Error) as error:
-            # A desk that is opened for nothing finds out; one that is not opened does not.
             words |= dict.fromkeys(cards, "open")
             faults.append(f"{name}: the database cannot be used: {type(error).__name__}")
     status_file.write(place, words, today)
@@ -57,10 +66,14 @@ def of(store: Store, identity: str, today: datetime.date) -> Word:
     return "open" if stale or store.waits(identity) else "rest"
 
 
-def _words(site: ReadSite, cards: Mapping[str, str], today: datetime.date) -> dict[str, Word]:
+def _words(
+    site: ReadSite, cards: Mapping[str, str], today: datetime.date
+) -> tuple[dict[str, Word], bool]:
+    """Return each card's word, and whether purging waits for the operator."""
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
-        return {name: of(store, identity, today) for name, identity in cards.items()}
+        words = {name: of(store, identity, today) for name, identity in cards.items()}
+        return words, bool(purge.doubt(store, today))
     finally:
         store.close()
 

@@ -29,7 +29,7 @@ from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
 from dropbox_app.server.mailboxes.service import Conversation, Mailboxes
 from dropbox_app.server.reporter.kdf_limiter import Gate
 from dropbox_app.server.reporter.thread_rules import agreed_handover, just_said
-from dropbox_app.server.store import ItemInfo, Staged
+from dropbox_app.server.store.interface import ItemInfo, Staged
 
 # Each failure means that another message of this reporter was stored: somebody gets on.
 TRIES = 30

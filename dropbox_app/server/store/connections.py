@@ -20,11 +20,22 @@ WALK = 8192  # KiB for one that goes through everything: the inner pages of larg
 OPEN = 4  # of one thread, over all databases
 
 
+def read_only(path: Path) -> bool:
+    """Whether a database is on a disk that takes no writes, as a clean stop left it.
+
+    Without a log's index beside it SQLite could not read it there, unless told that nobody writes.
+    """
+    if not path.exists() or path.with_name(path.name + "-shm").exists():
+        return False
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Raises StoreBusy, StoreError. Transactions begin where the store says so."""
+    mode = "ro&immutable=1" if read_only(path) else "rw"  # one that is gone is not made anew, empty
     with failures():
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",  # one that is gone is not made anew, empty
+            f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,

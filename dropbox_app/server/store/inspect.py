@@ -15,11 +15,12 @@ from typing import Literal, TypeVar
 from sqlite_utils import Database
 
 from dropbox_app.server.errors import ServerError, StoreError
-from dropbox_app.server.store import IN_DATABASE, snapshot
+from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.connections import BUSY_SECONDS
-from dropbox_app.server.store.files import Withdrawn
-from dropbox_app.server.store.migrations import pending, unknown
+from dropbox_app.server.store.interface import IN_DATABASE
+from dropbox_app.server.store.migrations import pending, refuse_newer
 from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 TRIES = 5  # a server may start or stop in the middle of a look
 
@@ -48,6 +49,19 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 def old(database: Path) -> bool:
     """Whether the next start will bring it up to date. Raises StoreError if it cannot serve."""
     return _steady(database, lambda connection: pending(_ours(connection)))
+
+
+def site_of(database: Path) -> str | None:
+    """Return the id of the site that a database belongs to.
+
+    None if it is not known yet (an older version wrote it), or the database cannot be read now.
+    """
+    with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
+        if "site" in columns:
+            (site,) = connection.execute("SELECT site FROM store").fetchone()
+            return site or None
+    return None
 
 
 def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen:
@@ -105,12 +119,7 @@ def _ours(connection: sqlite3.Connection) -> Database:
 
 def _refuse(database: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for what no start would take."""
-    newer = unknown(_ours(connection))
-    if newer:
-        raise StoreError(
-            f"{database} was written by a newer version of this program ({newer[0]}); install "
-            "that version again, or restore a backup from before it"
-        )
+    refuse_newer(_ours(connection), database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
         raise StoreError(f"{database} holds nothing; restore it from a backup")
 
@@ -124,8 +133,8 @@ def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> 
     return Look(
         tuple(_faults(connection, large, files, withdrawn)),
         pending(_ours(connection)),
-        _day(newest),
-        _day(served),
+        newest,
+        served,
         run("SELECT 1 FROM mailboxes LIMIT 1").fetchone() is not None,
         {identity: datetime.date.fromisoformat(day) for identity, day in fetches},
         pages * run("PRAGMA page_size").fetchone()[0] + sum(size for _, size in large),
@@ -164,7 +173,3 @@ def _is_there(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except FileNotFoundError:
         return False
-
-
-def _day(text: str) -> datetime.date | None:
-    return datetime.date.fromisoformat(text) if text else None

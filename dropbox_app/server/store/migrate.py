@@ -11,7 +11,8 @@ from sqlite_utils import Database
 
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.migrations import migrate, pending, unknown
+from dropbox_app.server.store.connections import read_only
+from dropbox_app.server.store.migrations import migrate, pending, refuse_newer
 from dropbox_app.server.store.sqlite_errors import failures
 from dropbox_app.server.store.write_lock import Turns
 
@@ -26,14 +27,10 @@ def bring_up_to_date(
     """Migrate what is pending. Raises StoreError, SiteFull; then the database is as it was."""
     database = Database(connection, execute_plugins=False)
     with failures():
-        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal" and not read_only(path):
             raise StoreError(f"{path} cannot use a write-ahead log on this disk")
-        newer = unknown(database)
-        if newer:
-            raise StoreError(
-                f"{path} was written by a newer version of this program ({newer[0]}); install "
-                "that version again, or restore a backup from before it"
-            )
+        refuse_newer(database, path)
         if not pending(database):  # a backup that holds the database keeps nobody out
             return
         with turns.taken():  # two workers may start at once

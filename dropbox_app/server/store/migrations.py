@@ -9,10 +9,12 @@ import datetime
 import secrets
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from dropbox_app.server.store import IN_DATABASE
+from dropbox_app.server.errors import StoreError
+from dropbox_app.server.store.interface import IN_DATABASE
 
 _DAY = "GLOB '2[0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'"
 
@@ -101,17 +103,28 @@ def m003_cover(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_site(db: Database) -> None:
+    """The id of the site whose conversations these are: settings with another one are refused."""
+    db.execute("ALTER TABLE store ADD COLUMN site TEXT CHECK (length(site) = 32)")
+
+
 def pending(database: Database) -> bool:
     """Whether there is anything to migrate; only reads."""
     return bool(migrations.pending(database))
 
 
-def unknown(database: Database) -> list[str]:
-    """Migrations that were applied and are none of these: a newer program did that."""
+def refuse_newer(database: Database, path: Path) -> None:
+    """Raise StoreError if a newer program has migrated a database; path is for the error."""
     with closing(sqlite3.connect(":memory:")) as nothing:
         fresh = Database(nothing, execute_plugins=False)
         known = {migration.name for migration in migrations.pending(fresh)}
-    return [one.name for one in migrations.applied(database) if one.name not in known]
+    newer = [one.name for one in migrations.applied(database) if one.name not in known]
+    if newer:
+        raise StoreError(
+            f"{path} was written by a newer version of this program ({newer[0]}); install that "
+            "version again, or restore a backup from before it"
+        )
 
 
 def migrate(database: Database, day: datetime.date) -> None:

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropbox_app.server.errors import StoreError
-from dropbox_app.server.store import IN_DATABASE
+from dropbox_app.server.store.blobs import locked_part
 from dropbox_app.server.store.connections import connect
-from dropbox_app.server.store.files import as_its_folder, locked_part, remove
+from dropbox_app.server.store.files import as_its_folder, remove
+from dropbox_app.server.store.interface import IN_DATABASE
 from dropbox_app.server.store.sqlite_errors import failures
 
 
@@ -65,8 +66,8 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def days(connection: sqlite3.Connection) -> tuple[str, str]:
-    """The newest day that stands in it, and that of the last upkeep; empty where there is none."""
+def days(connection: sqlite3.Connection) -> tuple[datetime.date | None, datetime.date | None]:
+    """Return the newest day stored and the day of the last purge; None where there is none."""
     sql = (
         "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
         " UNION ALL SELECT max(last_fetch) FROM desks)"
@@ -76,7 +77,11 @@ def days(connection: sqlite3.Connection) -> tuple[str, str]:
     served = (
         connection.execute("SELECT served FROM store").fetchone()[0] if "served" in columns else ""
     )
-    return newest or "", served or ""
+    return _day(newest), _day(served)
+
+
+def _day(text: str | None) -> datetime.date | None:
+    return datetime.date.fromisoformat(text) if text else None
 
 
 def check(connection: sqlite3.Connection) -> None:

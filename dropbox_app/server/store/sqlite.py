@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dropbox_app.server.errors import SiteFull, StoreError
-from dropbox_app.server.store import (
+from dropbox_app.server.store.blobs import StagedFile, abandoned
+from dropbox_app.server.store.connections import BUSY_SECONDS, Connections, walk
+from dropbox_app.server.store.files import at_midnight, open_untouched, remove, write_new
+from dropbox_app.server.store.interface import (
     IN_DATABASE,
     REPORTER,
     Addressed,
@@ -26,20 +29,11 @@ from dropbox_app.server.store import (
     MailboxInfo,
     Staged,
 )
-from dropbox_app.server.store.connections import BUSY_SECONDS, Connections, walk
-from dropbox_app.server.store.files import (
-    Reserve,
-    StagedFile,
-    Withdrawn,
-    abandoned,
-    full,
-    open_untouched,
-    remove,
-    write_new,
-)
 from dropbox_app.server.store.migrate import bring_up_to_date
 from dropbox_app.server.store.migrations import DAYS
+from dropbox_app.server.store.reserve import Reserve, full
 from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 from dropbox_app.server.store.write_lock import Turns
 
 DATABASE = "klankbord.db"
@@ -129,8 +123,15 @@ class SqliteStore:
         return walk(self._connection())
 
     def close(self) -> None:
-        """Close every thread's connection. The store cannot be used after that."""
+        """Close every thread's connection. The store cannot be used after that.
+
+        The last to close it removes the write-ahead log. The times of the database and of its
+        folders become the beginning of the day: else they would tell the moment of the last report.
+        """
         self._connections.close()
+        with suppress(OSError):  # a folder that is gone, or another account's
+            for path in (self._path, self._files, self._path.parent):
+                at_midnight(path, self._today())
 
     def store_id(self) -> str:
         return str(self._one("SELECT id FROM store")[0])
@@ -138,6 +139,14 @@ class SqliteStore:
     def renew_id(self) -> None:
         """By a new id each desk knows that this store was restored."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
+
+    def site_id(self) -> str | None:
+        """Return the id of the site whose conversations these are; None if it was never set."""
+        (site,) = self._one("SELECT site FROM store")
+        return str(site) if site else None
+
+    def set_site_id(self, site: str) -> None:
+        self._run("UPDATE store SET site = ?", site)
 
     # mailboxes
 

@@ -4,29 +4,61 @@ import datetime
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 from flask import Flask
 
 from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import Reading
+from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
-from dropbox_app.server.web import desk_api
-from dropbox_app.server.web.assets import read_style
-from dropbox_app.server.web.error_pages import Refusals
-from dropbox_app.server.web.rendering import serve_style
-from dropbox_app.server.web.security_headers import QuietFlask, harden, quiet_log
+from dropbox_app.server.web import desk_api, reverse_proxy
+from dropbox_app.server.web.error_pages import handle_errors
+from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
+from dropbox_app.server.web.rendering import PageRenderer
+from dropbox_app.server.web.request_checks import check_request
+from dropbox_app.server.web.request_class import PlainRequest
+from dropbox_app.server.web.security_headers import SecurityHeaders
 from dropbox_app.server.web.session import csrf_key, new_key
-from dropbox_app.server.web.site_dispatch import Reception, Shared, SiteCookies
-from dropbox_app.server.web.views.conversation import ConversationPages
-from dropbox_app.server.web.views.files import FilePages
-from dropbox_app.server.web.views.front import FrontPages
+from dropbox_app.server.web.site_dispatch import SiteSessions, site_finder
+from dropbox_app.server.web.sites import ProcessResources, SiteTable
+from dropbox_app.server.web.uploads import FORM_BYTES
+from dropbox_app.server.web.view_models.counsellors import People
+from dropbox_app.server.web.views import (
+    code,
+    conversation,
+    counsellor,
+    files,
+    front,
+    info,
+    report,
+    withdraw,
+)
 
 __all__ = ["create_app"]
 
+_VIEWS = (front, info, report, code, conversation, counsellor, withdraw, files, desk_api)
+
+
+class QuietFlask(Flask):
+    """Flask that logs nothing that was sent."""
+
+    request_class = PlainRequest
+
+    def log_exception(
+        self,
+        exc_info: (
+            tuple[type[BaseException], BaseException, TracebackType | None]
+            | tuple[None, None, None]
+        ),
+    ) -> None:
+        """Log one line, with the type of the exception and its line of code."""
+        logger.error("%s", fault_location(exc_info[1]))
+
 
 def create_app(
-    folder: Path,
+    folder: Path | str,
     *,
     today: Callable[[], datetime.date] | None = None,
     now: Callable[[], float] = time.time,
@@ -34,35 +66,45 @@ def create_app(
     gate: Gate | None = None,
     read: Reading | None = None,
 ) -> Flask:
-    """The sites in ``folder`` as one WSGI app. Opens databases, so call it after a fork.
+    """Return the sites in ``folder`` as one WSGI app. It opens databases, so call it after a fork.
 
+    ``flask --app "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the addresses.
     ``cookie_key`` is shared by the workers of one server; without it the app makes its own.
     ``today`` gives the UTC day, ``now`` the seconds; without ``today`` the day is that of ``now``.
     ``read``: the folder as it was read before. Raises SettingsError if no site can be served, and
     StoreError if the only one cannot be opened; of several, each is opened when it is asked for.
     """
     day = today or (lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC).date())
-    read = read or loader.read(folder)
+    read = read or loader.read(Path(folder))
     if not read.sites:
         raise SettingsError("; ".join(fault.said for fault in read.faults if not fault.note))
     key = cookie_key or new_key()
-    reception = Reception(read.sites, Shared(day, now, key, gate or Gate(slots_for(1))))
-    if len(read.sites) == 1:
-        _ = reception.doors[read.sites[0].place.name].served
+    resources = ProcessResources(day, now, key, gate or Gate(slots_for(1)))
+    sites = SiteTable((*read.sites, *read.closed), resources)
+    if len(sites.sites) == 1:
+        sites.sites[0].open()
 
     app = QuietFlask(__name__, static_folder=None)
-    app.extensions["reception"] = reception
-    app.session_interface = SiteCookies(reception)
+    app.extensions["sites"] = sites
+    app.session_interface = SiteSessions()
     app.config.update(WTF_CSRF_SECRET_KEY=csrf_key(key), WTF_CSRF_TIME_LIMIT=None)
     app.config.update(WTF_I18N_ENABLED=False, PROPAGATE_EXCEPTIONS=False)
+    # Of the pages' forms; uploads and the desk API set their own.
+    app.config.update(MAX_CONTENT_LENGTH=FORM_BYTES, MAX_FORM_MEMORY_SIZE=FORM_BYTES)
     app.url_map.merge_slashes = False
-    quiet_log()
-    harden(app, reception.hosts, reception.here, reception.lost)
+    set_up_logging()
 
-    serve_style(app, read_style())
-    FrontPages.register(app, lambda: reception.here().front)
-    ConversationPages.register(app, lambda: reception.here().conversation)
-    FilePages.register(app, lambda: reception.here().files)
-    Refusals.register(app, reception.refusals, reception.neutral)
-    app.register_blueprint(desk_api.blueprint(lambda: reception.here().desk))
+    app.before_request(site_finder(sites))
+    app.before_request(check_request)
+    for views in _VIEWS:
+        app.register_blueprint(views.blueprint)
+    app.register_blueprint(reverse_proxy.blueprint)
+    handle_errors(app, _pages_of_no_site(day))
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # type: ignore[method-assign]
     return app
+
+
+def _pages_of_no_site(today: Callable[[], datetime.date]) -> PageRenderer:
+    """What renders the error pages that belong to no site."""
+    nobody = People((), begun=False)
+    return PageRenderer(Settings(site="", name="", origins=()), lambda _day: nobody, today)

@@ -1,8 +1,8 @@
-"""What pages bring with them: one style sheet, and one script of a few lines.
+"""What pages need besides their HTML: one style sheet, and one script of a few lines.
 
-The script does nothing but "leave quickly"; without it that works too, by the link alone. It
-stands in every page, so that it costs no request, and the pages' policy lets scripts run by its
-hash alone: no other can, whatever should come to stand in a page or at an address of this site.
+The script does nothing but "leave quickly", which works without it too, by its link. Every page
+contains the script, so that it costs no request. The content security policy allows it by its hash
+alone: no other script runs, whatever a page or an address of this site comes to contain.
 """
 
 import base64

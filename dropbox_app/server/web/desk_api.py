@@ -1,242 +1,207 @@
 """``/api/site`` and the desk API: the only ways in besides the pages (SPEC sections 6 and 7).
 
-A request says who asks by a signature over where, what and which body. Identity, token and
-signature are checked before the body is read, the body's hash before anything is kept. Answers
-are JSON, or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+A desk signs the address, the target and the hash of the body of each request. Identity, token and
+signature are checked before the body is read, the body's hash before anything is kept. Answers are
+JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
 """
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, request
-from itsdangerous import BadSignature, TimestampSigner
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import desk_request, withdrawal
 from dropbox_app.protocol.age import sealed_length
-from dropbox_app.protocol.desk_request import TOKEN_SECONDS, Claim
-from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex, new_digest, sha256_hex
+from dropbox_app.protocol.desk_request import Claim
+from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex, sha256_hex
 from dropbox_app.protocol.errors import FormatError, KlankbordError, RequestError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import BadRequest, Gone, OutOfStep, TooLarge, Unauthorised
-from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Mailboxes, OpenFile
+from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, OpenFile
 from dropbox_app.server.mailboxes.validation import MAX_TO
 from dropbox_app.server.web.error_pages import api_status
-from dropbox_app.server.web.views.front import of_site
+from dropbox_app.server.web.hosts import DESK_PATHS
+from dropbox_app.server.web.sites import current_site
 
-SALT = "klankbord/v1/desk-token"
 CHUNK = 64 * 1024
 LISTED = 1_000  # mailboxes in one answer
 
-_PREFIX = "/api/desk/"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 
-
-class _Tokens(TimestampSigner):
-    """Timed tokens over the site id; the clock is an argument."""
-
-    def __init__(self, key: bytes, now: Callable[[], float]) -> None:
-        super().__init__(key, salt=SALT, key_derivation="hmac", digest_method=new_digest)
-        self._now = now
-
-    def get_timestamp(self) -> int:
-        return int(self._now())
+blueprint = Blueprint("desk_api", __name__)
 
 
-def blueprint(here: Callable[[], "DeskApi"]) -> Blueprint:
-    """The routes; ``here`` gives the views of the site that is asked for."""
-    api = Blueprint("desk_api", __name__)
-    routes: tuple[tuple[str, str, Callable[..., Response]], ...] = (
-        ("GET", "/api/site", DeskApi.about),
-        ("GET", _PREFIX + "challenge", DeskApi.challenge),
-        ("GET", _PREFIX + "mailboxes", DeskApi.mailboxes),
-        ("GET", _PREFIX + "inbox", DeskApi.inbox),
-        ("GET", _PREFIX + "items/<item>", DeskApi.item),
-        ("POST", _PREFIX + "items/<item>/fetched", DeskApi.fetched),
-        ("PUT", _PREFIX + "mailboxes/<mailbox>/files/<item>", DeskApi.put_file),
-        ("POST", _PREFIX + "mailboxes/<mailbox>/messages", DeskApi.post_message),
-        ("POST", _PREFIX + "mailboxes/<mailbox>/withdrawal", DeskApi.post_withdrawal),
-        ("PUT", _PREFIX + "card", DeskApi.put_card),
+@blueprint.get("/api/site", provide_automatic_options=False)
+def about() -> Response:
+    """GET /api/site: the same bytes for everybody; the cards byte for byte."""
+    site = current_site()
+    limits = site.settings.limits
+    return _json(
+        {
+            "site": site.settings.site,
+            "day": site.mailboxes.today().isoformat(),
+            "limits": {
+                "text": limits.text,
+                "file": limits.file,
+                "files_per_message": limits.files_per_message,
+            },
+            "cards": [named.card.raw.decode("utf-8") for named in site.config.cards()],
+        }
     )
-    for method, rule, view in routes:
-        name, there = view.__name__, of_site(here, view)
-        api.add_url_rule(rule, name, there, methods=[method], provide_automatic_options=False)
-    # Whatever else lies under /api/ answers in JSON too.
-    api.add_url_rule(
-        "/api/<path:rest>", "nothing", _nothing, methods=_METHODS, provide_automatic_options=False
-    )
-    api.before_app_request(_check_target)
-    api.register_error_handler(KlankbordError, _refusal)
-    return api
 
 
-class DeskApi:
-    """The views of one site; each proves who asks before it looks at anything.
+@blueprint.get(DESK_PATHS + "challenge", provide_automatic_options=False)
+def challenge() -> Response:
+    """GET challenge: a token for TOKEN_SECONDS and any number of calls."""
+    site = current_site()
+    return _json({"token": site.desk_tokens.new(), "day": site.mailboxes.today().isoformat()})
 
-    ``token_key`` is made before the workers fork: each takes the others' tokens.
+
+@blueprint.get(DESK_PATHS + "mailboxes", provide_automatic_options=False)
+def mailboxes() -> Response:
+    """GET mailboxes?after=ID: those whose reporter's newest message is for this counsellor.
+
+    One page of them, in the order of their ids; without ``after`` from the first.
     """
+    identity = _asked_by()
+    after = _id(_arguments("after")["after"]) if request.args else ""
+    listed = current_site().mailboxes.listed(identity, after, LISTED + 1)
+    return _json(
+        {
+            "mailboxes": [
+                {"id": m.id, "newest": [{"by": by, "n": n} for by, n in m.newest]}
+                for m in listed[:LISTED]
+            ],
+            "more": len(listed) > LISTED,
+        }
+    )
 
-    def __init__(
-        self,
-        site: Site,
-        mailboxes: Mailboxes,
-        token_key: bytes,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._site = site
-        self._mailboxes = mailboxes
-        self._tokens = _Tokens(token_key, now)
 
-    def about(self) -> Response:
-        """GET /api/site: the same bytes for everybody; the cards byte for byte."""
-        limits = self._site.settings.limits
-        return _json(
-            {
-                "site": self._site.settings.site,
-                "day": self._mailboxes.today().isoformat(),
-                "limits": {
-                    "text": limits.text,
-                    "file": limits.file,
-                    "files_per_message": limits.files_per_message,
-                },
-                "cards": [named.card.raw.decode("utf-8") for named in self._site.cards()],
-            }
+@blueprint.get(DESK_PATHS + "inbox", provide_automatic_options=False)
+def inbox() -> Response:
+    """GET inbox?after=N: one page of this identity's own numbers."""
+    site = current_site()
+    identity = _asked_by()
+    after = _number(_arguments("after")["after"])
+    rows, more = site.mailboxes.inbox(identity, after)
+    items = [
+        {"number": row.number, "mailbox": row.mailbox}
+        | asdict(row.item)
+        | {"day": row.item.day.isoformat()}
+        for row in rows
+    ]
+    day = site.mailboxes.today().isoformat()
+    store = site.mailboxes.store_id()
+    return _json({"store": store, "day": day, "items": items, "more": more})
+
+
+@blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)
+def item(item: str) -> Response:
+    """GET items/ID: the sealed file; the same 404 if there is none or it is not for this desk."""
+    identity = _asked_by()
+    opened = current_site().mailboxes.item_for(identity, _id(item))
+    if opened is None:
+        raise Gone("no such item")
+    response = Response(_pieces(opened), mimetype="application/octet-stream")
+    response.content_length = opened.size
+    response.call_on_close(opened.file.close)  # also when it was not read to the end
+    return response
+
+
+@blueprint.post(DESK_PATHS + "items/<item>/fetched", provide_automatic_options=False)
+def fetched(item: str) -> Response:
+    """POST items/ID/fetched."""
+    identity = _asked_by()
+    if not current_site().mailboxes.fetched(identity, _id(item)):
+        raise Gone("no such item")
+    return _json({})
+
+
+@blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/messages", provide_automatic_options=False)
+def post_message(mailbox: str) -> Response:
+    """POST mailboxes/ID/messages?n=N&to=HEX.HEX with the sealed message."""
+    claim = _claim()
+    arguments = _arguments("n", "to")
+    body = _body(claim, MAX_SEALED_MESSAGE)
+    current_site().mailboxes.reply(
+        identity=claim.identity,
+        mailbox=_id(mailbox),
+        n=_number(arguments["n"]),
+        to=_identities(arguments["to"]),
+        sealed=body,
+    )
+    return _json({})
+
+
+@blueprint.put(DESK_PATHS + "mailboxes/<mailbox>/files/<item>", provide_automatic_options=False)
+def put_file(mailbox: str, item: str) -> Response:
+    """PUT mailboxes/ID/files/ID: written to its place as it arrives, and hashed."""
+    site = current_site()
+    claim = _claim()
+    mailbox, item = _id(mailbox), _id(item)
+    site.mailboxes.file_allowed(claim.identity, mailbox, request.content_length or 0)
+    limit = sealed_length(attachment_size(site.settings.limits.file), MAX_TO + 1)
+    with site.mailboxes.stage() as staged:
+        for piece in _read(limit):
+            staged.write(piece)
+        _check_hash(claim, staged.digest())
+        site.mailboxes.put_file(identity=claim.identity, mailbox=mailbox, item=item, staged=staged)
+    return _json({})
+
+
+@blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/withdrawal", provide_automatic_options=False)
+def post_withdrawal(mailbox: str) -> Response:
+    """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it by a restore."""
+    claim = _claim()
+    given = _body(claim, withdrawal.MAX_BYTES)
+    current_site().mailboxes.given_back(claim.identity, _id(mailbox), given)
+    return _json({})
+
+
+@blueprint.put(DESK_PATHS + "card", provide_automatic_options=False)
+def put_card() -> Response:
+    """PUT card: a newer card of this counsellor."""
+    claim = _claim()
+    current_site().mailboxes.take_card(claim.identity, _body(claim, cards.MAX_BYTES))
+    return _json({})
+
+
+def _asked_by() -> VerifyKey:
+    """The counsellor who signed a request without a body."""
+    claim = _claim()
+    _body(claim, 0)
+    return claim.identity
+
+
+def _claim() -> Claim:
+    """The verified claim of the request's header. Every fault in it gets the same answer."""
+    site = current_site()
+    settings = site.settings
+    try:
+        claim = desk_request.parse_header(request.headers.get("Authorization", ""))
+        desk_request.check(
+            claim,
+            origins=settings.desk_origins or settings.origins,
+            site=settings.site,
+            method=request.method,
+            target=_target(),
         )
-
-    def challenge(self) -> Response:
-        """GET challenge: a token for TOKEN_SECONDS and any number of calls."""
-        token = self._tokens.sign(self._site.settings.site).decode("ascii")
-        return _json({"token": token, "day": self._mailboxes.today().isoformat()})
-
-    def mailboxes(self) -> Response:
-        """GET mailboxes?after=ID: those whose reporter's newest message is for who asks.
-
-        A page of them, in the order of their ids; without ``after`` from the first.
-        """
-        identity = self._asked_by()
-        after = _id(_arguments("after")["after"]) if request.args else ""
-        listed = self._mailboxes.listed(identity, after, LISTED + 1)
-        return _json(
-            {
-                "mailboxes": [
-                    {"id": m.id, "newest": [{"by": by, "n": n} for by, n in m.newest]}
-                    for m in listed[:LISTED]
-                ],
-                "more": len(listed) > LISTED,
-            }
-        )
-
-    def inbox(self) -> Response:
-        """GET inbox?after=N: one page of this identity's own numbers."""
-        identity = self._asked_by()
-        after = _number(_arguments("after")["after"])
-        rows, more = self._mailboxes.inbox(identity, after)
-        items = [
-            {"number": row.number, "mailbox": row.mailbox}
-            | asdict(row.item)
-            | {"day": row.item.day.isoformat()}
-            for row in rows
-        ]
-        day = self._mailboxes.today().isoformat()
-        store = self._mailboxes.store_id()
-        return _json({"store": store, "day": day, "items": items, "more": more})
-
-    def item(self, item: str) -> Response:
-        """GET items/ID: the sealed file; 404 alike if there is none or it is somebody else's."""
-        identity = self._asked_by()
-        opened = self._mailboxes.item_for(identity, _id(item))
-        if opened is None:
-            raise Gone("no such item")
-        response = Response(_pieces(opened), mimetype="application/octet-stream")
-        response.content_length = opened.size
-        response.call_on_close(opened.file.close)  # also when it was not read to the end
-        return response
-
-    def fetched(self, item: str) -> Response:
-        """POST items/ID/fetched."""
-        identity = self._asked_by()
-        if not self._mailboxes.fetched(identity, _id(item)):
-            raise Gone("no such item")
-        return _json({})
-
-    def post_message(self, mailbox: str) -> Response:
-        """POST mailboxes/ID/messages?n=N&to=HEX.HEX with the sealed message."""
-        claim = self._claim()
-        arguments = _arguments("n", "to")
-        body = _body(claim, MAX_SEALED_MESSAGE)
-        self._mailboxes.reply(
-            identity=claim.identity,
-            mailbox=_id(mailbox),
-            n=_number(arguments["n"]),
-            to=_identities(arguments["to"]),
-            sealed=body,
-        )
-        return _json({})
-
-    def put_file(self, mailbox: str, item: str) -> Response:
-        """PUT mailboxes/ID/files/ID: straight to its place, hashed on the way."""
-        claim = self._claim()
-        mailbox, item = _id(mailbox), _id(item)
-        self._mailboxes.file_allowed(claim.identity, mailbox, request.content_length or 0)
-        limit = sealed_length(attachment_size(self._site.settings.limits.file), MAX_TO + 1)
-        with self._mailboxes.stage() as staged:
-            for piece in _read(limit):
-                staged.write(piece)
-            _check_hash(claim, staged.digest())
-            self._mailboxes.put_file(
-                identity=claim.identity, mailbox=mailbox, item=item, staged=staged
-            )
-        return _json({})
-
-    def post_withdrawal(self, mailbox: str) -> Response:
-        """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it by a restore."""
-        claim = self._claim()
-        given = _body(claim, withdrawal.MAX_BYTES)
-        self._mailboxes.given_back(claim.identity, _id(mailbox), given)
-        return _json({})
-
-    def put_card(self) -> Response:
-        """PUT card: a newer one of who asks."""
-        claim = self._claim()
-        self._mailboxes.take_card(claim.identity, _body(claim, cards.MAX_BYTES))
-        return _json({})
-
-    def _asked_by(self) -> VerifyKey:
-        """Who asks, for a request without a body."""
-        claim = self._claim()
-        _body(claim, 0)
-        return claim.identity
-
-    def _claim(self) -> Claim:
-        """Who asks, proved. Everything that is wrong with it answers alike."""
-        settings = self._site.settings
-        try:
-            claim = desk_request.parse_header(request.headers.get("Authorization", ""))
-            signed = self._tokens.unsign(claim.token, max_age=TOKEN_SECONDS)
-            desk_request.check(
-                claim,
-                origins=settings.desk_origins or settings.origins,
-                site=settings.site,
-                method=request.method,
-                target=_target(),
-            )
-        except (RequestError, BadSignature):
-            raise Unauthorised("the request is not authorised") from None
-        if signed != settings.site.encode("ascii") or self._site.card_of(claim.identity) is None:
-            raise Unauthorised("the request is not authorised")
-        return claim
+    except RequestError:
+        raise Unauthorised("the request is not authorised") from None
+    if not site.desk_tokens.is_valid(claim.token) or site.config.card_of(claim.identity) is None:
+        raise Unauthorised("the request is not authorised")
+    return claim
 
 
 def _target() -> str:
-    """Path and query as sent, not as decoded."""
+    """Path and query as they were sent, not decoded."""
     environ = request.environ
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
@@ -245,9 +210,10 @@ def _target() -> str:
     return target
 
 
-def _check_target() -> Response | None:
-    """Before any routing: what two programs might read in two ways is 400, never a redirect."""
-    if not request.path.startswith(_PREFIX):
+@blueprint.before_app_request
+def check_target() -> Response | None:
+    """Answer 400 to a target that two programs could read in two ways, rather than redirect."""
+    if not request.path.startswith(DESK_PATHS):
         return None
     try:
         desk_request.check_target(_target())
@@ -256,16 +222,20 @@ def _check_target() -> Response | None:
     return None
 
 
-def _nothing(rest: str) -> Response:
+@blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
+def nothing(rest: str) -> Response:
+    """Whatever else is asked for under /api/ gets JSON too."""
     return _json({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
-def _refusal(error: KlankbordError) -> Response:
+@blueprint.errorhandler(KlankbordError)
+def refusal(error: KlankbordError) -> Response:
+    """What a view could not do, as JSON with its status."""
     if isinstance(error, OutOfStep):
         return _json({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
-        raise error  # a fault of ours: it is logged, and answered by refusals
+        raise error  # a fault of ours: it is logged, and answered by error_pages
     return _json({"error": str(error)}, HTTPStatus(status))
 
 
@@ -275,7 +245,7 @@ def _json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response
 
 
 def _read(limit: int) -> Iterator[bytes]:
-    """The body in pieces; TooLarge as soon as it is known to be longer than ``limit``."""
+    """Yield the body in pieces. Raises TooLarge once it is longer than ``limit`` bytes."""
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body may be {limit} bytes")
     request.max_content_length = limit + 1  # instead of the pages' own limit
@@ -288,7 +258,7 @@ def _read(limit: int) -> Iterator[bytes]:
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """The whole body, proved to be the one that was signed."""
+    """The whole body. Raises Unauthorised if it is not the one that was signed."""
     body = b"".join(_read(limit))
     _check_hash(claim, sha256_hex(body))
     return body
@@ -306,7 +276,7 @@ def _pieces(opened: OpenFile) -> Iterator[bytes]:
 
 
 def _arguments(*names: str) -> dict[str, str]:
-    """The query's arguments: exactly these, each once."""
+    """The query's arguments. Raises BadRequest unless they are exactly these, each once."""
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}

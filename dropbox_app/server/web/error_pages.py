@@ -1,7 +1,7 @@
-"""What is said when something cannot be done: one table, calm pages, and the text kept.
+"""The answers to errors: one table of refusals, calm pages, and the text that was typed kept.
 
-No page echoes anything but what the person's own form held, and no log says more than the kind of
-an exception and its line of code.
+A page repeats nothing but what the person's own form held. The log names the type of an exception
+and its line of code, and nothing else.
 """
 
 import json
@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from flask import Flask, Response, request
-from flask.globals import request_ctx
+from flask import Flask, Response, g, request
 from flask_wtf.csrf import validate_csrf  # type: ignore[import-untyped]  # ships no types
 from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from wtforms import ValidationError  # type: ignore[import-untyped]  # ships no types
@@ -40,12 +39,12 @@ from dropbox_app.server.errors import (
 from dropbox_app.server.reporter.kdf_limiter import Busy
 from dropbox_app.server.web.forms import Problem, too_long, typed
 from dropbox_app.server.web.i18n import LANGUAGES, words
-from dropbox_app.server.web.rendering import Pages, language_of
-from dropbox_app.server.web.session import current
+from dropbox_app.server.web.rendering import PageRenderer
+from dropbox_app.server.web.routing import language_of
+from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.uploads import (
     MULTIPART,
     FilesBroken,
-    FilesBusy,
     FileTooLarge,
     NotInSession,
     TooManyFiles,
@@ -54,9 +53,12 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an exception becomes: a sentence on a page, by its key, and a status there and over
-    the desk API, which says the exception's own sentence. None: it does not come up there.
-    ``files``: the sentence on the page where files are chosen, if that is another."""
+    """What an exception becomes on a page and over the desk API.
+
+    ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
+    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
+    API sends the exception's own message.
+    """
 
     kind: type[KlankbordError]
     key: str = ""
@@ -65,7 +67,7 @@ class Refusal:
     files: str = ""
 
 
-# Every exception that is an answer to somebody. Any other is a fault of ours: 500.
+# Every exception that is an answer to a request. Any other is a fault of ours: 500.
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
@@ -78,7 +80,6 @@ REFUSALS = (
     Refusal(FileTooLarge, page=413, files="files.large"),
     Refusal(TooManyFiles, page=413, files="files.many"),
     Refusal(FilesBroken, page=400, files="files.broken"),
-    Refusal(FilesBusy, page=503, files="files.busy"),
     Refusal(Moved, page=409, files="files.moved"),
     Refusal(NotInSession, page=403, files="files.code_first"),
     Refusal(OutOfStep, api=409),
@@ -90,19 +91,19 @@ REFUSALS = (
     Refusal(RequestError, api=400),
     Refusal(TooLarge, api=413),
 )
-# Those after which the form that was posted stands there again, with the sentence.
+# The exceptions after which the posted form is shown again, with the sentence.
 REFUSED = tuple(row.kind for row in REFUSALS if row.page and row.key and row.kind is not Gone)
 PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # that have words of their own
 
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
 OWN_WORDS = tuple(name for name, _ in _AREAS)
 _FORMS = ("report", "return", "conversation", "consent", "counsellor", "withdraw", "files")
-# What a post may hold that is worth keeping when it is we who could not.
+# The fields that are worth keeping when the server could not handle the post.
 _WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
-def explain(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
-    """The sentence and the status for one of REFUSED."""
+def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
+    """The problem to show, and the status, for one of REFUSED. Others are raised again."""
     if isinstance(error, TooLong):
         return too_long(error, field), 422
     for row in REFUSALS:
@@ -111,8 +112,11 @@ def explain(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
     raise error
 
 
-def explain_files(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
-    """The same on the page where files are chosen; ``most`` of them, ``largest`` in words."""
+def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
+    """The same for the page where files are chosen.
+
+    ``most``: how many files a message may have. ``largest``: the limit of one file, in words.
+    """
     for row in REFUSALS:
         if row.page and row.files and isinstance(error, row.kind):
             problem = Problem("files", row.files)
@@ -121,7 +125,7 @@ def explain_files(error: KlankbordError, most: int, largest: str) -> tuple[Probl
             elif isinstance(error, TooManyFiles):
                 problem = replace(problem, values={"count": most}, number=most)
             return problem, row.page
-    return explain(error)
+    return problem_of(error)
 
 
 def api_status(error: KlankbordError) -> int | None:
@@ -129,139 +133,139 @@ def api_status(error: KlankbordError) -> int | None:
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
-class Refusals:
-    """The pages that keep what was typed, and those for everything that went wrong."""
+def handle_errors(app: Flask, neutral: PageRenderer) -> None:
+    """Answer every error of the app outside the desk API with a page of the request's site.
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
+    ``neutral`` renders it where there is no site, where the site is closed, and where the site's
+    own page fails too, as by the fault that it should report.
+    """
 
-    @classmethod
-    def register(
-        cls, app: Flask, here: Callable[[], "Refusals"], neutral: Callable[[], "Refusals"]
-    ) -> None:
-        """Answer every error of the app outside the desk API, with the pages of its site; with
-        ``neutral`` ones if these fail too, as by the very fault that they are to tell of."""
-
-        def http(error: HTTPException) -> Response:
+    def with_pages(make: Callable[[PageRenderer], Response]) -> Response:
+        site = g.get("site")
+        if site is not None:
             try:
-                return here()._http(error)
+                return make(site.pages)
             except (OSError, StoreError):
-                return neutral()._http(error)
+                pass
+        return make(neutral)
 
-        def busy(error: KlankbordError) -> Response:
-            try:
-                return here()._busy(error)
-            except (OSError, StoreError):
-                return neutral()._busy(error)
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return with_pages(lambda pages: _http_error_page(pages, error))
 
-        for kind in (HTTPException, 500):
-            app.register_error_handler(kind, http)
-        for waiting in (Busy, StoreBusy):
-            app.register_error_handler(waiting, busy)
+    @app.errorhandler(Busy)
+    @app.errorhandler(StoreBusy)
+    def busy(_error: KlankbordError) -> Response:
+        return with_pages(_busy_page)
 
-    def again(
-        self,
-        lang: str,
-        *,
-        action: str,
-        lead: str,
-        heading: str = "again.expired_title",
-        problems: dict[str, str] | None = None,
-        ask_code: bool = True,
-        token: str = "",
-        button: str = "again.send",
-        only: Sequence[str] | None = None,
-        status: int = 403,
-    ) -> Response:
-        """The form that was posted, once more, with a field for the code.
 
-        ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
-        ``token``: of a session that goes on, which needs no code.
-        """
-        kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
-        areas = [
-            (name, label, value) for name, label in _AREAS for known, value in kept if known == name
-        ]
-        html = self._pages.make(
-            "again.html",
-            lang,
-            title="title.message",
-            here=action.split("/", 2)[2],
-            switch_form="main-form",
-            action=action,
-            heading=heading,
-            lead=lead,
-            problems=problems or {},
-            hidden=[(name, value) for name, value in kept if name not in ("code", *OWN_WORDS)],
-            areas=areas,
-            ask_code=ask_code and not token,
-            token=token,
-            code=dict(kept).get("code", ""),
-            button=button,
-        )
-        return self._pages.answer(html, status)
+def form_again(
+    pages: PageRenderer,
+    lang: str,
+    *,
+    action: str,
+    lead: str,
+    heading: str = "again.expired_title",
+    problems: dict[str, str] | None = None,
+    ask_code: bool = True,
+    token: str = "",
+    button: str = "again.send",
+    only: Sequence[str] | None = None,
+    status: int = 403,
+) -> Response:
+    """The form that was posted, once more, with a field for the code.
 
-    def _http(self, error: HTTPException) -> Response:
-        """The page of an HTTP error. Its own description is never shown."""
-        if request.path.startswith("/api/"):
-            return _for_a_program(error.code or 500)
-        status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
-        lang = language_of(request.path) or LANGUAGES[0]
-        worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
-        if _holds(worth):
-            return self._kept(lang, status)
-        lost = status == MisdirectedRequest.code
-        html = self._pages.make("error.html", lang, title="title.info", code=status, lost=lost)
-        answer = self._pages.answer(html, status)
-        if status == 405 and error.get_response().headers.get("Allow"):
-            answer.headers["Allow"] = error.get_response().headers["Allow"]
-        return answer
+    ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
+    ``token``: of a session that goes on, which needs no code.
+    """
+    kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
+    areas = [
+        (name, label, value) for name, label in _AREAS for known, value in kept if known == name
+    ]
+    html = pages.render(
+        "again.html",
+        lang,
+        title="title.message",
+        here=action.split("/", 2)[2],
+        switch_form="main-form",
+        action=action,
+        heading=heading,
+        lead=lead,
+        problems=problems or {},
+        hidden=[(name, value) for name, value in kept if name not in ("code", *OWN_WORDS)],
+        areas=areas,
+        ask_code=ask_code and not token,
+        token=token,
+        code=dict(kept).get("code", ""),
+        button=button,
+    )
+    return pages.respond(html, status)
 
-    def _busy(self, error: KlankbordError) -> Response:
-        """Busy where nobody expected it: while something was only being read."""
-        if request.path.startswith("/api/"):
-            return _for_a_program(503)
-        lang = language_of(request.path) or LANGUAGES[0]
-        if _holds(_WORTH):
-            return self._kept(lang, 503)
-        html = self._pages.make("error.html", lang, title="title.info", code=503)
-        return self._pages.answer(html, 503)
 
-    def _kept(self, lang: str, status: int) -> Response:
-        """What was typed, after a refusal or a fault of ours, ready to be sent once more."""
-        told = words(lang)
-        first = request.path.endswith(("/report", "/return"))
-        if status == 403:
-            heading, lead = "error.403.title", told.say("errors.origin")
-        elif status == 503:
-            reading = request.path.endswith("/return")
-            heading = "error.503.title"
-            lead = told.say("errors.busy_read" if reading else "errors.busy")
-        elif first:
-            heading, lead = "again.unsure_title", told.say("errors.unsent")
-        else:
-            heading, lead = "again.unsure_title", told.say("again.unsure")
-        return self.again(
-            lang,
-            action=request.path,
-            lead=lead,
-            heading=heading,
-            ask_code=not first or request.path.endswith("/return"),
-            token="" if first or status == 403 else own_token(),
-            button="report.send" if first and "text" in request.form else "again.send",
-            # Another page may have filled in its own code: one press would lead to its mailbox.
-            only=OWN_WORDS if status == 403 else None,
-            status=status,
-        )
+def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
+    """The page of an HTTP error. The error's own description is never shown."""
+    if request.path.startswith("/api/"):
+        return _json_error(error.code or 500)
+    status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
+    lang = language_of(request.path) or LANGUAGES[0]
+    worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
+    if _was_posted(worth):
+        return _posted_form_again(pages, lang, status)
+    lost = status == MisdirectedRequest.code
+    html = pages.render("error.html", lang, title="title.info", code=status, lost=lost)
+    answer = pages.respond(html, status)
+    if status == 405 and error.get_response().headers.get("Allow"):
+        answer.headers["Allow"] = error.get_response().headers["Allow"]
+    return answer
+
+
+def _busy_page(pages: PageRenderer) -> Response:
+    """The server is busy where the view does not expect it: while something was only being read."""
+    if request.path.startswith("/api/"):
+        return _json_error(503)
+    lang = language_of(request.path) or LANGUAGES[0]
+    if _was_posted(_WORTH):
+        return _posted_form_again(pages, lang, 503)
+    html = pages.render("error.html", lang, title="title.info", code=503)
+    return pages.respond(html, 503)
+
+
+def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
+    """What was typed, after a refusal or a fault of ours, ready to be sent once more."""
+    told = words(lang)
+    first = request.path.endswith(("/report", "/return"))
+    if status == 403:
+        heading, lead = "error.403.title", told.say("errors.origin")
+    elif status == 503:
+        reading = request.path.endswith("/return")
+        heading = "error.503.title"
+        lead = told.say("errors.busy_read" if reading else "errors.busy")
+    elif first:
+        heading, lead = "again.unsure_title", told.say("errors.unsent")
+    else:
+        heading, lead = "again.unsure_title", told.say("again.unsure")
+    return form_again(
+        pages,
+        lang,
+        action=request.path,
+        lead=lead,
+        heading=heading,
+        ask_code=not first or request.path.endswith("/return"),
+        token="" if first or status == 403 else own_token(),
+        button="report.send" if first and "text" in request.form else "again.send",
+        # Another page may have filled in its own code: one press would lead to its mailbox.
+        only=OWN_WORDS if status == 403 else None,
+        status=status,
+    )
 
 
 def own_token() -> str:
     """The token that was posted, if it is the one of this very session; else nothing."""
     token = request.form.get("csrf_token", "")
-    return token if current().root is not None and right_token(token) else ""
+    return token if current_session().root is not None and is_own_token(token) else ""
 
 
-def right_token(token: str) -> bool:
+def is_own_token(token: str) -> bool:
     """Whether a token is the one of this very session."""
     try:
         validate_csrf(token)
@@ -270,17 +274,17 @@ def right_token(token: str) -> bool:
     return True
 
 
-def _for_a_program(status: int) -> Response:
+def _json_error(status: int) -> Response:
     code = HTTPStatus(status)
     said = json.dumps({"error": code.phrase.lower()})
     return Response(said, code, mimetype="application/json")
 
 
-def _holds(names: Sequence[str]) -> bool:
-    """Whether something came in one of these fields, posted to a form of this site."""
+def _was_posted(names: Sequence[str]) -> bool:
+    """Whether one of these fields was filled in, in a post to a form of this site."""
     path = request.path.split("/")
     if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False
-    if request.mimetype == MULTIPART and "form" not in vars(request_ctx.request):
+    if request.mimetype == MULTIPART and getattr(request, "fields_with_files", None) is None:
         return False  # it was not read, and is not now: it may hold files
     return path[1] in LANGUAGES and any(request.form.get(name) for name in names)

@@ -1,8 +1,8 @@
-"""The forms, and what may be wrong with them, said in the words of the catalogues.
+"""The forms, and what may be wrong with them, in the words of the catalogues.
 
-The fields of a form are WTForms'; the templates draw them. The report's and the return's form have
-no CSRF token: before a submission there is no session and every visitor gets the same bytes. They
-are guarded by the browser's own word on where a post came from (hardening.Hosts.own).
+The fields of a form are WTForms'; the templates draw them. The forms of the report and the return
+have no CSRF token: before a submission there is no session and every visitor gets the same bytes.
+The server checks instead where the browser says that a post came from (Hosts.is_own_post).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,13 @@ from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
 )
 
 from dropbox_app.protocol.encoding import Json, clean_text
-from dropbox_app.protocol.errors import TooLong, UnknownWord, WrongWordCount
+from dropbox_app.protocol.errors import (
+    CodeError,
+    TooLong,
+    UnknownLetter,
+    UnknownWord,
+    WrongWordCount,
+)
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS
 from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.i18n import Words
@@ -33,7 +39,7 @@ _FIELDS = ("text", "remark", "counsellor", "request", "answer", "along", "sure",
 
 @dataclass(frozen=True)
 class Problem:
-    """Something a person can mend: the field it belongs to (or none), and how to mend it."""
+    """Something a person can correct: the field it belongs to (or none), and how to correct it."""
 
     field: str
     key: str
@@ -41,7 +47,10 @@ class Problem:
     number: int | None = None  # for a sentence with a plural
 
     def elsewhere(self) -> "Problem":
-        """The same where somebody else can be written to: nobody who was chosen can open it."""
+        """The same problem on a page that offers other counsellors.
+
+        There, "nobody can open your message" would be untrue: only those chosen cannot.
+        """
         return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
     def say(self, told: Words) -> str:
@@ -80,8 +89,8 @@ class ReportForm(_Open):
         return given
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """What has to be mended before it can be sent: all of it at once."""
-        found = wrong_text(self.text.data, limit)
+        """All that must be corrected before the report can be sent."""
+        found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
@@ -109,13 +118,13 @@ class CodeCheckForm(_Open):
     kept = BooleanField()
 
     def problems(self, code: Sequence[str], told: Words) -> list[Problem]:
-        """What differs from ``code``, the seven words of the session. Nothing is derived."""
+        """Compare with ``code``, the seven words of the session. No key is derived."""
         if not (self.typed.data or "").strip():
             return [Problem("typed", "errors.typed_missing")]
         try:
             found = split_typed(self.typed.data or "")
-        except WrongWordCount as error:
-            return [Problem("typed", "errors.code_count", {"count": error.count}, error.count)]
+        except (WrongWordCount, UnknownLetter) as error:
+            return [_not_seven_words("typed", error)]
         pairs = enumerate(zip(found, code, strict=True), start=1)
         wrong = [str(position) for position, (word, own) in pairs if word != own]
         if wrong and sorted(found) == sorted(code):
@@ -125,7 +134,7 @@ class CodeCheckForm(_Open):
 
 
 class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types
-    """A form inside a session. ``code`` is asked for when the session is over."""
+    """A form inside a session. ``code`` is filled in when the session has ended."""
 
     code = StringField()
 
@@ -180,9 +189,9 @@ class WithdrawForm(SessionForm):
 
 
 def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
-    """What a post held in fields of this site's, to be shown again: no others, whatever came.
+    """The fields of a post that are fields of this site, to be shown again; no others.
 
-    Of a field that stands twice the first counts, here as where it is read.
+    If a field was sent twice, the first value counts, as it does where the form is read.
     """
     held = []
     for name in _FIELDS:
@@ -191,38 +200,56 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
     return held
 
 
+def _only_a_code(text: str | None) -> list[Problem]:
+    """A text that is nothing but a code was typed into the wrong field: it is not to be sent."""
+    try:
+        read_typed(text or "")
+    except CodeError:
+        return []
+    return [Problem("text", "errors.text_is_code")]
+
+
 def missing_text(text: str | None) -> list[Problem]:
-    """The one thing without which there is nothing to send."""
+    """The problem of a missing text; no problem if there is one."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
 
 
 def wrong_text(text: str | None, limit: int) -> list[Problem]:
-    """The same, or that it is longer than ``limit`` bytes."""
+    """The problem of a text that is missing or longer than ``limit`` bytes."""
     size = len(clean_text(text or "").encode())
     return [too_long(TooLong(size, limit))] if size > limit else missing_text(text)
 
 
 def too_long(error: TooLong, name: str = "text") -> Problem:
-    """How many letters too long at most: bytes mean nothing to a person; letters are no more."""
+    """The problem of a text that is too long, counted in letters.
+
+    The limit is in bytes. A text that is N bytes too long is at most N letters too long.
+    """
     over = error.size - error.limit
     return Problem(name, "errors.text_long", {"over": over}, over)
 
 
 def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Problem]]:
-    """The seven words of what was typed, or what to mend."""
+    """The seven words of what was typed, or the problem with it."""
     if not (text or "").strip():
         return (), [Problem("code", "errors.code_missing")]
     try:
         return read_typed(text or ""), []
-    except WrongWordCount as error:
-        count = error.count
-        return (), [Problem("code", "errors.code_count", {"count": count}, count)]
+    except (WrongWordCount, UnknownLetter) as error:
+        return (), [_not_seven_words("code", error)]
     except UnknownWord as error:
         if not error.suggestions:
             return (), [Problem("code", "errors.code_word", {"position": error.position})]
         near = told.listed(error.suggestions, "word.or")
         values = {"position": error.position, "suggestions": near}
         return (), [Problem("code", "errors.code_word_near", values)]
+
+
+def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Problem:
+    """What to mend where what was typed cannot be read as seven words."""
+    if isinstance(error, UnknownLetter):
+        return Problem(name, "errors.code_letter", {"letter": error.letter})
+    return Problem(name, "errors.code_count", {"count": error.count}, error.count)
 
 
 def shown(problems: Sequence[Problem], told: Words) -> dict[str, str]:

@@ -10,7 +10,7 @@ import functools
 import gettext
 import importlib.resources
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -30,7 +30,7 @@ class MissingWord(LookupError):
 
 
 class _Nothing(gettext.NullTranslations):
-    """What gettext asks when a key is missing: here that is a fault, not a way out."""
+    """What gettext asks when a key is missing. That is a fault here: there is no fallback text."""
 
     def gettext(self, message: str) -> NoReturn:
         raise MissingWord(message)
@@ -41,7 +41,7 @@ class _Nothing(gettext.NullTranslations):
 
 @dataclass(frozen=True)
 class Words:
-    """All that is said in one language."""
+    """The texts of one language, and dates, sizes and lists in it."""
 
     lang: str
     catalogue: gettext.GNUTranslations
@@ -54,11 +54,12 @@ class Words:
     def say(self, key: str, **values: object) -> str:
         """The text of a key, its ``{names}`` filled in. Raises MissingWord."""
         text = self.catalogue.gettext(key)
-        return text.format(**values) if values else text
+        return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
         """The text of a key for this number of things; ``values`` must name the number."""
-        return self.catalogue.ngettext(key, f"{key}.many", number).format(**values)
+        text = self.catalogue.ngettext(key, f"{key}.many", number)
+        return text.format(**self._written(values))
 
     def day(self, day: datetime.date, today: datetime.date) -> str:
         """A day in words: today, yesterday, 3 November, or with its year if that is another."""
@@ -71,8 +72,7 @@ class Words:
     def date(self, day: datetime.date, today: datetime.date) -> str:
         """A day by its date, with the year only if that is not this one."""
         pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
-        locale = "en_GB" if self.lang == "en" else self.lang
-        return babel.dates.format_date(day, pattern, locale=locale)
+        return babel.dates.format_date(day, pattern, locale=self._locale)
 
     def language(self, code: str) -> str:
         """A language by its name; by its code where it has no name here."""
@@ -80,11 +80,23 @@ class Words:
 
     def size(self, size: int) -> str:
         """A number of bytes in words, as file managers have it: 3.4 MB."""
-        locale = "en_GB" if self.lang == "en" else self.lang
         units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
         least, unit = next(pair for pair in units if size >= pair[0])
-        shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", locale)
+        shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)
         return f"{shown} {unit}"
+
+    def _written(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The values of a sentence, with the thousands of a number parted: 12.000 or 12,000."""
+        return {
+            name: babel.numbers.format_decimal(value, locale=self._locale)
+            if isinstance(value, int)
+            else value
+            for name, value in values.items()
+        }
+
+    @property
+    def _locale(self) -> str:
+        return "en_GB" if self.lang == "en" else self.lang
 
     def listed(self, names: Sequence[str], last: str = "word.and") -> str:
         """Names in a row: A, B and C."""

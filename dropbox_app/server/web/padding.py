@@ -1,11 +1,11 @@
-"""How long an answer is, so that its length tells next to nothing of what is in it.
+"""The lengths of answers: padded, so that a length tells next to nothing about the content.
 
-Who sees the encrypted connection sees how long an answer is. Two forms, each with lengths of its
-own that hang on no site, no content and no visitor:
+Anyone who observes the encrypted connection sees how long an answer is. There are two forms, each
+with lengths of its own that depend on no site, no content and no visitor:
 
 **Packed**: the pages that are the same for everybody, compressed, then filled up in the header of
 the gzip file (its field "extra", which is read over) to PACKED, or the first of its doubles that
-holds it. Only those are ever compressed: in a page that repeats what somebody typed beside
+holds it. Only those are ever compressed: in a page that repeats what somebody typed next to
 something secret, the compressed length would tell of the secret (BREACH).
 
 **Plain**: every other page, errors and answers to a code included, and the pages above for a
@@ -32,12 +32,12 @@ def step_of(length: int, step: int, coarse: int) -> int:
 
 
 def filled(page: bytes) -> bytes:
-    """A page as it goes to whoever takes no gzip."""
+    """A page for a client that does not accept gzip."""
     return page.ljust(step_of(len(page), PLAIN, COARSE))
 
 
 def packed(page: bytes, step: int = PACKED) -> bytes:
-    """A page as it goes to everybody else: the same bytes each time. ``step`` 1 fills nothing up.
+    """A page for every other client: the same bytes each time. ``step`` 1 adds no padding.
 
     Raises struct.error for a filling of 64 KiB, which no step of this module needs.
     """

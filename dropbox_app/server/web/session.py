@@ -1,8 +1,8 @@
-"""The one cookie of a reporter without JavaScript (SPEC section 8). Replaces Flask's session.
+"""The one cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
 
-Outside it is a NaCl SecretBox, inside that an itsdangerous timed signature, inside that a record
-of fixed size. The key is made by the parent process and never written: a restart ends every
-session, and the code is asked for again. There is no cookie before a code is shown or entered.
+The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed
+size. The parent process makes the key and never writes it: a restart ends every session, and the
+code is asked for again. No cookie is set before a code is shown or entered.
 """
 
 import binascii
@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Request, Response, request
+from flask import Request, Response
 from flask.globals import request_ctx
-from flask.sessions import SessionInterface, SessionMixin
+from flask.sessions import SessionMixin
 from itsdangerous import BadSignature, TimestampSigner
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
@@ -32,7 +32,7 @@ _RECORD = 1 + 16 + 8 + 32 + 20 + 32 + _WORDS
 
 @dataclass(frozen=True)
 class Keys:
-    """What is derived from the cookie key, one label each."""
+    """The keys that are derived from the cookie key, with one label each."""
 
     box: bytes
     signature: bytes
@@ -41,7 +41,7 @@ class Keys:
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
-        """Those of one site: what is sealed or signed for one is noise to every other."""
+        """The keys of one site: what is sealed or signed for one site is noise to every other."""
         labels = (b"box", b"signature", b"mark", b"desk")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
@@ -70,16 +70,21 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def root(self) -> bytes | None:
-        """What the reporter's keys are derived from; None without a session."""
+        """The 32 bytes that the reporter's keys are derived from; None without a session."""
         self.used = True
         root = self.get("root")
         return root if isinstance(root, bytes) else None
 
     @property
     def code(self) -> tuple[str, ...]:
-        """The seven words while the code page is open, else none."""
+        """The seven words while the code page is open; empty after that."""
         self.used = True
         return tuple(str(self.get("words", "")).split())
+
+    @property
+    def shows_code(self) -> bool:
+        """Whether the code page is open. Asking does not count as use: no cookie is renewed."""
+        return bool(self.get("words"))
 
     @property
     def mark(self) -> bytes:
@@ -88,9 +93,9 @@ class ReporterSession(dict[str, Any], SessionMixin):
         return mark if isinstance(mark, bytes) else b""
 
     def move_on(self) -> None:
-        """Leave the code page: the words are kept no longer.
+        """Leave the code page: the words are no longer kept.
 
-        The mark is: a browser that goes back from here posts the report once more.
+        The mark is kept: a browser that goes back from here posts the report once more.
         """
         self["words"] = ""
 
@@ -106,7 +111,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self.ended = True
 
 
-def current() -> ReporterSession:
+def current_session() -> ReporterSession:
     """The session of this request; empty if there is none."""
     session = request_ctx.session
     if not isinstance(session, ReporterSession):
@@ -114,10 +119,10 @@ def current() -> ReporterSession:
     return session
 
 
-class OneCookie(SessionInterface):
-    """Reads and writes the cookie for one site.
+class SiteCookie:
+    """Reads and writes the cookie of one site.
 
-    ``now`` gives seconds. ``secure`` says of a WSGI environment whether it came over https.
+    ``now`` gives seconds. ``is_https`` says of a WSGI environment whether it came over https.
     """
 
     def __init__(
@@ -125,12 +130,12 @@ class OneCookie(SessionInterface):
         key: bytes,
         site: str,
         now: Callable[[], float],
-        secure: Callable[[dict[str, Any]], bool],
+        is_https: Callable[[dict[str, Any]], bool],
     ) -> None:
         self._site = bytes.fromhex(site)
         self._keys = Keys.of(key, self._site)
         self._now = now
-        self._secure = secure
+        self._is_https = is_https
         self._box = SecretBox(self._keys.box)
 
         class Signer(TimestampSigner):
@@ -148,39 +153,36 @@ class OneCookie(SessionInterface):
         """The key of the desk API's timed tokens."""
         return self._keys.desk
 
-    def open_session(self, app: Flask, request: Request) -> ReporterSession:
-        session = ReporterSession()
-        value = request.cookies.get(self.name(request))
+    def read(self, request: Request, session: ReporterSession) -> None:
+        """Fill an empty session with what the request's cookie holds."""
+        value = request.cookies.get(self._name(request))
         if value:
             session.arrived = True
-            session.update(self._read(value))
-        return session
+            session.update(self._unseal(value))
 
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Nothing unless the session was used: pages without one set no cookie."""
-        if not isinstance(session, ReporterSession):
-            return
+    def write(self, request: Request, session: ReporterSession, response: Response) -> None:
+        """Set the cookie, or nothing unless the session was used: pages without one set none."""
         if session.ended:
             if session.arrived:
-                self._set(response, "", "; Max-Age=0")
+                self._set(request, response, "", "; Max-Age=0")
         elif session.used and "root" in session:
-            self._set(response, session.pop("sealed", None) or self.seal(session))
+            self._set(request, response, session.pop("sealed", None) or self.seal(session))
 
-    def _set(self, response: Response, value: str, more: str = "") -> None:
+    def _set(self, request: Request, response: Response, value: str, more: str = "") -> None:
         """Written by hand: werkzeug adds an Expires, and with it a time, to a Max-Age."""
-        secure = "; Secure" if self._secure(request.environ) else ""
-        cookie = f"{self.name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
+        secure = "; Secure" if self._is_https(request.environ) else ""
+        cookie = f"{self._name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
         response.headers.add("Set-Cookie", cookie)
 
-    def name(self, request: Request) -> str:
+    def _name(self, request: Request) -> str:
         """``__Host-s``; ``s`` where there is no https: on onion and loopback addresses."""
-        return "__Host-s" if self._secure(request.environ) else "s"
+        return "__Host-s" if self._is_https(request.environ) else "s"
 
     def fresh(self, root: bytes, code: Sequence[str] = (), mark: bytes = b"") -> ReporterSession:
         """A new session; with ``code``, one on its code page.
 
-        Its cookie is sealed here and now, so that after a report is stored nothing is left to do
-        that could fail: see ``ReporterSession.become``.
+        Its cookie is sealed now, so that nothing that could fail is left to do after a report is
+        stored. See ``ReporterSession.become``.
         """
         session = ReporterSession(
             root=root,
@@ -193,7 +195,7 @@ class OneCookie(SessionInterface):
         return session
 
     def mark_of(self, parts: Sequence[str]) -> bytes:
-        """A keyed hash of what was posted, by which the same post is known again."""
+        """A keyed hash of what was posted, to recognise the same post."""
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
@@ -213,8 +215,8 @@ class OneCookie(SessionInterface):
         signed = self._signer.sign(urlsafe_b64encode(record))
         return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
 
-    def _read(self, value: str) -> dict[str, Any]:
-        """What a cookie holds; nothing if it is foreign, old, altered or of another site."""
+    def _unseal(self, value: str) -> dict[str, Any]:
+        """What a cookie holds; empty if it is foreign, too old, altered or of another site."""
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))
             if urlsafe_b64encode(sealed).decode("ascii") != value:

@@ -7,10 +7,10 @@ byte of a file is ever on a disk but sealed, and what was not sent in the end is
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias
 
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 from werkzeug.sansio.multipart import (
     Data,
@@ -27,7 +27,7 @@ from dropbox_app.protocol.messages import MAX_FILES, Attachment
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import Refused
 from dropbox_app.server.reporter.agent import Addressing, Enclosed
-from dropbox_app.server.store import Staged
+from dropbox_app.server.store.interface import Staged
 from dropbox_app.server.web.filenames import clean_name, clean_type
 
 MULTIPART = "multipart/form-data"
@@ -60,22 +60,12 @@ class FilesBroken(Refused):
     """The files did not arrive whole."""
 
 
-class FilesBusy(Refused):
-    """As many files are under way as can be at once."""
-
-
 class NotInSession(Refused):
     """The form is not of this session."""
 
 
-class FieldsFirst(FormDataParser):
-    """Reads a form with files part by part. ``fields``: those that have come so far.
-
-    werkzeug's own loop would keep them to itself until the last file is there.
-    """
-
-    fields: Fields
-    whole = True  # whether the form came to its end
+class FormsOnly(FormDataParser):
+    """werkzeug's reader of forms, for all but forms with files: those it would put on a disk."""
 
     def parse(
         self,
@@ -84,51 +74,58 @@ class FieldsFirst(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> tuple[IO[bytes], MultiDict[str, Any], MultiDict[str, Any]]:
-        self.fields = MultiDict()
-        if mimetype != MULTIPART:
-            return super().parse(stream, mimetype, content_length, options)
-        try:
-            self._read(stream, (options or {}).get("boundary", "").encode("ascii"), content_length)
-        except ValueError:  # no form, or one that breaks off: the fields so far are kept
-            self.whole = False
-        return stream, self.cls(self.fields), self.cls()
+        """Raises UnsupportedMediaType for a form with files: ``read_form`` reads those."""
+        if mimetype.startswith("multipart/"):
+            raise UnsupportedMediaType
+        return super().parse(stream, mimetype, content_length, options)
 
-    def _read(self, stream: IO[bytes], boundary: bytes, total: int | None) -> None:
-        if not boundary:
-            raise ValueError("no boundary")
-        decoder = MultipartDecoder(boundary, FORM_BYTES, max_parts=_PARTS)
-        taken = 0
-        name = ""
-        value = b""
-        file: IO[bytes] | None = None
-        while True:
-            data = _next(stream)
-            decoder.receive_data(data or None)
+
+def read_form(stream: IO[bytes], boundary: str, taking: "Taking") -> tuple[Fields, bool]:
+    """Read a form with files, and hand each file to ``taking`` while it comes.
+
+    ``stream`` and ``boundary`` as the request has them. Returns the fields, at most ``FORM_BYTES``,
+    and whether the form is complete. Raises RequestEntityTooLarge for longer fields.
+    """
+    fields: Fields = MultiDict()
+    try:
+        _read_parts(stream, boundary.encode("ascii"), fields, taking)
+    except ValueError:  # it is no form, or it breaks off: the fields so far are kept
+        return fields, False
+    return fields, True
+
+
+def _read_parts(stream: IO[bytes], boundary: bytes, fields: Fields, taking: "Taking") -> None:
+    if not boundary:
+        raise ValueError("no boundary")
+    decoder = MultipartDecoder(boundary, FORM_BYTES, max_parts=_PARTS)
+    taken = 0
+    name = ""
+    value = b""
+    file: Part | None = None
+    while True:
+        data = _next(stream)
+        decoder.receive_data(data or None)
+        event = decoder.next_event()
+        while not isinstance(event, Epilogue | NeedData):
+            if isinstance(event, Field):
+                name, value, file = event.name or "", b"", None
+            elif isinstance(event, File):
+                kind = event.headers.get("content-type") or ""
+                file = taking.begin(fields, event.filename or "", kind)
+            elif isinstance(event, Data) and file is not None:
+                file.write(event.data)
+                if not event.more_data:
+                    file.finish()
+            elif isinstance(event, Data):
+                taken += len(event.data)
+                if taken > FORM_BYTES:
+                    raise RequestEntityTooLarge
+                value += event.data
+                if not event.more_data:
+                    fields.add(name, value.decode("utf-8", "replace"))
             event = decoder.next_event()
-            while not isinstance(event, Epilogue | NeedData):
-                if isinstance(event, Field):
-                    name, value, file = event.name or "", b"", None
-                elif isinstance(event, File):
-                    file = self.stream_factory(
-                        total_content_length=total,
-                        content_type=event.headers.get("content-type"),
-                        filename=event.filename,
-                        content_length=0,
-                    )
-                elif isinstance(event, Data) and file is not None:
-                    file.write(event.data)
-                    if not event.more_data:
-                        file.seek(0)
-                elif isinstance(event, Data):
-                    taken += len(event.data)
-                    if taken > FORM_BYTES:
-                        raise RequestEntityTooLarge
-                    value += event.data
-                    if not event.more_data:
-                        self.fields.add(name, value.decode("utf-8", "replace"))
-                event = decoder.next_event()
-            if not data:
-                return
+        if not data:
+            return
 
 
 def _next(stream: IO[bytes]) -> bytes:
@@ -176,15 +173,15 @@ class Taking:
     def __exit__(self, *_: object) -> None:
         self._kept.close()
 
-    def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> IO[bytes]:
-        """A place for one file's bytes, as werkzeug wants one: it writes, then seeks to 0."""
+    def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> "Part":
+        """Return where the bytes of one file go. Raises ValueError if nothing more is read."""
         if not self.reading:
             self.refuse(TooManyFiles())
             raise ValueError("more than is read, even to be dropped")
         part = Part(self, fields, clean_name(filename, self._unnamed), clean_type(content_type))
         if filename:  # without one, and empty: no file was chosen
             part.start()
-        return cast(IO[bytes], part)
+        return part
 
     def refuse(self, error: KlankbordError) -> None:
         """Take nothing more, and remove what was taken."""
@@ -224,7 +221,7 @@ class Taking:
 
 
 class Part:
-    """One file of a form, for werkzeug. Its bytes are sealed, or dropped; none can be read."""
+    """One file of a form. Its bytes are sealed, or dropped; none can be read."""
 
     def __init__(
         self, taking: Taking, fields: Mapping[str, str], name: str, media_type: str
@@ -243,7 +240,7 @@ class Part:
         except KlankbordError as error:
             self._taking.refuse(error)
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         if data:
             self.start()
         if self._taking.error is None and self._open is not None:
@@ -253,10 +250,9 @@ class Part:
                 sealer.update(data)
             except KlankbordError as error:
                 self._taking.refuse(error)
-        return len(data)
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """The end: the padding and the last chunk."""
+    def finish(self) -> None:
+        """Write the padding and the last chunk."""
         if self._taking.error is None and self._open is not None:
             sealer, staged = self._open
             size = sealer.size
@@ -266,7 +262,3 @@ class Part:
                 self._taking.refuse(error)
             else:
                 self._taking.keep(Attachment(staged.digest(), self._name, self._type, size))
-        return 0
-
-    def close(self) -> None:
-        """``Taking`` removes what is left."""

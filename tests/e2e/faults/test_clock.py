@@ -15,7 +15,7 @@ from tests.support.server_folder import DAY, AServer, ids
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
-DOUBTED = "the clock may be wrong; nothing is purged: doctor says what to do"
+DOUBTED = "purging waits: the clock may be wrong; doctor says what to do"
 
 
 # libfaketime moves the deadline of Python's sleep too, and the system refuses it.
@@ -72,9 +72,24 @@ def test_a_server_that_was_off_for_a_year_goes_on_when_told(box: DropBox) -> Non
     day = (today + datetime.timedelta(365)).isoformat()
     assert box.server("purge", "--day", today.isoformat(), check=False).returncode == 1
     story.holds(box)
-    said = box.server("purge", "--day", day).stdout
+    unsaid = box.server("purge", "--day", day, check=False)
+    assert unsaid.returncode == 1
+    assert f"If {day} is right, 1 conversations and 0 items of others have expired" in unsaid.stderr
+    story.holds(box)
+    said = box.server("purge", "--day", day, "--yes").stdout
     assert "1 mailboxes" in said
     Story(story.code, withdrawn=True).holds(box)
+
+
+def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(box: DropBox) -> None:
+    story = told(box, "Niemand hoeft te zien hoe laat.")
+    box.stop()
+    places = [box.folder, *(path for path in box.folder.rglob("*") if path.name != "site.toml")]
+    assert not [path for path in places if path.name.endswith(("-wal", "-shm"))]
+    finer = [path for path in places if path.stat().st_mtime % 86_400]
+    assert finer == []
+    box.serve()
+    story.holds(box)
 
 
 @pytest.fixture
@@ -93,14 +108,14 @@ def test_what_a_clock_ahead_had_dated_is_set_right(server: AServer) -> None:
     server.fetch()
     server.later(1)
     with pytest.raises(WrongClock):
-        purge.daily(server.site, server.store, server.day)
+        purge.purge(server.site, server.store, server.day)
     purge.confirm(server.store, server.day)
-    purge.daily(server.site, server.store, server.day)
+    purge.purge(server.site, server.store, server.day)
     assert server.kept("before") == server.kept("ahead") == [("reporter", 1)]
     server.fetch()
     for days in range(31, 300, 30):
         server.later(days)
-        purge.daily(server.site, server.store, server.day)
+        purge.purge(server.site, server.store, server.day)
     assert server.store.mailboxes() == []
 
 
@@ -113,9 +128,9 @@ def test_what_a_clock_behind_had_dated_does_not_end_too_soon(server: AServer) ->
     server.later(0)
     server.reply("one", 1)
     server.later(101)
-    purge.daily(server.site, server.store, server.day)
+    purge.purge(server.site, server.store, server.day)
     assert len(server.kept("one")) == 2
     server.later(150)
     purge.confirm(server.store, server.day)
-    purge.daily(server.site, server.store, server.day)
+    purge.purge(server.site, server.store, server.day)
     assert server.store.mailboxes() == [ids("one")[0]]

@@ -36,7 +36,7 @@ from dropbox_app.server.mailboxes import purge as upkeep
 from dropbox_app.server.store.sqlite import SqliteStore
 folder, day = Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])
 store = SqliteStore(folder, lambda: day)
-upkeep.daily(sites.load(folder), store, day)
+upkeep.purge(sites.load(folder), store, day)
 store.close()
 """
 OPEN = """
@@ -130,7 +130,7 @@ def test_a_purge_killed_anywhere_is_done_by_the_next(
         _run(PURGE, copy, later.isoformat(), point=point)
         assert [f for f in faults_of(copy) if "nobody names" not in f] == [], point
         store = SqliteStore(copy, lambda: later)
-        purge.daily(site.load(copy), store, later)
+        purge.purge(site.load(copy), store, later)
         assert store.mailboxes() == [ids("fresh")[0]], point
         assert store.read(store.items(ids("fresh")[0])[0].id) == fresh
         store.close()
@@ -157,6 +157,7 @@ def _first_schema(folder: Path) -> None:
     """Take a filled store back to how the first version left it."""
     connection = sqlite3.connect(folder / "klankbord.db", isolation_level=None)
     connection.execute("ALTER TABLE store DROP COLUMN served")
+    connection.execute("ALTER TABLE store DROP COLUMN site")
     connection.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()

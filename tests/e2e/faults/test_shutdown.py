@@ -14,9 +14,9 @@ from dropbox_app.protocol.encoding import sha256_hex
 from tests.e2e.conftest import DropBox
 from tests.e2e.faults.conftest import faults_of, until, workers
 from tests.e2e.faults.stories import Story, code_on, report_form
-from tests.server.web.test_serving import Serving
 from tests.support.plain_browser import Page, PlainBrowser
 from tests.support.server_folder import file
+from tests.support.serving import Serving
 
 TEXT = "Bijna te laat. " * 300 + "einde"
 
@@ -133,9 +133,8 @@ def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
             until(lambda: list(files.glob("*.part")), "nothing was staged")
             for pid in [*serving.workers(), serving.process.pid]:
                 os.kill(pid, signal.SIGKILL)
-            serving.process.wait(10)
+            serving.stop()
         assert list(files.glob("*.part")), "the test looks at nothing"
-        until(lambda: _startable(serving), "the port is not free")
         serving.house.store.sweep()  # as ``serve`` does before it serves
         assert list(files.iterdir()) == []
         serving.start()
@@ -144,15 +143,7 @@ def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         assert [path.name for path in files.iterdir()] == [hashlib.sha256(sealed).hexdigest()]
     finally:
-        if serving.process.poll() is None:
-            serving.stop()
-        serving.house.close()
-
-
-def _startable(serving: Serving) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", serving.port)) != 0
+        serving.close()
 
 
 def _upload_head(serving: Serving, sealed: bytes) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dropbox_app.protocol import age_header, card, retrieval_code
 from dropbox_app.protocol.encoding import Json, from_line, to_line
 from dropbox_app.protocol.errors import AgeError, CardError, FormatError
-from dropbox_app.server.web.security_headers import FORM
+from dropbox_app.server.web.request_checks import FORM
 from tests.security.hostile.test_generated import check
 from tests.server.web.conftest import ORIGIN, House
 from tests.support.requests import FORMS, Answer, Call, fields_of, in_process

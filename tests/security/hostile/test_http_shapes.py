@@ -1,32 +1,27 @@
 """Bytes at a real gunicorn: what two programs could read in two ways is read in none."""
 
-import contextlib
-import os
 import random
 import re
 import socket
-import subprocess
-import sys
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dropbox_app.server import worker
 from tests.security.hostile.test_generated import SEED, Plain, World, check
-from tests.server.web.conftest import House
 from tests.server.web.test_hardening import WANTED
-from tests.server.web.test_serving import SCRIPT, Serving
-from tests.support.plain_browser import PlainBrowser
+from tests.support.circuit import connect
+from tests.support.fronts import SETTINGS
 from tests.support.requests import Answer, Call
+from tests.support.serving import Serving, exchanged
 from tests.support.values import SENT, TYPED, mangled
 
 S = SENT.encode()
 INNER = b"GET /nl/" + S + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 FORM = POST + b"Content-Type: application/x-www-form-urlencoded\r\n"
+NGINXS_PAGES = {page.read_bytes() for page in (SETTINGS / "pages").iterdir()}
 GET = b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 END = b"\r\n\r\n"
 
@@ -72,24 +67,19 @@ REFUSED = {
     "TE with a space": _te(b" : chunked"),
     "TE folded": _te(b":\r\n chunked"),
     "TE empty": _te(b":"),
-    "bare LF": GET.replace(b"\r\n", b"\n") + b"\n" + INNER,
-    "one bare LF": GET + b"X-A: b\nX-C: d" + END + INNER,
     "bare CR": GET + b"X-A: b\rX-C: d" + END + INNER,
     "folded": GET + b"X-A: b\r\n " + S + END,
     "folded first": b"GET /nl/ HTTP/1.1\r\n Host: 127.0.0.1\r\n\r\n" + INNER,
-    "no colon": GET + S + END,
     "no name": GET + b": " + S + END,
     "NUL in a header": GET + b"X-A: \0" + S + END,
     "NUL in a name": GET + b"X\0A: " + S + END,
     "ESC in a header": GET + b"X-A: \x1b" + S + END,
-    "name of other letters": GET + b"X-\xe9: " + S + END,
     "two hosts": GET + b"Host: " + S + END,
     "no host": b"GET /nl/ HTTP/1.1\r\n\r\n",
     "other host": b"GET /nl/ HTTP/1.1\r\nHost: " + S + END,
     "0.9": b"GET /nl/\r\n\r\n",
     "2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "version 2": GET.replace(b"1.1", b"2.0") + b"\r\n",
-    "version 1.10": GET.replace(b"1.1", b"1.10") + b"\r\n",
     "lower case": GET.replace(b"HTTP", b"http") + b"\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "proxy line": b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GET + b"\r\n",
@@ -109,9 +99,7 @@ REFUSED = {
     "NUL in the target": GET.replace(b"/nl/", b"/nl/\0") + b"\r\n",
     "long target": GET.replace(b"/nl/", b"/nl/" + S * 500) + b"\r\n",
     "long header": GET + b"X-A: " + S * 900 + END,
-    "many headers": GET + b"X-A: b\r\n" * 80 + b"\r\n",
     "endless header": GET + b"X-A: " + S * 9000,
-    "expectation": GET + b"Expect: " + S + END,
     "only ends": b"\r\n\r\n\r\n\r\n" + INNER,
 }  # fmt: skip
 
@@ -120,24 +108,12 @@ REFUSED = {
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     made = Serving(tmp_path_factory.mktemp("shapes"))
     yield made
-    if made.process.poll() is None:
-        made.stop()
-    made.house.close()
+    made.close()
 
 
 def exchange(serving: Serving, sent: bytes) -> bytes:
     """All that comes back; a server may hang up before it has read all."""
-    answer = b""
-    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
-        try:
-            connection.sendall(sent)
-            with contextlib.suppress(OSError):  # it has hung up already
-                connection.shutdown(socket.SHUT_WR)
-            while piece := connection.recv(65_536):
-                answer += piece
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-    return answer
+    return serving.raw(sent)
 
 
 def statuses(answer: bytes) -> list[int]:
@@ -151,7 +127,7 @@ def check_log(serving: Serving, begun: int = 0) -> None:
     assert TYPED.encode() not in log
     for line in log.decode().splitlines():
         told = re.fullmatch(r"klankbord: [A-Za-z]+ at ([a-z0-9_.]+):[0-9]+", line)
-        own = told and told[1].startswith("dropbox_app") and told[1] != worker.__name__
+        own = told and told[1].startswith("dropbox_app")
         assert told, line
         assert not own, line
 
@@ -182,10 +158,18 @@ def test_what_can_be_read_in_two_ways_is_refused_and_ends_the_connection(
         (GET.replace(b"1.1", b"1.0") + b"\r\n" + GET + b"\r\n", [200]),
         (FORM + b"Content-Length: 6\r\n\r\ntext=\n" + GET + b"\r\n", [422, 200]),
         (FORM + b"Content-Length: " + b"0" * 20 + b"6\r\n\r\ntext=\n" + GET + b"\r\n", [422, 200]),
-        (GET + b"Content-Length: 3\r\n\r\nabc" + GET + b"\r\n", [200, 200]),
+        (GET + b"Content-Length: 3\r\n\r\nabc" + GET + b"\r\n", [400]),
         (GET + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", [200]),
         (GET + b"SCRIPT_NAME: /nl\r\nX_Forwarded_Host: " + S + END, [200]),
-        (GET.replace(b"/nl/", b"http://127.0.0.1/nl/") + b"\r\n", [200]),
+        (GET.replace(b"/nl/", b"http://127.0.0.1/nl/") + b"\r\n", [400]),
+        # nginx reads these in one way, and tells the app the same in the usual form, or not at all.
+        (GET.replace(b"\r\n", b"\n") + b"\n" + GET + b"\r\n", [200, 200]),
+        (GET + b"X-A: b\nX-C: d" + END + GET + b"\r\n", [200, 200]),
+        (GET + S + END, [200]),
+        (GET + b"X-\xe9: " + S + END, [200]),
+        (GET.replace(b"1.1", b"1.10") + b"\r\n", [200]),
+        (GET + b"X-A: b\r\n" * 80 + b"\r\n", [200]),
+        (GET + b"Expect: " + S + END, [200]),
         (GET.replace(b"/nl/", b"/nl/?x=http://" + S) + b"\r\n", [200]),
         (GET.replace(b"/nl/", b"/nl/#" + S) + b"\r\n", [200]),
     ],
@@ -208,56 +192,25 @@ def test_half_a_report_is_no_report(serving: Serving, length: str) -> None:
     assert 200 not in statuses(answer)
 
 
-@pytest.mark.parametrize("length", ["900", "0000000000000000000900", "9" * 40])
-def test_a_length_in_another_writing_takes_no_thread_either(serving: Serving, length: str) -> None:
-    """Forty that never send their body, where eight threads serve."""
-    head = FORM + f"Content-Length: {length}\r\n\r\ntext=".encode()
-    hanging = []
-    for _ in range(40):
-        connection = socket.create_connection(("127.0.0.1", serving.port), timeout=20)
-        connection.sendall(head)
-        hanging.append(connection)
-    begun = time.monotonic()
-    assert PlainBrowser(serving.url).get("/nl/").status == 200
-    assert time.monotonic() - begun < 15  # a thread would wait 20 s for the silence to end
-    for connection in hanging:
-        connection.close()
-
-
-def test_over_a_socket_file_no_header_moves_the_address(tmp_path: Path) -> None:
+def test_no_header_moves_the_address(serving: Serving) -> None:
     """gunicorn believes whoever comes over a socket file: a proxy, and all that it passes on."""
-    house = House(tmp_path / "site")
-    path, log = tmp_path / "box.sock", tmp_path / "log"
-    command = (sys.executable, "-c", SCRIPT, str(house.folder), f"unix:{path}", "{}")
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ})
-    try:
-        deadline = time.monotonic() + 20
-        while not path.exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        for target, more, wanted in (
-            (b"/nl/", b"", [200]),
-            (b"/" + S + b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [404]),
-            (b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [200]),
-            (b"/nl/", b"PATH_INFO: /en/\r\nREMOTE_USER: " + S + b"\r\n", [200]),
+    for target, more, wanted in (
+        (b"/nl/", b"", [200]),
+        (b"/" + S + b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [404]),
+        (b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [200]),
+        (b"/nl/", b"PATH_INFO: /en/\r\nREMOTE_USER: " + S + b"\r\n", [200]),
+    ):
+        head = GET.replace(b"/nl/", target)
+        for connection in (
+            socket.create_connection(("127.0.0.1", serving.port), timeout=20),
+            connect(serving.socket),
         ):
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(20)
-                connection.connect(str(path))
-                head = GET.replace(b"/nl/", target).replace(b"127.0.0.1", b"127.0.0.1:8000")
-                connection.sendall(head + more + b"Connection: close\r\n\r\n")
-                answer = b""
-                while piece := connection.recv(65_536):
-                    answer += piece
+            way = b"X-Klankbord-Way: domain\r\n"
+            with connection:
+                answer = exchanged(connection, head + more + way + b"Connection: close\r\n\r\n")
             assert statuses(answer) == wanted, more
             assert S not in answer
-    finally:
-        process.terminate()
-        process.wait(20)
-        house.close()
-    assert S not in log.read_bytes()
+    assert S not in serving.log.read_bytes()
 
 
 def test_generated_requests_over_a_socket(tmp_path: Path, long_run: bool, serving: Serving) -> None:
@@ -299,7 +252,9 @@ def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
         return _check_raw(call, body, broken)
     lines = head.decode("latin-1").split("\r\n")[1:]
     headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
-    if broken or b"not understood here" in body:  # from below the app
+    if call.method != "HEAD":  # after it there may be an answer to what followed
+        body = body[: int(dict(headers).get("Content-Length", len(body)))]
+    if broken or body in NGINXS_PAGES:
         assert status < 500
         assert dict(headers).items() >= WANTED.items()
         return None

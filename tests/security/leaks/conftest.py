@@ -36,7 +36,7 @@ def purge(box: DropBox, *under: str, days: int = 400) -> str:
     done = subprocess.run(
         [
             *(*under, "env", *(f"{name}={value}" for name, value in clock.items())),
-            *(program, "--dir", str(box.folder), "purge", "--day", str(today)),
+            *(program, "--dir", str(box.folder), "purge", "--day", str(today), "--yes"),
         ],
         capture_output=True,
         text=True,

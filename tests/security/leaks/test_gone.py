@@ -13,7 +13,7 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.e2e.conftest import DropBox
 from tests.security.leaks.conftest import FAKETIME, purge, site_of

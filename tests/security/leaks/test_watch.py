@@ -17,7 +17,7 @@ from tests.support.journey import ANSWERS, AddressedBrowser, Journey, processes
 from tests.support.steps import tell
 from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
 
-LEAKY = Path(__file__).with_name("leaky.py")
+LEAKY = Path(__file__).parents[2] / "support" / "leaky.py"
 
 
 def test_a_leaking_server_is_caught_in_each_of_its_leaks(

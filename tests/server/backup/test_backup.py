@@ -16,12 +16,13 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
 from dropbox_app.server.backup import create, directory
 from dropbox_app.server.cli import common, main
-from dropbox_app.server.config import loader, site
-from dropbox_app.server.config.settings import Limits, Retention
+from dropbox_app.server.config import loader, settings, settings_writer, site
+from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.store import snapshot
-from dropbox_app.server.store.files import Withdrawn, replace_whole
+from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
 
 LARGE = 1_500_000
@@ -527,42 +528,64 @@ def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
     assert machine.restore().exit_code == 0
 
 
-def test_settings_that_are_gone_are_named_and_come_back_as_they_were_last_right(
-    machine: Machine,
+BROKEN = {
+    "gone": None,
+    "no TOML": "[",
+    "of another id": settings_writer.write(Settings("77" * 16, "X", ("https://x.example",))),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_site_with_wrong_settings_is_backed_up_and_comes_back_closed(
+    machine: Machine, how: str
 ) -> None:
-    """Every code hangs on the id in them: a new site.toml would end them all."""
-    path = machine.server.folder / "site.toml"
-    assert list(loader.remember(loader.read(machine.server.folder), DAY)) == []  # as serve does
-    machine.does("backup")
-    written = path.read_bytes()
-    path.unlink()
-    machine.later(15)
-    said = machine.types("doctor").stdout
-    assert "see Lost settings in deploy/README.md" in said
-    assert "make it with init" not in said
-    done = machine.types("backup")
-    assert done.exit_code == 1
-    assert "site.toml is gone; the settings that were last right go with it" in done.stderr
-    assert len(machine.kept) == 2, "the one that still holds it"
-    assert machine.restore().exit_code == 0
-    assert (machine.folder / "new" / "site.toml").read_bytes() == written
-
-
-def test_an_edit_that_changed_the_id_brings_nothing_back(machine: Machine) -> None:
-    """The site goes on under the id that was last right; by that the lists of a backup go too."""
-    path = machine.server.folder / "site.toml"
-    read = loader.read(machine.server.folder)
-    assert list(loader.remember(read, DAY)) == []
+    """Its database knows the id that the lists of withdrawn mailboxes go by."""
+    path, broken = machine.server.folder / "site.toml", BROKEN[how]
+    with machine.server.store.writing():
+        machine.server.store.set_site_id(settings.read(machine.server.folder).site)
     for name in ("one", "two"):
         machine.server.report(name)
-    path.write_text(path.read_text().replace(read.sites[0].settings.site, "77" * 16))
-    machine.does("backup")
+    written = path.read_text()
+    path.unlink()
+    if broken is not None:
+        path.write_text(broken)
+    done = machine.types("backup")
     first = machine.newest
     machine.later(1)
     machine.server.withdraw("one", 2)
-    machine.does("backup")
-    store = machine.restored(file=first)
+    machine.types("backup")
+    if broken is None:
+        assert done.exit_code == 1
+        assert "site.toml is gone, so it is not in the backup" in done.stderr
+        said = machine.types("doctor").stdout
+        assert "see Lost settings in deploy/README.md" in said
+        assert "make it with init" not in said
+    done = machine.restore(file=first)
+    assert done.exit_code == 0, done.output
+    assert "its settings are wrong, see site check: 1 conversation is back" in done.stdout
+    new = machine.folder / "new"
+    assert loader.read(new).sites == ()
+    (new / "site.toml").write_text(written)
+    assert [one.place.name for one in loader.read(new).sites] == ["."]
+    store = SqliteStore(new, lambda: machine.day)
     assert store.mailboxes() == [ids("two")[0]]
+    store.close()
+
+
+def test_backup_of_an_earlier_build_with_its_last_good_settings_comes_back(
+    machine: Machine,
+) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    seed = Seed.parse(machine.key.read_text().splitlines()[-1])
+    plain = machine.folder / "made.tar"
+    plain.write_bytes(age.open_sealed(machine.newest.read_bytes(), [seed]))
+    with tarfile.open(plain, "a") as archive:
+        archive.addfile(tarfile.TarInfo("last-good"))
+    made = machine.place / f"klankbord-{DAY}-7.age"
+    made.write_bytes(age.seal(plain.read_bytes(), [seed.recipient()]))
+    store = machine.restored(file=made)
+    assert store.site_id() == settings.read(machine.server.folder).site
     store.close()
 
 

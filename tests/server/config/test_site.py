@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.errors import CardError
-from dropbox_app.server.config import origins, settings, site
+from dropbox_app.server.config import origins, settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Own, Retention, Settings
 from dropbox_app.server.errors import SettingsError
 from tests.support.server_folder import ANNA, BRAM, CHRIS, DAY, AServer
@@ -52,11 +52,11 @@ def server(tmp_path: Path) -> Iterator[AServer]:
     ],
 )
 def test_settings_come_back_as_they_were_written(made: Settings) -> None:
-    assert settings.parse(settings.write(made), PATH) == made
+    assert settings.parse(settings_writer.write(made), PATH) == made
 
 
 def test_what_init_writes_shows_every_setting_with_a_comment() -> None:
-    text = settings.write(PLAIN)
+    text = settings_writer.write(PLAIN)
     shown = tomllib.loads(text)
     for kind, table in (
         (Settings, shown),
@@ -124,7 +124,7 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
     ],
 )
 def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -> None:
-    text = settings.write(PLAIN)
+    text = settings_writer.write(PLAIN)
     assert old in text
     with pytest.raises(SettingsError) as refused:
         settings.parse(text.replace(old, new), PATH)
@@ -181,30 +181,30 @@ def test_an_origin_in_another_form_than_a_desk_signs_is_refused(origin: str, sai
 
 
 def test_new_origins_leave_the_operators_own_words_alone() -> None:
-    text = "# our own comment\n" + settings.write(PLAIN).replace("idle = 90", "idle = 60")
-    changed = settings.with_origins(text, PATH, ("http://localhost:9000",))
+    text = "# our own comment\n" + settings_writer.write(PLAIN).replace("idle = 90", "idle = 60")
+    changed = settings_writer.with_origins(text, PATH, ("http://localhost:9000",))
     assert changed == text.replace("https://drop.example.org", "http://localhost:9000")
-    again = settings.with_origins(changed, PATH, ("http://[::1]:9000", "https://a.nl"))
-    back = settings.with_origins(again, PATH, PLAIN.origins)
+    again = settings_writer.with_origins(changed, PATH, ("http://[::1]:9000", "https://a.nl"))
+    back = settings_writer.with_origins(again, PATH, PLAIN.origins)
     kept = dataclasses.replace(PLAIN, retention=Retention(idle=60))
     assert settings.parse(back, PATH) == kept
     with pytest.raises(SettingsError):
-        settings.with_origins(text, PATH, ("http://a.nl",))
+        settings_writer.with_origins(text, PATH, ("http://a.nl",))
 
 
 def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none() -> None:
-    text = "# our own comment\n" + settings.write(PLAIN)
+    text = "# our own comment\n" + settings_writer.write(PLAIN)
     older = re.sub(r"# Where desks.*\n# stands.*\ndesk_origins = \[\]\n\n", "", text)
     assert "desk_origins" not in older
     for before in (text, older):
-        there = settings.with_origins(before, PATH, desks=("https://desks.example.org",))
+        there = settings_writer.with_origins(before, PATH, desks=("https://desks.example.org",))
         assert "# our own comment" in there
         made = settings.parse(there, PATH)
         assert made == dataclasses.replace(PLAIN, desk_origins=("https://desks.example.org",))
-        gone = settings.parse(settings.with_origins(there, PATH, desks=()), PATH)
+        gone = settings.parse(settings_writer.with_origins(there, PATH, desks=()), PATH)
         assert gone == PLAIN
     with pytest.raises(SettingsError, match=r"desk_origins: .* is for reporters"):
-        settings.with_origins(text, PATH, desks=PLAIN.origins)
+        settings_writer.with_origins(text, PATH, desks=PLAIN.origins)
 
 
 def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:

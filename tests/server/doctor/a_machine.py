@@ -1,6 +1,8 @@
-"""A whole machine as a folder: a real server's folder in it, and around it the project's own files.
+"""A whole machine as a folder: a real server's folder in it, and programs that print what they say.
 
-Everything that ``doctor`` looks at is there and in order; a test then breaks one thing.
+What they print was recorded: of systemd 252, nginx 1.22, tor 0.4.9 and util-linux 2.38, on Debian
+12 with the project's units. Everything that ``doctor`` looks at is there and in order; a test then
+breaks one thing.
 """
 
 import dataclasses
@@ -16,26 +18,50 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropbox_app.server.cli import common, main
-from dropbox_app.server.config import settings
+from dropbox_app.server.config import settings, settings_writer
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.checks import examine
 from dropbox_app.server.doctor.finding import Finding
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
+RECORDED = Path(__file__).with_name("recorded")
 ONION = "b" * 56 + ".onion"
 DOMAIN = "box.example.org"
 OTHER = 65534  # an account's number, for who may give files away
-DISK = "253:1"
 
-NGINX = "etc/nginx/nginx.conf"
-CADDY = "etc/caddy/Caddyfile"
-TORRC = "etc/tor/torrc"
-OWN_TOR = "etc/tor/torrc.d/klankbord.conf"
-BOX = "etc/tor/torrc.d/klankbord-box.conf"
-UNIT = "etc/systemd/system/klankbord.service"
-STARTED = "etc/systemd/system/multi-user.target.wants/klankbord.service"
+# The answers of the machine's programs, in files that the tests change.
+ANSWERS = "answers"
+UNIT = f"{ANSWERS}/units/klankbord.service"
+NGINX_UNIT = f"{ANSWERS}/units/klankbord-nginx.service"
+TOR_UNIT = f"{ANSWERS}/units/tor@default.service"
+NGINX = f"{ANSWERS}/nginx"
+TOR = f"{ANSWERS}/tor"
 KEYS = "var/lib/tor/klankbord-box"
+
+# Each program prints the file that its words call for.
+PRINTS = """#!/bin/sh
+here="${0%/*}/../../answers"
+for last; do :; done
+case "${0##*/} $*" in
+    getent*) exec cat "$here/getent-$1" ;;
+    setpriv*) exec cat "$here/nginx" ;;
+    *--verify-config) exit 0 ;;
+    findmnt*--fstab*) [ -s "$here/fstab" ] && exec cat "$here/fstab"; exit 1 ;;
+    lsblk*) exec cat "$here/lsblk-${last##*/}" ;;
+    systemd-analyze*) exec cat "$here/journald.conf" ;;
+    systemctl*) ;;
+    *) exec cat "$here/${0##*/}" ;;
+esac
+while [ "$1" != -- ]; do shift; done
+shift
+for name; do
+    cat "$here/units/$name" 2>/dev/null ||
+        printf 'Id=%s\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n' "$name"
+    echo
+done
+"""
+PROGRAMS = ("systemctl", "systemd-analyze", "setpriv", "tor", "findmnt", "lsblk", "swapon",
+            "getent", "dpkg-query", "openssl")  # fmt: skip
 
 
 class AMachine:
@@ -103,7 +129,6 @@ def build(root: Path) -> None:
     _system(made)
     _service(made)
     _tor(made)
-    _caddy(made)
     for name in ("var/lib/dpkg/status", "etc/passwd", "var/lib/apt/lists"):
         made.dated(name, DAY)
 
@@ -112,7 +137,7 @@ def _server(made: AMachine) -> None:
     server = AServer(made.server)
     origins = (f"http://{ONION}", f"https://{DOMAIN}", "http://localhost:8000")
     own = dataclasses.replace(server.site.settings, origins=origins, phone="030 123 45 67")
-    (made.server / settings.FILE_NAME).write_text(settings.write(own))
+    (made.server / settings.FILE_NAME).write_text(settings_writer.write(own))
     server.report("one", (ANNA, BRAM))
     large = file(2, 1_500_000)
     server.put_file("one", large)
@@ -133,86 +158,57 @@ def _server(made: AMachine) -> None:
 
 
 def _system(made: AMachine) -> None:
-    made.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0 partition 1 0 5\n")
+    shutil.copytree(RECORDED, made.path(ANSWERS))
+    for name in PROGRAMS:
+        made.write(f"usr/bin/{name}", PRINTS, 0o755)
     made.write("proc/sys/kernel/core_pattern", "core\n")
-    made.write("proc/self/mountinfo", f"22 1 {DISK} / / rw - ext4 /dev/mapper/root rw\n")
-    made.write(f"sys/dev/block/{DISK}/dm/uuid", "LVM-abcdef\n")
-    made.path(f"sys/dev/block/{DISK}/slaves/dm-0").mkdir(parents=True)
-    made.write("sys/class/block/dm-0/dm/uuid", "CRYPT-LUKS2-abcdef-sda2_crypt\n")
-    made.write("etc/fstab", "/dev/mapper/root / ext4 defaults 0 1\n")
     made.write("etc/os-release", 'PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
-    made.write(
-        "var/lib/dpkg/status",
-        "Package: tor\nStatus: install ok installed\nPriority: optional\nVersion: 0.4.9.11-1\n\n",
-    )
+    made.write("var/lib/dpkg/status", "")
     number = made.server.stat().st_uid
+    made.write("etc/passwd", "")
     made.write(
-        "etc/passwd",
+        f"{ANSWERS}/getent-passwd",
         "root:x:0:0:root:/root:/bin/bash\ndebian-tor:x:991:991::/var/lib/tor:/bin/false\n"
-        f"klankbord:x:{number}:990::/var/lib/klankbord:/usr/sbin/nologin\n",
+        f"klankbord:x:{number}:990::/var/lib/klankbord:/usr/sbin/nologin\n"
+        "klankbord-nginx:x:989:989::/nonexistent:/usr/sbin/nologin\n",
     )
-    made.write("etc/group", "root:x:0:\nklankbord:x:990:debian-tor,caddy\n")
     for folder in ("root", "home", "tmp", "var/tmp"):
         made.path(folder).mkdir(exist_ok=True)
-    made.link("etc/systemd/system/sysinit.target.wants/systemd-timesyncd.service", "../timesync")
-    made.write("etc/systemd/system/timesync", "")
 
 
 def _service(made: AMachine) -> None:
-    for source in (DEPLOY / "systemd").rglob("*"):
-        if source.is_file():
-            name = source.relative_to(DEPLOY / "systemd")
-            place = "etc/systemd" if name.parts[0].startswith("journald") else "etc/systemd/system"
-            made.write(f"{place}/{name}", source.read_text())
-    made.link(STARTED, "../klankbord.service")
+    made.write("etc/systemd/system/klankbord.service", "")
     made.write("opt/klankbord/releases/0.1.0-abc/klankbord-whole", "")
     made.write("opt/klankbord/releases/0.1.0-abc/bin/klankbord-server", "#!/bin/sh\n", 0o755)
     made.link("opt/klankbord/current", "releases/0.1.0-abc")
     made.write("usr/lib/systemd/systemd-journald", "")
     made.write("usr/local/bin/klankbord-server", "#!/bin/sh\n", 0o755)
-    made.write("run/klankbord/box.sock", "", 0o660)
+    made.write("run/klankbord/app.sock", "", 0o660)
     made.path("run/klankbord").chmod(0o750)
+    if os.geteuid() == 0:
+        os.chown(made.path("run/klankbord"), -1, OTHER)
+    group = made.path("run/klankbord").stat().st_gid
+    made.write(
+        f"{ANSWERS}/getent-group",
+        f"klankbord:x:990:\nklankbord-nginx:x:{group}:\nklankbord-tor:x:988:\ndebian-tor:x:991:\n",
+    )
 
 
 def _tor(made: AMachine) -> None:
-    made.write(TORRC, "%include /etc/tor/torrc.d/*.conf\n")
-    made.write(OWN_TOR, (DEPLOY / "tor/klankbord.conf").read_text())
-    made.write(BOX, (DEPLOY / "tor/onion.conf").read_text().replace("@NAME@", "box"))
-    made.write("usr/share/tor/tor-service-defaults-torrc", "SocksPort 9050\nLog notice syslog\n")
-    # As Debian's own, which the project's is added to.
-    made.write("usr/lib/systemd/system/tor@default.service", "[Service]\nLimitNOFILE=65536\n")
+    made.write("etc/tor/torrc", "%include /etc/tor/torrc.d/*.conf\n")
     made.write(f"{KEYS}/hostname", ONION + "\n", 0o600)
     made.write(f"{KEYS}/hs_ed25519_secret_key", "== ed25519v1-secret: type0 ==", 0o600)
     made.path(KEYS).chmod(0o700)
     made.path("sys/module/apparmor").mkdir(parents=True)
     made.write("etc/apparmor.d/system_tor", "")
-    lines = "  /run/klankbord/onion.sock rw,\n  /run/klankbord/desks.sock rw,\n"
+    folder = "/run/klankbord-nginx"
+    lines = f"  {folder}/onion.sock rw,\n  {folder}/desks.sock rw,\n"
     made.write("etc/apparmor.d/local/system_tor", lines)
-
-
-def _caddy(made: AMachine) -> None:
-    text = (DEPLOY / "caddy/Caddyfile").read_text()
-    made.write(CADDY, text.replace("@DOMAIN@", DOMAIN).replace("@ONION@", ONION))
-    made.write("usr/lib/systemd/system/caddy.service", "[Service]\nUser=caddy\n")
-
-
-def with_nginx(made: AMachine) -> None:
-    """The same machine, with the other web server."""
-    text = (DEPLOY / "nginx/nginx.conf").read_text()
-    shutil.rmtree(made.path("etc/caddy"))
-    made.write(NGINX, text.replace("@DOMAIN@", DOMAIN).replace("@ONION@", ONION))
-    made.write(
-        "usr/lib/systemd/system/nginx.service",
-        "[Service]\nLimitCORE=0\nMemorySwapMax=0\n",
-    )
 
 
 def with_desks(made: AMachine, let_in: str) -> None:
     """The same machine, with one more address, for those who have a key."""
-    made.write(
-        "etc/tor/torrc.d/klankbord-desks.conf",
-        (DEPLOY / "tor/desks.conf").read_text().replace("@NAME@", "desks"),
-    )
+    made.add(TOR, made.path(f"{ANSWERS}/tor-desks").read_text())
     folder = "var/lib/tor/klankbord-desks"
     made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)
     made.write(f"{folder}/hs_ed25519_secret_key", "== ed25519v1-secret: type0 ==", 0o600)

@@ -1,6 +1,7 @@
 """Machines with one fault each: what was done to a sound one, and how doctor has to find it."""
 
 import datetime
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,13 +10,14 @@ from dropbox_app.server.backup import directory
 from dropbox_app.server.doctor import checks
 from tests.server.doctor import a_machine
 from tests.server.doctor.a_machine import (
-    BOX,
-    CADDY,
+    ANSWERS,
+    DOMAIN,
     KEYS,
     NGINX,
+    NGINX_UNIT,
     ONION,
-    OWN_TOR,
-    TORRC,
+    TOR,
+    TOR_UNIT,
     UNIT,
     AMachine,
 )
@@ -23,10 +25,12 @@ from tests.support.server_folder import DAY
 from tests.vectors import world
 
 DESKS = "f" * 55 + "a.onion"
-DESKS_FILE = "etc/tor/torrc.d/klankbord-desks.conf"
-ROOM = f"23 22 {a_machine.DISK} / /var/lib/klankbord rw - ext4 /dev/mapper/root rw\n"
-BARE = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-SWAP = "/dev/sda3 partition 999 0 -2\n"
+
+
+TOR_REFUSES = """#!/bin/sh
+echo "Nov 28 22:22:18.431 [warn] Failed to parse/validate config: Unknown option 'X'.  Failing."
+exit 1
+"""
 
 
 def database(made: AMachine, statement: str) -> None:
@@ -65,14 +69,15 @@ def desks_without_a_key(made: AMachine) -> None:
 
 def desks_without_their_file(made: AMachine) -> None:
     desks_without_a_key(made)
+    before = made.path(TOR).read_text()
     a_machine.with_desks(made, "noor.auth")
     made.write("var/lib/tor/klankbord-desks/hostname", f"{DESKS}\n", 0o600)
-    made.path(DESKS_FILE).unlink()
+    made.write(TOR, before)
 
 
 def desks_among_reporters(made: AMachine) -> None:
     a_machine.with_desks(made, "noor.auth")
-    made.replace(DESKS_FILE, "desks.sock", "onion.sock")
+    made.replace(TOR, "desks.sock", "onion.sock")
 
 
 def desks_kept_out(made: AMachine) -> None:
@@ -87,25 +92,31 @@ def telephone_of_nobody(made: AMachine) -> None:
     )  # fmt: skip
 
 
-def nginx_without(line: str) -> Callable[[AMachine], None]:
-    def broken(made: AMachine) -> None:
-        a_machine.with_nginx(made)
-        made.replace(NGINX, line, "")
-
-    return broken
+def swaps_to_a_bare_disk(made: AMachine) -> None:
+    made.write(f"{ANSWERS}/swapon", "/dev/sda3\n")
+    made.link(f"{ANSWERS}/lsblk-sda3", "lsblk-bare")
 
 
-def nginx_with(old: str, new: str) -> Callable[[AMachine], None]:
-    def broken(made: AMachine) -> None:
-        a_machine.with_nginx(made)
-        made.replace(NGINX, old, new)
-
-    return broken
+def swaps_later_to_a_file_on_a_bare_disk(made: AMachine) -> None:
+    made.write(f"{ANSWERS}/fstab", '{"filesystems": [{"source": "/swapfile"}]}')
+    made.write(f"{ANSWERS}/findmnt", '{"filesystems": [{"source": "/dev/sda3"}]}')
+    made.link(f"{ANSWERS}/lsblk-sda3", "lsblk-bare")
 
 
-def swapped(made: AMachine, service: str) -> None:
-    """One service whose memory may be swapped out."""
-    made.write(f"etc/systemd/system/{service}.d/zz.conf", "[Service]\nMemorySwapMax=infinity\n")
+def nginx(old: str, new: str) -> Callable[[AMachine], None]:
+    return lambda made: made.replace(NGINX, old, new)
+
+
+def unit(old: str, new: str) -> Callable[[AMachine], None]:
+    return lambda made: made.replace(UNIT, old, new)
+
+
+def used(name: str) -> Callable[[AMachine], None]:
+    """Another unit runs, and starts with the machine."""
+    return lambda made: made.write(
+        f"{ANSWERS}/units/{name}",
+        f"Id={name}\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n",
+    )
 
 
 def no_backups(made: AMachine) -> None:
@@ -146,7 +157,8 @@ def steps(*all_of_them: Callable[[AMachine], object]) -> Callable[[AMachine], No
 
 Broken = tuple[str, Callable[[AMachine], object], str, str]
 
-# What was done to it -> the check that finds it, how, and words of the fault and of the repair.
+# What was done to it -> the checks that find it, how it was done, and words of the fault and of the
+# repair.
 BROKEN: dict[str, Broken] = {
     "settings with an unknown key": (
         "settings", lambda m: m.replace("var/lib/klankbord/site.toml", "name =", "naam ="),
@@ -250,63 +262,55 @@ BROKEN: dict[str, Broken] = {
     "a counsellor's desk on the server": (
         "secrets", lambda m: m.write("home/els/desk/vault.age", "x", 0o600), "desk", "shred -u",
     ),
+    "a counsellor's desk deep in a temporary folder": (
+        "secrets", lambda m: m.write("var/tmp/a/b/c/d/vault.age", "x", 0o600), "a/b/c/d/vault.age",
+        "shred -u",
+    ),
     "swap on a bare disk that Tor's memory may go to": (
         "swap", steps(
-            lambda m: m.write("proc/swaps", "Filename Type Size Used Priority\n" + SWAP),
-            lambda m: swapped(m, "tor@default.service"),
+            swaps_to_a_bare_disk,
+            lambda m: m.replace(TOR_UNIT, "MemorySwapMax=0", "MemorySwapMax=infinity"),
         ), "tor@default.service", "swapoff -a",
     ),
-    "swap in /etc/fstab that Caddy's memory may go to": (
-        "swap", steps(
-            lambda m: m.add("etc/fstab", "/swapfile none swap sw 0 0\n"),
-            lambda m: m.write("proc/self/mountinfo", BARE + ROOM),
-            lambda m: m.path("sys/dev/block/8:1").mkdir(),
-            lambda m: swapped(m, "caddy.service"),
+    "swap in /etc/fstab that nginx's memory may go to": (
+        "swap proxy", steps(
+            swaps_later_to_a_file_on_a_bare_disk,
+            lambda m: m.replace(NGINX_UNIT, "MemorySwapMax=0", "MemorySwapMax=infinity"),
         ), "/swapfile", "/etc/fstab",
     ),
     "a program that collects core dumps": (
         "core dumps", lambda m: m.write("proc/sys/kernel/core_pattern", "|/usr/share/apport x\n"),
         "/usr/share/apport", "/etc/sysctl.d/",
     ),
-    "core dumps of Tor that systemd collects": (
-        "core dumps", steps(
-            lambda m: m.write("proc/sys/kernel/core_pattern", "|/lib/systemd/systemd-coredump %P"),
-            lambda m: m.write(
-                "etc/systemd/system/tor@default.service.d/zz.conf", "[Service]\nLimitCORE=\n"
-            ),
-        ), "tor@default.service", "systemctl edit tor@default.service",
+    "core dumps of Tor allowed": (
+        "core dumps", lambda m: m.replace(TOR_UNIT, "LimitCORE=0", "LimitCORE=infinity"),
+        "tor@default.service", "systemctl edit tor@default.service",
     ),
-    "core dumps of Caddy allowed": (
-        "core dumps", lambda m: m.write(
-            "etc/systemd/system/caddy.service.d/zz.conf", "[Service]\nLimitCORE=infinity\n"
-        ), "caddy.service", "LimitCORE=0",
-    ),
-    "core dumps of every service allowed": (
-        "core dumps", lambda m: m.write("etc/systemd/system.conf", "DefaultLimitCORE=infinity\n"),
-        "DefaultLimitCORE", "/etc/systemd/system.conf",
-    ),
-    "a service with a network": (
-        "service", lambda m: m.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no"),
-        "PrivateNetwork=no", "deploy/install",
-    ),
-    "a line added to the service that lets it write anywhere": (
-        "service", lambda m: m.write(
-            "etc/systemd/system/klankbord.service.d/more.conf", "[Service]\nProtectSystem=no\n"
-        ), "more.conf", "deploy/install",
-    ),
-    "a service that runs as root": (
-        "service", lambda m: m.replace(UNIT, "User=klankbord", "User=root"), "User=root",
-        "systemctl restart klankbord",
+    **{
+        f"a service with {new or 'no rights of its own'}": (
+            "service", unit(old, new), new,
+            "systemctl restart klankbord",
+        )
+        for old, new in (
+            ("PrivateNetwork=yes", "PrivateNetwork=no"),
+            ("ProtectSystem=strict", "ProtectSystem=full"),
+            ("User=klankbord", "User=root"),
+            ("CapabilityBoundingSet=", "CapabilityBoundingSet=cap_sys_admin"),
+            ("MemorySwapMax=0", "MemorySwapMax=infinity"),
+            ("RestrictAddressFamilies=AF_UNIX", "RestrictAddressFamilies=~"),
+        )
+    },
+    "a service that serves on a port": (
+        "service", lambda m: m.replace(UNIT, "--bind unix:", "--bind "), "on a port",
+        "deploy/install",
     ),
     "a service that writes what it says to a file": (
-        "service", lambda m: m.replace(
-            UNIT, "UMask=0077", "UMask=0077\nStandardError=append:/var/log/box"
-        ), "append:/var/log/box", "take that line out",
+        "service", lambda m: m.replace(UNIT, "StandardError=inherit", "StandardError=append"),
+        "StandardError=append", "take that line out",
     ),
     "a service that does not start by itself": (
-        "service", lambda m: m.path(
-            "etc/systemd/system/multi-user.target.wants/klankbord.service"
-        ).unlink(), "does not start", "systemctl enable",
+        "service", lambda m: m.replace(UNIT, "UnitFileState=enabled", "UnitFileState=disabled"),
+        "does not start", "systemctl enable",
     ),
     "a program that others may change": (
         "program", by_another, "bin/klankbord-server", "chown -R root:root",
@@ -316,67 +320,87 @@ BROKEN: dict[str, Broken] = {
         "not installed whole", "deploy/install",
     ),
     "an account that one can log in to": (
-        "account", steps(
-            lambda m: m.replace("etc/passwd", "/usr/sbin/nologin", "/bin/bash"),
-            lambda m: m.dated("etc/passwd", DAY),
-        ), "/bin/bash", "usermod --shell",
+        "account", lambda m: m.replace(f"{ANSWERS}/getent-passwd", "/usr/sbin/nologin", "/bin/sh"),
+        "/bin/sh", "usermod --shell",
     ),
-    "somebody else in the group of the socket": (
-        "account", lambda m: m.replace("etc/group", "debian-tor,caddy", "debian-tor,caddy,piet"),
-        "piet", "gpasswd --delete piet",
+    "somebody else in the group of the server": (
+        "account", lambda m: m.replace(f"{ANSWERS}/getent-group", "x:990:", "x:990:piet"),
+        "piet", "gpasswd --delete piet klankbord",
+    ),
+    "Tor in the group of nginx": (
+        "account", lambda m: m.replace(
+            f"{ANSWERS}/getent-group", ":\nklankbord-tor", ":debian-tor\nklankbord-tor"
+        ), "debian-tor", "gpasswd --delete debian-tor klankbord-nginx",
     ),
     "a server that does not run": (
-        "socket", lambda m: m.path("run/klankbord/box.sock").unlink(), "does not run",
+        "socket", lambda m: m.path("run/klankbord/app.sock").unlink(), "does not run",
         "systemctl status klankbord",
     ),
     "a socket that everybody may use": (
-        "socket", steps(
-            lambda m: m.path("run/klankbord").chmod(0o755),
-            lambda m: m.path("run/klankbord/box.sock").chmod(0o666),
-        ), "every account", "0750",
+        "socket", lambda m: m.path("run/klankbord").chmod(0o755), "mode 0755", "0750",
     ),
+    "a socket that is another group's": (
+        "socket", lambda m: m.replace(
+            f"{ANSWERS}/getent-group", "klankbord-nginx:x:", "klankbord-nginx:x:77"
+        ), "others than nginx", "klankbord-nginx",
+    ),
+    **({
+        "a Tor that does not take its settings": (
+            "tor", lambda m: m.write("usr/bin/tor", TOR_REFUSES, 0o755), "Unknown option",
+            "tor --verify-config",
+        ),
+    } if os.geteuid() == 0 else {}),  # whom alone Tor lets look
     "a Tor that logs notices": (
-        "tor", lambda m: m.replace(OWN_TOR, "Log warn", "Log notice"), "Log notice", "Log warn",
+        "tor", lambda m: m.replace(TOR, "Log warn", "Log notice"), "Log notice", "Log warn",
     ),
-    "a Tor with Debian's own log": (
-        "tor", lambda m: m.replace(OWN_TOR, "Log warn syslog", ""), "Log notice syslog", OWN_TOR,
+    "a Tor with its own log": (
+        "tor", lambda m: m.replace(TOR, "Log warn syslog\n", ""), "Log notice stdout",
+        "/etc/tor/torrc.d/klankbord.conf",
     ),
     "a Tor that counts visits each six hours": (
-        "tor", lambda m: m.replace(OWN_TOR, "HeartbeatPeriod 0", ""), "count visits",
+        "tor", lambda m: m.replace(TOR, "HeartbeatPeriod 0\n", ""), "count visits",
         "HeartbeatPeriod 0",
     ),
     "a Tor that names addresses in its log": (
-        "tor", lambda m: m.add(TORRC, "SafeLogging 0\n"), "SafeLogging 0", "SafeLogging 1",
+        "tor", lambda m: m.add(TOR, "SafeLogging 0\n"), "SafeLogging 0", "SafeLogging 1",
     ),
     "a Tor that hides the machine no more": (
         "tor", lambda m: m.add(
-            TORRC, "HiddenServiceNonAnonymousMode 1\n"
+            TOR, "HiddenServiceNonAnonymousMode 1\n"
         ), "HiddenServiceNonAnonymousMode", "/etc/tor/torrc",
     ),
     "a Tor with a port to control it": (
-        "tor", lambda m: m.add(TORRC, "ControlPort 9051\n"), "ControlPort 9051", "/etc/tor/torrc",
+        "tor", lambda m: m.add(TOR, "ControlPort 9051\n"), "ControlPort 9051", "/etc/tor/torrc",
     ),
     "a Tor that is a relay too": (
-        "tor", lambda m: m.add(TORRC, "ORPort 9001\n"), "ORPort", "/etc/tor/torrc",
+        "tor", lambda m: m.add(TOR, "ORPort 9001\n"), "ORPort", "/etc/tor/torrc",
+    ),
+    "a Tor that does not run": (
+        "tor", lambda m: m.replace(TOR_UNIT, "ActiveState=active", "ActiveState=failed"),
+        "does not run", "systemctl status tor@default.service",
     ),
     "an onion address without proof of work": (
-        "tor", lambda m: m.replace(BOX, "HiddenServicePoWDefensesEnabled 1", ""),
-        "HiddenServicePoWDefensesEnabled", BOX,
+        "tor", lambda m: m.replace(TOR, "HiddenServicePoWDefensesEnabled 1\n", ""),
+        "HiddenServicePoWDefensesEnabled", "deploy/install",
     ),
     "an onion address without a bound on streams": (
-        "tor", lambda m: m.replace(BOX, "HiddenServiceMaxStreams 32", ""),
-        "HiddenServiceMaxStreams", BOX,
+        "tor", lambda m: m.replace(TOR, "HiddenServiceMaxStreams 32\n", ""),
+        "HiddenServiceMaxStreams", "deploy/install",
+    ),
+    "an onion address whose circuits are not told apart": (
+        "tor", lambda m: m.replace(TOR, "HiddenServiceExportCircuitID haproxy\n", ""),
+        "number of the circuit", "HiddenServiceExportCircuitID haproxy",
     ),
     "an address for desks that everybody may come to": (
         "tor", lambda m: a_machine.with_desks(m, "nobody.auth.old"), "klankbord-desks",
         "HiddenServicePoWDefensesEnabled",
     ),
-    "an onion address that leads nowhere": (
-        "tor", lambda m: m.replace(BOX, "unix:/run/klankbord/", "unix:/run/klankbord/old-"),
-        "does not make", BOX,
+    "an onion address that leads past nginx": (
+        "tor", lambda m: m.replace(TOR, "klankbord-nginx/", "klankbord/"),
+        "where it is not answered", "klankbord-box",
     ),
     "a Tor without its files": (
-        "tor", lambda m: m.write(TORRC, "SocksPort 0\n"), "HiddenServicePort", "deploy/install",
+        "tor", lambda m: m.write(TOR, "SocksPort 0\n"), "HiddenServicePort", "deploy/install",
     ),
     "an AppArmor that keeps Tor out": (
         "tor", lambda m: m.write("etc/apparmor.d/local/system_tor", ""), "AppArmor",
@@ -405,62 +429,60 @@ BROKEN: dict[str, Broken] = {
     "an AppArmor that keeps Tor from the socket for desks": (
         "tor", desks_kept_out, "desks.sock", "/etc/apparmor.d/local/system_tor",
     ),
-    "a Caddy with an access log": (
-        "proxy", lambda m: m.replace(CADDY, "\theader {", "\tlog\n\theader {"), "access log",
-        "deploy/caddy/Caddyfile",
+    "Debian's own nginx beside it": (
+        "proxy", used("nginx.service"), "port 80", "systemctl disable --now nginx",
     ),
-    "a Caddy that logs errors with addresses": (
-        "proxy", lambda m: m.replace(CADDY, "\t\texclude http\n", ""), "exclude http",
-        "systemctl restart caddy",
+    "an nginx that does not run": (
+        "proxy", lambda m: m.replace(NGINX_UNIT, "ActiveState=active", "ActiveState=failed"),
+        "does not run", "systemctl status klankbord-nginx.service",
     ),
-    "a Caddy that compresses": (
-        "proxy", lambda m: m.replace(CADDY, "\theader {", "\tencode gzip\n\theader {"),
-        "encode gzip", CADDY.rpartition("/")[2],
+    "an nginx with other settings": (
+        "proxy", lambda m: m.replace(NGINX_UNIT, "/etc/klankbord/nginx/", "/etc/nginx/"),
+        "other settings", "deploy/install",
     ),
-    "a Caddy that tells who visits": (
-        "proxy", lambda m: m.replace(CADDY, "\t\theader_up -X-Forwarded-For\n", ""),
-        "X-Forwarded-For", "deploy/caddy",
+    "an nginx that runs as root": (
+        "proxy", lambda m: m.replace(NGINX_UNIT, "User=klankbord-nginx", "User="),
+        "another account", "deploy/install",
     ),
-    "a Caddy that can be changed from aside": (
-        "proxy", lambda m: m.replace(CADDY, "\tadmin off\n", ""), "admin off", "deploy/caddy",
+    "an nginx that may write what is sent to a disk": (
+        "proxy", lambda m: m.replace(
+            NGINX_UNIT, "ReadWritePaths=", "ReadWritePaths=/var/lib/nginx"
+        ), "readable, in files", "ReadOnlyPaths=/var/lib/nginx",
     ),
-    "an nginx with an access log": (
-        "proxy", nginx_without("access_log off;"), "access log", "deploy/nginx/nginx.conf",
+    **{
+        f"an nginx with {new or 'no ' + old}": (
+            "proxy", nginx(old, new), said, "deploy/install",
+        )
+        for old, new, said in (
+            ("access_log off;", "", "default log"),
+            ("location / {", "location / { access_log /var/log/a;", "/var/log/a"),
+            ("error_log stderr emerg", "error_log stderr error", "error log"),
+            ("error_log stderr emerg;", "", "default log"),
+            ("gzip off", "gzip on", "gzip on"),
+            ("server_tokens off;", "proxy_cache pages;", "proxy_cache"),
+            ('X-Forwarded-For ""', "X-Real-IP $remote_addr", "X-Real-IP"),
+            ("server unix:/run/klankbord/", "server 127.0.0.1:8000 #", "something else"),
+            ("file /etc/klankbord/nginx/onion", "file /etc/nginx/sites-enabled/default",
+             "sites-enabled/default"),
+        )
+    },
+    "a certificate that ends": (
+        "certificate", lambda m: m.replace(f"{ANSWERS}/openssl", "2026-05-20", "2026-03-12"),
+        "ends on 2026-03-12", "certbot renew",
     ),
-    "an nginx with an access log of one site": (
-        "proxy", nginx_with("location / {\n\t\t\tproxy_pass", "location / {\n\t\t\taccess_log "
-                            "/var/log/nginx/a.log;\n\t\t\tproxy_pass"), "/var/log/nginx/a.log",
-        "deploy/nginx",
-    ),
-    "an nginx with an error log": (
-        "proxy", nginx_with("error_log /dev/null emerg", "error_log /var/log/nginx/error.log"),
-        "error log", "systemctl reload nginx",
-    ),
-    "an nginx that spools what is sent": (
-        "proxy", nginx_without("proxy_request_buffering off;"), "proxy_request_buffering",
-        "deploy/nginx",
-    ),
-    "an nginx that compresses": (
-        "proxy", nginx_with("gzip off", "gzip on"), "gzip on", "deploy/nginx",
-    ),
-    "an nginx that tells who visits": (
-        "proxy", nginx_with("proxy_http_version 1.1;",
-                            "proxy_set_header X-Real-IP $remote_addr;"), "X-Real-IP",
-        "deploy/nginx",
+    "a domain without a certificate": (
+        "certificate", nginx("ssl_certificate /", "# /"), f"https address ({DOMAIN})",
+        "deploy/install",
     ),
     "a journal that stays on the disk": (
-        "logs", lambda m: m.write(
-            "etc/systemd/journald.conf.d/zz.conf", "[Journal]\nStorage=persistent\n"
-        ), "Storage=persistent", "Storage=volatile",
+        "logs", lambda m: m.add(f"{ANSWERS}/journald.conf", "[Journal]\nStorage=persistent\n"),
+        "Storage=persistent", "Storage=volatile",
     ),
     "a journal that is sent elsewhere": (
-        "logs", lambda m: m.write(
-            "etc/systemd/journal-upload.conf", "[Upload]\nURL=http://log.example\n"
-        ), "another machine", "/etc/systemd/journal-upload.conf",
+        "logs", used("systemd-journal-upload.service"), "another machine", "systemctl disable",
     ),
-    "a syslog that is sent elsewhere": (
-        "logs", lambda m: m.write("etc/rsyslog.d/all.conf", "*.* @@log.example:514\n"),
-        "@@log.example", "/etc/rsyslog.d/all.conf",
+    "a syslog beside the journal": (
+        "logs", used("rsyslog.service"), "rsyslog.service", "apt-get purge",
     ),
     "an access log from before": (
         "logs", lambda m: m.write("var/log/nginx/access.log", "192.0.2.1 - - [10/Mar/2026]\n"),
@@ -482,9 +504,7 @@ BROKEN: dict[str, Broken] = {
         "system", lambda m: m.write("run/reboot-required", ""), "restart", "systemctl reboot",
     ),
     "a Tor that is too old": (
-        "versions", steps(
-            lambda m: m.replace("var/lib/dpkg/status", "0.4.9.11-1", "0.4.7.16-1"),
-            lambda m: m.dated("var/lib/dpkg/status", DAY),
-        ), "0.4.7.16-1", "apt-get install tor",
+        "versions", lambda m: m.replace(f"{ANSWERS}/dpkg-query", "0.4.9.11-1", "0.4.7.16-1"),
+        "0.4.7.16-1", "apt-get install tor",
     ),
 }  # fmt: skip

@@ -4,17 +4,19 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import httpcore
 import pytest
 
 from dropbox_app.server.cli import common
 from dropbox_app.server.doctor import machine as around
-from dropbox_app.server.doctor import visit
+from dropbox_app.server.doctor import programs, visit
 from dropbox_app.server.doctor.finding import Finding
+from dropbox_app.server.doctor.machine import secrets
 from tests.server.doctor import a_machine
 from tests.server.doctor.a_machine import KEYS, AMachine
 
@@ -95,7 +97,7 @@ def served(path: Path) -> None:
 PLACES = {
     "var/lib/klankbord-notify/last": {"daily mail"},
     f"{KEYS}/hostname": {"onion"},
-    "etc/fstab": {"swap"},
+    "proc/sys/kernel/core_pattern": {"core dumps"},
     "SUM": {"backup files"},
     "BACKUP": {"backup files"},
     "var/lib/klankbord/cards/anna.card": {"cards"},
@@ -153,6 +155,59 @@ def test_folders_in_folders_without_end_are_walked(machine: AMachine) -> None:
         assert wrong(machine.examined()) == {"access"}
 
 
+# A program that is not what it seems
+
+HOLDS_ON = {
+    "says nothing": "#!/bin/sh\nsleep 600\n",
+    "says a byte now and then": "#!/bin/sh\nwhile :; do printf x; sleep 0.01; done\n",
+    "says more without end": "#!/bin/sh\nexec cat /dev/zero\n",
+    "leaves another that goes on": "#!/bin/sh\nsleep 600 &\nexit 0\n",
+    "closes its output and goes on": "#!/bin/sh\nexec >&-\nsleep 600\n",
+}
+
+
+@pytest.mark.parametrize("how", HOLDS_ON)
+def test_a_program_without_an_end_is_ended_and_named(
+    machine: AMachine, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "SECONDS", 0.3)
+    for name in ("getent", "lsblk"):
+        machine.write(f"usr/bin/{name}", HOLDS_ON[how], 0o755)
+    begun = time.monotonic()
+    found = machine.examined()
+    assert time.monotonic() - begun < 10
+    seen = {one.check: one.fault for one in found if one.state == "unseen"}
+    assert set(seen) == {"account", "socket", "disk encryption"}
+    assert "getent did not" in seen["account"]
+
+
+def test_what_a_program_says_is_shown_and_not_obeyed(machine: AMachine) -> None:
+    machine.replace(a_machine.UNIT, "User=klankbord", "User=\x1b[2Jfine\u202e")
+    machine.add(a_machine.NGINX, "access_log \x1b]0;x\x07;\n")
+    done = machine.types("doctor")
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+    assert "User=<U+001B>[2Jfine<U+202E>" in done.stdout
+
+
+def test_many_secrets_are_counted_and_a_few_are_named(machine: AMachine) -> None:
+    for number in range(12):
+        machine.write(f"tmp/{number:02}", SECRET)
+    said = [one.fault for one in machine.examined() if one.check == "secrets"]
+    assert len(said) == 6
+    assert "tmp/00" in said[0]
+    assert said[-1].startswith("7 more secrets are in ")
+
+
+def test_more_files_than_are_looked_at_are_said(
+    machine: AMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "MANY", 200)
+    for number in range(201):
+        machine.path(f"tmp/{number}").touch()
+    (found,) = [one for one in machine.examined() if one.check == "secrets"]
+    assert (found.state, "tmp has more than 200 files" in found.fault) == ("unseen", True)
+
+
 # A web server that is somebody else's
 
 
@@ -184,8 +239,8 @@ def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
 
 
 def seen(origin: str) -> list[Finding]:
-    parts = urlsplit(origin)
-    return list(visit._seen(origin, lambda: visit._to_host(parts), parts, (origin,), app=False))
+    straight = lambda backend: httpcore.ConnectionPool(network_backend=backend)  # noqa: E731
+    return list(visit.look(origin, straight, origin, (origin,), app=False))
 
 
 @pytest.mark.parametrize(

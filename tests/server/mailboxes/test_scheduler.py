@@ -1,5 +1,6 @@
-"""What a serving site does by itself: the day's purge, a log that was held, clocks that leap."""
+"""What a serving site does by itself: the day's purge, a log that was held, a doubted day."""
 
+import contextlib
 import datetime
 import fcntl
 import os
@@ -11,33 +12,35 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.config import loader
-from dropbox_app.server.mailboxes.scheduler import Caretaker, Clocks, Rounds
-from tests.support.server_folder import DAY, AServer, ids
+from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.mailboxes.scheduler import Caretaker, Rounds, settle
+from tests.support.server_folder import DAY, AServer, file, ids
 
-NOON = datetime.datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=datetime.UTC).timestamp()
-A_DAY = 86_400.0
-DOUBTED = "the clock may be wrong; nothing is purged: doctor says what to do"
+DOUBTED = "purging waits: the clock may be wrong; doctor says what to do"
 
 
 class Watched:
-    """A caretaker with two clocks to turn, on a site with one mailbox that is over in 180 days."""
+    """A caretaker on a site with one mailbox that expires in 180 days."""
 
     def __init__(self, folder: Path) -> None:
         self.server = AServer(folder)
         self.server.report("one")
         self.server.fetch()
-        self.now, self.passed = NOON, 1000.0
         self.said: list[str] = []
         self.restart()
 
     def restart(self) -> None:
-        clocks = Clocks(lambda: self.now, lambda: self.passed, (self.now, self.passed))
-        self.caretaker = Caretaker(self.server.site, self.server.store, clocks, self.said.append)
+        server = self.server
+        self.caretaker = Caretaker(server.site, server.store, server.today, self.said.append)
 
-    def later(self, days: float) -> None:
-        self.now += days * A_DAY
-        self.passed += days * A_DAY
-        self.server.day = datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
+    def later(self, days: int) -> None:
+        self.server.day += datetime.timedelta(days)
+
+    def runs_for(self, days: int) -> None:
+        """Day by day, as a server that is never off."""
+        for _ in range(days):
+            self.later(1)
+            self.caretaker.step()
 
     def gone(self) -> bool:
         return not self.server.store.mailboxes()
@@ -50,64 +53,102 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.server.store.close()
 
 
-def test_a_purge_each_day_and_no_more(watched: Watched) -> None:
-    watched.caretaker.step()
-    watched.later(179)
-    watched.caretaker.step()
+def test_each_day_is_purged_once(watched: Watched) -> None:
+    watched.runs_for(179)
     assert not watched.gone()
-    watched.later(1)
-    watched.caretaker.step()
+    watched.runs_for(1)
     assert watched.gone()
     with watched.server.store.writing():
         watched.server.store.add_mailbox(*ids("old"), DAY)
-    watched.later(0.1)
     watched.caretaker.step()
     assert not watched.gone()
     assert watched.said == []
 
 
-def test_an_idle_site_is_purged_after_months(watched: Watched) -> None:
-    """Where no upkeep was noted yet, the clock is believed, however long nothing came."""
+def test_first_purge_of_a_site_believes_the_clock(watched: Watched) -> None:
     watched.later(200)
-    watched.restart()
     watched.caretaker.step()
     assert watched.gone()
 
 
-def test_a_clock_that_leapt_ends_nothing(watched: Watched) -> None:
+@pytest.mark.parametrize("restarted", [True, False])
+def test_clock_more_than_a_month_ahead_purges_nothing_until_the_day_is_confirmed(
+    watched: Watched, restarted: bool
+) -> None:
     watched.caretaker.step()
-    watched.now += 200 * A_DAY
+    watched.later(200)
+    if restarted:
+        watched.restart()
     for _ in range(3):
         watched.caretaker.step()
     assert not watched.gone()
-    assert watched.said == ["the clock leapt ahead; nothing is purged before a restart"]
-    watched.restart()
-    for _ in range(3):
-        watched.caretaker.step()
-    assert not watched.gone()
-    assert watched.said[1:] == [DOUBTED]
+    assert watched.said == [DOUBTED]
+    assert watched.server.kept("one"), "the code opens it meanwhile"
+    purge.confirm(watched.server.store, watched.server.day)
+    watched.caretaker.step()
+    assert watched.gone()
 
 
-def test_a_clock_a_few_days_on_is_believed_after_a_restart(watched: Watched) -> None:
-    """A month without a server is nothing strange; more than that somebody has to say."""
+def test_month_without_upkeep_is_believed(watched: Watched) -> None:
     watched.caretaker.step()
     for _ in range(6):
-        watched.now += 31 * A_DAY
+        watched.later(31)
         watched.restart()
         watched.caretaker.step()
     assert watched.said == []
     assert watched.gone()
 
 
-def test_a_clock_that_is_behind_ends_nothing_and_is_said_once(watched: Watched) -> None:
-    watched.now -= 2 * A_DAY
-    watched.restart()
+def test_empty_site_doubts_no_day_that_is_ahead(watched: Watched) -> None:
+    watched.runs_for(180)
+    assert watched.gone()
+    watched.later(200)
+    watched.caretaker.step()
+    assert watched.said == []
+    assert watched.server.store.served() == watched.server.day
+
+
+def test_clock_behind_what_is_stored_purges_nothing_and_is_logged_once_a_day(
+    watched: Watched,
+) -> None:
+    watched.later(-2)
     for _ in range(3):
         watched.caretaker.step()
     assert watched.said == [DOUBTED]
-    watched.later(183)
+    assert watched.server.store.served() is None
+
+
+def test_what_would_expire_is_counted_without_removing_it(watched: Watched) -> None:
+    server = watched.server
+    server.report("two")
     watched.caretaker.step()
-    assert watched.gone()
+    watched.later(179)
+    assert purge.expired(server.site, server.store, server.day) == (0, 0)
+    watched.later(1)
+    assert purge.expired(server.site, server.store, server.day) == (2, 0)
+    assert not watched.gone()
+    assert server.purge().mailboxes == 2
+
+
+def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(watched: Watched) -> None:
+    server = watched.server
+    server.put_file("one", file(2, 1_500_000))
+    reading = loader.read(server.folder)
+    assert (server.folder / "klankbord.db-wal").exists()
+    server.store.close()
+    database = server.folder / "klankbord.db"
+    with contextlib.closing(sqlite3.connect(database)) as killed:  # a worker that was killed
+        killed.execute("UPDATE store SET served = NULL")
+        killed.commit()
+        left = (database.read_bytes(), database.with_name("klankbord.db-wal").read_bytes())
+    database.write_bytes(left[0])
+    database.with_name("klankbord.db-wal").write_bytes(left[1])
+    server.later(3)
+    settle(reading, server.today)
+    assert not [path for path in server.folder.iterdir() if path.name.endswith(("-wal", "-shm"))]
+    day = datetime.datetime.combine(server.day, datetime.time(), datetime.UTC).timestamp()
+    for path in (database, server.folder, server.folder / "files"):
+        assert path.stat().st_mtime == day, path
 
 
 def test_what_fails_is_named_by_kind_only_and_tried_again(watched: Watched) -> None:
@@ -116,9 +157,8 @@ def test_what_fails_is_named_by_kind_only_and_tried_again(watched: Watched) -> N
     watched.caretaker.step()
     assert watched.said == ["the upkeep failed and is tried again: ValueError"]
     damaged.unlink()
-    watched.later(180)
     watched.caretaker.step()
-    assert watched.gone()
+    assert watched.server.store.served() == watched.server.day
 
 
 def test_a_log_that_was_held_is_emptied_when_it_is_let_go(watched: Watched) -> None:
@@ -159,8 +199,7 @@ def test_one_process_looks_after_a_site_and_another_takes_over(watched: Watched)
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    clocks = Clocks(lambda: watched.now, lambda: watched.passed, (watched.now, watched.passed))
-    rounds = Rounds(loader.read(folder), clocks, watched.said.append)
+    rounds = Rounds(loader.read(folder), watched.server.today, watched.said.append)
     rounds.start(folder, first=0.01, every=0.05)
     time.sleep(0.3)
     assert not watched.gone()

@@ -362,14 +362,14 @@ def test_a_withdrawal_waits_for_all_addressed_at_most_180_days(server: AServer) 
     for name, to in (("one", (ANNA, BRAM)), ("two", (ANNA,)), ("three", (BRAM,))):
         server.withdraw(name, 2, to)
     server.fetch(ANNA)
-    upkeep.purge(server.site, server.store, server.day)
+    server.purge()
     left = set(server.store.mailboxes())
     assert left == {ids("one")[0], ids("three")[0]}
     server.later(179)
-    upkeep.purge(server.site, server.store, server.day)
+    server.purge()
     assert set(server.store.mailboxes()) == left
     server.later(180)
-    upkeep.purge(server.site, server.store, server.day)
+    server.purge()
     assert server.store.mailboxes() == []
 
 
@@ -410,10 +410,10 @@ def test_withdrawn_ids_are_kept_31_days(server: AServer) -> None:
     server.report("one")
     server.withdraw("one", 2)
     server.later(30)
-    upkeep.purge(server.site, server.store, server.day)
+    server.purge()
     assert server.store.is_withdrawn(ids("one")[0])
     server.later(31)
-    assert upkeep.purge(server.site, server.store, server.day).withdrawn_ids == 1
+    assert server.purge().withdrawn_ids == 1
     assert not server.store.is_withdrawn(ids("one")[0])
 
 
@@ -426,7 +426,7 @@ def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
     if awake:
         with server.store.writing():
             server.store.set_last_fetch(str(ANNA), server.day)
-    return upkeep.purge(server.site, server.store, server.day)
+    return server.purge()
 
 
 def test_a_reporters_item_goes_30_days_after_the_fetch_but_never_the_newest(
@@ -561,7 +561,7 @@ def test_while_all_desks_are_silent_nothing_of_the_reporters_goes(server: AServe
     assert server.kept("one") == [("reporter", 1), ("reporter", 2)], "nor by the idle rule"
     server.later(61)
     server.fetch(BRAM)
-    upkeep.purge(server.site, server.store, server.day)
+    server.purge()
     assert server.kept("one") == [("reporter", 2)], "one of them is back"
 
 
@@ -621,7 +621,7 @@ def test_a_purge_may_be_repeated_and_empties_the_log(server: AServer) -> None:
     first = _purge(server, 90)
     assert (first.mailboxes, first.log_emptied) == (1, True)
     assert (server.folder / "klankbord.db-wal").stat().st_size == 0
-    assert upkeep.purge(server.site, server.store, server.day).mailboxes == 0
+    assert server.purge().mailboxes == 0
 
 
 def test_a_purge_refuses_a_clock_that_is_behind(server: AServer) -> None:

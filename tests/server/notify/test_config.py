@@ -10,7 +10,7 @@ from dropbox_app.server.notify import config
 from tests.server.notify.conftest import ANNA, Mailer
 from tests.support.mail_server import PASSWORD
 
-TEMPLATE = Path(__file__).parents[3] / "deploy" / "mail" / "notify.toml"
+TEMPLATE = Path(__file__).parents[3] / "deploy" / "etc" / "klankbord-notify" / "notify.toml"
 PLAIN = (
     'host = "localhost"\nsender = "box@provider.example"\n'
     f'[[counsellor]]\ncards = ["anna"]\naddress = "{ANNA}"\nlanguage = "nl"\n'

@@ -108,16 +108,6 @@ def test_both_words_have_one_size_on_the_disk_and_on_the_wire(
     assert b"Dagbericht" not in b"".join(proxy.up)
 
 
-def test_through_a_proxy_the_name_goes_to_it_and_each_mail_by_a_circuit_of_its_own(
-    mailer: Mailer, provider: MailServer
-) -> None:
-    with provider, Socks(provider.port) as proxy:
-        settings = mailer.set_up(provider.port, f'proxy = "{proxy.address}"')
-        assert mailer.runs(settings) == []
-    assert proxy.asked == [f"localhost:{provider.port}"] * 2
-    assert len(set(proxy.users)) == 2
-
-
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
 @pytest.mark.parametrize("wrong", ["unknown", "another name", "over"])
 def test_a_wrong_certificate_is_refused_before_a_word_is_said(

@@ -119,6 +119,26 @@ def test_a_database_that_cannot_be_read_has_every_desk_opened_and_is_said(desk: 
     assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
+def test_site_with_wrong_settings_has_every_desk_opened_and_is_named(desk: Desk) -> None:
+    path = desk.server.folder / "site.toml"
+    path.write_text(path.read_text().replace("idle = 90", "idle = 0"))
+    (desk.server.folder / "cards" / "Not a name.card").write_bytes(b"")
+    done = desk.types()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Fault: .: its settings are wrong; site check says why\n"
+    assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
+
+
+def test_purging_that_waits_is_named_and_keeps_no_mail_back(desk: Desk) -> None:
+    desk.server.report("one")
+    desk.server.purge()
+    desk.server.later(40)
+    done = desk.types()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Fault: .: purging waits: the clock may be wrong; see doctor\n"
+    assert status_file.read(desk.place, desk.server.day) is not None
+
+
 def test_a_site_whose_cards_cannot_be_read_keeps_no_other_from_its_word(desk: Desk) -> None:
     words = ["--dir", str(desk.server.folder)]
     added = ("site", "add", "bakery", "--name", "Bakkerij", "--origin", "https://b.example.org")

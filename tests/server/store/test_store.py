@@ -15,11 +15,11 @@ import pytest
 
 from dropbox_app.protocol.encoding import new_digest, sha256_hex
 from dropbox_app.server.errors import StoreError
-from dropbox_app.server.store import ItemInfo
-from dropbox_app.server.store.files import Withdrawn
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.store.migrations import COVER
 from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.store.sqlite_errors import failures
+from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, file, ids, message
 
 MIDNIGHT = datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.UTC).timestamp()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.server.store import ItemInfo, snapshot
+from dropbox_app.server.store import snapshot
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.support.server_folder import DAY, AServer, ids
 

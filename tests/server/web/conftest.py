@@ -15,7 +15,7 @@ from dropbox_app.protocol import writing
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.thread import Arrived, Thread
-from dropbox_app.server.config import settings, site
+from dropbox_app.server.config import settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Settings
 from dropbox_app.server.mailboxes.service import InboxRow, Mailboxes
 from dropbox_app.server.store.files import write_new
@@ -248,7 +248,7 @@ class House:
             "limits": Limits(free_bytes=1),
         }
         made = Settings(**(values | options))  # type: ignore[arg-type]  # tests name what differs
-        write_new(folder / settings.FILE_NAME, settings.write(made).encode())
+        write_new(folder / settings.FILE_NAME, settings_writer.write(made).encode())
         (folder / site.CARDS).mkdir(mode=0o700)
         self.store = SqliteStore.create(folder, self.clock.today)
         self.site = site.load(folder)

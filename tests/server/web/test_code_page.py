@@ -52,6 +52,27 @@ def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lan
     assert house.stored() == 1
 
 
+@both
+def test_typing_the_words_right_is_the_tick(house: House, lang: str) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    answer = attempt(browser, page, page.code)
+    form = answer.form_with("kept")
+    assert dict(form.fields)["kept"] == "y"
+    assert browser.submit(answer, form).path == f"/{lang}/conversation"
+
+
+@both
+def test_the_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lang: str) -> None:
+    page = house.browser().tell(TEXT, lang)
+    main = page.html.partition("<main")[2]
+    assert all(origin in main for origin in house.site.settings.origins)
+    door = {"nl": "Ik heb al een code", "en": "I already have a code"}[lang]
+    assert f"“{door}”" in page.text
+    printed = page.html.partition('id="code"')[2].partition("</ol>")[0]
+    assert not any(origin in printed for origin in house.site.settings.origins)
+
+
 @pytest.mark.parametrize(
     ("places", "said"),
     [
@@ -84,8 +105,8 @@ def test_each_word_that_differs_is_named_and_the_code_stays(
     ("typed", "said"),
     [
         ("", "Typ de zeven woorden van je papier."),
-        ("een twee", "Er staan 2 woorden."),
-        ("een " * 8, "Er staan 8 woorden."),
+        ("een twee", "Je typte 2 woorden."),
+        ("een " * 8, "Je typte 8 woorden."),
     ],
 )
 def test_too_few_or_too_many_words_are_counted(house: House, typed: str, said: str) -> None:
@@ -192,7 +213,7 @@ def test_over_midnight_it_still_says_the_day_of_the_report(house: House) -> None
     house.clock.pass_minutes(2 * 60)
     text = browser.get("/nl/code").text
     assert "op 3 november ontvangen" in text
-    assert "op zijn vroegst op 1 februari 2027" in text
+    assert "Dat is niet vóór 1 februari 2027" in text
 
 
 def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) -> None:
@@ -229,7 +250,7 @@ def test_the_other_language_shows_the_same_words_and_keeps_what_was_typed(house:
     english = browser.post("/en/code", None, 5, **fields)
     assert english.status == 200
     assert english.code == first.code
-    assert "Keep this code" in english.text or "keep this code" in english.text
+    assert "Now write down this code." in english.text
     assert kept(english, "typed") == "een twee"
     check_shape(english)
 
@@ -268,3 +289,43 @@ def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: 
     assert [line for line in block.splitlines()[1:] if line] == [
         f"<li>{word}</li>" for word in page.code.split()
     ]
+
+
+def test_who_does_not_feel_safe_is_shown_help_first_on_a_page_as_long(house: House) -> None:
+    """The same words as for anybody else, only before the code; nothing of it is kept."""
+    pages = {}
+    for safe in ("yes", "no"):
+        browser = house.browser()
+        form = browser.get("/nl/report")
+        pages[safe] = browser.submit(form, form.form_with("text"), text=TEXT, safe=safe)
+        check_shape(pages[safe])
+    assert pages["yes"].status == pages["no"].status == 200
+    assert len(pages["yes"].body) == len(pages["no"].body)
+    for safe, first in (("no", True), ("yes", False)):
+        before = pages[safe].html.partition('id="code"')[0]
+        assert ("0800-0188" in before) == first
+        assert 'href="tel:08000188"' in pages[safe].html
+
+
+@both
+def test_a_code_that_was_just_given_is_offered_again_where_a_code_is_asked_for(
+    house: House, lang: str
+) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT, lang)
+    asked = browser.get(f"/{lang}/return")
+    check_shape(asked)
+    assert f"/{lang}/code" in asked.links
+    assert browser.get(f"/{lang}/code").code == page.code
+    assert f"/{lang}/code" not in house.browser().get(f"/{lang}/return").links
+
+
+def test_a_code_typed_as_a_story_is_not_sent(house: House) -> None:
+    code = house.browser().tell(TEXT).code
+    browser = house.browser()
+    answer = browser.tell(f"Mijn code: {code}")
+    assert answer.status == 422
+    assert "Dit lijkt een code." in answer.text
+    assert "/nl/return" in answer.links
+    assert house.stored() == 1
+    check_shape(answer)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from werkzeug.test import TestResponse
 
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 from dropbox_app.server.web import desk_api
+from dropbox_app.server.web.app import create_app
 from tests.support.server_folder import ANNA, BRAM, DAY, ORIGIN, AServer, file, ids, message
 from tests.vectors import world
 
@@ -29,10 +29,7 @@ class Desk:
         self.server = server
         self.signing = signing
         self.now = NOW
-        app = Flask(__name__)
-        api = desk_api.DeskApi(server.site, server.mailboxes, KEY, lambda: self.now)
-        app.register_blueprint(desk_api.blueprint(lambda: api))
-        app.config["MAX_CONTENT_LENGTH"] = 512 * 1024  # as the pages have it
+        app = create_app(server.folder, today=server.today, now=lambda: self.now, cookie_key=KEY)
         self.client = app.test_client()
 
     def token(self) -> str:
@@ -223,9 +220,7 @@ def test_a_request_serves_for_nothing_but_what_was_signed(server: AServer, desk:
 
 def _foreign_token(server: AServer) -> str:
     """A token of a server of ours with another key."""
-    app = Flask(__name__)
-    api = desk_api.DeskApi(server.site, server.mailboxes, b"another key")
-    app.register_blueprint(desk_api.blueprint(lambda: api))
+    app = create_app(server.folder, today=server.today, now=lambda: NOW)
     return str(app.test_client().get("/api/desk/challenge").get_json()["token"])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.web.security_headers import Hosts
+from dropbox_app.server.web.hosts import Hosts
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 
 DESKS = f"http://{'d3' * 28}.onion"
@@ -67,5 +67,5 @@ def test_without_such_an_address_desks_come_to_those_of_reporters() -> None:
     hosts = Hosts((ORIGIN, ONION))
     for origin in (ORIGIN, ONION):
         environ = {"HTTP_HOST": origin.partition("//")[2]}
-        assert hosts.answers(environ, "/api/desk/inbox")
-        assert hosts.answers(environ, "/nl/")
+        assert hosts.has_path(environ, "/api/desk/inbox")
+        assert hosts.has_path(environ, "/nl/")

@@ -1,5 +1,6 @@
 """Room for files, what the conversation says of them, and a counsellor's file as a download."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.messages import Attachment
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import SiteFull
-from dropbox_app.server.store.files import StagedFile
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.blobs import StagedFile
+from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
 from tests.server.web.conftest import SITE, Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_files import nothing_kept, received, send
@@ -219,22 +220,23 @@ def alter(house: House, item: str) -> None:
     assert opened is not None
     raw = bytearray(opened)
     raw[len(raw) // 2] ^= 1
-    with house.store.writing():
-        house.store._run("UPDATE sealed SET file = ? WHERE item = ?", bytes(raw), item)
+    with sqlite3.connect(house.folder / DATABASE) as database:
+        database.execute("UPDATE sealed SET file = ? WHERE item = ?", (bytes(raw), item))
+    database.close()
 
 
 def test_a_file_that_no_message_names_is_said_and_not_given(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     send(reporter, SMALL)
-    assert "in geen bericht wordt genoemd" not in reporter.get("/nl/conversation").text
+    assert "in geen enkel bericht wordt genoemd" not in reporter.get("/nl/conversation").text
     mailbox = noor.only_thread().mailbox
     (info,) = (i for i in house.store.items(mailbox) if i.what == "message" and i.n == 2)
     sealed = file(1)
     added = type(info)(sha256_hex(sealed), "attachment", info.author, 2, info.day, len(sealed))
     with house.store.writing():
         house.store.add_item(mailbox, added, sealed)
-    assert "in geen bericht wordt genoemd" in reporter.get("/nl/conversation").text
+    assert "in geen enkel bericht wordt genoemd" in reporter.get("/nl/conversation").text
     assert reporter.get(f"/nl/files/{added.id}").status == 404
 
 
@@ -291,7 +293,7 @@ def test_an_altered_file_is_not_given_not_even_its_beginning(
     alter(house, item)
     page = reporter.get(f"/nl/files/{item}")
     assert page.status == 409
-    assert "Daarom geven we het niet." in page.text
+    assert "Daarom laten we het niet zien." in page.text
     assert page.header("Content-Disposition") is None
     assert content[:4] not in page.body
     check_shape(page)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from werkzeug.formparser import FormDataParser
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.test import EnvironBuilder
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.attachment import contents
@@ -19,7 +20,7 @@ from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporte
 from dropbox_app.server.config.settings import Limits
 from dropbox_app.server.errors import OutOfStep
 from dropbox_app.server.mailboxes.service import Mailboxes
-from dropbox_app.server.web.security_headers import PlainRequest
+from dropbox_app.server.web.request_class import PlainRequest
 from tests.server.web.conftest import SITE, Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_report import kept
@@ -111,7 +112,10 @@ def test_one_byte_more_than_the_limit_is_named_and_the_words_come_back(
     files = [("goed.png", b"x"), ("te groot.png", bytes(LIMIT + 1)), ("ook.png", b"y")]
     page = send(reporter, files, "Blijf hier.")
     assert page.status == 413
-    assert "Dit bestand is te groot: te groot.png. Een bestand mag 48,8 kB zijn." in page.text
+    assert (
+        "Dit bestand is te groot: te groot.png. Een bestand mag hoogstens 48,8 kB zijn."
+        in page.text
+    )
     assert "Je browser onthoudt niet welke bestanden je had gekozen." in page.text
     assert kept(page) == "Blijf hier."
     check_shape(page)
@@ -124,7 +128,7 @@ def test_as_many_files_as_may_be_and_one_more(
     eleven = [(f"{n}.txt", b"%d" % n) for n in range(11)]
     page = send(reporter, eleven, "Blijf hier.")
     assert page.status == 413
-    assert "Er mogen 10 bestanden tegelijk" in page.text
+    assert "Je kunt er 10 tegelijk sturen" in page.text
     assert kept(page) == "Blijf hier."
     nothing_kept(house)
     assert send(reporter, eleven[:10]).status == 200
@@ -330,33 +334,34 @@ def test_what_is_wrong_leads_to_no_field_that_is_not_there(tmp_path: Path) -> No
 # the one way in
 
 
-def test_the_factory_of_the_streams_is_ours_and_nothing_else_spools(
+def test_no_form_with_files_opens_a_temporary_file(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``_get_file_stream`` is werkzeug's own name for it: an upgrade that drops it shows here."""
-    asked: list[str | None] = []
-    ours = PlainRequest._get_file_stream
-
-    def counted(self: PlainRequest, *given: object, **named: object) -> object:
-        asked.append(str(named["filename"]))
-        return ours(self, *given, **named)  # type: ignore[arg-type]  # passed on as it came
+    """Neither where files are taken, nor at any other page, nor by the request's own ``files``."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a temporary file was opened")
 
-    monkeypatch.setattr(PlainRequest, "_get_file_stream", counted)
     for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
         monkeypatch.setattr(tempfile, name, refuse)
-    monkeypatch.setattr("werkzeug.formparser.default_stream_factory", refuse)
     assert send(reporter, FILES * 2).status == 200
-    assert asked == ["a.jpg", "a.jpg"]
-    # werkzeug's own reader asks in the same way, and does with a stream what ours needs.
-    assert FormDataParser.parse is not PlainRequest.form_data_parser_class.parse
-    monkeypatch.setattr(PlainRequest, "form_data_parser_class", FormDataParser)
-    page = send(reporter, FILES)
-    assert page.status == 415
-    assert len(asked) == 3
+    assert send(reporter, [("a.jpg", b"x" * 2**20)]).status == 413
     assert [content for _, content in received(noor)] == [FILES[0][1]] * 2
+    body = multipart([("text", "Blijf.")], [("a.jpg", b"x" * 400_000)])
+    for path in ("/nl/report", "/nl/return", "/nl/conversation", "/nl/withdraw"):
+        assert reporter.request("POST", path, body, {"Content-Type": MULTIPART}).status == 415
+
+
+@pytest.mark.parametrize("kind", [MULTIPART, "multipart/mixed; boundary=x", "Multipart/Form-Data"])
+@pytest.mark.parametrize("name", ["form", "files", "values"])
+def test_the_requests_own_way_to_read_a_form_with_files_is_closed(kind: str, name: str) -> None:
+    """werkzeug's own reader would put each file on a disk, readable."""
+    body = multipart([("text", "Blijf.")], [("a.jpg", b"x" * 400_000)])
+    given = EnvironBuilder(method="POST", data=body, content_type=kind).get_request(PlainRequest)
+    with pytest.raises(UnsupportedMediaType):
+        getattr(given, name)
+    with pytest.raises(UnsupportedMediaType):
+        given.get_data(parse_form_data=True)
 
 
 @pytest.mark.parametrize("cut", [1, 30, 5000])
@@ -366,7 +371,7 @@ def test_a_form_that_breaks_off_sends_nothing(reporter: Browser, house: House, c
     body = multipart([*fields, ("text", "Blijf.")], FILES)[: -cut - 2]
     page = reporter.request("POST", "/nl/files", body, {"Content-Type": MULTIPART})
     assert page.status == 400
-    assert "De bestanden kwamen niet heel aan." in page.text
+    assert "Het versturen is mislukt." in page.text
     assert kept(page) == "Blijf."
     nothing_kept(house)
 
@@ -425,7 +430,7 @@ def test_who_it_goes_to_may_not_change_while_the_files_come_in(
     monkeypatch.setattr(Mailboxes, "stage", turned)
     page = browser.upload(page, page.form_with("files"), FILES, text="Blijf.")
     assert page.status == 409
-    assert "is veranderd aan wie je bericht gaat" in page.text
+    assert "je bericht gaat nu naar iemand anders" in page.text
     assert kept(page) == "Blijf."
     nothing_kept(house, messages=2)
     house.close()

@@ -1,10 +1,22 @@
-"""The gate: no more at once than it may, a queue of its size, and then an honest word."""
+"""The limit on codes that are hashed at once, and what a request that waits too long is told."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from dropbox_app.server.reporter.kdf_limiter import Busy, Gate
+from dropbox_app.server.reporter.kdf_limiter import ARRIVED, PATIENCE, Busy, Gate, late, slots_for
+
+
+@contextmanager
+def arrived(seconds_ago: float) -> Iterator[None]:
+    token = ARRIVED.set(time.monotonic() - seconds_ago)
+    try:
+        yield
+    finally:
+        ARRIVED.reset(token)
 
 
 def test_no_more_than_the_slots_are_inside_at_once() -> None:
@@ -29,22 +41,42 @@ def test_no_more_than_the_slots_are_inside_at_once() -> None:
     assert most <= 2
 
 
-def test_who_waits_too_long_is_told_so() -> None:
-    gate = Gate(1, places=1, patience=0.01)
+def test_a_request_that_waits_too_long_is_told_that_it_is_busy() -> None:
+    gate = Gate(1, patience=0.01)
     with gate.passing(), pytest.raises(Busy), gate.passing():
         pass
 
 
-def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
-    gate = Gate(1, places=0, patience=60)
-    with gate.passing(), pytest.raises(Busy), gate.passing():
+def test_the_wait_is_counted_from_the_arrival_of_the_request() -> None:
+    """A free slot does not help a request that its reader has given up by now."""
+    gate = Gate(1)
+    assert PATIENCE == 10
+    with arrived(seconds_ago=PATIENCE - 1):
+        assert not late()
+        with gate.passing():
+            pass
+    with arrived(seconds_ago=PATIENCE + 1):
+        assert late()
+        with pytest.raises(Busy), gate.passing():
+            pass
+    with gate.passing():
         pass
 
 
 def test_a_failure_inside_gives_the_slot_back() -> None:
-    gate = Gate(1, places=0)
+    gate = Gate(1, patience=0.01)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"), gate.passing():
             raise ValueError("inside")
     with gate.passing():
         pass
+
+
+def test_all_workers_together_hash_no_more_at_once_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there are more workers than cores, each hashes one at a time."""
+    for cores in (1, 2, 3, 8):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _pid, n=cores: set(range(n)))
+        for workers in (1, 2, 3, 8):
+            assert workers * slots_for(workers) <= max(cores, workers)

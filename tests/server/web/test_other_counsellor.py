@@ -41,7 +41,7 @@ def test_the_thread_goes_along_if_one_says_so(
     """All of it, the other counsellor's words too, each checked by the new one as passed on."""
     page = turn(running, sam, along="y")
     assert page.status == 200
-    assert "Je gaf Sam Jansen mee wat er toen al in dit gesprek stond." in page.text
+    assert "Je liet Sam Jansen ook lezen wat er toen al in dit gesprek stond." in page.text
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
     passed = [entry.passed_on for entry in sam.only_thread().entries]
     assert passed == [True, True, False]
@@ -50,15 +50,15 @@ def test_the_thread_goes_along_if_one_says_so(
     sam.write("reply", {"text": "Dag, hier Sam."})
     page = running.get("/nl/conversation")
     assert "Dag, hier Sam." in page.text
-    assert page.text.count("Je gaf Sam Jansen mee") == 1
-    assert "in geen bericht wordt genoemd" not in page.text
+    assert page.text.count("Je liet Sam Jansen ook lezen") == 1
+    assert "in geen enkel bericht wordt genoemd" not in page.text
     check_shape(page)
 
 
 def test_without_that_word_nothing_goes_along(running: Browser, sam: Counsellor) -> None:
     page = running.get("/nl/counsellor")
     assert "along" not in [name for name, _ in page.form_with("along").fields]
-    assert "Je gaf" not in turn(running, sam).text
+    assert "Je liet" not in turn(running, sam).text
     assert sam.texts() == ["Dag Sam."]
 
 
@@ -119,7 +119,7 @@ def test_a_successor_may_get_it_too(running: Browser, noor: Counsellor, sam: Cou
     noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
     page = running.get("/nl/conversation")
     page = running.submit(page, page.form_to("consent", "request"), answer="yes")
-    assert "Wil je meegeven wat er al staat? Kies dan" in page.text
+    assert "Moet Sam Jansen dat ook lezen? Kies dan" in page.text
     form = running.get("/nl/counsellor").form_with("along")
     assert sam.identity.hex in form.choices["counsellor"]
     turn(running, sam, along="y")
@@ -132,7 +132,7 @@ def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Co
     noor.write("notice", {"status": "closed"})
     page = running.get("/nl/conversation")
     assert said in page.text
-    assert page.text.count("op zijn vroegst op") == 1
+    assert page.text.count("Dat is niet vóór") == 1
     check_shape(page)
     noor.write("notice", {"status": "reopened"})
     assert said not in running.get("/nl/conversation").text
@@ -147,7 +147,7 @@ def test_a_yes_to_the_one_before_can_still_be_taken_back(
     running: Browser, noor: Counsellor, sam: Counsellor, lang: str
 ) -> None:
     """The page says what to do, and its button brings one there; then the answer has its own."""
-    said = {"nl": "Schrijf dat aan Noor Visser", "en": "Write that to Noor Visser"}[lang]
+    said = {"nl": "schrijf het aan Noor Visser", "en": "write to Noor Visser. Your"}[lang]
     noor.write("consent-request", ASKED)
     page = running.get("/nl/conversation")
     running.submit(page, page.form_to("consent", "request"), answer="yes")
@@ -180,7 +180,7 @@ def test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call(
     two.site.retire("noor")
     page = running.get("/nl/conversation")
     check_shape(page)
-    assert "Op deze site kun je er nu niets aan veranderen" in page.text
+    assert "Je kunt het hier nu niet veranderen" in page.text
     assert "Bel 030 123 45 67 (ma-vr 9-17)." in page.text
 
 
@@ -193,5 +193,5 @@ def test_what_was_no_yes_asks_nothing_of_who_has_turned_away(
     running.submit(page, page.form_to("consent", "request"), answer=answer)
     turn(running, sam)
     page = running.get("/nl/conversation")
-    assert "Je ja blijft staan" not in page.text
+    assert "Dat ja blijft gelden" not in page.text
     assert not [form for form in page.forms if form.action.endswith("/counsellor")]

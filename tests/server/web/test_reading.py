@@ -30,6 +30,7 @@ JARGON = re.compile(
 # Where such a word is the plain one.
 MAY = {
     "code.how2": {"account"},  # of work, as people call it
+    "crisis.suicide": {"anoniem", "anonymously"},  # of 113, which says so itself
 }
 BLOCKS = ("p", "li", "h1", "h2", "label", "legend", "summary", "dt", "dd", "a")
 

@@ -7,6 +7,7 @@ writes the guide's table again.
 import importlib
 import json
 import pkgutil
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,9 +18,8 @@ from dropbox_app.protocol.errors import KlankbordError, TooLong
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
 from dropbox_app.server.mailboxes.service import Mailboxes
-from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.reporter.agent import ReporterAgent
-from dropbox_app.server.reporter.kdf_limiter import ARRIVED
+from dropbox_app.server.reporter.kdf_limiter import ARRIVED, PATIENCE
 from dropbox_app.server.web import uploads
 from dropbox_app.server.web.error_pages import PAGES, REFUSALS, Refusal
 from dropbox_app.server.web.i18n import LANGUAGES, words
@@ -43,6 +43,8 @@ PROBLEMS = {
     "errors.choice": 422,
     "errors.code_missing": 422,
     "errors.code_count": 422,
+    "errors.code_letter": 422,
+    "errors.text_is_code": 422,
     "errors.code_word": 422,
     "errors.code_word_near": 422,
     "errors.code_wrong": 422,
@@ -61,7 +63,6 @@ PROBLEMS = {
     "errors.unsent": 500,
     "again.unsure": 500,
     "files.none": 422,
-    "files.busy_down": 503,
     "files.lost": 410,
     "files.altered_theirs": 409,
     "files.altered": 200,
@@ -71,19 +72,21 @@ HEADINGS = {"errors.title", "errors.kept", "errors.unsent_yet"}
 # What the pages of files say when nothing is refused.
 ABOUT_FILES = {
     "files.open", "files.title", "files.first_title", "files.hidden", "files.shows", "files.name",
-    "files.rather", "files.who", "files.memory", "files.text", "files.choose",
+    "files.rather", "files.who", "files.text", "files.choose",
     "files.choose_again", "files.slow", "files.send", "files.words_can", "files.unnamed",
     "files.download", "files.check", "files.whole", "files.unnamed_here", "files.limits",
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
     "BackupError",
+    "TooSlow",
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",
     "MessageError", "NoMatch", "PayloadFailure", "Refused", "ServerError", "SettingsError",
-    "StoreError", "UnknownWord", "WrongClock", "WrongPassphrase", "WrongWordCount",
-    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoCircuit",
-    "NoFile", "Unseen", "_Endless", "_Expiring",
+    "StoreError", "UnknownLetter", "UnknownWord", "WrongClock", "WrongPassphrase",
+    "WrongWordCount",
+    "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoAnswer",
+    "NoFile", "Unseen",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]
@@ -150,7 +153,7 @@ def exceptions() -> set[str]:
 
 def test_no_exception_and_no_sentence_is_forgotten() -> None:
     there = exceptions()
-    assert {"Busy", "FilesBusy", "StoreError", "CardError"} <= there  # of four modules
+    assert {"Busy", "FilesBroken", "StoreError", "CardError"} <= there  # of four modules
     listed = {row.kind.__name__ for row in REFUSALS}
     assert there == listed | INSIDE
     assert listed & INSIDE == set()
@@ -180,14 +183,16 @@ def test_a_page_says_what_the_table_says_and_keeps_the_text(
     def refuse(*_: object, **__: object) -> None:
         raise made(row)
 
-    browser = house.browser()
+    browser, stranger = house.browser(), house.browser()
     browser.come_back(browser.tell("Begin.").code)
     page = browser.get(f"/{lang}/conversation")
-    monkeypatch.setattr(ReporterAgent, "write", refuse)
-    monkeypatch.setattr(ReporterAgent, "send", refuse)
+    monkeypatch.setattr(Mailboxes, "add", refuse)
+    monkeypatch.setattr(Mailboxes, "submit", refuse)
     answers = [browser.submit(page, page.form_with("text"), text="Niet\n\nkwijt.")]
     if row.kind is not Gone:
-        answers.append(house.browser().tell("Niet\n\nkwijt.", lang))
+        answers.append(stranger.tell("Niet\n\nkwijt.", lang, safe="no"))
+        assert kept(answers[-1], "safe") == "no"
+        assert not stranger.seen_cookies
     for answer in answers:
         assert answer.status == row.page
         assert _sentence(lang, row, row.key) in answer.text
@@ -349,7 +354,7 @@ def test_a_store_that_is_busy_while_reading_is_said_and_nothing_typed_is_lost(
     assert "Niet kwijt." in sent.text
 
 
-TURNED_AWAY = {
+WRITTEN = {
     "conversation": {"text": "Niet kwijt."},
     "counsellor": {"text": "Niet kwijt."},
     "consent": {"answer": "yes", "remark": "Niet kwijt."},
@@ -357,19 +362,19 @@ TURNED_AWAY = {
 }
 
 
-@pytest.mark.parametrize("place", TURNED_AWAY)
-def test_who_finds_the_queue_full_goes_on_in_the_same_session(two: House, place: str) -> None:
+@pytest.mark.parametrize("place", WRITTEN)
+def test_a_post_that_waited_too_long_goes_on_in_the_same_session(two: House, place: str) -> None:
     """Once more the same button: nothing is typed anew, the code neither."""
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Begin.", counsellor=noor.identity.hex).code)
     noor.write("consent-request", {"step": "a", "with": "b", "scope": "c"})
     page = browser.get("/nl/conversation" if place == "consent" else f"/nl/{place}")
-    values = TURNED_AWAY[place]
+    values = WRITTEN[place]
     if place == "counsellor":
         values = values | {"counsellor": sam.identity.hex}
     inner = "request" if place == "consent" else "sure" if place == "withdraw" else "text"
-    turned = ARRIVED.set(kdf_limiter.TURNED_AWAY)
+    turned = ARRIVED.set(time.monotonic() - PATIENCE - 1)
     try:
         told = browser.submit(page, page.form_to(place, inner), **values)
     finally:
@@ -384,13 +389,15 @@ def test_who_finds_the_queue_full_goes_on_in_the_same_session(two: House, place:
         assert "Niet kwijt." in done.text
 
 
-def test_who_finds_it_full_without_a_session_gives_the_code_with_the_text(house: House) -> None:
+def test_a_post_that_waited_too_long_without_a_session_asks_for_the_code(
+    house: House,
+) -> None:
     browser = house.browser()
     code = browser.tell("Begin.").code
     browser.come_back(code)
     page = browser.get("/nl/conversation")
     house.restart()
-    turned = ARRIVED.set(kdf_limiter.TURNED_AWAY)
+    turned = ARRIVED.set(time.monotonic() - PATIENCE - 1)
     try:
         told = browser.submit(page, page.form_with("text"), text="Niet kwijt.")
     finally:

@@ -50,7 +50,7 @@ def test_a_report_that_was_being_written_is_not_taken_and_keeps_its_words(
     _retire(house, monkeypatch)
     page = browser.submit(form, form.form_with("text"), 0, text=TEXT)
     assert page.status == 503
-    assert "Je kunt hier niets nieuws meer beginnen" in page.text
+    assert "Je kunt hier geen nieuw gesprek meer beginnen" in page.text
     assert kept(page) == TEXT
     assert house.stored() == 0
 
@@ -97,5 +97,5 @@ def test_of_a_counsellor_whose_card_is_over_it_still_says_so(
     text = house.browser().get(f"/{lang}/").text
     said = {"nl": "Aan Noor Visser kun je nu niet schrijven.", "en": "You cannot write to Noor"}
     assert said[lang] in text
-    read = {"nl": "dan kun je nog wel lezen.", "en": "you can still read."}
+    read = {"nl": "Dan kun je nog wel lezen.", "en": "you can still read."}
     assert read[lang] in text

@@ -1,6 +1,7 @@
 """What everybody gets alike: the length of pages, the answer to a code, the headers of answers."""
 
 import re
+import sqlite3
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,15 +12,16 @@ import pytest
 from dropbox_app.protocol.retrieval_code import derive_root, generate
 from dropbox_app.server.mailboxes.purge import purge
 from dropbox_app.server.reporter import agent
+from dropbox_app.server.store import connections
 from dropbox_app.server.web.assets import read_style
 from dropbox_app.server.web.padding import PACKED
-from dropbox_app.server.web.page_cache import Kept
-from dropbox_app.server.web.rendering import Pages
+from dropbox_app.server.web.page_cache import PageCache
+from dropbox_app.server.web.rendering import PageRenderer
 from dropbox_app.server.web.security_headers import HEADERS
 from tests.server.web.conftest import SECURE, Browser, House
 from tests.server.web.test_before import ADDRESSES, STILL
-from tests.server.web.test_serving import Serving
 from tests.support.plain_browser import Page
+from tests.support.serving import Serving
 
 TEXT = "Er is iets gebeurd."
 
@@ -30,13 +32,13 @@ TEXT = "Er is iets gebeurd."
 def made(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The templates of all pages that are made from now on."""
     templates: list[str] = []
-    real = Pages.make
+    real = PageRenderer.render
 
-    def make(self: Pages, template: str, *given: Any, **named: Any) -> str:  # noqa: ANN401
+    def make(self: PageRenderer, template: str, *given: Any, **named: Any) -> str:  # noqa: ANN401
         templates.append(template)
         return real(self, template, *given, **named)
 
-    monkeypatch.setattr(Pages, "make", make)
+    monkeypatch.setattr(PageRenderer, "render", make)
     house.restart()
     return templates
 
@@ -64,7 +66,7 @@ def test_a_page_before_a_session_is_made_once_for_a_day_and_its_people(
 
 def test_what_is_kept_is_bounded_and_the_newest() -> None:
     """Days, people and sites come and go: a page takes one place, and all have one bound."""
-    kept = Kept(3 * PACKED)
+    kept = PageCache(3 * PACKED)
     made: list[str] = []
 
     def make(what: str) -> bytes:
@@ -101,6 +103,8 @@ def codes_of_nothing(house: House) -> dict[str, str]:
     codes["expired"] = house.browser().tell("Over.").code
     noor.threads()
     house.clock.pass_days(100)
+    with house.store.writing():
+        house.store.set_served(house.clock.today())  # as the daily purges would have
     taken_back = house.browser()
     codes["withdrawn"] = taken_back.tell("Terug.").code
     page = taken_back.get("/nl/withdraw")
@@ -111,15 +115,24 @@ def codes_of_nothing(house: House) -> dict[str, str]:
 
 
 class Work:
-    """What is done for one code, in its order: stretching, and each statement of the database."""
+    """What a new process does for one code, in order: hashing, and each database statement."""
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        mailboxes = house.app.extensions["reception"].doors["."].served.mailboxes
-        mailboxes._store._connection().set_trace_callback(self._statement)
+        connect = connections.connect
+
+        def traced(path: Path) -> sqlite3.Connection:
+            connection = connect(path)
+            connection.set_trace_callback(self._statement)
+            return connection
+
+        monkeypatch.setattr(connections, "connect", traced)
+        house.restart()
+        house.browser().get("/nl/")  # after which a process knows its people
+        self.done.clear()
 
         def derive(words: Sequence[str], site: str) -> bytes:
-            self.done.append("stretch")
+            self.done.append("hash")
             return derive_root(words, site)
 
         monkeypatch.setattr(agent, "derive_root", derive)
@@ -131,7 +144,7 @@ class Work:
         """Up to the look-up and with it; empties the list."""
         done, self.done = self.done, []
         looked_up = next(n for n, what in enumerate(done) if "access = ?" in what)
-        assert done.count("stretch") == done[:looked_up].count("stretch") == 1
+        assert done.count("hash") == done[:looked_up].count("hash") == 1
         return done[: looked_up + 1]
 
 
@@ -143,6 +156,14 @@ def by_form_of_a_session_that_is_over(browser: Browser, lang: str, code: str) ->
     """The text is there, the cookie is an old one: the code is asked for in the same form."""
     page = browser.post(f"/{lang}/conversation", text=TEXT)
     return browser.submit(page, page.form_with("code", "text"), code=code)
+
+
+NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
+    (by_return_form, "nl"): "Deze code werkt niet",
+    (by_return_form, "en"): "This code does not work",
+    (by_form_of_a_session_that_is_over, "nl"): "Met deze code is er geen gesprek.",
+    (by_form_of_a_session_that_is_over, "en"): "There is no conversation with this code.",
+}
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
@@ -157,16 +178,15 @@ def test_every_code_that_opens_nothing_gets_the_same_answer_after_the_same_work(
     old = house.browser()
     codes = codes_of_nothing(house)
     old.tell("Iets anders.")
-    house.restart()
-    assert old.cookies
-    house.browser().get("/nl/")  # after which a process knows its people
     work = Work(house, monkeypatch)
+    assert old.cookies
     seen = {}
     for kind, code in codes.items():
         browser = house.browser()
         browser.cookies = dict(old.cookies)
         page = way(browser, lang, code)
         assert page.status == 422
+        assert NO_SUCH_CODE[way, lang] in page.text
         assert browser.cookies == old.cookies
         assert page.html.count(code) == 1
         body = page.html.replace(code, "").rstrip()
@@ -226,7 +246,7 @@ def test_every_page_before_a_session_is_as_long_on_the_wire(
     }
     assert {len(answers) for answers in seen.values()} == {1}
     assert len({len(answer) for answers in seen.values() for answer in answers}) == 1
-    assert {head(answer)[2][0] for answers in seen.values() for answer in answers} == {
+    assert {head(answer)[1][0] for answers in seen.values() for answer in answers} == {
         "Content-Length"
     }
 
@@ -256,14 +276,15 @@ def test_the_length_of_a_redirect_hangs_on_nothing_that_was_sent(serving: Servin
 
 
 # What every answer has, in this order; and what only some have, after it, with the reason.
-ALWAYS = ("Connection", "Content-Type", "Content-Length", *HEADERS)
+ALWAYS = ("Content-Type", "Content-Length", "Connection", *HEADERS)
 SOMETIMES = {
     "Content-Encoding": "what is the same for everybody, to who takes gzip",
     "Set-Cookie": "a session begins, goes on or ends",
     "Location": "a redirect",
     "Allow": "what an address takes: 405, and OPTIONS",
+    "Onion-Location": "what the app answers at a domain",
 }
-# Whose value is not the same everywhere; the others are what hardening.HEADERS has.
+# Whose value is not the same everywhere; the others are what security_headers.HEADERS has.
 OWN_VALUE = {"Content-Length", "Content-Type"}
 TYPES = {
     "text/html; charset=utf-8": "pages, and what has no body",
@@ -316,7 +337,8 @@ def test_every_answer_has_the_same_headers_in_the_same_order(serving: Serving) -
         rest = names[len(ALWAYS) :]
         assert rest == [name for name in SOMETIMES if name in rest], kind
         for name, value in fields[: len(ALWAYS)]:
-            assert name in OWN_VALUE or value == HEADERS.get(name, "close"), (kind, name)
+            wanted = ("close", "keep-alive") if name == "Connection" else (HEADERS.get(name),)
+            assert name in OWN_VALUE or value in wanted, (kind, name)
         statuses.add(int(answer.split()[1]))
         extra |= set(rest)
         types.add(dict(fields)["Content-Type"])
@@ -333,7 +355,8 @@ def test_over_https_one_header_more_stands_at_one_place(tmp_path: Path) -> None:
         for address in (*ADDRESSES, "/nowhere", "/nl/leave", "/api/site", "/api/desk/inbox"):
             page = house.browser(origin=SECURE).request(method, address, follow=0)
             names = [name for name, _ in page.headers if name not in SOMETIMES]
-            assert names == [*ALWAYS[1:], "Strict-Transport-Security"], (method, address)
+            own = [name for name in ALWAYS if name != "Connection"]
+            assert names == [*own, "Strict-Transport-Security"], (method, address)
     house.close()
 
 

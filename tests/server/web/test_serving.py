@@ -1,10 +1,9 @@
-"""gunicorn as it really serves: what it keeps quiet about, leaves nowhere, and how it stops."""
+"""The server as it really serves, behind nginx: what it keeps quiet about, and how it stops."""
 
 import contextlib
 import datetime
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -19,93 +18,17 @@ import pytest
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
-from dropbox_app.server import patience
-from dropbox_app.server.patience import PatientSocket
-from dropbox_app.server.worker import WAITING
-from tests.server.web.conftest import House, real_clock
-from tests.support.plain_browser import PlainBrowser
+from tests.support.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.support.ports import free_port
 from tests.support.server_folder import file, ids
-
-SCRIPT = """
-import ctypes, json, sys
-from pathlib import Path
-from dropbox_app.server.cli import serve as serving
-made = serving.create_app
-def tell(*given, **named):
-    print("dumpable:", ctypes.CDLL(None).prctl(3), flush=True)  # PR_GET_DUMPABLE
-    return made(*given, **named)
-serving.create_app = tell
-serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=4, **json.loads(sys.argv[3]))
-"""
-PARTS = {  # the beginnings of requests that are never finished
-    "nothing": b"",
-    "half a head": b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ",
-    "half a body": b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\r\nt=",
-}
-LONG = b"GET /nl/ HTTP/1.1\r\n" + 3 * (b"X-A: " + b"a" * 7000 + b"\r\n")
-
-
-class Serving:
-    """A real server process on a loopback port, with a home of its own."""
-
-    def __init__(self, folder: Path, **patience: float) -> None:
-        self.patience = patience
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.house = House(folder / "site", clock=real_clock(), origins=(self.url,))
-        self.home = folder / "home"
-        self.home.mkdir()
-        self.log = folder / "log"
-        self.start()
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                (
-                    *(sys.executable, "-c", SCRIPT, str(self.house.folder)),
-                    f"127.0.0.1:{self.port}",
-                    json.dumps(self.patience),
-                ),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)},
-            )
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                assert PlainBrowser(self.url).get("/nl/").status == 200
-                return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(how)
-        return self.process.wait(20)
-
-    def raw(self, request: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            answer = b""
-            while piece := connection.recv(65_536):
-                answer += piece
-        return answer
-
-    def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+from tests.support.serving import PROGRAM, Serving
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     made = Serving(tmp_path_factory.mktemp("serving"))
     yield made
-    if made.process.poll() is None:
-        made.stop()
-    made.house.close()
+    made.close()
 
 
 def test_no_answer_names_the_server_or_its_clock(serving: Serving) -> None:
@@ -205,102 +128,6 @@ def test_a_worker_at_rest_stays_small(serving: Serving) -> None:
         assert int(resident[1]) < 60 * 1024, status
 
 
-# patience
-
-
-def _still_open(connections: list[socket.socket]) -> int:
-    """How many the server has not closed by now."""
-    count = 0
-    for connection in connections:
-        connection.setblocking(False)
-        try:
-            while connection.recv(65_536):
-                pass
-        except BlockingIOError:
-            count += 1
-        except OSError:
-            pass
-    return count
-
-
-def _hang(serving: Serving, part: bytes, count: int = 40) -> list[socket.socket]:
-    made = [socket.create_connection(("127.0.0.1", serving.port), 20) for _ in range(count)]
-    for connection in made:
-        connection.sendall(part)
-    return made
-
-
-def _wait_until_closed(connections: list[socket.socket], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while left := _still_open(connections):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
-    for connection in connections:
-        connection.close()
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_who_says_nothing_holds_up_nobody_and_is_let_go(tmp_path: Path, part: str) -> None:
-    """Forty of them, where eight threads serve."""
-    made = Serving(tmp_path, silence=2, whole=4)
-    hanging = _hang(made, PARTS[part])
-    time.sleep(0.5)
-    began = time.monotonic()
-    for _ in range(4):
-        assert PlainBrowser(made.url).get("/nl/").status == 200
-    assert time.monotonic() - began < 2
-    assert _still_open(hanging) == 40
-    _wait_until_closed(hanging, 8)
-    assert PlainBrowser(made.url).get("/nl/").status == 200
-    assert made.stop() == 0
-    made.house.close()
-
-
-def test_a_head_that_does_not_end_is_not_waited_for(serving: Serving) -> None:
-    hanging = _hang(serving, LONG)
-    assert PlainBrowser(serving.url).get("/nl/").status == 200
-    _wait_until_closed(hanging, 10)
-
-
-def test_a_dead_connection_frees_its_thread(tmp_path: Path) -> None:
-    """Desks that fall silent in the middle of a file: as many as there are threads."""
-    made = Serving(tmp_path, silence=2, whole=4)
-    own = made.house.counsellors[0].signing
-    sealed = file(2, 3_000_000)
-    target, signed = _signed_file(made, sealed, own)
-    head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nAuthorization: {signed}\r\n"
-    head += f"Content-Length: {len(sealed)}\r\n\r\n"
-    for _ in range(2):
-        hanging = _hang(made, head.encode() + sealed[:100_000], 8)
-        time.sleep(0.5)
-        assert _still_open(hanging) == 8
-        assert PlainBrowser(made.url).get("/nl/").status == 200
-        _wait_until_closed(hanging, 10)
-    assert list((made.house.folder / "files").iterdir()) == []
-    assert made.stop() == 0
-    assert "Traceback" not in made.log.read_text()
-    made.house.close()
-
-
-def test_who_does_not_hang_up_holds_up_nobody(serving: Serving) -> None:
-    request = b"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-    hanging = _hang(serving, request)
-    began = time.monotonic()
-    assert PlainBrowser(serving.url).get("/nl/").status == 200
-    assert time.monotonic() - began < 2
-    _wait_until_closed(hanging, 5)
-
-
-def test_more_than_can_wait_send_the_oldest_away(serving: Serving) -> None:
-    hanging = _hang(serving, PARTS["half a head"], 2 * WAITING + 60)
-    began = time.monotonic()
-    assert PlainBrowser(serving.url).get("/nl/").status == 200
-    assert time.monotonic() - began < 2
-    assert _still_open(hanging) <= 2 * WAITING
-    for connection in hanging:
-        connection.close()
-
-
 def test_a_long_text_that_comes_in_pieces_is_taken_whole(serving: Serving) -> None:
     """What was too much to be a message comes back to the last letter."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
@@ -336,8 +163,7 @@ def _signed_file(serving: Serving, sealed: bytes, signing: SigningKey) -> tuple[
     return target, signed
 
 
-def _put_file(serving: Serving, size: int, signing: SigningKey) -> tuple[int, str | None]:
-    """The status, and what is said of the connection."""
+def _put_file(serving: Serving, size: int, signing: SigningKey) -> int:
     sealed = file(2, size)
     target, signed = _signed_file(serving, sealed, signing)
     connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=20)
@@ -345,125 +171,20 @@ def _put_file(serving: Serving, size: int, signing: SigningKey) -> tuple[int, st
     answer = connection.getresponse()
     answer.read()
     connection.close()
-    return answer.status, answer.headers["Connection"]
+    return answer.status
 
 
 def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: Serving) -> None:
     own = serving.house.counsellors[0].signing
-    assert _put_file(serving, 3_000_000, own) == (200, "close")
+    assert _put_file(serving, 3_000_000, own) == 200
     began = time.monotonic()
-    assert _put_file(serving, 600_000, SigningKey(bytes(32))) == (401, "close")
+    assert _put_file(serving, 600_000, SigningKey(bytes(32))) == 401
     assert time.monotonic() - began < 2
 
 
 def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> None:
     head = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-
-
-def _pair(silence: float = 0.3, whole: float = 0.6) -> tuple[PatientSocket, socket.socket]:
-    ours, theirs = socket.socketpair()
-    made = PatientSocket(ours, silence, whole)
-    made.begin()
-    return made, theirs
-
-
-def test_a_read_ends_after_silence_and_drips_end_with_the_whole() -> None:
-    made, theirs = _pair()
-    with made, theirs:
-        theirs.sendall(b"a")
-        assert made.recv(10) == b"a"
-        began = time.monotonic()
-        with pytest.raises(ConnectionResetError):
-            made.recv(10)
-        assert 0.2 < time.monotonic() - began < 0.5
-    made, theirs = _pair()
-    with made, theirs:
-        began = time.monotonic()
-        with pytest.raises(ConnectionResetError):  # noqa: PT012 - drip by drip
-            while True:
-                theirs.sendall(b"a")
-                made.recv(10)
-                time.sleep(0.05)
-        assert 0.5 < time.monotonic() - began < 1
-
-
-def test_a_desks_file_may_take_longer_as_long_as_it_comes() -> None:
-    made, theirs = _pair()
-    with made, theirs:
-        made.begin(by_size=True)
-        for _ in range(20):
-            theirs.sendall(b"a" * 200)
-            assert made.recv(1000)
-            time.sleep(0.05)
-        with pytest.raises(ConnectionResetError):
-            made.recv(10)
-
-
-def test_a_file_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a page the loop sends the rest; only a file may keep a thread, and not for ever."""
-    monkeypatch.setattr(patience, "UNSENT", 16 * 1024)
-    made, theirs = _pair()
-    with made, theirs:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        made.begin(by_size=True)
-        with pytest.raises(ConnectionResetError):
-            made.sendall(b"a" * 64 * 1024)  # 0.3 s, and 4 for its size
-
-
-def test_no_socket_waits_without_limit_whatever_is_asked_of_it() -> None:
-    """gunicorn makes a connection block before each request, and writes a line on its own."""
-    made, theirs = _pair()
-    with made, theirs:
-        made.setblocking(True)
-        with pytest.raises(TimeoutError):  # noqa: PT012 - until nothing more is taken
-            while True:
-                made.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
-
-
-@pytest.mark.parametrize("broken", ["slow", "gone"])
-def test_of_an_answer_that_broke_off_no_byte_goes_twice(
-    monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    """Whatever goes out afterwards, its reader has the beginning of the answer and nothing else."""
-    monkeypatch.setattr(patience, "UNSENT", 16 * 1024)
-    monkeypatch.setattr(patience, "SLOWEST_OUT", 2**40)
-    answer = bytes(range(256)) * 4096 + b"the end"
-    made, theirs = _pair()
-    with made, theirs:
-        made.begin(by_size=True)
-        if broken == "gone":
-            theirs.shutdown(socket.SHUT_RD)
-        with pytest.raises(ConnectionResetError):
-            made.sendall(answer)
-        assert (made.unsent, made.given_up) == (b"", True)
-        with pytest.raises(ConnectionResetError):
-            made.sendall(answer)
-        got = b""
-        made.setblocking(False)
-        while True:
-            theirs.setblocking(False)
-            try:
-                piece = theirs.recv(65_536)
-            except BlockingIOError:
-                break
-            got += piece
-            made.send_on()
-            if not piece:
-                break
-        assert answer.startswith(got)
-
-
-def test_what_the_loop_could_not_send_on_goes_nowhere() -> None:
-    made, theirs = _pair()
-    with made, theirs:
-        made.sendall(bytes(4_000_000))
-        assert made.unsent
-        theirs.recv(1000)
-        theirs.close()
-        with pytest.raises(OSError, match=r"pipe|reset"):
-            made.send_on()
-        assert (made.unsent, made.given_up) == (b"", True)
 
 
 def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
@@ -478,16 +199,45 @@ def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
     while store.mailboxes():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert made.stop() == 0
     assert "upkeep" not in made.log.read_text()
-    made.house.close()
+    made.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_told_to(tmp_path: Path, how: signal.Signals) -> None:
     made = Serving(tmp_path)
     assert made.stop(how) == 0
-    assert "Traceback" not in made.log.read_text()
-    with pytest.raises(OSError, match="refused"):
-        PlainBrowser(made.url).get("/nl/")
-    made.house.close()
+    assert made.status() == 503  # nginx says that it cannot be reached
+    made.close()
+
+
+def test_without_nginx_nothing_of_a_request_is_on_a_disk_or_in_a_log(serving: Serving) -> None:
+    """``scripts/run`` has gunicorn alone, on loopback. There no header of nginx's is believed."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    read, write = serving.house.folder, serving.home
+    with serving.log.open("ab") as log:
+        process = subprocess.Popen(
+            (sys.executable, "-c", PROGRAM, str(read), f"127.0.0.1:{port}", "128", "60"),
+            stdout=log, stderr=log, env={"HOME": str(write), "TMPDIR": str(write)},
+        )  # fmt: skip
+    try:
+        browser = PlainBrowser(url)
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                if browser.get("/static/herkenbaar").status:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for way in ("desks", "onion", "nonsense"):
+            told = {"X-Klankbord-Way": way, "X-Klankbord-Since": "0"}
+            assert browser.request("GET", "/nl/", None, told).status == 200
+        body = multipart([("text", "herkenbaar")], [("herkenbaar.txt", b"herkenbaar" * 100_000)])
+        browser.request("POST", "/nl/files", body, {"Content-Type": MULTIPART})
+        browser.request("POST", "/nl/report", b"herkenbaar" * 90_000)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    assert list(serving.home.rglob("*")) == []
+    assert b"herkenbaar" not in serving.log.read_bytes()

@@ -90,18 +90,6 @@ def test_another_site_an_altered_or_an_invented_one_is_no_session(
     other.close()
 
 
-def test_a_cookie_of_the_same_key_but_another_site_id_is_no_session(house: House) -> None:
-    """Two sites behind one process share a key, never a session."""
-    from dropbox_app.server.web.session import OneCookie, ReporterSession
-
-    here = OneCookie(bytes(32), "5a" * 16, house.clock.now, lambda _: False)
-    there = OneCookie(bytes(32), "5b" * 16, house.clock.now, lambda _: False)
-    session = here.fresh(bytes(32))
-    assert here._read(session["sealed"])["root"] == bytes(32)
-    assert there._read(session["sealed"]) == {}
-    assert isinstance(session, ReporterSession)
-
-
 def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)

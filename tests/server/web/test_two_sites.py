@@ -1,9 +1,11 @@
 """Two organisations on one server: neither learns anything of the other."""
 
+import os
 import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import generate
+from dropbox_app.server.config import loader
 from dropbox_app.server.config.loader import ReadSite
+from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store import connections
-from dropbox_app.server.web import site_dispatch
+from dropbox_app.server.store.sqlite import DATABASE
+from dropbox_app.server.web import sites
 from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.session import new_key
 from tests.server.web.conftest import Clock, Counsellor, House
@@ -194,7 +199,10 @@ def test_a_challenge_of_one_site_is_not_spent_at_the_other(server: Server) -> No
     assert page.status == 401
 
 
-WRONG_HOSTS = ("evil.example", "", "example.org", "stil.example.org.", "bakker", "xn--stil", "[::1")
+WRONG_HOSTS = (
+    "evil.example", "", "example.org", "stil.example.org.", "bakker", "xn--stil", "[::1",
+    "stil.example.org.evil.example", "user@evil", "a b",
+)  # fmt: skip
 PATHS = (
     "/",
     "/nl/",
@@ -256,18 +264,18 @@ def pages_of(server: Server) -> Page:
 
 
 def test_a_wrong_host_opens_no_site(server: Server) -> None:
-    site_dispatch = server.bank.app.extensions["reception"]
+    hosted = server.bank.app.extensions["sites"].sites
     for path in (*PATHS, "/nl/leave"):
         server.bank.browser().request("GET", path, headers={"Host": "evil.example"})
-    assert [door._served for door in site_dispatch.doors.values()] == [None, None]
+    assert [site.is_open for site in hosted] == [False, False]
     server.bank.browser(origin=BANK).get("/nl/")
-    assert [door._served is None for door in site_dispatch.doors.values()] == [True, False]
+    assert [site.is_open for site in hosted] == [False, True]
 
 
 def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_dispatch, "AGAIN", 0.0)
+    monkeypatch.setattr(sites, "RETRY_AFTER", 0.0)
     path = server.bank.folder / "klankbord.db"
     path.rename(path.with_name("away"))
     server.restart()
@@ -279,6 +287,25 @@ def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
     assert server.baker.browser(origin=BAKER).tell("Iets.").code
     path.with_name("away").rename(path)
     assert server.bank.browser(origin=BANK).get("/nl/").status == 200
+
+
+def test_a_site_that_is_closed_by_its_settings_says_so_calmly_and_the_others_serve(
+    server: Server,
+) -> None:
+    path = server.bank.folder / "site.toml"
+    path.write_text(path.read_text().replace("idle = 90", "idle = 0"))
+    server.restart()
+    for address in ("/nl/", "/en/report", "/nl/nergens", "/api/site"):
+        page = server.bank.browser(origin=BANK).get(address)
+        assert page.status == 503
+        assert not told(page)
+    form = urllib.parse.urlencode({"text": "Een verhaal."}).encode()
+    refused = server.bank.browser(origin=BANK).request("POST", "/nl/report", form)
+    assert (refused.status, kept(refused)) == (503, "Een verhaal.")
+    assert server.baker.browser(origin=BAKER).tell("Iets.").code
+    read = loader.read(server.folder)
+    with pytest.raises(SettingsError, match=r"retention\.idle"):
+        create_app(server.folder, read=replace(read, sites=()))
 
 
 def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
@@ -301,7 +328,9 @@ def test_a_crowd_of_sites_keeps_few_databases_and_pages(tmp_path: Path) -> None:
             assert page.status == 200
             lengths.add(len(page.body))
     assert len(lengths) == 1
-    assert len(connections._own.known) <= connections.OPEN
+    files = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    here = [file for file in files if file.startswith(str(tmp_path)) and file.endswith(DATABASE)]
+    assert 0 < len(here) <= connections.OPEN
     server.close()
 
 
@@ -374,17 +403,17 @@ def test_while_one_site_is_being_opened_its_other_visitors_are_told_and_nobody_e
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its database may keep whoever opens it waiting for long; the threads are those of all."""
-    monkeypatch.setattr(site_dispatch, "PATIENCE", 0.1)
+    monkeypatch.setattr(sites, "OPENING_WAIT", 0.1)
     begun, on = threading.Event(), threading.Event()
-    opened = site_dispatch.Served
+    opened = sites.OpenSite.open
 
-    def slowly(read: ReadSite, *more: Any) -> site_dispatch.Served:  # noqa: ANN401 - passed on
+    def slowly(read: ReadSite, *more: Any) -> sites.OpenSite:  # noqa: ANN401 - passed on
         if read.settings.name == "Spaarbank":
             begun.set()
             assert on.wait(60)
         return opened(read, *more)
 
-    monkeypatch.setattr(site_dispatch, "Served", slowly)
+    monkeypatch.setattr(sites.OpenSite, "open", slowly)
     server.restart()
     first = threading.Thread(target=server.bank.browser(origin=BANK).get, args=("/nl/",))
     first.start()

@@ -1,22 +1,33 @@
-"""The machine around a server's folder, as its files tell: what of it could betray a visitor.
+"""The machine around a server's folder: what of it could betray a visitor.
 
-Every path is read below a root, which is "/" but in tests. Nothing is changed, no program is run,
-no network is used. A check that may not read what it needs says so, and never that all is fine.
+Settings are never parsed here: each check asks the program that uses them. Every path is read and
+every program is found below a root, which is "/" except in tests. Nothing is changed and no network
+is used. A check that gets no answer says so.
 """
 
 import datetime
+import os
 import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dropbox_app.server.doctor.finding import Check, Finding, Unseen, fine, note, wrong
+from dropbox_app.server.doctor import programs
+from dropbox_app.server.doctor.finding import (
+    Check,
+    Finding,
+    NoAnswer,
+    Unseen,
+    fine,
+    unseen,
+    wrong,
+)
 from dropbox_app.server.store.files import NoFile, read_small
 
 ROOT = Path("/")
-MOST = 32 * 1024 * 1024  # bytes: Debian's list of packages has some
+MOST = 1024 * 1024  # bytes of a file
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,7 @@ class Machine:
     folder: Path
     today: datetime.date
     origins: tuple[str, ...] = ()
+    _answers: dict[tuple[str, ...], str | NoAnswer] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A path of the machine, below its root."""
@@ -39,8 +51,24 @@ class Machine:
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
+    def ask(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
+        """Return what a program of the machine prints; each command runs once.
+
+        ``codes`` are the exit codes of a usable answer. Raises NoAnswer.
+        """
+        asked = (*words, *map(str, codes))
+        if asked not in self._answers:
+            try:
+                self._answers[asked] = programs.run(self.root, words, codes)
+            except NoAnswer as error:
+                self._answers[asked] = error
+        said = self._answers[asked]
+        if isinstance(said, NoAnswer):
+            raise said
+        return said
+
     def text(self, name: str) -> str | None:
-        """What a file says; None if there is none. Raises Unseen, NoFile."""
+        """Return the text of a file, or None if there is no file. Raises Unseen, NoFile."""
         try:
             return read_small(self.path(name), MOST).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
@@ -49,10 +77,6 @@ class Machine:
             raise
         except OSError:
             raise Unseen(name) from None
-
-    def lines(self, name: str) -> list[str]:
-        """The same in lines; none if there is no file."""
-        return (self.text(name) or "").splitlines()
 
     def stat(self, name: str) -> "Status | None":
         """Of what a path leads to; None if it is not there. Raises Unseen."""
@@ -63,7 +87,7 @@ class Machine:
         except OSError:
             raise Unseen(name) from None
         return Status(
-            found.st_uid, stat.S_IMODE(found.st_mode), stat.S_ISDIR(found.st_mode),
+            found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), stat.S_ISDIR(found.st_mode),
             found.st_size, datetime.datetime.fromtimestamp(found.st_mtime, datetime.UTC).date(),
         )  # fmt: skip
 
@@ -89,17 +113,13 @@ class Machine:
         """What the server's folder is called on the machine itself."""
         return self.name(self.folder)
 
-    @property
-    def systemd(self) -> bool:
-        """Whether systemd runs here."""
-        return self.there("/run/systemd/system")
-
 
 @dataclass(frozen=True)
 class Status:
     """What doctor asks of a file or folder."""
 
     owner: int
+    group: int
     mode: int
     folder: bool
     size: int
@@ -110,31 +130,37 @@ Faults = Iterator[Finding]
 
 
 def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "") -> Finding:
-    """An honest answer; fails nothing."""
+    """A path may not be read by this account."""
+    return unseen(check, f"{path} may not be read by this account", as_root(folder), site)
+
+
+def as_root(folder: Path) -> str:
+    """What to type for the whole look: the installed command drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
-    return note(
-        check, f"could not look: {path} may not be read by this account",
-        f"run as root: {program} --dir {shlex.quote(str(folder))} doctor", site,
-    )  # fmt: skip
+    return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 
 
 def look(machine: Machine) -> Iterator[Finding]:
-    """Every check of the machine. One that found nothing, and came to its end, is fine."""
+    """Run every check of the machine. A check is fine if it came to its end and found nothing."""
     for check, faults in _checks():
         found: list[Finding] = []
         try:
             found.extend(faults(machine))
         except Unseen as error:
             found.append(could_not_look(check, error.path, machine.folder))
+        except NoAnswer as error:
+            own = "see why that program does not answer here, and look yourself"
+            root = os.geteuid() == 0
+            found.append(unseen(check, str(error), own if root else as_root(machine.folder)))
         except NoFile as error:
             name = machine.name(Path(error.filename))
-            found.append(wrong(check, f"{name}: {error.strerror}", "look who put that there"))
+            found.append(wrong(check, f"{name}: {error.strerror}", "find out who put that there"))
         yield from found or [fine(check)]
 
 
 def _checks() -> tuple[tuple[Check, Callable[[Machine], Faults]], ...]:
-    # Here, since each of these modules knows this one.
-    from dropbox_app.server.doctor.machine import debian, logs, memory, proxy, secrets, service, tor
+    # Imported here, because each of these modules imports this one.
+    from dropbox_app.server.doctor.machine import debian, logs, memory, nginx, secrets, service, tor
 
     return (
         ("secrets", secrets.secrets),
@@ -147,7 +173,8 @@ def _checks() -> tuple[tuple[Check, Callable[[Machine], Faults]], ...]:
         ("socket", service.socket),
         ("tor", tor.tor),
         ("onion", tor.onion),
-        ("proxy", proxy.proxy),
+        ("proxy", nginx.proxy),
+        ("certificate", nginx.certificate),
         ("logs", logs.logs),
         ("machine clock", debian.clock),
         ("system", debian.system),

@@ -4,8 +4,9 @@ import datetime
 import re
 import sys
 
-from dropbox_app.server.doctor.finding import note, wrong
+from dropbox_app.server.doctor.finding import note, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
+from dropbox_app.server.doctor.machine.units import used
 
 # Until when Debian and its long-term support mend what is found in a version.
 SUPPORTED = {
@@ -16,8 +17,11 @@ SUPPORTED = {
 LEAST = 12
 TOR = (0, 4, 8)  # the first with proof of work
 LATE = 14  # days without a look at what there is to update
-# Who sets the clock right, of what Debian has: links that systemd makes when it is enabled.
-_CLOCKS = ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp", "chronyd")
+# What sets the clock right, of what Debian has.
+_CLOCKS = tuple(
+    f"{name}.service"
+    for name in ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp", "chronyd")
+)
 _PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/passwd")
 
 
@@ -32,12 +36,7 @@ def clock(machine: Machine) -> Faults:
                 "set it: timedatectl set-ntp true",
             )
             break
-    kept = any(
-        machine.there(f"/etc/systemd/system/{place}/{name}.service")
-        for name in _CLOCKS
-        for place in ("sysinit.target.wants", "multi-user.target.wants")
-    )
-    if not kept:
+    if not used(machine, *_CLOCKS):
         yield note(
             "machine clock", "nothing was found that keeps the clock right",
             "apt-get install systemd-timesyncd, or see that the machine's host keeps it",
@@ -50,7 +49,7 @@ def system(machine: Machine) -> Faults:
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', told, re.MULTILINE))
     version = fields.get("VERSION_ID", "").partition(".")[0]
     if fields.get("ID") != "debian" or not version.isdigit():
-        yield note(
+        yield unseen(
             "system", f"this is {fields.get('PRETTY_NAME', 'no Debian')}, so its support and "
             "updates were not looked at", "keep it up to date by its own ways",
         )  # fmt: skip
@@ -78,14 +77,16 @@ def _updates(machine: Machine) -> Faults:
         if (found := machine.stat(name))
     ]  # fmt: skip
     if not looked:
-        yield note(
-            "system", "could not look for updates: there is nothing of apt here", "apt-get update"
+        yield unseen(
+            "system",
+            "there is no apt here, so updates were not looked for",
+            "apt-get update",
         )
     elif (machine.today - max(looked)).days > LATE:
         boxed = machine.there("/run/.containerenv") or machine.there("/.dockerenv")
         yield wrong(
             "system", f"nobody has looked for security updates since {max(looked)}",
-            "build the image anew" if boxed else "apt-get update && apt-get upgrade; apt-get "
+            "build the image again" if boxed else "apt-get update && apt-get upgrade; apt-get "
             "install unattended-upgrades does it daily",
         )  # fmt: skip
     if machine.there("/run/reboot-required"):
@@ -96,10 +97,9 @@ def versions(machine: Machine) -> Faults:
     """Of what the drop box stands on, and which of its own releases is in use."""
     if sys.version_info < (3, 11):  # noqa: UP036 - said, should a packager have loosened it
         yield wrong("versions", "Python is older than 3.11", "install on a newer Debian")
-    found = re.search(
-        r"^Package: tor\n(?:.+\n)*?Status: install ok installed\n(?:.+\n)*?Version: (\S+)",
-        machine.text("/var/lib/dpkg/status") or "", re.MULTILINE,
-    )  # fmt: skip
+    said = machine.ask("dpkg-query", "--show", "--showformat=${Status} ${Version}", "tor",
+                       codes=(0, 1))  # fmt: skip
+    found = re.fullmatch(r"install ok installed (\S+)", said.strip())
     if found:
         numbers = tuple(int(one) for one in re.findall(r"\d+", found[1])[:3])
         if numbers < TOR:
@@ -108,7 +108,7 @@ def versions(machine: Machine) -> Faults:
                 "apt-get update && apt-get install tor, with Debian's security updates",
             )  # fmt: skip
     else:
-        yield note(
+        yield unseen(
             "versions", "no tor of Debian's is installed, so its version was not looked at",
             "tor --version has to be 0.4.8 or newer",
         )  # fmt: skip

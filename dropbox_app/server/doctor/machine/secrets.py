@@ -1,19 +1,22 @@
-"""Secrets where none may be: what opens backups or reports, or is the site, outside its place."""
+"""Secrets where none may be: keys that open backups or reports, or that are the site itself."""
 
 import os
 import re
 import shlex
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from dropbox_app.server.doctor.finding import Unseen, note, wrong
+from dropbox_app.server.doctor.finding import Unseen, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
 from dropbox_app.server.store.files import NoFile, read_small
 
 _MOST = 64 * 1024  # bytes: a file with a secret is small
-_MANY = 5000  # files of one place
-# Where an operator may have left something, and how many folders deep that is looked for.
-PLACES = {"/root": 2, "/home": 3, "/tmp": 1, "/var/tmp": 1, "/srv": 1, "/etc/klankbord": 1}  # noqa: S108
+MANY = 20_000  # files and folders of one place
+SHOWN = 5  # secrets of one place that are named
+_DEEP = 8  # folders in folders
+# Where an operator may have left something.
+PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108
 DESK = "vault.age"
 # What a file begins with or holds, and what it then is.
 MARKS = {
@@ -23,44 +26,70 @@ MARKS = {
 
 
 def secrets(machine: Machine) -> Faults:
-    """The server's folder, all of it, and the places where something is left by mistake."""
-    closed = None
-    for name, deep in {machine.server: 9, **PLACES}.items():
-        try:
-            for count, path in enumerate(_files(machine.path(name), deep)):
-                if count == _MANY:
-                    yield note(
-                        "secrets", f"more than {_MANY} files in {name}: not all were looked at",
-                        f"grep -rl AGE-SECRET-KEY- {shlex.quote(name)}",
-                    )  # fmt: skip
-                    break
-                for said in _told(path):
-                    yield wrong(
-                        "secrets", said.format(machine.name(path)),
-                        "take it to another machine, sealed, then shred -u "
-                        + shlex.quote(machine.name(path)),
-                    )  # fmt: skip
-        except OSError as error:
-            closed = closed or machine.name(Path(error.filename or name))
+    """Look in the server's folder, and in the places where something is left by mistake."""
+    closed: list[str] = []
+    for name in (machine.server, *PLACES):
+        found: list[tuple[str, str]] = []
+        for path in _files(machine.path(name), closed):
+            if path is None:
+                yield unseen(
+                    "secrets", f"{name} has more than {MANY} files: not all were looked at",
+                    f"grep -rl AGE-SECRET-KEY- {shlex.quote(name)}; find {shlex.quote(name)} "
+                    f"-name {DESK}",
+                )  # fmt: skip
+                break
+            try:
+                found += [(said, machine.name(path)) for said in _told(path)]
+            except FileNotFoundError:
+                continue
+            except OSError:
+                closed.append(str(path))
+        for said, where in found[:SHOWN]:
+            yield wrong(
+                "secrets", said.format(where),
+                f"take it to another machine, sealed, then shred -u {shlex.quote(where)}",
+            )  # fmt: skip
+        if more := len(found[SHOWN:]):
+            yield wrong(
+                "secrets", f"{more} more secrets are in {name}", "run doctor again after these"
+            )
     if closed:
-        raise Unseen(closed)
+        others = f" and {len(closed) - 1} more" if closed[1:] else ""
+        raise Unseen(machine.name(Path(closed[0])) + others)
 
 
-def _files(folder: Path, deep: int) -> Iterator[Path]:
-    """Small files, down to a depth. Raises OSError."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if {".git", "dropbox_app"} <= {entry.name for entry in found}:
-        return  # a checkout of this project, whose tests have keys of nobody
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            if deep > 1:
-                yield from _files(Path(entry.path), deep - 1)
-        elif entry.is_file(follow_symlinks=False):
-            yield Path(entry.path)
+def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
+    """Yield files, the nearest first; None, once, if there are too many.
+
+    Folders that may not be read are added to ``closed``.
+    """
+    left, count = deque([(top, 0)]), 0
+    while left:
+        folder, deep = left.popleft()
+        try:
+            with os.scandir(folder) as entries:
+                found = []
+                for entry in entries:
+                    found.append(entry)
+                    count += 1
+                    if count > MANY:
+                        break
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            closed.append(str(folder))
+            continue
+        if {".git", "dropbox_app"} <= {entry.name for entry in found}:
+            continue  # a checkout of this project, whose tests have keys of nobody
+        for entry in sorted(found, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                if deep < _DEEP:
+                    left.append((Path(entry.path), deep + 1))
+            elif entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+        if count > MANY:
+            yield None
+            return
 
 
 def _told(path: Path) -> Iterator[str]:
@@ -68,7 +97,7 @@ def _told(path: Path) -> Iterator[str]:
         yield "the vault of a counsellor's desk is at {}: with its passphrase it opens reports"
     try:
         data = read_small(path, _MOST)
-    except (FileNotFoundError, NoFile):
+    except NoFile:
         return
     for mark, said in MARKS.items():
         if re.search(mark, data):

@@ -1,23 +1,21 @@
-"""The drop box as a service: its unit, its program, its account, its socket files."""
+"""The drop box as a service: its unit, its program, its account, its socket file."""
 
 import os
 import shlex
 
-from dropbox_app.server.doctor.finding import Unseen, note, wrong
+from dropbox_app.server.doctor.finding import Unseen, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
-from dropbox_app.server.doctor.machine.units import Unit, unit
+from dropbox_app.server.doctor.machine.nginx import ACCOUNT as FRONT
+from dropbox_app.server.doctor.machine.units import SERVER, Unit, unit
 
-UNIT = "klankbord.service"
 PROGRAM = "/opt/klankbord"
 COMMAND = "/usr/local/bin/klankbord-server"
 SOCKETS = "/run/klankbord"
 ACCOUNT = "klankbord"
-# Who has to reach the socket: Tor, and a web server in front.
-_FRONTS = {"debian-tor", "caddy", "www-data", "nginx"}
-# Lines of deploy/systemd/klankbord.service that a promise hangs on, and what it is.
+# What a promise depends on, and what it means if it is not so.
 WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
-    "UMask": ("0077", "what it writes may be read by others"),
+    "UMask": ("0077", "other accounts may read what it writes"),
     "PrivateNetwork": ("yes", "it can reach the network"),
     "RestrictAddressFamilies": ("AF_UNIX", "it can open other sockets than files"),
     "ProtectSystem": ("strict", "it can write outside its own folder"),
@@ -33,46 +31,39 @@ _MEND = "deploy/install puts it back; then systemctl restart klankbord"
 
 
 def service(machine: Machine) -> Faults:
-    """Whether the unit still holds all that it promises, and comes up with the machine."""
-    found = unit(machine, UNIT)
+    """Whether the unit is still as closed as promised, and starts with the machine."""
+    found = unit(machine, SERVER)
     if found is None:
-        yield note(
-            "service", f"there is no {UNIT} here, so its walls were not looked at",
+        yield unseen(
+            "service", f"there is no {SERVER} here, so its walls were not looked at",
             "run doctor where systemd has it; containers have walls of their own",
         )  # fmt: skip
         return
     for key, (value, means) in WANTED.items():
-        held = found.last(key)
-        same = found.on(key) if value == "yes" else held == value
-        if not same or key not in found.settings:
-            said = f"{key}={held}" if key in found.settings else f"there is no {key}"
-            yield wrong("service", f"{means}: {said} ({_where(found)})", _MEND)
+        if found[key] != value:
+            yield wrong("service", f"{means}: {key}={found[key]} ({_files(found)})", _MEND)
     for key in ("StandardOutput", "StandardError"):
-        if found.last(key).startswith(("file:", "append:", "truncate:")):
+        if found[key] in ("file", "append", "truncate"):
             yield wrong(
-                "service", f"what it says is kept in a file: {key}={found.last(key)}",
-                f"take that line out of {_where(found)}: the journal forgets, a file does not",
+                "service", f"what it says is kept in a file: {key}={found[key]}",
+                f"take that line out of {_files(found)}: the journal forgets, a file does not",
             )  # fmt: skip
-    if "--bind unix:" not in found.last("ExecStart"):
+    if "--bind unix:" not in found["ExecStart"]:
+        yield wrong("service", "it serves on a port, not on a socket file", _MEND)
+    if not found["UnitFileState"].startswith("enabled"):
         yield wrong(
-            "service", f"it serves on a port, not on a socket file ({found.last('ExecStart')})",
-            _MEND,
-        )  # fmt: skip
-    started = "/etc/systemd/system/multi-user.target.wants/" + UNIT
-    if machine.systemd and not machine.there(started):
-        yield wrong(
-            "service", "it does not start when the machine does", f"systemctl enable {UNIT}"
+            "service", "it does not start when the machine does", f"systemctl enable {SERVER}"
         )
 
 
-def _where(found: Unit) -> str:
-    return ", ".join(found.files)
+def _files(found: Unit) -> str:
+    return " ".join([found["FragmentPath"], found["DropInPaths"]]).strip()
 
 
 def program(machine: Machine) -> Faults:
     """Whoever can change the program reads along while somebody uses a page."""
     if not machine.there(f"{PROGRAM}/current"):
-        yield note(
+        yield unseen(
             "program", f"it is not in {PROGRAM}, so who may change it was not looked at",
             "let it belong to root, and nobody else write in it",
         )  # fmt: skip
@@ -81,7 +72,7 @@ def program(machine: Machine) -> Faults:
     owner = root.owner if root else 0
     loose = [
         name
-        for name in (COMMAND, f"/etc/systemd/system/{UNIT}", "/etc/systemd/system", *_all(machine))
+        for name in (COMMAND, "/etc/systemd/system", *_units(machine), *_all(machine))
         if (found := machine.stat(name)) and (found.owner != owner or found.mode & 0o022)
     ]
     if loose:
@@ -100,6 +91,10 @@ def program(machine: Machine) -> Faults:
         )  # fmt: skip
 
 
+def _units(machine: Machine) -> list[str]:
+    return machine.inside("/etc/systemd/system", "klankbord*.service")
+
+
 def _all(machine: Machine) -> list[str]:
     def unseen(error: OSError) -> None:
         raise Unseen(error.filename)
@@ -116,13 +111,13 @@ def _all(machine: Machine) -> list[str]:
 
 
 def account(machine: Machine) -> Faults:
-    """An account that nobody logs in to, and a group that only Tor and a web server are in."""
-    accounts = [line.split(":") for line in machine.lines("/etc/passwd")]
-    own = next((one for one in accounts if one[0] == ACCOUNT and len(one) > 6), None)
+    """Nobody logs in to the account, and nobody else is in its groups."""
+    accounts = _entries(machine, "passwd", 7)
+    own = next((one for one in accounts if one[0] == ACCOUNT), None)
     folder = machine.stat(machine.server)
     owner = folder.owner if folder else None
     if own is None:
-        yield note(
+        yield unseen(
             "account", f"there is no account {ACCOUNT}, so who may act as it was not looked at",
             "give the server an account of its own that nobody logs in to",
         )  # fmt: skip
@@ -132,51 +127,56 @@ def account(machine: Machine) -> Faults:
             "account", f"{machine.server} belongs to account number {owner}, not to {ACCOUNT}",
             f"chown -R {ACCOUNT}:{ACCOUNT} {shlex.quote(machine.server)}",
         )  # fmt: skip
-    if own[6].rpartition("/")[2] not in ("nologin", "false"):
-        yield wrong(
-            "account", f"one can log in as {ACCOUNT} (its shell is {own[6]})",
-            f"usermod --shell /usr/sbin/nologin {ACCOUNT}",
-        )  # fmt: skip
-    groups = [line.split(":") for line in machine.lines("/etc/group")]
-    members = {
-        member
-        for group in groups
-        if group[0] == ACCOUNT and len(group) > 3
-        for member in group[3].split(",")
-        if member
-    }
-    for other in sorted(members - _FRONTS):
-        yield wrong(
-            "account", f"{other} is in the group {ACCOUNT}, and so reaches the socket",
-            f"gpasswd --delete {shlex.quote(other)} {ACCOUNT}",
-        )  # fmt: skip
-    for name, *rest in accounts:
-        if name not in (ACCOUNT, "root") and rest[2:3] == [own[3]]:
+    for one in accounts:
+        if one[0] in (ACCOUNT, FRONT) and one[6].rpartition("/")[2] not in ("nologin", "false"):
             yield wrong(
-                "account", f"{name} has the group {ACCOUNT} as its own",
-                f"usermod --gid nogroup {shlex.quote(name)}",
+                "account", f"one can log in as {one[0]} (its shell is {one[6]})",
+                f"usermod --shell /usr/sbin/nologin {one[0]}",
+            )  # fmt: skip
+    for group in _entries(machine, "group", 4):
+        if group[0] in (ACCOUNT, FRONT):
+            yield from _members(group, accounts)
+
+
+def _members(group: list[str], accounts: list[list[str]]) -> Faults:
+    """Whoever is in a group beside the accounts that have to be."""
+    allowed = {group[0], "root"}
+    for other in sorted({one for one in group[3].split(",") if one} - allowed):
+        yield wrong(
+            "account", f"{other} is in the group {group[0]}, and so reaches its files and sockets",
+            f"gpasswd --delete {shlex.quote(other)} {group[0]}",
+        )  # fmt: skip
+    for one in accounts:
+        if one[3] == group[2] and one[0] != group[0]:
+            yield wrong(
+                "account", f"{one[0]} has the group {group[0]} as its own",
+                f"usermod --gid nogroup {shlex.quote(one[0])}",
             )  # fmt: skip
 
 
+def _entries(machine: Machine, kind: str, size: int) -> list[list[str]]:
+    lines = machine.ask("getent", kind).splitlines()
+    return [entry for line in lines if len(entry := line.split(":")) == size]
+
+
 def socket(machine: Machine) -> Faults:
-    """Where Tor and a web server come in, and nobody else."""
+    """Where nginx, and nobody else, comes in."""
     place = machine.stat(SOCKETS)
     if place is None:
-        if machine.systemd and unit(machine, UNIT):
+        if unit(machine, SERVER):
             yield wrong("socket", "the server does not run", "systemctl status klankbord says why")
         else:
-            yield note(
+            yield unseen(
                 "socket", f"there is no {SOCKETS}, so it was not looked at",
                 "run doctor where the server runs",
             )  # fmt: skip
         return
-    files = machine.inside(SOCKETS, "*.sock")
-    if not files:
+    group = next((one[2] for one in _entries(machine, "group", 4) if one[0] == FRONT), None)
+    if place.mode & 0o007 or str(place.group) != group:
+        yield wrong(
+            "socket", f"others than nginx may come to the server's socket in {SOCKETS} "
+            f"(mode {place.mode:04o}, group number {place.group})",
+            f"that folder is of mode 0750 and of the group {FRONT}: {_MEND}",
+        )  # fmt: skip
+    if not machine.inside(SOCKETS, "*.sock"):
         yield wrong("socket", "the server does not run", "systemctl status klankbord says why")
-    for name in (SOCKETS, *files):
-        found = machine.stat(name)
-        if found and found.mode & 0o007 and (name == SOCKETS or place.mode & 0o001):
-            yield wrong(
-                "socket", f"{name} may be used by every account here",
-                f"RuntimeDirectoryMode=0750 in {UNIT}: {_MEND}",
-            )  # fmt: skip

@@ -1,17 +1,20 @@
 """Tor in front of the drop box: what its settings say, and whether its key is its own."""
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from dropbox_app.server.doctor.finding import Finding, note, wrong
+from dropbox_app.server.doctor.finding import Finding, NoAnswer, note, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
-from dropbox_app.server.doctor.machine.units import unit
+from dropbox_app.server.doctor.machine.units import BUSY, TOR, unit
 
 TORRC = "/etc/tor/torrc"
-DEFAULTS = "/usr/share/tor/tor-service-defaults-torrc"
-SOCKETS = "unix:/run/klankbord/"
+SOCKETS = "/run/klankbord"
+# Where nginx waits for Tor: for reporters, and for desks.
+_REPORTERS = "unix:/run/klankbord-nginx/onion.sock"
+_DESKS = "unix:/run/klankbord-nginx/desks.sock"
 # In an address's folder: who is let in there. If there is nobody in it, everybody is.
 _KEYS = "authorized_clients"
 _AGAINST_FLOODS = (
@@ -19,6 +22,20 @@ _AGAINST_FLOODS = (
     ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
 )
 _QUIET = ("warn", "err")
+# A setting, its value, and what another one means.
+_NEEDED = (
+    ("HeartbeatPeriod", "0", "it may count visits in its log, hour by hour"),
+    ("SocksPort", "0", "programs of this machine can visit through it"),
+)
+# The same, where the setting may be left out.
+_LEFT = (
+    ("SafeLogging", "1", "its log names addresses"),
+    ("MetricsPort", "0", "another program can count visits"),
+    ("ControlPort", "0", "another program can see circuits and count visits"),
+    ("ORPort", "0", "it is a relay too, and what both do at once tells which address is here"),
+    ("HiddenServiceSingleHopMode", "0", "the address hides this machine no more"),
+    ("HiddenServiceNonAnonymousMode", "0", "the address hides this machine no more"),
+)
 _OWN = "/etc/tor/torrc.d/klankbord.conf"
 _BOX = "/etc/tor/torrc.d/klankbord-box.conf"
 _TORS = "/var/lib/tor"
@@ -36,12 +53,12 @@ class Onion:
     @property
     def ours(self) -> bool:
         """Whether it leads to the drop box."""
-        return any(SOCKETS in port for port in self.ports)
+        return any(f"unix:{SOCKETS}" in port for port in self.ports)
 
 
 @dataclass
 class Config:
-    """All lines of Tor's settings: names in small letters."""
+    """Tor's settings where they differ from its own defaults: names in small letters."""
 
     lines: dict[str, list[str]]
     onions: list[Onion]
@@ -51,61 +68,69 @@ class Config:
         return self.lines.get(key, [""])[-1]
 
 
+# As Debian's unit asks it. Root's rights are needed: Tor looks at the folders of its keys.
+_ASK = (
+    "tor", "--defaults-torrc", "/usr/share/tor/tor-service-defaults-torrc", "-f", TORRC,
+    "--RunAsDaemon", "0", "--hush",
+)  # fmt: skip
+
+
+def _refusal(machine: Machine) -> str:
+    """Why Tor does not take its settings, in its own words; empty if it takes them.
+
+    Raises NoAnswer where another account than root asks.
+    """
+    if os.geteuid() != 0 or not machine.there(TORRC):
+        return ""
+    try:
+        machine.ask(*_ASK, "--verify-config")
+        return ""
+    except NoAnswer:
+        said = machine.ask(*_ASK, "--verify-config", codes=(1,))
+    warnings = [line.partition("[warn] ")[2] for line in said.splitlines() if "[warn] " in line]
+    return warnings[-1] if warnings else "it does not say why"
+
+
 def config(machine: Machine) -> Config | None:
-    """Tor's settings, with all that they include; None if there are none. Raises Unseen."""
+    """Return Tor's settings as Tor reads them; None if it has none. Raises NoAnswer, Unseen."""
     if not machine.there(TORRC):
         return None
-    found = Config({}, [])
-    for key, value in _read(machine, TORRC, 0):
-        if key == "hiddenservicedir":
+    said = machine.ask(*_ASK, "--dump-config", "short")
+    found = Config({"log": ["notice stdout"]}, [])
+    for key, _, value in (line.partition(" ") for line in said.splitlines()):
+        if key == "HiddenServiceDir":
             found.onions.append(Onion(value.rstrip("/")))
-        elif key.startswith("hiddenservice") and found.onions:
-            if key == "hiddenserviceport":
+        elif key.startswith("HiddenService") and found.onions:
+            if key == "HiddenServicePort":
                 found.onions[-1].ports.append(value)
             else:
-                found.onions[-1].settings[key] = value
-        found.lines.setdefault(key, []).append(value)
-    if "log" not in found.lines:  # a line of the operator's takes the place of all defaults
-        said = [value for key, value in _read(machine, DEFAULTS, 0) if key == "log"]
-        found.lines["log"] = said or ["notice stdout"]
+                found.onions[-1].settings[key.lower()] = value
+        found.lines.setdefault(key.lower(), []).append(value)
+    if found.lines["log"][1:]:
+        found.lines["log"] = found.lines["log"][1:]  # the first is what Tor does unless told
     return found
-
-
-def _read(machine: Machine, name: str, depth: int) -> list[tuple[str, str]]:
-    found = []
-    for line in machine.lines(name):
-        key, _, value = line.partition("#")[0].strip().partition(" ")
-        key, value = key.lower().lstrip("+"), value.strip().strip('"')
-        if key == "%include" and depth < 5:
-            for file in _included(machine, value):
-                found += _read(machine, file, depth + 1)
-        elif key:
-            found.append((key, value))
-    return found
-
-
-def _included(machine: Machine, pattern: str) -> list[str]:
-    path = PurePosixPath(pattern)
-    if "*" in path.name:
-        return machine.inside(str(path.parent), path.name)
-    found = machine.stat(pattern)
-    return machine.inside(pattern) if found and found.folder else [pattern]
 
 
 def tor(machine: Machine) -> Faults:
     """Whether Tor tells nobody of visits, and keeps a flood from the drop box."""
+    if said := _refusal(machine):
+        yield wrong(
+            "tor", f"Tor does not take its settings: {said}",
+            f"correct {TORRC} and what it includes, then ask again: tor --verify-config",
+        )  # fmt: skip
+        return
     known = config(machine)
     onions = [onion for onion in known.onions if onion.ours] if known else []
     wanted = any(origin.endswith(".onion") for origin in machine.origins)
     if known is None or not onions:
         if known is None or not wanted:
-            yield note(
+            yield unseen(
                 "tor", "no onion address of this machine leads to the drop box, so there was "
                 "nothing to look at", "run doctor where Tor runs; or add one with deploy/install",
             )  # fmt: skip
         else:
             yield wrong(
-                "tor", f"no HiddenServicePort in {TORRC} leads to {SOCKETS}",
+                "tor", f"no HiddenServicePort in {TORRC} leads to {_REPORTERS}",
                 _MEND.format(_BOX),
             )  # fmt: skip
         return
@@ -131,47 +156,26 @@ def _told(known: Config) -> Faults:
                 "tor", f"its log tells more than faults, and so of visits: Log {line}",
                 f"Log warn syslog, and no other Log line; {_MEND.format(_OWN)}",
             )  # fmt: skip
-    if known.last("safelogging") not in ("", "1"):
-        yield wrong(
-            "tor", f"its log names addresses: SafeLogging {known.last('safelogging')}",
-            f"SafeLogging 1; {_MEND.format(_OWN)}",
-        )  # fmt: skip
-    if not re.match(r"0\b", known.last("heartbeatperiod")):
-        yield wrong(
-            "tor", "it may count visits in its log, hour by hour: no HeartbeatPeriod 0",
-            f"HeartbeatPeriod 0; {_MEND.format(_OWN)}",
-        )  # fmt: skip
-    for key, said in (("metricsport", "MetricsPort"), ("controlport", "ControlPort")):
-        if known.last(key) not in ("", "0"):
+    for name, right, means in _NEEDED:
+        if not re.match(rf"{right}\b", known.last(name.lower())):
             yield wrong(
-                "tor", f"another program can see circuits and count visits: {said} "
-                f"{known.last(key)}", f"take {said} out of {TORRC}; systemctl restart tor",
-            )  # fmt: skip
-    for key, said in (
-        ("hiddenservicesinglehopmode", "HiddenServiceSingleHopMode"),
-        ("hiddenservicenonanonymousmode", "HiddenServiceNonAnonymousMode"),
-    ):
-        if known.last(key) not in ("", "0"):
+                "tor", f"{means}: no {name} {right}", f"{name} {right}; {_MEND.format(_OWN)}"
+            )
+    for name, right, means in _LEFT:
+        if known.last(name.lower()) not in ("", right):
             yield wrong(
-                "tor", f"the address hides this machine no more: {said} {known.last(key)}",
-                f"take {said} out of {TORRC}; systemctl restart tor",
+                "tor", f"{means}: {name} {known.last(name.lower())}",
+                f"{name} {right}, or take it out of {TORRC}; systemctl restart tor",
             )  # fmt: skip
 
 
 def _ways_in(machine: Machine, known: Config) -> Faults:
-    if known.last("orport") not in ("", "0"):
-        yield wrong(
-            "tor", f"it is a relay too (ORPort {known.last('orport')}): what both do at once "
-            "tells which onion address is here", f"take ORPort out of {TORRC}",
-        )  # fmt: skip
-    if known.last("socksport") != "0":
-        yield wrong(
-            "tor", "programs of this machine can visit through it: no SocksPort 0",
-            f"SocksPort 0; {_MEND.format(_OWN)}",
-        )  # fmt: skip
+    running = unit(machine, TOR)
+    if running and running["ActiveState"] not in BUSY:
+        yield wrong("tor", "Tor does not run", f"systemctl status {TOR} says why")
     for onion in known.onions:
         if onion.ours:
-            yield from _joined(machine, onion)
+            yield from _joined(onion)
         else:
             yield note(
                 "tor", f"{onion.folder} leads to something else on this machine: what can be "
@@ -192,32 +196,20 @@ def _target(port: str) -> str:
     return port.split()[-1]
 
 
-def _joined(machine: Machine, onion: Onion) -> Faults:
-    """Whether the socket file that Tor dials is one that the server makes, for that use."""
-    box = unit(machine, "klankbord.service")
-    made = re.findall(r"--(bind|onion|desks) (unix:/\S+)", box.last("ExecStart")) if box else []
-    ways = {path: option for option, path in made}
-    desks = PurePosixPath(onion.folder).name.startswith("klankbord-desks")
-    exported = onion.settings.get("hiddenserviceexportcircuitid") == "haproxy"
+def _joined(onion: Onion) -> Faults:
+    """Whether the address leads to the socket where nginx waits for its visitors."""
+    name = PurePosixPath(onion.folder).name
+    right = _DESKS if name.startswith("klankbord-desks") else _REPORTERS
     for port in onion.ports:
-        target = _target(port)
-        if not ways:
-            continue
-        if target not in ways:
+        if _target(port) != right:
             yield wrong(
-                "tor", f"{onion.folder} leads to {target}, which the server does not make",
-                _MEND.format(_BOX),
+                "tor", f"{onion.folder} leads to {_target(port)}, where it is not answered: it has "
+                f"to be {right}", _MEND.format(f"/etc/tor/torrc.d/{name}.conf"),
             )  # fmt: skip
-        elif desks != (ways[target] == "desks") and "desks" in ways.values():
-            yield wrong(
-                "tor", f"{onion.folder} leads to {target}, where it is not answered",
-                _MEND.format(f"/etc/tor/torrc.d/{PurePosixPath(onion.folder).name}.conf"),
-            )  # fmt: skip
-        elif exported != (ways[target] != "bind"):
-            yield wrong(
-                "tor", f"{onion.folder} does not get in at {target}: HiddenServiceExportCircuitID "
-                f"haproxy is {'not for it' if exported else 'missing'}", _MEND.format(_BOX),
-            )  # fmt: skip
+    yield from _missing(
+        onion, "HiddenServiceExportCircuitID haproxy", "nobody comes in at {}, since nginx "
+        "waits for the number of the circuit",
+    )  # fmt: skip
 
 
 def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
@@ -251,7 +243,7 @@ def onion(machine: Machine) -> Faults:
         if origin.endswith(".onion")
     }
     if not onions:
-        yield note(
+        yield unseen(
             "onion", "there is no key of an onion address here, as far as can be seen, so none was "
             "looked at", "run doctor where Tor runs",
         )  # fmt: skip
@@ -286,9 +278,3 @@ def onion(machine: Machine) -> Faults:
             else "klankbord-server move with the right --origin, or put the key of that address "
             "back",
         )  # fmt: skip
-
-
-def leads_here(machine: Machine) -> bool:
-    """Whether Tor's settings lead to the drop box. Raises Unseen."""
-    known = config(machine)
-    return known is not None and any(one.ours for one in known.onions)

@@ -13,7 +13,7 @@ from dropbox_app.server.web.view_models.counsellors import People, Person
 
 
 class Availability:
-    """For one language, one day and its people. ``silent_days`` is the setting."""
+    """The sentences for one language, one day and its people. ``silent_days`` is the setting."""
 
     def __init__(self, people: People, told: Words, today: datetime.date, silent_days: int) -> None:
         self._people = people
@@ -22,9 +22,9 @@ class Availability:
         self._silent_days = silent_days
 
     def of(self, person: Person, chosen: Iterable[VerifyKey] = (), *, offer: bool = True) -> str:
-        """What has to be known before writing to somebody; empty if there is nothing.
+        """The sentence to read before writing to a counsellor; empty if there is none.
 
-        ``chosen``: whom the reader writes to anyway, so that they are not offered instead.
+        ``chosen``: the counsellors whom the reader writes to anyway: they are not offered instead.
         ``offer`` False: nobody else is named.
         """
         told = self._told
@@ -44,7 +44,7 @@ class Availability:
         return ""
 
     def of_all(self, chosen: Sequence[VerifyKey]) -> list[str]:
-        """What has to be known of those to whom a conversation is addressed, each thing once."""
+        """The sentences about the counsellors of a conversation, each sentence once."""
         known = {person.identity: person for person in self._people.everybody}
         gone = self._told.say("person.gone")
         said = [self.of(known[i], chosen) if i in known else gone for i in chosen]

@@ -1,5 +1,6 @@
-"""Whom one can call: which number, of whom, and when. The sentences are the catalogues'."""
+"""The telephone numbers that a page shows, with names and hours. The catalogues word them."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,45 +15,57 @@ SHORT = 16  # letters, of hours that fit a line on any phone
 
 @dataclass(frozen=True)
 class Contact:
-    """A telephone as it stands in a sentence, with the name of whose it is unless it is all's."""
+    """A number as a sentence shows it, with its counsellor's name unless the site shares it."""
 
     phone: str
     hours: str
+    dial: str  # digits, for a link
 
     @classmethod
     def of(cls, person: Person) -> "Contact":
-        """A counsellor's own, where the name stands above it."""
-        return cls(_whole(person.phone), _unbroken(person.hours))
+        """A counsellor's own number, for a page that shows the name above it."""
+        return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
 
 
 def contacts(
     settings: Settings, people: People, whom: Collection[VerifyKey]
 ) -> tuple[Contact, ...]:
-    """Whom to call where ``whom`` is written to: them, if they have telephones of their own.
+    """The numbers for a page on which the counsellors ``whom`` are written to.
 
-    Else the site's; and where there is none, whoever has one.
+    Their own numbers if they have any; else the site's; else those of all counsellors who have one.
     """
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]
     if settings.phone and not theirs:
-        return (Contact(_whole(settings.phone), _unbroken(settings.hours)),)
+        return (
+            Contact(_whole(settings.phone), _unbroken(settings.hours), _dialled(settings.phone)),
+        )
     return tuple(
-        Contact(f"{person.name}, {_whole(person.phone)}", _unbroken(person.hours))
+        Contact(
+            f"{person.name}, {_whole(person.phone)}",
+            _unbroken(person.hours),
+            _dialled(person.phone),
+        )
         for person in theirs or own
     )
 
 
 def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
-    """How to call just this counsellor: by a number of their own, else the site's, else not."""
+    """The numbers of this counsellor alone: their own, else the site's, else none."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
 
 
+def _dialled(number: str) -> str:
+    """What a telephone dials: digits and a plus, without the (0) that is left out after one."""
+    return re.sub("[^0-9+]", "", number.replace("(0)", "") if "+" in number else number)
+
+
 def _whole(number: str) -> str:
-    """On one line, however narrow."""
+    """The number with no place at which a line may break."""
     return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
 
 
 def _unbroken(hours: str) -> str:
-    """Short ones on one line; in longer ones no line ends after a hyphen."""
+    """The hours: short ones on one line; in longer ones no line ends after a hyphen."""
     return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)

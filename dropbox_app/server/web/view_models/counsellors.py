@@ -1,4 +1,4 @@
-"""Who can be written to today, as the pages show them. Nobody is ever reached by an expired key."""
+"""The counsellors of a site as the pages show them. Nothing is ever sealed to an expired key."""
 
 import datetime
 import os
@@ -16,9 +16,9 @@ class Person:
     """A counsellor of the site.
 
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
-    ``stand_in``: the name of who stands in, if that is somebody who can be written to, is here and
-    collects. ``silent``: no desk of this counsellor has collected anything for the set number of
-    days.
+    ``stand_in``: the name of the deputy, if that is a counsellor who can be written to, is not away
+    and not silent. ``silent``: no desk of this counsellor has collected anything for the set number
+    of days.
     """
 
     identity: VerifyKey
@@ -45,7 +45,7 @@ class People:
     """All counsellors of a site on one day, by the names of their cards' files.
 
     ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
-    report; conversations go on. ``beginning``: as who would begin one sees them.
+    reports; conversations go on. ``beginning``: as a visitor without a conversation sees them.
     """
 
     everybody: tuple[Person, ...]
@@ -55,22 +55,22 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """The same, for who would begin: on a site that ended there is nobody for them.
+        """The same for a visitor without a conversation: nobody is open to them on an ended site.
 
-        Each is still said to be open who is: to those who have a code.
+        ``Person.open`` stays as it is, for the sentences to reporters who have a code.
         """
         return replace(self, beginning=True)
 
     @property
     def open(self) -> tuple[Person, ...]:
-        """Those who can be written to."""
+        """The counsellors who can be written to."""
         if self.ended and self.beginning:
             return ()
         return tuple(person for person in self.everybody if person.open)
 
     @property
     def reads(self) -> bool:
-        """Whether somebody can open what is written in a conversation that runs."""
+        """Whether any counsellor can open what is written in a running conversation."""
         return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
@@ -78,11 +78,11 @@ class People:
         return next((p.name for p in self.everybody if p.identity == identity), None)
 
     def chosen(self, value: str) -> Person | None:
-        """Whom a form named."""
+        """The counsellor whom a form names; None if it names none of them."""
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
-        """Those who can be written to, but for these."""
+        """The counsellors who can be written to, except these."""
         leave_out = set(identities)
         return tuple(person for person in self.open if person.identity not in leave_out)
 
@@ -90,8 +90,8 @@ class People:
 class Directory:
     """Reads the people of a site. Cards may change under another worker, so it looks each time.
 
-    Looking is cheap: what was read stands while no file among the cards has changed and the day is
-    the same; but for a desk that is silent, since its next fetch changes no card.
+    Looking is cheap: what was read is kept while the day is the same and no card file has changed.
+    It is not kept if a desk is silent, since that desk's next fetch changes no card.
     """
 
     def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
@@ -113,7 +113,7 @@ class Directory:
         return people
 
     def _files(self) -> list[tuple[str, int, int]]:
-        """The card files by name, and when each last changed: not its time, which is midnight."""
+        """The card files by name, with ctime and inode: their mtime is always midnight."""
         try:
             with os.scandir(self._site.folder / CARDS) as entries:
                 stats = [(entry.name, entry.stat()) for entry in entries]
@@ -154,7 +154,7 @@ class Directory:
         return People(tuple(people), bool(people) or self._site.begun(), ended)
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
-        """A desk that has just begun is not silent: what is said of somebody has to be true."""
+        """Whether a desk has collected nothing for too long, and its card is that old at least."""
         days = self._site.settings.retention.silent_desk
         return (day - card.issued).days >= days and self._mailboxes.silent(card.identity)
 

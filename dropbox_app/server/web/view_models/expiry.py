@@ -1,7 +1,7 @@
 """When a conversation ends, in words: closed by a counsellor, soon to be deleted, or some day.
 
-Closing is only a word of a counsellor's (SPEC section 7): the server deletes by its own terms, and
-what is promised may only ever move later.
+Closing is only a notice of a counsellor (SPEC section 7): the server deletes by its own terms, and
+a promised day may only ever move later.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from dropbox_app.server.web.i18n import Words
 
 
 class Ending:
-    """For one conversation as it is today."""
+    """The end of one conversation, as it is known today."""
 
     def __init__(
         self, view: ReporterView, told: Words, today: datetime.date, retention: Retention
@@ -33,18 +33,18 @@ class Ending:
             self._closed = told.say("conversation.closed", date=told.date(closed.day, today))
 
     def notes(self) -> list[str]:
-        """What has to be seen first."""
+        """The sentences that belong at the top of the page."""
         if self._closed:
             return [f"{self._closed} {self._soon or self._some_day}"]
         return [self._soon] if self._soon else []
 
     def some_day(self) -> str:
-        """What can be read below, where nothing of it is among the notes."""
+        """The sentence for the bottom of the page; empty if ``notes`` says it."""
         return "" if self.notes() else self._some_day
 
 
 def _closed(thread: Thread) -> Message | None:
-    """The notice that closed it, unless it was opened again or the reporter wrote since."""
+    """The notice that closed it; None if it was opened again or the reporter has written since."""
     closed = None
     for message in thread.genuine():
         status = message.body.get("status") if message.kind == "notice" else None

@@ -1,4 +1,4 @@
-"""A conversation as the page shows it: what is genuine, and in calm words what is not.
+"""A conversation as the page shows it: genuine messages, and calm sentences about all others.
 
 Pure: a thread in, lines out. Nothing that failed a check is ever shown as somebody's words.
 """
@@ -11,7 +11,7 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import ANSWERS, REPORTER, Attachment, Message
 from dropbox_app.protocol.thread import Entry, Thread
-from dropbox_app.server.store import ItemInfo
+from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.web.filenames import clean_name
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
@@ -19,7 +19,7 @@ from dropbox_app.server.web.view_models.counsellors import People
 
 @dataclass(frozen=True)
 class Request:
-    """A consent request and what may be said to it now."""
+    """A consent request, and the answers that are possible now."""
 
     digest: str
     asker: VerifyKey
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def open(self) -> bool:
-        """Whether an answer is still awaited."""
+        """Whether an answer is still expected."""
         return self.answerable and self.said in (None, "tell-me-more")
 
     @property
@@ -145,9 +145,15 @@ class Teller:
         ]
         for by, numbers in self._thread.gaps.items():
             count = len(numbers)
-            found.append(told.count("conversation.gap", count, count=count, name=self._missed(by)))
+            if by == REPORTER:
+                found.append(told.count("conversation.gap_mine", count, count=count))
+            else:
+                found.append(told.count("conversation.gap", count, count=count, name=self.name(by)))
         found += [
-            told.say("conversation.withheld", name=self._missed(by)) for by in self._thread.withheld
+            told.say("conversation.withheld_mine")
+            if by == REPORTER
+            else told.say("conversation.withheld", name=self.name(by))
+            for by in self._thread.withheld
         ]
         if self._unnamed():
             found.append(told.say("files.unnamed_here"))

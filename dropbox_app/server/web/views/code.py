@@ -1,105 +1,140 @@
 """The code page: the seven words, until the person says that they are written down.
 
-The words stand in the session while its page is open (SPEC section 8), so what somebody typed over
-is compared with them there: nothing is stretched, looked up or sent again.
+The words are in the session while its page is open (SPEC section 8), so what somebody typed over
+is compared with them there: nothing is hashed, looked up or sent again.
 """
 
 import datetime
 from collections.abc import Mapping, Sequence
 
-from flask import Response
+from flask import Blueprint, Response, request
 
 from dropbox_app.protocol.encoding import clean_text
-from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.web.forms import CodeCheckForm, shown
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.rendering import Pages
-from dropbox_app.server.web.session import ReporterSession
+from dropbox_app.server.web.routing import LANG, see_other
+from dropbox_app.server.web.session import ReporterSession, current_session
+from dropbox_app.server.web.sites import current_site
 from dropbox_app.server.web.view_models.counsellors import People, Person
+from dropbox_app.server.web.views.entering import ask_code_again
+
+blueprint = Blueprint("code", __name__)
 
 
-class CodePage:
-    """Makes the code page of one site."""
+@blueprint.get(f"{LANG}/code")
+def show(lang: str) -> Response:
+    """The code once more, while its page is open; after that the conversation."""
+    session = current_session()
+    if session.root is None:
+        return ask_code_again(lang)
+    if not session.code:
+        return see_other(f"/{lang}/conversation")
+    return _page_of_session(lang, session)
 
-    def __init__(self, pages: Pages, agent: ReporterAgent) -> None:
-        self._pages = pages
-        self._agent = agent
 
-    def show(
-        self,
-        lang: str,
-        people: People,
-        code: Sequence[str],
-        person: Person | None,
-        *,
-        again: bool = False,
-        day: datetime.date | None = None,
-        here: str | None = None,
-        typed: str = "",
-        right: bool = False,
-        problems: Mapping[str, str] | None = None,
-        status: int = 200,
-    ) -> Response:
-        """The page. ``day``: that of the report, if not today. ``again``: it was sent before.
+@blueprint.post(f"{LANG}/code")
+def check(lang: str) -> Response:
+    """ "Try it now", the one box, and the language of the page that has both.
 
-        ``here`` is set once the browser has shown that it keeps the cookie: only then do a link to
-        the other language, and a look at what was typed, lead back to this page.
-        """
-        told = words(lang)
-        day = day or self._pages.today()
-        html = self._pages.make(
-            "code.html",
-            lang,
-            title="title.message",
-            here=here,
-            switch_form="main-form" if here else None,
-            people=people,
-            whom=(person.identity,) if person else (),
-            code=code,
-            again=again,
-            person=person,
-            holders=person.name if person else told.say("word.counsellor"),
-            received=day,
-            earliest=day + datetime.timedelta(days=self._pages.settings.retention.idle),
-            typed=clean_text(typed),
-            right=right,
-            problems=problems or {},
-        )
-        return self._pages.answer(html, status)
+    Without a token: what it changes is what a look at the conversation changes too, and the
+    cookie is sent with no post of another site.
+    """
+    form = CodeCheckForm()
+    session = current_session()
+    if session.root is None:
+        return ask_code_again(lang, form.typed.data or "")
+    if not session.code:
+        return see_other(f"/{lang}/conversation")
+    if "switch" in request.form:
+        return _page_of_session(lang, session, typed=form.typed.data or "")
+    if "go" in request.form:
+        if form.kept.data:
+            session.move_on()
+            return see_other(f"/{lang}/conversation")
+        unticked = {"kept": words(lang).say("errors.confirm_code")}
+        return _page_of_session(lang, session, problems=unticked, status=422)
+    return _checked(lang, session, form)
 
-    def of_session(
-        self,
-        lang: str,
-        session: ReporterSession,
-        *,
-        typed: str = "",
-        right: bool = False,
-        problems: Mapping[str, str] | None = None,
-        status: int = 200,
-    ) -> Response:
-        """The page again, for a browser that keeps its cookie."""
-        people = self._pages.people()
-        view = self._agent.view(session.root) if session.root else None
-        chosen = view.next_wanted if view else ()
-        return self.show(
-            lang,
-            people,
-            session.code,
-            next((person for person in people.everybody if person.identity in chosen), None),
-            day=view.last_added if view else None,
-            here="code",
-            typed=typed,
-            right=right,
-            problems=problems,
-            status=status,
-        )
 
-    def tried(self, lang: str, session: ReporterSession, form: CodeCheckForm) -> Response:
-        """What somebody typed over from paper: right, or which words are not."""
-        told = words(lang)
-        problems = form.problems(session.code, told)
-        if not problems:
-            return self.of_session(lang, session, right=True)
-        typed = form.typed.data or ""
-        said = shown(problems, told)
-        return self.of_session(lang, session, typed=typed, problems=said, status=422)
+def _checked(lang: str, session: ReporterSession, form: CodeCheckForm) -> Response:
+    """What somebody typed over from paper: right, or which words are not."""
+    told = words(lang)
+    problems = form.problems(session.code, told)
+    if not problems:
+        return _page_of_session(lang, session, right=True)
+    typed = form.typed.data or ""
+    return _page_of_session(lang, session, typed=typed, problems=shown(problems, told), status=422)
+
+
+def _page_of_session(
+    lang: str,
+    session: ReporterSession,
+    *,
+    typed: str = "",
+    right: bool = False,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    """The page again, for a browser that keeps its cookie."""
+    site = current_site()
+    people = site.pages.people()
+    view = site.agent.view(session.root) if session.root else None
+    chosen = view.next_wanted if view else ()
+    return code_page(
+        lang,
+        people,
+        session.code,
+        next((person for person in people.everybody if person.identity in chosen), None),
+        day=view.last_added if view else None,
+        here="code",
+        typed=typed,
+        right=right,
+        problems=problems,
+        status=status,
+    )
+
+
+def code_page(
+    lang: str,
+    people: People,
+    code: Sequence[str],
+    person: Person | None,
+    *,
+    again: bool = False,
+    unsafe: bool = False,
+    day: datetime.date | None = None,
+    here: str | None = None,
+    typed: str = "",
+    right: bool = False,
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    """The page. ``day``: that of the report, if not today. ``again``: it was sent before.
+    ``unsafe``: the person said so in the form, so help comes first; the page is as long as without.
+
+    ``here`` is set once the browser has shown that it keeps the cookie: only then do a link to
+    the other language, and a look at what was typed, lead back to this page.
+    """
+    site = current_site()
+    told = words(lang)
+    day = day or site.today()
+    html = site.pages.render(
+        "code.html",
+        lang,
+        title="title.message",
+        here=here,
+        switch_form="main-form" if here else None,
+        people=people,
+        whom=(person.identity,) if person else (),
+        code=code,
+        again=again,
+        unsafe=unsafe,
+        person=person,
+        holders=person.name if person else told.say("word.counsellor"),
+        received=day,
+        earliest=day + datetime.timedelta(days=site.settings.retention.idle),
+        typed=clean_text(typed),
+        right=right,
+        problems=problems or {},
+    )
+    return site.pages.respond(html, status)

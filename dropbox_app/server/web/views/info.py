@@ -1,10 +1,13 @@
 """The pages to read before one writes: what is it, what can be done, who does what, is this real.
 
-All are the same for everybody, see ``stills``. Their texts are in the catalogues; what they say
-has to be true of this build and this site, and what they say of the law has to have a source.
+Every visitor gets the same bytes. Their texts are in the catalogues; what they say has to be true
+of this build and this site, and what they say of the law has to have a source.
 """
 
-from dropbox_app.server.web.page_cache import Still
+from flask import Blueprint, Response
+
+from dropbox_app.server.web.routing import LANG
+from dropbox_app.server.web.sites import current_site
 
 # The rest of each page's path, in the order in which "more" lists them, by its headings.
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -12,7 +15,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("more.happened", ("what", "options")),
     ("more.site", ("real", "privacy", "accessibility", "technical")),
 )
-# What each is called there and in its own heading.
+# The keys of their titles, in that list and in their own headings.
 TITLES = {
     "about": "info.title",
     "exceptions": "info.exceptions_title",
@@ -25,12 +28,28 @@ TITLES = {
     "accessibility": "accessibility.title",
     "technical": "technical.title",
 }
-# "safety" is a step of the way to the form, and is served with that.
-INFO = ("more", *(page for page in TITLES if page != "safety"))
+# "safety" is a step of the way to the form, and is in ``front``.
+_TEXTS = tuple(page for page in TITLES if page != "safety")
+INFO = ("more", *_TEXTS)
+
+blueprint = Blueprint("info", __name__)
 
 
-def info_stills() -> list[Still]:
-    """All of these pages."""
+@blueprint.get(f"{LANG}/more")
+def more(lang: str) -> Response:
+    """The list of all these pages."""
     contents = {"sections": SECTIONS, "titles": TITLES}
-    more = Still("more.html", "more", context=lambda *_: contents)
-    return [more, *(Still(f"{page}.html", page) for page in INFO if page != "more")]
+    return current_site().pages.shared_page(
+        "more.html", lang, path="more", context=lambda _: contents
+    )
+
+
+def text(lang: str, page: str) -> Response:
+    """One of the pages to read."""
+    return current_site().pages.shared_page(f"{page}.html", lang, path=page)
+
+
+for _page in _TEXTS:
+    blueprint.add_url_rule(
+        f"{LANG}/{_page}", _page, text, methods=["GET"], defaults={"page": _page}
+    )

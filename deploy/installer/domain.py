@@ -1,0 +1,204 @@
+"""A domain with HTTPS in front of the server, beside its onion addresses.
+
+certbot gets the certificate and renews it, with Debian's own timer. A machine that had Caddy in
+front of the server keeps Caddy's certificate until certbot has one. Part of ``deploy/install``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from installer import nginx
+from installer.machine import UNITS, Machine, account_is_there, say, settings
+
+PACKAGES = ("certbot", "openssl")
+NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+LINEAGE = "klankbord"  # what certbot calls the certificate
+RENEWED = Path("/etc/letsencrypt/live") / LINEAGE
+ANSWERS = Path("/var/lib/klankbord-acme")  # to the questions of who gives out certificates
+TAKE = Path("/etc/klankbord/take-certificate")
+CERTIFICATE = nginx.SETTINGS / "tls" / "certificate.pem"
+WAY = nginx.SETTINGS / "ways" / "domain.conf"
+OPEN = nginx.UNIT.with_name(f"{nginx.UNIT.name}.d") / "domain.conf"
+CADDYFILE = Path("/etc/caddy/Caddyfile")
+CADDY_BEFORE = CADDYFILE.with_name("Caddyfile.before-klankbord")
+CADDY_DROP_IN = UNITS / "caddy.service.d" / "klankbord.conf"
+CADDY_FILES = Path("/var/lib/caddy/.local/share/caddy/certificates")
+# As the account that a file belongs to, with nothing of root's: that account may have put a link
+# there.
+AS_CADDY = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", "caddy", "--")
+PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n[A-Za-z0-9+/=\n]+-----END \1-----\n")
+LARGEST = 65_536  # bytes of a file with certificates
+
+
+def there() -> str | None:
+    """The domain that this machine has now, by nginx's settings or by those of Caddy."""
+    if WAY.is_file():
+        found = re.search(r"https://([a-z0-9.-]+)\$request_uri", WAY.read_text("utf-8"))
+        return found[1] if found else None
+    if caddy_is_ours():
+        found = re.search(r"^([a-z0-9.-]+) \{$", CADDYFILE.read_text("utf-8"), re.MULTILINE)
+        return found[1] if found and NAME.fullmatch(found[1]) else None
+    return None
+
+
+def caddy_is_ours() -> bool:
+    """Whether an earlier version of the installer set up Caddy here."""
+    return CADDYFILE.is_file() and "/run/klankbord/" in CADDYFILE.read_text("utf-8")
+
+
+def prepare(machine: Machine, name: str, onion: str) -> bool:
+    """nginx's settings for a domain. Returns whether they are others than before.
+
+    nginx does not start without a certificate: until there is one it gets Caddy's, or one that only
+    this machine knows and that is gone again when certbot gets none.
+    """
+    say(f"HTTPS for https://{name}")
+    machine.run("install", "-d", "-m", "755", ANSWERS)
+    machine.run("install", "-d", "-m", "750", "-g", nginx.ACCOUNT, CERTIFICATE.parent)
+    changed = machine.ship(TAKE, 0o755)
+    filled = settings(
+        f"{str(WAY).lstrip('/')}{nginx.TEMPLATE}", domain=name, onion=onion,
+        certificate=str(CERTIFICATE), certificate_key=str(CERTIFICATE),
+    )  # fmt: skip
+    changed |= machine.write(WAY, filled)
+    changed |= machine.ship(OPEN)
+    caddys = of_caddy(machine, name) if caddy_is_ours() and not CERTIFICATE.is_file() else None
+    if caddys:
+        say("  the certificate that Caddy got is used until certbot has one")
+        put(machine, caddys)
+    elif not CERTIFICATE.is_file() and not machine.dry:
+        put(machine, made_here(machine, name))
+    return changed
+
+
+def put(machine: Machine, pem: str) -> None:
+    """A certificate with its key, for nginx alone, in one piece."""
+    machine.write(CERTIFICATE, pem, 0o640)
+    machine.run("chown", f"root:{nginx.ACCOUNT}", CERTIFICATE)
+
+
+def made_here(machine: Machine, name: str) -> str:
+    """A certificate that nobody vouches for, with its key, to start nginx with."""
+    return machine.run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-days", "1", "-subj", f"/CN={name}", "-keyout", "-", "-out", "-"),
+    )
+
+
+def of_caddy(machine: Machine, name: str) -> str | None:
+    """Key and certificate that Caddy has for a name, if both fit and are good for two days more."""
+    if machine.dry or not account_is_there("caddy"):
+        return None
+    for kind in ("*/", ""):  # by whom it was given out
+        path = CADDY_FILES / f"{kind}{name}" / name
+        script = f"head -c {LARGEST} -- {path}.key && head -c {LARGEST} -- {path}.crt"
+        done = subprocess.run(
+            [*AS_CADDY, "sh", "-c", script], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and fits(done.stdout, name):
+            return done.stdout
+    return None
+
+
+def fits(pem: str, name: str) -> bool:
+    """Whether these are one key and certificates, of which the first is for that key and name, and
+    good for two days more."""
+    blocks = [found[0] for found in PEM.finditer(pem)]
+    if "".join(blocks) != pem.replace("\n\n", "\n") or len(blocks) < 2:
+        return False
+
+    def openssl(*words: str, given: str) -> str | None:
+        done = subprocess.run(
+            ["openssl", *words], input=given, capture_output=True, text=True, check=False
+        )
+        return done.stdout if done.returncode == 0 else None
+
+    certificate = "".join(blocks[1:])
+    named = openssl("x509", "-noout", "-checkhost", name, given=certificate)
+    public = openssl("x509", "-noout", "-pubkey", given=certificate)
+    return bool(
+        named
+        and "does match" in named
+        and openssl("x509", "-noout", "-checkend", "172800", given=certificate)
+        and public
+        and public == openssl("pkey", "-pubout", given=blocks[0])
+    )
+
+
+def caddy_ends(machine: Machine) -> None:
+    """Take away what an earlier version set up of Caddy; what was there before comes back."""
+    if not caddy_is_ours():
+        return
+    say("Caddy is not used any more")
+    machine.service("disable", "--now", "caddy")
+    machine.remove(CADDYFILE, CADDY_DROP_IN)
+    if CADDY_DROP_IN.parent.is_dir() and not any(CADDY_DROP_IN.parent.iterdir()):
+        machine.remove(CADDY_DROP_IN.parent)
+    if CADDY_BEFORE.is_file():
+        machine.write(CADDYFILE, CADDY_BEFORE.read_text("utf-8"))
+        machine.remove(CADDY_BEFORE)
+    machine.service("daemon-reload")
+
+
+def certify(machine: Machine, name: str) -> str:
+    """Get a certificate, or keep the one that certbot has. Returns what is wrong if it got none.
+
+    nginx, which runs by now, answers the questions of who gives out certificates.
+    """
+    say("A certificate from Let's Encrypt; by asking for it you agree to its terms of service")
+    if not (machine.systemd or machine.dry):
+        say("  (systemd does not run here, so nginx does not, and none is asked for)")
+        return ""
+    asking = (
+        *("certbot", "certonly", "--non-interactive", "--agree-tos"),
+        *("--register-unsafely-without-email", "--keep-until-expiring", "--renew-with-new-domains"),
+        *("--webroot", "--webroot-path", ANSWERS, "--cert-name", LINEAGE, "--domain", name),
+        *("--deploy-hook", TAKE),
+    )
+    if not machine.try_to_run(*asking):
+        return _without(machine, name)
+    machine.service("enable", "--now", "certbot.timer")
+    machine.run("env", f"RENEWED_LINEAGE={RENEWED}", TAKE)
+    return ""
+
+
+def _without(machine: Machine, name: str) -> str:
+    """certbot got none: go on with Caddy's certificate if that is here, else close the domain."""
+    why = "does the name lead to this machine, and does port 80 reach it?"
+    if not made_for_start(CERTIFICATE):
+        return (
+            f"certbot got no certificate for {name}, see above: {why} The one that is here is used"
+            " until it ends; run deploy/install again before that"
+        )
+    away(machine)
+    nginx.serve(machine, changed=True)
+    return (
+        f"certbot got no certificate for {name}, see above: {why} The domain is closed again, and"
+        " the onion address is served; run deploy/install again with --domain"
+    )
+
+
+def made_for_start(path: Path) -> bool:
+    """Whether a certificate is one of ``made_here``: it vouches for itself."""
+    done = subprocess.run(
+        ["openssl", "x509", "-noout", "-subject", "-issuer", "-in", path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    subject, issuer = (line.partition("=")[2] for line in done.stdout.splitlines())
+    return subject == issuer
+
+
+def away(machine: Machine) -> None:
+    """No domain: nginx opens no port any more. certbot forgets the certificate."""
+    if not WAY.exists():
+        return
+    say("No domain")
+    machine.remove(WAY, OPEN, CERTIFICATE.parent, ANSWERS, TAKE)
+    if OPEN.parent.is_dir() and not any(OPEN.parent.iterdir()):
+        machine.remove(OPEN.parent)
+    machine.service("daemon-reload")
+    if RENEWED.is_dir():
+        machine.run("certbot", "delete", "--non-interactive", "--cert-name", LINEAGE)

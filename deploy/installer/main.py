@@ -1,0 +1,156 @@
+"""Make this machine a drop box: Debian 12 or newer, used for nothing else. Run it as root.
+
+    deploy/install                some questions, then all of it; run again, it mends and updates
+    deploy/install --dry-run      says every step and changes nothing; also without root
+    deploy/install --mail         with a daily mail to counsellors; --no-mail takes it away again
+    deploy/install --site NAME    an onion address of its own for one more site
+    deploy/install --desks        an onion address that only desks can reach; --desk NAME KEY
+                                  lets one in, --no-desk NAME no more; with --site of that site
+    deploy/install --uninstall    takes away what it made; reports and the onion key stay
+
+What it makes: an account of its own, the program with its pinned packages, one site, a systemd
+service that has no network, nginx and an onion address in front of it, and HTTPS for a domain if
+you want one. Everything that it runs or writes is shown. Needs only Python's standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from installer import domain, nginx, notify, onions, program, questions, site, tor
+from installer.machine import PROGRAM, Machine, packages, say, stop
+from installer.program import ACCOUNT, BACKUP, COMMAND, DATA, UNIT
+
+JOURNAL = Path("/etc/systemd/journald.conf.d/klankbord.conf")
+
+
+def journal(machine: Machine) -> None:
+    say("The journal, in memory alone")
+    if machine.ship(JOURNAL):
+        machine.service("restart", "systemd-journald")
+
+
+def install(machine: Machine, asked: argparse.Namespace) -> None:
+    name = asked.domain
+    packages(machine, ["python3-venv", "tor", *nginx.PACKAGES, *(domain.PACKAGES if name else [])])
+    program.account(machine)
+    nginx.accounts(machine)
+    journal(machine)
+    changed = program.program(machine)
+    front = nginx.settings(machine)
+    (address,) = tor.onion(machine, onions.OWN)
+    if name:
+        front |= domain.prepare(machine, name, address)
+    elif domain.WAY.exists():
+        domain.away(machine)
+        front = True
+    origins = [f"http://{address}", *([f"https://{name}"] if name else [])]
+    invitation, moved = site.site(machine, asked, origins)
+    serve(machine, changed=changed or moved)
+    domain.caddy_ends(machine)
+    tor.leave_group(machine, ACCOUNT)
+    nginx.serve(machine, changed=front)
+    program.backups(machine)
+    fault = domain.certify(machine, name) if name else ""
+    (notify.prepare if asked.mail else notify.leave)(machine)
+    if machine.dry:
+        return
+    site.ending(invitation, moved)
+    if fault:
+        stop(fault)
+
+
+def serve(machine: Machine, changed: bool) -> None:
+    """Start the server, now and with the machine; with ``changed`` start it anew."""
+    say("The service")
+    changed |= machine.ship(UNIT)
+    machine.service("daemon-reload")
+    machine.service("enable", UNIT.stem)
+    machine.service("restart" if changed else "start", UNIT.stem)
+
+
+def uninstall(machine: Machine) -> None:
+    notify.leave(machine)
+    say("The service")
+    for unit in (UNIT, BACKUP[1]):
+        if unit.exists():
+            machine.service("disable", "--now", unit.name)
+    machine.remove(UNIT, *BACKUP, COMMAND, PROGRAM)
+    if JOURNAL.exists():
+        machine.remove(JOURNAL)
+        if not any(JOURNAL.parent.iterdir()):
+            machine.remove(JOURNAL.parent)
+        machine.service("restart", "systemd-journald")
+    tor.leave(machine)
+    domain.away(machine)
+    domain.caddy_ends(machine)
+    tor.leave_group(machine, ACCOUNT)
+    nginx.leave(machine)
+    keys = " ".join(map(str, dict.fromkeys([tor.ONION, *onions.kept()])))
+    say(
+        "\nDebian's packages stay, and so do the reports, the account and the keys of addresses."
+        f"\nDebian's own nginx stays masked; to use it: systemctl unmask {nginx.DEBIANS_OWN}"
+        "\nTo end the reports and keys too, for good and for every reporter who has a code:"
+        f"\n\n    rm -r {DATA} {keys}\n    userdel {ACCOUNT}"
+    )
+
+
+def check(machine: Machine) -> None:
+    release_file = Path("/etc/os-release")
+    told = release_file.read_text("utf-8") if release_file.is_file() else ""
+    number = re.search(r'^VERSION_ID="?(\d+)', told, re.MULTILINE)
+    if not re.search(r"^ID=debian$", told, re.MULTILINE) or not number or int(number[1]) < 12:
+        stop("this is for Debian 12 or newer; deploy/README.md says how to do it by hand")
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is who this sentence is for
+        stop("Python 3.11 or newer is needed")
+    if os.geteuid() and not machine.dry:
+        stop("run it as root: sudo deploy/install")
+
+
+def main() -> None:
+    about, _, more = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="deploy/install", description=about, epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--name", help="the organisation, as reporters read it")
+    parser.add_argument("--run-by", help="who runs this server; the pages say so")
+    parser.add_argument("--run-by-employer", action="store_true", help="that is the employer")
+    parser.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
+    parser.add_argument("--phone", help="the counsellor's telephone; '' for none")
+    parser.add_argument("--hours", default="", help="when it is answered")
+    parser.add_argument(
+        "--mail", action=argparse.BooleanOptionalAction,
+        help="one mail a day that tells each counsellor whether to look",
+    )  # fmt: skip
+    parser.add_argument("--site", metavar="NAME", help="an onion address for one more site")
+    parser.add_argument("--desks", action="store_true", help="an onion address for desks alone")
+    parser.add_argument(
+        "--desk", nargs=2, metavar=("NAME", "KEY"), help="let a desk in there, by its key"
+    )
+    parser.add_argument("--no-desk", metavar="NAME", help="let a desk in there no more")
+    parser.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
+    parser.add_argument("--uninstall", action="store_true", help="take away what this made")
+    asked = parser.parse_args()
+    os.umask(0o022)
+    machine = Machine(asked.dry_run)
+    check(machine)
+    if not asked.uninstall:
+        onions.check(asked, asked.dry_run or site.is_installed())
+    if asked.uninstall:
+        uninstall(machine)
+    elif asked.desks or asked.desk or asked.no_desk:
+        onions.desks(machine, asked, tor.onion)
+    elif asked.site:
+        site.site_address(machine, asked.site)
+    else:
+        there = os.geteuid() == 0 and (DATA / "site.toml").is_file()
+        questions.ask(asked, there)
+        questions.ask_mail(asked, there)
+        install(machine, asked)
+    if machine.dry:
+        say("\nNothing was changed.")

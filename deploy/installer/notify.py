@@ -1,0 +1,72 @@
+"""What a daily mail to counsellors needs on a machine, and how it goes again.
+
+Part of ``deploy/install``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from installer.machine import (
+    CURRENT,
+    UNITS,
+    Machine,
+    account_is_there,
+    make_account,
+    packages,
+    say,
+    shipped,
+)
+
+ACCOUNT = "klankbord-notify"
+SETTINGS = Path("/etc/klankbord-notify/notify.toml")
+PASSWORD = SETTINGS.with_name("password")
+COMMAND = Path("/usr/local/bin/klankbord-notify")
+KEEPS = (Path("/var/lib/klankbord-words"), Path("/var/lib/klankbord-notify"))
+OWN_UNITS = ("klankbord-word.service", "klankbord-notify.service", "klankbord-notify.timer")
+WRAPPER = f"""\
+#!/bin/sh
+# The daily mail to counsellors, as its own account; see klankbord-server beside this.
+as='setsid --wait runuser'
+[ -t 0 ] && [ -t 1 ] && as='runuser --pty'
+exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server notify "$@"
+"""
+
+
+def prepare(machine: Machine) -> None:
+    """What a daily mail to counsellors needs. Nothing is sent before the operator turns it on."""
+    say("The daily mail to counsellors")
+    packages(machine, ["ca-certificates"])
+    machine.write(COMMAND, WRAPPER, 0o755)  # first: by it ``leave`` knows of the rest
+    make_account(machine, ACCOUNT)
+    for unit in OWN_UNITS:
+        machine.ship(UNITS / unit)
+    own = ("-o", "root", "-g", ACCOUNT)
+    machine.run("install", "-d", "-m", "750", *own, SETTINGS.parent)
+    for path, text in ((SETTINGS, shipped(SETTINGS)), (PASSWORD, "")):
+        if not path.exists():
+            machine.write(path, text, 0o640)
+        machine.run("chown", f"root:{ACCOUNT}", path)
+        machine.run("chmod", "640", path)
+    machine.service("daemon-reload")
+    say(
+        f"\nNothing is mailed yet. Fill in {SETTINGS} and the file"
+        "\n`password` beside it; deploy/README.md says what the mail provider learns. Then:"
+        "\n\n    klankbord-notify --try"
+        "\n    systemctl enable --now klankbord-notify.timer\n"
+    )
+
+
+def leave(machine: Machine) -> None:
+    """Take all of it away: addresses, password and account too."""
+    if COMMAND.exists():
+        say("No daily mail to counsellors")
+        if (UNITS / OWN_UNITS[-1]).exists():
+            machine.service("disable", "klankbord-notify.timer")
+            machine.service("stop", *reversed(OWN_UNITS))
+        machine.remove(*(UNITS / unit for unit in OWN_UNITS))
+        machine.remove(SETTINGS.parent, *KEEPS)
+        machine.service("daemon-reload")
+        if account_is_there(ACCOUNT):
+            machine.run("userdel", ACCOUNT)
+        machine.remove(COMMAND)

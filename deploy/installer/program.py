@@ -1,0 +1,91 @@
+"""The program: its account, a release in a folder of its own, and the command that runs it.
+
+Part of ``deploy/install``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say
+
+SOURCE = DEPLOY.parent
+DATA = Path("/var/lib/klankbord")
+COMMAND = Path("/usr/local/bin/klankbord-server")
+UNIT = UNITS / "klankbord.service"
+BACKUP = [UNITS / f"klankbord-backup.{kind}" for kind in ("service", "timer")]
+ACCOUNT = "klankbord"
+# A program of this account must not be able to type into the terminal of root: it gets one of its
+# own, or none where input or output is none.
+WRAPPER = f"""\
+#!/bin/sh
+# Klankbord's command, as the account of the server and for its sites.
+as='setsid --wait runuser'
+[ -t 0 ] && [ -t 1 ] && as='runuser --pty'
+exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server --dir {DATA} "$@"
+"""
+
+
+def account(machine: Machine) -> None:
+    """The account of the server, and its folder."""
+    say("An account that nobody logs in to, and its folder")
+    make_account(machine, ACCOUNT, DATA)
+    machine.run("install", "-d", "-m", "700", "-o", ACCOUNT, "-g", ACCOUNT, DATA)
+
+
+def release() -> str:
+    """Name what would be installed: the version, and a hash of every file that goes with it."""
+    project = (SOURCE / "pyproject.toml").read_text("utf-8")
+    version = re.search(r'^version = "([^"]+)"', project, re.MULTILINE)
+    digest = hashlib.sha256(project.encode())
+    digest.update((SOURCE / "requirements" / "server.txt").read_bytes())
+    for path in sorted((SOURCE / "dropbox_app").rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(str(path.relative_to(SOURCE)).encode() + b"\0" + path.read_bytes())
+    return f"{version[1] if version else 'unknown'}-{digest.hexdigest()[:12]}"
+
+
+def program(machine: Machine) -> bool:
+    """Returns whether another program than before is in use now."""
+    say("The program, with every package checked against its pinned hash")
+    place = PROGRAM / "releases" / release()
+    whole = place / "klankbord-whole"
+    if not whole.is_file():
+        machine.run("python3", "-m", "venv", "--clear", place)
+        pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
+        machine.run(
+            *(*pip, "--require-hashes", "--only-binary", ":all:"),
+            *("-r", SOURCE / "requirements" / "server.txt"),
+        )
+        with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside what it builds
+            for name in ("pyproject.toml", "README.md", "LICENSE", "dropbox_app"):
+                copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
+                copy(SOURCE / name, Path(folder) / name)
+            machine.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", folder)
+        machine.write(whole, "")
+    machine.write(COMMAND, WRAPPER, 0o755)
+    before = CURRENT.resolve() if CURRENT.is_symlink() else None
+    if before == place:
+        say(f"  {CURRENT} leads to {place.name} already")
+        return False
+    say(f"  {CURRENT} leads to {place.name} from now on")
+    if before:
+        say(f"  (before: {before.name}; it stays, and deploy/README.md says how to go back)")
+    if not machine.dry:
+        part = PROGRAM / "current.new"
+        part.unlink(missing_ok=True)
+        part.symlink_to(place)
+        part.replace(CURRENT)
+    return True
+
+
+def backups(machine: Machine) -> None:
+    say("A backup each day, once there is a key for it")
+    for unit in BACKUP:
+        machine.ship(unit)
+    machine.service("daemon-reload")
+    machine.service("enable", "--now", BACKUP[1].name)

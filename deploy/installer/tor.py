@@ -1,0 +1,69 @@
+"""Tor's settings and its sandbox, as Debian's tor is started with them.
+
+Part of ``deploy/install``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from installer import nginx, onions
+from installer.machine import UNITS, Machine, members, say
+from installer.onions import TOR_FILES
+
+TORRC = Path("/etc/tor/torrc")
+CLOSED = UNITS / "tor@default.service.d" / "klankbord.conf"
+APPARMOR = Path("/etc/apparmor.d/local/system_tor")
+ONION = onions.folder(onions.OWN)
+SOCKETS = ("onion", "desks")
+COMMAND = (
+    "tor", "--defaults-torrc", "/usr/share/tor/tor-service-defaults-torrc", "-f", str(TORRC),
+)  # fmt: skip
+
+
+def onion(machine: Machine, *wanted: str) -> list[str]:
+    """Serve these onion addresses, beside those that are there. Tor makes a key when there is none.
+
+    Returns the addresses.
+    """
+    say("The onion address")
+    changed = machine.ship(CLOSED)
+    machine.service("daemon-reload")
+    changed |= machine.ship(TOR_FILES / "klankbord.conf")
+    changed |= onions.write(machine, wanted)
+    changed |= machine.block(TORRC, [f"%include {TOR_FILES}/*.conf"])
+    if APPARMOR.parent.is_dir():  # Debian keeps Tor from every socket that is not named
+        changed |= machine.block(
+            APPARMOR, [f"  /run/{nginx.ACCOUNT}/{name}.sock rw," for name in SOCKETS]
+        )
+        if Path("/sys/module/apparmor").is_dir() and shutil.which("apparmor_parser"):
+            machine.run("apparmor_parser", "--replace", "/etc/apparmor.d/system_tor")
+    machine.run("install", "-d", "-m", "2755", "-o", "debian-tor", "-g", "debian-tor", "/run/tor")
+    machine.run(*COMMAND, "--RunAsDaemon", "0", "--verify-config")
+    machine.service("enable", "tor")
+    machine.service("restart" if changed else "start", "tor")
+    if machine.dry:
+        return ["ONION" for _ in wanted]
+    return onions.addresses(machine, COMMAND, wanted)
+
+
+def leave(machine: Machine) -> None:
+    """Take away all settings of ours; the keys of addresses stay."""
+    say("Tor")
+    machine.remove(CLOSED, *TOR_FILES.glob("klankbord*.conf"))
+    if CLOSED.parent.is_dir() and not any(CLOSED.parent.iterdir()):
+        machine.remove(CLOSED.parent)
+    for path in (TORRC, APPARMOR):
+        if path.is_file():
+            machine.block(path, [])
+    machine.service("daemon-reload")
+    if TORRC.is_file():
+        machine.service("restart", "tor")
+
+
+def leave_group(machine: Machine, group: str) -> None:
+    """Tor and Caddy reached the server itself in an earlier version, as members of its group."""
+    for name in ("debian-tor", "caddy"):
+        if name in members(group):
+            machine.run("gpasswd", "--delete", name, group)

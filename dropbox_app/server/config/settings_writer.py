@@ -1,0 +1,160 @@
+"""Writes ``site.toml``: as ``init`` makes it, and with other origins where it exists."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+from dropbox_app.server.config.settings import Settings, parse
+from dropbox_app.server.config.toml_fields import string
+from dropbox_app.server.errors import SettingsError
+
+
+def with_origins(
+    text: str,
+    path: Path,
+    public: Sequence[str] | None = None,
+    desks: Sequence[str] | None = None,
+) -> str:
+    """The same settings with other origins; the operator's own comments stay if they can.
+
+    Raises SettingsError for an origin that is not taken.
+    """
+    before, changed = parse(text, path), text
+    after = replace(
+        before,
+        origins=before.origins if public is None else tuple(public),
+        desk_origins=before.desk_origins if desks is None else tuple(desks),
+    )
+    for key, wanted in (("origins", public), ("desk_origins", desks)):
+        if wanted is not None:
+            changed = _with_list(changed, key, wanted)
+    # An IPv6 address has brackets of its own; then the file is written as init writes it.
+    try:
+        if parse(changed, path) == after:
+            return changed
+    except SettingsError:
+        pass
+    written = write(after)
+    parse(written, path)
+    return written
+
+
+def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
+    line = f"{key} = {_toml_list(wanted)}"
+    there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
+    if there.search(text):
+        return there.sub(lambda _: line, text, count=1)
+    # The file is of an older version.
+    return re.sub(r"^origins\s*=", lambda found: f"{line}\n{found[0]}", text, count=1, flags=re.M)
+
+
+def write(settings: Settings) -> str:
+    """``site.toml`` as `init` writes it: every setting, with what it is for."""
+    texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
+    texts |= {"controller": settings.controller, "phone": settings.phone}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
+    shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
+    rows = [
+        f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
+        for row in settings.crisis
+    ]
+    shown["crisis"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    rows = [
+        f"    {{ card = {string(row.card)}, phone = {string(row.phone)}, "
+        f"hours = {string(row.hours)} }},\n"
+        for row in settings.telephones
+    ]
+    shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    shown["origins"] = _toml_list(settings.origins)
+    shown["desk_origins"] = _toml_list(settings.desk_origins)
+    shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
+    shown["response_days"] = str(settings.response_days)
+    for group in (settings.retention, settings.limits):
+        shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
+    return _TEMPLATE.format_map(shown)
+
+
+def _toml_list(texts: Sequence[str]) -> str:
+    return "[" + ", ".join(string(text) for text in texts) + "]"
+
+
+_TEMPLATE = """\
+# Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server
+# (`systemctl reload klankbord`).
+
+# The site id. Every retrieval code hangs on it: if it is lost or changed, every code is lost.
+site = {site}
+
+# The organisation, as reporters read it.
+name = {name}
+
+# Every address under which the site is dialled: scheme://host[:port], lower-case.
+# Plain http only for .onion and for this machine itself.
+origins = {origins}
+
+# Where desks dial it, and nobody else: for an onion address that lets in who has a key. Once one
+# stands here, desks are answered at no other address, and reporters not at this one.
+desk_origins = {desk_origins}
+
+# Who runs this server; the pages say so. If that is the employer, they also say what it could see.
+run_by = {run_by}
+run_by_is_employer = {run_by_is_employer}
+
+# Who is controller in the sense of the GDPR, with an address if you like: for the privacy page.
+controller = {controller}
+
+# The counsellor's telephone and hours: the drop box is never the only way.
+phone = {phone}
+hours = {hours}
+
+# Counsellors with a telephone of their own, by the name of the card as `card list` says it, such as
+# {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
+telephones = {telephones}
+
+# Where "leave quickly" goes: a harmless site that does not block Tor.
+leave_to = {leave_to}
+
+# Within how many working days a counsellor answers.
+response_days = {response_days}
+
+# Whom to call who needs help now, in the place of 112 and 113: at most six such as
+# {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
+crisis = {crisis}
+
+# In days.
+[retention]
+# What a reporter sent: after each addressed counsellor has fetched it.
+reporter_items = {reporter_items}
+# What a counsellor sent: the same.
+counsellor_items = {counsellor_items}
+# At most, while a counsellor has not fetched it.
+unfetched = {unfetched}
+# A conversation after the last message of either side.
+idle = {idle}
+# From when on its page says that the end is near.
+notice = {notice}
+# A conversation after an announced absence that would outlive it.
+absence = {absence}
+# After so long without a fetch a desk may not come back: reporters are offered the others.
+silent_desk = {silent_desk}
+# The list of withdrawn conversations; longer than the oldest backup lives.
+withdrawn_ids = {withdrawn_ids}
+backup = {backup}
+
+# In bytes where nothing else is said.
+[limits]
+text = {text}
+file = {file}
+# A number of files.
+files_per_message = {files_per_message}
+# One conversation. Files leave room for messages: message_bytes, or a tenth if that is less.
+mailbox_bytes = {mailbox_bytes}
+# The messages of one conversation, a number and their bytes: half of each is the reporter's.
+messages = {messages}
+message_bytes = {message_bytes}
+# All conversations. Files leave a tenth to words.
+site_bytes = {site_bytes}
+# Below this much free disk nothing new is taken, and below twice as much no files.
+free_bytes = {free_bytes}
+"""

@@ -1,0 +1,115 @@
+"""Sealed files too large for the database, each in a file of its own beside it."""
+
+import contextlib
+import datetime
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dropbox_app.server.store.files import at_midnight, full_disk_said, remove, sync_folder
+from dropbox_app.server.store.interface import IN_DATABASE, Digest
+
+START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
+PART = ".part"  # of a name: a file on its way in
+
+
+def locked_part(folder: Path) -> tuple[Path, int]:
+    """Make a part file, locked for as long as its handle is open: no sweep takes it till then."""
+    while True:
+        path = folder / (secrets.token_hex(16) + PART)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return path, handle
+        os.close(handle)  # ``sweep`` took it for a leftover: it had no lock yet
+
+
+class StagedFile:
+    """A sealed file on its way in; see ``Staged``.
+
+    Up to IN_DATABASE bytes stay in memory. A longer one goes to a nameless part file, which is
+    locked as long as its writer lives: ``sweep`` then knows the leftovers of a crash.
+    """
+
+    def __init__(self, folder: Path, digest: Digest, today: datetime.date) -> None:
+        self.size = 0
+        self.start = b""
+        self.small: bytearray | None = bytearray()
+        self._folder = folder
+        self._today = today
+        self._hash = digest
+        self._file: BinaryIO | None = None
+        self._path: Path | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises SiteFull if the disk is full."""
+        self.size += len(data)
+        self._hash.update(data)
+        if len(self.start) < START:
+            self.start += data[: START - len(self.start)]
+        if self.small is not None and self.size <= IN_DATABASE:
+            self.small += data
+            return
+        with full_disk_said():
+            self._to_disk(data)
+
+    def _to_disk(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = self._part()
+            self._file.write(self.small or b"")
+            self.small = None
+        self._file.write(data)
+
+    def _part(self) -> BinaryIO:
+        self._path, handle = locked_part(self._folder)
+        return os.fdopen(handle, "wb")
+
+    def digest(self) -> str:
+        """The hex SHA-256 of what was written so far."""
+        return self._hash.hexdigest()
+
+    def keep(self, name: str, day: datetime.date) -> None:
+        """Give the part file its name, on disk. Still locked: it counts once it has a row."""
+        if self._file is None or self._path is None:
+            raise ValueError("a small file is kept in the database")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        at_midnight(self._path, day)
+        self._path.rename(self._folder / name)
+        self._path = None
+        sync_folder(self._folder)
+        at_midnight(self._folder, day)
+
+    def __enter__(self) -> "StagedFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            remove(self._path, self._today)
+        if self._file is not None:
+            # What is still unwritten here belongs to a file that was not kept.
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+@contextlib.contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Whether nobody is writing this file (any more); nobody is, then, as long as this lasts."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            left = False
+        else:
+            left = True
+        yield left
+    finally:
+        os.close(handle)

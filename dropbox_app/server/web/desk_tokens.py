@@ -1,0 +1,38 @@
+"""The timed tokens of the desk API (SPEC section 7): a desk signs one with each request."""
+
+from collections.abc import Callable
+
+from itsdangerous import BadSignature, TimestampSigner
+
+from dropbox_app.protocol.desk_request import TOKEN_SECONDS
+from dropbox_app.protocol.encoding import new_digest
+
+SALT = "klankbord/v1/desk-token"
+
+
+class DeskTokens:
+    """Tokens for one site, signed with a key that all workers of the server share.
+
+    ``now`` gives seconds.
+    """
+
+    def __init__(self, key: bytes, site: str, now: Callable[[], float]) -> None:
+        class Signer(TimestampSigner):
+            """itsdangerous with the clock that was handed in."""
+
+            def get_timestamp(self) -> int:
+                return int(now())
+
+        self._site = site.encode("ascii")
+        self._signer = Signer(key, salt=SALT, key_derivation="hmac", digest_method=new_digest)
+
+    def new(self) -> str:
+        """A token that is valid for TOKEN_SECONDS, for any number of calls."""
+        return self._signer.sign(self._site).decode("ascii")
+
+    def is_valid(self, token: str) -> bool:
+        """Whether a token is of this site and server, and not too old."""
+        try:
+            return self._signer.unsign(token, max_age=TOKEN_SECONDS) == self._site
+        except BadSignature:
+            return False

@@ -1,0 +1,33 @@
+"""The server's own log: a few lines on standard error, without times and without anything sent."""
+
+import logging
+import sys
+from typing import IO
+
+logger = logging.getLogger("klankbord")
+
+
+def set_up_logging(stream: IO[str] | None = None) -> None:
+    """Write warnings of this logger to ``stream`` (standard error), and pass them to no other."""
+    if not logger.handlers:
+        handler = logging.StreamHandler(stream or sys.stderr)
+        handler.setFormatter(logging.Formatter("klankbord: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+
+def fault_location(error: BaseException | None) -> str:
+    """Return the type of an exception and the module and line that raised it.
+
+    Its message is left out: it could hold what somebody wrote.
+    """
+    if error is None:
+        return "an exception"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    module = trace.tb_frame.f_globals.get("__name__", "?")
+    return f"{type(error).__name__} at {module}:{trace.tb_lineno}"

@@ -1,0 +1,95 @@
+"""The addresses of a site, and what a request may ask for at each of them."""
+
+import re
+from collections.abc import Collection
+from contextvars import ContextVar
+from urllib.parse import urlsplit
+from wsgiref.types import WSGIEnvironment
+
+from flask import Request
+
+DESK_PATHS = "/api/desk/"
+MOST_PORT = 65_535
+
+# A name or an address, and a port. What programs could read in two ways is the name of no site.
+_HOST = re.compile(
+    r"(?:(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)|\[(?P<v6>[0-9a-f:.]+)\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+
+# Whether a request came by the socket file for desks' onions; None where there is none.
+AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
+
+
+class Hosts:
+    """The addresses of one site: ``origins`` for reporters, ``desk_origins`` for desks alone."""
+
+    def __init__(self, origins: Collection[str], desk_origins: Collection[str] = ()) -> None:
+        self._origins = frozenset(origins)
+        self._desk_names = frozenset(urlsplit(origin).hostname for origin in desk_origins)
+        parts = [urlsplit(origin) for origin in sorted({*origins, *desk_origins})]
+        self._https = {part.netloc: part.scheme == "https" for part in parts}
+        self.names = frozenset(part.hostname or "" for part in parts)
+        self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
+
+    def is_https(self, environ: WSGIEnvironment) -> bool:
+        """Whether the requested address is https, by the settings and not by a header.
+
+        A name that has https only is https on any port; one that has both is known by its port.
+        """
+        host = environ.get("HTTP_HOST", "").lower()
+        name = host_name(host)
+        only = name in self.names and name not in self._plain_names
+        return self._https.get(host, only)
+
+    def is_reachable(self, environ: WSGIEnvironment) -> bool:
+        """Whether the requested address can be reached by the socket that the request came by.
+
+        A client can write any Host, but cannot choose the socket. Tor connects only clients with
+        an authorization key to the socket for desks.
+        """
+        name = host_name(environ.get("HTTP_HOST", "")) or ""
+        for_desks = name in self._desk_names and name.endswith(".onion")
+        return AT_DESKS.get() in (for_desks, None)
+
+    def has_path(self, environ: WSGIEnvironment, path: str) -> bool:
+        """Whether there is anything under this path at the requested address.
+
+        Where desks have an address of their own, the desk API is there and only there. The public
+        part of the cards is not: a desk compares what reporters see, at the reporters' address.
+        """
+        of_desks = path.startswith(DESK_PATHS)
+        if host_name(environ.get("HTTP_HOST", "")) in self._desk_names:
+            return of_desks
+        return not (of_desks and self._desk_names)
+
+    def is_own_post(self, request: Request) -> bool:
+        """Whether a post came from a page of this site, as far as the browser says."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            return False
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        host = request.environ.get("HTTP_HOST", "")
+        return origin in self._origins and urlsplit(origin).hostname == host_name(host)
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header that has the one valid form; None for any other.
+
+    A forwarded port may differ from the settings, the name may not.
+    """
+    found = _HOST.fullmatch(host.lower())
+    if found is None or int(found["port"] or 0) > MOST_PORT:
+        return None
+    return found["v6"] or found["name"]
+
+
+def target_names_another_host(environ: WSGIEnvironment) -> bool:
+    """Whether the request line holds a whole address, with another host than the Host header."""
+    target = str(environ.get("RAW_URI", ""))
+    _, found, rest = target.partition("://")
+    if target.startswith("/") or not found:
+        return False
+    named = re.split("[/?#]", rest, maxsplit=1)[0]
+    return named.lower() != str(environ.get("HTTP_HOST", "")).lower()

@@ -1,0 +1,166 @@
+"""Read what nginx says of a request, and bound how long a large body or answer may take.
+
+On a real server nginx is in front of the app, at a socket file that only nginx can open
+(``deploy/etc/klankbord/nginx``). It sets two headers and removes a client's own of these names:
+
+    X-Klankbord-Way    onion, desks or domain: by which of its sockets the request came
+    X-Klankbord-Since  the time at which the request arrived, in seconds with three decimals
+
+On a TCP address there is no nginx. There the headers are removed and not believed.
+
+nginx bounds each silence of a client, not the whole of a request. An upload is read as it comes,
+and a download is sent as it is read, so for these the bound is here: ``GRACE`` seconds and one more
+for each ``SLOWEST`` bytes.
+"""
+
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, cast
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import Blueprint
+
+from dropbox_app.server.reporter import kdf_limiter
+from dropbox_app.server.web.hosts import AT_DESKS
+from dropbox_app.server.web.security_headers import HEADERS
+from dropbox_app.server.web.session import current_session
+
+WAYS = ("onion", "desks", "domain")
+GRACE = 60.0  # seconds
+SLOWEST = 2048  # bytes a second
+STEP = 1024  # bytes after which the time of a body is looked at; gunicorn reads as much at once
+MOST_WAITED = 60.0  # seconds; a clock that was set meanwhile must not make a request seem older
+
+blueprint = Blueprint("internal", __name__)
+
+_WAY = "HTTP_X_KLANKBORD_WAY"
+_SINCE = "HTTP_X_KLANKBORD_SINCE"
+_MISDIRECTED = b"<!doctype html>\n<title>Information</title>\n<p>This is not the way in.</p>\n"
+
+
+class TooSlow(ConnectionResetError):
+    """The client sends or reads more slowly than ``SLOWEST``."""
+
+
+class Pace:
+    """The time that one transfer has left.
+
+    ``clock`` gives seconds that only increase. Not safe between threads; a transfer has one.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = clock() + GRACE
+
+    def check(self, size: int) -> None:
+        """Count ``size`` bytes. Raises TooSlow if the transfer has taken too long."""
+        self._until += size / SLOWEST
+        if self._clock() > self._until:
+            raise TooSlow(errno.ECONNRESET, "the transfer is too slow")
+
+
+class PacedBody:
+    """The body of a request, as WSGI wants it. A read raises TooSlow as soon as ``STEP`` more bytes
+    are there after the time of the body is over."""
+
+    def __init__(self, body: IO[bytes], pace: Pace) -> None:
+        self._body = body
+        self._pace = pace
+
+    def read(self, size: int = -1) -> bytes:
+        pieces = []
+        while size != 0:
+            piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece) if size > 0 else 0
+        return b"".join(pieces)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._counted(self._body.readline(size))
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def _counted(self, data: bytes) -> bytes:
+        self._pace.check(len(data))
+        return data
+
+
+class PacedAnswer:
+    """The pieces of an answer. The next piece raises TooSlow after its time, which ends the answer.
+
+    The server asks for a piece when it has sent the one before.
+    """
+
+    def __init__(self, pieces: Iterable[bytes], pace: Pace) -> None:
+        self._pieces = pieces
+        self._pace = pace
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._pace.check(0)
+            yield piece
+            self._pace.check(len(piece))
+
+    def close(self) -> None:
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+class ReverseProxy:
+    """The app as gunicorn calls it. ``behind_nginx``: whether it serves at nginx's socket file.
+
+    Then a request without a known ``X-Klankbord-Way`` gets 421: only nginx connects there.
+    """
+
+    def __init__(self, app: WSGIApplication, *, behind_nginx: bool) -> None:
+        self._app = app
+        self._behind_nginx = behind_nginx
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        way = environ.pop(_WAY, "")
+        since = environ.pop(_SINCE, "")
+        now = time.monotonic()
+        if not self._behind_nginx:
+            AT_DESKS.set(None)
+            kdf_limiter.ARRIVED.set(now)
+        elif way not in WAYS:
+            return _misdirected(start_response)
+        else:
+            AT_DESKS.set(way == "desks")
+            kdf_limiter.ARRIVED.set(now - _waited(since))
+        environ["wsgi.input"] = cast(IO[bytes], PacedBody(environ["wsgi.input"], Pace()))
+        return PacedAnswer(self._app(environ, start_response), Pace())
+
+
+@blueprint.get("/internal/session")
+def session_opens() -> tuple[str, int]:
+    """Tell nginx whether the cookie of a request opens a session: 204, else 403.
+
+    nginx asks this before it takes in a file, so that only a reporter holds one of the few places.
+    """
+    return "", 403 if current_session().root is None else 204
+
+
+def _waited(since: str) -> float:
+    """Seconds between nginx's first sight of a request and now, by the clock that both read."""
+    try:
+        waited = time.time() - float(since)
+    except ValueError:
+        return 0.0
+    return min(max(0.0, waited), MOST_WAITED)
+
+
+def _misdirected(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    length = str(len(_MISDIRECTED))
+    headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", length)]
+    start_response("421 Misdirected Request", [*headers, *HEADERS.items()])
+    return [_MISDIRECTED]

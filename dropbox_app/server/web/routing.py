@@ -1,0 +1,18 @@
+"""What the rules of all blueprints share: the language in front of a path, and a bare redirect."""
+
+from flask import Response
+
+from dropbox_app.server.web.i18n import LANGUAGES
+
+LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
+
+
+def see_other(address: str) -> Response:
+    """A redirect with status 303, without werkzeug's page that repeats the address."""
+    return Response(status=303, headers={"Location": address})
+
+
+def language_of(path: str) -> str | None:
+    """The language that a path begins with; None if it begins with no language of the site."""
+    first = path.split("/")[1] if path.startswith("/") else ""
+    return first if first in LANGUAGES else None

@@ -1,0 +1,174 @@
+"""The sites of one server: found by host name, and opened when one is first asked for.
+
+Nothing of a request is ever looked up at another site.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from wsgiref.types import WSGIEnvironment
+
+from flask import g
+
+from dropbox_app.server.config.loader import ClosedSite, ReadSite
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.reporter.agent import ReporterAgent
+from dropbox_app.server.reporter.kdf_limiter import Gate
+from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.web.desk_tokens import DeskTokens
+from dropbox_app.server.web.fault_log import fault_location, logger
+from dropbox_app.server.web.hosts import Hosts, host_name
+from dropbox_app.server.web.page_cache import PageCache
+from dropbox_app.server.web.rendering import PageRenderer
+from dropbox_app.server.web.session import SiteCookie
+from dropbox_app.server.web.view_models.counsellors import Directory
+
+LOG_INTERVAL = 60.0  # seconds between two lines in the log about one site
+OPENING_WAIT = 1.0  # seconds that a request waits while another one opens the site
+RETRY_AFTER = 2.0  # seconds before a site that could not be opened is tried again
+
+
+@dataclass(frozen=True)
+class ProcessResources:
+    """What all sites of one process share. Nothing in it belongs to a visitor."""
+
+    today: Callable[[], date]
+    now: Callable[[], float]
+    cookie_key: bytes
+    gate: Gate
+    page_cache: PageCache = field(default_factory=PageCache)
+
+
+@dataclass(frozen=True)
+class OpenSite:
+    """A site whose database is open: what ``g.site`` is for the views."""
+
+    config: Site
+    hosts: Hosts
+    cookie: SiteCookie
+    mailboxes: Mailboxes
+    agent: ReporterAgent
+    pages: PageRenderer
+    desk_tokens: DeskTokens
+    today: Callable[[], date]
+
+    @property
+    def settings(self) -> Settings:
+        return self.config.settings
+
+    @classmethod
+    def open(
+        cls, read: ReadSite, hosts: Hosts, cookie: SiteCookie, shared: ProcessResources
+    ) -> "OpenSite":
+        """Open the database. Raises StoreError, SiteFull, OSError."""
+        site = Site(read.place.folder, read.settings)
+        store = SqliteStore(read.place.folder, shared.today, read.place.reserve)
+        mailboxes = Mailboxes(site, store, shared.today)
+        people = Directory(site, mailboxes)
+        return cls(
+            config=site,
+            hosts=hosts,
+            cookie=cookie,
+            mailboxes=mailboxes,
+            agent=ReporterAgent(site, mailboxes, shared.gate, shared.today),
+            pages=PageRenderer(
+                read.settings, people.on, shared.today, cache=shared.page_cache, own_text=read.html
+            ),
+            desk_tokens=DeskTokens(cookie.desk_key, read.settings.site, shared.now),
+            today=shared.today,
+        )
+
+
+def current_site() -> OpenSite:
+    """The site of this request, see ``site_dispatch.find_site``."""
+    site: OpenSite = g.site
+    return site
+
+
+class HostedSite:
+    """A site of this server: its addresses and its cookie, and the rest once it is opened."""
+
+    def __init__(self, read: ReadSite | ClosedSite, shared: ProcessResources) -> None:
+        self.name = read.place.name
+        origins = read.settings if isinstance(read, ReadSite) else read
+        self.hosts = Hosts(origins.origins, origins.desk_origins)
+        self._read = read if isinstance(read, ReadSite) else None
+        self._shared = shared
+        self._opening = threading.Lock()
+        self._open: OpenSite | None = None
+        self._last_logged = -LOG_INTERVAL
+        self._retry_at = 0.0  # monotonic seconds
+
+    @cached_property
+    def cookie(self) -> SiteCookie:
+        shared = self._shared
+        site = self._read.settings.site if self._read is not None else ""  # it opens nothing
+        return SiteCookie(shared.cookie_key, site, shared.now, self.hosts.is_https)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its database has been opened."""
+        return self._open is not None
+
+    def open(self) -> OpenSite:
+        """The site, opened at the first call. Raises StoreError, SiteFull, OSError.
+
+        StoreError too if its settings closed it. Opening may take as long as the database is busy.
+        One request waits for that and others are refused with StoreBusy: the threads belong to all
+        sites.
+        """
+        if self._read is None:
+            raise StoreError("its settings are wrong")
+        if self._open is None:
+            if time.monotonic() < self._retry_at or not self._opening.acquire(timeout=OPENING_WAIT):
+                raise StoreBusy("it is being opened, or could not be opened a moment ago")
+            try:
+                if self._open is None:
+                    self._open = OpenSite.open(self._read, self.hosts, self.cookie, self._shared)
+            except (StoreError, SiteFull, OSError):
+                self._retry_at = time.monotonic() + RETRY_AFTER
+                raise
+            finally:
+                self._opening.release()
+        return self._open
+
+    def open_or_none(self) -> OpenSite | None:
+        """The site; None if its settings closed it, or if it cannot be opened now.
+
+        The latter is logged, at most once in LOG_INTERVAL.
+        """
+        if self._read is None:
+            return None
+        try:
+            return self.open()
+        except (StoreError, SiteFull, OSError) as error:
+            if time.monotonic() - self._last_logged >= LOG_INTERVAL:
+                self._last_logged = time.monotonic()
+                logger.warning(
+                    "%s cannot be opened and is tried again: %s", self.name, fault_location(error)
+                )
+            return None
+
+
+class SiteTable:
+    """The sites of this server by host name. Safe between threads."""
+
+    def __init__(self, sites: Iterable[ReadSite | ClosedSite], shared: ProcessResources) -> None:
+        self.sites = [HostedSite(read, shared) for read in sites]
+        self._by_host = {name: site for site in self.sites for name in site.hosts.names}
+
+    def find(self, environ: WSGIEnvironment) -> HostedSite | None:
+        """The site at the requested host name; None if there is none, or not by this socket."""
+        site = self._by_host.get(host_name(environ.get("HTTP_HOST", "")) or "")
+        return site if site is not None and site.hosts.is_reachable(environ) else None
+
+    def is_https(self, environ: WSGIEnvironment) -> bool:
+        """Whether the requested address is an https address of a site."""
+        site = self.find(environ)
+        return site is not None and site.hosts.is_https(environ)

@@ -1,0 +1,122 @@
+"""Into a session and out of it, as all pages of a session need it.
+
+Every post of a session carries the token of this very session, or the code itself in the same
+form: when a session has ended, nothing that was typed is lost.
+"""
+
+from collections.abc import Mapping
+
+from flask import Response, g, request
+
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.server.reporter.kdf_limiter import Busy
+from dropbox_app.server.web.error_pages import OWN_WORDS, form_again
+from dropbox_app.server.web.forms import SessionForm, read_code, shown
+from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.rendering import TYPING
+from dropbox_app.server.web.session import current_session
+from dropbox_app.server.web.sites import current_site
+
+
+def ask_code(
+    lang: str,
+    problems: Mapping[str, str] | None = None,
+    status: int | str = TYPING,
+    *,
+    code: str = "",
+    reason: str = "",
+    cookie_came: bool = True,
+) -> Response:
+    """The page that asks for the code. ``reason``: why it is asked again, "wrong" or "again"."""
+    pages = current_site().pages
+    html = pages.render(
+        "return.html",
+        lang,
+        title="title.read",
+        here="return",
+        switch_form="main-form",
+        problems=problems or {},
+        code=clean_text(code),
+        reason=reason,
+        cookie_came=cookie_came,
+        showing=current_session().shows_code,
+    )
+    return pages.respond(html, status)
+
+
+def ask_code_again(lang: str, code: str = "") -> Response:
+    """The same for a page of a session that was asked for without one."""
+    return ask_code(lang, code=code, reason="again", cookie_came=current_session().arrived)
+
+
+def enter_session(
+    lang: str, form: SessionForm, lead: str = "", button: str = "again.send"
+) -> bytes | Response:
+    """The root: of the session the form belongs to, or of the code in the form itself.
+
+    Without either, the answer that asks for the code, with the sentence ``lead``.
+    """
+    site, session = current_site(), current_session()
+    told = words(lang)
+    if not form.code.data:
+        if session.root is not None and form.in_session():
+            return session.root
+        if session.root is not None:
+            lead = told.say("errors.other_session")
+        problem = {"code": told.say("errors.code_missing")} if "code" in request.form else {}
+        return session_ended(lang, lead, problem, button=button)
+    typed, problems = read_code(form.code.data, told)
+    if problems:
+        return session_ended(lang, lead, shown(problems, told), 422, button)
+    try:
+        root = site.agent.enter(typed)
+    except Busy:
+        return session_ended(lang, lead, {"": told.say("errors.busy")}, 503, button)
+    if root is None:
+        wrong = {"code": told.say("errors.code_wrong")}
+        return session_ended(lang, lead, wrong, 422, button)
+    session.become(site.cookie.fresh(root))
+    g.pop("csrf_token", None)  # Flask-WTF keeps the token of the session before
+    return root
+
+
+def session_ended(
+    lang: str,
+    lead: str = "",
+    problems: dict[str, str] | None = None,
+    status: int = 403,
+    button: str = "again.send",
+    token: str = "",
+) -> Response:
+    """What was typed, with a field for the code: one post opens the session and sends.
+
+    With the ``token`` of a session that goes on, without that field.
+    """
+    typed = any(request.form.get(name) for name in OWN_WORDS)
+    return form_again(
+        current_site().pages,
+        lang,
+        action=f"/{lang}/" + request.path.split("/", 2)[2],
+        heading="again.expired_title" if typed else "return.again_title",
+        lead=lead or words(lang).say("errors.expired"),
+        problems=problems,
+        token=token,
+        button=button,
+        status=status,
+    )
+
+
+def conversation_gone(lang: str) -> Response:
+    """The conversation went between two requests: the text may still go into a new one."""
+    current_session().end()
+    return form_again(
+        current_site().pages,
+        lang,
+        action=f"/{lang}/report",
+        heading="again.gone_title",
+        lead=words(lang).say("again.gone"),
+        ask_code=False,
+        button="report.send",
+        only=OWN_WORDS,
+        status=410,
+    )

@@ -1,0 +1,212 @@
+"""The report, and the way back in with a code.
+
+Without a posted form each page is the same bytes for every visitor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.messages import ANSWERS
+from dropbox_app.server.reporter.kdf_limiter import Busy
+from dropbox_app.server.web.error_pages import REFUSED, problem_of
+from dropbox_app.server.web.forms import CodeForm, Problem, ReportForm, read_code, shown
+from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.rendering import TYPING
+from dropbox_app.server.web.routing import LANG, see_other
+from dropbox_app.server.web.session import current_session
+from dropbox_app.server.web.sites import current_site
+from dropbox_app.server.web.view_models.counsellors import People
+from dropbox_app.server.web.views.code import code_page
+from dropbox_app.server.web.views.entering import ask_code
+
+blueprint = Blueprint("report", __name__)
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What a report form held, to be shown again."""
+
+    text: str = ""
+    counsellor: str = ""
+    answers: Mapping[str, Any] = field(default_factory=lambda: dict.fromkeys(ANSWERS, ()))
+
+    @property
+    def answered(self) -> bool:
+        """Whether any optional question was answered."""
+        return any(self.answers.values())
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.counsellor or self.answered)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An optional question, with its answers in words."""
+
+    name: str
+    many: bool
+    options: tuple[tuple[str, str], ...]
+
+
+@blueprint.get(f"{LANG}/report")
+def empty_form(lang: str) -> Response:
+    def context(people: People) -> dict[str, Any]:
+        return {
+            "switch_form": "main-form" if people.open else None,
+            "plain_enter": False,
+            "problems": {},
+            "posted": Posted(),
+            "choosing": len(people.open) > 1,
+            "questions": _questions(lang),
+        }
+
+    return current_site().pages.shared_page(
+        "report.html", lang, path="report", title="title.message", context=context,
+        has_text_field=True,
+    )  # fmt: skip
+
+
+@blueprint.post(f"{LANG}/report")
+def send(lang: str) -> Response:
+    """A report: stored completely and its code shown, or not stored and the text kept."""
+    site, session = current_site(), current_session()
+    form = ReportForm()
+    people = site.pages.people().to_report
+    if "switch" in request.form:
+        return _form(lang, form, people, {}, TYPING)
+    mark = site.cookie.mark_of(
+        (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
+    )
+    if session.code and session.mark == mark:
+        # By the form, which is the same: who can be written to may have changed since.
+        same = people.chosen(form.counsellor.data or "")
+        return code_page(lang, people, session.code, same, again=True)
+    root = session.root
+    if root is not None and session.mark == mark and site.agent.view(root) is not None:
+        return see_other(f"/{lang}/conversation?again=1")
+    if not people.open:
+        said = "errors.nobody"
+        if people.ended:
+            said = "closed.ended" if people.reads else "closed.ended_read"
+        return _refused(lang, form, people, Problem("", said), 503)
+    problems = form.problems(people, site.settings.limits.text)
+    if problems:
+        return _form(lang, form, people, shown(problems, words(lang)), 422)
+    chosen = people.chosen(form.counsellor.data or "") or people.open[0]
+    try:
+        prepared = site.agent.prepare(
+            lang=lang,
+            text=form.text.data,
+            answers=form.answers(),
+            wanted=(chosen.identity,),
+        )
+        # Everything that could go wrong goes first: page and cookie are made, then it is
+        # stored, and after that only bytes that are ready are sent.
+        begun = site.cookie.fresh(prepared.root, prepared.words, mark)
+        page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
+        site.agent.send(prepared)
+    except REFUSED as error:
+        return _refused(lang, form, people, *problem_of(error))
+    session.become(begun)
+    return page
+
+
+@blueprint.get(f"{LANG}/return")
+def empty_code_form(lang: str) -> Response:
+    context = {
+        "switch_form": "main-form",
+        "problems": {},
+        "code": "",
+        "reason": "",
+        "cookie_came": True,
+        "showing": False,
+    }
+    if current_session().shows_code:
+        return ask_code(lang)
+    return current_site().pages.shared_page(
+        "return.html", lang, path="return", title="title.read", context=lambda _: context,
+        has_text_field=True,
+    )  # fmt: skip
+
+
+@blueprint.post(f"{LANG}/return")
+def enter(lang: str) -> Response:
+    """A code: to its conversation, or the same answer for every code that has none."""
+    site = current_site()
+    form = CodeForm()
+    if "switch" in request.form:
+        return ask_code(lang, code=form.code.data or "")
+    told = words(lang)
+    typed, problems = read_code(form.code.data, told)
+    if problems:
+        return ask_code(lang, shown(problems, told), 422, code=form.code.data or "")
+    try:
+        root = site.agent.enter(typed)
+    except Busy:
+        busy = {"": told.say("errors.busy_read")}
+        return ask_code(lang, busy, 503, code=form.code.data)
+    if root is None:
+        return ask_code(lang, status=422, code=form.code.data, reason="wrong")
+    current_session().become(site.cookie.fresh(root))
+    return see_other(f"/{lang}/conversation")
+
+
+def _refused(
+    lang: str, form: ReportForm, people: People, problem: Problem, status: int
+) -> Response:
+    return _form(lang, form, people, shown([problem], words(lang)), status)
+
+
+def _form(
+    lang: str,
+    form: ReportForm,
+    people: People,
+    problems: Mapping[str, str],
+    status: int | str,
+) -> Response:
+    """The report form with what was typed and ticked, and what has to be mended."""
+    answers = {
+        name: tuple(form[name].data or ()) if several else (form[name].data or "",)
+        for name, (several, _) in ANSWERS.items()
+    }
+    answers = {name: tuple(v for v in values if v) for name, values in answers.items()}
+    posted = Posted(clean_text(form.text.data or ""), form.counsellor.data or "", answers)
+    pages = current_site().pages
+    html = pages.render(
+        "report.html",
+        lang,
+        title="title.message",
+        here="report",
+        people=people,
+        switch_form="main-form" if people.open or posted else None,
+        plain_enter=False,
+        problems=problems,
+        posted=posted,
+        choosing=_asks_for_whom(form, people) or "counsellor" in problems,
+        questions=_questions(lang),
+    )
+    return pages.respond(html, status)
+
+
+def _asks_for_whom(form: ReportForm, people: People) -> bool:
+    """Whether a report form asks for the counsellor whom it is for.
+
+    It does too if the one it named cannot be written to any more: nobody gets a report who was not
+    named in it.
+    """
+    if len(people.open) != 1:
+        return bool(people.open)
+    return bool(form.counsellor.raw_data) and form.counsellor.data != people.open[0].value
+
+
+def _questions(lang: str) -> tuple[Question, ...]:
+    """The optional questions of the form, in its order."""
+    told = words(lang)
+    return tuple(
+        Question(name, several, tuple((value, told.say(f"{name}.{value}")) for value in known))
+        for name, (several, known) in ANSWERS.items()
+    )

@@ -1,0 +1,326 @@
+"""Crowds at the real server behind nginx with its own limits: honest reporters are served."""
+
+import contextlib
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.retrieval_code import generate
+from tests.server.web.test_files import received
+from tests.support.circuit import CircuitBrowser
+from tests.support.plain_browser import MULTIPART, Page, multipart
+from tests.support.serving import Serving, read_all, wait_until
+
+STORY = "Een herkenbaar verhaal."
+MIB = 2**20
+HEAD = "Host: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
+FORM = "application/x-www-form-urlencoded"
+# Every hash says when it begins and when it ends, and takes long enough for others to come.
+HASHING = """
+import os, sys, time
+from pathlib import Path
+from dropbox_app.server.reporter import kdf_limiter, agent
+from dropbox_app.server.cli import serve as serving
+said = os.open(sys.argv[1] + "/../said", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+kdf_limiter.core_count = lambda: 2
+hashed = agent.derive_root
+def slowly(words, site):
+    os.write(said, b"+")
+    try:
+        time.sleep(0.05)
+        return hashed(words, site)
+    finally:
+        os.write(said, b"-")
+agent.derive_root = slowly
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
+"""
+# The pace that a transfer must keep, and the time before it counts, as a test can wait for.
+HASTY = """
+import sys
+from pathlib import Path
+from dropbox_app.server.web import reverse_proxy
+from dropbox_app.server.cli import serve as serving
+reverse_proxy.GRACE, reverse_proxy.SLOWEST = 1.5, 4_000_000
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
+"""
+
+
+def post(serving: Serving, path: str, kind: str, length: int, cookie: str = "") -> bytes:
+    """The head of a request whose body is as long as it says."""
+    head = HEAD.format(port=serving.port, kind=kind, length=length)
+    return f"POST {path} HTTP/1.1\r\n{head}{cookie}\r\n".encode()
+
+
+def cookie_of(browser: CircuitBrowser) -> str:
+    pairs = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    return f"Cookie: {pairs}\r\n"
+
+
+def tell(browser: CircuitBrowser) -> str:
+    """Report; returns the code."""
+    page = browser.get("/nl/report")
+    told = browser.submit(page, page.form_with("text"), text=STORY)
+    assert told.status == 200, told.text
+    return told.code
+
+
+def upload(browser: CircuitBrowser, size: int) -> Page:
+    page = browser.get("/nl/files")
+    content = os.urandom(size)
+    return browser.upload(page, page.form_with("files"), [("foto.jpg", content)], text="Zie dit.")
+
+
+@contextlib.contextmanager
+def held(*connections: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
+    serve: Callable[..., Serving],
+) -> None:
+    """Three hundred and a hundred, over 100 circuits, with the limits of a real server."""
+    serving = serve(changes={})
+    half = post(serving, "/nl/report", FORM, 20_000) + b"text=" + b"a" * 10_000
+    read = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\n\r\n".encode()
+    crowd = [serving.connect(100 + n % 75, half) for n in range(300)]
+    crowd += [serving.connect(200 + n % 25, read) for n in range(100)]
+    with held(*crowd):
+        began = time.monotonic()
+        codes = {tell(serving.browser(number)) for number in range(5)}
+        for code in codes:
+            browser = serving.browser(9)
+            page = browser.get("/nl/return")
+            assert STORY in browser.submit(page, page.form_with("code"), code=code).text
+        assert len(codes) == 5
+        assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
+
+
+def test_one_circuit_that_never_stops_keeps_nobody_out(serve: Callable[..., Serving]) -> None:
+    serving = serve(changes={})
+    fields = f"code={'+'.join(generate('nl'))}".encode()
+    whole = post(serving, "/nl/return", FORM, len(fields)) + fields
+    crowd = [serving.connect(1, whole) for _ in range(40)]
+    with held(*crowd):
+        began = time.monotonic()
+        for number in range(2, 7):
+            tell(serving.browser(number))
+        assert time.monotonic() - began < 10
+        statuses = {answer.split()[1] for answer in map(_there, crowd) if answer}
+    # Three at once, the others one after another; more than twelve at once are refused.
+    assert statuses == {b"422", b"503"}
+
+
+def _there(connection: socket.socket) -> bytes:
+    """What has come so far."""
+    connection.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        return connection.recv(65_536)
+    return b""
+
+
+def test_slow_strangers_take_no_place_from_a_reporters_files(
+    serve: Callable[..., Serving],
+) -> None:
+    """Twenty, half of them with a false cookie, at 2.5 kB/s; there are six places in all."""
+    serving = serve(changes={})
+    browser = serving.browser(1)
+    tell(browser)
+    crowd = []
+    for number in range(20):
+        cookie = f"Cookie: s={'x' * 400}\r\n" if number % 2 else ""
+        head = post(serving, "/nl/files", MULTIPART, 100 * MIB, cookie)
+        crowd.append(serving.connect(10 + number, head + b"--x"))
+    ended = threading.Event()
+
+    def drip() -> None:
+        while not ended.wait(0.1):
+            for connection in crowd:
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"x" * 250)
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    try:
+        with held(*crowd):
+            for connection in crowd:
+                answer = connection.recv(65_536)
+                assert answer.startswith(b"HTTP/1.1 403 ")
+            assert upload(browser, 3 * MIB).path == "/nl/conversation?sent=1"
+    finally:
+        ended.set()
+        dripping.join()
+    ((attachment, _),) = received(serving.house.counsellors[0])
+    assert attachment.size == 3 * MIB
+
+
+def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve(changes={})
+    browser = serving.browser(1)
+    tell(browser)
+    head = post(serving, "/nl/files", MULTIPART, 100 * MIB, cookie_of(browser)) + b"--x"
+    of_one = [serving.connect(20, head) for _ in range(2)]
+    time_to_begin = serving.connect(20, head)
+    with held(*of_one, time_to_begin):
+        assert time_to_begin.recv(65_536).startswith(b"HTTP/1.1 503 ")
+        others = [serving.connect(30 + number, head) for number in range(4)]
+        with held(*others):
+            last = serving.connect(40, head)
+            with held(last):
+                last.settimeout(20)
+                answer = last.recv(65_536) + last.recv(65_536)
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"Schrijven kan wel" in answer
+            assert serving.browser(41).get("/nl/").status == 200
+            tell(serving.browser(42))
+
+    def again() -> bool:
+        return upload(browser, 1000).path == "/nl/conversation?sent=1"
+
+    wait_until(again)
+
+
+@pytest.mark.parametrize("kind", ["upload", "desk"])
+def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
+    serve: Callable[..., Serving], kind: str
+) -> None:
+    """It never falls silent: nginx alone would take it for ever."""
+    serving = serve(program=HASTY)
+    browser = serving.browser(1)
+    tell(browser)
+    if kind == "desk":
+        head = post(serving, "/api/desk/mailboxes/a/messages?n=1&to=a", "a/b", MIB)
+    else:
+        page = browser.get("/nl/files")
+        fields = [f for f in page.form_with("files").fields if f[0] != "files"]
+        begun = multipart([*fields, ("text", "Blijf.")], [("foto.jpg", b"")]).rpartition(b"\r\n--")
+        head = post(serving, "/nl/files", MULTIPART, MIB, cookie_of(browser)) + begun[0]
+    began = time.monotonic()
+    connection = serving.connect(1, head)
+    answer = b""
+    with held(connection):
+        connection.settimeout(0.05)
+        while not answer:
+            assert time.monotonic() - began < 15
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"x" * 500)
+                answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
+    wait_until(lambda: not list((serving.house.folder / "files").iterdir()))
+    assert upload(browser, 1000).path == "/nl/conversation?sent=1"
+
+
+def test_a_file_that_is_read_too_slowly_ends_at_its_bound(serve: Callable[..., Serving]) -> None:
+    from tests.server.web.test_file_downloads import reply_with
+
+    serving = serve(program=HASTY)
+    browser = serving.browser(1)
+    tell(browser)
+    item = reply_with(serving.house.counsellors[0], os.urandom(12 * MIB))
+    head = (
+        f"GET /nl/files/{item} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
+    )
+    connection = serving.connect(1, f"{head}{cookie_of(browser)}\r\n".encode())
+    with held(connection):
+        got = 0
+        for _ in range(60):
+            got += len(connection.recv(65_536))
+            time.sleep(0.1)
+        connection.settimeout(10)
+        got += len(read_all(connection))
+    assert MIB < got < 12 * MIB
+    assert len(browser.get(f"/nl/files/{item}").body) == 12 * MIB  # at once, it is whole
+
+
+def test_never_more_codes_hashed_at_once_than_cores_over_all_workers(
+    serve: Callable[..., Serving], tmp_path: Path
+) -> None:
+    """Reports and wrong codes of forty people at once; the server has two cores."""
+    serving = serve(program=HASHING)
+    answers: list[int] = []
+
+    def ask(number: int) -> None:
+        browser = serving.browser(number, cookies=False)
+        if number % 4:
+            page = browser.get("/nl/return")
+            code = " ".join(generate("nl"))
+            answers.append(browser.submit(page, page.form_with("code"), code=code).status)
+        else:
+            tell(browser)
+            answers.append(200)
+
+    people = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join(60)
+    assert sorted(answers) == [200] * 10 + [422] * 30
+    inside = most = 0
+    for sign in (tmp_path / "said").read_text():
+        inside += 1 if sign == "+" else -1
+        most = max(most, inside)
+    assert inside == 0
+    assert 1 <= most <= 2
+
+
+def test_whoever_waits_for_a_code_keeps_nobody_from_reading_pages(
+    serve: Callable[..., Serving],
+) -> None:
+    """Codes wait for their slot in threads of which there are plenty."""
+    slow = HASHING.replace("time.sleep(0.05)", "time.sleep(0.5)")
+    serving = serve(program=slow)
+    statuses: list[int] = []
+
+    def guess(number: int) -> None:
+        browser = serving.browser(number, cookies=False)
+        fields = f"code={'+'.join(generate('nl'))}".encode()
+        statuses.append(
+            browser.request("POST", "/nl/return", fields, {"Content-Type": FORM}).status
+        )
+
+    crowd = [threading.Thread(target=guess, args=(number,)) for number in range(100)]
+    for one in crowd:
+        one.start()
+    times = []
+    while any(one.is_alive() for one in crowd):
+        began = time.monotonic()
+        assert serving.browser(200).get("/nl/").status == 200
+        times.append(time.monotonic() - began)
+        time.sleep(0.05)
+    for one in crowd:
+        one.join()
+    assert sorted(times)[len(times) // 2] < 0.5
+    # Two at once, half a second each: after ten seconds the others are told that it is busy.
+    assert set(statuses) == {422, 503}
+    assert statuses.count(422) >= 20
+
+
+def test_a_file_of_100_mib_arrives_beside_slow_strangers(
+    serve: Callable[..., Serving], long_run: bool
+) -> None:
+    """10 MiB in the default run; in memory nginx takes no more for it."""
+    size = (100 if long_run else 10) * MIB
+    serving = serve(changes={})
+    browser = serving.browser(1)
+    tell(browser)
+    strangers = [
+        serving.connect(10 + n, post(serving, "/nl/files", MULTIPART, size)) for n in range(20)
+    ]
+    with held(*strangers):
+        assert upload(browser, size).path == "/nl/conversation?sent=1"
+    for pid in serving.front.processes():
+        status = Path(f"/proc/{pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        assert int(found[1]) < 60 * 1024, status

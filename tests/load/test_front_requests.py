@@ -1,0 +1,275 @@
+"""What nginx passes on to the app, and what it refuses: its settings, and nothing else."""
+
+import contextlib
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.web.padding import PLAIN
+from dropbox_app.server.web.security_headers import HEADERS
+from tests.support.circuit import connect, line
+from tests.support.fronts import QUICK, SETTINGS, Front, nginx
+from tests.support.ports import free_port
+from tests.support.recorder import SESSION, Passed, Recorder
+from tests.support.serving import exchanged, read_all
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+FILES = "Content-Type: multipart/form-data; boundary=x"
+MARKER = b"herkenbaar" * 60
+# A request for each location, and each branch in one.
+PLACES = {
+    "page": ("GET", "/nl/", ()),
+    "form": ("POST", "/nl/report", (FORM,)),
+    "head": ("HEAD", "/", ()),
+    "files page": ("GET", "/nl/files", ()),
+    "words to it": ("POST", "/nl/files", (FORM,)),
+    "files": ("POST", "/nl/files", (FILES, f"Cookie: {SESSION}")),
+    "a file": ("GET", "/en/files/00ff", ()),
+    "desk": ("GET", "/api/desk/inbox?after=0", ()),
+    "desk's file": ("PUT", "/api/desk/mailboxes/a/files/b", ()),
+    "cards": ("GET", "/api/site", ()),
+}
+FORGED = (
+    "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
+    "X-Klankbord-Since: 1", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: elsewhere.example", "Forwarded: for=192.0.2.7", "X-Real-IP: 192.0.2.7",
+    "Expect: 100-continue", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
+    with Recorder(tmp_path_factory.mktemp("recorder") / "app.sock").running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def front(recorder: Recorder) -> Iterator[Front]:
+    folder = recorder.path.parent / "front"
+    with nginx(folder, recorder.path, port=free_port(), changes=QUICK) as made:
+        yield made
+        assert made.log.read_text() == ""
+
+
+def come(front: Front, way: str, circuit: int = 1) -> socket.socket:
+    """A connection by one of the three ways."""
+    if way == "domain":
+        return socket.create_connection(("127.0.0.1", front.port or 0), timeout=20)
+    return connect(front.onion if way == "onion" else front.desks, line(circuit))
+
+
+def ask(
+    front: Front, way: str, method: str, path: str, headers: tuple[str, ...], body: bytes = b""
+) -> bytes:
+    if method in ("POST", "PUT"):
+        headers = (*headers, f"Content-Length: {len(body)}")
+    lines = (f"{method} {path} HTTP/1.1", "Host: box.example:81", "Connection: close", *headers)
+    with come(front, way) as connection:
+        return exchanged(connection, "\r\n".join((*lines, "", "")).encode() + body)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("way", ["onion", "desks", "domain"])
+def test_each_location_tells_the_app_the_way_the_moment_and_the_host_as_sent(
+    front: Front, recorder: Recorder, way: str, place: str
+) -> None:
+    """A ``proxy_set_header`` in a location would cancel all those above it."""
+    method, path, headers = PLACES[place]
+    recorder.seen.clear()
+    answer = ask(front, way, method, path, (*headers, *FORGED), b"x=y" if method != "GET" else b"")
+    assert b"HTTP/1.1 200 " in answer, answer[:200]
+    asked = list(recorder.seen)
+    (passed,) = recorder.take()
+    assert (passed.method, passed.target) == (method, path)
+    assert len(asked) == (2 if place == "files" else 1)
+    for one in asked:
+        check_told(one, way)
+
+
+def check_told(passed: Passed, way: str) -> None:
+    assert passed.header("X-Klankbord-Way") == [way]
+    (since,) = passed.header("X-Klankbord-Since")
+    assert re.fullmatch(r"[0-9]{10}\.[0-9]{3}", since)
+    assert 0 <= time.time() - float(since) < 10
+    assert passed.header("Host") == ["box.example:81"]
+    names = {name.lower().replace("_", "-") for name, _ in passed.headers}
+    assert not names & {
+        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-real-ip",
+        "expect", "upgrade", "http2-settings", "connection",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["onion", "desks"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"", b"PROXY UNKNOWN\r\n", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n",
+        b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n", b"PROXY TCP6 fc00:dead:beef:4dae::1 ::1 1 2\r\n",
+        b"PROXY TCP6 fc00:dead:beef:4dad::1|x ::1 1 2\r\n",
+    ],
+)  # fmt: skip
+def test_at_tors_sockets_a_connection_that_is_of_no_circuit_gets_nowhere(
+    front: Front, recorder: Recorder, way: str, first: bytes
+) -> None:
+    path = front.onion if way == "onion" else front.desks
+    with connect(path, first) as connection:
+        answer = exchanged(connection, b"GET /nl/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+    assert recorder.take() == []
+
+
+LENGTHLESS = (b"Transfer-Encoding: chunked", b"Transfer-Encoding: CHUNKED", None)
+
+
+@pytest.mark.parametrize("kind", [FORM, FILES, "Content-Type: text/plain"])
+@pytest.mark.parametrize("path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b"])
+@pytest.mark.parametrize("header", LENGTHLESS)
+def test_a_body_without_a_length_is_refused_before_it_is_read(
+    front: Front, recorder: Recorder, path: str, kind: str, header: bytes | None
+) -> None:
+    head = b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % path.encode()
+    head += f"Cookie: {SESSION}\r\n{kind}\r\n".encode()
+    with come(front, "onion") as connection:
+        connection.sendall(head + (header + b"\r\n\r\n" if header else b"\r\n"))
+        answer = connection.recv(65_536)  # nothing of the body was sent yet
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert recorder.seen == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files", "/nl/x/../files", "/%6el/files"],
+)
+def test_no_other_writing_of_the_address_gets_files_past_the_question_for_a_session(
+    front: Front, recorder: Recorder, path: str
+) -> None:
+    long = MARKER * 2000  # more than a form may be
+    for cookie, passed in ((f"Cookie: {SESSION}", 1), ("Cookie: s=false", 0), ("X-A: b", 0)):
+        answer = ask(front, "onion", "POST", path, (FILES, cookie), long)
+        assert answer.startswith(b"HTTP/1.1 200 " if passed else b"HTTP/1.1 403 ")
+        assert [one.target for one in recorder.take()] == [path] * passed
+
+
+def chunked(front: Front) -> None:
+    """Bodies in one chunk, and in chunks of a byte, of each method and in each location."""
+    for method in ("POST", "PUT", "PATCH", "GET", "DELETE", "OPTIONS"):
+        for path in ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox"):
+            for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
+                         b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
+                head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
+                head += "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+                with come(front, "onion", 5) as connection:
+                    connection.settimeout(5)
+                    with contextlib.suppress(OSError):
+                        exchanged(connection, head.encode() + body)
+
+
+def http2(front: Front) -> None:
+    """Bodies whose length nobody says, in frames with pauses between them."""
+    for method in ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE", "OPTIONS"):
+        for path in ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox"):
+            head = {":method": method, ":scheme": "http", ":path": path, ":authority": "a.example"}
+            head |= {"cookie": SESSION, "content-type": FILES.partition(": ")[2]}
+            packed = b"".join(
+                b"\x10" + bytes([len(name)]) + name.encode() + bytes([len(text)]) + text.encode()
+                for name, text in head.items()
+            )
+            with come(front, "domain") as connection:
+                connection.settimeout(1)
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
+                connection.sendall(_frame(1, 4, 1, packed))
+                with contextlib.suppress(OSError):
+                    for _ in range(30):
+                        connection.sendall(_frame(0, 0, 1, MARKER * 3))
+                        time.sleep(0.003)  # so that nginx reads them one by one
+                    read_all(connection)
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(
+        ">I", stream
+    ) + payload  # fmt: skip
+
+
+@pytest.mark.parametrize("sender", [chunked, http2])
+def test_no_byte_of_a_body_reaches_a_file_also_where_nginx_could_write_one(
+    tmp_path: Path, sender: Callable[[Front], None]
+) -> None:
+    """The folder for such files can be written here. Long bodies with a length are tried too."""
+    calls = tmp_path / "calls"
+    under = (
+        "strace",
+        "-f",
+        "-s",
+        "64",
+        "-o",
+        str(calls),
+        "-e",
+        "trace=%file,write,pwrite64,pwritev",
+    )
+    plain = {r"listen 127.0.0.1:(\d+);": r"listen 127.0.0.1:\1 http2;"} if sender is http2 else {}
+    with (
+        Recorder(tmp_path / "app.sock").running() as recorder,
+        nginx(
+            tmp_path / "front", recorder.path, port=free_port(), changes={**QUICK, **plain},
+            under=under,
+        ) as front,
+    ):  # fmt: skip
+        sender(front)
+        long = MARKER * 800
+        assert b" 200 " in ask(front, "onion", "POST", "/nl/report", (FORM,), long)[:20]
+        cookie = f"Cookie: {SESSION}"
+        assert b" 200 " in ask(front, "onion", "POST", "/nl/files", (FILES, cookie), long * 10)[:20]
+        assert [len(one.body) for one in recorder.take()][-2:] == [len(long), len(long) * 10]
+        assert front.log.read_text() == ""
+    said = calls.read_text()
+    assert f"{front.folder}/nginx/temp" in said  # nginx looked at it at its start
+    assert not re.search(r"nginx/temp/[0-9]", said)
+    opened = re.findall(r'open(?:at)?\([^"]*"([^"]+)", ([A-Z_|]+)', said)
+    written = {path for path, flags in opened if not flags.startswith("O_RDONLY")}
+    assert {Path(path).name for path in written} <= {"nginx.pid", "null"}, written
+    assert "herkenbaar" not in "".join(row for row in said.splitlines() if " write(" in row)
+
+
+def test_what_is_written_of_a_client_is_nothing(front: Front, recorder: Recorder) -> None:
+    """Whatever was refused above, and this: the log is empty at the end, see ``front``."""
+    for first in (b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", line(3)):
+        for text in (
+            b"herkenbaar\r\n\r\n", b"GET /herkenbaar HTTP/9.9\r\n\r\n",
+            b"GET /%00herkenbaar HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: her kenbaar\r\n\r\n",
+            b"GET /" + b"herkenbaar" * 2000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST /nl/report HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n",
+        ):  # fmt: skip
+            with connect(front.onion, first) as connection:
+                connection.settimeout(5)
+                connection.sendall(text)
+                with contextlib.suppress(OSError):
+                    connection.recv(65_536)
+    recorder.take()
+
+
+def test_the_pages_of_nginx_have_the_length_and_the_headers_of_the_apps() -> None:
+    text = (SETTINGS / "policy.conf").read_text("utf-8")
+    told = dict(re.findall(r'^add_header (\S+) "(.*)" always;$', text, re.MULTILINE))
+    assert list(told.items()) == list(HEADERS.items())
+    pages = list((SETTINGS / "pages").iterdir())
+    assert len(pages) >= 5
+    for page in pages:
+        content = page.read_bytes()
+        assert len(content) == PLAIN, page
+        said = content.decode()
+        assert '<html lang="nl">' in said
+        assert '<div lang="en">' in said
+        assert not re.search(r"nginx|error|[0-9]{3}\b", said, re.IGNORECASE), page
+
+
+def test_every_page_of_nginx_is_used_and_there_is_one_for_each_refusal() -> None:
+    settings = "".join(file.read_text("utf-8") for file in SETTINGS.rglob("*.conf*"))
+    named = set(re.findall(r"/internal/pages/(\w+\.html)", settings))
+    assert named == {page.name for page in (SETTINGS / "pages").iterdir()}

@@ -1,0 +1,172 @@
+"""What nginx says of a request is believed at its socket alone, and transfers keep a pace."""
+
+import io
+import time
+from collections.abc import Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import create_environ, run_wsgi_app
+
+from dropbox_app.server.reporter.kdf_limiter import ARRIVED
+from dropbox_app.server.web.hosts import AT_DESKS
+from dropbox_app.server.web.reverse_proxy import (
+    GRACE,
+    SLOWEST,
+    WAYS,
+    Pace,
+    PacedAnswer,
+    PacedBody,
+    ReverseProxy,
+    TooSlow,
+)
+from dropbox_app.server.web.security_headers import HEADERS
+
+
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """Leave nothing that was said of a request to the tests that run after this one."""
+    arrived, at_desks = ARRIVED.set(None), AT_DESKS.set(None)
+    yield
+    ARRIVED.reset(arrived)
+    AT_DESKS.reset(at_desks)
+
+
+class Seen:
+    """An app that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.way: bool | None = None
+        self.waited = 0.0
+        self.environ: WSGIEnvironment = {}
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        self.way = AT_DESKS.get()
+        self.waited = time.monotonic() - (ARRIVED.get() or 0)
+        self.environ = environ
+        start("200 OK", [])
+        return [b"there"]
+
+
+def ask(behind_nginx: bool, **headers: str) -> tuple[Seen, str]:
+    seen = Seen()
+    environ = create_environ("/", headers={k.replace("_", "-"): v for k, v in headers.items()})
+    _, status, told = run_wsgi_app(ReverseProxy(seen, behind_nginx=behind_nginx), environ)
+    if status.startswith("421"):
+        assert [*told.items()][2:] == list(HEADERS.items())
+    return seen, status
+
+
+@pytest.mark.parametrize(("way", "desks"), [("onion", False), ("domain", False), ("desks", True)])
+def test_the_app_learns_whether_a_request_came_by_the_desks_socket(way: str, desks: bool) -> None:
+    seen, status = ask(True, X_Klankbord_Way=way, X_Klankbord_Since=f"{time.time():.3f}")
+    assert (status, seen.way) == ("200 OK", desks)
+    assert not [name for name in seen.environ if "KLANKBORD" in name]
+
+
+@pytest.mark.parametrize("way", [None, "", "Onion", "onion ", "onion,desks", "none"])
+def test_without_a_known_way_nothing_is_answered_behind_nginx(way: str | None) -> None:
+    seen, status = ask(True, **({} if way is None else {"X_Klankbord_Way": way}))
+    assert (status, seen.environ) == ("421 Misdirected Request", {})
+
+
+@pytest.mark.parametrize("way", [None, "", "nonsense", *WAYS])
+def test_without_nginx_its_headers_are_not_believed(way: str | None) -> None:
+    told = {} if way is None else {"X_Klankbord_Way": way, "X_Klankbord_Since": "1"}
+    seen, status = ask(False, **told)
+    assert (status, seen.way) == ("200 OK", None)
+    assert seen.waited < 5
+    assert not [name for name in seen.environ if "KLANKBORD" in name]
+
+
+@pytest.mark.parametrize(
+    ("since", "least", "most"),
+    [(-12, 12, 17), (0, 0, 5), (3600, 0, 5), (-86_400, 60, 65), ("x", 0, 5), ("", 0, 5)],
+)
+def test_the_wait_before_the_app_is_counted_and_a_wrong_clock_makes_it_no_longer_than_a_minute(
+    since: int | str, least: float, most: float
+) -> None:
+    text = since if isinstance(since, str) else f"{time.time() + since:.3f}"
+    seen, _ = ask(True, X_Klankbord_Way="onion", X_Klankbord_Since=text)
+    assert least - 0.01 <= seen.waited < most
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Dripping(io.RawIOBase):
+    """A body of which each piece takes a second."""
+
+    def __init__(self, clock: Clock, rate: int) -> None:
+        self.clock, self.rate = clock, rate
+
+    def read(self, size: int = -1) -> bytes:
+        self.clock.now += size / self.rate
+        return b"x" * size
+
+
+@pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
+def test_a_body_below_the_pace_ends_when_its_time_is_over(rate: int, ends: float) -> None:
+    """However large the pieces that the app asks for."""
+    clock = Clock()
+    body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type]
+    with pytest.raises(TooSlow):  # noqa: PT012 - until it is too slow
+        while True:
+            body.read(65_536)
+    assert GRACE < clock.now - 1000 < ends + 1024 / rate
+
+
+def test_a_body_at_the_pace_never_ends() -> None:
+    clock = Clock()
+    body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type]
+    for _ in range(300):
+        assert len(body.read(65_536)) == 65_536
+    assert clock.now - 1000 > 100 * GRACE
+
+
+@given(st.binary(max_size=5000), st.lists(st.integers(-1, 3000), max_size=8))
+def test_a_body_is_read_as_it_is(content: bytes, sizes: list[int]) -> None:
+    paced, plain = PacedBody(io.BytesIO(content), Pace()), io.BytesIO(content)
+    for size in sizes:
+        assert paced.read(size) == plain.read(size)
+        assert paced.readline(size) == plain.readline(size)
+    assert list(paced) == list(plain)
+    assert paced.readlines() == []
+
+
+def test_an_answer_that_is_read_too_slowly_ends_and_is_closed() -> None:
+    clock, closed = Clock(), []
+
+    class Pieces:
+        """An answer whose reader takes a minute and a half for each piece of 64 KiB."""
+
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield bytes(65_536)
+                clock.now += 90
+
+        def close(self) -> None:
+            closed.append(True)
+
+    answer = PacedAnswer(Pieces(), Pace(clock))
+    with pytest.raises(TooSlow):
+        for _ in answer:
+            pass
+    answer.close()
+    assert closed == [True]
+    assert clock.now - 1000 <= 90 * 2
+
+
+def test_an_answer_without_a_close_is_passed_on() -> None:
+    answer = PacedAnswer([b"a", b"b"], Pace())
+    assert list(answer) == [b"a", b"b"]
+    answer.close()
