@@ -96,21 +96,14 @@ def mark_seen(opened: Opened) -> int:
 
 
 def search(place: Workplace, text: str) -> list[Found]:
-    """The messages of all sites in which all words of ``text`` stand; at most 50, the best first.
+    """The messages of all sites in which all words of ``text`` stand; at most 50, the newest first.
 
     What is false in its thread is named as such.
     """
     hits = queries.find(place.database, text, MOST_FOUND)
-    rows = {(hit.site, hit.mailbox): hit for hit in hits}
-    listed = {
-        (one.site, one.mailbox): one
-        for one in _summarised(
-            place,
-            [row for m in {mailbox for _, mailbox in rows}
-             for row in queries.threads_like(place.database, m)],
-            place.names(),
-        )
-    }  # fmt: skip
+    pairs = {(hit.site, hit.mailbox): None for hit in hits}
+    rows = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
+    listed = {(one.site, one.mailbox): one for one in _summarised(place, rows, place.names())}
     found = []
     for hit in hits:
         line = listed[hit.site, hit.mailbox]

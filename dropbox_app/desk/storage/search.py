@@ -39,6 +39,12 @@ def threads(database: Database) -> list[ThreadRow]:
     return [_thread(row) for row in database.run(_THREADS)]
 
 
+def thread(database: Database, site: str, mailbox: str) -> ThreadRow:
+    """One thread that is there."""
+    condition = "WHERE thread.site = ? AND thread.mailbox = ?"
+    return _thread(database.run(_THREADS + condition, (site, mailbox))[0])
+
+
 def threads_like(database: Database, beginning: str) -> list[ThreadRow]:
     """The threads whose id begins like that; ``beginning`` is taken as it is, not as a pattern."""
     condition = "WHERE substr(thread.mailbox, 1, ?) = ?"
@@ -46,7 +52,7 @@ def threads_like(database: Database, beginning: str) -> list[ThreadRow]:
 
 
 def find(database: Database, words: str, most: int) -> list[Hit]:
-    """``most`` messages at most, the best first.
+    """``most`` messages at most, those that came last first.
 
     In each stand all of ``words``, whole or as the beginning of a word; capitals and accents do
     not count. No words find nothing.
@@ -55,10 +61,11 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
     if not wanted:
         return []
     found = database.run(
-        "SELECT item.site, item.mailbox, item.id, opened.contents, opened.length FROM words "
-        "JOIN opened ON opened.number = words.rowid "
-        "JOIN item ON item.site = opened.site AND item.id = opened.id "
-        "WHERE words MATCH ? ORDER BY rank LIMIT ?",
+        "SELECT item.site, item.mailbox, item.id, opened.contents, opened.length "
+        # The limit stands inside: what is beyond it is not read.
+        "FROM (SELECT rowid AS place FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?) "
+        "JOIN opened ON opened.number = place "
+        "JOIN item ON item.site = opened.site AND item.id = opened.id ORDER BY place DESC",
         (wanted, most),
     )
     return [
