@@ -1,20 +1,56 @@
-"""What all tests share: ``--long``, and how many examples Hypothesis tries."""
+"""What all tests share: ``--long``, ``--quick``, how many examples Hypothesis tries, fixtures."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.drop_box import box, counsellor, mould
+
+__all__ = ["box", "counsellor", "mould"]  # fixtures
+
+HERE = Path(__file__).parent
+# Each test in these starts servers, browsers, sandboxes or a whole machine, or needs many Argon2id.
+# They run first, since one that runs last would keep the other core waiting.
+SLOW = {
+    HERE / path
+    for path in (
+        "deploy",
+        "desk/test_cleaning.py",
+        "desk/test_endless_list.py",
+        "desk/test_files.py",
+        "desk/test_forward_secrecy.py",
+        "desk/test_large_backups.py",
+        "desk/test_preview.py",
+        "desk/test_program.py",
+        "desk/test_sandbox.py",
+        "desk/test_sending_files.py",
+        "e2e",
+        "load",
+        "security",
+        "server/web/test_file_downloads.py",
+        "server/web/test_files.py",
+        "server/web/test_refusals.py",
+        "server/web/test_sameness.py",
+        "server/web/test_serving.py",
+        "server/web/test_two_sites.py",
+        "test_run.py",
+    )
+}
+
 # Short: the same examples every time, so that a change that broke nothing never goes red.
 settings.register_profile(
     "short",
-    max_examples=100,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     print_blob=True,
 )
+# Before a commit: the first of those.
+settings.register_profile("quick", settings.get_profile("short"), max_examples=10)
 # Long: new examples every time, and the blob that makes a failing one again.
 settings.register_profile(
     "long",
@@ -28,6 +64,11 @@ settings.register_profile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--quick",
+        action="store_true",
+        help="leave out what is marked as slow, and take few examples",
+    )
+    parser.addoption(
         "--long",
         action="store_true",
         help="many more examples and kill points (the same as KLANKBORD_LONG=1)",
@@ -38,15 +79,30 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--long"):
         # In the environment, so that xdist's workers and started programs see it too.
         os.environ["KLANKBORD_LONG"] = "1"
-    settings.load_profile("long" if _long() else "short")
+    quick = config.getoption("--quick")
+    settings.load_profile("long" if _long() else "quick" if quick else "short")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if _long():
-        return
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    quick = config.getoption("--quick")
+    return True if quick and collection_path in SLOW else None  # None: as others decide
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("long"):
+        if _in_slow(item):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("long") and not _long():
             item.add_marker(pytest.mark.skip(reason="only with --long"))
+    items.sort(key=lambda item: not _in_slow(item))
+    if config.getoption("--quick"):
+        quick = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
+        items[:] = quick
+
+
+def _in_slow(item: pytest.Item) -> bool:
+    return bool(SLOW & {item.path, *item.path.parents})
 
 
 @pytest.fixture(scope="session")

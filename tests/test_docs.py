@@ -244,7 +244,7 @@ def test_the_pins_are_whole_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "run", "server", "test"}
+    assert set(pins) == {"desk", "oldest", "run", "server", "test"}
     for small in ("desk", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.processes import until
 from tests.support.steps import come_back, tell, write_on
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,11 +36,8 @@ def running(folder: Path, port: int, end: signal.Signals) -> Iterator[dict[str, 
     ) as process:
         announcement = folder / "demo.json"
         try:
-            deadline = time.monotonic() + 60
-            while not announcement.exists():
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: announcement.exists() or process.poll() is not None, "no demo.json", 60)
+            assert process.poll() is None
             yield json.loads(announcement.read_text())
             process.send_signal(end)
             output, _ = process.communicate(timeout=30)
@@ -95,7 +92,9 @@ def test_from_nothing_and_once_more_on_another_port(tmp_path: Path) -> None:
             assert write_on(browser, page, f"Verder over {host}.").status == 200
         desk(demo, "fetch")
         (thread,) = json.loads(desk(demo, "list", "--json"))
+        assert {"id", "unread", "last_day"} <= set(thread)
         shown = json.loads(desk(demo, "read", thread["id"], "--json"))
+        assert {"by", "kind", "day", "text", "verified"} <= set(shown["messages"][0])
         texts = [message["text"] for message in shown["messages"]]
         assert texts == ["Een verhaal.", "Verder over 127.0.0.1.", "Verder over localhost."]
     changed = (folder / "server" / "site.toml").read_bytes()
@@ -131,3 +130,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "choose another --dir" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_command_that_does_not_exist_ends_with_2() -> None:
+    done = subprocess.run([COUNSELLOR, "fetsh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -88,12 +88,7 @@ RANKED = {
         "folder", "backup", "actions", "cli",
     ),
 }  # fmt: skip
-# The worker goes with stock gunicorn; until then it stands beside the folders.
-UNRANKED = {
-    "server": {"circuits", "outgoing", "patience", "quiet", "threads", "transfers",
-               "waiting", "worker"},
-    "desk": set(),
-}  # fmt: skip
+UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}
 
 # What mails has a network: it knows nothing of what is stored but the status of the day. The part
 # of it that writes the status reads the database, and has no network.

@@ -198,7 +198,7 @@ def read(
     return Thread(
         site=site,
         mailbox=mailbox,
-        entries=tuple(_ordered(entries)),
+        entries=tuple(ordered(entries)),
         gaps=gaps,
         missing_beginning=beginning,
         withheld=_withheld(genuine, newest, pins),
@@ -400,7 +400,7 @@ def _withheld(
     return withheld
 
 
-def _ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
+def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Each message after what its author had seen; else by day, the reporter before others.
 
     What is not genuine comes last: nothing in it can be believed, its place neither.

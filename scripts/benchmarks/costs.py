@@ -73,7 +73,7 @@ class Floors:
 
 def measure(folder: Path, rounds: int, reports: int) -> bool:
     from dropbox_app.protocol import retrieval_code
-    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.support.drop_box import Counsellor, DropBox
     from tests.support.plain_browser import PlainBrowser
     from tests.support.ports import free_port
     from tests.support.steps import come_back, tell, write_on

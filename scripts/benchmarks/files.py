@@ -36,7 +36,7 @@ from benchmarks.machine import (
 )
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import DropBox
+    from tests.support.drop_box import DropBox
 
 SPEED = 0.6  # of the unsealed upload's, at least
 MEMORY = 64.0  # MB above idle, at most
@@ -86,7 +86,7 @@ def take():
 
 def measure(folder: Path, mib: int, seconds: int) -> bool:
     """Print the three, and say whether all of them hold."""
-    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.support.drop_box import Counsellor, DropBox
 
     counsellor = Counsellor(folder / "desk")
     box = DropBox(folder / "server")

@@ -23,7 +23,7 @@ from benchmarks.machine import TEXT, cpu_of, own_cpu, say, server_cpu
 if TYPE_CHECKING:
     from dropbox_app.protocol.keys import SigningKey
     from dropbox_app.server.store.sqlite import SqliteStore
-    from tests.e2e.conftest import Counsellor, DropBox
+    from tests.support.drop_box import Counsellor, DropBox
 
 SMALL, LARGE = 100, 10_000  # mailboxes
 ITEMS = 10  # a mailbox, half of them the reporter's
@@ -90,7 +90,7 @@ class _Site:
     """A drop box with a filled store, and what is asked of it."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        from tests.e2e.conftest import Counsellor, DropBox
+        from tests.support.drop_box import Counsellor, DropBox
 
         folder.mkdir()
         self.count = count
@@ -256,7 +256,7 @@ def _signing_key(counsellor: Counsellor) -> SigningKey:
     """The counsellor's own, out of the desk's vault: the bench asks faster than a desk does."""
     from dropbox_app.protocol import age
     from dropbox_app.protocol.keys import SigningKey
-    from tests.e2e.conftest import PASSPHRASE
+    from tests.support.drop_box import PASSPHRASE
 
     vault = age.open_with_passphrase((counsellor.folder / "vault.age").read_bytes(), PASSPHRASE)
     return SigningKey(b64decode(json.loads(vault)["identities"][0]["signing"]))

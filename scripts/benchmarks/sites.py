@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks.machine import children, resident, say, server_cpu
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import DropBox
+    from tests.support.drop_box import DropBox
 
 SITES = 300
 START_OF_ONE, START = 1.0, 3.0  # seconds
@@ -71,7 +71,7 @@ class _Server:
     """A folder with so many sites, and what is asked of it."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        from tests.e2e.conftest import DropBox
+        from tests.support.drop_box import DropBox
 
         folder.mkdir()
         self.count = count
@@ -88,7 +88,7 @@ class _Server:
 
     def serve(self) -> None:
         """Start, until the first page is there."""
-        from tests.e2e.conftest import start_serving
+        from tests.support.drop_box import start_serving
 
         began = time.monotonic()
         start_serving(self.box)

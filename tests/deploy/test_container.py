@@ -9,20 +9,16 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
-from tests.e2e.conftest import ROOT
-from tests.support.circuit import CircuitBrowser
-from tests.support.journey import wait_until
+from tests.support.drop_box import ROOT
 from tests.support.unit_file import UNITS, values
 
 FOLDER = ROOT / "deploy" / "container"
@@ -144,28 +140,6 @@ class Buildah:
         )  # fmt: skip
 
 
-@contextmanager
-def running(
-    buildah: Buildah, container: str, script: list[str], volumes: list[str]
-) -> Iterator[None]:
-    """A program in a container's files, with its accounts, until the block ends."""
-    process = subprocess.Popen(
-        buildah.words("run", "--isolation", "chroot", *volumes, container, "--", "sh", "-c",
-                      *script),
-        cwd=ROOT, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield
-        assert process.poll() is None
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=30)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
-
-
 @pytest.fixture
 def buildah() -> Iterator[Buildah]:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -218,32 +192,22 @@ def test_the_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
     assert json.loads(invitation)["name"] == "X"
     found = re.findall(r"^ENTRYPOINT (\[.*\])$", FILE.read_text("utf-8"), re.MULTILINE)
     entries = [json.loads(words) for words in found]
-    sockets = {name: buildah.folder / name for name in ("app-socket", "front-sockets")}
-    for path, numbers in zip(sockets.values(), ((990, 992), (992, 993)), strict=True):
-        path.mkdir(mode=0o750)
-        os.chown(path, *numbers)
-    shared = {
-        "app": ["-v", f"{sockets['app-socket']}:/run/klankbord"],
-        "front": ["-v", f"{sockets['app-socket']}:/run/klankbord:ro",
-                  "-v", f"{sockets['front-sockets']}:/run/klankbord-nginx"],
-    }  # fmt: skip
-    with (
-        running(
-            buildah,
-            made["app"],
-            [program + " serve --bind unix:/run/klankbord/app.sock"],
-            shared["app"],
-        ),
-        running(buildah, made["front"], entries[1][2:], shared["front"]),
+    for target, words, made_there in (
+        ("app", f"{program} serve --bind unix:/run/klankbord/app.sock", "/run/klankbord/app.sock"),
+        ("front", f"sh -c '{entries[1][2]}'", "/run/klankbord-nginx/onion.sock"),
     ):
-        onion = sockets["front-sockets"] / "onion.sock"
-        wait_until(onion.exists, "nginx does not start", seconds=120)
-        wait_until((sockets["app-socket"] / "app.sock").exists, "the app does not", seconds=120)
-        # In place of compose.yaml's group_add, which buildah does not know.
-        sockets["app-socket"].chmod(0o755)
-        (sockets["app-socket"] / "app.sock").chmod(0o666)
-        browser = CircuitBrowser("http://127.0.0.1:8000", onion, 7)
-        wait_until(lambda: browser.get("/nl/").status == 200, "nobody answers", seconds=60)
+        served = inside(
+            target,
+            f"{words} & server=$!; "
+            f"for i in $(seq 300); do test -S {made_there} && break; sleep 0.1; done; sleep 1; "
+            f"stat -c '%A %u %g' $(dirname {made_there}) {made_there}; "
+            "kill $server; wait $server; echo $?",
+        )
+        folder, socket_file, ended = served.splitlines()[-3:]
+        assert (folder, socket_file, ended) == {
+            "app": ("drwxr-x--- 990 992", "srw-rw---- 990 992", "0"),
+            "front": ("drwxr-x--- 992 993", "srw-rw-rw- 992 993", "0"),
+        }[target]
     tor = " ".join(entries[2])
     assert "Configuration was valid" in inside("tor", f"{tor} --verify-config")
     groups = inside("tor", "id -Gn debian-tor")

@@ -26,13 +26,13 @@ from dropbox_app.protocol.encoding import to_line
 from dropbox_app.server.doctor.finding import State
 from tests.deploy.test_systemd import Both, both
 from tests.deploy.test_tor_unit import assert_closed
-from tests.e2e.conftest import ROOT, Counsellor
 from tests.server.store.test_migrations import Old, rows
 from tests.support.circuit import CircuitBrowser
 from tests.support.circuit import line as of_circuit
-from tests.support.journey import wait_until
+from tests.support.drop_box import ROOT, Counsellor
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.processes import until
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.unit_file import HERE, Bridge, command, filtered, values
 
@@ -259,7 +259,7 @@ def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: 
     )  # fmt: skip
     try:
         browser = PlainBrowser(local)
-        wait_until(lambda: _answers(port), "the earlier version does not answer", seconds=60)
+        until(lambda: _answers(port), "the earlier version does not answer", seconds=60)
         code = tell(browser, "nl", "Een verhaal van vroeger.").code
     finally:
         serving.kill()  # and everything in its name space of processes

@@ -21,9 +21,9 @@ from tests.deploy.test_tor_unit import (  # noqa: F401 - a fixture
     taken,
     tor_of_the_unit,
 )
-from tests.e2e.conftest import BIN, Counsellor, counsellor, mould, run  # noqa: F401
 from tests.support.circuit import CircuitBrowser
 from tests.support.circuit import line as of_circuit
+from tests.support.drop_box import BIN, Counsellor, run
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, tell, the_only_thread, write_on
 from tests.support.unit_file import Bridge, as_a_service
 
@@ -37,7 +37,7 @@ LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
 @as_a_service
 def test_all_programs_at_rest_take_little(
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
+    mould: tuple[Path, int],
     folder: Path,  # noqa: F811
 ) -> None:
     state = tmp_path / "state"
@@ -115,8 +115,8 @@ def _own_group() -> Path | None:
 
 
 def test_the_whole_journey_passes_with_512_mb(
-    mould: tuple[Path, int],  # noqa: F811
-    counsellor: Counsellor,  # noqa: F811
+    mould: tuple[Path, int],
+    counsellor: Counsellor,
     tmp_path: Path,
 ) -> None:
     """Reports, files both ways, answers, a backup and a withdrawal; nothing is broken off."""

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.backup import directory
-from tests.e2e.conftest import BIN, Counsellor, box, counsellor, mould, run  # noqa: F401 - fixtures
 from tests.support.circuit import CircuitBrowser
+from tests.support.drop_box import BIN, run
 from tests.support.steps import come_back, tell
 from tests.support.unit_file import (
     ETC,
@@ -142,7 +142,7 @@ def test_each_socket_is_open_to_the_one_program_that_needs_it() -> None:
 @as_a_service
 def test_a_report_comes_in_and_is_answered_under_it(
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
+    mould: tuple[Path, int],
 ) -> None:
     state = tmp_path / "state"
     shutil.copytree(mould[0] / "server", state)
@@ -162,7 +162,7 @@ def test_a_report_comes_in_and_is_answered_under_it(
 @as_a_service
 def test_a_backup_is_made_under_its_own(
     tmp_path: Path,
-    mould: tuple[Path, int],  # noqa: F811
+    mould: tuple[Path, int],
 ) -> None:
     """With nothing but the server's folder, and its database opened as the server has it."""
     state, key = tmp_path / "state", tmp_path / "key"

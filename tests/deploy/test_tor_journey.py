@@ -23,11 +23,13 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.test_systemd import NGINX, SOCKETS, UNIT
-from tests.e2e.conftest import ROOT, Counsellor, run
-from tests.support.journey import AddressedBrowser, wait_until
+from tests.support.drop_box import ROOT, Counsellor, run
+from tests.support.journey import AddressedBrowser
 from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.support.programs import needs_strace
 from tests.support.steps import come_back, tell, the_only_thread
-from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms, why_not
+from tests.support.syscalls import UNSEEN, WRITES, Call, Watch, forms
 from tests.support.told import Told, load
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
 from tests.support.unit_file import ETC, UNITS, as_a_service, merged, started
@@ -35,7 +37,7 @@ from tests.support.unit_file import ETC, UNITS, as_a_service, merged, started
 pytestmark = [
     in_tor,
     as_a_service,
-    pytest.mark.skipif(bool(why_not()), reason=why_not() or "strace works"),
+    needs_strace,
     pytest.mark.timeout(1800),  # each step has its own patience
 ]
 DOMAIN = UNITS / "klankbord-nginx.service.d" / "domain.conf"
@@ -76,7 +78,7 @@ class Installed(TorNetwork):
     def start_clients(self) -> None:
         """The desk's key is made and let in as the guide says; the reporter's Tor has none."""
         name = self.keys / "klankbord-desks" / "hostname"
-        wait_until(name.exists, "no address for desks", seconds=60)
+        until(name.exists, "no address for desks", seconds=60)
         self._auth.mkdir(mode=0o700)
         key = run(
             ROOT / ".venv" / "bin" / "klankbord-desk", "onion-key", name.read_text().strip(),

@@ -9,7 +9,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import b64
 from dropbox_app.protocol.keys import Recipient, VerifyKey
 from dropbox_app.protocol.messages import parse
-from tests.e2e.conftest import Counsellor, DropBox
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.hostile_pages import Hostile, call, reseal
 from tests.support.steps import come_back, the_only_thread
 

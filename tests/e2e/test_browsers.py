@@ -10,9 +10,9 @@ from pathlib import Path
 import playwright.sync_api as playwright
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox
 from tests.support.browsers import Person, Start, browsers, here
 from tests.support.codes import tells
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.net import Net, Strangers
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, the_only_thread
 

@@ -4,8 +4,8 @@ import json
 import random
 from pathlib import Path
 
-from tests.e2e.conftest import Counsellor, DropBox
 from tests.support.chance import seed
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.steps import come_back, report_and_code, the_only_thread
 
 MIB = 1024 * 1024

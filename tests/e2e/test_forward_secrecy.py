@@ -17,24 +17,24 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import AgeError, FormatError
 from dropbox_app.protocol.keys import Seed
-from tests.e2e.conftest import PASSPHRASE, Counsellor, DropBox
+from tests.support.drop_box import PASSPHRASE, Counsellor, DropBox
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.steps import report_and_code, the_only_thread
 from tests.support.thief import Thief
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-pytestmark = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
+pytestmark = needs_faketime
 
 
 class Calendar:
     """One drop box and one desk whose clocks the test sets; None of it waits."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.clock = {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME": "",
         }
         self.counsellor = Counsellor(folder / "els", env=self.clock)
-        self.box = DropBox(folder / "server", env=self.clock)
+        self.box = DropBox(folder / "server", env=self.clock, port=port)
 
     def turn_to(self, day: str) -> None:
         """Set the clock of both to noon of ``day`` and let the server run from there."""
@@ -67,9 +67,23 @@ class Calendar:
         return [message["text"] for message in self.counsellor.read(thread)["messages"]]
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A drop box and a desk that began on the first Monday of January; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("begun")
+    made = Calendar(folder)
+    try:
+        made.begin("2026-01-05")
+    finally:
+        made.box.stop()
+    return folder, made.box.port
+
+
 @pytest.fixture
-def calendar(tmp_path: Path) -> Iterator[Calendar]:
-    made = Calendar(tmp_path)
+def calendar(tmp_path: Path, begun: tuple[Path, int]) -> Iterator[Calendar]:
+    for name in ("els", "server"):
+        shutil.copytree(begun[0] / name, tmp_path / name)
+    made = Calendar(tmp_path, begun[1])
     try:
         yield made
     finally:
@@ -136,7 +150,6 @@ def copy_of(folder: Path, name: str) -> Path:
 
 def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Calendar) -> None:
     """All was fetched: three months on, the old server disk and the desk open none of it."""
-    calendar.begin("2026-01-05")
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
     calendar.box.stop()
@@ -160,7 +173,6 @@ def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Cal
 
 def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calendar) -> None:
     """A desk that was shut from January to September destroys the key on its first fetch."""
-    calendar.begin("2026-01-05")
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     calendar.box.stop()
     server_of_january = copy_of(calendar.box.folder, "server-january")
@@ -177,7 +189,7 @@ def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calend
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
 def test_a_long_leave_loses_nothing(calendar: Calendar, back: str) -> None:
     """What was written while the counsellor was away opens on the day of return."""
-    calendar.begin("2026-01-30")
+    calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")
     report_and_code(calendar.box, "nl", "Geschreven tijdens het verlof")
     calendar.fetch_on(back)
@@ -188,7 +200,6 @@ def test_a_long_leave_loses_nothing(calendar: Calendar, back: str) -> None:
 @pytest.mark.parametrize("wrong", ["2027-01-12", "2025-01-12"], ids=["a year on", "a year back"])
 def test_a_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
     """A desk whose clock is a year off says so, keeps every key, and goes on once it is right."""
-    calendar.begin("2026-01-05")
     thread = calendar.told_on("2026-01-10", "Klok")
     calendar.turn_to("2026-01-12")
     before = calendar.counsellor.desk("keys", "--reveal").stdout

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.conftest import DropBox
 from tests.support.browsers import Person, Start, browsers, here
+from tests.support.drop_box import DropBox
 from tests.support.net import Net, Post, Strangers
 from tests.support.steps import FOLLOW_UP, STORY, report_and_code
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.conftest import Counsellor, DropBox
 from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.steps import ANSWER, STORY, the_only_thread
 
 pytestmark = here("chromium")

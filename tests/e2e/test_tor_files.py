@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox
 from tests.e2e.test_files import MIB, peak
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import MULTIPART, multipart
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
@@ -31,11 +31,11 @@ def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
         browser.first("/nl/")
         code = tell(browser, "nl", "Het begin.").code
         come_back(browser, "nl", code)
-        workers = _workers(box)
+        workers = box.workers()
         idle = peak(workers, reset=True)
         assert _upload(browser, block, mib) == (303, "/nl/conversation?sent=1")
         assert peak(workers) - idle < 64 * MIB
-        assert _workers(box) == workers
+        assert box.workers() == workers
 
         page = browser.get("/nl/conversation")
         assert NAME in page.text
@@ -55,12 +55,6 @@ def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
         (got,) = [a.body for a in answers if a.header("Content-Disposition")]
         assert got == block * 2
     assert "Traceback" not in box.log.read_text()
-
-
-def _workers(box: DropBox) -> list[int]:
-    assert box.process is not None
-    pid = box.process.pid
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _upload(browser: TorBrowser, block: bytes, mib: int) -> tuple[int, str]:

@@ -1,14 +1,14 @@
 """Two organisations on one real server, each with its own counsellor's real desk."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import PlainBrowser
+from tests.support.processes import until
 from tests.support.steps import come_back, tell, write_on
 
 
@@ -30,14 +30,7 @@ class Two:
             "site", "add", site, "--name", f"Organisatie {site}", "--origin", self.urls[site]
         ).stdout
         desk = Counsellor(folder / site)
-        (folder / site / "invitation").write_text(invitation)
-        desk.desk("init", folder / site / "invitation", "--name", name, "--kind", "external")
-        card = folder / site / "own.card"
-        said = desk.desk("card", "--out", card).stdout
-        groups = next(line.strip() for line in said.splitlines() if len(line.split()) == 10)
-        self.box.server(
-            *("card", "add", card, "--site", site, "--name", "eigen", "--fingerprint", groups)
-        )
+        self.box.add(desk, invitation, name, site)
         return desk
 
     def browser(self, site: str) -> PlainBrowser:
@@ -49,12 +42,6 @@ class Two:
     def take_up(self) -> None:
         assert self.box.process is not None
         self.box.process.send_signal(signal.SIGHUP)
-
-    def until(self, held: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not held():
-            assert time.monotonic() < deadline, self.box.log.read_text()
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +106,20 @@ def test_an_edit_is_taken_up_and_a_bad_one_is_not_and_sessions_stay(two: Two) ->
     good = path.read_text()
     path.write_text(good.replace("Organisatie twee", "Organisatie anders"))
     two.take_up()
-    two.until(lambda: "Organisatie anders" in two.browser("twee").get("/nl/").html)
+    until(
+        lambda: "Organisatie anders" in two.browser("twee").get("/nl/").html,
+        "the edit is not taken up",
+        seconds=30,
+    )
     assert "Before the edit." in browser.get("/en/conversation").text
     write_on(browser, browser.get("/en/conversation"), "After the edit.")
     path.write_text(good.replace("idle = 90", "idle = -1"))
     two.take_up()
-    two.until(lambda: "retention.idle must be" in two.box.log.read_text())
+    until(
+        lambda: "retention.idle must be" in two.box.log.read_text(),
+        "the log does not name the bad edit",
+        seconds=30,
+    )
     assert "twee/site.toml, line" in two.box.log.read_text()
     for _ in range(20):
         assert "Organisatie anders" in two.browser("twee").get("/nl/").html

@@ -19,7 +19,7 @@ from dropbox_app.server.config import loader
 from dropbox_app.server.doctor import visit
 from dropbox_app.server.doctor.finding import Finding
 from dropbox_app.server.web.security_headers import HSTS
-from tests.e2e.conftest import DropBox
+from tests.support.drop_box import DropBox
 from tests.support.ports import free_port
 
 ONION = "d" * 56 + ".onion"

@@ -28,7 +28,7 @@ class Reporter:
             mailbox=self.keys.mailbox, access=self.keys.access, to=(ANNA,), sealed=self.report
         )
         self.sealed = self._write("withdrawal", {})
-        self.message = self._opened(self.sealed)
+        self.message = self.opened(self.sealed)
 
     @property
     def mailbox(self) -> str:
@@ -46,7 +46,7 @@ class Reporter:
                 site=world.SITE,
                 mailbox=self.mailbox,
                 viewer=None,
-                reporter=self._opened(self.report).reporter,
+                reporter=self.opened(self.report).reporter,
             )
         return writing.from_reporter(
             self.keys,
@@ -60,7 +60,7 @@ class Reporter:
             cards=self.server.site.open_cards(DAY),
         ).seal()
 
-    def _opened(self, sealed: bytes) -> Message:
+    def opened(self, sealed: bytes) -> Message:
         return messages.parse(age.open_sealed(sealed, [self.keys.reply]))
 
 
@@ -120,7 +120,7 @@ FAULTS: dict[str, Callable[[Reporter, Reporter], bytes]] = {
     "nothing": lambda one, _: b"",
     "no file": lambda one, _: withdrawal.write(one.message, b""),
     "a file of another shape": lambda one, _: withdrawal.write(one.message, one.sealed[:-1]),
-    "a report": lambda one, _: withdrawal.write(one._opened(one.report), one.sealed),
+    "a report": lambda one, _: withdrawal.write(one.opened(one.report), one.sealed),
     "of another mailbox": lambda _, other: other.given,
     "another signature": lambda one, _: one.given.replace(b"\n", b"\nAAAA", 1),
     "a flipped bit in the line": lambda one, _: _flip(one.given, one.given.index(b'"nl"') + 2),

@@ -321,15 +321,20 @@ def test_one_counsellor_chosen_twice_or_six_at_once_are_refused() -> None:
 
 def test_of_many_former_the_last_twenty_stay() -> None:
     """And the newest of them stand last, so that the oldest fall off."""
-    keys = [counsellor(f"former {number}").verify_key for number in range(30)]
+    chosen = [card.parse(issue_card(f"former {number}")) for number in range(30)]
     past: tuple[VerifyKey, ...] = ()
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
-    last = box.seen_by(None).newest[REPORTER]
-    for one, following in itertools.pairwise(keys):
-        message = replace(last, wanted=(one,), former=past)
-        past = writing._former(message, (following,))
-    assert past == tuple(keys[:-1][-MAX_FORMER:])
+    shown = box.seen_by(None)
+    for one, following in itertools.pairwise(chosen):
+        last = replace(shown.newest[REPORTER], wanted=(one.identity,), former=past)
+        draft = writing.from_reporter(
+            REPORTER_KEYS, site=SITE, day=DAY, lang="nl", kind="message", body={"text": ""},
+            thread=replace(shown, newest={REPORTER: last}), wanted=[following.identity],
+            cards=[following],
+        )  # fmt: skip
+        past = parse(draft.plaintext).former
+    assert past == tuple(one.identity for one in chosen[:-1][-MAX_FORMER:])
 
 
 def test_with_more_authors_than_seen_can_hold_those_who_still_write_are_named() -> None:

@@ -14,7 +14,7 @@ from dropbox_app.protocol.age_header import parse_header
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.stream import CHUNK, NONCE, PayloadWriter
-from tests.e2e.conftest import DropBox
+from tests.support.drop_box import DropBox
 
 
 class Hostile:

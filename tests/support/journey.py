@@ -5,7 +5,6 @@ import fcntl
 import http.client
 import os
 import random
-import signal
 import string
 import threading
 import time
@@ -14,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dropbox_app.protocol.retrieval_code import generate
-from tests.e2e.conftest import Counsellor, DropBox
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import Page, PlainBrowser
+from tests.support.processes import until
 from tests.support.steps import come_back, tell, write_on
 from tests.support.syscalls import ANY_SOCKET, Secrets, Watch, forms, held_by
 
@@ -129,7 +129,7 @@ class Journey:
 
     def look(self) -> None:
         """Everything that is open and everything that can be asked of the server's processes."""
-        for pid in processes(self.box):
+        for pid in self.box.processes():
             self.found += held_by(pid, self.box.folder)
         self.found += ((str(p), p.read_bytes()) for p in self.box.folder.rglob("*") if p.is_file())
 
@@ -260,32 +260,6 @@ def post(
     return browser.request("POST", path, body, headers)
 
 
-def processes(box: DropBox) -> list[int]:
-    """The server's own processes: the parent, then its workers."""
-    assert box.process is not None
-    parent = box.process.pid
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [parent, *map(int, children)]
-
-
-def kill_everything(box: DropBox) -> None:
-    """kill -9 of the whole group, and nobody left."""
-    assert box.process is not None
-    os.killpg(box.process.pid, signal.SIGKILL)
-    box.process.wait(10)
-    wait_until(lambda: not _answers(box), "somebody survived")
-    box.process = None
-
-
-def _answers(box: DropBox) -> bool:
-    with contextlib.suppress(OSError):
-        connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=5)
-        connection.connect()
-        connection.close()
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
     """Inside, ``act`` is in the middle of a request: all done but the storing, which must wait."""
@@ -301,7 +275,7 @@ def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)  # the store's turn
         acting.start()
         number = str(folder.stat().st_ino)
-        wait_until(lambda: _waits(number), "no request waits for its turn")
+        until(lambda: _waits(number), "no request waits for its turn")
         yield
     finally:
         os.close(handle)
@@ -311,11 +285,3 @@ def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
 def _waits(inode: str) -> bool:
     locks = Path("/proc/locks").read_text().splitlines()
     return any("->" in line and f":{inode} " in line for line in locks)
-
-
-def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait for a condition, no longer than the deadline."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)

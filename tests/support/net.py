@@ -10,7 +10,6 @@ import datetime
 import http.server
 import ssl
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.processes import until
 
 
 @dataclass
@@ -80,10 +81,11 @@ class Net:
 
     def wait_for_posts(self, number: int, seconds: float = 20) -> list[Post]:
         """The POSTs since the last call: as many as these, answered."""
-        deadline = time.monotonic() + seconds
-        while sum(post.status > 0 for post in self.posts) < number:
-            assert time.monotonic() < deadline, f"{number} posts were to pass, not {self.posts}"
-            time.sleep(0.02)
+        until(
+            lambda: sum(post.status > 0 for post in self.posts) >= number,
+            f"fewer than {number} posts passed",
+            seconds,
+        )
         seen, self.posts = self.posts, []
         return seen
 

@@ -1,6 +1,6 @@
 """What people do in the journeys, in their own words."""
 
-from tests.e2e.conftest import Counsellor, DropBox
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import Page, PlainBrowser
 
 STORY = {

@@ -5,26 +5,21 @@ program under strace and names each write that holds one where it may not.
 """
 
 import contextlib
-import functools
 import hashlib
 import os
 import re
-import shutil
 import stat
-import subprocess
-import time
 import urllib.parse
 from base64 import b32encode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, reporter_keys
+from tests.support.processes import GONE, open_files, until
+from tests.support.programs import STRACE
 
-STRACE = shutil.which("strace")
 ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
 
 WRITES = frozenset(
@@ -46,26 +41,6 @@ _LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _HANDLE = re.compile(r"(?:-?\d+|AT_FDCWD)<(.*?)>(?:\(deleted\))?(?:,|\)| <)")
 _PEER = re.compile(r"TCP(?:v6)?:\[.*->\[?(?:::ffff:)?([0-9.]+)\]?:\d+\]")
-
-
-@functools.cache
-def why_not() -> str:
-    """Why strace cannot be used here; nothing if it can."""
-    if STRACE is None:
-        return "strace is not installed"
-    tried = subprocess.run(
-        [STRACE, "-DD", "-f", "-o", "/dev/null", "true"],
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    return "" if tried.returncode == 0 else "strace may not attach to a process here"
-
-
-def needs_strace() -> None:
-    """Skip, and say why, where strace is missing or may not attach."""
-    if reason := why_not():
-        pytest.skip(reason)
 
 
 # what to look for
@@ -91,7 +66,7 @@ def forms(secret: bytes) -> set[bytes]:
     return {form for form in found if len(form) >= _SHORTEST}
 
 
-_SHORTEST = 8  # bytes: anything shorter would turn up by chance
+_SHORTEST = 8  # bytes, a number of 64 bits: anything shorter would turn up by chance
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 # What may stand between the words of a code: in a form, an address, a list, a page, a tuple.
 _BETWEEN: tuple[str, ...] = (
@@ -133,7 +108,7 @@ class Secrets:
 
     known: dict[bytes, tuple[str, str | None]] = field(default_factory=dict)
     longest: int = 0
-    _beginnings: dict[bytes, list[bytes]] = field(default_factory=dict)
+    _beginnings: dict[int, list[bytes]] = field(default_factory=dict)
     _seen: dict[str, frozenset[tuple[str, str | None]]] = field(default_factory=dict)
 
     def add(self, name: str, secret: bytes | str, owner: str | None = None) -> None:
@@ -180,11 +155,13 @@ class Secrets:
         """Name and owner of each secret that ``data`` holds."""
         key = f"{len(self.known)} {sha256_hex(data)}"
         if key not in self._seen:
-            # Thousands of forms are looked for: by their beginnings, all in one pass.
-            pieces = {data[at : at + _SHORTEST] for at in range(len(data) - _SHORTEST + 1)}
-            likely = [
-                one for piece in pieces & self._beginnings.keys() for one in self._beginnings[piece]
-            ]
+            # Thousands of forms are looked for: by their beginnings, as numbers, in one pass.
+            likely: list[bytes] = []
+            for start in range(min(_SHORTEST, len(data))):
+                end = len(data) - (len(data) - start) % _SHORTEST
+                numbers = memoryview(data)[start:end].cast("Q")
+                for number in self._beginnings.keys() & numbers:
+                    likely += self._beginnings[number]
             self._seen[key] = frozenset(self.known[form] for form in likely if form in data)
         return self._seen[key]
 
@@ -195,7 +172,8 @@ class Secrets:
             assert len(pattern) >= _SHORTEST, pattern
             self.known[pattern] = (name, owner)
             self.longest = max(self.longest, len(pattern))
-            self._beginnings.setdefault(pattern[:_SHORTEST], []).append(pattern)
+            (number,) = memoryview(pattern)[:_SHORTEST].cast("Q")
+            self._beginnings.setdefault(number, []).append(pattern)
 
 
 # what was written
@@ -268,10 +246,7 @@ class Watch:
 
     def wait(self) -> None:
         """Until strace has written everything down and is gone."""
-        deadline = time.monotonic() + 30
-        while _writers(self.record):
-            assert time.monotonic() < deadline, "strace does not end"
-            time.sleep(0.02)
+        until(lambda: not _writers(self.record), "strace does not end", 30)
 
     def leaks(self, secrets: Secrets, site: Path) -> list[str]:
         """Everything that should not be there, in words; an empty list if there is none.
@@ -360,11 +335,12 @@ def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
 
     Not the files that lie below ``besides``: the caller reads those once, and not once a handle.
     """
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
+    for handle in open_files(pid):
         with contextlib.suppress(OSError):
             where = handle.readlink()
             lies_there = besides in where.parents and where.exists()
             if not lies_there and stat.S_ISREG(handle.stat().st_mode):
                 yield str(where), handle.read_bytes()
     for name in ("cmdline", "environ", "comm"):
-        yield name, Path(f"/proc/{pid}/{name}").read_bytes()
+        with contextlib.suppress(*GONE):
+            yield name, Path(f"/proc/{pid}/{name}").read_bytes()

@@ -143,11 +143,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         return ReverseProxy(app, behind_nginx=self._behind_nginx)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the parent before new workers start. A reading with a fault is not taken up."""
+        """Run in the master before new workers start. A reading with a fault is not taken up."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
-        """Run in the parent once every worker has ended: leave no finer time than the day."""
+        """Run in the master once every worker has ended: leave no finer time than the day."""
         scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:

@@ -13,7 +13,7 @@ from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
-from dropbox_app.server.web import desk_api, reverse_proxy
+from dropbox_app.server.web import desk_api
 from dropbox_app.server.web.error_pages import handle_errors
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.rendering import PageRenderer
@@ -32,13 +32,25 @@ from dropbox_app.server.web.views import (
     files,
     front,
     info,
+    internal,
     report,
     withdraw,
 )
 
 __all__ = ["create_app"]
 
-_VIEWS = (front, info, report, code, conversation, counsellor, withdraw, files, desk_api)
+_VIEWS = (
+    front,
+    info,
+    report,
+    code,
+    conversation,
+    counsellor,
+    withdraw,
+    files,
+    internal,
+    desk_api,
+)
 
 
 class QuietFlask(Flask):
@@ -98,7 +110,6 @@ def create_app(
     app.before_request(check_request)
     for views in _VIEWS:
         app.register_blueprint(views.blueprint)
-    app.register_blueprint(reverse_proxy.blueprint)
     handle_errors(app, _pages_of_no_site(day))
     app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # type: ignore[method-assign]
     return app

@@ -17,7 +17,7 @@ _HOST = re.compile(
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
 
-# Whether a request came by the socket file for desks' onions; None where there is none.
+# Whether a request came by nginx's socket for desks' onions; None where there is no nginx.
 AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
 
 

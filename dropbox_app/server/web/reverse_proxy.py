@@ -19,20 +19,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Blueprint
-
 from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.web.hosts import AT_DESKS
 from dropbox_app.server.web.security_headers import HEADERS
-from dropbox_app.server.web.session import current_session
 
 WAYS = ("onion", "desks", "domain")
 GRACE = 60.0  # seconds
 SLOWEST = 2048  # bytes a second
 STEP = 1024  # bytes after which the time of a body is looked at; gunicorn reads as much at once
 MOST_WAITED = 60.0  # seconds; a clock that was set meanwhile must not make a request seem older
-
-blueprint = Blueprint("internal", __name__)
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
 _SINCE = "HTTP_X_KLANKBORD_SINCE"
@@ -139,15 +134,6 @@ class ReverseProxy:
             kdf_limiter.ARRIVED.set(now - _waited(since))
         environ["wsgi.input"] = cast(IO[bytes], PacedBody(environ["wsgi.input"], Pace()))
         return PacedAnswer(self._app(environ, start_response), Pace())
-
-
-@blueprint.get("/internal/session")
-def session_opens() -> tuple[str, int]:
-    """Tell nginx whether the cookie of a request opens a session: 204, else 403.
-
-    nginx asks this before it takes in a file, so that only a reporter holds one of the few places.
-    """
-    return "", 403 if current_session().root is None else 204
 
 
 def _waited(since: str) -> float:

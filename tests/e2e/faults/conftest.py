@@ -1,7 +1,6 @@
 """Real processes to break: gunicorn and its workers, a killing strace, disks of a few megabytes."""
 
 import contextlib
-import os
 import random
 import re
 import shutil
@@ -14,55 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import DropBox, box, counsellor, mould
 from tests.support.chance import seed
+from tests.support.drop_box import DropBox
+from tests.support.processes import dead, threads, until
+from tests.support.programs import STRACE
 
-__all__ = ["box", "counsellor", "mould"]  # fixtures
-
-STRACE = shutil.which("strace")
 # Every call by which a process changes a file, takes its turn, or answers.
 CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink,openat,flock,utimensat,sendto,mkdir"
-needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts small disks")
-
-
-def workers(box: DropBox) -> list[int]:
-    """The processes that serve."""
-    assert box.process is not None
-    children = Path(f"/proc/{box.process.pid}/task/{box.process.pid}/children")
-    return [int(pid) for pid in children.read_text().split()]
-
-
-def until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait for a condition, no longer than the deadline."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
-def kill_all(box: DropBox) -> None:
-    """kill -9 of the server and all that it started; its port is free after that."""
-    assert box.process is not None
-    os.killpg(box.process.pid, signal.SIGKILL)
-    box.process.wait(10)
-    until(lambda: not _group(box.process.pid if box.process else 0), "somebody survived")
-    box.process = None
-
-
-def _group(number: int) -> bool:
-    """Whether anybody of a process group still runs; who only waits to be buried does not."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(group) == number and state not in "ZX":
-                return True
-    return False
 
 
 @contextlib.contextmanager
-def watched(pids: list[int], *inject: str, calls: str = CALLS, out: Path) -> Iterator[None]:
-    """strace on all threads of these processes, from before the body to after it."""
+def watched(box: DropBox, *inject: str, calls: str = CALLS, out: Path) -> Iterator[None]:
+    """strace on all threads of the workers, from before the body to after it.
+
+    A worker that is killed while strace takes hold of it has come to its call; the body begins
+    without it. Not on the parent: what is injected would kill that too, and each new worker.
+    """
+    pids = box.workers()
     given = [part for pid in pids for part in ("-p", str(pid))]
     for one in inject:
         given += ["-e", f"inject={one}"]
@@ -73,7 +40,7 @@ def watched(pids: list[int], *inject: str, calls: str = CALLS, out: Path) -> Ite
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: all(_traced(pid) for pid in pids), "strace does not get hold of them")
+        until(lambda: all(map(_traced, pids)), "strace does not get hold of the workers")
         yield
     finally:
         # Told to end, it may wait for ever for a process that it killed.
@@ -82,16 +49,8 @@ def watched(pids: list[int], *inject: str, calls: str = CALLS, out: Path) -> Ite
 
 
 def _traced(pid: int) -> bool:
-    threads = list(Path(f"/proc/{pid}/task").iterdir())
-    return all("TracerPid:\t0\n" not in (t / "status").read_text() for t in threads)
-
-
-def dead(pid: int) -> bool:
-    """Whether a process is no more, or waits to be buried."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+    """Return True if no thread of a process runs without strace; one that is gone runs none."""
+    return dead(pid) or all("TracerPid:\t0\n" not in status for _, status in threads(pid))
 
 
 def calls_in_order(out: Path) -> list[tuple[str, int]]:

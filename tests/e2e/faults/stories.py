@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.e2e.conftest import DropBox
+from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page, PlainBrowser
 from tests.support.steps import come_back
 

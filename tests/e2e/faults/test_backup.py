@@ -19,16 +19,11 @@ from dropbox_app.server.backup import directory
 from dropbox_app.server.cli import common
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.conftest import BIN, Counsellor, DropBox
-from tests.e2e.faults.conftest import (
-    SmallDisk,
-    calls_in_order,
-    faults_of,
-    moved,
-    needs_root,
-    needs_strace,
-)
+from tests.e2e.faults.conftest import SmallDisk, calls_in_order, faults_of, moved
 from tests.e2e.faults.stories import Story, told, withdraw_form, write_form
+from tests.support.drop_box import BIN, Counsellor, DropBox
+from tests.support.processes import until
+from tests.support.programs import needs_root, needs_strace
 from tests.support.server_folder import AServer, faults_in, file
 from tests.support.syscalls import Secrets, Watch
 
@@ -134,11 +129,13 @@ def test_every_report_that_was_confirmed_before_it_is_in_a_backup_made_meanwhile
 ) -> None:
     crowd = Crowd(box)
     try:
-        time.sleep(10 if long_run else 1.5)
+        enough = 500 if long_run else 20
+        until(lambda: len(crowd.confirmed) >= enough, "nothing is confirmed", 60)
         asked = time.monotonic()
         made = operator.make()
         took = time.monotonic() - asked
-        time.sleep(1)
+        after = len(crowd.confirmed) + 10
+        until(lambda: len(crowd.confirmed) >= after, "nothing more is confirmed", 60)
     finally:
         rate = crowd.end()
     box.stop()

@@ -8,13 +8,12 @@ import pytest
 
 from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.mailboxes import purge
-from tests.e2e.conftest import DropBox
-from tests.e2e.faults.conftest import until
 from tests.e2e.faults.stories import Story, told
+from tests.support.drop_box import DropBox
+from tests.support.processes import until
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.server_folder import DAY, AServer, ids
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
 DOUBTED = "purging waits: the clock may be wrong; doctor says what to do"
 
 

@@ -5,17 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.e2e.conftest import DropBox
-from tests.e2e.faults.conftest import (
-    SmallDisk,
-    faults_of,
-    moved,
-    needs_root,
-    needs_strace,
-    until,
-    watched,
-    workers,
-)
+from tests.e2e.faults.conftest import SmallDisk, faults_of, moved, watched
 from tests.e2e.faults.stories import (
     Story,
     code_on,
@@ -24,7 +14,10 @@ from tests.e2e.faults.stories import (
     withdraw_form,
     write_form,
 )
+from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page
+from tests.support.processes import until
+from tests.support.programs import needs_root, needs_strace
 
 WRITES = "pwrite64,fdatasync,fsync,ftruncate,rename,unlink,fallocate"
 TEXT = "Ik wil dit kwijt: " + "het is niet goed. " * 50 + "einde"
@@ -77,9 +70,9 @@ def test_a_full_disk_keeps_words_and_lets_go(box: DropBox, disk: SmallDisk) -> N
         assert withdraw().path == "/nl/withdrawn"
         goes.withdrawn = True
         assert box.server("purge").returncode == 0
-        for pid in workers(box):
+        for pid in box.workers():
             os.kill(pid, 9)
-        until(lambda: len(workers(box)) == 2, "the workers were not replaced")
+        until(lambda: len(box.workers()) == 2, "the workers were not replaced")
         stays.holds(box)
         goes.holds(box)
         junk.unlink()
@@ -140,7 +133,7 @@ def test_a_disk_that_turns_read_only(box: DropBox, tmp_path: Path) -> None:
     report, more = report_form(box.browser()), write_form(box, story.code)
     withdraw = withdraw_form(box, story.code)
     out = tmp_path / "calls"
-    with watched(workers(box), f"{WRITES}:error=EROFS", calls=WRITES, out=out):
+    with watched(box, f"{WRITES}:error=EROFS", calls=WRITES, out=out):
         keeps(report(TEXT), TEXT)
         keeps(more(TEXT), TEXT)
         refused = withdraw()

@@ -1,25 +1,13 @@
 """kill -9 at any call that writes, takes a turn or answers: what was confirmed stays, whole."""
 
 import json
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from dropbox_app.desk.cli.main import main as desk
-from tests.e2e.conftest import Counsellor, DropBox
-from tests.e2e.faults.conftest import (
-    calls_in_order,
-    dead,
-    faults_of,
-    kill_all,
-    needs_strace,
-    restarted,
-    until,
-    watched,
-    workers,
-)
+from tests.e2e.faults.conftest import calls_in_order, faults_of, restarted, watched
 from tests.e2e.faults.stories import (
     Story,
     attempt,
@@ -30,6 +18,9 @@ from tests.e2e.faults.stories import (
     withdraw_form,
     write_form,
 )
+from tests.support.drop_box import Counsellor, DropBox
+from tests.support.processes import dead, threads, until
+from tests.support.programs import needs_strace
 from tests.support.steps import come_back
 
 RESTART = 2.0  # seconds; the fastest of many restarts, since a machine may have other work
@@ -62,16 +53,14 @@ class Journey:
     def _measure(self, step: Callable[[], Act]) -> list[tuple[str, int]]:
         """The calls to be killed at that this step has, on this machine."""
         act = step()
-        with watched(workers(self.box), out=self.out):
+        with watched(self.box, out=self.out):
             act()
         return calls_in_order(self.out)
 
     def desk(self, *arguments: str) -> tuple[int, str]:
-        """The desk's program, in this process: exit code and words."""
-        where = ("--dir", str(self.counsellor.folder))
-        key = ("--passphrase-file", str(self.counsellor.passphrase_file))
-        done = CliRunner().invoke(desk, [*where, *key, *arguments])
-        return done.exit_code, done.output
+        """A command of the desk: exit code and words."""
+        done = self.counsellor.desk(*arguments, check=False)
+        return done.returncode, done.stdout + done.stderr
 
     # steps: all that leads up to it is done, what is returned is the step itself
 
@@ -137,19 +126,19 @@ class Journey:
         Whether it came there: another thread may have had another part of the step.
         """
         act = self.steps[name]()
-        before = workers(self.box)
+        before = self.box.workers()
         call, count = point
-        with watched(before, f"{call}:signal=KILL:when={count}", out=self.out):
+        with watched(self.box, f"{call}:signal=KILL:when={count}", out=self.out):
             act()
         killed = {pid for pid in before if dead(pid)}  # each counts for itself: it may be both
         if everybody:
-            kill_all(self.box)
+            self.box.kill()
             faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
             self.restarts.append(restarted(self.box))
         else:
-            until(lambda: not any(map(dead, workers(self.box))), "nobody looks after the dead")
-            until(lambda: len(workers(self.box)) == 2, "a worker was not replaced")
-            assert set(before) - killed <= set(workers(self.box)), "the others did not go on"
+            until(lambda: not any(map(dead, self.box.workers())), "nobody looks after the dead")
+            until(lambda: len(self.box.workers()) == 2, "a worker was not replaced")
+            assert set(before) - killed <= set(self.box.workers()), "the others did not go on"
             faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
         assert faults == [], (name, point, everybody)
         return bool(killed)
@@ -170,7 +159,7 @@ class Journey:
         assert "ALARM" not in said.upper()
         texts = []
         for thread in [thread["id"] for thread in self.counsellor.threads()]:
-            shown = self.counsellor.read_here(thread)
+            shown = self.counsellor.read(thread)
             assert not shown["gaps"], shown["gaps"]
             for message in shown["messages"]:
                 assert message["verified"], message["state"]
@@ -193,7 +182,7 @@ def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
     """Submit, return, follow-up, withdrawal, reply; each time at a call chosen by chance."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
-    turns = 300 if long_run else 28
+    turns = 300 if long_run else 20
     killed = 0
     for turn in range(turns):
         name = names[turn % len(names)]
@@ -208,3 +197,21 @@ def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
     journey.desk_holds()
     assert min(journey.restarts) <= RESTART, journey.restarts
     assert box.log.read_text().count("Traceback") == 0
+
+
+@needs_strace
+def test_the_watcher_holds_the_other_worker_if_one_ends_meanwhile(
+    box: DropBox, tmp_path: Path
+) -> None:
+    """As when what is injected kills a worker before strace has hold of all its threads."""
+    assert box.process is not None
+    box.process.send_signal(signal.SIGSTOP)  # it replaces nobody meanwhile
+    try:
+        first, second = box.workers()
+        os.kill(first, signal.SIGKILL)
+        until(lambda: dead(first), "kill -9 does not end a worker")
+        with watched(box, out=tmp_path / "calls"):
+            assert all("TracerPid:\t0\n" not in status for _, status in threads(second))
+    finally:
+        box.process.send_signal(signal.SIGCONT)
+    until(lambda: first not in box.workers(), "the worker was not replaced")

@@ -13,15 +13,11 @@ import pytest
 
 from dropbox_app.server.config import site
 from dropbox_app.server.mailboxes import purge
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import migrations
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.faults.conftest import (
-    STRACE,
-    calls_in_order,
-    everything_in,
-    faults_of,
-    needs_strace,
-)
+from tests.e2e.faults.conftest import calls_in_order, everything_in, faults_of
+from tests.support.programs import STRACE, needs_strace
 from tests.support.server_folder import DAY, AServer, file, ids
 
 pytestmark = needs_strace
@@ -114,7 +110,7 @@ def test_a_purge_killed_anywhere_is_done_by_the_next(
     server = _made(folder)
     server.day = later = DAY + datetime.timedelta(190)
     opened = SqliteStore(folder, server.today)
-    server.mailboxes._store = server.store = opened
+    server.mailboxes = Mailboxes(server.site, opened, server.today)
     fresh = server.report("fresh")
     opened.close()
     sealed = {

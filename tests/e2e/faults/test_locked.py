@@ -5,10 +5,11 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from tests.e2e.conftest import DropBox
-from tests.e2e.faults.conftest import everything_in, faults_of, until, workers
+from tests.e2e.faults.conftest import everything_in, faults_of
 from tests.e2e.faults.stories import Story, code_on, report_form, told, withdraw_form
 from tests.e2e.faults.test_disk import TEXT, keeps
+from tests.support.drop_box import DropBox
+from tests.support.processes import until
 
 
 def _opened(box: DropBox) -> sqlite3.Connection:
@@ -67,14 +68,14 @@ def test_a_lock_that_lasts_is_a_calm_page_and_starts_nobody_anew(box: DropBox) -
     send = report_form(box.browser())
     holder.execute("BEGIN EXCLUSIVE")
     holder.execute("UPDATE store SET served = served")
-    before = workers(box)
+    before = box.workers()
     os.kill(before[0], 9)
     keeps(send(TEXT), TEXT)
     story.holds(box)
-    until(lambda: len(workers(box)) == 2, "the worker was not replaced")
+    until(lambda: len(box.workers()) == 2, "the worker was not replaced")
     for pid in before[1:]:
         os.kill(pid, 9)  # now only those are left that began under the lock
-    until(lambda: before[1] not in workers(box) and len(workers(box)) == 2, "not replaced")
+    until(lambda: before[1] not in box.workers() and len(box.workers()) == 2, "not replaced")
     story.holds(box)
     assert box.process is not None
     assert box.process.poll() is None

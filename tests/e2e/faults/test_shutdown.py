@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
-from tests.e2e.conftest import DropBox
-from tests.e2e.faults.conftest import faults_of, until, workers
+from tests.e2e.faults.conftest import faults_of
 from tests.e2e.faults.stories import Story, code_on, report_form
+from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page, PlainBrowser
+from tests.support.processes import until
 from tests.support.server_folder import file
 from tests.support.serving import Serving
 
@@ -79,7 +80,7 @@ def test_sigterm_finishes_a_report_whose_body_is_on_its_way(box: DropBox) -> Non
     process = box.process
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    until(lambda: len(workers(box)) == 1, "the worker that has nothing to do does not end")
+    until(lambda: len(box.workers()) == 1, "the worker that has nothing to do does not end")
     connection.sendall(posted[-2000:])
     page = _answer(connection)
     assert process.wait(30) == 0
@@ -131,7 +132,8 @@ def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
             connection.sendall(head + sealed[:3_000_000])
             files = serving.house.folder / "files"
             until(lambda: list(files.glob("*.part")), "nothing was staged")
-            for pid in [*serving.workers(), serving.process.pid]:
+            # The parent first: it would start another worker meanwhile.
+            for pid in [serving.process.pid, *serving.workers()]:
                 os.kill(pid, signal.SIGKILL)
             serving.stop()
         assert list(files.glob("*.part")), "the test looks at nothing"

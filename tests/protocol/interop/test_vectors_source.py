@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.protocol.interop.conftest import Ask
 
 HERE = Path(__file__).parent
-TESTDATA = HERE.parent / "vectors" / "age" / "testdata"
+TESTDATA = HERE.parents[1] / "vectors" / "age" / "testdata"
 
 
 def test_vectors_are_those_of_the_package(peer: Ask, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dropbox_app.protocol import age_header, card, retrieval_code
@@ -91,7 +91,6 @@ def test_every_field_takes_or_refuses_whatever_is_in_it(room: Room, form: str, n
 
 
 @given(st.lists(st.tuples(ANY, ANY), max_size=8), st.sampled_from(sorted(FORMS)), st.booleans())
-@settings(max_examples=60)
 def test_any_fields_at_all(
     room: Room, pairs: list[tuple[str, str]], form: str, session: bool
 ) -> None:
@@ -99,7 +98,6 @@ def test_any_fields_at_all(
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(FORMS)))
-@settings(max_examples=60)
 @example(b"&" * 600_000, "report")
 @example(b"=" * 500_000, "conversation")
 @example(b"text=" + b"%" * 500_000, "report")
@@ -109,7 +107,6 @@ def test_any_body_at_all(room: Room, body: bytes, form: str) -> None:
 
 
 @given(ELSEWHERE, st.booleans())
-@settings(max_examples=60)
 def test_any_cookie_is_no_session(room: Room, value: str, named: bool) -> None:
     cookie = f"s={value}" if named else value
     answer = room.ask("GET", "/nl/conversation", [HOST, ("Cookie", cookie)])
@@ -117,7 +114,6 @@ def test_any_cookie_is_no_session(room: Room, value: str, named: bool) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60)
 def test_a_cookie_with_anything_changed_is_no_session(room: Room, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(room.cookie) - 1))
     letter = data.draw(st.sampled_from("ABab09-_=+/ %"))
@@ -132,7 +128,6 @@ def test_a_cookie_with_anything_changed_is_no_session(room: Room, data: st.DataO
     ),
     ELSEWHERE,
 )
-@settings(max_examples=80)
 def test_any_header_that_is_looked_at(room: Room, name: str, value: str) -> None:
     for method, target in (("GET", "/nl/"), ("POST", "/nl/report"), ("GET", "/api/desk/mailboxes")):
         kept = [pair for pair in OWN if pair[0] != name]
@@ -143,7 +138,6 @@ def test_any_header_that_is_looked_at(room: Room, name: str, value: str) -> None
 
 
 @given(ELSEWHERE, ELSEWHERE)
-@settings(max_examples=80)
 def test_any_path_and_any_query(room: Room, path: str, query: str) -> None:
     path = urllib.parse.quote(path[:300], errors=BYTES)
     query = urllib.parse.quote(query[:300], safe="=&", errors=BYTES)

@@ -7,10 +7,10 @@ import pytest
 
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.thread import Thread
-from tests.e2e.conftest import DropBox
 from tests.server.web.conftest import Browser, Counsellor, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_report import kept
+from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Form, Page, PlainBrowser
 
 TEXT = "Regel één\n\n  <b>“twee”</b> & {{ drie }} {0} %s \U0001f641\n</textarea>vier"
@@ -143,12 +143,14 @@ def test_a_first_report_needs_no_session_and_survives_them_all(
 def test_a_real_server_that_starts_again_in_mid_writing_loses_no_word(
     box: DropBox, tmp_path: Path
 ) -> None:
-    """Processes, cookies and keys: everything but the browser's page is new."""
+    """Before each request that needs something of the last: processes, cookies and keys are new,
+    all but the browser's page."""
     writer = PlainBrowser(box.url)
     page = writer.get("/nl/report")
     box.restart()
     code = writer.submit(page, page.form_with("text"), text="Begin.").code
     back = writer.get("/nl/return")
+    box.restart()
     writer.submit(back, back.form_with("code"), code=code)
     pages = {path: writer.get(f"/nl/{path}") for path in ("conversation", "withdraw")}
     old = dict(writer.cookies)
@@ -156,6 +158,7 @@ def test_a_real_server_that_starts_again_in_mid_writing_loses_no_word(
     page = pages["conversation"]
     asked = writer.submit(page, page.form_with("text"), text=TEXT)
     assert (asked.status, kept(asked)) == (403, TEXT)
+    box.restart()
     sent = writer.submit(asked, asked.form_with("text", "code"), code=code)
     assert sent.path == "/nl/conversation?sent=1"
     # The cookie of before the restart stays dead, whoever kept it.

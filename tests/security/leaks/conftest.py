@@ -11,15 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Counsellor, DropBox, box, counsellor, mould
 from tests.support.chance import seed
+from tests.support.drop_box import Counsellor, DropBox
 from tests.support.hostile_pages import Hostile, call
-from tests.support.journey import Journey, kill_everything
-from tests.support.syscalls import Watch, needs_strace
-
-__all__ = ["box", "counsellor", "mould"]  # fixtures
-
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+from tests.support.journey import Journey
+from tests.support.programs import FAKETIME
+from tests.support.syscalls import Watch
 
 
 def site_of(box: DropBox) -> str:
@@ -53,9 +50,6 @@ def purge(box: DropBox, *under: str, days: int = 400) -> str:
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -> Iterator[Journey]:
     """The whole way of a report, and the end of its server; what strace saw is written down."""
-    needs_strace()
-    if FAKETIME is None:
-        pytest.skip("Debian's faketime is not installed")
     folder = tmp_path_factory.mktemp("journey")
     shutil.copytree(mould[0] / "server", folder / "server")
     shutil.copytree(mould[0] / "els", folder / "els")
@@ -77,7 +71,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -
         way.expired(made.stop)
 
         def kill_9() -> None:
-            kill_everything(made)
+            made.kill()
 
         way.expired(kill_9)
         way.killed_within(kill_9)

@@ -13,12 +13,14 @@ import pytest
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.server.store import connections
 from dropbox_app.server.store.interface import ItemInfo
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.e2e.conftest import DropBox
-from tests.security.leaks.conftest import FAKETIME, purge, site_of
+from tests.security.leaks.conftest import purge, site_of
+from tests.support.drop_box import DropBox
 from tests.support.hostile_pages import Hostile
-from tests.support.journey import post, processes
+from tests.support.journey import post
+from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.server_folder import ANNA, DAY, AServer
 from tests.support.steps import come_back
 from tests.support.syscalls import held_by
@@ -52,7 +54,7 @@ def everything(box: DropBox) -> Iterator[tuple[str, bytes]]:
     for path in sorted(box.folder.rglob("*"), key=lambda path: not path.name.startswith("klank")):
         if path.is_file():  # the database first
             yield path.name, path.read_bytes()
-    for pid in processes(box):
+    for pid in box.processes():
         yield from held_by(pid, box.folder)
 
 
@@ -160,32 +162,47 @@ def test_no_64_bytes_of_what_was_removed_are_left(box: DropBox, bas: Hostile, ho
 
 @pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])  # these showed it before the cover
 def test_parting_and_joining_pages_leaves_no_copy_of_a_sealed_file(
-    tmp_path: Path, seed: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """300 mailboxes come and go in an order by chance: shared pages fill, part and join.
 
     SQLite leaves copies of rows there that secure_delete does not reach: only the cover of a
     sealed file, and its id, may be among them.
     """
-    store = _come_and_go(tmp_path, seed, secure=True)
+    _set(monkeypatch, "synchronous = OFF")
+    store = _come_and_go(tmp_path, seed)
     left = b"".join(p.read_bytes() for p in (tmp_path / "site").rglob("*") if p.is_file())
     assert MARK not in left
     assert unclean_pages(tmp_path / "site" / "klankbord.db") == []
     store.close()
 
 
-def test_without_overwriting_the_same_test_finds_what_was_removed(tmp_path: Path) -> None:
-    store = _come_and_go(tmp_path, 1, secure=False)
+def test_without_overwriting_the_same_test_finds_what_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(monkeypatch, "synchronous = OFF", "secure_delete = OFF")
+    store = _come_and_go(tmp_path, 1)
     assert MARK in (tmp_path / "site" / "klankbord.db").read_bytes()
     assert unclean_pages(tmp_path / "site" / "klankbord.db")
     store.close()
 
 
-def _come_and_go(folder: Path, seed: int, *, secure: bool) -> SqliteStore:
+def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
+    """Give every connection to a database these settings after its own."""
+    connect = connections.connect
+
+    def altered(path: Path) -> sqlite3.Connection:
+        made = connect(path)
+        for setting in settings:
+            made.execute(f"PRAGMA {setting}")
+        return made
+
+    monkeypatch.setattr(connections, "connect", altered)
+
+
+def _come_and_go(folder: Path, seed: int) -> SqliteStore:
     chance = random.Random(seed)  # noqa: S311 - the same again from its seed
     store = AServer(folder / "site").store
-    for setting in ("synchronous = OFF", f"secure_delete = {'ON' if secure else 'OFF'}"):
-        store._run(f"PRAGMA {setting}")
     going: list[str] = []
     for _ in range(300):
         goes = chance.random() < 0.6
@@ -213,10 +230,9 @@ def _come_and_go(folder: Path, seed: int, *, secure: bool) -> SqliteStore:
     return store
 
 
+@needs_faketime
 def test_a_desks_file_that_was_removed_is_open_nowhere(box: DropBox, bas: Hostile) -> None:
     """Fetched halfway by a desk that then goes away: after the purge nobody holds it."""
-    if FAKETIME is None:
-        pytest.skip("Debian's faketime is not installed")
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()
     sealed = put_file(box, bas, item["mailbox"], 3_000_000)
@@ -224,7 +240,7 @@ def test_a_desks_file_that_was_removed_is_open_nowhere(box: DropBox, bas: Hostil
     assert bas.send(item["mailbox"], 1, [bas.signing.verify_key], message) == 200
     assert bas.ask("GET", f"/api/desk/items/{sha256_hex(sealed)}") == (200, sealed)
     purge(box)
-    for pid in processes(box):
+    for pid in box.processes():
         for where, data in held_by(pid, box.folder):
             assert sealed[5000:5064] not in data, where
             assert "(deleted)" not in where or "wgunicorn" in where, where

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import DropBox
-from tests.support.journey import processes, stuck, wait_until
+from tests.support.drop_box import DropBox
+from tests.support.journey import stuck
+from tests.support.processes import until
 from tests.support.steps import STORY, tell
 
 SETPRIV = shutil.which("setpriv")
@@ -50,7 +51,7 @@ def here(box: DropBox, tmp_path: Path) -> Iterator[Path]:
 
 def test_cores_are_off_and_memory_is_closed_to_its_own_account(box: DropBox, here: Path) -> None:
     """In the parent and in each worker; the same question to a common process is answered."""
-    own = processes(box)
+    own = box.processes()
     assert len(own) == 3
     for pid in own:
         limits = Path(f"/proc/{pid}/limits").read_text()
@@ -82,21 +83,29 @@ def _reads_memory_of(pid: int) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        pytest.param(signal.SIGBUS, marks=pytest.mark.long),  # ends it as the first does
+        pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # as the second
+    ],
+)
 def test_a_worker_that_dies_in_the_middle_of_a_report_leaves_nothing(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
     """No core, no text, no traceback with values; the site serves on, and nothing was stored."""
     mark = secrets.token_hex(12)
     with stuck(box, lambda: tell(box.browser(), "nl", f"{STORY['nl']} {mark}")):
-        before = processes(box)[1:]
+        before = box.processes()[1:]
         for pid in before:
             os.kill(pid, how)
         # SIGABRT and SIGQUIT end a worker in order; it waits for its thread then.
         if how in (signal.SIGSEGV, signal.SIGBUS):
-            wait_until(lambda: not set(before) & set(processes(box)[1:]), "no worker died", 60)
+            until(lambda: not set(before) & set(box.processes()[1:]), "no worker died", 60)
     assert box.browser().get("/nl/").status == 200
-    wait_until(lambda: not set(before) & set(processes(box)[1:]), "a worker was not replaced", 60)
+    until(lambda: not set(before) & set(box.processes()[1:]), "a worker was not replaced", 60)
     assert [path.name for path in here.iterdir()] == []
     box.stop()
     for path in (*box.folder.rglob("*"), box.log):

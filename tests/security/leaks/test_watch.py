@@ -10,31 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import DropBox
 from tests.security.leaks.conftest import site_of
 from tests.support.chance import seed
-from tests.support.journey import ANSWERS, AddressedBrowser, Journey, processes
+from tests.support.drop_box import ROOT, DropBox
+from tests.support.journey import ANSWERS, AddressedBrowser, Journey
+from tests.support.programs import needs_strace
 from tests.support.steps import tell
-from tests.support.syscalls import Watch, forms, held_by, needs_strace, written_since
+from tests.support.syscalls import Watch, forms, held_by, written_since
 
-LEAKY = Path(__file__).parents[2] / "support" / "leaky.py"
+LEAKY = ROOT / "tests" / "support" / "leaky.py"
 
 
+@needs_strace
 def test_a_leaking_server_is_caught_in_each_of_its_leaks(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
     """Into the log, a file that is gone again, a name, a deleted file, in pieces, through memory,
     and into the answer to somebody else."""
-    needs_strace()
     out = tmp_path / "out"
     out.mkdir()
     shutil.copytree(mould[0] / "server", tmp_path / "server")
     box = DropBox(tmp_path / "server", port=mould[1])
     box.env = {"PYTHONDONTWRITEBYTECODE": "1"}
     watch = Watch(tmp_path / "strace")
-    root = str(LEAKY.parents[3])
     box.under = (
-        *("env", f"PYTHONPATH={root}", *watch.command),
+        *("env", f"PYTHONPATH={ROOT}", *watch.command),
         *(sys.executable, str(LEAKY), str(out)),
     )
     box.serve()
@@ -48,7 +48,7 @@ def test_a_leaking_server_is_caught_in_each_of_its_leaks(
             other.request("GET", "/nl", follow=0)
         held = {
             where
-            for pid in processes(box)
+            for pid in box.processes()
             for where, data in held_by(pid, box.folder)
             if _sees(way, data)
         }

@@ -7,8 +7,10 @@ import zlib
 from pathlib import Path
 
 from tests.support.journey import Journey
+from tests.support.programs import needs_faketime, needs_strace
 from tests.support.syscalls import written_since
 
+pytestmark = [needs_strace, needs_faketime]  # of the journey that all tests here look at
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 

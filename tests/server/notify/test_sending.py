@@ -18,9 +18,9 @@ from dropbox_app.server.cli import main
 from dropbox_app.server.errors import MailError
 from dropbox_app.server.notify import config, run, sent_log, status_file
 from dropbox_app.server.notify.status_file import Word
-from tests.e2e.faults.conftest import STRACE, needs_strace
 from tests.server.notify.conftest import ANNA, BRAM, DAY, MOMENT, Mailer
 from tests.support.mail_server import PASSWORD, USER, Authority, MailServer, Socks, records
+from tests.support.programs import STRACE, needs_strace
 
 LATER = MOMENT + datetime.timedelta(hours=1)
 TOMORROW = MOMENT + datetime.timedelta(days=1)

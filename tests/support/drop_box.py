@@ -1,13 +1,11 @@
-"""A real drop box for the journeys: gunicorn with two workers, the real desk program."""
+"""A real drop box for the journeys: gunicorn with two workers, and the counsellor's desk."""
 
 import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main as desk
-from dropbox_app.protocol import age
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.processes import children, kill_group, until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -44,8 +44,21 @@ def run(
     return done
 
 
+# The command with a vault that costs nothing to open: each call would else hash for seconds.
+CHEAP = Machine(log_n=CHEAP_FOR_TESTS)
+CHEAP_PROGRAM = """
+from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
+main(obj=Machine(log_n=CHEAP_FOR_TESTS), prog_name="klankbord-desk")
+"""
+
+
 class Counsellor:
-    """A counsellor's own machine: the real command, one folder, one passphrase file."""
+    """A counsellor's own machine: the command, one folder, one passphrase file.
+
+    With an environment of its own, for another clock, each call is a process of its own.
+    """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
         self.folder = folder / "desk"
@@ -58,31 +71,22 @@ class Counsellor:
     def desk(
         self, *arguments: str | Path, check: bool = True, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        done = run(
-            *(BIN / "klankbord-desk", "--dir", self.folder),
-            *("--passphrase-file", self.passphrase_file, *arguments),
-            check=check,
-            env=self.env,
-            given=given,
+        """Run a command; its words are in the failure, if it fails."""
+        if self.env:
+            command = (sys.executable, "-c", CHEAP_PROGRAM, *self._where, *arguments)
+            return run(*command, check=check, env=self.env, given=given)
+        said = CliRunner().invoke(
+            desk, [*self._where, *map(str, arguments)], obj=CHEAP, input=given
         )
-        self._make_cheap()
-        return done
+        if said.exception is not None and not isinstance(said.exception, SystemExit):
+            raise said.exception
+        if check:
+            assert said.exit_code == 0, f"{arguments}: {said.exit_code}\n{said.output}"
+        return subprocess.CompletedProcess(arguments, said.exit_code, said.stdout, said.stderr)
 
-    def _make_cheap(self) -> None:
-        """Seal the vault again under a cheap scrypt: the same vault, a second sooner each time."""
-        vault = self.folder / "vault.age"
-        sealed = vault.read_bytes() if vault.exists() else b""
-        if b" 18\n" in sealed[:100]:
-            secrets = age.open_with_passphrase(sealed, PASSPHRASE)
-            vault.write_bytes(age.seal_with_passphrase(secrets, PASSPHRASE, log_n=10))
-
-    def read_here(self, thread: str) -> dict[str, Any]:
-        """``read``, but in this process: for tests that read many threads."""
-        where = ["--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file)]
-        done = CliRunner().invoke(desk, [*where, "read", thread, "--json"])
-        assert done.exit_code == 0, done.output
-        shown: dict[str, Any] = json.loads(done.stdout)
-        return shown
+    @property
+    def _where(self) -> tuple[str, ...]:
+        return ("--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file))
 
     def threads(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self.desk("list", "--json").stdout)
@@ -127,43 +131,59 @@ class DropBox:
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
-    def add(self, counsellor: Counsellor, invitation: str, name: str, *more: str) -> None:
+    def add(self, counsellor: Counsellor, invitation: str, name: str, site: str = "") -> None:
         """The whole ceremony: invitation, card, ten groups read out, card added."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
-        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external", *more)
+        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external")
         card = folder / "own.card"
         said = counsellor.desk("card", "--out", card)
         groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)
         short = name.split()[0].lower()
-        self.server("card", "add", card, "--name", short, "--fingerprint", groups.strip())
+        self.server(
+            *("card", "add", card, *(("--site", site) if site else ())),
+            *("--name", short, "--fingerprint", groups.strip()),
+        )
 
     def serve(self) -> None:
         start_serving(self)
+        until(self._answers, "the server does not answer")
+
+    def _answers(self) -> bool:
         assert self.process is not None
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                urllib.request.urlopen(self.url + "/nl/", timeout=5).close()  # noqa: S310 - loopback
-                return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline, "the server does not answer"
-                time.sleep(0.05)
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            urllib.request.urlopen(self.url + "/nl/", timeout=5).close()  # noqa: S310 - loopback
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(20)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the server and all that it started; its port is free after that."""
+        assert self.process is not None
+        kill_group(self.process)
+        self.process = None
 
     def restart(self) -> None:
         self.stop()
         self.serve()
+
+    def workers(self) -> list[int]:
+        """The processes that serve."""
+        assert self.process is not None
+        return children(self.process.pid)
+
+    def processes(self) -> list[int]:
+        """The server's own processes: the parent, then its workers."""
+        assert self.process is not None
+        return [self.process.pid, *children(self.process.pid)]
 
     def browser(self, *, cookies: bool = True) -> PlainBrowser:
         return PlainBrowser(self.url, cookies=cookies)

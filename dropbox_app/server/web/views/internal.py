@@ -1,0 +1,16 @@
+"""What nginx asks about a request before it takes in the request's body."""
+
+from flask import Blueprint
+
+from dropbox_app.server.web.session import current_session
+
+blueprint = Blueprint("internal", __name__)
+
+
+@blueprint.get("/internal/session")
+def session_opens() -> tuple[str, int]:
+    """Tell nginx whether the cookie of a request opens a session: 204, else 403.
+
+    nginx asks this before it takes in a file, so that only a reporter holds one of the few places.
+    """
+    return "", 403 if current_session().root is None else 204

@@ -1,0 +1,107 @@
+"""No test uses a private name of the package: a test that does holds the code in its shape.
+
+A name is private if it begins with one underscore. ``self._x`` and a module's own names are a
+test's own matter; a name in a string counts where something is replaced by it.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PRIVATE = re.compile(r"_[a-zA-Z]\w*")
+REPLACES = {"delattr", "getattr", "hasattr", "patch", "object", "setattr"}
+# Documented names that begin with an underscore all the same.
+PUBLIC = {"_exit", "_replace", "_asdict", "_fields", "_make"}
+FILES = sorted(
+    path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts
+)  # fmt: skip
+# These did before there was this test. Nothing is added here.
+OLD = {
+    "desk/test_cleaning.py",
+    "desk/test_cli.py",
+    "desk/test_inspect_file.py",
+    "desk/test_outbox.py",
+    "desk/test_restores.py",
+    "desk/test_sandbox.py",
+    "desk/test_sending_files.py",
+    "load/test_endurance.py",
+    "load/test_queries.py",
+    "server/backup/test_backup.py",
+    "server/store/test_migrations.py",
+    "server/store/test_store.py",
+    "support/hostile_files.py",
+}
+
+
+def _own(tree: ast.Module) -> set[str]:
+    """The private names that a module itself gives to something."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _self(node):
+            names.add(node.attr)
+    return names
+
+
+def _self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+def private_names(source: str) -> Iterator[tuple[int, str]]:
+    """The line and the name of each use of a private name that is not the module's own."""
+    tree = ast.parse(source)
+    own = _own(tree) | PUBLIC
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Attribute):
+            names = [] if _self(node) else [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call):
+            called = node.func
+            name = getattr(called, "attr", getattr(called, "id", ""))
+            if name in REPLACES:
+                names = [
+                    one.value.rpartition(".")[2]
+                    for one in node.args[:2]
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                ]
+        for name in names:
+            if PRIVATE.fullmatch(name) and name not in own:
+                yield getattr(node, "lineno", 0), name
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "store._run('')",
+        "from dropbox_app.desk import _call",
+        "monkeypatch.setattr(thread, '_rank', None)",
+        "monkeypatch.setattr('dropbox_app.protocol.thread._rank', None)",
+        "getattr(store, '_run')",
+    ],
+)
+def test_a_use_of_a_private_name_is_seen(source: str) -> None:
+    assert list(private_names(source))
+
+
+def test_what_is_a_modules_own_is_not_counted() -> None:
+    source = "class A:\n def __init__(self):\n  self._x = 1\n def _y(self): ...\nA()._x\nA()._y()\n"
+    assert list(private_names(source)) == []
+
+
+def test_no_test_uses_a_private_name() -> None:
+    found = {
+        str(path.relative_to(TESTS)): uses
+        for path in FILES
+        if (uses := list(private_names(path.read_text("utf-8"))))
+    }
+    assert found.keys() - OLD == set(), found
