@@ -170,7 +170,8 @@ def test_a_desk_that_cannot_be_taken_over_is_refused_and_left_alone(
 
         monkeypatch.setattr(Disk, "writing", full)
     else:
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+        used = shutil.disk_usage(old.folder)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: used._replace(free=0))
     before = files(old.folder)
     with pytest.raises((Damaged, DeskError), match="Nothing was changed"), old.open():
         pass
