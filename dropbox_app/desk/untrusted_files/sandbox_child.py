@@ -19,6 +19,8 @@ import sys
 import zipfile
 from typing import Any
 
+assert sys.platform == "linux"  # noqa: S101 - bubblewrap is Linux's; types of other systems end here
+
 UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = 20, 21, 22, 23, 24, 25
 
 MOST_PAGES = 50
