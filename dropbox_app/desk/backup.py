@@ -14,6 +14,7 @@ from dropbox_app.desk.errors import AlreadyThere, Damaged, NotSetUp
 from dropbox_app.desk.folder import Machine, Workplace, opened
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk, writing_outside
+from dropbox_app.protocol.errors import WrongPassphrase
 from dropbox_app.protocol.stream import CHUNK
 
 _BACKED_UP = re.compile(
@@ -62,8 +63,7 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         )
     disk = Disk(new, machine.today)
     try:
-        with file.open("rb") as sealed:
-            _unpack(vault.open_backup(sealed.read, passphrase), disk)
+        _unpack_with(file, passphrase, disk)
         names = []
         with opened(new, passphrase, machine) as place:
             for site in place.vault.sites:
@@ -79,6 +79,19 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return names
+
+
+def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
+    """Unpack with the form of the passphrase that fits: older versions took it as it was typed."""
+    *others, last = vault.forms(passphrase)
+    for form in (*others, last):
+        try:
+            with file.open("rb") as sealed:
+                _unpack(vault.open_backup(sealed.read, form), disk)
+            return
+        except WrongPassphrase:  # known before anything is unpacked
+            if form == last:
+                raise
 
 
 def _unpack(contents: Iterator[bytes], disk: Disk) -> None:

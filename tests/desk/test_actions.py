@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk import backup
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.actions import sites, threads, whole, writing
 from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound, Unfit
@@ -13,6 +14,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
@@ -242,6 +244,21 @@ def test_what_nobody_sees_is_no_part_of_a_passphrase(
     assert vault.tidy(form.format(PASSPHRASE)) == PASSPHRASE
     office.passphrase_file.write_bytes(file.read_bytes())
     office.run("list")
+
+
+@pytest.mark.parametrize("typed", ["\ufeff{}", "{}\r", "{}"], ids=["mark", "cr", "plain"])
+@pytest.mark.parametrize("sealed_with", ["\ufeff{}", "{}"], ids=["sealed with it", "without"])
+def test_a_backup_opens_whatever_nobody_sees_of_its_passphrase(
+    office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
+) -> None:
+    with office.open() as place:
+        backup.backup(place, tmp_path / "b.age")
+    contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
+    sealed = age.seal_with_passphrase(contents, sealed_with.format(PASSPHRASE), 4)
+    (tmp_path / "c.age").write_bytes(sealed)
+    again = Office(tmp_path / "again", office.peer, office.clock)
+    backup.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
+    assert again.texts(thread) == ["Het gaat over mijn chef."]
 
 
 def test_both_ways_of_writing_an_accent_are_one_passphrase(tmp_path: Path, clock: Clock) -> None:
