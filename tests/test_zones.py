@@ -38,7 +38,7 @@ OTHERS: dict[str, set[str]] = {
         "werkzeug",
         "wtforms",
     },
-    "desk": {"certifi", "click", "httpcore"},
+    "desk": {"certifi", "click", "httpcore", "sqlcipher3"},
 }
 ZONES_SEEN = {
     "protocol": {"protocol"},
@@ -67,7 +67,7 @@ PRIMITIVES_IN = (
 OPENERS = {
     "Seed", "SigningKey", "open_chunks", "open_chunks_with_passphrase", "open_sealed",
     "open_stream", "open_with_file_key", "open_with_passphrase", "derive_root", "file_key",
-    "reporter_keys", "from_counsellor", "from_reporter",
+    "reporter_keys", "from_counsellor", "from_reporter", "unwrap",
 }  # fmt: skip
 AGENT = "dropbox_app/server/reporter/agent.py"
 # The one other place that opens something: backups, which are sealed to the operator's own key.
@@ -85,7 +85,7 @@ RANKED = {
     ),
     "desk": (
         "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
-        "folder", "backup", "cli",
+        "folder", "backup", "actions", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}

@@ -14,10 +14,13 @@ from dropbox_app.desk.errors import AlreadyThere, Damaged, NotSetUp
 from dropbox_app.desk.folder import Machine, Workplace, opened
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk, writing_outside
+from dropbox_app.protocol.errors import WrongPassphrase
 from dropbox_app.protocol.stream import CHUNK
 
 _BACKED_UP = re.compile(
-    r"vault\.age|sites/[0-9a-f]{32}/(state|(items|kept)/[0-9a-f]{64})\.age", re.ASCII
+    r"vault\.age|desk-[ab]\.db|sites/[0-9a-f]{32}/(items/[0-9a-f]{64}\.(age|body)|"
+    r"kept/[0-9a-f]{64}\.age|state\.age)",  # the last is of the first format
+    re.ASCII,
 )
 
 
@@ -27,14 +30,15 @@ def backup(place: Workplace, file: Path) -> int:
     Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back.
     """
     count = 0
+    place.database.flush()
     with writing_outside(file) as write:
         sealer = place.vault.backup(write)
         with tarfile.open(
             fileobj=_Sink(sealer.update), mode="w|", format=tarfile.USTAR_FORMAT
         ) as archive:
-            for path in sorted(place.disk.root.rglob("*.age")):
+            for path in sorted(place.disk.root.rglob("*")):
                 name = path.relative_to(place.disk.root).as_posix()
-                if not _BACKED_UP.fullmatch(name):
+                if not _BACKED_UP.fullmatch(name) or not path.is_file():
                     continue
                 with path.open("rb") as kept:
                     entry = tarfile.TarInfo(name)
@@ -59,8 +63,7 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         )
     disk = Disk(new, machine.today)
     try:
-        with file.open("rb") as sealed:
-            _unpack(vault.open_backup(sealed.read, passphrase), disk)
+        _unpack_with(file, passphrase, disk)
         names = []
         with opened(new, passphrase, machine) as place:
             for site in place.vault.sites:
@@ -76,6 +79,19 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return names
+
+
+def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
+    """Unpack with the form of the passphrase that fits: older versions took it as it was typed."""
+    *others, last = vault.forms(passphrase)
+    for form in (*others, last):
+        try:
+            with file.open("rb") as sealed:
+                _unpack(vault.open_backup(sealed.read, form), disk)
+            return
+        except WrongPassphrase:  # known before anything is unpacked
+            if form == last:
+                raise
 
 
 def _unpack(contents: Iterator[bytes], disk: Disk) -> None:

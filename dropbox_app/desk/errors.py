@@ -38,12 +38,20 @@ class NotWritable(DeskError):
     """Nothing can be written to this thread (any more)."""
 
 
+class AlreadyWaiting(DeskError):
+    """The same message is kept already and waits to be sent."""
+
+
 class ClocksDiffer(DeskError):
     """This machine's day and the server's are more than two days apart."""
 
 
 class CannotReach(DeskError):
     """The server could not be reached."""
+
+
+class Kept(CannotReach):
+    """A message did not get through, or was not taken, and is kept: the next fetch sends it."""
 
 
 class BadAnswer(DeskError):

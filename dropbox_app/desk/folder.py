@@ -13,10 +13,11 @@ from pathlib import Path
 from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage import migrations, rows, vault
 from dropbox_app.desk.storage.atomic_files import LOCK, NEW, Disk
+from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.item_store import LocalStore
-from dropbox_app.desk.storage.state import Profile, State
+from dropbox_app.desk.storage.state import Profile, State, ThreadState
 from dropbox_app.desk.storage.vault import Vault
 from dropbox_app.desk.sync import own_card
 from dropbox_app.desk.transport.api_client import Courier, HttpTransport, Transport
@@ -30,7 +31,9 @@ MAX_ORIGINS = 10
 MAX_SITE_NAME = 200
 MAX_INVITATION = 16_384  # bytes
 # What an init that was killed may leave; the next one goes on from it.
-_BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"}
+_BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"} | {
+    name + side for name in vault.FILES for side in ("", "-wal", "-journal")
+}
 
 
 def utc_today() -> datetime.date:
@@ -100,38 +103,55 @@ class Workplace:
 
     disk: Disk
     vault: Vault
+    database: Database
     machine: Machine
+
+    def change_key_if_due(self) -> None:
+        """Write the database anew if something was forgotten or destroyed since it got its key."""
+        if self.database.rewrite_is_due:
+            self.database.rewrite(self.vault)
 
     def desk(self, site: str) -> Desk:
         """The desk for one site, not connected. Raises NotSetUp or Damaged."""
-        store = LocalStore(self.disk, site, self.vault.archive)
+        store = LocalStore(self.disk, self.database, site)
         state = store.load()
-        store.drop(store.strays(state.items))
+        store.sweep(state)
         return Desk(self.vault, store, state, self.machine.today())
+
+    def names(self, hint: str = "") -> dict[str, str]:
+        """What the sites are called, by id; all, or the one that ``hint`` names.
+
+        A complete name goes before a part of one or the beginning of an id. Raises NotFound.
+        """
+        called = rows.names(self.database)
+        for site in self.vault.sites:
+            if site not in called:
+                self.desk(site)  # says what is missing
+        if not hint:
+            return called
+        asked = hint.strip().casefold()
+        found = [site for site, name in called.items() if name.casefold() == asked] or [
+            site
+            for site, name in called.items()
+            if site.startswith(asked) or asked in name.casefold()
+        ]
+        if len(found) != 1:
+            raise NotFound(
+                f"{'No' if not found else 'More than one'} site of this desk goes by that "
+                "name; 'sites' names them all."
+            )
+        return {found[0]: called[found[0]]}
 
     def desks(self, hint: str = "") -> list[Desk]:
         """The desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
-        found = [self.desk(site) for site in self.vault.sites]
-        if hint:
-            asked = hint.strip().casefold()
-            found = [
-                desk
-                for desk in found
-                if desk.state.site.startswith(asked) or asked in desk.state.name.casefold()
-            ]
-            if len(found) != 1:
-                raise NotFound(
-                    f"{'No' if not found else 'More than one'} site of this desk goes by that "
-                    "name; 'keys' names them all."
-                )
-        return found
+        return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
         """The desk of one site. Raises NotFound if there are several and none was named."""
-        found = self.desks(hint)
+        found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
-        return found[0]
+        return self.desk(*found)
 
     @contextlib.contextmanager
     def connected(self, desk: Desk) -> Iterator[Desk]:
@@ -153,10 +173,28 @@ class Workplace:
 
 @contextlib.contextmanager
 def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
-    """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase."""
+    """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
+
+    A desk of the first format is taken over before. If something was forgotten or destroyed, the
+    database gets another key at the end; where that was cut short, at the next start.
+    """
     disk = Disk(folder, machine.today)
     with disk.locked():
-        yield Workplace(disk, Vault.open(disk, passphrase, log_n=machine.log_n), machine)
+        kept = Vault.open(disk, passphrase, log_n=machine.log_n)
+        if kept.archive is not None:
+            migrations.take_over(disk, kept)
+        database = Database.open(disk, kept.database)
+        try:
+            place = Workplace(disk, kept, database, machine)
+            place.change_key_if_due()
+            try:
+                yield place
+            except Exception:
+                place.change_key_if_due()  # a fetch that fails destroys keys too
+                raise
+            place.change_key_if_due()
+        finally:
+            database.close()
 
 
 def init(
@@ -190,25 +228,35 @@ def init(
         if folder.is_dir() and set(os.listdir(folder)) - _BEGUN:
             raise AlreadyThere(f"{folder} holds something that is no desk; choose another --dir.")
         disk.make()
+    if not new:
+        with opened(folder, passphrase, machine) as place:
+            return _join(place, invitation, profile, proxy)
     with disk.locked():
-        if new:
-            kept = Vault.create(disk, passphrase, log_n=machine.log_n)
-        else:
-            kept = Vault.open(disk, passphrase, log_n=machine.log_n)
-        store = LocalStore(disk, invitation.site, kept.archive)
-        if store.exists():
-            raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")
-        kept.join(invitation.site)
-        _, made = schedule.fill(kept.seeds(invitation.site), schedule.months(today, None))
-        kept.hold(invitation.site, made)
-        kept.save(once=new)
-        state = State(
-            invitation.site, invitation.name, invitation.origins, proxy, profile,
-            desk_origins=invitation.desk_origins,
-        )  # fmt: skip
-        desk = Desk(kept, store, state, today)
-        own_card.issue(desk, day_confirmed=False)
-        return desk
+        kept = Vault.create(disk, passphrase, log_n=machine.log_n)
+        database = Database.create(disk, kept.database)
+        try:
+            return _join(Workplace(disk, kept, database, machine), invitation, profile, proxy)
+        finally:
+            database.close()
+
+
+def _join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
+    """Add a site to an opened desk. Raises AlreadyThere."""
+    kept, today = place.vault, place.machine.today()
+    store = LocalStore(place.disk, place.database, invitation.site)
+    if store.exists():
+        raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")
+    kept.join(invitation.site)
+    _, made = schedule.fill(kept.seeds(invitation.site), schedule.months(today, None))
+    kept.hold(invitation.site, made)
+    kept.save(once=not place.disk.exists(vault.NAME))
+    state = State(
+        invitation.site, invitation.name, invitation.origins, proxy, profile,
+        desk_origins=invitation.desk_origins,
+    )  # fmt: skip
+    desk = Desk(kept, store, state, today)
+    own_card.issue(desk, day_confirmed=False)
+    return desk
 
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
@@ -251,8 +299,8 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
     desk.save()
 
 
-def forget(desk: Desk, mailbox: str, tip: tuple[int, str]) -> int:
-    """Delete a thread from this computer for good; the number of items that went.
+def forget(desk: Desk, mailbox: str) -> int:
+    """Delete a thread from this computer for good, without opening it; the number of its items.
 
     What stays: the ids of its items (so that they are not fetched again) and, if the counsellor
     wrote in it, the number and hash of the last own message (so that the chain can go on).
@@ -267,9 +315,10 @@ def forget(desk: Desk, mailbox: str, tip: tuple[int, str]) -> int:
     for item in gone:
         state.items.pop(item, None)
         state.owed.pop(item, None)
-    state.threads.pop(mailbox, None)
+    thread = state.threads.pop(mailbox, ThreadState())
+    tip = max(thread.newest.get(desk.own, (0, "")), state.tips.get(mailbox, (0, "")))
     if tip[0]:
         state.tips[mailbox] = tip
-    desk.save()
+    desk.store.forget(state)
     desk.store.drop(gone)
     return len(items)

@@ -1,12 +1,13 @@
 """One desk at work on one site: the vault, the local store, what is known, and the way there."""
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dropbox_app.desk.errors import ClocksDiffer
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.storage.item_store import LocalStore
-from dropbox_app.desk.storage.state import State
+from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.storage.vault import Vault
 from dropbox_app.desk.transport.api_client import Courier
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
@@ -96,6 +97,10 @@ class Desk:
             "was made or destroyed and nothing can be written. Set this computer's date right; "
             "if it is right, tell the operator."
         )
+
+    def take_in(self, items: Iterable[Item]) -> None:
+        """Open items into the database, with the keys that are still there."""
+        self.store.take_in(items, self.vault.openers(self.state.site))
 
     def save(self) -> None:
         """Write the state."""

@@ -56,6 +56,7 @@ __all__ = [
     "seal",
     "seal_with_passphrase",
     "sealed_length",
+    "unwrap",
 ]
 
 MAX_RECIPIENTS = 80  # what MAX_HEADER holds
@@ -161,6 +162,19 @@ def open_with_file_key(
 ) -> int:
     """Open a file whose file key is known, whatever its stanzas; else as ``open_stream``."""
     return _open(read, write, lambda header: file_key)
+
+
+def unwrap(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> tuple[bytes, bytes]:
+    """Return the header at the beginning of a file, as it is written there, and its file key.
+
+    What follows the header is not opened: ``payload_chunks`` does that with the file key. Raises
+    HeaderFailure, NoMatch or HmacFailure.
+    """
+    head = _read_head(read)
+    header = parse_header(head)
+    file_key = _unwrap(header, seeds)
+    check_mac(head, header, file_key)
+    return head[: header.length], file_key
 
 
 def seal_with_passphrase(plaintext: bytes, passphrase: str, log_n: int = 18) -> bytes:

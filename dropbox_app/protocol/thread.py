@@ -218,22 +218,27 @@ def write_passed_on(thread: Thread) -> bytes:
     )
 
 
-def read_passed_on(item: str, contents: bytes) -> tuple[Arrived, ...]:
+def read_passed_on(
+    item: str, contents: bytes, known: set[str] | None = None
+) -> tuple[Arrived, ...]:
     """Part the contents of a ``thread`` attachment into messages for ``read``.
 
-    Raises FormatError if it does not consist of pairs of lines, or of more than MAX_PASSED_ON.
+    ``known``: the hashes of pairs of lines that were read before; they are left out, and what is
+    new is added. Raises FormatError if it is no pairs of lines, or more than MAX_PASSED_ON.
     """
+    before = set() if known is None else known
     # Counted first: a hundred megabytes of line ends would else become as many messages.
     ends = contents.count(b"\n")
     if ends % 2 or not contents.endswith(b"\n") or ends > 2 * MAX_PASSED_ON:
         raise FormatError(f"a passed-on thread consists of 1 to {MAX_PASSED_ON} pairs of lines")
     lines = contents.split(b"\n")
-    return tuple(
-        _passed_on(f"{item}#{number}", line, signature)
-        for number, (line, signature) in enumerate(
-            zip(lines[:-1:2], lines[1::2], strict=True), start=1
-        )
-    )
+    found = []
+    for number, pair in enumerate(zip(lines[:-1:2], lines[1::2], strict=True), start=1):
+        digest = sha256_hex(b"\n".join(pair))
+        if digest not in before:
+            before.add(digest)
+            found.append(_passed_on(f"{item}#{number}", *pair))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

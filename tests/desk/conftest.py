@@ -90,8 +90,7 @@ class Office:
 
     def forget(self, mailbox: str) -> None:
         with self.desk() as desk:
-            case = open_thread.open_case(desk, mailbox)
-            workplace.forget(desk, mailbox, open_thread.own_tip(desk, case))
+            workplace.forget(desk, mailbox)
 
     def run(self, *arguments: str, given: str | None = None, code: int = 0) -> Result:
         """The command line in this process, with this office's clock and server."""
@@ -110,6 +109,7 @@ class Office:
         file = self.folder.parent / f"{self.folder.name}-passphrase"
         if not file.exists():
             file.write_text(PASSPHRASE + "\n")
+            file.chmod(0o600)
         return file
 
 

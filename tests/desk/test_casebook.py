@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from dropbox_app.desk.actions import threads
+from dropbox_app.desk.cli.main import main
 from dropbox_app.desk.errors import NotFound
-from dropbox_app.desk.storage.state import Profile, State, read
-from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.storage.state import Profile, State
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Seed
@@ -127,7 +129,6 @@ def test_names_are_kept_for_a_hundred_colleagues_and_those_who_left_too() -> Non
     assert not state.learn({"b": "Bo"})
     assert state.learn({"b": "Bob"})
     assert state.names == {"a": "Ada", "b": "Bob"}
-    assert read(state.write()).names == state.names
     state.learn({str(number): "x" for number in range(99)})
     assert len(state.names) == 100
     assert "a" not in state.names
@@ -201,17 +202,29 @@ def test_a_thread_that_was_passed_on_is_checked_and_shown_as_such(
     assert "[passed on by the reporter" in other.run("read", reporter.mailbox).stdout
 
 
-def test_an_item_that_was_altered_on_this_disk_is_noticed(
-    office: Office, reporter: Reporter, peer: Peer
+def test_a_page_of_the_database_that_was_altered_is_noticed(
+    office: Office, reporter: Reporter
 ) -> None:
+    """Whichever page a command reads: nothing altered is shown, and it is said what to do."""
     office.fetch_quietly()
-    (item,) = peer.items
-    file = office.folder / "sites" / peer.site / "items" / f"{item}.age"
-    data = bytearray(file.read_bytes())
-    data[-1] ^= 1
-    file.write_bytes(bytes(data))
-    (shown,) = office.json("read", reporter.mailbox)["messages"]
-    assert (shown["verified"], shown["reason"]) == (False, "other_file")
+    before = office.json("read", reporter.mailbox)["messages"]
+    file = office.folder / "desk-a.db"
+    good = file.read_bytes()
+    refused = 0
+    for start in range(0, len(good), 4096):
+        data = bytearray(good)
+        data[start + 100] ^= 1
+        file.write_bytes(bytes(data))
+        options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
+        said = CliRunner().invoke(main, [*options, "read", reporter.mailbox, "--json"],
+                                  obj=office.machine)  # fmt: skip
+        if said.exit_code == 0:
+            assert json.loads(said.stdout)["messages"] == before
+        else:
+            assert "is damaged" in said.stderr
+            assert "backup" in said.stderr
+            refused += 1
+    assert refused > 5
 
 
 def test_a_copy_sealed_anew_keeps_the_count_of_its_recipients(
@@ -235,15 +248,17 @@ def test_a_thread_is_named_by_eight_characters_or_more(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
-    with office.desk() as desk:
-        assert open_thread.find(desk.state, reporter.mailbox[:8].upper()) == reporter.mailbox
+    with office.open() as place:
+        assert threads.find(place, reporter.mailbox[:8].upper())[1] == reporter.mailbox
         with pytest.raises(NotFound, match="at least 8"):
-            open_thread.find(desk.state, reporter.mailbox[:7])
+            threads.find(place, reporter.mailbox[:7])
         with pytest.raises(NotFound, match="No thread"):
-            open_thread.find(desk.state, "0" * 64)
+            threads.find(place, "0" * 64)
+        desk = place.one()
         desk.state.thread(reporter.mailbox[:8] + "f" * 56)
+        desk.save()
         with pytest.raises(NotFound, match="More than one"):
-            open_thread.find(desk.state, reporter.mailbox[:8])
+            threads.find(place, reporter.mailbox[:8])
 
 
 def test_hostile_words_reach_the_terminal_harmless(office: Office, peer: Peer) -> None:

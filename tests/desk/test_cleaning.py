@@ -1,6 +1,8 @@
 """What a file holds beside what it shows: said in words, and taken out."""
 
+import io
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,66 @@ def test_a_reply_can_carry_cleaned_copies_or_goes_nowhere(
     result = office.run(*reply, "--file", str(unknown), code=1)
     assert "Nothing was sent" in result.output
     assert len(reporter.received()) == 1
+
+
+def word_document(author: str) -> bytes:
+    """The least that a word processor takes for a document, with its author in it."""
+    package = "http://schemas.openxmlformats.org/package/2006/"
+    kinds = "application/vnd.openxmlformats-"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+    main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}content-types">'
+        f'<Default Extension="rels" ContentType="{kinds}package.relationships+xml"/>'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        '<Override PartName="/word/document.xml" '
+        f'ContentType="{kinds}officedocument.wordprocessingml.document.main+xml"/>'
+        '<Override PartName="/docProps/core.xml" '
+        f'ContentType="{kinds}package.core-properties+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}relationships">'
+        f'<Relationship Id="rId1" Type="{office}" Target="word/document.xml"/></Relationships>',
+        "word/document.xml": f'<w:document xmlns:w="{main}"><w:body><w:p/></w:body></w:document>',
+        "docProps/core.xml": f'<cp:coreProperties xmlns:cp="{package}metadata/core-properties" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<dc:creator>{author}</dc:creator></cp:coreProperties>",
+    }
+    first = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+    return zipped({name: (first + text).encode() for name, text in parts.items()})
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def test_the_author_of_a_word_document_is_named_and_taken_out(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    item = sent(office, reporter, "brief.docx", "application/msword", word_document("Jan de Boer"))
+    assert "the name of a person or company" in str(told(office, thread)["holds"])
+    office.run("save", thread, item, "--out", str(tmp_path), "--clean")
+    with zipfile.ZipFile(tmp_path / "brief.cleaned.docx") as copy:
+        assert not any(b"Jan de Boer" in copy.read(name) for name in copy.namelist())
+        assert "word/document.xml" in copy.namelist()
+
+
+def test_a_photo_in_a_zip_is_looked_into(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    packed = zipped({"foto.jpg": jpeg(tmp_path, *TAGS)})
+    sent(office, reporter, "fotos.zip", "application/zip", packed)
+    assert "a place" in str(told(office, thread)["holds"])
+
+
+def test_a_locked_zip_is_called_locked(office: Office, reporter: Reporter, thread: str) -> None:
+    """By the mark that every zip program sets; its sender is not said to have damaged it."""
+    packed = bytearray(zipped({"a.txt": b"x" * 30}))
+    packed[6] |= 1  # in the header of the member
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1  # in the directory
+    sent(office, reporter, "a.zip", "application/zip", bytes(packed))
+    holds = str(told(office, thread)["holds"])
+    assert "locked with a password" in holds
+    assert "damaged" not in holds

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from dropbox_app.desk.actions import writing
 from dropbox_app.desk.cli.main import main
-from dropbox_app.desk.cli.threads import _read_options
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards
@@ -57,7 +57,10 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     reporter.report("Er is iets.\nIk durf het niet te zeggen.", needs=["be_heard"], safe="yes")
     thread = reporter.mailbox
     assert office.run("fetch").stdout == f"{thread[:16]}  1 new message\n"
-    assert office.run("list").stdout == f"{thread[:16]}  2027-01-05   1 unread\n"
+    assert office.run("list").stdout == (
+        f"{thread[:16]}  2027-01-05   1 unread  your turn  "
+        "\u201cEr is iets. Ik durf het niet te zeggen.\u201d\n"
+    )
     assert office.run("read", thread[:8]).stdout == (
         f"Thread {thread}\n"
         "\n"
@@ -67,7 +70,10 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
         "  | what would help: to tell the story\n"
         "  | feels safe now: yes\n"
     )
-    assert office.run("list").stdout == f"{thread[:16]}  2027-01-05       read\n"
+    assert office.run("list").stdout == (
+        f"{thread[:16]}  2027-01-05       read  your turn  "
+        "\u201cEr is iets. Ik durf het niet te zeggen.\u201d\n"
+    )
     (tmp_path / "answer").write_text("Dank je wel.\n")
     said = office.run("reply", thread[:10], "--text-file", str(tmp_path / "answer"))
     assert said.stdout == f"Sent to thread {thread[:16]}.\n"
@@ -144,12 +150,13 @@ def test_every_kind_of_answer(
 )  # fmt: skip
 def test_options_of_another_form_are_refused(raw: bytes) -> None:
     with pytest.raises(Unfit):
-        _read_options(raw)
+        writing.options(raw)
 
 
 def test_options_as_a_bare_list() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
-    assert _read_options(json.dumps([one, one]).encode()) == {"text": "", "options": [one, one]}
+    made = writing.options(json.dumps([one, one]).encode())
+    assert made.body == {"text": "", "options": [one, one]}
 
 
 def test_an_answer_in_a_closed_thread_says_that_it_stays_closed(

@@ -51,7 +51,7 @@ def test_offline_says_whether_anything_was_kept(office: Office, peer: Peer, thre
 
 def test_list_shows_what_is_closed(office: Office, thread: str) -> None:
     office.run("notice", thread, "closed")
-    assert office.run("list").stdout.endswith("  closed\n")
+    assert office.run("list").stdout.endswith("  closed  \u201cHet gaat over mijn chef.\u201d\n")
     office.run("notice", thread, "reopened")
     assert "closed" not in office.run("list").stdout
 

@@ -12,11 +12,13 @@ import pytest
 
 from dropbox_app.desk.threads import attachments
 from dropbox_app.desk.untrusted_files.inspect import safe_name
+from dropbox_app.protocol import age
 from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.keys import Seed
 from dropbox_app.protocol.padding import attachment_size
 from tests.desk.conftest import Office
 from tests.support.chance import seed
-from tests.support.fake_server import Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 
 PATTERN = b"Dit staat nergens in het klaar. " * 40
 EDGES = (0, 1, 2, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 100_000)
@@ -82,9 +84,9 @@ def test_forgetting_a_thread_deletes_its_files(
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", PATTERN))
     office.fetch_quietly()
-    assert list(office.folder.rglob(f"{item}.age"))
+    assert list(office.folder.rglob(f"{item}.body"))
     office.forget(thread)
-    assert not list(office.folder.rglob(f"{item}.age"))
+    assert not list(office.folder.rglob(f"{item}.*"))
 
 
 # what the server, the disk or the sender did to a file
@@ -159,8 +161,8 @@ def test_a_file_that_no_message_names_is_added_and_not_opened(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
-    added = peer.keep(thread, "attachment", "reporter", 2, b"age-encryption.org/v1\nonzin",
-                      peer.items[item].to)  # fmt: skip
+    nonsense = age.seal(b"onzin", [Seed.generate().recipient()])
+    added = peer.keep(thread, "attachment", "reporter", 2, nonsense, peer.items[item].to)
     office.fetch()
     assert states(office, thread, code=1) == {item: "here", added: "added"}
     shown = office.run("read", thread).stdout
@@ -217,8 +219,8 @@ def test_a_file_that_was_altered_on_this_disk_is_named(
 ) -> None:
     item, two = reporter.attach("Een", ("a", "text/plain", PATTERN), ("b", "text/plain", b"b"))
     office.fetch_quietly()
-    (path,) = office.folder.rglob(f"{item}.age")
-    (other,) = office.folder.rglob(f"{two}.age")
+    (path,) = office.folder.rglob(f"{item}.body")
+    (other,) = office.folder.rglob(f"{two}.body")
     sealed = path.read_bytes()
     if how == "gone":
         path.unlink()
@@ -235,13 +237,17 @@ def test_a_file_that_was_altered_on_this_disk_is_named(
 
 
 def test_a_file_is_read_after_its_key_was_destroyed(
-    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path, clock: Clock
 ) -> None:
-    """Sealed anew to the archive key, in chunks: the same bytes come out."""
+    """By the file key that the database keeps: the same bytes come out."""
     (item,) = reporter.attach("Een", ("a", "text/plain", PATTERN * 200))
     office.fetch_quietly()
     with office.desk() as desk:
-        assert desk.store.archive(item, desk.vault.openers(desk.state.site), keep=False)
+        before = desk.vault.seeds(desk.state.site)[0]
+    clock.to("2027-09-01")
+    office.fetch_quietly()
+    with office.desk() as desk:
+        assert before not in desk.vault.seeds(desk.state.site)
     assert states(office, thread) == {item: "here"}
     office.run("save", thread, item, "--out", str(tmp_path / "x"))
     assert (tmp_path / "x").read_bytes() == PATTERN * 200
@@ -268,9 +274,22 @@ def test_a_file_is_saved_once_for_its_owner_only_without_an_hour(
     assert stat.S_IMODE(told.st_mode) == 0o600
     assert told.st_mtime % 86_400 == 0
     saved.write_bytes(b"mine")
-    again = office.run("save", thread, item, "--out", str(folder), code=1)
+    again = office.run("save", thread, item, "--out", str(saved), code=1)
     assert "not overwritten" in again.output
     assert saved.read_bytes() == b"mine"
+
+
+def test_a_second_file_of_one_name_in_a_folder_gets_a_number(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    one, two = reporter.attach(
+        "Twee", ("image.jpg", "image/jpeg", PATTERN), ("image.jpg", "image/jpeg", b"b")
+    )
+    office.fetch_quietly()
+    for item in (one, two):
+        office.run("save", thread, item, "--out", str(tmp_path))
+    assert (tmp_path / "image.jpg").read_bytes() == PATTERN
+    assert (tmp_path / "image (2).jpg").read_bytes() == b"b"
 
 
 def test_a_link_is_not_followed(
@@ -292,7 +311,7 @@ def test_a_full_disk_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dropbox_app.desk.cli.files.os.fsync", full)
+    monkeypatch.setattr("dropbox_app.desk.actions.files.os.fsync", full)
     told = office.run("save", thread, item, "--out", str(tmp_path / "x"), code=1)
     assert "No space left" in told.output
     assert not (tmp_path / "x").exists()
@@ -319,7 +338,7 @@ def test_a_large_file_takes_no_large_memory(
         tracemalloc.reset_peak()
         with office.desk() as desk:
             pieces = (bytes(65_536) for _ in range(large // 65_536))
-            desk.store.seal(pieces, [desk.vault.archive.recipient()])
+            desk.store.seal(pieces, [Seed.generate().recipient()])
         sealing = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -4,55 +4,23 @@ The thief has the server's sealed items as they were in January, and later the d
 with its passphrase. The real server and its disk are in tests/e2e; here the server is in memory.
 """
 
-import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk
-from dropbox_app.protocol import age
-from dropbox_app.protocol.errors import AgeError
-from dropbox_app.protocol.keys import Seed
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.test_disk import Killed
 from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.thief import Thief
 
 
-def stolen_seeds(folder: Path) -> list[Seed]:
-    """Every age identity that a folder yields to somebody who has the passphrase.
-
-    What the vault opens is looked through, and with the keys found, every other file too.
-    """
-    contents = []
-    for file in folder.rglob("*"):
-        if file.is_file():
-            contents.append(file.read_bytes())
-            try:
-                contents.append(age.open_with_passphrase(contents[-1], PASSPHRASE))
-            except AgeError:
-                continue
-    seeds: dict[str, Seed] = {}
-    while True:
-        found = {
-            text.decode()
-            for one in contents
-            for text in re.findall(rb"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", one)
-        } - set(seeds)
-        if not found:
-            return list(seeds.values())
-        seeds |= {text: Seed.parse(text) for text in found}
-        contents += opened([one for one in contents if one.startswith(b"age-")], [*seeds.values()])
-
-
-def opened(sealed: list[bytes], seeds: list[Seed]) -> list[bytes]:
-    contents = []
-    for one in sealed:
-        try:
-            contents.append(age.open_sealed(one, seeds))
-        except AgeError:
-            continue
-    return contents
+def stolen(folder: Path) -> Thief:
+    """What a folder yields to somebody who has the passphrase."""
+    return Thief(folder, PASSPHRASE)
 
 
 @pytest.fixture
@@ -64,8 +32,7 @@ def january(office: Office, peer: Peer) -> list[bytes]:
     office.fetch_quietly()
     office.reply(kept.mailbox, "Ook dit blijft.")
     server = [item.sealed for item in peer.items.values()]
-    seeds = stolen_seeds(office.folder)
-    assert len(opened(server, seeds)) == 3  # the control: in January all of it opens
+    assert len(stolen(office.folder).opens(server)) == 3  # the control: in January all of it opens
     office.forget(forgotten.mailbox)
     office.kept = kept.mailbox  # type: ignore[attr-defined] # the tests ask for it
     return server
@@ -83,7 +50,7 @@ def test_in_april_nothing_of_january_opens_if_all_was_fetched(
         clock.to(day)
         office.fetch_quietly()
     thief = Path(shutil.copytree(office.folder, office.folder.with_name("stolen")))
-    assert opened(january, stolen_seeds(thief)) == []
+    assert stolen(thief).opens(january) == []
     assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
     assert not any(b"vergeten" in file.read_bytes() for file in _files(thief))
 
@@ -94,7 +61,7 @@ def test_in_september_nothing_of_january_opens_in_any_case(
     """Not fetched since; the first round after seven months destroys the key."""
     clock.to("2027-09-01")
     office.fetch_quietly()
-    assert opened(january, stolen_seeds(office.folder)) == []
+    assert stolen(office.folder).opens(january) == []
     assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
 
 
@@ -105,7 +72,7 @@ def test_the_key_goes_on_the_day_that_was_announced(
     for day, left in (("2027-02-03", 3), ("2027-03-01", 3), ("2027-03-02", 0)):
         clock.to(day)
         office.fetch_quietly()
-        assert len(opened(january, stolen_seeds(office.folder))) == left
+        assert len(stolen(office.folder).opens(january)) == left
 
 
 def test_an_inbox_that_is_not_read_to_its_end_keeps_the_key_until_day_210(
@@ -120,8 +87,8 @@ def test_an_inbox_that_is_not_read_to_its_end_keeps_the_key_until_day_210(
         clock.to(day)
         office.fetch()
         if day == "2027-03-20":
-            assert opened([peer.items[item].sealed], stolen_seeds(office.folder))
-        assert bool(opened(january, stolen_seeds(office.folder))) is left
+            assert stolen(office.folder).opens([peer.items[item].sealed])
+        assert bool(stolen(office.folder).opens(january)) is left
 
 
 def test_what_is_kept_never_lies_open_on_the_disk(
@@ -132,7 +99,9 @@ def test_what_is_kept_never_lies_open_on_the_disk(
     for file in _files(office.folder):
         data = file.read_bytes()
         assert b"blijft" not in data
-        assert not data or data.startswith(b"age-encryption.org/v1\n")
+        sealed = data.startswith(b"age-encryption.org/v1\n")
+        assert not data or sealed or file.name in vault.FILES
+        assert not data.startswith(b"SQLite format 3")
 
 
 def test_killed_at_any_step_of_destroying_nothing_that_is_kept_is_lost(
@@ -161,13 +130,18 @@ def test_killed_at_any_step_of_destroying_nothing_that_is_kept_is_lost(
         office.fetch_quietly()
         assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
         assert office.texts(late.mailbox) == ["Kwam nog binnen."]
-        assert opened(january, stolen_seeds(office.folder)) == []
+        assert stolen(office.folder).opens(january) == []
         kill_at += 1 if long_run else 4
     assert kill_at > 40
 
 
-def _killed(office: Office, kill_at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Fetch on a disk that stops the machine at one step; says whether it came to that."""
+def _killed(
+    office: Office,
+    kill_at: int,
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[], object] | None = None,
+) -> bool:
+    """Work (fetch) on a disk that stops the machine at one step; says if it came to that."""
     seen = 0
 
     def step(_: str) -> None:
@@ -179,7 +153,7 @@ def _killed(office: Office, kill_at: int, monkeypatch: pytest.MonkeyPatch) -> bo
     with monkeypatch.context() as patch:
         patch.setattr("dropbox_app.desk.folder.Disk", lambda root, today: Disk(root, today, step))
         try:
-            office.fetch()
+            (work or office.fetch)()
         except Killed:
             return True
     return False
@@ -209,11 +183,11 @@ def test_a_clock_one_year_wrong_destroys_nothing(
     office: Office, january: list[bytes], peer: Peer, clock: Clock, wrong: str
 ) -> None:
     clock.to("2027-01-12")
-    before = {seed.reveal() for seed in stolen_seeds(office.folder)}
+    before = set(stolen(office.folder).seeds)
     clock.to(wrong)
     peer.days_wrong = -365 if wrong > "2027" else 365
     assert office.fetch().alarms
-    assert {seed.reveal() for seed in stolen_seeds(office.folder)} == before
+    assert set(stolen(office.folder).seeds) == before
     clock.to("2027-01-13")
     peer.days_wrong = 0
     office.fetch_quietly()
@@ -222,3 +196,90 @@ def test_a_clock_one_year_wrong_destroys_nothing(
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+# what was forgotten
+
+
+@pytest.fixture
+def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
+    """A copy of a desk with a thread, a file, an own answer and a second thread."""
+    reporter.attach("Zie de foto", ("chef.jpg", "image/jpeg", b"het beeld van de chef" * 99))
+    other = Reporter(peer, office.identity)
+    other.report("Dit blijft bewaard.")
+    office.fetch_quietly()
+    office.reply(reporter.mailbox, "Mijn antwoord daarop.")
+    office.kept = other.mailbox  # type: ignore[attr-defined] # the tests ask for it
+    return Path(shutil.copytree(office.folder, office.folder.with_name("yesterday")))
+
+
+FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoord daarop.")
+
+
+def test_what_was_forgotten_is_in_no_page_of_the_database(
+    office: Office, reporter: Reporter, yesterday: Path
+) -> None:
+    """Freed pages and the index of words included; before, all of it stands there."""
+    before = stolen(office.folder)
+    assert all(text.encode() in before.pages for text in FORGOTTEN)
+    assert b"antwoord" in before.pages
+    office.forget(reporter.mailbox)
+    after = stolen(office.folder)
+    for text in (*FORGOTTEN, "chef", "antwoord", "daarop", "foto"):
+        assert not after.knows(text), text
+    assert after.knows("Dit blijft bewaard.")
+    assert _kept_texts(office) == ["Dit blijft bewaard."]
+
+
+def test_yesterdays_files_with_todays_vault_open_nothing_that_was_forgotten(
+    office: Office, reporter: Reporter, yesterday: Path
+) -> None:
+    """Database, items and bodies as copied before; a vault of before opens them (the control)."""
+    office.forget(reporter.mailbox)
+    today = (office.folder / vault.NAME).read_bytes()
+    control = stolen(yesterday)
+    assert all(control.knows(text) for text in FORGOTTEN)
+    (yesterday / vault.NAME).unlink()
+    thief = Thief(yesterday, PASSPHRASE, today)
+    for text in FORGOTTEN:
+        assert not thief.knows(text), text
+    bodies = [path.read_bytes() for path in yesterday.rglob("*.body")]
+    assert bodies
+    assert thief.pages == b""
+    assert thief.file_keys == []
+
+
+def test_each_destruction_of_a_key_leaves_older_copies_of_the_database_closed(
+    office: Office, january: list[bytes], clock: Clock
+) -> None:
+    before = Path(shutil.copytree(office.folder, office.folder.with_name("before")))
+    clock.to("2027-03-02")
+    office.fetch_quietly()
+    (before / vault.NAME).unlink()
+    thief = Thief(before, PASSPHRASE, (office.folder / vault.NAME).read_bytes())
+    assert thief.pages == b""
+    assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
+
+
+def test_killed_at_any_step_of_forgetting_the_desk_opens_and_no_old_key_remains(
+    office: Office, reporter: Reporter, yesterday: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while rows go, while the new file is written, at the switch and after it."""
+    kill_at, killed = 0, True
+    while killed:
+        shutil.rmtree(office.folder)
+        shutil.copytree(yesterday, office.folder)
+        killed = _killed(office, kill_at, monkeypatch, lambda: office.forget(reporter.mailbox))
+        with office.desk() as desk:
+            forgotten = reporter.mailbox not in desk.state.threads
+        assert _kept_texts(office) == ["Dit blijft bewaard."]
+        if forgotten:
+            after = stolen(office.folder)
+            assert not any(after.knows(text) for text in FORGOTTEN)
+            old = Thief(yesterday, PASSPHRASE)
+            assert not set(old.vault_keys()) & set(after.vault_keys())
+        else:
+            assert office.texts(reporter.mailbox)[0] == FORGOTTEN[0]
+        assert len([*office.folder.glob("desk-*.db*")]) == 1
+        kill_at += 1
+    assert kill_at > 10

@@ -19,11 +19,18 @@ from tests.support.fake_server import Reporter
 
 MIB = 1024 * 1024
 LOG_N = 4
+KEPT = {".age", ".body", ".db"}
+
+
+@pytest.fixture
+def reporter(reporter: Reporter) -> Reporter:
+    reporter.attach("Zie het bestand", ("a.bin", "application/octet-stream", b"x"))
+    return reporter
 
 
 def large_item(office: Office, size: int) -> None:
     """In place of the one that came in: what it holds is nothing to a backup."""
-    (path,) = (office.folder / "sites").glob("*/items/*.age")
+    (path,) = (office.folder / "sites").glob("*/items/*.body")
     with path.open("wb") as file:
         for number in range(size // MIB):
             file.write(bytes([number % 256]) * MIB)
@@ -41,16 +48,16 @@ def within(size: int) -> Iterator[None]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What a desk keeps, but for the state, which a restore writes anew."""
-    found = (path for path in folder.rglob("*.age") if path.name != "state.age")
+    """What a desk keeps, but for the database, in which a restore writes."""
+    found = (path for path in folder.rglob("*") if path.suffix in KEPT - {".db"})
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def as_before(office: Office) -> bytes:
-    """The tar that every backup held so far: made in one piece, in the order of the names."""
+    """The tar that a backup holds: made in one piece, in the order of the names."""
     contents = io.BytesIO()
     with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path in sorted(office.folder.rglob("*.age")):
+        for path in sorted(p for p in office.folder.rglob("*") if p.suffix in KEPT):
             entry = tarfile.TarInfo(path.relative_to(office.folder).as_posix())
             entry.size, entry.mode = path.stat().st_size, 0o600
             archive.addfile(entry, io.BytesIO(path.read_bytes()))
@@ -69,7 +76,7 @@ def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
     assert files_of(tmp_path / "again") == files_of(office.folder)
 
 
-def test_what_is_in_a_backup_is_byte_for_byte_what_it_was_so_far(
+def test_what_is_in_a_backup_is_byte_for_byte_a_tar_of_the_folder(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     office.fetch_quietly()

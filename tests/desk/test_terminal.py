@@ -23,7 +23,10 @@ ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
 def test_what_is_obeyed_or_unseen_is_written_out(hostile: str) -> None:
-    for shown in (visible(f"a{hostile}b"), "".join(block(f"a{hostile}b"))):
+    """A soft hyphen counts between figures; inside a word it does what it is for."""
+    around = ("1", "2") if hostile == "\u00ad" else ("a", "b")
+    text = hostile.join(around)
+    for shown in (visible(text), "".join(block(text))):
         assert hostile[0] not in shown
         assert f"<U+{ord(hostile[0]):04X}>" in shown
 
@@ -98,5 +101,35 @@ def test_json_is_ascii(text: str) -> None:
     assert json.loads(shown) == {"text": text}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # "I want" in Persian
+        "\u0915\u094d\u200d\u0937",  # two Devanagari letters, joined
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
+        "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+    ],
+)
+def test_signs_that_join_are_left_alone_where_they_belong(text: str) -> None:
+    assert block(text) == [MARGIN + text]
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ad\u200cmin", "a\u200db", "\u200d\u0627", "\u0627\u200c", "\u0645\u202e\u0645",
+     "\u0645\u200b\u0645", "\u0645\u200c\u200c\u0645"],
+)  # fmt: skip
+def test_signs_that_hide_are_written_out_everywhere_else(text: str) -> None:
+    assert "<U+20" in visible(text)
+
+
+def test_a_soft_hyphen_in_a_word_is_left_out_and_a_page_break_ends_a_line() -> None:
+    assert block("ver\u00adtrouwens\u00adpersoon") == [MARGIN + "vertrouwenspersoon"]
+    assert block("pagina 1\x0cpagina 2") == [MARGIN + "pagina 1", MARGIN + "pagina 2"]
+
+
 def _seen(character: str) -> bool:
+    if character in "\u200c\u200d":  # where they belong: by the tests above
+        return True
     return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

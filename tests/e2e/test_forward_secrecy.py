@@ -20,6 +20,7 @@ from dropbox_app.protocol.keys import Seed
 from tests.support.drop_box import PASSPHRASE, Counsellor, DropBox
 from tests.support.programs import FAKETIME, needs_faketime
 from tests.support.steps import report_and_code, the_only_thread
+from tests.support.thief import Thief
 
 pytestmark = needs_faketime
 
@@ -161,7 +162,9 @@ def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Cal
     calendar.fetch_on("2026-02-03", "2026-03-01", "2026-04-04")
 
     reveal = calendar.counsellor.desk("keys", "--reveal").stdout
-    seeds = every_seed(copy_of(calendar.counsellor.folder, "desk-april"), reveal)
+    stolen = copy_of(calendar.counsellor.folder, "desk-april")
+    seeds = every_seed(stolen, reveal)
+    assert Thief(stolen, PASSPHRASE).opens(sealed_files(server_of_january)) == []
     assert len(seeds) >= 4
     assert opened(sealed_files(server_of_january), seeds) == []
     assert calendar.texts(kept) == ["Dit blijft bewaard"]
@@ -177,7 +180,9 @@ def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calend
     calendar.turn_to("2026-09-01")
     calendar.counsellor.desk("fetch", check=False)
     reveal = calendar.counsellor.desk("keys", "--reveal").stdout
-    seeds = every_seed(copy_of(calendar.counsellor.folder, "desk-september"), reveal)
+    stolen = copy_of(calendar.counsellor.folder, "desk-september")
+    seeds = every_seed(stolen, reveal)
+    assert Thief(stolen, PASSPHRASE).opens(sealed_files(server_of_january)) == []
     assert opened(sealed_files(server_of_january), seeds) == []
 
 

@@ -14,13 +14,11 @@ import click
 
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import AlreadyThere, NotFound, NotSetUp, Unfit
+from dropbox_app.desk.errors import AlreadyThere, Kept, NotSetUp, Unfit
 from dropbox_app.desk.folder import Machine, Workplace
-from dropbox_app.desk.session import Desk, Report
+from dropbox_app.desk.session import Report
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import write_outside
-from dropbox_app.desk.threads import open_thread as casebook
-from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import check_day
 from dropbox_app.protocol.errors import FormatError, KlankbordError
@@ -39,6 +37,12 @@ class _Calm(click.ClickException):
         click.echo(visible(self.message), file=file or sys.stderr)
 
 
+class _Kept(_Calm):
+    """The same, of a message that was not sent and is kept."""
+
+    exit_code = 3
+
+
 class DeskGroup(click.Group):
     """Turns what can go wrong into a sentence and an exit code."""
 
@@ -50,7 +54,7 @@ class DeskGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KlankbordError as error:
-            raise _Calm(str(error)) from None
+            raise (_Kept if isinstance(error, Kept) else _Calm)(str(error)) from None
         except BrokenPipeError:
             raise  # nobody reads on, as in "list | head -1": click ends quietly
         except OSError as error:
@@ -109,16 +113,11 @@ def folder() -> Path:
 def passphrase(*, new: bool = False) -> str:
     """The passphrase from its file or the terminal; a new one is asked for twice."""
     file: Path | None = _given("passphrase_file")
-    if file is not None:
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_PASSPHRASE_FILE)
-        try:
-            text = raw.decode("utf-8").partition("\n")[0].removesuffix("\r")
-        except UnicodeDecodeError:
-            raise Unfit("The passphrase file is no text in UTF-8.") from None
-        if not text:
-            raise Unfit("The first line of the passphrase file is empty.")
-        return text
+    return read_passphrase(file) if file is not None else ask_passphrase(new=new)
+
+
+def ask_passphrase(*, new: bool) -> str:
+    """The passphrase from the terminal; a new one is asked for twice. Raises Unfit."""
     if new:
         click.echo(
             f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "
@@ -135,6 +134,25 @@ def passphrase(*, new: bool = False) -> str:
             )
         except getpass.GetPassWarning:
             raise Unfit("There is no terminal to ask on. Give --passphrase-file.") from None
+
+
+def read_passphrase(file: Path) -> str:
+    """The first line of a passphrase file. Raises Unfit, also if everybody can change the file."""
+    with file.open("rb") as stream:
+        mode = os.fstat(stream.fileno()).st_mode if sys.platform != "win32" else 0
+        raw = stream.read(MAX_PASSPHRASE_FILE)
+    if mode & 0o002:
+        raise Unfit(
+            f"Everybody on this computer can change {file}. Make it yours alone "
+            f"('chmod 600 {file}') and try again."
+        )
+    try:
+        text = raw.decode("utf-8").partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Unfit("The passphrase file is no text in UTF-8.") from None
+    if not vault.tidy(text):
+        raise Unfit("The first line of the passphrase file is empty.")
+    return text
 
 
 @contextlib.contextmanager
@@ -154,27 +172,6 @@ def at_work() -> Iterator[Workplace]:
 def site_hint() -> str:
     """What ``--site`` named, or nothing."""
     return str(_given("site") or "")
-
-
-def find(place: Workplace, name: str) -> tuple[Desk, str]:
-    """The desk and mailbox of THREAD over all sites, or the one of ``--site``."""
-    found, failure = [], NotFound("No thread begins like that; 'list' shows those that are here.")
-    for desk in place.desks(site_hint()):
-        try:
-            found.append((desk, casebook.find(desk.state, name)))
-        except NotFound as error:
-            failure = error
-    if len(found) > 1:
-        raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
-    if not found:
-        raise failure
-    return found[0]
-
-
-def open_thread(place: Workplace, name: str) -> tuple[Desk, Case]:
-    """As ``find``, with the thread opened."""
-    desk, mailbox = find(place, name)
-    return desk, casebook.open_case(desk, mailbox)
 
 
 def confirm_groups(card: Card) -> bool:

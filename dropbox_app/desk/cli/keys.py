@@ -1,4 +1,4 @@
-"""Commands about the desk itself: init, move, onion-key, card, keys, away, backup, restore."""
+"""Commands about the desk itself: sites, card, keys, absence, passphrase, backup."""
 
 from pathlib import Path
 from typing import cast, get_args
@@ -7,19 +7,19 @@ import click
 
 from dropbox_app.desk import backup as backups
 from dropbox_app.desk import folder
-from dropbox_app.desk.cli import common, labels
+from dropbox_app.desk.actions import sites, whole
+from dropbox_app.desk.cli import common, labels, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import CannotReach, Unfit
+from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
-from dropbox_app.desk.sync import outbox, own_card
+from dropbox_app.desk.storage.vault import HeldSeed
 from dropbox_app.desk.transport import onion_key
-from dropbox_app.protocol import card as cards
-from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.card import Kind, Scope
 from dropbox_app.protocol.encoding import clean_text
 
 _READABLE = (
@@ -162,27 +162,23 @@ def card(
       klankbord-desk card --out noor.card
       klankbord-desk card --kind internal --languages nl
     """
-    with common.at_work() as place:
-        desk = place.one(common.site_hint())
-        old = desk.state.profile
-        profile = Profile(
+
+    def change(old: Profile) -> Profile:
+        return Profile(
             clean_text(name).strip() if name is not None else old.name,
             cast(Kind, kind or old.kind),
             cast(Scope, scope or old.scope),
             _codes(languages) if languages is not None else old.languages,
         )
-        if profile != old:
-            folder.try_card(desk.state.site, profile, desk.today)
-            desk.state.profile = profile
-            desk.save()
-            click.echo(f"Reporters will read: {labels.profile(profile)}", err=out is None)
-            if desk.state.confirmed:
-                click.echo("The next 'klankbord-desk fetch' takes that to the site.", err=True)
-                return
-        if not desk.state.confirmed:
-            # Nobody has it yet, so it may as well be of today.
-            own_card.issue(desk, day_confirmed=False)
-        raw, groups = desk.state.card, desk.identity.fingerprint()
+
+    with common.at_work() as place:
+        shown = sites.card(place, common.site_hint(), change)
+    if shown.changed:
+        click.echo(f"Reporters will read: {labels.profile(shown.profile)}", err=out is None)
+        if shown.at_server:
+            click.echo("The next 'klankbord-desk fetch' takes that to the site.", err=True)
+            return
+    raw, groups = shown.raw, shown.fingerprint
     if out is None:
         click.echo(raw.decode("utf-8"), nl=False)
         click.echo(f"Read out to the operator: {groups}", err=True)
@@ -207,11 +203,13 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
     With --reveal the age identities are printed as an identity file of age, so that stock tools
-    (age 1.3 or newer) open everything that this desk can open:
+    (age 1.3 or newer) open what is still sealed to this desk. The first line is the key of the
+    database, for the stock sqlcipher program:
 
     \b
       (umask 077; klankbord-desk keys --reveal > identities.txt)
       age -d -i identities.txt klankbord-desk/sites/SITE/items/ITEM.age
+      sqlcipher klankbord-desk/desk-a.db
 
     A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
     site that answers no more: it goes by this computer's day alone.
@@ -224,27 +222,26 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
         raise click.UsageError("Give --reveal, or --destroy-old (and --yes), or neither.")
     with common.at_work() as place:
         if destroy_old:
-            for desk in place.desks(common.site_hint()):
-                _destroy_old(desk, yes=yes)
+            for desk, doomed in sites.overdue(place, common.site_hint()):
+                _destroy_old(desk, doomed, yes=yes)
             return
         if reveal:
             click.echo(_READABLE, err=True)
-            click.echo("# the local store (what was sealed anew)")
-            click.echo(place.vault.archive.reveal())
-        for desk in place.desks(common.site_hint()):
-            _show_keys(desk, reveal=reveal)
+            held = place.vault.database
+            click.echo(f"# {held.file}, for sqlcipher: PRAGMA key = \"x'{held.key.hex()}'\";")
+        for site in sites.sites(place, common.site_hint()):
+            _show_keys(site, reveal=reveal)
 
 
-def _show_keys(desk: Desk, *, reveal: bool) -> None:
+def _show_keys(site: sites.Site, *, reveal: bool) -> None:
     mark = "# " if reveal else ""
-    serial = cards.parse(desk.state.card).serial if desk.state.card else 0
-    click.echo(f"{mark}{visible(desk.state.name)} (site {desk.state.site})")
-    click.echo(f"{mark}  fingerprint {desk.identity.fingerprint()}")
-    click.echo(f"{mark}  identity    {desk.own}")
-    click.echo(f"{mark}  in hex      {desk.identity.hex}")
-    shown = "the server has it" if desk.state.published else "not yet at the server"
-    click.echo(f"{mark}  card        number {serial}, {shown}")
-    for held in desk.vault.seeds(desk.state.site):
+    click.echo(f"{mark}{visible(site.employer)} (site {site.site})")
+    click.echo(f"{mark}  fingerprint {site.fingerprint}")
+    click.echo(f"{mark}  identity    {site.identity}")
+    click.echo(f"{mark}  in hex      {site.identity_hex}")
+    shown = "the server has it" if site.published else "not yet at the server"
+    click.echo(f"{mark}  card        number {site.serial}, {shown}")
+    for held in site.keys:
         early, late = schedule.destroy_on(held)
         click.echo(
             f"{mark}  key {held.first} to {held.until}: a fetch from {early} on destroys it if all "
@@ -258,8 +255,8 @@ def _show_keys(desk: Desk, *, reveal: bool) -> None:
     )
 
 
-def _destroy_old(desk: Desk, *, yes: bool) -> None:
-    name, doomed = visible(desk.state.name), own_card.overdue(desk)
+def _destroy_old(desk: Desk, doomed: list[HeldSeed], *, yes: bool) -> None:
+    name = visible(desk.state.name)
     if not doomed:
         click.echo(f"{name}: on {desk.today} no key is 210 days past its month.")
         return
@@ -272,8 +269,28 @@ def _destroy_old(desk: Desk, *, yes: bool) -> None:
     )
     if not yes:
         click.confirm("Is that day right, and are these keys to go for good?", abort=True, err=True)
-    own_card.destroy_overdue(desk)
-    common.say(desk.report)
+    common.say(sites.destroy_overdue(desk))
+
+
+@click.command("sites")
+@shared
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_sites(as_json: bool) -> None:
+    """Show the sites of this desk: name, id, when last fetched to the end, absence.
+
+    \b
+    Example:
+      klankbord-desk sites
+    """
+    with common.at_work() as place:
+        found = sites.sites(place, common.site_hint())
+    if as_json:
+        click.echo(render.dumps([render.site(one) for one in found]))
+        return
+    for one in found:
+        read = f"read to the end on {one.read_to_end}" if one.read_to_end else "not fetched yet"
+        gone = f"  away until {one.away.until}" if one.away else ""
+        click.echo(f"{one.site[:8]}  {visible(one.employer)}  {read}{gone}")
 
 
 @click.command()
@@ -281,7 +298,8 @@ def _destroy_old(desk: Desk, *, yes: bool) -> None:
 @click.option("--until", metavar="DAY", help="The last day of your absence.")
 @click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity, or name.")
 @click.option("--back", is_flag=True, help="You are back; take the announcement away.")
-def away(until: str | None, stand_in: str | None, back: bool) -> None:
+@click.option("--all", "everywhere", is_flag=True, help="At all sites of this desk.")
+def away(until: str | None, stand_in: str | None, back: bool, everywhere: bool) -> None:
     """Announce an absence on your card, with keys past its end, or take it back.
 
     \b
@@ -292,31 +310,45 @@ def away(until: str | None, stand_in: str | None, back: bool) -> None:
     """
     if back == (until is not None) or (back and stand_in):
         raise click.UsageError("Give either --until DAY (and --stand-in WHO), or --back.")
+    if everywhere and stand_in:
+        raise click.UsageError("A stand-in is named for one site: give --site NAME with it.")
     last = common.read_day(until) if until else None
     with common.at_work() as place:
-        desk = place.one(common.site_hint())
-        if last is not None and last < desk.today:
-            raise Unfit(f"{last} is past; an absence is announced ahead.")
-        serial = desk.state.serial
-        try:
-            with place.connected(desk):
-                desk.need_day()
-                who = outbox.counsellor(desk, stand_in, common.confirm_groups) if stand_in else None
-                announced = Away(last, who.identity if who else None) if last else None
-                schedule.months(desk.today, announced)  # said before anything is changed
-                desk.state.away = announced
-                own_card.issue(desk, forced=True)
-                own_card.publish(desk)
-                common.tell(desk.report)
-        except CannotReach as error:
-            kept = "It is kept here, and the next 'fetch' takes it to the site."
-            if desk.state.serial == serial:
-                kept = "Nothing was changed; give the same command again later."
-            raise CannotReach(f"{error} {kept}") from None
-    instead = f"; {visible(who.name)} stands in" if who else ""
-    click.echo(
-        f"Your card now says that you are away until {last}{instead}." if last else "You are back."
-    )
+        done = sites.away(
+            place, last, site=common.site_hint(), everywhere=everywhere,
+            stand_in=stand_in or "", confirmed=common.confirm_groups,
+        )  # fmt: skip
+    for one in done:
+        name = f"{visible(one.employer)}: " if everywhere else ""
+        common.say(one.report)
+        if one.failure is not None:
+            click.echo(f"{name}{visible(str(one.failure))}", err=True)
+            continue
+        instead = f"; {visible(one.stand_in)} stands in" if one.stand_in else ""
+        said = f"Your card now says that you are away until {last}{instead}."
+        click.echo(f"{name}{said if last else 'You are back.'}")
+    if any(one.failure or one.report.alarms for one in done):
+        click.get_current_context().exit(1)
+
+
+@click.command("passphrase")
+@shared
+@click.option(
+    "--new-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read the new passphrase from the first line of this file instead of asking.",
+)
+def change_passphrase(new_file: Path | None) -> None:
+    """Change the passphrase of this desk. Backups that you made before keep theirs.
+
+    \b
+    Example:
+      klankbord-desk passphrase
+    """
+    with common.at_work() as place:
+        new = common.read_passphrase(new_file) if new_file else common.ask_passphrase(new=True)
+        whole.change_passphrase(place, new)
+    click.echo("The passphrase is changed. Make a new backup, and destroy the older ones.")
 
 
 @click.command()
@@ -357,4 +389,6 @@ def restore(file: Path) -> None:
     click.echo("Threads that you had forgotten since the backup are back; forget them again.")
 
 
-COMMANDS = (init, move, onion_key_command, card, keys, away, backup, restore)
+COMMANDS = (
+    init, move, onion_key_command, card, keys, list_sites, away, change_passphrase, backup, restore,
+)  # fmt: skip

@@ -1,7 +1,8 @@
 """``klankbord-desk``: the counsellor's machine on the command line.
 
-Exit codes: 0 done, 1 could not or an alarm was raised, 2 used wrongly. Errors are one sentence
-on stderr. ``--dir``, ``--passphrase-file`` and ``--site`` stand before or after the command.
+Exit codes: 0 done, 1 could not or an alarm was raised, 2 used wrongly, 3 a message was not sent
+and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir``,
+``--passphrase-file`` and ``--site`` stand before or after the command.
 """
 
 import click

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from dropbox_app.desk.actions.sites import Site
+from dropbox_app.desk.actions.threads import Found, Listed, Opened
 from dropbox_app.desk.cli import labels
 from dropbox_app.desk.cli.terminal import block, visible
-from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads import attachments
 from dropbox_app.desk.threads.open_thread import LEAST_PREFIX, Case
 from dropbox_app.desk.untrusted_files.inspect import Findings, safe_name
@@ -36,6 +37,7 @@ REASONS: Mapping[str, str] = {
     "after_restore": "written after the server was restored from a backup",
     "not_sent": "the server did not take it",
 }
+_FOUND_LENGTH = 200  # characters of a message that a search shows
 _STATES = {
     "unverified": "COULD NOT BE VERIFIED",
     "conflict": "CONFLICT",
@@ -56,24 +58,69 @@ def dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, indent=2)
 
 
-def summary(desk: Desk, case: Case) -> dict[str, object]:
+def summary(one: Listed) -> dict[str, object]:
     """One line of ``list --json``."""
     return {
-        "id": case.mailbox,
-        "site": desk.state.site,
-        "site_name": desk.state.name,
-        "unread": case.unread,
-        "messages": len(case.entries),
-        "last_day": case.last_day.isoformat(),
-        "status": case.status,
-        "unverified": sum(not entry.genuine for entry in case.thread.entries),
+        "id": one.mailbox,
+        "site": one.site,
+        "site_name": one.employer,
+        "employer": one.employer,
+        "label": one.label,
+        "unread": one.summary.unread,
+        "messages": one.summary.messages,
+        "last_day": one.summary.last_day.isoformat(),
+        "status": one.summary.status,
+        "unverified": one.summary.unverified,
+        "turn": one.summary.turn,
+        "first_words": one.summary.first_words,
+        "waiting": one.summary.waiting,
     }
 
 
-def whole(desk: Desk, case: Case) -> dict[str, object]:
+def hit(one: Found) -> dict[str, object]:
+    """One message of ``search --json``."""
+    return {
+        "thread": summary(one.listed),
+        "item": one.item,
+        "by": one.message.by,
+        "day": one.message.day.isoformat(),
+        "kind": one.message.kind,
+        "text": one.message.text,
+        "verified": one.genuine,
+    }
+
+
+def site(one: Site) -> dict[str, object]:
+    """One line of ``sites --json``."""
+    return {
+        "site": one.site,
+        "employer": one.employer,
+        "fingerprint": one.fingerprint,
+        "identity": one.identity,
+        "card": one.serial,
+        "published": one.published,
+        "away_until": one.away.until.isoformat() if one.away else None,
+        "read_to_end": one.read_to_end.isoformat() if one.read_to_end else None,
+    }
+
+
+def found(one: Found) -> Iterator[str]:
+    """One message of ``search`` for people: where it stands, and how it begins."""
+    name = f"  {visible(one.listed.label)}" if one.listed.label else ""
+    false = "" if one.genuine else "  [COULD NOT BE VERIFIED]"
+    yield (
+        f"{one.listed.mailbox[:16]}  {one.message.day}  {visible(one.listed.employer)}{name}{false}"
+    )
+    words = " ".join(one.message.text.split())
+    if words:
+        yield from block(words[:_FOUND_LENGTH] + ("…" if len(words) > _FOUND_LENGTH else ""))
+
+
+def whole(opened: Opened) -> dict[str, object]:
     """What ``read --json`` prints."""
+    case = opened.case
     read = case.thread
-    return summary(desk, case) | {
+    return summary(opened.listed) | {
         "verify": case.known.verify,
         "wanted": [str(identity) for identity in read.wanted],
         "gaps": {by: list(numbers) for by, numbers in read.gaps.items()},
@@ -124,14 +171,20 @@ def _message(case: Case, entry: Entry) -> dict[str, object]:
     return shown
 
 
-def listing(cases: Iterable[tuple[Desk, Case]], *, several: bool) -> Iterator[str]:
+def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
     """``list`` for people: one line a thread."""
-    for desk, case in cases:
-        unread = f"{case.unread} unread" if case.unread else "read"
-        words_of_it = labels.STATUS.get(case.status, "closed" if case.closed else "")
-        status = f"  {words_of_it}" if words_of_it else ""
-        site = f"  {visible(desk.state.name)}" if several else ""
-        yield f"{case.mailbox[:16]}  {case.last_day}  {unread:>9}{status}{site}"
+    for one in threads:
+        told = one.summary
+        unread = f"{told.unread} unread" if told.unread else "read"
+        parts = [f"{one.mailbox[:16]}  {told.last_day}  {unread:>9}"]
+        parts.append(labels.STATUS.get(told.status, "closed" if told.closed else ""))
+        parts.append(visible(one.employer) if several else "")
+        parts.append(visible(one.label))
+        parts.append("your turn" if told.turn == "counsellor" else "")
+        if told.waiting:
+            parts.append(f"{told.waiting} of yours not sent yet; 'fetch' sends it")
+        parts.append(f"\u201c{visible(told.first_words)}\u201d" if told.first_words else "")
+        yield "  ".join(part for part in parts if part)
 
 
 def reading(case: Case) -> Iterator[str]:
@@ -155,6 +208,11 @@ def reading(case: Case) -> Iterator[str]:
             "withheld."
         )
     yield from _withheld(case)
+    if case.not_read:
+        yield (
+            f"NOT READ: {case.not_read} earlier conversations that were passed on with this one. "
+            "Together they are more than 64 MiB or 1,000 messages; the newest were read."
+        )
     for entry in case.entries:
         yield ""
         yield from one(case, entry)

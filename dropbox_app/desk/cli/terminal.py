@@ -20,6 +20,12 @@ _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
 _BLANK |= {0x180B, 0x180C, 0x180D, 0x180F}
 _SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 _EMOJI_SELECTOR = 0xFE0F
+_ZWNJ, _ZWJ, _SOFT_HYPHEN = "\u200c", "\u200d", "\u00ad"
+_EMOJI_ENDS = {"\ufe0f", *map(chr, range(0x1F3FB, 0x1F400))}  # selector, tones of skin
+_JOINING = {
+    "ARABIC", "SYRIAC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
+    "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR",
+}  # fmt: skip
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -40,9 +46,31 @@ def terminal_columns() -> int:
     return max(MIN_COLUMNS + len(MARGIN), min(shutil.get_terminal_size().columns, MAX_COLUMNS))
 
 
+def _joins(before: str, character: str, after: str) -> bool:
+    """Whether an invisible sign does what it is for, between two signs that it concerns.
+
+    ZWNJ and ZWJ between letters of scripts that join (Arabic, Indic ones), ZWJ between emoji, a
+    soft hyphen inside a word: a reader of the language expects them. Between Latin letters they
+    would only make two words look like one.
+    """
+    if not before or not after:
+        return False
+    if character == _SOFT_HYPHEN:
+        return before.isalpha() and after.isalpha()
+    if character == _ZWJ and unicodedata.category(after) == "So":
+        return unicodedata.category(before) == "So" or before in _EMOJI_ENDS
+    if character in (_ZWNJ, _ZWJ):
+        return all(_script(one) in _JOINING for one in (before, after))
+    return False
+
+
+def _script(character: str) -> str:
+    return unicodedata.name(character, "").partition(" ")[0]
+
+
 def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
     marks, before = 0, ""
-    for character in text:
+    for place, character in enumerate(text):
         code, category = ord(character), unicodedata.category(character)
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if character == "\n" and line_ends:
@@ -51,6 +79,10 @@ def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
             yield TAB
         elif code == _EMOJI_SELECTOR and before and unicodedata.category(before) == "So":
             yield character
+        elif character == "\f" and line_ends:
+            yield "\n"  # a page break, as it is pasted from a PDF
+        elif _joins(before, character, text[place + 1 : place + 2]):
+            yield "" if character == _SOFT_HYPHEN else character
         elif category in _INVISIBLE or code in _BLANK or code in _SELECTORS or marks > MOST_MARKS:
             yield f"<U+{code:04X}>"
         elif category == "Zs":

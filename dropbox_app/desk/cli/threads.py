@@ -1,33 +1,17 @@
-"""Commands about threads: fetch, list, read, reply, notice, ask, options, forget, export."""
+"""Commands about threads: fetch, list, search, read, label, reply and what else is sent, forget."""
 
-import json
 import shutil
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from dropbox_app.desk import folder
-from dropbox_app.desk.cli import common, files, render
+from dropbox_app.desk.actions import files, sites, threads, writing
+from dropbox_app.desk.cli import common, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import (
-    AlreadyThere,
-    BadAnswer,
-    CannotReach,
-    DeskError,
-    Unfit,
-    Unknown,
-)
-from dropbox_app.desk.session import Desk
+from dropbox_app.desk.errors import AlreadyThere
 from dropbox_app.desk.storage.atomic_files import write_outside
-from dropbox_app.desk.sync import fetch as rounds
-from dropbox_app.desk.sync import outbox
-from dropbox_app.desk.threads import open_thread
-from dropbox_app.desk.threads.attachments import Source
-from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
 
@@ -50,35 +34,36 @@ def fetch() -> None:
       klankbord-desk fetch
     """
     with common.at_work() as place:
-        failures = []
-        alarms = 0
-        for desk in place.desks(common.site_hint()):
-            try:
-                with place.connected(desk):
-                    rounds.fetch(desk)
-            except DeskError as error:
-                if len(place.vault.sites) == 1:
-                    _say(desk, whole=False)
-                    raise
-                failures.append(f"{desk.state.name}: {error}")
-                _say(desk, whole=False)
-            else:
-                _say(desk, whole=True)
-            alarms += len(desk.report.alarms)
-        for failure in failures:
-            click.echo(visible(failure), err=True)
-        if failures or alarms:
-            click.get_current_context().exit(1)
+        done = sites.fetch(place, common.site_hint(), _progress(several=len(place.vault.sites) > 1))
+        if len(done) == 1 and done[0].failure is not None:
+            raise done[0].failure
+    if any(one.failure or one.report.alarms for one in done):
+        click.get_current_context().exit(1)
 
 
-def _say(desk: Desk, *, whole: bool) -> None:
-    for mailbox, count in desk.report.new.items():
-        if mailbox in desk.state.threads:
-            plural = "message" if count == 1 else "messages"
-            click.echo(f"{mailbox[:16]}  {count} new {plural}")
-    common.say(desk.report)
-    if whole and not desk.report.new and not desk.report.alarms:
-        click.echo(f"{visible(desk.state.name)}: nothing new.")
+def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
+    """Tell of each site as it is done; by name where there are several."""
+
+    def tell(done: sites.Fetched) -> None:
+        report, name = done.report, visible(done.employer)
+        quiet = not (report.new or report.alarms or done.sent or done.failure)
+        if several and not quiet:
+            click.echo(f"{name}:")
+        for mailbox, count in report.new.items():
+            click.echo(f"{mailbox[:16]}  {count} new {_messages(count)}")
+        if done.sent:
+            click.echo(f"{done.sent} {_messages(done.sent)} that waited: sent.")
+        common.say(report)
+        if done.failure is not None and several:
+            click.echo(visible(f"{done.employer}: {done.failure}"), err=True)
+        if quiet:
+            click.echo(f"{name}: nothing new.")
+
+    return tell
+
+
+def _messages(count: int) -> str:
+    return "message" if count == 1 else "messages"
 
 
 @click.command("list")
@@ -92,15 +77,57 @@ def list_threads(as_json: bool) -> None:
       klankbord-desk list
     """
     with common.at_work() as place:
-        desks = place.desks(common.site_hint())
-        cases = [(desk, case) for desk in desks for case in open_thread.open_all(desk)]
+        found = threads.list_threads(place, common.site_hint())
+        several = len(place.vault.sites) > 1 and not common.site_hint()
     if as_json:
-        click.echo(render.dumps([render.summary(desk, case) for desk, case in cases]))
+        click.echo(render.dumps([render.summary(one) for one in found]))
         return
-    for line in render.listing(cases, several=len(desks) > 1):
+    for line in render.listing(found, several=several):
         click.echo(line)
-    if not cases:
+    if not found:
         click.echo("No threads here. 'fetch' brings what came in.")
+
+
+@click.command()
+@shared
+@click.argument("words", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """Find messages, of all sites, in which all WORDS stand; the beginning of a word will do.
+
+    Only what this desk has opened is searched, on this computer alone.
+
+    \b
+    Example:
+      klankbord-desk search rooster chef
+    """
+    with common.at_work() as place:
+        found = threads.search(place, " ".join(words))
+    if as_json:
+        click.echo(render.dumps([render.hit(one) for one in found]))
+        return
+    for one in found:
+        for line in render.found(one):
+            click.echo(line)
+    if not found:
+        click.echo("No message has all of these words.")
+
+
+@click.command()
+@shared
+@click.argument("thread")
+@click.argument("text")
+def label(thread: str, text: str) -> None:
+    """Give a thread your own name, as 'list' shows it; '' takes it away. It is never sent.
+
+    \b
+    Example:
+      klankbord-desk label 3f9ac2e1 "Rooster zorgteam"
+    """
+    with common.at_work() as place:
+        done = threads.label(place, thread, text, common.site_hint())
+    said = f"is now called {visible(done.label)}" if done.label else "has no label any more"
+    click.echo(f"Thread {done.mailbox[:16]} {said}.")
 
 
 @click.command()
@@ -117,17 +144,13 @@ def read(thread: str, as_json: bool) -> None:
       klankbord-desk read 3f9ac2e1
     """
     with common.at_work() as place:
-        desk, case = common.open_thread(place, thread)
+        opened = threads.read(place, thread, common.site_hint())
         if as_json:
-            click.echo(render.dumps(render.whole(desk, case)))
+            click.echo(render.dumps(render.whole(opened)))
         else:
-            for line in render.reading(case):
+            for line in render.reading(opened.case):
                 click.echo(line)
-        unseen = case.unseen
-        for item in unseen:
-            desk.state.items[item].seen = True
-        if unseen:
-            desk.save()
+        threads.mark_seen(opened)
 
 
 @click.command()
@@ -142,9 +165,15 @@ def read(thread: str, as_json: bool) -> None:
     help="A file to go with it; may be given several times.",
 )
 @click.option("--clean", is_flag=True, help="Send copies of the files without metadata, by mat2.")
+@click.option("--again", is_flag=True, help="Send it even if the same text already waits.")
 @_LANGUAGE
 def reply(
-    thread: str, text_file: str, paths: tuple[Path, ...], clean: bool, lang: str | None
+    thread: str,
+    text_file: str,
+    paths: tuple[Path, ...],
+    clean: bool,
+    again: bool,
+    lang: str | None,
 ) -> None:
     """Answer in a thread. What you sign can be shown to others by who gets it.
 
@@ -156,8 +185,13 @@ def reply(
     Example:
       klankbord-desk reply 3f9ac2e1 --text-file answer.txt --file leaflet.pdf
     """
-    body: dict[str, Json] = {"text": common.read_text(text_file)}
-    _write(thread, lang, "reply", body, attached=files.sources(paths, clean=clean))
+    text = common.read_text(text_file)
+    attached = files.sources(paths, clean=clean)
+    for one in attached:
+        if one.removed:
+            click.echo(f"{visible(one.source.name)}: taken out: {one.removed}.")
+    sources = [one.source for one in attached]
+    _send(thread, writing.reply(text, sources, lang or ""), again=again)
 
 
 @click.command()
@@ -173,10 +207,8 @@ def notice(thread: str, status: str, text_file: str | None, lang: str | None) ->
     Example:
       klankbord-desk notice 3f9ac2e1 received
     """
-    body: dict[str, Json] = {"status": status}
-    if text_file:
-        body["text"] = common.read_text(text_file)
-    _write(thread, lang, "notice", body)
+    text = common.read_text(text_file) if text_file else ""
+    _send(thread, writing.notice(status, text, lang or ""))
 
 
 @click.command()
@@ -201,8 +233,7 @@ def ask(
       klankbord-desk ask 3f9ac2e1 --step "Talk with the director" --with "the director, alone" \\
         --scope "that it happens in your team; not your name"
     """
-    body: dict[str, Json] = {"step": step, "with": with_whom, "scope": scope}
-    _write(thread, lang, "consent-request", body, successor=successor)
+    _send(thread, writing.question(step, with_whom, scope, lang or ""), successor=successor or "")
 
 
 @click.command()
@@ -230,79 +261,28 @@ def options(thread: str, file: str, lang: str | None) -> None:
     Example:
       klankbord-desk options 3f9ac2e1 --file options.toml
     """
-    _write(thread, lang, "options", _read_options(common.read_file(file)))
+    _send(thread, writing.options(common.read_file(file), lang or ""))
 
 
-def _read_options(raw: bytes) -> dict[str, Json]:
-    """The body of an options message from JSON or TOML. Raises Unfit."""
-    try:
-        text = raw.decode("utf-8-sig")
-        value: Any = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)
-    except (ValueError, RecursionError):
-        raise Unfit("The file is neither JSON nor TOML; see 'options --help'.") from None
-    if isinstance(value, list):
-        value = {"text": "", "options": value}
-    given = value.get("options")
-    told = value.get("text", "")
-    if not isinstance(told, str) or not isinstance(given, list) or not 2 <= len(given) <= 6:
-        raise Unfit("The file needs 2 to 6 'options', and may have a 'text'.")
-    options: list[Json] = []
-    for one in given:
-        fields = {key: one.get(key) if isinstance(one, dict) else None for key in _OPTION}
-        if not all(isinstance(part, str) for part in fields.values()):
-            raise Unfit("Each option needs a 'title', a 'pro' and a 'con', all texts.")
-        options.append({key: str(part) for key, part in fields.items()})
-    return {"text": told, "options": options}
-
-
-_OPTION = ("title", "pro", "con")
-
-
-def _write(
-    thread: str,
-    lang: str | None,
-    kind: str,
-    body: dict[str, Json],
-    *,
-    successor: str | None = None,
-    attached: Sequence[Source] = (),
+def _send(
+    thread: str, message: writing.Message, *, successor: str = "", again: bool = False
 ) -> None:
     with common.at_work() as place:
-        desk, mailbox = common.find(place, thread)
-        language = lang or _language(desk, mailbox)
-        before = set(desk.state.items)
+        desk, mailbox = threads.find(place, thread, common.site_hint())
         try:
-            with place.connected(desk):
-                desk.need_day()
-                if successor is not None:
-                    body["successor"] = str(
-                        outbox.counsellor(desk, successor, common.confirm_groups).identity
-                    )
-                outbox.write(desk, mailbox, lang=language, kind=kind, body=body, attached=attached)
-        except (CannotReach, BadAnswer, Unknown) as error:
-            common.say(desk.report)
-            if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
-                raise
-            raise DeskError(
-                f"{error} What you give now was not sent and not kept; give the same command again "
-                "later."
-            ) from None
+            sent = writing.send(
+                place, desk, mailbox, message,
+                successor=successor, confirmed=common.confirm_groups, again=again,
+            )  # fmt: skip
         except KlankbordError:
             common.say(desk.report)
             raise
         click.echo(f"Sent to thread {mailbox[:16]}.")
-        if kind != "notice" and open_thread.open_case(desk, mailbox).closed:
+        if sent.closed:
             click.echo(f"It stays closed; 'notice {mailbox[:16]} reopened' opens it.")
         for box, count in desk.report.new.items():
             click.echo(f"{box[:16]}  {count} new, came in while sending; 'read' shows it.")
         common.tell(desk.report)
-
-
-def _language(desk: Desk, mailbox: str) -> str:
-    """The reporter's language, else the first that the counsellor named."""
-    case = open_thread.open_case(desk, mailbox)
-    last = case.thread.newest.get("reporter")
-    return last.lang if last else desk.state.profile.languages[0]
 
 
 def _items(count: int) -> str:
@@ -324,16 +304,17 @@ def forget(thread: str, yes: bool) -> None:
       klankbord-desk forget 3f9ac2e1
     """
     with common.at_work() as place:
-        desk, case = common.open_thread(place, thread)
+        desk, mailbox = threads.find(place, thread, common.site_hint())
         if not yes:
+            there = _items(len(desk.state.of(mailbox)))
             click.confirm(
-                f"Delete thread {case.mailbox[:16]} with {_items(len(case.items))} for good?",
+                f"Delete thread {mailbox[:16]} with {there} for good?",
                 abort=True,
                 err=True,
             )
-        count = folder.forget(desk, case.mailbox, open_thread.own_tip(desk, case))
+        count = threads.forget(place, mailbox, desk.state.site)
     click.echo(
-        f"Thread {case.mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
+        f"Thread {mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
         "asked; it removes its sealed copies by its own terms."
     )
 
@@ -354,15 +335,16 @@ def export(thread: str, out: Path) -> None:
       klankbord-desk export 3f9ac2e1 --out handover
     """
     with common.at_work() as place:
-        desk, case = common.open_thread(place, thread)
+        opened = threads.read(place, thread, common.site_hint())
+        case = opened.case
     try:
         out.mkdir(mode=0o700)
     except FileExistsError:
         raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
     try:
-        write_outside(out / "thread.json", (render.dumps(render.whole(desk, case)) + "\n").encode())
+        write_outside(out / "thread.json", (render.dumps(render.whole(opened)) + "\n").encode())
         for number, entry in enumerate(case.entries, start=1):
-            page = "\n".join(render.one(case, entry, desk.state.profile.name)) + "\n"
+            page = "\n".join(render.one(case, entry, opened.desk.state.profile.name)) + "\n"
             write_outside(out / f"{number:03}.txt", page.encode("utf-8", "replace"))
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
@@ -380,4 +362,6 @@ def export(thread: str, out: Path) -> None:
         )
 
 
-COMMANDS = (fetch, list_threads, read, reply, notice, ask, options, forget, export)
+COMMANDS = (
+    fetch, list_threads, search, read, label, reply, notice, ask, options, forget, export,
+)  # fmt: skip

@@ -35,7 +35,7 @@ class Disk:
     ) -> None:
         self.root = root
         self._today = today
-        self._step = step
+        self.step = step
 
     def path(self, name: str) -> Path:
         """Where a file of the desk lies."""
@@ -81,25 +81,25 @@ class Disk:
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
-                self._step(f"opened {name}")
+                self.step(f"opened {name}")
                 yield file.write
                 file.flush()
-                self._step(f"written {name}")
+                self.step(f"written {name}")
                 os.fsync(file.fileno())
             self._date(new)
-            self._step(f"safe {name}")
+            self.step(f"safe {name}")
             if place is not None:
                 target = self.path(place())
             if once:
                 self._claim(new, target)
             else:
                 os.replace(new, target)
-            self._step(f"in place {name}")
+            self.step(f"in place {name}")
         except BaseException:
             new.unlink(missing_ok=True)
             raise
         self._sync(target.parent)
-        self._step(f"done {name}")
+        self.step(f"done {name}")
 
     def remove(self, *names: str) -> None:
         """Remove files for good, as far as a file system does; those not there are no error."""
@@ -111,6 +111,20 @@ class Disk:
                 folders.add(path.parent)
         for folder in folders:
             self._sync(folder)
+
+    def date(self, name: str) -> None:
+        """Give a file midnight of its day as its time; no error if it is not there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._date(self.path(name))
+
+    def sync(self, name: str) -> None:
+        """Make a file that another library wrote, and its entry in its folder, safe on disk."""
+        handle = os.open(self.path(name), os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._sync(self.path(name).parent)
 
     def sweep(self) -> None:
         """Remove what a crash left half written. Only under the lock."""

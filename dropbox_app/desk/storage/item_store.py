@@ -1,71 +1,114 @@
-"""The local store of one site: sealed items and the sealed state (SPEC, the local store).
+"""The local store of one site: its items, as files and in the database (SPEC, the local store).
 
-An item stays as it was received until a key that opens it is to be destroyed; then it is opened
-and sealed again to the desk's archive key, from memory to file: no plain text touches the disk.
-A file whose SHA-256 is its name is as received; any other is sealed to the archive key.
+An item is a file ``ID.age``, as it was received or made, until the desk takes it in:
+
+- of a message, the contents go to the database and the file goes; an own message and a withdrawal
+  keep their sealed bytes there, for a server that was restored from its backup;
+- of an attachment, the header and the file key go to the database, and ``ID.body`` keeps the
+  payload: header and body together are the file as it was received, and no sealing key opens the
+  body alone.
+
+No plain text touches the disk but in the database.
 """
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from dropbox_app.desk.errors import Damaged, NotSetUp
-from dropbox_app.desk.storage import state as states
+from dropbox_app.desk.errors import NotSetUp
+from dropbox_app.desk.storage import rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
+from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
-from dropbox_app.protocol import age
+from dropbox_app.protocol import age, messages
 from dropbox_app.protocol.age_header import MAX_HEADER
 from dropbox_app.protocol.attachment import AttachmentSealer
-from dropbox_app.protocol.encoding import new_digest, sha256_hex
-from dropbox_app.protocol.errors import AgeError, FormatError, NoMatch
+from dropbox_app.protocol.encoding import new_digest
+from dropbox_app.protocol.errors import AgeError, FormatError, MessageError
 from dropbox_app.protocol.keys import Recipient, Seed
-from dropbox_app.protocol.stream import CHUNK
+from dropbox_app.protocol.stream import CHUNK, payload_chunks
 from dropbox_app.protocol.thread import Arrived, open_item
 
 _STANZA = "mlkem768x25519"
+_START = 16_384  # bytes in which the header of an item must end; one for six recipients has 9,412
+_PAD = b" "
+_CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
 
 
 class WrongFile(Exception):
     """What the server handed over is not the item that was asked for."""
 
 
-class LocalStore:
-    """The folder ``sites/SITE`` of a desk."""
+@dataclass(frozen=True)
+class _Opened:
+    """What the database has of an item: a message's contents, or how an attachment opens."""
 
-    def __init__(self, disk: Disk, site: str, archive: Seed) -> None:
+    contents: bytes | None
+    sealed: bytes | None
+    header: bytes | None
+    file_key: bytes | None
+
+
+class LocalStore:
+    """The folder ``sites/SITE`` of a desk, and its rows in the database."""
+
+    def __init__(self, disk: Disk, database: Database, site: str) -> None:
         self._disk = disk
-        self._archive = archive
+        self._database = database
         self._folder = f"sites/{site}"
         self._site = site
+        self._saved: rows.Rows = {}
 
     def exists(self) -> bool:
         """Whether the state was ever written."""
-        return self._disk.exists(self._state)
+        return rows.exists(self._database, self._site)
 
     def load(self) -> State:
         """The state as last saved. Raises NotSetUp or Damaged."""
         try:
-            return states.read(age.open_sealed(self._disk.read(self._state), [self._archive]))
-        except FileNotFoundError:
+            state = rows.load(self._database, self._site)
+        except FormatError as error:
+            raise rows.damage(error) from None
+        if state is None:
             raise NotSetUp(
                 "The desk's notes on this site are missing; run 'klankbord-desk init INVITATION' "
                 "again, or restore the desk from its backup."
-            ) from None
-        except (AgeError, FormatError) as error:
-            raise Damaged(
-                f"{self._disk.path(self._state)} is damaged ({error}); restore the desk from its "
-                "backup."
-            ) from None
+            )
+        self._saved = rows.of(state)
+        return state
 
     def save(self, state: State) -> None:
-        """Write the state: safe on disk, whole, before this returns."""
-        self._disk.write(self._state, age.seal(state.write(), [self._archive.recipient()]))
+        """Write what changed: safe on disk, all of it or none, before this returns."""
+        new = rows.of(state)
+        if new != self._saved:
+            rows.save(self._database, self._site, self._saved, new)
+            self._saved = new
+
+    def forget(self, state: State) -> None:
+        """As ``save``; the database must then be written anew under another key."""
+        with self._database.transaction():
+            self.save(state)
+            self._database.expect_rewrite()
+
+    def expect_rewrite(self) -> None:
+        """Have the database written anew under another key at the end of this work."""
+        with self._database.transaction():
+            self._database.expect_rewrite()
+
+    def keep_summary(self, mailbox: str, fields: str) -> None:
+        """Keep what lists show of a thread; the next change of the thread drops it."""
+        self._database.run(
+            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)", (self._site, mailbox, fields)
+        )
+
+    # what comes and goes as a file
 
     def has(self, item: str) -> bool:
-        """Whether the file of an item is there."""
-        return self._disk.exists(self._item(item))
+        """Whether an item is here."""
+        return self._disk.exists(self._item(item)) or self._row(item) is not None
 
     def put(self, item: str, sealed: bytes) -> None:
         """Keep an own item, as it is sent."""
@@ -73,45 +116,31 @@ class LocalStore:
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int) -> Iterator[Callable[[bytes], object]]:
-        """Take an item in pieces. Raises WrongFile, and keeps nothing, unless it is that item."""
-        digest, length = new_digest(), 0
+        """Take an item in pieces. Raises WrongFile, and keeps nothing, unless it is that item.
+
+        What does not begin with the header of a sealed file is refused at its 16th KiB.
+        """
+        digest, length, start, checked = new_digest(), 0, bytearray(), False
         with self._disk.writing(self._item(item)) as write:
 
             def take(piece: bytes) -> None:
-                nonlocal length
+                nonlocal length, checked
                 length += len(piece)
                 if length > size:
                     raise WrongFile("longer than was listed")
                 digest.update(piece)
+                if not checked:
+                    start.extend(piece[: _START - len(start)])
+                    if len(start) == _START:
+                        _check_start(bytes(start))
+                        checked = True
                 write(piece)
 
             yield take
+            if not checked:
+                _check_start(bytes(start))
             if length != size or digest.hexdigest() != item:
                 raise WrongFile("another file than was listed")
-
-    def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader; what cannot be opened is named, not raised."""
-        try:
-            sealed = self._disk.read(self._item(item.id))
-        except FileNotFoundError:
-            return Arrived(item.id, None, "missing")
-        if sha256_hex(sealed) == item.id:
-            return open_item(item.id, sealed, seeds)
-        try:
-            contents = age.open_sealed(sealed, [self._archive])
-        except AgeError:
-            return Arrived(item.id, None, "other_file")
-        return Arrived(item.id, contents, sealed_for=item.sealed_for)
-
-    def recipients(self, item: str) -> int:
-        """How many recipients the header of an item has; 0 if it is no header of ours."""
-        with self._disk.path(self._item(item)).open("rb") as file:
-            start = file.read(MAX_HEADER)
-        try:
-            stanzas = age.parse_header(start).stanzas
-        except AgeError:
-            return 0
-        return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
 
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
@@ -136,101 +165,245 @@ class LocalStore:
                 sealer.update(piece)
             sealer.finish()
         item = digest.hexdigest()
-        path = self._disk.path(self._item(item))
-        return SealedFile(item, length, functools.partial(_pieces, path)), sealer.size
+        return SealedFile(item, length, functools.partial(self._pieces, self._item(item))), (
+            sealer.size
+        )
 
-    def sealed(self, item: str) -> SealedFile | None:
-        """As ``original``, for what is too large to be held whole."""
-        for name in (self._item(item), self._kept(item)):
-            path = self._disk.path(name)
-            with contextlib.suppress(FileNotFoundError):
-                if _digest(path) == item:
-                    size = path.stat().st_size
-                    return SealedFile(item, size, functools.partial(_pieces, path))
-        return None
+    def recipients(self, item: str) -> int:
+        """How many recipients the header of an item has; 0 if it is no header of ours."""
+        with self._disk.path(self._item(item)).open("rb") as file:
+            start = file.read(MAX_HEADER)
+        try:
+            stanzas = age.parse_header(start).stanzas
+        except AgeError:
+            return 0
+        return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
+
+    # taking in
+
+    def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
+        """Take items into the database, all in one transaction, as far as ``seeds`` open them.
+
+        A damaged item, and one that no reader takes, stays as it is: no key is kept for it.
+        """
+        taken = []
+        with self._database.transaction():
+            for item in items:
+                name = self._item(item.id)
+                if not item.sealed_for or not self._disk.exists(name):
+                    continue
+                try:
+                    if item.what != "message" or not self._enter(item, seeds):
+                        self._part(item.id, seeds)
+                except AgeError:
+                    continue
+                taken.append(name)
+        self._disk.remove(*taken)
+
+    def _enter(self, item: Item, seeds: Sequence[Seed]) -> bool:
+        sealed = self._disk.read(self._item(item.id))
+        return self.enter(item, age.open_sealed(sealed, seeds), sealed)
+
+    def enter(self, item: Item, contents: bytes, sealed: bytes | None) -> bool:
+        """Put the contents of a message into the database, for reading and for search.
+
+        Says whether it is one. Its sealed bytes are kept if a restored server may need them.
+        """
+        try:
+            message = messages.parse(contents)
+        except (FormatError, MessageError):
+            return False
+        keep = item.sent != "received" or message.kind == "withdrawal"
+        with self._database.transaction():
+            self._database.run(_CLEAR, (self._site, item.id))
+            self._database.run(
+                "INSERT INTO opened (site, id, contents, length, sealed) VALUES (?, ?, ?, ?, ?)",
+                (
+                    self._site, item.id, contents.rstrip(_PAD), len(contents),
+                    sealed if keep else None,
+                ),
+            )  # fmt: skip
+            self._database.run(
+                "INSERT INTO words (rowid, body) SELECT number, ? FROM opened "
+                "WHERE site = ? AND id = ?",
+                (search.words_of(message), self._site, item.id),
+            )
+        return True
+
+    def _part(self, item: str, seeds: Sequence[Seed]) -> None:
+        """Part an attachment: its header and file key for the database, its payload for a file."""
+        with self._disk.path(self._item(item)).open("rb") as file:
+            header, file_key = age.unwrap(file.read, seeds)
+            file.seek(len(header))
+            self.keep_body(item, header, file_key, iter(lambda: file.read(CHUNK), b""))
+
+    def keep_body(
+        self, item: str, header: bytes, file_key: bytes, payload: Iterable[bytes]
+    ) -> None:
+        """Keep a parted attachment: the body is safe on disk before the database knows it."""
+        with self._disk.writing(self._body(item)) as write:
+            for piece in payload:
+                write(piece)
+        with self._database.transaction():
+            self._database.run(_CLEAR, (self._site, item))
+            self._database.run(
+                "INSERT INTO opened (site, id, header, file_key) VALUES (?, ?, ?, ?)",
+                (self._site, item, header, file_key),
+            )
+
+    # reading
+
+    def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
+        """Open an item for the reader; what cannot be opened is named, not raised."""
+        row = self._row(item.id)
+        if row is not None and row.contents is not None:
+            return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
+        try:
+            if row is None:
+                return open_item(item.id, self._disk.read(self._item(item.id)), seeds)
+            contents = b"".join(self.opened(item.id, seeds))
+        except FileNotFoundError:
+            return Arrived(item.id, None, "missing")
+        except WrongFile:
+            return Arrived(item.id, None, "other_file")
+        except AgeError:
+            return Arrived(item.id, None, "payload")
+        return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """The contents of an item in authenticated chunks; whole only if nothing is raised.
+        """The contents of an attachment in authenticated chunks; whole only if nothing is raised.
 
         Raises FileNotFoundError, WrongFile if it is not the one that was kept, or AgeError if it
         came like that.
         """
-        path = self._disk.path(self._item(item))
-        received = _digest(path) == item
-        with path.open("rb") as file:
-            try:
-                yield from age.open_chunks(file.read, seeds if received else [self._archive])
-            except AgeError:
-                if received:
-                    raise
-                raise WrongFile("another file than was kept") from None
+        row = self._row(item)
+        if row is not None and row.contents is not None:  # a file that is a message inside
+            yield row.contents
+            return
+        received = self._digest(item, row) == item
+        try:
+            if row is not None and row.file_key is not None:
+                with self._disk.path(self._body(item)).open("rb") as file:
+                    yield from payload_chunks(file.read, row.file_key)
+            else:
+                with self._disk.path(self._item(item)).open("rb") as file:
+                    yield from age.open_chunks(file.read, seeds)
+        except AgeError:
+            if received:
+                raise
+            raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """The bytes of an item as the server had them; None if only the archived copy is left."""
-        for name in (self._item(item), self._kept(item)):
+        """The bytes of a message as the server had them; None if only its contents are left."""
+        row = self._row(item)
+        if row is not None and row.sealed is not None:
+            return row.sealed
+        sealed = self.sealed(item)
+        return b"".join(sealed.pieces()) if sealed is not None else None
+
+    def sealed(self, item: str) -> SealedFile | None:
+        """As ``original``, for what is too large to be held whole."""
+        row = self._row(item)
+        ways: list[Callable[[], Iterator[bytes]]] = [
+            functools.partial(self._whole, item, row),
+            functools.partial(self._pieces, self._kept(item)),
+        ]
+        for pieces in ways:
             with contextlib.suppress(FileNotFoundError):
-                sealed = self._disk.read(name)
-                if sha256_hex(sealed) == item:
-                    return sealed
+                digest, size = new_digest(), 0
+                for piece in pieces():
+                    digest.update(piece)
+                    size += len(piece)
+                if digest.hexdigest() == item:
+                    return SealedFile(item, size, pieces)
         return None
 
-    def archive(self, item: str, doomed: Sequence[Seed], *, keep: bool) -> bool:
-        """Seal an item again to the archive key if one of ``doomed`` opens it.
+    def is_parted(self, item: str) -> bool:
+        """Whether an attachment was taken in: its header is in the database, its body a file."""
+        row = self._row(item)
+        return row is not None and row.header is not None
 
-        Says whether it did. With ``keep`` the bytes as received stay beside it, for a server
-        that was restored from its backup. A damaged item stays as it is: no key opens it.
-        """
-        name = self._item(item)
-        try:
-            with self._disk.path(name).open("rb") as file, self._disk.writing(name) as write:
-                sealer = age.Sealer(write, [self._archive.recipient()])
-                age.open_stream(file.read, sealer.update, doomed)
-                sealer.finish()
-                if keep:
-                    # First, so that no crash leaves only the copy.
-                    with self._disk.writing(self._kept(item)) as keep_as_it_was:
-                        for piece in _pieces(self._disk.path(name)):
-                            keep_as_it_was(piece)
-        except (NoMatch, FileNotFoundError):
-            return False
-        except AgeError:
-            return False
-        return True
+    def digest(self, item: str) -> str:
+        """The SHA-256 of an attachment as it is kept. Raises FileNotFoundError."""
+        return self._digest(item, self._row(item))
+
+    # what goes
 
     def drop(self, items: Iterable[str]) -> None:
-        """Delete items for good."""
+        """Delete the files of items for good; their rows go with the state that names them."""
         self._disk.remove(
-            *(name for item in items for name in (self._item(item), self._kept(item)))
+            *(n for item in items for n in (self._item(item), self._body(item), self._kept(item)))
         )
 
-    def strays(self, known: Iterable[str]) -> list[str]:
-        """Items on disk that the state does not know: a crash came between the two."""
-        there = {
-            name.removesuffix(".age")
-            for folder in ("items", "kept")
-            for name in self._disk.names(f"{self._folder}/{folder}")
+    def sweep(self, state: State) -> None:
+        """Remove what a crash left: files that the database does not name, or has the use of."""
+        taken = {
+            str(item): header is not None
+            for item, header in self._database.run(
+                "SELECT id, header FROM opened WHERE site = ?", (self._site,)
+            )
         }
-        return sorted(there - set(known))
+        gone = [f"{self._folder}/state.age"]  # of a desk of the first format that was taken over
+        for name in self._disk.names(f"{self._folder}/items"):
+            item, _, ending = name.partition(".")
+            wanted = taken.get(item, False) if ending == "body" else item not in taken
+            if item not in state.items or not wanted:
+                gone.append(f"{self._folder}/items/{name}")
+        for name in self._disk.names(f"{self._folder}/kept"):
+            item = name.partition(".")[0]
+            if item not in state.items or not taken.get(item, True):  # a message has it in its row
+                gone.append(f"{self._folder}/kept/{name}")
+        self._disk.remove(*gone)
 
-    @property
-    def _state(self) -> str:
-        return f"{self._folder}/state.age"
+    def _row(self, item: str) -> _Opened | None:
+        found = self._database.run(
+            "SELECT contents, length, sealed, header, file_key FROM opened "
+            "WHERE site = ? AND id = ?",
+            (self._site, item),
+        )
+        if not found:
+            return None
+        contents, length, sealed, header, file_key = found[0]
+        if contents is None and file_key is None:  # SQLite gives nothing where a page is bad
+            raise rows.damage(FormatError("an item has no contents"))
+        if isinstance(contents, bytes) and isinstance(length, int):
+            contents = contents.ljust(length, _PAD)
+        return _Opened(
+            contents if isinstance(contents, bytes) else None,
+            sealed if isinstance(sealed, bytes) else None,
+            header if isinstance(header, bytes) else None,
+            file_key if isinstance(file_key, bytes) else None,
+        )
+
+    def _whole(self, item: str, row: _Opened | None) -> Iterator[bytes]:
+        """An item as it lies here: one file, or a header of the database and a body."""
+        if row is None or row.header is None:
+            return self._pieces(self._item(item))
+        return itertools.chain([row.header], self._pieces(self._body(item)))
+
+    def _digest(self, item: str, row: _Opened | None) -> str:
+        digest = new_digest()
+        for piece in self._whole(item, row):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        with self._disk.path(name).open("rb") as file:
+            while piece := file.read(CHUNK):
+                yield piece
 
     def _item(self, item: str) -> str:
         return f"{self._folder}/items/{item}.age"
+
+    def _body(self, item: str) -> str:
+        return f"{self._folder}/items/{item}.body"
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            yield piece
-
-
-def _digest(path: Path) -> str:
-    digest = new_digest()
-    for piece in _pieces(path):
-        digest.update(piece)
-    return digest.hexdigest()
+def _check_start(start: bytes) -> None:
+    try:
+        age.parse_header(start)
+    except AgeError as error:
+        raise WrongFile(f"no sealed file ({error})") from None

@@ -1,12 +1,15 @@
 """The secrets of a desk, in one age file under a passphrase (SPEC, the local store).
 
-``vault.age`` holds one JSON line: ``archive`` (the key of the local store), ``identities`` (one
-signing seed per site) and ``seeds`` (the monthly sealing seeds with their windows). It is always
-replaced whole. What was destroyed is in no later version of it; flash memory, snapshots and
-backups of the disk may keep older ones (SPEC section 11).
+``vault.age`` holds one JSON line: ``database`` (the key of the database, and which of two files
+it is), ``identities`` (one signing seed per site) and ``seeds`` (the monthly sealing seeds with
+their windows). It is always replaced whole. What was destroyed is in no later version of it; flash
+memory, snapshots and backups of the disk may keep older ones (SPEC section 11).
 """
 
 import datetime
+import secrets
+import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,13 +26,17 @@ from dropbox_app.protocol.encoding import (
     unb64,
 )
 from dropbox_app.protocol.errors import AgeError, FormatError, WrongPassphrase
-from dropbox_app.protocol.fields import number_of, objects_of, text_of
+from dropbox_app.protocol.fields import number_of, object_of, objects_of, one_of, text_of
 from dropbox_app.protocol.keys import Seed, SigningKey
 
 NAME = "vault.age"
+VERSION = 2
 MIN_PASSPHRASE = 16  # characters
 CHEAP_FOR_TESTS = 4  # log2 of scrypt's N; protects nothing
 USUAL = 18
+KEY_SIZE = 32  # bytes of the database's key
+FILES = ("desk-a.db", "desk-b.db")  # the database is in one of them; the other is its successor
+_BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -41,35 +48,77 @@ class HeldSeed:
     until: datetime.date
 
 
+@dataclass(frozen=True)
+class DatabaseKey:
+    """The file that holds the database, and the key that opens it."""
+
+    file: str
+    key: bytes
+
+    @classmethod
+    def generate(cls) -> "DatabaseKey":
+        """Return a new key for the first of the two files."""
+        return cls(FILES[0], secrets.token_bytes(KEY_SIZE))
+
+    def successor(self) -> "DatabaseKey":
+        """Return a new key for the other file."""
+        return DatabaseKey(FILES[1 - FILES.index(self.file)], secrets.token_bytes(KEY_SIZE))
+
+
+def tidy(passphrase: str) -> str:
+    """Return a passphrase as it is used: without a byte order mark and line end, in NFC.
+
+    So the same words give the same key from a file that Notepad wrote, from a Mac, and typed.
+    """
+    return unicodedata.normalize("NFC", passphrase.removeprefix(_BOM).rstrip("\r\n"))
+
+
 def check_passphrase(passphrase: str) -> None:
     """Raise Unfit for a passphrase that is too short to protect what it is for."""
-    if len(passphrase) < MIN_PASSPHRASE:
+    length = len(tidy(passphrase))
+    if length < MIN_PASSPHRASE:
         raise Unfit(
-            f"The passphrase has {len(passphrase)} characters; it needs at least {MIN_PASSPHRASE}. "
+            f"The passphrase has {length} characters; it needs at least {MIN_PASSPHRASE}. "
             "Five words drawn by dice are easy to keep in mind and long enough."
         )
 
 
-class Vault:
-    """The opened vault. Changes are kept by ``save`` alone."""
+def forms(passphrase: str) -> list[str]:
+    """List the forms in which earlier versions may have taken a passphrase, today's first."""
+    plain = passphrase.removeprefix(_BOM).rstrip("\r\n")
+    found = [tidy(passphrase), plain, unicodedata.normalize("NFD", plain), passphrase]
+    found += [_BOM + plain, _BOM + tidy(passphrase)]
+    return list(dict.fromkeys(found))
 
-    def __init__(self, disk: Disk, passphrase: str, archive: Seed, log_n: int) -> None:
+
+class Vault:
+    """The opened vault. Changes are kept by ``save`` alone.
+
+    ``archive`` is the static key of a desk of the first format; None from the second on.
+    """
+
+    def __init__(self, disk: Disk, passphrase: str, database: DatabaseKey, log_n: int) -> None:
         self._disk = disk
         self._passphrase = passphrase
         self._log_n = log_n
-        self.archive = archive
+        self._saving = threading.RLock()
+        self.database = database
+        self.archive: Seed | None = None
         self._identities: dict[str, SigningKey] = {}
         self._seeds: dict[str, list[HeldSeed]] = {}
 
     @classmethod
     def create(cls, disk: Disk, passphrase: str, *, log_n: int = USUAL) -> "Vault":
-        """A new vault in memory, with a new archive key; ``save(once=True)`` writes it."""
+        """Return a new vault in memory; ``save(once=True)`` writes it. Raises Unfit."""
         check_passphrase(passphrase)
-        return cls(disk, passphrase, Seed.generate(), log_n)
+        return cls(disk, tidy(passphrase), DatabaseKey.generate(), log_n)
 
     @classmethod
     def open(cls, disk: Disk, passphrase: str, *, log_n: int = USUAL) -> "Vault":
-        """Open the vault of a desk. Raises NotSetUp, WrongPassphrase or Damaged."""
+        """Open the vault of a desk. Raises NotSetUp, WrongPassphrase or Damaged.
+
+        A vault that opens with another form of the same passphrase is sealed anew with today's.
+        """
         try:
             sealed = disk.read(NAME)
         except FileNotFoundError:
@@ -78,39 +127,50 @@ class Vault:
                 "or name its folder with --dir."
             ) from None
         try:
-            fields = from_line(age.open_with_passphrase(sealed, passphrase))
-            return cls._read(disk, passphrase, fields, log_n)
+            line, form = _first_that_opens(
+                passphrase, lambda form: age.open_with_passphrase(sealed, form)
+            )
+            vault = cls._read(disk, tidy(passphrase), from_line(line), log_n)
         except WrongPassphrase:
             raise WrongPassphrase("The passphrase does not fit this desk; try again.") from None
         except (AgeError, FormatError) as error:
             raise Damaged(
                 f"{disk.path(NAME)} is damaged ({error}); restore the desk from its backup."
             ) from None
+        if form != tidy(passphrase) and vault.archive is None:
+            vault.save()
+        return vault
 
     def save(self, *, once: bool = False) -> None:
-        """Write the vault: safe on disk, whole, before this returns."""
-        line = to_line(
-            {
-                "v": 1,
-                "archive": self.archive.reveal(),
-                "identities": [
-                    {"site": site, "signing": b64(key.seed)}
-                    for site, key in sorted(self._identities.items())
-                ],
-                "seeds": [
-                    {
-                        "site": site,
-                        "seed": held.seed.reveal(),
-                        "from": held.first.isoformat(),
-                        "until": held.until.isoformat(),
-                    }
-                    for site, seeds in sorted(self._seeds.items())
-                    for held in seeds
-                ],
-            }
-        )
-        sealed = age.seal_with_passphrase(line, self._passphrase, self._log_n)
-        self._disk.write(NAME, sealed, once=once)
+        """Write the vault: safe on disk, complete, before this returns."""
+        with self._saving:
+            line = to_line(
+                {
+                    "v": VERSION,
+                    "database": {"file": self.database.file, "key": b64(self.database.key)},
+                    "identities": [
+                        {"site": site, "signing": b64(key.seed)}
+                        for site, key in sorted(self._identities.items())
+                    ],
+                    "seeds": [
+                        {
+                            "site": site,
+                            "seed": held.seed.reveal(),
+                            "from": held.first.isoformat(),
+                            "until": held.until.isoformat(),
+                        }
+                        for site, seeds in sorted(self._seeds.items())
+                        for held in seeds
+                    ],
+                }
+            )
+            sealed = age.seal_with_passphrase(line, self._passphrase, self._log_n)
+            self._disk.write(NAME, sealed, once=once)
+
+    def change_passphrase(self, new: str) -> None:
+        """Take another passphrase; ``save`` seals with it. Raises Unfit."""
+        check_passphrase(new)
+        self._passphrase = tidy(new)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -129,40 +189,50 @@ class Vault:
         return tuple(sorted(self._seeds.get(site, ()), key=lambda held: held.first))
 
     def openers(self, site: str) -> list[Seed]:
-        """All that may open an item of a site: its seeds, the newest first, and the archive's."""
-        return [*(held.seed for held in reversed(self.seeds(site))), self.archive]
+        """The seeds that may open an item of a site as it was received, the newest first."""
+        return [held.seed for held in reversed(self.seeds(site))]
 
     def join(self, site: str) -> SigningKey:
         """The identity for a site, a new one if there is none: never one for two sites."""
-        return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
+        with self._saving:
+            return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
 
     def hold(self, site: str, seeds: Iterable[HeldSeed]) -> None:
         """Take new sealing seeds for a site."""
-        self._seeds.setdefault(site, []).extend(seeds)
+        with self._saving:
+            self._seeds.setdefault(site, []).extend(seeds)
 
     def destroy(self, site: str, doomed: Sequence[HeldSeed]) -> None:
         """Take seeds out; they are gone once ``save`` has returned."""
-        self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
+        with self._saving:
+            self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
     def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
-        """What seals the contents of a backup, in pieces, under the same passphrase."""
+        """Return what seals the contents of a backup, in pieces, under the same passphrase."""
         return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod
     def _read(cls, disk: Disk, passphrase: str, fields: dict[str, Json], log_n: int) -> "Vault":
-        if number_of(fields, "v") != 1:
+        version = number_of(fields, "v")
+        if version not in (1, VERSION):
             raise FormatError("it was written by a newer version")
-        vault = cls(disk, passphrase, Seed.parse(text_of(fields, "archive")), log_n)
+        if version == 1:
+            vault = cls(disk, passphrase, DatabaseKey.generate(), log_n)
+            vault.archive = Seed.parse(text_of(fields, "archive"))
+        else:
+            held = object_of(fields, "database")
+            key = DatabaseKey(one_of(held, "file", FILES), unb64(text_of(held, "key"), KEY_SIZE))
+            vault = cls(disk, passphrase, key, log_n)
         for entry in objects_of(fields, "identities"):
             site = check_hex(text_of(entry, "site"), 16)
             vault._identities[site] = SigningKey(unb64(text_of(entry, "signing"), 32))
         for entry in objects_of(fields, "seeds"):
-            held = HeldSeed(
+            seed = HeldSeed(
                 Seed.parse(text_of(entry, "seed")),
                 check_day(text_of(entry, "from")),
                 check_day(text_of(entry, "until")),
             )
-            vault.hold(check_hex(text_of(entry, "site"), 16), [held])
+            vault.hold(check_hex(text_of(entry, "site"), 16), [seed])
         return vault
 
 
@@ -174,3 +244,14 @@ def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes
         raise WrongPassphrase("The passphrase does not fit this backup; try again.") from None
     except AgeError as error:
         raise Damaged(f"This is no backup of a desk, or it is damaged ({error}).") from None
+
+
+def _first_that_opens(passphrase: str, try_one: Callable[[str], bytes]) -> tuple[bytes, str]:
+    """Try the forms of a passphrase; the contents, and the form that fitted."""
+    tried = forms(passphrase)
+    for form in tried[:-1]:
+        try:
+            return try_one(form), form
+        except WrongPassphrase:
+            continue
+    return try_one(tried[-1]), tried[-1]

@@ -29,6 +29,12 @@ def _exchange(desk: Desk) -> None:
         own_card.publish(desk)
         desk.state.restored = False
         desk.save()
+    for item in desk.state.items.values():
+        if item.sent == "waiting" and item.what == "message":
+            desk.report.alarm(
+                f"Your message to thread {item.mailbox[:8]} is still not sent; it is kept, and the "
+                "next fetch tries again."
+            )
     shown = desk.courier.shown()
     own_card.watch(desk, shown)
     if desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)}):

@@ -51,7 +51,9 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     # What came in between is listed, so it must be here.
     whole = whole and _read_inbox(desk)
     # By what the state says, not by what came in just now: an earlier round may have broken off.
-    for mailbox in sorted({i.mailbox for i in desk.state.items.values() if not i.checked}):
+    fresh = [item for item in desk.state.items.values() if not item.checked]
+    desk.take_in(item for item in fresh if item.what == "message")
+    for mailbox in sorted({item.mailbox for item in fresh}):
         _after_arrival(desk, mailbox)
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
@@ -287,7 +289,9 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
                 "as what it is. Tell the operator."
             )
     if hidden:
+        desk.take_in(item for item, _ in hidden)
         case = open_thread.keep_pins(desk, mailbox)
+    desk.take_in(case.items.values())
     # Counted by who signed, which a server cannot choose.
     new = [one for one in case.unseen if not case.items[one].checked]
     if new:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from dropbox_app.desk.errors import (
     CannotReach,
     DeskError,
+    Kept,
     NotFound,
     NotWritable,
     OutOfStep,
@@ -81,21 +82,25 @@ def write(
     """Write the next message of a thread and send it, its files first.
 
     Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
-    MessageError where the thread cannot be written to; CannotReach if it stays waiting; Unfit if
+    MessageError where the thread cannot be written to; Kept if it stays waiting; Unfit if
     the site does not take such files.
     """
     desk.need_day()
     if attached:
         attachments.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    item = _send(desk, _compose(desk, mailbox, lang, kind, body, attached), TRIES)
+    composed = _compose(desk, mailbox, lang, kind, body, attached)
+    try:
+        item = _send(desk, composed, TRIES)
+    except CannotReach as error:
+        raise Kept(str(error)) from None
     if item.sent == "refused":
         raise DeskError(
             f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
             "'read' shows it. 'fetch' may tell what became of the thread."
         )
     if item.sent == "waiting":
-        raise DeskError(
+        raise Kept(
             "The server cannot take your message now. It is kept here, and the next 'fetch' sends "
             "it."
         )
@@ -230,6 +235,7 @@ def _compose(
     desk.store.put(item.id, sealed)
     desk.state.items[item.id] = item
     desk.save()  # before this, a crash leaves files that the state does not name: they are removed
+    desk.take_in(one for one in desk.state.of(mailbox) if one.sent == "waiting")
     for identity in draft.left_out:
         desk.report.note(
             f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "

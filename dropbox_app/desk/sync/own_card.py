@@ -1,8 +1,8 @@
 """The own card: keys made ahead, card issued and published, watched, old keys destroyed.
 
 The order is what makes it safe: a seed is in the vault before its card exists, the card is in
-the state before the server gets it, and what still needs a doomed seed is sealed to the archive
-key before the vault is written without it (SPEC sections 3 and 7).
+the state before the server gets it, and what still needs a doomed seed is taken into the database
+before the vault is written without it (SPEC sections 3 and 7).
 """
 
 from dropbox_app.desk.errors import Refused
@@ -155,19 +155,17 @@ def destroy_overdue(desk: Desk) -> None:
 
 
 def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
-    """Destroy seeds; what is kept of theirs is sealed anew before."""
+    """Destroy seeds; what is kept of theirs is taken into the database before.
+
+    The database then gets another key at the end of this work, or at the next start.
+    """
     if not doomed:
         return
-    state = desk.state
     # What a round that broke off has brought is kept too, so it must not be fetched once more.
     desk.save()
-    seeds = [held.seed for held in doomed]
-    for item in list(state.items.values()):
-        thread = state.threads.get(item.mailbox)
-        keep = item.sent != "received" or (thread is not None and thread.withdrawn)
-        if item.sealed_for:  # else no reader takes it, with the key or without
-            desk.store.archive(item.id, seeds, keep=keep)
-    desk.vault.destroy(state.site, doomed)
+    desk.take_in(desk.state.items.values())
+    desk.store.expect_rewrite()
+    desk.vault.destroy(desk.state.site, doomed)
     desk.vault.save()
     for held in doomed:
         desk.report.note(f"The key of {held.first} to {held.until} was destroyed, as announced.")

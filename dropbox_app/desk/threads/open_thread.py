@@ -9,9 +9,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.state import Item, Owed, State, ThreadState
+from dropbox_app.desk.storage.state import Item, Owed, ThreadState
 from dropbox_app.protocol import messages, thread
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import FormatError, MessageError
@@ -20,7 +19,8 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
 from dropbox_app.protocol.thread import Arrived, Entry, Thread
 
 LEAST_PREFIX = 8  # characters of a mailbox id that name a thread
-MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of a thread that was passed on
+MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of all threads that were passed on in one
+MOST_PASSED_ON = 1_000  # messages of them
 WITHDRAWAL = "withdrawal"
 MESSAGE_LENGTHS = {
     sealed_length(size, to + 1) for size in MESSAGE_SIZES for to in range(1, MAX_TO + 1)
@@ -33,7 +33,8 @@ class Case:
 
     ``unsent``: own messages that the server has not taken (yet), by item. ``after_restore``:
     items whose number came twice because the server was restored in between. ``before_restore``:
-    nothing of it has come since then. ``names``: what the site calls its counsellors.
+    nothing of it has come since then. ``not_read``: threads that were passed on and are beyond
+    what is read of them. ``names``: what the site calls its counsellors.
     """
 
     mailbox: str
@@ -46,6 +47,7 @@ class Case:
     refused: tuple[Entry, ...] = ()
     after_restore: frozenset[str] = frozenset()
     before_restore: bool = False
+    not_read: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,19 +91,6 @@ class Case:
         return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
 
 
-def find(state: State, name: str) -> str:
-    """The mailbox that goes by a full id or a unique beginning of it. Raises NotFound."""
-    given = name.strip().lower()
-    if len(given) < LEAST_PREFIX:
-        raise NotFound(f"Give at least {LEAST_PREFIX} characters of the thread; see 'list'.")
-    found = [mailbox for mailbox in state.threads if mailbox.startswith(given)]
-    if len(found) > 1:
-        raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
-    if not found:
-        raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return found[0]
-
-
 def open_case(desk: Desk, mailbox: str) -> Case:
     """Open a thread: read every item of it, check it, put it in order."""
     state = desk.state
@@ -113,7 +102,7 @@ def open_case(desk: Desk, mailbox: str) -> Case:
     arrived = {item.id: desk.store.open(item, seeds) for item in order if item.what == "message"}
     chain = [one for one in arrived.values() if items[one.item].sent != "refused"]
     read = _read(desk, mailbox, chain, known)
-    passed_on = _passed_on(desk, read, items)
+    passed_on, not_read = _passed_on(desk, read, items)
     if passed_on:
         read = _read(desk, mailbox, [*chain, *passed_on], known)
     explained = _across_restores(read, items)
@@ -136,6 +125,7 @@ def open_case(desk: Desk, mailbox: str) -> Case:
         refused=tuple(_not_sent(refused)),
         after_restore=frozenset(explained),
         before_restore=bool(items) and all(i.store != state.store for i in items.values()),
+        not_read=not_read,
         names=state.names,
     )
 
@@ -209,26 +199,39 @@ def _read(desk: Desk, mailbox: str, arrived: Iterable[Arrived], known: ThreadSta
     )
 
 
-def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> list[Arrived]:
-    """The messages in every earlier thread that the reporter passed on and that is here."""
-    found: list[Arrived] = []
-    seeds = desk.vault.openers(desk.state.site)
-    for message in read.genuine():
-        item = items.get(message.thread or "")
-        if item is None or item.what != "attachment" or item.size > MAX_PASSED_ON:
+def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[Arrived], int]:
+    """The messages in the earlier threads that the reporter passed on and that are here.
+
+    The newest is read first, each message once, up to 64 MiB and 1,000 messages in all: anybody
+    can pass a thread on any number of times. With them, how many of the threads were not read.
+    """
+    named = list(dict.fromkeys(message.thread for message in read.genuine() if message.thread))
+    there = [items[one] for one in named if one in items and items[one].what == "attachment"]
+    found: list[list[Arrived]] = []
+    known: set[str] = set()
+    size = count = not_read = 0
+    for item in reversed(there):
+        size += item.size
+        if size > MAX_PASSED_ON or count > MOST_PASSED_ON:
+            not_read += 1
             continue
-        contents = desk.store.open(item, seeds).plaintext
-        if contents is None:
-            found.append(Arrived(item.id, None, "payload", passed_on=True))
-            continue
-        lines = contents.rstrip(b"\0")  # no JSON line and no signature ends in a zero byte
-        try:
-            if len(contents) != attachment_size(len(lines)):
-                raise FormatError("the padding is not the one that belongs to the thread")
-            found += thread.read_passed_on(item.id, lines)
-        except FormatError:
-            found.append(Arrived(item.id, None, "form", passed_on=True))
-    return found
+        found.append(_messages_in(desk, item, known))
+        count += len(found[-1])
+    return [one for part in reversed(found) for one in part], not_read
+
+
+def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
+    """The messages of one passed-on thread that were not read before."""
+    contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
+    if contents is None:
+        return [Arrived(item.id, None, "payload", passed_on=True)]
+    lines = contents.rstrip(b"\0")  # no JSON line and no signature ends in a zero byte
+    try:
+        if len(contents) != attachment_size(len(lines)):
+            raise FormatError("the padding is not the one that belongs to the thread")
+        return [*thread.read_passed_on(item.id, lines, known)]
+    except FormatError:
+        return [Arrived(item.id, None, "form", passed_on=True)]
 
 
 def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:

@@ -23,8 +23,8 @@ from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
-CONNECT_SECONDS = 90.0  # an onion service may be that slow
-SILENCE_SECONDS = 90.0
+CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
+SILENCE_SECONDS = 50.0
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
 MAX_PAGE = 100

@@ -10,12 +10,16 @@ import ctypes
 import errno
 import importlib
 import json
+import mimetypes
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import zipfile
 from typing import Any
+
+assert sys.platform == "linux"  # noqa: S101 - bubblewrap is Linux's; types of other systems end here
 
 UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = 20, 21, 22, 23, 24, 25
 
@@ -26,6 +30,17 @@ MOST_PIXELS_JPEG = 300_000_000
 MOST_NOTES = 500  # details of metadata
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _JOIN = 1  # KEYCTL_JOIN_SESSION_KEYRING
+_OPEN_XML = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_OFFICE = {
+    ".docx": _OPEN_XML + "wordprocessingml.document",
+    ".xlsx": _OPEN_XML + "spreadsheetml.sheet",
+    ".pptx": _OPEN_XML + "presentationml.presentation",
+    ".odt": _OPEN_DOCUMENT + "text",
+    ".ods": _OPEN_DOCUMENT + "spreadsheet",
+    ".odp": _OPEN_DOCUMENT + "presentation",
+    ".epub": "application/epub+zip",
+}
 _FOLDER = "/tmp"  # noqa: S108 - the sandbox's own, in memory
 _FORMATS = {
     ".png": "PNG",
@@ -135,6 +150,8 @@ def pdf(path: str) -> int:
 
 def show(path: str) -> int:
     """What metadata a file holds, as one JSON line of pairs."""
+    if _locked(path):
+        return LOCKED
     parser = _parser(path)
     if parser is None:
         return NOT_KNOWN
@@ -149,6 +166,8 @@ def show(path: str) -> int:
 
 def clean(path: str) -> int:
     """What metadata a file holds, then the file without it."""
+    if _locked(path):
+        return LOCKED
     parser = _parser(path)
     if parser is None:
         return NOT_KNOWN
@@ -168,11 +187,29 @@ def clean(path: str) -> int:
 
 
 def _parser(path: str) -> Any:  # noqa: ANN401 - of a package that is only in there
-    factory = importlib.import_module("libmat2.parser_factory")
-    parser, _ = factory.get_parser(path)
-    if parser is not None:
-        parser.sandbox = False  # this is one already
-    return parser
+    factory: Any = importlib.import_module("libmat2.parser_factory")
+    of_mat2 = factory.get_parser
+
+    def get_parser(name: str) -> Any:  # noqa: ANN401 - as above
+        """As mat2's own, which also calls it for what is inside an archive or a document."""
+        parser, kind = of_mat2(name)
+        if parser is not None:
+            parser.sandbox = False  # this is one already, and a second one cannot be made in it
+        return parser, kind
+
+    factory.get_parser = get_parser
+    for ending, kind in _OFFICE.items():  # a system may not have Debian's list of them
+        mimetypes.add_type(kind, ending)
+    return get_parser(path)[0]
+
+
+def _locked(path: str) -> bool:
+    """Whether a zip, or an office document, has a member that is locked with a password."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(entry.flag_bits & 1 for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def _notes(found: "dict[str, Any]", before: str = "") -> "list[list[str]]":

@@ -1,0 +1,207 @@
+"""Actions on the sites of a desk: fetch, card, keys, absence."""
+
+import datetime
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dropbox_app.desk import folder
+from dropbox_app.desk.errors import CannotReach, DeskError, Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.session import Desk, Report
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.storage.vault import HeldSeed
+from dropbox_app.desk.sync import fetch as rounds
+from dropbox_app.desk.sync import outbox, own_card
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Away, Card
+
+AT_ONCE = 25  # sites that are fetched at the same time
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of one site's fetch. ``failure``: why it was not done to its end."""
+
+    site: str
+    employer: str
+    report: Report
+    sent: int = 0  # messages that had waited
+    failure: DeskError | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site of the desk, as a list of them shows it."""
+
+    site: str
+    employer: str
+    fingerprint: str
+    identity: str
+    identity_hex: str
+    serial: int
+    published: bool
+    away: Away | None
+    read_to_end: datetime.date | None
+    keys: tuple[HeldSeed, ...]
+
+
+@dataclass(frozen=True)
+class CardShown:
+    """The own card. ``changed``: what is said on it is new. ``at_server``: a fetch takes it."""
+
+    profile: Profile
+    raw: bytes
+    fingerprint: str
+    changed: bool
+    at_server: bool
+
+
+def fetch(
+    place: Workplace, site: str = "", progress: Callable[[Fetched], object] = lambda _: None
+) -> list[Fetched]:
+    """Fetch from all sites at once, or from the one that ``site`` names.
+
+    Each goes over a connection, and over Tor a circuit, of its own; a site that does not answer
+    holds up no other. ``progress`` is told of each as it is done, one at a time.
+    """
+    desks = place.desks(site)
+    telling = threading.Lock()
+
+    def one(desk: Desk) -> Fetched:
+        done = _fetch(place, desk)
+        with telling:
+            progress(done)
+        return done
+
+    if len(desks) == 1:
+        return [one(desks[0])]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [*pool.map(one, desks)]
+
+
+def _fetch(place: Workplace, desk: Desk) -> Fetched:
+    waiting = {item.id for item in desk.state.items.values() if item.sent == "waiting"}
+    failure = None
+    try:
+        with place.connected(desk):
+            rounds.fetch(desk)
+    except DeskError as error:
+        failure = error
+    new, threads = desk.report.new, desk.state.threads
+    desk.report.new = {mailbox: count for mailbox, count in new.items() if mailbox in threads}
+    sent = [i for i in desk.state.items.values() if i.id in waiting and i.sent == "sent"]
+    count = sum(item.what == "message" for item in sent)
+    return Fetched(desk.state.site, desk.state.name, desk.report, count, failure)
+
+
+def sites(place: Workplace, site: str = "") -> list[Site]:
+    """The sites of this desk, or the one that ``site`` names."""
+    found = []
+    for desk in place.desks(site):
+        state = desk.state
+        serial = cards.parse(state.card).serial if state.card else 0
+        found.append(
+            Site(
+                state.site, state.name, desk.identity.fingerprint(), desk.own, desk.identity.hex,
+                serial, state.published, state.away, state.read_to_end,
+                desk.vault.seeds(state.site),
+            )
+        )  # fmt: skip
+    return found
+
+
+def card(
+    place: Workplace, site: str = "", change: Callable[[Profile], Profile] | None = None
+) -> CardShown:
+    """The own card of one site, changed by ``change`` if that is given. Raises Unfit.
+
+    A card that nobody has yet is made of today; of one that the server has the next fetch issues
+    and takes there what changed.
+    """
+    desk = place.one(site)
+    old = desk.state.profile
+    profile = change(old) if change else old
+    if profile != old:
+        folder.try_card(desk.state.site, profile, desk.today)
+        desk.state.profile = profile
+        desk.save()
+    if not desk.state.confirmed:
+        own_card.issue(desk, day_confirmed=False)
+    return CardShown(
+        profile, desk.state.card, desk.identity.fingerprint(), profile != old, desk.state.confirmed
+    )
+
+
+def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
+    """The keys that had to go in any case by this computer's day, for each site."""
+    return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
+
+
+def destroy_overdue(desk: Desk) -> Report:
+    """Destroy those of one site, because the person says so; the site need not answer."""
+    own_card.destroy_overdue(desk)
+    return desk.report
+
+
+@dataclass(frozen=True)
+class Absence:
+    """What came of announcing an absence, or its end, at one site."""
+
+    employer: str
+    stand_in: str  # the name, as the site gives it
+    report: Report
+    failure: DeskError | None = None
+
+
+def away(
+    place: Workplace,
+    until: datetime.date | None,
+    *,
+    site: str = "",
+    everywhere: bool = False,
+    stand_in: str = "",
+    confirmed: Callable[[Card], bool] = lambda _: False,
+) -> list[Absence]:
+    """Announce an absence on the card of one site, or of all of them; None ends it.
+
+    With one site what goes wrong is raised; with ``everywhere`` it is told for each.
+    """
+    if until is not None and until < place.machine.today():
+        raise Unfit(f"{until} is past; an absence is announced ahead.")
+    if not everywhere:
+        return [_away(place, place.one(site), until, stand_in, confirmed)]
+    done = []
+    for desk in place.desks():
+        try:
+            done.append(_away(place, desk, until, stand_in, confirmed))
+        except DeskError as error:
+            done.append(Absence(desk.state.name, "", desk.report, error))
+    return done
+
+
+def _away(
+    place: Workplace,
+    desk: Desk,
+    until: datetime.date | None,
+    stand_in: str,
+    confirmed: Callable[[Card], bool],
+) -> Absence:
+    serial = desk.state.serial
+    try:
+        with place.connected(desk):
+            desk.need_day()
+            who = outbox.counsellor(desk, stand_in, confirmed) if stand_in else None
+            announced = Away(until, who.identity if who else None) if until else None
+            schedule.months(desk.today, announced)  # said before anything is changed
+            desk.state.away = announced
+            own_card.issue(desk, forced=True)
+            own_card.publish(desk)
+    except CannotReach as error:
+        kept = "It is kept here, and the next 'fetch' takes it to the site."
+        if desk.state.serial == serial:
+            kept = "Nothing was changed; give the same command again later."
+        raise CannotReach(f"{error} {kept}") from None
+    return Absence(desk.state.name, who.name if who else "", desk.report)

@@ -1,0 +1,158 @@
+"""Actions on threads: list, search, read, mark as seen, label, forget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk import folder
+from dropbox_app.desk.errors import NotFound, Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage import search as queries
+from dropbox_app.desk.storage.search import ThreadRow
+from dropbox_app.desk.threads import open_thread, summary
+from dropbox_app.desk.threads.open_thread import Case
+from dropbox_app.desk.threads.summary import Summary
+from dropbox_app.protocol import messages
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.messages import Message
+
+MAX_LABEL = 100  # characters
+MOST_FOUND = 50  # messages that a search shows
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One thread in a list: where it belongs, the counsellor's own name for it, and its summary."""
+
+    site: str
+    employer: str
+    mailbox: str
+    label: str
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A thread that was opened, with the desk of its site and the name that the counsellor gave."""
+
+    desk: Desk
+    case: Case
+
+    @property
+    def listed(self) -> Listed:
+        """What a list says of it."""
+        return _listed(self.desk, self.case.mailbox, summary.of(self.case))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A message that a search found. ``genuine``: its author really wrote it."""
+
+    listed: Listed
+    item: str
+    message: Message
+    genuine: bool
+
+
+def list_threads(place: Workplace, site: str = "") -> list[Listed]:
+    """Every thread of all sites, or of the one that ``site`` names; the newest first."""
+    names = place.names(site)
+    rows = [row for row in queries.threads(place.database) if row.site in names]
+    found = _summarised(place, rows, names)
+    return sorted(found, key=lambda one: (one.summary.last_day, one.mailbox), reverse=True)
+
+
+def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
+    """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    given = name.strip().lower()
+    if len(given) < open_thread.LEAST_PREFIX:
+        least = open_thread.LEAST_PREFIX
+        raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
+    names = place.names(site)
+    found = [row for row in queries.threads_like(place.database, given) if row.site in names]
+    if len({row.site for row in found}) > 1:
+        raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
+    if len(found) > 1:
+        raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
+    if not found:
+        raise NotFound("No thread begins like that; 'list' shows those that are here.")
+    return place.desk(found[0].site), found[0].mailbox
+
+
+def read(place: Workplace, name: str, site: str = "") -> Opened:
+    """Open a thread; nothing is marked as seen. Raises NotFound."""
+    desk, mailbox = find(place, name, site)
+    return Opened(desk, open_thread.open_case(desk, mailbox))
+
+
+def mark_seen(opened: Opened) -> int:
+    """Note that everything in an opened thread was shown; how many messages were new."""
+    unseen = opened.case.unseen
+    for item in unseen:
+        opened.desk.state.items[item].seen = True
+    if unseen:
+        opened.desk.save()
+    return len(unseen)
+
+
+def search(place: Workplace, text: str) -> list[Found]:
+    """The messages of all sites in which all words of ``text`` stand; at most 50, the newest first.
+
+    What is false in its thread is named as such.
+    """
+    hits = queries.find(place.database, text, MOST_FOUND)
+    pairs = {(hit.site, hit.mailbox): None for hit in hits}
+    rows = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
+    listed = {(one.site, one.mailbox): one for one in _summarised(place, rows, place.names())}
+    found = []
+    for hit in hits:
+        line = listed[hit.site, hit.mailbox]
+        genuine = hit.item not in line.summary.false
+        found.append(Found(line, hit.item, messages.parse(hit.contents), genuine))
+    return found
+
+
+def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
+    """Give a thread the counsellor's own name; an empty one takes it away. Raises Unfit.
+
+    It stays in this desk's database and its backups, and is never sent.
+    """
+    given = " ".join(clean_text(text).split())
+    if len(given) > MAX_LABEL:
+        raise Unfit(f"A label has at most {MAX_LABEL} characters; this one has {len(given)}.")
+    desk, mailbox = find(place, name, site)
+    desk.state.threads[mailbox].label = given
+    desk.save()
+    return _listed(desk, mailbox, summary.make(desk, mailbox))
+
+
+def forget(place: Workplace, name: str, site: str = "") -> int:
+    """Delete a thread from this computer for good; how many items went. Raises NotFound.
+
+    The database gets a new key before ``Workplace`` is closed.
+    """
+    desk, mailbox = find(place, name, site)
+    return folder.forget(desk, mailbox)
+
+
+def _summarised(
+    place: Workplace, rows: Sequence[ThreadRow], names: Mapping[str, str]
+) -> list[Listed]:
+    """The rows with their summaries; those that are missing are made, and kept together."""
+    desks: dict[str, Desk] = {}
+    found = []
+    with place.database.transaction():
+        for row in rows:
+            if row.summary is not None:
+                summed = summary.read(row.summary)
+            else:
+                if row.site not in desks:
+                    desks[row.site] = place.desk(row.site)
+                summed = summary.make(desks[row.site], row.mailbox)
+            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed))
+    return found
+
+
+def _listed(desk: Desk, mailbox: str, summed: Summary) -> Listed:
+    known = desk.state.threads[mailbox]
+    return Listed(desk.state.site, desk.state.name, mailbox, known.label, summed)

@@ -1,0 +1,145 @@
+"""Actions that write to a reporter: reply, notice, options, a question for consent."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.errors import (
+    AlreadyWaiting,
+    BadAnswer,
+    CannotReach,
+    Kept,
+    Unfit,
+    Unknown,
+)
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.sync import outbox
+from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.threads.attachments import Source
+from dropbox_app.protocol.card import Card
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.messages import REPORTER
+
+_PARTS = ("title", "pro", "con")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is to be sent: its kind and body as SPEC section 4 has them, and files with it."""
+
+    kind: str
+    body: Mapping[str, Json]
+    files: Sequence[Source] = ()
+    language: str = ""  # empty: the reporter's
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that the server has. ``closed``: the thread is closed and stays so."""
+
+    mailbox: str
+    closed: bool
+
+
+def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
+    """An answer."""
+    return Message("reply", {"text": text}, files, language)
+
+
+def notice(status: str, text: str = "", language: str = "") -> Message:
+    """Where the thread stands: received, read, closed or reopened."""
+    body: dict[str, Json] = {"status": status}
+    return Message("notice", body | {"text": text} if text else body, language=language)
+
+
+def question(step: str, with_whom: str, scope: str, language: str = "") -> Message:
+    """A question for consent to a step."""
+    return Message(
+        "consent-request", {"step": step, "with": with_whom, "scope": scope}, language=language
+    )
+
+
+def options(raw: bytes, language: str = "") -> Message:
+    """What the reporter can choose from: JSON or TOML of 2 to 6 options. Raises Unfit."""
+    try:
+        text = raw.decode("utf-8-sig")
+        value: object = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)
+    except (ValueError, RecursionError):
+        raise Unfit("The file is neither JSON nor TOML; see 'options --help'.") from None
+    fields = {"text": "", "options": value} if isinstance(value, list) else value
+    if not isinstance(fields, dict):
+        raise Unfit("The file needs 2 to 6 'options', and may have a 'text'.")
+    given, told = fields.get("options"), fields.get("text", "")
+    if not isinstance(told, str) or not isinstance(given, list) or not 2 <= len(given) <= 6:
+        raise Unfit("The file needs 2 to 6 'options', and may have a 'text'.")
+    found: list[Json] = []
+    for one in given:
+        parts = {key: one.get(key) if isinstance(one, dict) else None for key in _PARTS}
+        if not all(isinstance(part, str) for part in parts.values()):
+            raise Unfit("Each option needs a 'title', a 'pro' and a 'con', all texts.")
+        found.append({key: str(part) for key, part in parts.items()})
+    return Message("options", {"text": told, "options": found}, language=language)
+
+
+def send(
+    place: Workplace,
+    desk: Desk,
+    mailbox: str,
+    message: Message,
+    *,
+    successor: str = "",
+    confirmed: Callable[[Card], bool] = lambda _: False,
+    again: bool = False,
+) -> Sent:
+    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` are of ``find``.
+
+    ``successor`` names a colleague for a handover; ``confirmed`` says whether the ten groups of a
+    card are the colleague's. Raises AlreadyWaiting if the same message waits and ``again`` is not
+    given; Kept if the message is kept and the next fetch sends it; any other error if it is
+    neither sent nor kept. News of the fetch are in the desk's report, also after an error.
+    """
+    if not again:
+        _refuse_double(desk, mailbox, message)
+    before = set(desk.state.items)
+    body = dict(message.body)
+    try:
+        with place.connected(desk):
+            desk.need_day()
+            if successor:
+                body["successor"] = str(outbox.counsellor(desk, successor, confirmed).identity)
+            outbox.write(
+                desk, mailbox, lang=message.language or language(desk, mailbox),
+                kind=message.kind, body=body, attached=message.files,
+            )  # fmt: skip
+    except (CannotReach, BadAnswer, Unknown) as error:
+        if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
+            raise Kept(str(error)) from None
+        raise type(error)(
+            f"{error} What you give now was not sent and not kept; give the same command again "
+            "later."
+        ) from None
+    closed = message.kind != "notice" and open_thread.open_case(desk, mailbox).closed
+    return Sent(mailbox, closed)
+
+
+def language(desk: Desk, mailbox: str) -> str:
+    """The reporter's language, else the first that the counsellor named."""
+    case = open_thread.open_case(desk, mailbox)
+    last = case.thread.newest.get(REPORTER)
+    return last.lang if last else desk.state.profile.languages[0]
+
+
+def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:
+    """A message that waits is sent by the next fetch; who gives it again means the same one."""
+    case = open_thread.open_case(desk, mailbox)
+    for entry in case.thread.entries:
+        waits = case.unsent.get(entry.item) == "waiting"
+        if waits and entry.message and entry.message.kind == message.kind:
+            body = {key: value for key, value in entry.message.body.items() if key in message.body}
+            if body == dict(message.body):
+                raise AlreadyWaiting(
+                    "The same message already waits to be sent to this thread; nothing was added. "
+                    "'fetch' sends it. If it is to be sent twice, say so with --again."
+                )

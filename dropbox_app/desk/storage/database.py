@@ -1,0 +1,259 @@
+"""The desk's database: SQLCipher, one file for all sites, under a key that only the vault holds.
+
+Everything that the desk has opened is in it. The file is written anew under another key after
+something was forgotten or a sealing key was destroyed, so that an older copy of the file does not
+open with what the vault holds from then on (SPEC, the local store).
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+
+from sqlcipher3 import dbapi2 as sqlcipher  # type: ignore[import-untyped] # as the standard sqlite3
+
+from dropbox_app.desk.errors import Damaged
+from dropbox_app.desk.storage.atomic_files import Disk
+from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
+
+VERSION = 1
+_SIDE_FILES = ("", "-wal", "-shm", "-journal")
+_CHOSEN = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA locking_mode = EXCLUSIVE",  # one process; so there is no file of shared memory either
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
+)
+_SCHEMA = """
+CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
+CREATE TABLE item (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL, id TEXT NOT NULL,
+    mailbox TEXT NOT NULL, what TEXT NOT NULL, server_says TEXT NOT NULL, n INTEGER NOT NULL,
+    day TEXT NOT NULL, size INTEGER NOT NULL, store TEXT NOT NULL, sealed_for INTEGER NOT NULL,
+    fetched INTEGER NOT NULL, checked INTEGER NOT NULL, sent TEXT NOT NULL, seen INTEGER NOT NULL,
+    UNIQUE (site, id)
+);
+CREATE INDEX item_of_thread ON item (site, mailbox);
+CREATE TABLE owed (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL, id TEXT NOT NULL,
+    mailbox TEXT NOT NULL, what TEXT NOT NULL, server_says TEXT NOT NULL, n INTEGER NOT NULL,
+    day TEXT NOT NULL, size INTEGER NOT NULL, store TEXT NOT NULL, sealed_for INTEGER NOT NULL,
+    fetched INTEGER NOT NULL, checked INTEGER NOT NULL, sent TEXT NOT NULL, seen INTEGER NOT NULL,
+    since TEXT NOT NULL, wrong INTEGER NOT NULL, UNIQUE (site, id)
+);
+CREATE TABLE thread (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL, mailbox TEXT NOT NULL,
+    verify TEXT NOT NULL, recipient TEXT NOT NULL, newest TEXT NOT NULL, listed TEXT NOT NULL,
+    gone INTEGER NOT NULL, withdrawn INTEGER NOT NULL, label TEXT NOT NULL, UNIQUE (site, mailbox)
+);
+CREATE TABLE forgotten (site TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (site, id));
+CREATE TABLE tip (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, n INTEGER NOT NULL, digest TEXT NOT NULL,
+    UNIQUE (site, mailbox)
+);
+CREATE TABLE colleague (
+    site TEXT NOT NULL, identity TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL,
+    UNIQUE (site, identity)
+);
+CREATE TABLE opened (
+    number INTEGER PRIMARY KEY, site TEXT NOT NULL, id TEXT NOT NULL, contents BLOB, length INTEGER,
+    sealed BLOB, header BLOB, file_key BLOB, UNIQUE (site, id),
+    FOREIGN KEY (site, id) REFERENCES item (site, id) ON DELETE CASCADE
+);
+CREATE TABLE summary (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, fields TEXT NOT NULL, UNIQUE (site, mailbox)
+);
+CREATE TABLE due (what TEXT PRIMARY KEY);
+CREATE VIRTUAL TABLE words USING fts5(body, tokenize = "unicode61 remove_diacritics 2");
+INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER words_go AFTER DELETE ON opened
+BEGIN DELETE FROM words WHERE rowid = old.number; END;
+"""
+
+Value = str | int | bytes | None
+Row = tuple[Value, ...]
+
+
+class Database:
+    """An opened database. Threads may share it: a transaction holds it for one of them."""
+
+    def __init__(self, disk: Disk, held: DatabaseKey) -> None:
+        self._disk = disk
+        self._held = held
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection = _connect(disk, held)
+
+    @classmethod
+    def create(cls, disk: Disk, held: DatabaseKey) -> "Database":
+        """Make an empty database in place of whatever a crash left under its name."""
+        remove(disk, held.file)
+        made = cls(disk, held)
+        try:
+            made._connection.executescript(_SCHEMA)
+            made._connection.execute(f"PRAGMA user_version = {VERSION}")
+            disk.step(f"made {held.file}")
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    @classmethod
+    def open(cls, disk: Disk, held: DatabaseKey) -> "Database":
+        """Open the database that the vault names, and remove the other file. Raises Damaged."""
+        if not disk.exists(held.file):
+            raise Damaged(f"{disk.path(held.file)} is missing; restore the desk from its backup.")
+        found = cls(disk, held)
+        try:
+            (version,) = found.run("PRAGMA user_version")[0]
+            if version != VERSION:
+                raise Damaged(
+                    f"{disk.path(held.file)} was written by another version of this program; "
+                    "install the newest one."
+                )
+        except BaseException:
+            found.close()
+            raise
+        for other in FILES:
+            if other != held.file:
+                remove(disk, other)
+        return found
+
+    def run(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Run one statement and return its rows. Raises Damaged."""
+        with self._lock, _damage(self._disk, self._held):
+            return [tuple(row) for row in self._connection.execute(sql, values).fetchall()]
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run one statement for each of ``rows``, inside a transaction. Raises Damaged."""
+        with self.transaction(), _damage(self._disk, self._held):
+            self._connection.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is run inside, safe on disk at the end; may be nested."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._disk.step("before a transaction")
+            self.run("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                self._disk.step("before the commit")
+                self.run("COMMIT")
+            except BaseException:
+                self._connection.rollback()
+                raise
+            finally:
+                self._depth = 0
+            self._disk.step("committed")
+
+    def expect_rewrite(self) -> None:
+        """Note, with the transaction it stands in, that the file must get another key soon."""
+        self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
+
+    @property
+    def rewrite_is_due(self) -> bool:
+        """Whether something was forgotten or destroyed since the file got its key."""
+        return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
+
+    def rewrite(self, vault: Vault) -> None:
+        """Write the database to the other file under a new key, then drop the old file and key.
+
+        The vault is the switch: killed before it is written, the old file counts and the new one
+        is removed at the next start; killed after it, the old one is removed then.
+        """
+        with self._lock:
+            old, new = self._held, vault.database.successor()
+            remove(self._disk, new.file)
+            self._copy_to(new)
+            self._disk.sync(new.file)
+            self._disk.step(f"copied {new.file}")
+            vault.database = new
+            try:
+                vault.save()
+            except OSError:
+                vault.database = old
+                raise
+            self._disk.step("switched")
+            self._connection.close()
+            self._held, self._connection = new, _connect(self._disk, new)
+            remove(self._disk, old.file)
+
+    def close(self) -> None:
+        """Empty the write-ahead log and close; the file then carries no hour."""
+        with self._lock:
+            with contextlib.suppress(sqlcipher.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.close()
+            self._disk.date(self._held.file)
+            self._disk.date("")
+
+    def flush(self) -> None:
+        """Bring everything from the write-ahead log into the file, for a backup."""
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _copy_to(self, new: DatabaseKey) -> None:
+        path = str(self._disk.path(new.file))
+        _private(self._disk, new.file)
+        self.run(f"ATTACH DATABASE ? AS fresh KEY {_quoted(new)}", (path,))
+        try:
+            self.run("SELECT sqlcipher_export('fresh')")
+            self.run("DELETE FROM fresh.due")
+            self.run(f"PRAGMA fresh.user_version = {VERSION}")
+        finally:
+            self.run("DETACH DATABASE fresh")
+
+
+def remove(disk: Disk, name: str) -> None:
+    """Remove a database file, and what SQLite keeps beside it."""
+    disk.remove(*(name + side for side in _SIDE_FILES))
+
+
+def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
+    _private(disk, held.file)
+    connection = sqlcipher.connect(
+        str(disk.path(held.file)), isolation_level=None, check_same_thread=False
+    )
+    try:
+        with _damage(disk, held):
+            connection.execute("PRAGMA cipher_log_level = NONE").fetchall()
+            connection.execute(f"PRAGMA key = {_quoted(held)}").fetchall()
+            for pragma in _CHOSEN:
+                connection.execute(pragma).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _quoted(held: DatabaseKey) -> str:
+    """Write a raw key as SQLCipher reads it: no derivation, the vault's scrypt has done that."""
+    return f"\"x'{held.key.hex()}'\""
+
+
+def _private(disk: Disk, name: str) -> None:
+    """Make the file, for its owner only, before SQLite opens it; its side files follow its mode."""
+    path = disk.path(name)
+    if not path.exists():
+        path.touch(mode=0o600)
+
+
+@contextlib.contextmanager
+def _damage(disk: Disk, held: DatabaseKey) -> Iterator[None]:
+    """Say in a sentence what SQLite found; a full disk is the machine's own trouble."""
+    try:
+        yield
+    except sqlcipher.OperationalError as error:
+        if "full" in str(error) or "I/O" in str(error):
+            raise OSError(f"the desk's database could not be written ({error})") from None
+        raise
+    except sqlcipher.DatabaseError as error:
+        if isinstance(error, sqlcipher.IntegrityError | sqlcipher.ProgrammingError):
+            raise
+        raise Damaged(
+            f"{disk.path(held.file)} is damaged ({error}); restore the desk from its backup."
+        ) from None

@@ -1,0 +1,271 @@
+"""The state of one site as rows of the database: read at the start, and only changes written."""
+
+import datetime
+import json
+from collections.abc import Iterable
+from typing import cast, get_args
+
+from dropbox_app.desk.errors import Damaged
+from dropbox_app.desk.storage.database import Database, Row, Value
+from dropbox_app.desk.storage.state import Item, Owed, Profile, Sent, State, ThreadState
+from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.encoding import Json, check_day, from_line, to_line
+from dropbox_app.protocol.errors import FormatError
+from dropbox_app.protocol.fields import flag_of, number_of, object_of, one_of, text_of, texts_of
+from dropbox_app.protocol.keys import VerifyKey
+
+_ITEM = (
+    "mailbox", "what", "server_says", "n", "day", "size", "store", "sealed_for", "fetched",
+    "checked", "sent", "seen",
+)  # fmt: skip
+# Table -> the columns of its key beside ``site``, and the others.
+_TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "site": ((), ("fields",)),
+    "item": (("id",), _ITEM),
+    "owed": (("id",), (*_ITEM, "since", "wrong")),
+    "thread": (
+        ("mailbox",),
+        ("verify", "recipient", "newest", "listed", "gone", "withdrawn", "label"),
+    ),
+    "forgotten": (("id",), ()),
+    "tip": (("mailbox",), ("n", "digest")),
+    "colleague": (("identity",), ("place", "name")),
+}
+
+Rows = dict[str, dict[Row, Row]]  # table -> key -> values
+
+
+def exists(database: Database, site: str) -> bool:
+    """Whether the state of a site was ever written."""
+    return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
+
+
+def names(database: Database) -> dict[str, str]:
+    """What the sites of this desk are called, by id. Raises Damaged."""
+    found = database.run("SELECT site, fields FROM site")
+    try:
+        return {str(site): text_of(from_line(str(line).encode()), "name") for site, line in found}
+    except FormatError as error:
+        raise damage(error) from None
+
+
+def damage(error: FormatError) -> Damaged:
+    """What to raise where a row does not hold what was written: SQLite gave back a bad page."""
+    return Damaged(
+        f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
+    )
+
+
+def load(database: Database, site: str) -> State | None:
+    """The state as last saved; None if it never was. Raises FormatError."""
+    found = database.run("SELECT fields FROM site WHERE site = ?", (site,))
+    if not found:
+        return None
+    state = _read_fields(site, from_line(str(found[0][0]).encode()))
+
+    def rows(table: str) -> list[Row]:
+        key, others = _TABLES[table]
+        order = "number" if table in ("item", "owed", "thread") else "rowid"
+        # The names of tables and columns are the constants above.
+        sql = f"SELECT {', '.join((*key, *others))} FROM {table} WHERE site = ? ORDER BY {order}"  # noqa: S608
+        return database.run(sql, (site,))
+
+    state.items = {item.id: item for item in map(_read_item, rows("item"))}
+    for row in rows("owed"):
+        item = _read_item(row[:-2])
+        state.owed[item.id] = Owed(item, check_day(str(row[-2])), bool(row[-1]))
+    for mailbox, verify, recipient, newest, listed, gone, withdrawn, label in rows("thread"):
+        state.threads[str(mailbox)] = ThreadState(
+            verify=str(verify),
+            recipient=str(recipient),
+            newest={by: (n, digest) for by, (n, digest) in json.loads(str(newest)).items()},
+            listed=json.loads(str(listed)),
+            gone=bool(gone),
+            withdrawn=bool(withdrawn),
+            label=str(label),
+        )
+    state.forgotten = {str(one) for (one,) in rows("forgotten")}
+    state.tips = {str(m): (_number(n), str(digest)) for m, n, digest in rows("tip")}
+    places = sorted((_number(place), str(by), str(name)) for by, place, name in rows("colleague"))
+    state.names = {by: name for _, by, name in places}
+    return state
+
+
+def of(state: State) -> Rows:
+    """Write a state as rows, to compare with those that were saved before."""
+    return {
+        "site": {(): (_write_fields(state),)},
+        "item": {(item.id,): _item_row(item) for item in state.items.values()},
+        "owed": {
+            (owed.item.id,): (*_item_row(owed.item), owed.since.isoformat(), owed.wrong)
+            for owed in state.owed.values()
+        },
+        "thread": {(mailbox,): _thread_row(one) for mailbox, one in state.threads.items()},
+        "forgotten": {(item,): () for item in state.forgotten},
+        "tip": {(mailbox,): tip for mailbox, tip in state.tips.items()},
+        "colleague": {(by,): (place, name) for place, (by, name) in enumerate(state.names.items())},
+    }
+
+
+def save(database: Database, site: str, old: Rows, new: Rows) -> None:
+    """Write what changed, in one transaction; summaries of the threads it concerns are dropped."""
+    touched: set[Value] = set()
+    with database.transaction():
+        for table, (key, others) in _TABLES.items():
+            before, after = old.get(table, {}), new[table]
+            gone = [one for one in before if one not in after]
+            changed = [one for one, values in after.items() if before.get(one) != values]
+            if table in ("item", "owed"):
+                touched.update(before[one][0] for one in (*gone, *changed) if one in before)
+                touched.update(after[one][0] for one in changed)
+            elif table in ("thread", "tip"):
+                touched.update(one[0] for one in (*gone, *changed))
+            _delete(database, table, site, gone)
+            named = ("site", *key)
+            columns, holders = ", ".join((*named, *others)), ", ".join("?" * len((*named, *others)))
+            conflict = ", ".join(f"{name} = excluded.{name}" for name in others)
+            # The names of tables and columns are the constants above.
+            database.run_many(
+                f"INSERT INTO {table} ({columns}) VALUES ({holders}) "  # noqa: S608
+                f"ON CONFLICT ({', '.join(named)}) DO "
+                + (f"UPDATE SET {conflict}" if conflict else "NOTHING"),
+                [(site, *one, *after[one]) for one in changed],
+            )
+        if old and _store_of(old) != _store_of(new):
+            database.run("DELETE FROM summary WHERE site = ?", (site,))
+        database.run_many(
+            "DELETE FROM summary WHERE site = ? AND mailbox = ?",
+            [(site, mailbox) for mailbox in touched],
+        )
+
+
+def _store_of(rows: Rows) -> str:
+    return text_of(from_line(str(rows["site"][()][0]).encode()), "store")
+
+
+def _delete(database: Database, table: str, site: str, gone: Iterable[Row]) -> None:
+    where = " AND ".join(f"{name} = ?" for name in ("site", *_TABLES[table][0]))
+    database.run_many(
+        f"DELETE FROM {table} WHERE {where}",  # noqa: S608 - the constants above
+        [(site, *one) for one in gone],
+    )
+
+
+def _item_row(item: Item) -> Row:
+    return (
+        item.mailbox, item.what, item.server_says, item.n, item.day.isoformat(), item.size,
+        item.store, item.sealed_for, item.fetched, item.checked, item.sent, item.seen,
+    )  # fmt: skip
+
+
+def _read_item(row: Row) -> Item:
+    item, mailbox, what, server_says, n, day, size, store, sealed_for, *flags = row
+    fetched, checked, sent, seen = flags
+    if sent not in get_args(Sent):
+        raise FormatError(f"an item that is {sent!a}")
+    return Item(
+        id=str(item),
+        mailbox=str(mailbox),
+        what=str(what),
+        server_says=str(server_says),
+        n=_number(n),
+        day=check_day(str(day)),
+        size=_number(size),
+        store=str(store),
+        sealed_for=_number(sealed_for),
+        fetched=bool(fetched),
+        checked=bool(checked),
+        sent=cast(Sent, sent),
+        seen=bool(seen),
+    )
+
+
+def _thread_row(thread: ThreadState) -> Row:
+    return (
+        thread.verify,
+        thread.recipient,
+        json.dumps(thread.newest, sort_keys=True),
+        json.dumps(thread.listed, sort_keys=True),
+        thread.gone,
+        thread.withdrawn,
+        thread.label,
+    )
+
+
+def _write_fields(state: State) -> str:
+    away: Json = None
+    if state.away is not None:
+        stand_in = str(state.away.stand_in) if state.away.stand_in else None
+        away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
+    line = to_line(
+        {
+            "name": state.name,
+            "origins": list(state.origins),
+            "desk_origins": list(state.desk_origins),
+            "proxy": state.proxy,
+            "profile": {
+                "name": state.profile.name,
+                "kind": state.profile.kind,
+                "scope": state.profile.scope,
+                "languages": list(state.profile.languages),
+            },
+            "card": state.card.decode("utf-8"),
+            "serial": state.serial,
+            "published": state.published,
+            "confirmed": state.confirmed,
+            "away": away,
+            "store": state.store,
+            "number": state.number,
+            "read_to_end": state.read_to_end.isoformat() if state.read_to_end else None,
+            "restored": state.restored,
+            "resend": state.resend,
+        }
+    )
+    return line.decode("utf-8")
+
+
+def _read_fields(site: str, fields: dict[str, Json]) -> State:
+    profile = object_of(fields, "profile")
+    return State(
+        site=site,
+        name=text_of(fields, "name"),
+        origins=tuple(texts_of(fields, "origins")),
+        desk_origins=tuple(texts_of(fields, "desk_origins")),
+        proxy=text_of(fields, "proxy"),
+        profile=Profile(
+            text_of(profile, "name"),
+            cast(Kind, one_of(profile, "kind", get_args(Kind))),
+            cast(Scope, one_of(profile, "scope", get_args(Scope))),
+            tuple(texts_of(profile, "languages")),
+        ),
+        card=text_of(fields, "card").encode("utf-8"),
+        serial=number_of(fields, "serial"),
+        published=flag_of(fields, "published"),
+        confirmed=flag_of(fields, "confirmed"),
+        away=_read_away(fields.get("away")),
+        store=text_of(fields, "store"),
+        number=number_of(fields, "number"),
+        read_to_end=_day(fields.get("read_to_end")),
+        restored=flag_of(fields, "restored"),
+        resend=flag_of(fields, "resend"),
+    )
+
+
+def _read_away(value: Json) -> Away | None:
+    if not isinstance(value, dict):
+        return None
+    stand_in = value.get("stand_in")
+    return Away(
+        check_day(text_of(value, "until")),
+        VerifyKey.parse(stand_in) if isinstance(stand_in, str) else None,
+    )
+
+
+def _day(value: Json) -> datetime.date | None:
+    return check_day(value) if isinstance(value, str) else None
+
+
+def _number(value: Value) -> int:
+    if not isinstance(value, int):
+        raise FormatError("a number that is none")
+    return value

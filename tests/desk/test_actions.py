@@ -1,0 +1,279 @@
+"""What a person can do, without a command line: the same actions serve every face of the desk."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import backup
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.actions import sites, threads, whole, writing
+from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound, Unfit
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.protocol import age
+from dropbox_app.protocol.errors import WrongPassphrase
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
+
+# list, read, label, search
+
+
+def test_a_list_says_whose_turn_it_is_and_how_the_report_begins(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    with office.open() as place:
+        (one,) = threads.list_threads(place)
+    assert (one.employer, one.label, one.mailbox) == ("Voorbeeld BV", "", thread)
+    assert one.summary.turn == "counsellor"
+    assert one.summary.first_words == "Het gaat over mijn chef."
+    assert (one.summary.unread, one.summary.messages, one.summary.waiting) == (1, 1, 0)
+    office.reply(thread, "Dank je")
+    with office.open() as place:
+        assert threads.list_threads(place)[0].summary.turn == "reporter"
+    reporter.write("Nog iets")
+    office.fetch_quietly()
+    with office.open() as place:
+        assert threads.list_threads(place)[0].summary.turn == "counsellor"
+    office.run("notice", thread, "closed")
+    with office.open() as place:
+        (one,) = threads.list_threads(place)
+    assert (one.summary.turn, one.summary.closed) == ("nobody", True)
+
+
+def test_reading_marks_nothing_as_seen_and_marking_does(office: Office, thread: str) -> None:
+    with office.open() as place:
+        opened = threads.read(place, thread)
+        assert threads.list_threads(place)[0].summary.unread == 1
+        assert threads.mark_seen(opened) == 1
+        assert threads.list_threads(place)[0].summary.unread == 0
+        assert threads.mark_seen(threads.read(place, thread)) == 0
+
+
+def test_a_label_stays_with_the_desk_and_goes_with_the_thread(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    office.run("label", thread, "  Rooster\n zorgteam ")
+    assert office.json("list")[0]["label"] == "Rooster zorgteam"
+    assert "Rooster zorgteam" in office.run("list").stdout
+    office.reply(thread, "Dank je")
+    assert not any(b"Rooster" in str(entry).encode() for entry in peer.log)
+    with office.open() as place, pytest.raises(Unfit, match="at most 100"):
+        threads.label(place, thread, "x" * 101)
+    office.forget(thread)
+    reporter.write("Ik ben er weer")
+    office.fetch()
+    assert office.json("list")[0]["label"] == ""
+
+
+@pytest.mark.parametrize("words", ["chef", "CHEF", "che", "het chef", "chéf"])
+def test_search_finds_words_and_their_beginnings(office: Office, thread: str, words: str) -> None:
+    (hit,) = office.json("search", *words.split())
+    assert hit["text"] == "Het gaat over mijn chef."
+    assert hit["thread"]["id"] == thread
+    assert hit["verified"]
+
+
+@pytest.mark.parametrize("words", ["directeur", "chef directeur", '" OR', "chef*", "NEAR(", "ef"])
+def test_search_takes_words_only_as_words(office: Office, thread: str, words: str) -> None:
+    expected = 1 if words == "chef*" else 0
+    assert len(office.json("search", *words.split())) == expected
+
+
+def test_search_finds_own_answers_and_nothing_that_was_forgotten(
+    office: Office, thread: str
+) -> None:
+    office.reply(thread, "Zullen we bellen?")
+    with office.open() as place:
+        assert [one.message.kind for one in threads.search(place, "bellen")] == ["reply"]
+        threads.forget(place, thread)
+        assert threads.search(place, "bellen") == []
+    with office.open() as place:
+        assert threads.search(place, "chef") == []
+
+
+# sending
+
+
+def test_the_same_message_is_not_queued_twice(
+    office: Office, reporter: Reporter, peer: Peer, thread: str
+) -> None:
+    answer = writing.reply("Dank je")
+    peer.busy = True
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        with pytest.raises(Kept):
+            writing.send(place, desk, mailbox, answer)
+        assert threads.list_threads(place)[0].summary.waiting == 1
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        with pytest.raises(AlreadyWaiting, match="already waits"):
+            writing.send(place, desk, mailbox, answer)
+    peer.busy = False
+    assert office.run("fetch").stdout == "1 message that waited: sent.\n"
+    assert [m.text for m in reporter.thread().genuine()] == ["Het gaat over mijn chef.", "Dank je"]
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        assert writing.send(place, desk, mailbox, answer).mailbox == thread
+
+
+def test_what_does_not_get_through_is_said_to_be_kept_or_not_and_the_code_tells(
+    office: Office, peer: Peer, thread: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("Dank je")
+    peer.drop_after = 0
+    gone = office.run("reply", thread, "--text-file", str(tmp_path / "a.txt"), code=1)
+    assert "not sent and not kept" in gone.stderr
+    peer.drop_after, peer.busy = None, True
+    kept = office.run("reply", thread, "--text-file", str(tmp_path / "a.txt"), code=3)
+    assert "kept here" in kept.stderr
+    waits = office.run("fetch", code=1)
+    assert "still not sent" in waits.stderr
+    assert "'fetch' sends it" in office.run("list").stdout
+
+
+# several sites
+
+
+class Offices:
+    """One desk for several sites; each has a server of its own."""
+
+    def __init__(self, folder: Path, clock: Clock, count: int) -> None:
+        self.peers = [Peer(clock) for _ in range(count)]
+        self.meet: Callable[[], object] = lambda: None  # before anything is asked
+        self.clock = clock
+        self.folder = folder
+        for number, peer in enumerate(self.peers):
+            invitation = workplace.read_invitation(peer.invitation(f"Bedrijf {number}"))
+            desk = workplace.init(
+                folder, PASSPHRASE, self.machine(peer), invitation=invitation,
+                profile=Profile("Els", "external", "both", ("nl",)), proxy="",
+            )  # fmt: skip
+            peer.add_card(desk.state.card)
+
+    def machine(self, peer: Peer | None = None) -> Machine:
+        waiting = iter(self.peers)
+
+        def transport(_: object) -> Transport:
+            mine = peer or next(waiting)
+            self.meet()
+            return PeerTransport(mine)
+
+        return Machine(self.clock, transport, vault.CHEAP_FOR_TESTS)
+
+
+@pytest.fixture
+def offices(tmp_path: Path, clock: Clock) -> Offices:
+    made = Offices(tmp_path / "many", clock, 4)
+    made.peers.sort(key=lambda peer: peer.site)  # as the desk goes through them
+    return made
+
+
+def test_sites_are_fetched_at_once_and_one_that_fails_holds_up_no_other(offices: Offices) -> None:
+    """None is asked before all have begun; one then drops its connection."""
+    offices.meet = threading.Barrier(4, timeout=20).wait
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        assert [one.failure for one in sites.fetch(place)] == [None] * 4
+        sealed_for = {desk.state.site: desk.identity for desk in place.desks()}
+    for peer in offices.peers:
+        Reporter(peer, sealed_for[peer.site]).report(f"Melding bij {peer.site}")
+    broken = offices.peers[1]
+    broken.drop_after = 0
+    told: list[str] = []
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        done = sites.fetch(place, progress=lambda one: told.append(one.employer))
+        assert {one.site: isinstance(one.failure, CannotReach) for one in done} == {
+            peer.site: peer is broken for peer in offices.peers
+        }
+        assert sorted(told) == sorted(one.employer for one in done)
+        assert len(threads.list_threads(place)) == 3
+
+
+def test_an_exact_name_of_a_site_goes_before_a_part_of_one(tmp_path: Path, clock: Clock) -> None:
+    offices = Offices(tmp_path / "many", clock, 2)
+    peer = Peer(clock)
+    invitation = workplace.read_invitation(peer.invitation("Bedrijf 10"))
+    workplace.init(
+        offices.folder, PASSPHRASE, offices.machine(peer), invitation=invitation,
+        profile=Profile("Els", "external", "both", ("nl",)), proxy="",
+    )  # fmt: skip
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        assert place.one("bedrijf 1").state.name == "Bedrijf 1"
+        with pytest.raises(NotFound, match="More than one"):
+            place.one("Bedrijf")
+
+
+def test_an_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: Clock) -> None:
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        done = sites.away(place, clock().replace(month=3), everywhere=True)
+        assert [one.failure for one in done] == [None] * 4
+        assert {one.away.until for one in sites.sites(place) if one.away} == {
+            clock().replace(month=3)
+        }
+
+
+# the passphrase
+
+
+def test_a_new_passphrase_opens_and_the_old_one_does_not(office: Office, thread: str) -> None:
+    with office.open() as place:
+        before = place.vault.database.key
+        whole.change_passphrase(place, "heel andere woorden 2028")
+    with pytest.raises(WrongPassphrase), office.open():
+        pass
+    with workplace.opened(office.folder, "heel andere woorden 2028", office.machine) as place:
+        assert place.vault.database.key != before
+        assert threads.read(place, thread).case.unread == 1
+        with pytest.raises(Unfit, match="at least 16"):
+            whole.change_passphrase(place, "te kort")
+
+
+@pytest.mark.parametrize(
+    "form", ["\ufeff{}", "{}\r", "\ufeff{}\r\n", "{}\n"], ids=["mark", "cr", "both", "lf"]
+)
+def test_what_nobody_sees_is_no_part_of_a_passphrase(
+    office: Office, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / "written"
+    file.write_bytes(form.format(PASSPHRASE).encode())
+    with workplace.opened(office.folder, form.format(PASSPHRASE), office.machine) as place:
+        assert len(place.vault.sites) == 1
+    assert vault.tidy(form.format(PASSPHRASE)) == PASSPHRASE
+    office.passphrase_file.write_bytes(file.read_bytes())
+    office.run("list")
+
+
+@pytest.mark.parametrize("typed", ["\ufeff{}", "{}\r", "{}"], ids=["mark", "cr", "plain"])
+@pytest.mark.parametrize("sealed_with", ["\ufeff{}", "{}"], ids=["sealed with it", "without"])
+def test_a_backup_opens_whatever_nobody_sees_of_its_passphrase(
+    office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
+) -> None:
+    with office.open() as place:
+        backup.backup(place, tmp_path / "b.age")
+    contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
+    sealed = age.seal_with_passphrase(contents, sealed_with.format(PASSPHRASE), 4)
+    (tmp_path / "c.age").write_bytes(sealed)
+    again = Office(tmp_path / "again", office.peer, office.clock)
+    backup.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
+    assert again.texts(thread) == ["Het gaat over mijn chef."]
+
+
+def test_both_ways_of_writing_an_accent_are_one_passphrase(tmp_path: Path, clock: Clock) -> None:
+    composed, parted = "één café te vroeg 1729", "e\u0301e\u0301n cafe\u0301 te vroeg 1729"
+    office = Office(tmp_path / "desk", Peer(clock), clock)
+    workplace.init(
+        office.folder, parted, office.machine,
+        invitation=workplace.read_invitation(office.peer.invitation()),
+        profile=Profile("Els", "external", "both", ("nl",)), proxy="",
+    )  # fmt: skip
+    for form in (composed, parted):
+        with workplace.opened(office.folder, form, office.machine):
+            pass
+
+
+def test_a_passphrase_file_that_everybody_can_change_is_refused(office: Office) -> None:
+    office.passphrase_file.chmod(0o666)
+    assert "chmod 600" in office.run("list", code=1).stderr
