@@ -25,7 +25,7 @@ class Purged:
 
 
 def purge(site: Site, store: Store, today: datetime.date) -> Purged:
-    """Remove everything that has expired, mailbox by mailbox, empty the log, and note the day.
+    """Remove everything that has expired, mailbox by mailbox, note the day, and empty the log.
 
     Removed rows are overwritten (secure_delete), files unlinked. May run while the site serves,
     and again at any time. Raises WrongClock on a doubted day, StoreBusy, StoreError, SiteFull.
@@ -34,15 +34,11 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
     if said:
         raise WrongClock(said)
     try:
-        purged = _purge(site, store, today)
+        return _purge(site, store, today)
     except SiteFull:
         if not store.make_room():
             raise
-        purged = _purge(site, store, today)
-    if store.served() != today:
-        with store.writing():
-            store.set_served(today)
-    return purged
+        return _purge(site, store, today)
 
 
 def _purge(site: Site, store: Store, today: datetime.date) -> Purged:
@@ -56,6 +52,9 @@ def _purge(site: Site, store: Store, today: datetime.date) -> Purged:
     with store.writing():
         withdrawn_ids = store.drop_withdrawn(until)
     leftovers = store.sweep()
+    if store.served() != today:
+        with store.writing():
+            store.set_served(today)
     return Purged(mailboxes, items, withdrawn_ids, leftovers, store.truncate_log())
 
 

@@ -624,6 +624,14 @@ def test_a_purge_may_be_repeated_and_empties_the_log(server: AServer) -> None:
     assert server.purge().mailboxes == 0
 
 
+def test_the_first_purge_of_a_day_notes_the_day_and_leaves_the_log_empty(server: AServer) -> None:
+    server.report("one")
+    server.later(1)
+    assert upkeep.purge(server.site, server.store, server.day).log_emptied
+    assert server.store.served() == server.day
+    assert server.store.log_size() == 0
+
+
 def test_a_purge_refuses_a_clock_that_is_behind(server: AServer) -> None:
     server.report("one")
     server.later(-1)
