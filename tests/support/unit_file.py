@@ -306,13 +306,17 @@ class Bridge:
         self._first = first
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listening.getsockname()[1])
+        self._accepting = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> int:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._accepting.start()
         return self.port
 
     def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # wakes the thread that accepts, which else would keep the port
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._accepting.join()
 
     def _serve(self) -> None:
         while True:
