@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from dropbox_app.server.config import loader
 from dropbox_app.server.doctor import visit
 from dropbox_app.server.doctor.finding import Finding
 from dropbox_app.server.web.security_headers import HSTS
+from tests.support import fronts
+from tests.support.circuit import connect, line
 from tests.support.drop_box import DropBox
 from tests.support.ports import free_port
 
@@ -28,8 +30,30 @@ Headers = dict[str, str]
 Altered = Callable[[Headers, bytes, str], tuple[Headers, bytes]]
 
 
-class Front:
-    """A web server in front of a drop box: what it passes on is altered by the test."""
+class Served(DropBox):
+    """A drop box as on a real server: at a socket file, with nginx in front of it at its port."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder, port=port)
+        self.socket_file = folder.with_name("app.sock")
+        self.bind = f"unix:{self.socket_file}"
+        self._starts = 0
+
+    def serve(self) -> None:
+        self._starts += 1
+        self._open = ExitStack()
+        folder = self.folder.with_name(f"front{self._starts}")
+        front = fronts.nginx(folder, self.socket_file, port=self.port, changes=fronts.UNLIMITED)
+        self.front = self._open.enter_context(front)
+        super().serve()
+
+    def stop(self) -> None:
+        super().stop()
+        self._open.close()
+
+
+class Between:
+    """A web server in front of nginx: what it passes on is altered by the test."""
 
     def __init__(self, box: DropBox, altered: Altered, context: ssl.SSLContext | None) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,12 +79,12 @@ class Front:
 
 
 @contextmanager
-def front(
+def between(
     box: DropBox,
     altered: Altered = lambda headers, body, _: (headers, body),
     context: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    made = Front(box, altered, context)
+    made = Between(box, altered, context)
     thread = threading.Thread(target=made.server.serve_forever)
     thread.start()
     try:
@@ -89,11 +113,11 @@ def visited(
 
 
 @pytest.fixture(scope="module")
-def served(mould: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+def served(mould: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One that serves, for all tests here."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(mould[0] / "server", folder / "server")
-    made = DropBox(folder / "server", port=mould[1])
+    made = Served(folder / "server", port=mould[1])
     made.serve()
     try:
         yield made
@@ -125,38 +149,57 @@ def shorter(headers: Headers, body: bytes, path: str) -> tuple[Headers, bytes]:
         (shorter, "more than one length"),
     ],
 )
-def test_what_is_changed_on_the_way_is_named(served: DropBox, altered: Altered, said: str) -> None:
-    with front(served) as url:
+def test_what_is_changed_on_the_way_is_named(served: Served, altered: Altered, said: str) -> None:
+    with between(served) as url:
         assert visited(served, url) == []
-    with front(served, altered) as url:
+    with between(served, altered) as url:
         found = visited(served, url)
     assert found
     assert all(one.state == "wrong" and one.repair for one in found)
     assert any(said in one.fault for one in found), found
 
 
-def test_the_servers_own_socket_is_visited_by_every_name(served: DropBox, tmp_path: Path) -> None:
-    path = tmp_path / "box.sock"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        listening.settimeout(60)
-        thread = threading.Thread(target=_relay, args=(listening, served.port, 2), daemon=True)
-        thread.start()
-        assert visited(served, served.url, socket_file=path) == []
-        thread.join()
-    (wrong,) = visited(served, served.url, socket_file=path)
-    assert str(path) in wrong.fault
+def test_a_server_at_a_port_without_nginx_is_not_called_fine(
+    mould: tuple[Path, int], tmp_path: Path
+) -> None:
+    shutil.copytree(mould[0] / "server", tmp_path / "server")
+    box = DropBox(tmp_path / "server")
+    box.serve()
+    try:
+        found = visited(box, box.url)
+    finally:
+        box.stop()
+    assert found
+    assert all(one.state == "wrong" and "tells Server, Date" in one.fault for one in found)
 
 
-def _relay(listening: socket.socket, port: int, count: int) -> None:
-    """Pass so many requests on, each by a connection of its own."""
-    while count:
-        near, _address = listening.accept()
-        with near, socket.create_connection(("127.0.0.1", port)) as far:
-            if near.recv(1, socket.MSG_PEEK):  # else it was only tried
-                _pass_on(near, far)
-                count -= 1
+def test_the_servers_own_socket_is_visited_by_every_name(served: Served, tmp_path: Path) -> None:
+    onion = f"http://{ONION}"
+    path = served.socket_file
+    assert visited(served, served.url, socket_file=path) == []
+    wrong, note = visited(served, onion, socket_file=path)
+    assert (wrong.state, note.state) == ("wrong", "unseen")
+    assert f"{onion} at {path} answers 421" in wrong.fault, "no such address is known"
+    with moved(served, onion):
+        (note,) = visited(served, served.url, onion, socket_file=path)
+    assert note.state == "unseen"
+    left = tmp_path / "box.sock"
+    with socket.socket(socket.AF_UNIX) as of_one_that_was_killed:
+        of_one_that_was_killed.bind(str(left))
+    (wrong,) = visited(served, served.url, socket_file=left)
+    assert str(left) in wrong.fault
+
+
+@contextmanager
+def moved(served: Served, onion: str) -> Iterator[None]:
+    """It has this address too."""
+    served.server("move", "--origin", served.url, "--origin", onion)
+    served.restart()
+    try:
+        yield
+    finally:
+        served.server("move", "--origin", served.url)
+        served.restart()
 
 
 def _pass_on(near: socket.socket, far: socket.socket) -> None:
@@ -168,7 +211,7 @@ def _pass_on(near: socket.socket, far: socket.socket) -> None:
         near.sendall(data)
 
 
-def _as_tor(listening: socket.socket, port: int, answers: bytes) -> None:
+def _as_tor(listening: socket.socket, way: Path, answers: bytes) -> None:
     """SOCKS 5 as Tor speaks it: looks the name up itself, and says how that went."""
     for answer in answers:
         near, _ = listening.accept()
@@ -184,15 +227,16 @@ def _as_tor(listening: socket.socket, port: int, answers: bytes) -> None:
             assert got == wanted
             near.sendall(b"\x05" + bytes([answer]) + b"\x00\x01" + bytes(6))
             if not answer:
-                with socket.create_connection(("127.0.0.1", port)) as far:
+                with connect(way, line(1)) as far:
                     _pass_on(near, far)
 
 
 @contextmanager
-def tor(box: DropBox, answers: bytes) -> Iterator[tuple[str, int]]:
+def tor(served: Served, answers: bytes) -> Iterator[tuple[str, int]]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(60)
-        thread = threading.Thread(target=_as_tor, args=(listening, box.port, answers), daemon=True)
+        given = (listening, served.front.onion, answers)
+        thread = threading.Thread(target=_as_tor, args=given, daemon=True)
         thread.start()
         yield listening.getsockname()
         thread.join()
@@ -204,7 +248,7 @@ def tor(box: DropBox, answers: bytes) -> Iterator[tuple[str, int]]:
     [(90, True, ""), (5, True, "its certificate ends on"), (90, False, "certificate is not good")],
 )
 def test_a_domain_is_visited_over_https(
-    served: DropBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, trusted: bool,
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, trusted: bool,
     said: str,
 ) -> None:  # fmt: skip
     subprocess.run(
@@ -223,23 +267,40 @@ def test_a_domain_is_visited_over_https(
         more = {"Strict-Transport-Security": HSTS, "Onion-Location": f"{onion}{path}"}
         return headers | more, body
 
-    with front(served, as_a_good_one_does, context) as url:
+    with between(served, as_a_good_one_does, context) as url:
         found = [one for one in visited(served, url, onion) if one.state == "wrong"]
     assert [said in one.fault for one in found] == ([True] if said else [])
     if not said:
-        with front(served, with_one("Strict-Transport-Security", HSTS), context) as url:
-            found = [one for one in visited(served, url, onion) if one.state == "wrong"]
-        assert found
-        assert all("Onion-Location" in one.fault for one in found)
+        for change, named in (
+            (without("Onion-Location"), "Onion-Location"),
+            (with_one("Onion-Location", f"http://{fronts.ONION}/"), "Onion-Location"),
+            (with_one("Server", "nginx"), "tells Server"),
+            (with_one("Date", "Mon, 06 Jul 2026 09:00:00 GMT"), "tells Date"),
+        ):
+
+            def changed(
+                headers: Headers, body: bytes, path: str, change: Altered = change
+            ) -> tuple[Headers, bytes]:
+                return change(*as_a_good_one_does(headers, body, path), path)
+
+            with between(served, changed, context) as url:
+                found = [one for one in visited(served, url, onion) if one.state == "wrong"]
+            assert found
+            assert all(named in one.fault for one in found)
 
 
-def test_the_command_visits_where_the_site_is_dialled(served: DropBox) -> None:
+def test_the_command_visits_where_the_site_is_dialled(served: Served) -> None:
     def said() -> list[dict[str, str]]:
         done = served.server("doctor", "--site", ".", "--visit", "--json", check=False)
         listed: list[dict[str, str]] = json.loads(done.stdout)
         return [one for one in listed if one["check"] == "visit"]
 
     assert [one["state"] for one in said()] == ["fine"]
+    DropBox.stop(served)
+    (behind,) = said()
+    assert behind["state"] == "wrong"
+    assert f"{served.url} answers 503" in behind["fault"], "nginx says that it is down"
+    assert "systemctl status klankbord" in behind["repair"]
     served.stop()
     (down,) = said()
     served.serve()
@@ -248,7 +309,7 @@ def test_the_command_visits_where_the_site_is_dialled(served: DropBox) -> None:
     assert "systemctl status" in down["repair"]
 
 
-def test_an_onion_address_is_visited_through_tor_or_said_not_to_be(served: DropBox) -> None:
+def test_an_onion_address_is_visited_through_tor_or_said_not_to_be(served: Served) -> None:
     onion = f"http://{ONION}"
     (note,) = visited(served, onion)
     assert note.state == "unseen"
@@ -257,9 +318,7 @@ def test_an_onion_address_is_visited_through_tor_or_said_not_to_be(served: DropB
     with tor(served, b"\x00\x00") as socks:
         (wrong,) = visited(served, onion, socks=socks)
     assert "answers 421" in wrong.fault, "the server that runs knows of no such address"
-    served.server("move", "--origin", served.url, "--origin", onion)
-    served.restart()
-    with tor(served, b"\x00\x00") as socks:
+    with moved(served, onion), tor(served, b"\x00\x00") as socks:
         assert visited(served, onion, socks=socks) == []
     with tor(served, b"\x04") as socks:
         (wrong,) = visited(served, onion, socks=socks)

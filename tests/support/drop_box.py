@@ -113,6 +113,7 @@ class DropBox:
         self.folder = folder
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.bind = f"127.0.0.1:{self.port}"
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -196,7 +197,7 @@ def start_serving(box: DropBox) -> None:
             (
                 *box.under,
                 *(str(BIN / "klankbord-server"), "--dir", str(box.folder), "serve"),
-                *("--bind", f"127.0.0.1:{box.port}", "--workers", "2"),
+                *("--bind", box.bind, "--workers", "2"),
             ),
             stdout=log,
             stderr=log,

@@ -35,7 +35,7 @@ PAGES = ("/nl/", "/nl/safety")  # of one length
 EXPIRES = 14  # days before the end of a certificate, which renews itself long before that
 # What tells of this machine, of a visit, or of a page; and what none but a web server adds.
 NEVER = ("Via", "Set-Cookie", "ETag", "Last-Modified", "Content-Encoding", "X-Powered-By", "Age")
-NOT_OF_THE_APP = ("Server", "Date")
+OF_GUNICORN = ("Server", "Date")  # nginx takes these two out
 _MEND = "; see Serve in deploy/README.md"
 
 Pool = Callable[[httpcore.NetworkBackend], httpcore.ConnectionPool]
@@ -65,13 +65,13 @@ def _origin(
     if not os.access(box.parent, os.X_OK) and box.parent.exists():
         yield unseen("visit", f"{box} may not be used by this account", "run doctor as root")
     elif box.exists():
-        yield from look(f"{origin} at {box}", _to_socket(box), origin, origins, app=True)
+        yield from look(f"{origin} at {box}", _to_socket(box), origin, origins, behind=True)
     if not parts.hostname:
         return
     if not parts.hostname.endswith(".onion"):
-        yield from look(origin, _straight, origin, origins, app=parts.scheme == "http")
+        yield from look(origin, _straight, origin, origins)
     elif socks is not None:
-        yield from look(origin, _through_tor(*socks), origin, origins, app=True)
+        yield from look(origin, _through_tor(*socks), origin, origins)
     else:
         yield unseen(
             "visit", f"{origin} was not visited: the Tor that serves it takes no visitors",
@@ -98,9 +98,9 @@ def _through_tor(host: str, port: int) -> Pool:
 
 
 def look(
-    where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, app: bool
+    where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, behind: bool = False
 ) -> Iterator[Finding]:
-    """Say what a visitor receives there. ``app``: no web server stands in between."""
+    """Say what a visitor receives there. ``behind``: it is where nginx comes, not a visitor."""
     parts = urlsplit(origin)
     try:
         answers = [_asked(pool, parts, page) for page in PAGES]
@@ -112,7 +112,7 @@ def look(
         # Whose text would be the other side's.
         said = f"what answers is no web server ({type(error).__name__})"
     else:
-        yield from _received(where, answers, parts, origins, app)
+        yield from _received(where, answers, parts, origins, behind)
         return
     yield wrong(
         "visit", f"{where} cannot be visited: {said}",
@@ -121,13 +121,16 @@ def look(
 
 
 def _received(
-    where: str, answers: list[Answer], parts: SplitResult, origins: tuple[str, ...], app: bool
+    where: str, answers: list[Answer], parts: SplitResult, origins: tuple[str, ...], behind: bool
 ) -> Iterator[Finding]:
     for status, headers, _ in answers:
         if status != HTTPStatus.OK:
-            yield wrong("visit", f"{where} answers {status}", f"see site check{_MEND}")
+            yield wrong(
+                "visit", f"{where} answers {status}",
+                f"systemctl status klankbord; klankbord-server site check{_MEND}",
+            )  # fmt: skip
             return
-        yield from _headers(where, headers, parts, origins, app)
+        yield from _headers(where, headers, parts, origins, behind)
     if len({size for _, _, size in answers}) > 1:
         yield wrong("visit", f"{where}: pages have more than one length", f"no compression{_MEND}")
 
@@ -137,7 +140,7 @@ def _headers(
     headers: Message,
     parts: SplitResult,
     origins: tuple[str, ...],
-    app: bool,
+    behind: bool,
 ) -> Iterator[Finding]:
     expected = HEADERS | ({"Strict-Transport-Security": HSTS} if parts.scheme == "https" else {})
     lost = [name for name, value in expected.items() if headers.get_all(name) != [value]]
@@ -146,11 +149,11 @@ def _headers(
             "visit", f"{where}: other than the server sends it: {', '.join(lost)}",
             f"let the web server pass every header on{_MEND}",
         )  # fmt: skip
-    told = [name for name in (*NEVER, *(NOT_OF_THE_APP if app else ())) if name in headers]
+    told = [name for name in (*NEVER, *(() if behind else OF_GUNICORN)) if name in headers]
     if told:
         yield wrong("visit", f"{where}: tells {', '.join(told)}", f"take it out{_MEND}")
     onions = [one for one in origins if one.endswith(".onion")]
-    if onions and not app and parts.scheme == "https":
+    if onions and not behind and parts.scheme == "https":
         offered = headers.get("Onion-Location", "")
         if not offered.startswith(tuple(f"{one}/" for one in onions)):
             yield wrong(

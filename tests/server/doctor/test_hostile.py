@@ -240,7 +240,7 @@ def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
 
 def seen(origin: str) -> list[Finding]:
     straight = lambda backend: httpcore.ConnectionPool(network_backend=backend)  # noqa: E731
-    return list(visit.look(origin, straight, origin, (origin,), app=False))
+    return list(visit.look(origin, straight, origin, (origin,)))
 
 
 @pytest.mark.parametrize(
