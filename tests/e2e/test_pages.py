@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -57,7 +58,9 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
             page.locator("#main-form button.button").click()
 
 
-def test_the_way_there_and_back_with_the_keyboard_alone(page: Page, counsellor: Counsellor) -> None:
+def test_the_way_there_and_back_with_the_keyboard_alone(
+    page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path
+) -> None:
     """Tab, space and Enter; what has the focus can always be seen, and is never hidden."""
     keys = Keys(page)
     page.goto("/nl/")
@@ -92,6 +95,11 @@ def test_the_way_there_and_back_with_the_keyboard_alone(page: Page, counsellor: 
     page.keyboard.press("Space")
     keys.press("Verstuur mijn antwoord")
     assert "Ja, dat is goed" in page.locator("article").last.inner_text()
+    # Somebody else is offered once there is somebody else.
+    bas = Counsellor(tmp_path / "bas")
+    box.add(bas, box.server("move").stdout, "Bas Jansen")
+    bas.desk("fetch")
+    page.reload()
     keys.press("Verder met iemand anders")
     keys.press("Terug naar je gesprek")
     keys.press("Mijn gesprek wissen")

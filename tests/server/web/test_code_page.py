@@ -73,6 +73,14 @@ def test_the_code_page_says_how_to_come_back_and_the_slip_does_not(house: House,
     assert not any(origin in printed for origin in house.site.settings.origins)
 
 
+def test_the_title_is_the_same_in_any_state_for_it_names_the_print(house: House) -> None:
+    browser = house.browser()
+    page = browser.tell(TEXT)
+    wrong = attempt(browser, page, "een twee")
+    for state in (page, wrong, go_on(browser, wrong), attempt(browser, wrong, page.code)):
+        assert "<title>Bericht</title>" in state.html
+
+
 @pytest.mark.parametrize(
     ("places", "said"),
     [
