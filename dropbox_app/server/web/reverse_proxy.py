@@ -132,8 +132,20 @@ class ReverseProxy:
         else:
             AT_DESKS.set(way == "desks")
             kdf_limiter.ARRIVED.set(now - _waited(since))
-        environ["wsgi.input"] = cast(IO[bytes], PacedBody(environ["wsgi.input"], Pace()))
-        return PacedAnswer(self._app(environ, start_response), Pace())
+        body = PacedBody(environ["wsgi.input"], Pace())
+        environ["wsgi.input"] = cast(IO[bytes], body)
+        pieces = self._app(environ, start_response)
+        if not _is_streamed(environ):
+            # gunicorn closes a connection on which it left a long body unread, also after it
+            # announced that it would keep it. nginx may have sent another request there by then.
+            body.read()
+        return PacedAnswer(pieces, Pace())
+
+
+def _is_streamed(environ: WSGIEnvironment) -> bool:
+    """Return True if nginx hands on the body as it comes, instead of all at once."""
+    content_type, path = str(environ.get("CONTENT_TYPE", "")), str(environ.get("PATH_INFO", ""))
+    return content_type.strip().lower().startswith("multipart/") or path.startswith("/api/")
 
 
 def _waited(since: str) -> float:

@@ -12,7 +12,7 @@ import pytest
 from tests.security.hostile.test_generated import SEED, Plain, World, check
 from tests.server.web.test_hardening import WANTED
 from tests.support.circuit import connect
-from tests.support.fronts import SETTINGS
+from tests.support.fronts import QUICK, SETTINGS
 from tests.support.requests import Answer, Call
 from tests.support.serving import Serving, exchanged
 from tests.support.values import SENT, TYPED, mangled
@@ -106,7 +106,12 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    made = Serving(tmp_path_factory.mktemp("shapes"))
+    # Many of these break off: nobody waits long for the rest.
+    short = {
+        r"client_(header|body)_timeout 20s": r"client_\1_timeout 300ms",
+        "client_body_timeout 60s": "client_body_timeout 500ms",
+    }
+    made = Serving(tmp_path_factory.mktemp("shapes"), changes=QUICK | short)
     yield made
     made.close()
 
@@ -245,7 +250,10 @@ def test_generated_requests_over_a_socket(tmp_path: Path, long_run: bool, servin
 
 def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
     if not answer and (broken or call.method == "CONNECT"):
-        return
+        return None
+    if broken and not answer.startswith(b"HTTP/"):  # a request of HTTP/0.9: its answer has no head
+        assert S not in answer
+        return None
     head, _, body = answer.partition(END)
     status = statuses(answer)[0]
     if status == 100:

@@ -170,3 +170,22 @@ def test_an_answer_without_a_close_is_passed_on() -> None:
     answer = PacedAnswer([b"a", b"b"], Pace())
     assert list(answer) == [b"a", b"b"]
     answer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "left"),
+    [
+        ("/nl/report", "application/x-www-form-urlencoded", 0),
+        ("/nl/nothing", "text/plain", 0),
+        ("/nl/files", "multipart/form-data; boundary=x", 100_000),
+        ("/api/desk/card", "application/octet-stream", 100_000),
+    ],
+)
+def test_a_body_that_came_whole_is_read_to_its_end_whatever_the_app_read(
+    path: str, content_type: str, left: int
+) -> None:
+    """Else gunicorn would close the connection that nginx is about to use for somebody else."""
+    environ = create_environ(path, method="POST", data=b"x" * 100_000, content_type=content_type)
+    body = environ["wsgi.input"]
+    run_wsgi_app(ReverseProxy(Seen(), behind_nginx=False), environ)
+    assert len(body.read()) == left
