@@ -104,8 +104,7 @@ def check_told(passed: Passed, way: str) -> None:
     }  # fmt: skip
     # A body that is streamed has a connection of its own; a client's own word never arrives.
     upload = "".join(passed.header("Content-Type")).startswith("multipart/")
-    of_desks = passed.target.startswith("/api/") and passed.method in ("POST", "PUT")
-    streamed = of_desks or upload
+    streamed = passed.target.startswith("/api/desk/") or upload
     assert passed.header("Connection") == (["close"] if streamed else [])
 
 

@@ -262,8 +262,8 @@ def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
     headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
     if call.method != "HEAD":  # after it there may be an answer to what followed
         body = body[: int(dict(headers).get("Content-Length", len(body)))]
-    # What a desk sends is handed on as it comes, and what the server says of it is left alone: there
-    # gunicorn's page goes out, and an answer before the end of a body can be lost to nginx.
+    # What a desk sends is handed on as it comes, and what the server says of it is left alone:
+    # there gunicorn's page goes out, and an answer before the end of a body can be lost to nginx.
     of_desks = call.target.startswith("/api/")
     if of_desks and status == 400 and b"<title>Bad Request</title>" in body:
         assert S not in body
