@@ -148,6 +148,7 @@ def buildah() -> Iterator[Buildah]:
         made.end()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),
