@@ -174,7 +174,7 @@ def offices(tmp_path: Path, clock: Clock) -> Offices:
 
 def test_sites_are_fetched_at_once_and_one_that_fails_holds_up_no_other(offices: Offices) -> None:
     """None is asked before all have begun; one then drops its connection."""
-    offices.meet = threading.Barrier(4, timeout=20).wait
+    offices.meet = threading.Barrier(4, timeout=60).wait
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         assert [one.failure for one in sites.fetch(place)] == [None] * 4
         sealed_for = {desk.state.site: desk.identity for desk in place.desks()}
