@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
+from tests.support.debian import NO_MIRROR, PYTHON, debootstrap, run_long
 from tests.support.drop_box import ROOT
 from tests.support.unit_file import UNITS, values
 
