@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.desk.actions import files, sites, threads, writing
+from dropbox_app.desk.actions import files, sites, threads, today, writing
 from dropbox_app.desk.cli import common, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
@@ -86,6 +86,32 @@ def list_threads(as_json: bool) -> None:
         click.echo(line)
     if not found:
         click.echo("No threads here. 'fetch' brings what came in.")
+
+
+@click.command("today")
+@shared
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show_today(as_json: bool) -> None:
+    """Show what waits for you, what waits to be sent, and what waits for a reporter.
+
+    What waits for you begins with those who do not feel safe, then answers about consent, then
+    the rest, the oldest first.
+
+    \b
+    Example:
+      klankbord-desk today
+    """
+    with common.at_work() as place:
+        found = today.today(place, common.site_hint())
+        several = len(place.vault.sites) > 1 and not common.site_hint()
+    if as_json:
+        groups = {"mine": found.mine, "to_send": found.to_send, "theirs": found.theirs}
+        shown = {name: [render.summary(one) for one in group] for name, group in groups.items()}
+        click.echo(render.dumps({"day": found.day.isoformat(), **shown}))
+        return
+    lines = [*render.today(found, several=several)]
+    for line in lines or ["Nothing waits. 'fetch' brings what came in."]:
+        click.echo(line)
 
 
 @click.command()
@@ -363,5 +389,6 @@ def export(thread: str, out: Path) -> None:
 
 
 COMMANDS = (
-    fetch, list_threads, search, read, label, reply, notice, ask, options, forget, export,
+    fetch, show_today, list_threads, search, read, label, reply, notice, ask, options, forget,
+    export,
 )  # fmt: skip
