@@ -159,7 +159,7 @@ class Disk:
 
     def _folders(self, folder: Path) -> None:
         for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
-            missing.mkdir(mode=0o700)
+            missing.mkdir(mode=0o700, exist_ok=True)  # another thread may be first
             self._sync(missing.parent)
 
     def _claim(self, new: Path, target: Path) -> None:
