@@ -7,7 +7,7 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, threads
+from dropbox_app.desk.cli import files, keys, notebook, threads
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
@@ -28,6 +28,7 @@ for _command in (
     *keys.COMMANDS,
     *threads.COMMANDS,
     *files.COMMANDS,
+    *notebook.COMMANDS,
 ):
     # The example stands last, below the options: that is where the eye ends up.
     _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
