@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup
 from dropbox_app.desk import folder as workplace
-from dropbox_app.desk.actions import sites, threads, whole, writing
+from dropbox_app.desk.actions import backups, sites, threads, whole, writing
 from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound, Unfit
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
@@ -252,12 +251,12 @@ def test_a_backup_opens_whatever_nobody_sees_of_its_passphrase(
     office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
 ) -> None:
     with office.open() as place:
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
     sealed = age.seal_with_passphrase(contents, sealed_with.format(PASSPHRASE), 4)
     (tmp_path / "c.age").write_bytes(sealed)
     again = Office(tmp_path / "again", office.peer, office.clock)
-    backup.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
+    backups.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
     assert again.texts(thread) == ["Het gaat over mijn chef."]
 
 

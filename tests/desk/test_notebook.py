@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup as backups
-from dropbox_app.desk.actions import notes, settings, snippets, threads
+from dropbox_app.desk.actions import backups, notes, settings, snippets, threads
 from dropbox_app.desk.actions.settings import Settings
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.protocol.messages import MAX_TEXT

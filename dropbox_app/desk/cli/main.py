@@ -7,7 +7,7 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, notebook, threads
+from dropbox_app.desk.cli import files, keys, notebook, setup, threads, whole
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
@@ -25,7 +25,9 @@ def main() -> None:
 
 
 for _command in (
+    *setup.COMMANDS,
     *keys.COMMANDS,
+    *whole.COMMANDS,
     *threads.COMMANDS,
     *files.COMMANDS,
     *notebook.COMMANDS,
