@@ -38,7 +38,7 @@ OTHERS: dict[str, set[str]] = {
         "werkzeug",
         "wtforms",
     },
-    "desk": {"certifi", "click", "httpcore", "sqlcipher3"},
+    "desk": {"certifi", "click", "httpcore", "segno", "sqlcipher3", "typst"},
 }
 ZONES_SEEN = {
     "protocol": {"protocol"},
@@ -85,7 +85,7 @@ RANKED = {
     ),
     "desk": (
         "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
-        "folder", "backup", "actions", "cli",
+        "folder", "printables", "actions", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}

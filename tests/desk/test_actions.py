@@ -14,6 +14,7 @@ from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport.api_client import Transport
 from dropbox_app.protocol import age
+from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
@@ -212,6 +213,26 @@ def test_an_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: C
         assert {one.away.until for one in sites.sites(place) if one.away} == {
             clock().replace(month=3)
         }
+
+
+def test_the_cards_of_all_sites_are_written_with_one_list_of_groups(
+    offices: Offices, tmp_path: Path
+) -> None:
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        found = sites.cards_of_all(place)
+        groups = {one.site: one.fingerprint for one in sites.sites(place)}
+    assert [employer for employer, _ in found] == [f"Bedrijf {number}" for number in range(4)]
+    read = [cards.parse(shown.raw) for _, shown in found]
+    assert {card.site: card.identity.fingerprint() for card in read} == groups
+    told = {card.site: shown.fingerprint for card, (_, shown) in zip(read, found, strict=True)}
+    assert told == groups
+
+
+def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Path) -> None:
+    said = office.run("cards", "--out", str(tmp_path / "cards")).stdout
+    card = cards.parse((tmp_path / "cards" / "01.card").read_bytes())
+    assert card.identity.fingerprint() in said
+    office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
 # the passphrase

@@ -9,8 +9,10 @@ from dropbox_app.desk.actions import sites
 from dropbox_app.desk.cli import common, labels, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.errors import AlreadyThere
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.storage.vault import HeldSeed
 from dropbox_app.protocol.card import Kind, Scope
@@ -73,6 +75,37 @@ def card(
     common.write_once(out, raw)
     click.echo(f"The card is in {visible(str(out))}. Read these ten groups to the operator:")
     click.echo(groups)
+
+
+@click.command("cards")
+@shared
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="A folder that is not there yet; it gets one card for each site.",
+)
+def all_cards(out: Path) -> None:
+    """Write your cards for all sites, and show all groups as one list to read out.
+
+    Give the folder to the operator: 'klankbord-server card add FOLDER/*.card' asks for the groups
+    one site after the other, in the order of this list.
+
+    \b
+    Example:
+      klankbord-desk cards --out cards
+    """
+    with common.at_work() as place:
+        found = sites.cards_of_all(place)
+    try:
+        out.mkdir(mode=0o700)
+    except FileExistsError:
+        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
+    for number, (employer, shown) in enumerate(found, start=1):
+        write_outside(out / f"{number:02}.card", shown.raw)
+        click.echo(f"{number:02}  {visible(employer)}")
+        click.echo(f"    {shown.fingerprint}")
+    click.echo(f"{len(found)} cards are in {visible(str(out))}. Read the groups out in this order.")
 
 
 def codes(languages: str) -> tuple[str, ...]:
@@ -219,4 +252,4 @@ def away(until: str | None, stand_in: str | None, back: bool, everywhere: bool) 
         click.get_current_context().exit(1)
 
 
-COMMANDS = (card, keys, list_sites, away)
+COMMANDS = (card, all_cards, keys, list_sites, away)

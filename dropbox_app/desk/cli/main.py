@@ -7,7 +7,7 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, notebook, setup, threads, whole
+from dropbox_app.desk.cli import files, keys, notebook, printables, setup, threads, whole
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
@@ -31,6 +31,7 @@ for _command in (
     *threads.COMMANDS,
     *files.COMMANDS,
     *notebook.COMMANDS,
+    *printables.COMMANDS,
 ):
     # The example stands last, below the options: that is where the eye ends up.
     _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
