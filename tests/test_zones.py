@@ -45,7 +45,9 @@ OTHERS: dict[str, set[str]] = {
         "flask",
         "httpcore",
         "jinja2",
+        "segno",
         "sqlcipher3",
+        "typst",
         "waitress",
         "werkzeug",
     },
@@ -95,7 +97,7 @@ RANKED = {
     ),
     "desk": (
         "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
-        "folder", "backup", "actions", "web", "cli",
+        "folder", "printables", "actions", "web", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}

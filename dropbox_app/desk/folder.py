@@ -217,16 +217,7 @@ def init(
     A crash in between leaves what the same command finishes. Raises AlreadyThere if the site is
     set up here, Unfit, WrongPassphrase.
     """
-    today = machine.today()
-    if not schedule.agree(max(today, invitation.day), today):
-        raise Unfit(
-            f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
-            "set the computer's date right first."
-        )
-    way = read_proxy(proxy)
-    for origin in (*invitation.origins, *invitation.desk_origins):
-        read_origin(origin, way)
-    try_card(invitation.site, profile, today)
+    _check(invitation, profile, proxy, machine.today())
     disk = Disk(folder, machine.today)
     new = not disk.exists(vault.NAME)
     if new:
@@ -236,19 +227,33 @@ def init(
         disk.make()
     if not new:
         with opened(folder, passphrase, machine) as place:
-            return _join(place, invitation, profile, proxy)
+            return join(place, invitation, profile, proxy)
     with disk.locked():
         kept = Vault.create(disk, passphrase, log_n=machine.log_n)
         database = Database.create(disk, kept.database)
         try:
-            return _join(Workplace(disk, kept, database, machine), invitation, profile, proxy)
+            return join(Workplace(disk, kept, database, machine), invitation, profile, proxy)
         finally:
             database.close()
 
 
-def _join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
-    """Add a site to an opened desk. Raises AlreadyThere."""
+def _check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
+    """Find out what cannot be used before anything is made. Raises Unfit."""
+    if not schedule.agree(max(today, invitation.day), today):
+        raise Unfit(
+            f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
+            "set the computer's date right first."
+        )
+    way = read_proxy(proxy)
+    for origin in (*invitation.origins, *invitation.desk_origins):
+        read_origin(origin, way)
+    try_card(invitation.site, profile, today)
+
+
+def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
+    """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
     kept, today = place.vault, place.machine.today()
+    _check(invitation, profile, proxy, today)
     store = LocalStore(place.disk, place.database, invitation.site)
     if store.exists():
         raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")

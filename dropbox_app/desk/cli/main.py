@@ -8,7 +8,7 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, page, threads
+from dropbox_app.desk.cli import files, keys, notebook, page, printables, setup, threads, whole
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
@@ -33,10 +33,14 @@ def main(context: click.Context) -> None:
 
 
 for _command in (
+    *setup.COMMANDS,
     *keys.COMMANDS,
+    *whole.COMMANDS,
     *threads.COMMANDS,
     *files.COMMANDS,
+    *notebook.COMMANDS,
     *page.COMMANDS,
+    *printables.COMMANDS,
 ):
     # The example stands last, below the options: that is where the eye ends up.
     _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
