@@ -33,6 +33,16 @@ class Page:
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
+    _said: list[str] = field(default_factory=list)
+
+    def say(self, *sentences: str) -> None:
+        """Keep sentences for the next page that is shown."""
+        self._said += [one for one in sentences if one not in self._said]
+
+    def take_said(self) -> list[str]:
+        """Return what the last request has to say, once."""
+        said, self._said = self._said, []
+        return said
 
     def note_window(self) -> None:
         """Note that a window of the page is open."""

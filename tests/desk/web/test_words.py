@@ -10,11 +10,18 @@ from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 # Keys that are put together from a prefix and a value.
-MADE: set[str] = set()
+MADE = {
+    *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
+    *(f"answer.{name}" for name in ANSWERS),
+    *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
+    *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
+}
 
 
 def catalogue(lang: str) -> dict[str, Message]:
