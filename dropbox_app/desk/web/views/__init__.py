@@ -2,11 +2,12 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, thread, today
+from dropbox_app.desk.web.views import entering, fetching, thread, threads, today
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
     today.blueprint,
     fetching.blueprint,
     thread.blueprint,
+    threads.blueprint,
 )
