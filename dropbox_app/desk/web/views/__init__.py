@@ -1,0 +1,13 @@
+"""The pages, one module for each."""
+
+from flask import Blueprint
+
+from dropbox_app.desk.web.views import entering, fetching, thread, threads, today
+
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    entering.blueprint,
+    today.blueprint,
+    fetching.blueprint,
+    thread.blueprint,
+    threads.blueprint,
+)
