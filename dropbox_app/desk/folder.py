@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
@@ -99,12 +99,13 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened desk, under its lock."""
+    """An opened desk, under its lock. Threads may share it, each site being one's at a time."""
 
     disk: Disk
     vault: Vault
     database: Database
     machine: Machine
+    _swept: set[str] = field(default_factory=set)
 
     def change_key_if_due(self) -> None:
         """Write the database anew if something was forgotten or destroyed since it got its key."""
@@ -112,10 +113,15 @@ class Workplace:
             self.database.rewrite(self.vault)
 
     def desk(self, site: str) -> Desk:
-        """The desk for one site, not connected. Raises NotSetUp or Damaged."""
+        """The desk for one site, not connected. Raises NotSetUp or Damaged.
+
+        What a crash left is removed the first time: later on, it can be what a fetch just brings.
+        """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
-        store.sweep(state)
+        if site not in self._swept:
+            store.sweep(state)
+            self._swept.add(site)
         return Desk(self.vault, store, state, self.machine.today())
 
     def names(self, hint: str = "") -> dict[str, str]:
