@@ -8,7 +8,9 @@ from typing import TypeVar, cast
 from flask import abort, current_app, g
 from flask.typing import ResponseReturnValue
 
+from dropbox_app.desk.actions.settings import Settings
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
@@ -23,6 +25,15 @@ _free: set[object] = set()
 
 
 @dataclass
+class Beginning:
+    """What the first run was given so far. Nothing of it is written before the desk is made."""
+
+    invitation: bytes = b""
+    profile: Profile | None = None
+    proxy: str = ""
+
+
+@dataclass
 class Page:
     """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
 
@@ -33,6 +44,14 @@ class Page:
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
+    chose_language: bool = False  # in this run, before the desk was open
+    beginning: Beginning = field(default_factory=Beginning)
+
+    def follow(self, chosen: Settings) -> None:
+        """Do from now on as the settings say."""
+        self.language = chosen.language
+        self.lock.idle_minutes = chosen.lock_minutes
+        self.fetching.every_minutes = chosen.fetch_minutes
 
     def note_window(self) -> None:
         """Note that a window of the page is open."""

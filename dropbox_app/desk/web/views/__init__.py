@@ -2,10 +2,28 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, today
+from dropbox_app.desk.web.views import (
+    away,
+    backups,
+    beginning,
+    cards,
+    entering,
+    fetching,
+    posters,
+    settings,
+    snippets,
+    today,
+)
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
     today.blueprint,
     fetching.blueprint,
+    beginning.blueprint,
+    cards.blueprint,
+    away.blueprint,
+    posters.blueprint,
+    backups.blueprint,
+    settings.blueprint,
+    snippets.blueprint,
 )

@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from dropbox_app.desk.actions import settings
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.here import without_desk
@@ -18,7 +19,7 @@ def unlock() -> ResponseReturnValue:
     """Ask for the passphrase; without a desk in the folder, lead to the first run."""
     page = here.page()
     if not page.lock.exists:
-        return redirect(url_for("entering.first_run"))
+        return redirect(url_for("beginning.start"))
     if page.lock.is_open:
         return redirect(url_for("today.today"))
     return render_template("unlock.html", problem="")
@@ -31,6 +32,9 @@ def open_desk() -> ResponseReturnValue:
     page = here.page()
     try:
         page.lock.unlock(request.form.get("passphrase", ""))
+        with page.lock.use() as place:
+            chosen = page.language if page.chose_language else None
+            page.follow(settings.choose(place, language=chosen))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
     return redirect(url_for("today.today"), 303)
@@ -50,17 +54,8 @@ def language() -> ResponseReturnValue:
     """Choose the language of the page."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
-        here.page().language = chosen
+        here.page().language, here.page().chose_language = chosen, True
     return redirect(url_for("entering.unlock"), 303)
-
-
-@blueprint.get("/first")
-@without_desk
-def first_run() -> ResponseReturnValue:
-    """Say what to do where there is no desk yet."""
-    if here.page().lock.exists:
-        return redirect(url_for("entering.unlock"))
-    return render_template("first.html")
 
 
 @blueprint.post("/ping")
