@@ -2,7 +2,20 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, thread, threads, today
+from dropbox_app.desk.web.views import (
+    away,
+    backups,
+    beginning,
+    cards,
+    entering,
+    fetching,
+    posters,
+    settings,
+    snippets,
+    thread,
+    threads,
+    today,
+)
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
@@ -10,4 +23,11 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     fetching.blueprint,
     thread.blueprint,
     threads.blueprint,
+    beginning.blueprint,
+    cards.blueprint,
+    away.blueprint,
+    posters.blueprint,
+    backups.blueprint,
+    settings.blueprint,
+    snippets.blueprint,
 )
