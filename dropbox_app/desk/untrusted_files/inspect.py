@@ -99,7 +99,7 @@ class Inspector:
         if also:
             yield (
                 f"It is made so that it can also be taken for {' and for '.join(also)}: do not "
-                "open it with another program than a preview."
+                "open it with a program on this computer."
             )
 
     def _active(self, kind: Kind) -> Iterable[str]:
