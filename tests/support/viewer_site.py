@@ -52,7 +52,7 @@ globalThis.look = async (kind, content, options = {}) => {
     return { fault: name, said: String(error), width, height, seen };
   }
 };
-await viewer.selfTest("/frame").catch(() => {});
+await viewer.selfTest("/frame").catch((error) => { document.body.dataset.failed = String(error); });
 document.body.dataset.ready = "yes";
 """
 

@@ -116,6 +116,12 @@ def passphrase(*, new: bool = False) -> str:
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
 
 
+def given_passphrase() -> str | None:
+    """The passphrase from its file; None if no file was named."""
+    file: Path | None = _given("passphrase_file")
+    return None if file is None else read_passphrase(file)
+
+
 def ask_passphrase(*, new: bool) -> str:
     """The passphrase from the terminal; a new one is asked for twice. Raises Unfit."""
     if new:

@@ -37,5 +37,7 @@ def _exchange(desk: Desk) -> None:
             )
     shown = desk.courier.shown()
     own_card.watch(desk, shown)
-    if desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)}):
+    new = desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)})
+    if new or shown.response_days != desk.state.response_days:
+        desk.state.response_days = shown.response_days
         desk.save()

@@ -1,1 +1,1 @@
-"""The desk's page on the counsellor's own computer."""
+"""The desk's page: a web server on this computer, for one person with one browser."""

@@ -1,0 +1,11 @@
+"""The pages, one module for each."""
+
+from flask import Blueprint
+
+from dropbox_app.desk.web.views import entering, fetching, today
+
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    entering.blueprint,
+    today.blueprint,
+    fetching.blueprint,
+)
