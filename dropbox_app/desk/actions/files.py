@@ -98,11 +98,19 @@ def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
 
 
 def save(
-    place: Workplace, thread: str, file: str, out: Path, *, clean: bool = False, site: str = ""
+    place: Workplace,
+    thread: str,
+    file: str,
+    out: Path,
+    *,
+    clean: bool = False,
+    look: bool = True,
+    site: str = "",
 ) -> Saved:
     """Write a file of a thread, readable, to ``out``: a file not there yet, or a folder.
 
-    In a folder a name that is taken gets a number. Raises NotFound, Unfit, AlreadyThere.
+    In a folder a name that is taken gets a number. ``look`` has mat2 say what it holds beside
+    what it shows. Raises NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     desk = opened.desk
@@ -115,7 +123,7 @@ def save(
         path = readable.write(out, name, [copy], desk.today)
         return Saved(path, findings, "", listed(held))
     path = readable.write(out, name, attachments.pieces(desk, found), desk.today)
-    return Saved(path, findings, _holds(desk, found, findings))
+    return Saved(path, findings, _holds(desk, found, findings) if look else "")
 
 
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
@@ -183,7 +191,7 @@ def save_all(
             if file.attachment is None or findings is None:
                 left_out.append(LeftOut(file, attachments.SAID[file.state]))
                 continue
-            if not (others or _harmless(findings)):
+            if not (others or harmless(findings)):
                 left_out.append(LeftOut(file, findings.sentence, asks=True))
                 continue
             number = numbers[id(file.message)]
@@ -198,8 +206,11 @@ def _write_text(opened: Opened, out: Path, text: Wording) -> None:
         readable.write(out / name, name, [content], opened.desk.today)
 
 
-def _harmless(findings: Findings) -> bool:
-    """Whether a program that opens this file only shows it, by all that is known here."""
+def harmless(findings: Findings) -> bool:
+    """Whether a program that opens this file only shows it, by all that is known here.
+
+    Nothing that is saved without a warning is of another kind.
+    """
     return findings.kind in (*types.DRAWN, types.TEXT) and not findings.warnings
 
 

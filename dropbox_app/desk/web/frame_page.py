@@ -43,4 +43,4 @@ def built() -> FramePage:
     """The page with the script that scripts/build_viewer made."""
     folder = resources.files("dropbox_app.desk.web") / "viewer" / "built"
     script = (folder / "frame.js").read_text("ascii")
-    return page(script, (folder / "frame.sha256").read_text("ascii").strip())
+    return page(script, (folder / "script.sha256").read_text("ascii").strip())

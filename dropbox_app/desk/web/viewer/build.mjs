@@ -35,7 +35,7 @@ mkdirSync("built/licences", { recursive: true });
 const script = (before + source + after).trimEnd();
 if (/[<\P{ASCII}]/u.test(script)) throw new Error("the script cannot stand in a page as it is");
 writeFileSync("built/frame.js", script);
-writeFileSync("built/frame.sha256", createHash("sha256").update(script).digest("base64") + "\n");
+writeFileSync("built/script.sha256", createHash("sha256").update(script).digest("base64") + "\n");
 
 const packages = "node_modules/pdfjs-dist";
 for (const [from, to] of [

@@ -2,10 +2,11 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, today
+from dropbox_app.desk.web.views import entering, fetching, files, today
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
     today.blueprint,
     fetching.blueprint,
+    files.blueprint,
 )

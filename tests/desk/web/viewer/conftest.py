@@ -41,6 +41,7 @@ def page(request: pytest.FixtureRequest, start: Start, one_site: ViewerSite) -> 
     """The desk's page, open in a browser that was never here before; each file has a frame."""
     context = start(str(request.param), True).new_context()
     made = context.new_page()
+    one_site.frame = frame_page.built()  # this is made before what a test asks for itself
     one_site.open(made)
     yield made
     context.close()

@@ -118,12 +118,24 @@ def test_a_see_through_picture_is_drawn_on_white(page: Page, site: ViewerSite) -
     assert seen["digest"] == digest(PIL.Image.new("RGB", (8, 8), "white"))
 
 
+def short(number: int) -> bytes:
+    return number.to_bytes(2, "little")
+
+
+def three(number: int) -> bytes:
+    return (number - 1).to_bytes(3, "little")
+
+
+def long(number: int) -> bytes:
+    return number.to_bytes(4, "little")
+
+
+def big(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
 def stated(width: int, height: int) -> dict[str, tuple[str, bytes]]:
     """The beginnings of pictures whose headers state this size; nothing of them is there."""
-    short = lambda n: n.to_bytes(2, "little")  # noqa: E731
-    long = lambda n: n.to_bytes(4, "little")  # noqa: E731
-    big = lambda n: n.to_bytes(4, "big")  # noqa: E731
-    three = lambda n: (n - 1).to_bytes(3, "little")  # noqa: E731
     frame = b"\xff\xc0\0\x11\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big")
     parts = b"\xff\xe1\0\x06Exif\xff\xdb\0\x04\0\0\xff\xff"  # segments, and one byte to fill
     vp8l = long((width - 1) | (height - 1) << 14)
