@@ -90,8 +90,12 @@ class Running:
     def fetch(self, window: Window) -> Answer:
         """Press the button, and wait for the end of the fetch."""
         window.press(window.get(self.home), "fetch")
-        until(lambda: not self.fetching.under_way, "the fetch did not end")
+        self.wait_for_fetch()
         return window.get(f"{self.home}fetch")
+
+    def wait_for_fetch(self) -> None:
+        """Until no fetch is running."""
+        until(lambda: not self.fetching.under_way, "the fetch did not end")
 
 
 class Seconds:

@@ -51,7 +51,7 @@ def path_of(running: Running, reporter: Reporter, name: str, kind: str, content:
     with running.lock.use() as place:
         site = place.one().state.site
     thread = running.page.handles.of(site, reporter.mailbox)
-    return f"{running.home}t/{thread}/f/{running.page.files.of(reporter.mailbox, item)}"
+    return f"{running.home}t/{thread}/f/{running.page.files.of(thread, item)}"
 
 
 def test_a_file_is_told_in_dutch_and_what_to_mind_of_it(
@@ -63,6 +63,16 @@ def test_a_file_is_told_in_dutch_and_what_to_mind_of_it(
     assert "Een PDF-document (PDF)." in shown.text
     assert "Het is iets anders dan de naam of de afzender zegt." in shown.text
     assert "Er zit een script in." in shown.text
+
+
+def test_the_conversation_leads_to_each_of_its_files(
+    running: Running, reporter: Reporter, window: Window
+) -> None:
+    path = path_of(running, reporter, "../foto.png", "image/png", small_png())
+    thread = path.split("/t/")[1].split("/")[0]
+    links = [link for link in window.get(window.get(path).links[-1]).links if "/f/" in link]
+    assert [link for link in links if f"/t/{thread}/f/" in link] == links
+    assert 'data-page="file"' in window.get(links[-1]).html
 
 
 @pytest.mark.parametrize("kind", ["image/heic", "text/html"])

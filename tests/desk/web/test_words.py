@@ -10,11 +10,21 @@ from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
+from dropbox_app.desk.web.views.threads import TURNS
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 # Keys that are put together from a prefix and a value.
-MADE: set[str] = set()
+MADE = {
+    *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
+    *(f"answer.{name}" for name in ANSWERS),
+    *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
+    *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"threads.turn_{turn or 'all'}" for turn in TURNS),
+    *(f"row.{status}" for status in ("withdrawn", "gone")),
+    *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
+}
 
 
 def catalogue(lang: str) -> dict[str, Message]:
@@ -44,6 +54,7 @@ def used() -> set[str]:
         text = re.sub(r'url_for\("[^"]*"|endpoint == "[^"]*"', "", path.read_text())
         literals = re.findall(r'"([a-z0-9_.-]+)"', text)
         found |= {one for one in literals if KEY.fullmatch(one) and one.split(".")[0] in prefixes}
+        found = {one for one in found if not one.endswith("_")}  # the first part of one
     views = {f"{module}.{view}" for module in endpoints for view in _views(module)}
     return {name for name in found - views if not name.endswith((".html", ".css", ".js", ".svg"))}
 

@@ -2,11 +2,13 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, files, today
+from dropbox_app.desk.web.views import entering, fetching, files, thread, threads, today
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
     today.blueprint,
     fetching.blueprint,
     files.blueprint,
+    thread.blueprint,
+    threads.blueprint,
 )

@@ -30,7 +30,7 @@ def open_desk() -> ResponseReturnValue:
     """Open the desk with the passphrase."""
     page = here.page()
     try:
-        page.lock.unlock(request.form.get("passphrase", ""))
+        page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
     return redirect(url_for("today.today"), 303)
@@ -41,16 +41,17 @@ def open_desk() -> ResponseReturnValue:
 def lock() -> ResponseReturnValue:
     """Lock the desk; what was typed and not sent is gone."""
     here.page().lock.lock()
+    here.page().take_said()
     return redirect(url_for("entering.unlock"), 303)
 
 
 @blueprint.post("/language")
 @without_desk
 def language() -> ResponseReturnValue:
-    """Choose the language of the page."""
+    """Choose the language of the page, before the desk is open; it is kept once it is."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
-        here.page().language = chosen
+        here.page().language = here.page().chosen_language = chosen
     return redirect(url_for("entering.unlock"), 303)
 
 

@@ -66,8 +66,8 @@ _STATES = {
 
 @blueprint.app_context_processor
 def _words() -> dict[str, Any]:
-    def file_handle(mailbox: str, item: str) -> str:
-        return here.page().files.of(mailbox, item)
+    def file_handle(thread: str, item: str) -> str:
+        return here.page().files.of(thread, item)
 
     def file_state(state: str) -> str:
         return here.told().say(_STATES[state])
