@@ -242,3 +242,12 @@ def write_once(path: Path, data: bytes) -> None:
     except AlreadyThere:
         if path.read_bytes() != data:
             raise
+
+
+def warn_readable(out: Path) -> None:
+    """Say on stderr that a folder was written which everybody with this computer can read."""
+    click.echo(
+        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
+        "when it has served.",
+        err=True,
+    )
