@@ -85,6 +85,17 @@ class Crisis:
 
 
 @dataclass(frozen=True)
+class OtherContact:
+    """Whom to call about the counsellors themselves: none of them. Both empty: nobody is named."""
+
+    name: str = ""
+    phone: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+
+@dataclass(frozen=True)
 class Own:
     """A telephone of one counsellor's own. ``card``: the name of the card's file."""
 
@@ -107,8 +118,9 @@ class Settings:
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
     telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
+    other_contact: OtherContact = field(default_factory=OtherContact)
     leave_to: str = "https://www.wikipedia.org/"
-    response_days: int = 2
+    response_days: int = 2  # working days: the one clock, see ``response``
     crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
@@ -208,6 +220,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
     found["crisis"] = _crisis(values.get("crisis", []))
     found["telephones"] = _telephones(values.get("telephones", []))
+    found["other_contact"] = _other_contact(values.get("other_contact", {}))
     settings = Settings(**found)
     try:
         check_hex(settings.site, 16)
@@ -280,6 +293,23 @@ def _telephones(value: object) -> tuple[Own, ...]:
     if len({row.card for row in rows}) != len(rows):
         raise Wrong("telephones", "telephones: one of them stands twice")
     return tuple(rows)
+
+
+def _other_contact(value: object) -> OtherContact:
+    if not isinstance(value, dict) or not set(value) <= {"name", "phone"}:
+        raise Wrong(
+            "other_contact",
+            'other_contact must be a table such as { name = "Kim Bos", phone = "030 765 43 21" }',
+        )
+    found = {key: one_line(value[key], "other_contact", f"{key} in other_contact") for key in value}
+    made = OtherContact(**found)
+    if bool(made.name) != bool(made.phone):
+        raise Wrong("other_contact", "other_contact must give a name and a phone, or neither")
+    if made.phone and not _TELEPHONE.fullmatch(made.phone):
+        raise Wrong(
+            "other_contact", f"phone in other_contact must be a telephone number: {made.phone!r}"
+        )
+    return made
 
 
 def _numbers(

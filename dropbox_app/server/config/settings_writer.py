@@ -66,6 +66,8 @@ def write(settings: Settings) -> str:
         for row in settings.telephones
     ]
     shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    other = settings.other_contact
+    shown["other_contact"] = f"{{ name = {string(other.name)}, phone = {string(other.phone)} }}"
     shown["origins"] = _toml_list(settings.origins)
     shown["desk_origins"] = _toml_list(settings.desk_origins)
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
@@ -112,10 +114,15 @@ hours = {hours}
 # {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
 telephones = {telephones}
 
+# Whom to call if it is about a counsellor: somebody who is none of them, such as a colleague
+# elsewhere. A site with one counsellor needs it.
+other_contact = {other_contact}
+
 # Where "leave quickly" goes: a harmless site that does not block Tor.
 leave_to = {leave_to}
 
-# Within how many working days a counsellor answers.
+# Within how many working days a counsellor answers. Each desk has to fetch that often; after two
+# working days more without a fetch, the pages say that nobody has looked.
 response_days = {response_days}
 
 # Whom to call who needs help now, in the place of 112 and 113: at most six such as
@@ -136,7 +143,7 @@ idle = {idle}
 notice = {notice}
 # A conversation after an announced absence that would outlive it.
 absence = {absence}
-# After so long without a fetch a desk may not come back: reporters are offered the others.
+# After so long without a fetch a desk may not come back: nothing of its reporters is removed.
 silent_desk = {silent_desk}
 # The list of withdrawn conversations; longer than the oldest backup lives.
 withdrawn_ids = {withdrawn_ids}

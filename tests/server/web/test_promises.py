@@ -208,6 +208,7 @@ LAW = {
     "exceptions.office",
     "exceptions.judge",
     "options.outside",
+    "options.term",
     "privacy.controller",  # what the operator says of itself
     "what.employer",
     "what.employer_title",
