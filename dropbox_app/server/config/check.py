@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from dropbox_app.server.config import response, settings
+from dropbox_app.server.config import custom_pages, referrals, response, settings
 from dropbox_app.server.config.loader import Fault, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
@@ -15,6 +15,7 @@ from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE
 
+SHOWN = 3  # of many entries with the same fault
 FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
 
 
@@ -81,6 +82,23 @@ def desk_faults(
         )
 
 
+def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
+    """Texts on law and help that no lawyer has read, that nobody has checked, or too long ago."""
+    law = read.settings.law
+    path = read.place.folder / settings.FILE_NAME
+    if law.read_on is None:
+        yield f"{path}: law: no lawyer has read what the pages say of the law"
+    elif (today - law.read_on).days > referrals.STALE:
+        yield f"{path}: law: what the pages say of the law was read on {law.read_on}: read it again"
+    if any(read.own_law(*page) for page in read.pages) and not law.author:
+        yield f"{path}: law: name the author of your own text on the law"
+    old = [one.name for one in read.referrals.entries if one.stale(today)]
+    if old:
+        own = read.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
+        more = f" and {len(old) - SHOWN} more" if len(old) > SHOWN else ""
+        yield f"{own}: nobody has checked within a year: {', '.join(old[:SHOWN])}{more}"
+
+
 def missing(place: Place) -> Iterator[Fault]:
     """Whether there is a database at all: cheap, for a start with hundreds of sites."""
     path = place.folder / DATABASE
@@ -98,6 +116,8 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
     except (ServerError, OSError) as error:
         yield Fault(place.name, str(error))
     site = Site(place.folder, read.settings)
+    for said in stale_texts(read, today):
+        yield Fault(place.name, said, note=True)
     with suppress(ServerError, OSError):  # said above
         for said, note in desk_faults(site, inspect.fetches(place.folder / DATABASE), today):
             yield Fault(place.name, f"{said}: ask the counsellor to fetch", note=note)

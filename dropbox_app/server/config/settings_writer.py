@@ -72,6 +72,10 @@ def write(settings: Settings) -> str:
     shown["desk_origins"] = _toml_list(settings.desk_origins)
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
+    law = settings.law
+    for key in ("draft", "author", "read_by"):
+        shown[f"law_{key}"] = string(getattr(law, key))
+    shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -164,4 +168,15 @@ message_bytes = {message_bytes}
 site_bytes = {site_bytes}
 # Below this much free disk nothing new is taken, and below twice as much no files.
 free_bytes = {free_bytes}
+
+# What the law says here, on the pages about exceptions and privacy: a draft of this program
+# (general, education or government), or texts of your own in content/nl/law-exceptions.md,
+# content/nl/law-privacy.md and the same in content/en. No lawyer has read the drafts.
+[law]
+draft = {law_draft}
+# Who wrote the texts of your own.
+author = {law_author}
+# The lawyer who read what is shown, and on which day, such as 2026-11-29 without quotes.
+read_by = {law_read_by}
+read_on = {law_read_on}
 """

@@ -111,12 +111,12 @@ class PageRenderer:
         context.setdefault("switch_form", None)
         context.setdefault("lost", False)  # set at no site's host: no other page to link to
         context.setdefault("plain_enter", True)
+        context.setdefault("shut", False)  # set where a way out could lose the code
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,
             listed=told.listed,
             spoken=lambda person: [told.language(code) for code in person.languages],
-            day=lambda value: told.day(value, day),
             date=lambda value: told.date(value, day),
             lang=lang,
             other=told.other,
@@ -129,6 +129,7 @@ class PageRenderer:
             own=Markup(self._own_text(lang, here or "")),  # noqa: S704 - of content.render
             contacts=contacts(self.settings, known, whom),
             contact_of=Contact.of,
+            number_of=Contact.of_number,
             other_contact=Contact.of_other(self.settings.other_contact)
             if self.settings.other_contact
             else None,

@@ -190,7 +190,7 @@ def test_neither_is_one_whose_card_broke(house: House) -> None:
 def test_one_who_is_left_is_not_called_the_only_one(two: House) -> None:
     over(two)
     text = at(two, "", "nl").text
-    assert "Op deze site staat één vertrouwenspersoon." in text
+    assert "Schrijf dan niet hier." in text
     assert "heeft maar één" not in text
 
 

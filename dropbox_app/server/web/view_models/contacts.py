@@ -27,6 +27,11 @@ class Contact:
         return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
 
     @classmethod
+    def of_number(cls, number: str) -> "Contact":
+        """A number alone."""
+        return cls(_whole(number), "", _dialled(number))
+
+    @classmethod
     def of_other(cls, other: OtherContact) -> "Contact":
         """The one to call about a counsellor, with the name."""
         return cls(f"{other.name}, {_whole(other.phone)}", "", _dialled(other.phone))
