@@ -54,6 +54,7 @@ class OpenSite:
     cookie: SiteCookie
     mailboxes: Mailboxes
     agent: ReporterAgent
+    read: ReadSite
     pages: PageRenderer
     desk_tokens: DeskTokens
     today: Callable[[], date]
@@ -76,6 +77,7 @@ class OpenSite:
             hosts=hosts,
             cookie=cookie,
             mailboxes=mailboxes,
+            read=read,
             agent=ReporterAgent(site, mailboxes, shared.gate, shared.today),
             pages=PageRenderer(
                 read.settings, people.on, shared.today, cache=shared.page_cache, own_text=read.html
