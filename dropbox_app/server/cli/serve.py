@@ -37,10 +37,12 @@ from dropbox_app.server.mailboxes import scheduler
 from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
-from dropbox_app.server.web.session import new_key
+from dropbox_app.server.web.session import VisitMemory, new_key
 
 GRACE = 20  # seconds that a worker gets to finish its requests; more than the limiter's patience
 STUCK = 60  # seconds without a sign of life after which a worker is replaced
@@ -82,6 +84,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._workers = workers
         self._behind_nginx = bind.startswith("unix:")
         self._key = new_key()
+        self._memory = VisitMemory(EndedSessions(time.time), RepeatedPosts())
         self._settings = {
             "bind": [bind],
             "workers": workers,
@@ -139,7 +142,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers))
-        app = create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
+        app = create_app(
+            self._folder,
+            cookie_key=self._key,
+            gate=gate,
+            memory=self._memory,
+            read=self._read,
+        )
         return ReverseProxy(app, behind_nginx=self._behind_nginx)
 
     def _read_anew(self, _arbiter: object) -> None:
