@@ -46,10 +46,10 @@ def card_add(
     name = file_name or _name_for(cards.parse(raw))
     new = site.check_new(name, raw, common.today())
     groups = new.identity.fingerprint()
-    who = f"{_plain(new.name)}, {_who(new)}"
-    click.echo(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
+    who = f"{new.name}, {_who(new)}"
+    common.say(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
     for phone in _telephones(site, name):
-        click.echo(
+        common.say(
             f"Who writes to {name} is shown {phone}, by telephones in site.toml: is that "
             "this counsellor's? If not, correct it first.\n",
             err=True,
@@ -63,7 +63,7 @@ def card_add(
     elif _hex_only(fingerprint) != _hex_only(groups):
         raise CardError("the ten groups that were read out are not this card's; do not use it")
     site.pin(name, raw, common.today())
-    click.echo(f"{name}: in use from now on.")
+    common.say(f"{name}: in use from now on.")
 
 
 @card.command("list")
@@ -84,13 +84,17 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
             state = "cannot be written to today"
         else:
             state = f"open, keys until {until}"
-        click.echo(f"{named.file_name}: {_plain(named.card.name)}; {state}")
-        click.echo(f"    {_who(named.card)}")
-        click.echo(f"    {named.card.identity.fingerprint()}")
+        if (away := named.card.away) is not None and away.until >= common.today():
+            stand_in = site.card_of(away.stand_in) if away.stand_in else None
+            state += f"; away until {away.until}"
+            state += f", stand-in {stand_in.file_name}" if stand_in else ""
+        common.say(f"{named.file_name}: {named.card.name}; {state}")
+        common.say(f"    {_who(named.card)}")
+        common.say(f"    {named.card.identity.fingerprint()}")
     for file_name, fault in site.faults():
-        click.echo(f"{file_name}: cannot be used: {fault}")
+        common.say(f"{file_name}: cannot be used: {fault}")
     if not site.cards():
-        click.echo("No card is in use: the site is not open yet.", err=True)
+        common.say("No card is in use: the site is not open yet.", err=True)
 
 
 @card.command("retire")
@@ -108,9 +112,9 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
     """
     site = sites.load(place_of(folder, site_name).folder)
     site.retire(name, common.today())
-    click.echo(f"{name}: ended. Reporters can no longer write to it.")
+    common.say(f"{name}: ended. Reporters can no longer write to it.")
     for phone in _telephones(site, name):
-        click.echo(
+        common.say(
             f"Take {phone} out of telephones in site.toml: it would be shown with the next "
             f"card called {name}.",
             err=True,
@@ -136,11 +140,6 @@ def _name_for(new: Card) -> str:
     """A name for the file from the counsellor's own."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
-
-
-def _plain(name: str) -> str:
-    """A name from a card, without what could play with a terminal."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def _hex_only(groups: str) -> str:

@@ -19,6 +19,7 @@ import ipaddress
 import os
 import re
 import resource
+import signal
 import socket
 import stat
 import time
@@ -30,6 +31,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  #
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
 from dropbox_app.server.cli import common
+from dropbox_app.server.cli.renewal import Renewal
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
@@ -149,7 +151,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             memory=self._memory,
             read=self._read,
         )
-        return ReverseProxy(app, behind_nginx=self._behind_nginx)
+        served = ReverseProxy(app, behind_nginx=self._behind_nginx)
+        made = Renewal(served, self._leave, self._memory.posts.forget_old)
+        made.start()
+        return made
+
+    def _leave(self) -> None:
+        """End this worker as the master would: what is under way is finished."""
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
         """Run in the master before new workers start. A reading with a fault is not taken up."""
