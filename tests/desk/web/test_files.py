@@ -226,6 +226,8 @@ def test_a_photo_is_shown_and_its_clean_copy_kept_without_its_place(
     page.click("#show")
     page.locator("#said", has_text="Pagina 1 van 1.").wait_for()
     assert page.locator("#pages canvas").count() == 1
+    assert not page.locator("#show, #more").first.is_visible()
+    assert not page.locator("#more").is_visible()
     page.fill("#copy-folder", str(folder))
     page.click("#copy button")
     page.locator("#copy-said", has_text="De schone kopie staat in").wait_for()
