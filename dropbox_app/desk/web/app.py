@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.web import here, uploads
 from dropbox_app.desk.web.desk_lock import Locked
-from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.here import EXTENSION, Page
 from dropbox_app.desk.web.views import BLUEPRINTS
 from dropbox_app.protocol.errors import KlankbordError
@@ -101,6 +101,7 @@ def _words() -> dict[str, Any]:
         "listed": told.listed,
         "lang": told.lang,
         "size": told.size,
+        "told_news": lambda one: news(told, one),
         "told_error": lambda error: sentence(told, error),
         "ways": WAYS,
         "handle": page.handles.of,

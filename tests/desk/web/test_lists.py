@@ -72,6 +72,18 @@ def test_a_site_that_does_not_answer_is_named(running: Running, peer: Peer) -> N
     assert "De server was niet te bereiken." in page.text
 
 
+def test_what_a_lying_server_did_is_told_in_dutch_and_leads_to_the_conversation(
+    running: Running, peer: Peer, reporter: Reporter
+) -> None:
+    item = next(i for i, kept in peer.items.items() if kept.mailbox == reporter.mailbox)
+    peer.lies[item] = b"something else"
+    window = running.at_work()
+    page = running.fetch(window)
+    assert "De server gaf iets anders dan hij had genoemd." in page.text
+    assert "ALARM" not in page.text
+    assert reporter.mailbox[:8] not in page.html
+
+
 def test_the_timer_fetches_while_the_desk_is_open_and_not_while_it_is_locked(
     running: Running, peer: Peer, reporter: Reporter
 ) -> None:

@@ -1,5 +1,6 @@
 """The page's catalogues: alike in both languages, and every key that is used is there."""
 
+import ast
 import re
 import string
 from pathlib import Path
@@ -15,6 +16,20 @@ from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTIC
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
+
+
+def news_keys() -> set[str]:
+    """The key of everything that a fetch can tell, from the calls in the desk's modules."""
+    found = set()
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if node.func.attr in ("note", "alarm") and owner.endswith("report"):
+                    found.add(ast.literal_eval(node.args[1]))
+    return found
+
+
 # Keys that are put together from a prefix and a value.
 MADE = {
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
@@ -23,6 +38,7 @@ MADE = {
     *(f"notice.{status}" for status in NOTICE_STATUS),
     *(f"threads.turn_{turn or 'all'}" for turn in TURNS),
     *(f"row.{status}" for status in ("withdrawn", "gone")),
+    *(f"news.{key}" for key in news_keys()),
     *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
 }
 
@@ -98,6 +114,11 @@ def test_no_text_has_a_word_of_the_machinery(word: str) -> None:
         for key, message in catalogue(lang).items():
             for text in texts(message):
                 assert not re.search(rf"\b{word}", text, re.I), key
+
+
+def test_everything_that_a_fetch_can_tell_has_its_words_here() -> None:
+    assert len(news_keys()) > 20
+    assert {f"news.{key}" for key in news_keys()} <= catalogue("nl").keys()
 
 
 def test_titles_say_nothing_of_what_the_page_is_for() -> None:

@@ -11,7 +11,7 @@ from dropbox_app.desk.actions import files, notes, snippets, threads, writing
 from dropbox_app.desk.errors import Kept, Unfit
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.desk.web import here
-from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.reading import conversation, is_formal
 from dropbox_app.protocol.errors import KlankbordError
 
@@ -209,7 +209,7 @@ def _send(handle: str, form: str, made: Callable[[], writing.Message]) -> Respon
         try:
             writing.send(place, desk, box, message)
         finally:
-            page.say(*desk.report.alarms, *desk.report.notes)
+            page.say(*(news(here.told(), one) for one in desk.report.news))
 
     try:
         message = made()
