@@ -170,6 +170,34 @@ def test_a_copy_of_another_form_is_not_written(
     assert [*folder.iterdir()] == []
 
 
+def test_a_file_that_can_do_harm_is_saved_only_after_the_warning(
+    running: Running, reporter: Reporter, window: Window, folder: Path
+) -> None:
+    path = path_of(running, reporter, "spel.exe", "application/x-msdownload", b"MZ" + bytes(99))
+    told = window.press(window.get(path), "save", folder=str(folder))
+    assert "Zet eerst het vinkje" in told.text
+    assert [*folder.iterdir()] == []
+    window.press(told, "save", folder=str(folder), sure="1")
+    assert [kept.name for kept in folder.iterdir()] == ["spel.exe"]
+
+
+def test_everything_of_a_conversation_is_saved_in_a_new_folder_and_the_rest_is_named(
+    running: Running, reporter: Reporter, window: Window, folder: Path
+) -> None:
+    path_of(running, reporter, "spel.exe", "application/x-msdownload", b"MZ" + bytes(99))
+    thread = path_of(running, reporter, "p.png", "image/png", small_png()).rpartition("/f/")[0]
+    told = window.press(window.get(f"{thread}/save/"), "save", folder=str(folder))
+    (made,) = folder.iterdir()
+    assert sorted(one.name for one in made.iterdir()) == [
+        "001.txt", "002.txt", "003-02-p.png", "003.txt",
+    ]  # fmt: skip
+    assert "Het gaat over mijn chef." in (made / "001.txt").read_text()
+    assert "spel.exe" in told.text
+    window.press(told, "save", folder=str(folder), others="1")
+    assert len([*folder.rglob("*spel.exe")]) == 1
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
 # in browsers
 
 
@@ -196,11 +224,13 @@ def test_a_photo_is_shown_and_its_clean_copy_kept_without_its_place(
     path = path_of(running, reporter, name, "image/jpeg", photo)
     page.goto(running.url + path)
     page.click("#show")
-    page.wait_for_selector("#pages canvas")
-    assert page.locator("#said").inner_text().strip() == "Pagina 1 van 1."
+    page.locator("#said", has_text="Pagina 1 van 1.").wait_for()
+    assert page.locator("#pages canvas").count() == 1
+    assert not page.locator("#show, #more").first.is_visible()
+    assert not page.locator("#more").is_visible()
     page.fill("#copy-folder", str(folder))
     page.click("#copy button")
-    page.wait_for_function("document.getElementById('copy-said').textContent.includes('staat')")
+    page.locator("#copy-said", has_text="De schone kopie staat in").wait_for()
     (kept,) = folder.iterdir()
     assert kept.name == f"{Path(name).stem}.cleaned.jpg"
     assert kept.read_bytes().startswith(b"\xff\xd8\xff")
@@ -222,12 +252,14 @@ def test_a_document_is_shown_ten_pages_at_a_time_and_kept_as_pictures(
     path = path_of(running, reporter, "a.pdf", "application/pdf", content)
     page.goto(running.url + path)
     page.click("#show")
-    page.wait_for_function("document.querySelectorAll('#pages canvas').length === 10")
+    page.locator("#said", has_text="Pagina 10 van 12.").wait_for()
+    assert page.locator("#pages canvas").count() == 10
     page.click("#more")
-    page.wait_for_function("document.querySelectorAll('#pages canvas').length === 12")
+    page.locator("#said", has_text="Pagina 12 van 12.").wait_for()
+    assert page.locator("#pages canvas").count() == 12
     page.fill("#copy-folder", str(folder))
     page.click("#copy button")
-    page.wait_for_function("document.getElementById('copy-said').textContent.includes('staat')")
+    page.locator("#copy-said", has_text="De schone kopie staat in").wait_for()
     made = (folder / "a.cleaned.pdf").read_bytes()
     assert made.startswith(b"%PDF-")
     assert b"Sanne" not in made

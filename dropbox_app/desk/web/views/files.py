@@ -100,8 +100,12 @@ def content(thread: str, file: str) -> ResponseReturnValue:
 def save(thread: str, file: str) -> ResponseReturnValue:
     """Write the file as it came into the folder that was named."""
     site, mailbox = here.thread_of(thread)
+    looked = files.look(here.place(), mailbox, here.file_of(file), site)
+    harmless = looked.findings is not None and files.harmless(looked.findings)
+    if not (harmless or request.form.get("sure") == "1"):
+        return _page(thread, file, problem=here.told().say("save.unsure")), 409
     try:
-        folder = _folder()
+        folder = chosen_folder()
         saved = files.save(here.place(), mailbox, here.file_of(file), folder, site=site, look=False)
     except (KlankbordError, OSError) as error:
         return _page(thread, file, problem=sentence(here.told(), error)), 409
@@ -116,7 +120,7 @@ def copy(thread: str, file: str) -> ResponseReturnValue:
     try:
         form = _form()
         path = clean_copies.keep(
-            here.place(), mailbox, here.file_of(file), _folder(), form, _drawn(), site
+            here.place(), mailbox, here.file_of(file), chosen_folder(), form, _drawn(), site
         )
     except (KlankbordError, OSError) as error:
         return {"kept": False, "said": sentence(told, error)}
@@ -139,13 +143,13 @@ def _page(thread: str, file: str, problem: str = "", saved: str = "") -> str:
         harmless=looked.findings is not None and files.harmless(looked.findings),
         ready=ready,
         drawable=ready and kind in types.DRAWN,
-        folder=request.form.get("folder") or str(_usual_folder()),
+        folder=request.form.get("folder") or str(usual_folder()),
         problem=problem,
         saved=saved,
     )
 
 
-def _folder() -> Path:
+def chosen_folder() -> Path:
     """The folder of the form. Raises Unfit if it is not there."""
     path = Path(request.form.get("folder", "").strip()).expanduser()
     if not path.is_absolute() or not path.is_dir():
@@ -153,7 +157,8 @@ def _folder() -> Path:
     return path
 
 
-def _usual_folder() -> Path:
+def usual_folder() -> Path:
+    """The person's folder for downloads, or else their home."""
     downloads = Path.home() / "Downloads"
     return downloads if downloads.is_dir() else Path.home()
 
