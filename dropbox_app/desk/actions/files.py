@@ -145,6 +145,13 @@ def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
     return made
 
 
+def source(name: str, content: bytes) -> Source:
+    """A file that is in memory, to go with a message under its own name."""
+    named = _own_name(Path(name or "bestand"))
+    kind = inspect(iter((content,)), named, "").kind.declared
+    return Source(named, kind, len(content), functools.partial(iter, (content,)))
+
+
 def listed(held: metadata.Metadata) -> str:
     """What was found in a file beside what it shows, in words."""
     return ", ".join(held.words) or "nothing, mat2 found nothing in it"

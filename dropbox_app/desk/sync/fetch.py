@@ -33,7 +33,9 @@ def _exchange(desk: Desk) -> None:
         if item.sent == "waiting" and item.what == "message":
             desk.report.alarm(
                 f"Your message to thread {item.mailbox[:8]} is still not sent; it is kept, and the "
-                "next fetch tries again."
+                "next fetch tries again.",
+                "still_waiting",
+                item.mailbox,
             )
     shown = desk.courier.shown()
     own_card.watch(desk, shown)

@@ -18,14 +18,18 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.web import here, uploads
 from dropbox_app.desk.web.desk_lock import Locked
-from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.here import EXTENSION, Page
 from dropbox_app.desk.web.views import BLUEPRINTS
 from dropbox_app.protocol.errors import KlankbordError
 
 _STATIC = "static"
 # What the frame of every page leads to: endpoint, key of its name.
-WAYS = (("today.today", "way.today"), ("settings.more", "way.more"))
+WAYS = (
+    ("today.today", "way.today"),
+    ("threads.threads", "way.threads"),
+    ("settings.more", "way.more"),
+)
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
@@ -101,6 +105,7 @@ def _words() -> dict[str, Any]:
         "listed": told.listed,
         "lang": told.lang,
         "size": told.size,
+        "told_news": lambda one: news(told, one),
         "told_error": lambda error: sentence(told, error),
         "ways": WAYS,
         "handle": page.handles.of,

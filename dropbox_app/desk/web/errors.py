@@ -1,8 +1,9 @@
 """What went wrong, in the words of the page."""
 
 from dropbox_app.desk import errors
+from dropbox_app.desk.session import News
 from dropbox_app.desk.web.desk_lock import Locked, SiteAway
-from dropbox_app.desk.web.i18n import Words
+from dropbox_app.desk.web.i18n import MissingWord, Words
 from dropbox_app.protocol.errors import KlankbordError, MessageError, WrongPassphrase
 
 # The first class that fits counts, so a special one stands before its base.
@@ -35,3 +36,11 @@ def sentence(told: Words, error: Exception) -> str:
     if isinstance(error, KlankbordError):
         return told.say("fault.other", what=str(error))
     return told.say("fault.computer")
+
+
+def news(told: Words, one: News) -> str:
+    """Return news of a fetch as the person reads it, in which a thread has no id."""
+    try:
+        return told.say(f"news.{one.key}")
+    except MissingWord:
+        return told.say("fault.other", what=one.sentence)

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from flask import abort, current_app, g
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions.settings import Settings
+from dropbox_app.desk.actions import settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
@@ -41,17 +41,39 @@ class Page:
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
     language: str = FIRST_LANGUAGE
+    chosen_language: str = ""  # while the desk is locked
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
-    chose_language: bool = False  # in this run, before the desk was open
     beginning: Beginning = field(default_factory=Beginning)
+    _said: list[str] = field(default_factory=list)
 
-    def follow(self, chosen: Settings) -> None:
-        """Do from now on as the settings say."""
+    def unlock(self, passphrase: str) -> None:
+        """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
+
+        A language that was chosen while it was locked is kept with it.
+        """
+        self.lock.unlock(passphrase)
+        with self.lock.use() as place:
+            if self.chosen_language:
+                settings.choose(place, language=self.chosen_language)
+                self.chosen_language = ""
+            self.go_by(settings.settings(place))
+
+    def go_by(self, chosen: settings.Settings) -> None:
+        """Take over what was chosen for the desk."""
         self.language = chosen.language
         self.lock.idle_minutes = chosen.lock_minutes
         self.fetching.every_minutes = chosen.fetch_minutes
+
+    def say(self, *sentences: str) -> None:
+        """Keep sentences for the next page that is shown."""
+        self._said += [one for one in sentences if one not in self._said]
+
+    def take_said(self) -> list[str]:
+        """Return what the last request has to say, once."""
+        said, self._said = self._said, []
+        return said
 
     def note_window(self) -> None:
         """Note that a window of the page is open."""

@@ -49,7 +49,7 @@ def serve(
     server, gate = listen(page, port)
     try:
         if passphrase is not None:
-            lock.unlock(passphrase)
+            page.unlock(passphrase)
         address = gate.link.address(gate.origin)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_ending_politely())

@@ -2,6 +2,7 @@
 
 import json
 
+from dropbox_app.desk.actions import settings
 from dropbox_app.desk.web.desk_lock import IDLE_MINUTES
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running, Window
@@ -90,6 +91,24 @@ def test_the_language_is_dutch_until_the_person_chooses_another(running: Running
     assert 'lang="nl"' in asked.html
     english = window.submit(asked, asked.form_to("language"), 1)
     assert "Open my desk" in english.text
+    window.press(english, "unlock", passphrase=PASSPHRASE)
+    locked = window.press(window.get(running.home), "lock")
+    assert 'lang="en"' in locked.html
+    running.page.language = "nl"  # as at the next start
+    assert 'lang="en"' in window.press(locked, "unlock", passphrase=PASSPHRASE).html
+
+
+def test_it_goes_by_the_chosen_minutes(running: Running) -> None:
+    with running.office.open() as place:
+        settings.choose(place, lock_minutes=2, fetch_minutes=15)
+    running.at_work()
+    assert running.fetching.every_minutes == 15
+    running.clock.now += 59
+    assert not running.lock.lock_if_idle()
+    running.clock.now += 59
+    assert not running.lock.lock_if_idle()
+    running.clock.now += 2
+    assert running.lock.lock_if_idle()
 
 
 def test_a_window_is_gone_a_minute_after_its_last_sign(running: Running) -> None:

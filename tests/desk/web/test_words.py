@@ -1,5 +1,6 @@
 """The page's catalogues: alike in both languages, and every key that is used is there."""
 
+import ast
 import re
 import string
 from pathlib import Path
@@ -10,9 +11,25 @@ from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
+from dropbox_app.desk.web.views.threads import TURNS
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
+
+
+def news_keys() -> set[str]:
+    """The key of everything that a fetch can tell, from the calls in the desk's modules."""
+    found = set()
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if node.func.attr in ("note", "alarm") and owner.endswith("report"):
+                    found.add(ast.literal_eval(node.args[1]))
+    return found
+
+
 # Keys that are put together from a prefix and a value.
 MADE = {
     "cards.said_changed", "cards.said_moved", "cards.said_joined",
@@ -21,6 +38,14 @@ MADE = {
     "cards.title", "backup.title", "settings.title",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
     "language.nl", "language.en",
+    *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
+    *(f"answer.{name}" for name in ANSWERS),
+    *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
+    *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"threads.turn_{turn or 'all'}" for turn in TURNS),
+    *(f"row.{status}" for status in ("withdrawn", "gone")),
+    *(f"news.{key}" for key in news_keys()),
+    *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
 }  # fmt: skip
 
 
@@ -51,6 +76,7 @@ def used() -> set[str]:
         text = re.sub(r'url_for\("[^"]*"|endpoint == "[^"]*"', "", path.read_text())
         literals = re.findall(r'"([a-z0-9_.-]+)"', text)
         found |= {one for one in literals if KEY.fullmatch(one) and one.split(".")[0] in prefixes}
+        found = {one for one in found if not one.endswith("_")}  # the first part of one
     views = {f"{module}.{view}" for module in endpoints for view in _views(module)}
     return {name for name in found - views if not name.endswith((".html", ".css", ".js", ".svg"))}
 
@@ -94,6 +120,11 @@ def test_no_text_has_a_word_of_the_machinery(word: str) -> None:
         for key, message in catalogue(lang).items():
             for text in texts(message):
                 assert not re.search(rf"\b{word}", text, re.I), key
+
+
+def test_everything_that_a_fetch_can_tell_has_its_words_here() -> None:
+    assert len(news_keys()) > 20
+    assert {f"news.{key}" for key in news_keys()} <= catalogue("nl").keys()
 
 
 def test_titles_say_nothing_of_what_the_page_is_for() -> None:

@@ -12,6 +12,8 @@ from dropbox_app.desk.web.views import (
     posters,
     settings,
     snippets,
+    thread,
+    threads,
     today,
 )
 
@@ -19,6 +21,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
     today.blueprint,
     fetching.blueprint,
+    thread.blueprint,
+    threads.blueprint,
     beginning.blueprint,
     cards.blueprint,
     away.blueprint,

@@ -11,7 +11,7 @@ from typing import cast, get_args
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import backups, passphrase, settings, setup
+from dropbox_app.desk.actions import backups, passphrase, setup
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
@@ -114,9 +114,8 @@ def make() -> ResponseReturnValue:
     lock = page.lock
     try:
         setup.init(lock.folder, chosen, lock.machine, begun.invitation, begun.profile, begun.proxy)
-        lock.unlock(chosen)
-        with lock.use() as place:
-            settings.choose(place, language=page.language)
+        page.chosen_language = page.language
+        page.unlock(chosen)
     except (KlankbordError, OSError) as error:
         return _choose(sentence(told, error)), 422
     page.beginning = here.Beginning()
@@ -155,7 +154,7 @@ def take_backup() -> ResponseReturnValue:
         else:
             problem = told.say("restore.none")
             return render_template("first_restore.html", problem=problem, path=path), 422
-        lock.unlock(chosen)
+        here.page().unlock(chosen)
     except (KlankbordError, OSError) as error:
         problem = sentence(told, error)
         return render_template("first_restore.html", problem=problem, path=path), 422

@@ -3,7 +3,6 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import settings
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.here import without_desk
@@ -31,10 +30,7 @@ def open_desk() -> ResponseReturnValue:
     """Open the desk with the passphrase."""
     page = here.page()
     try:
-        page.lock.unlock(request.form.get("passphrase", ""))
-        with page.lock.use() as place:
-            chosen = page.language if page.chose_language else None
-            page.follow(settings.choose(place, language=chosen))
+        page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
     return redirect(url_for("today.today"), 303)
@@ -45,16 +41,17 @@ def open_desk() -> ResponseReturnValue:
 def lock() -> ResponseReturnValue:
     """Lock the desk; what was typed and not sent is gone."""
     here.page().lock.lock()
+    here.page().take_said()
     return redirect(url_for("entering.unlock"), 303)
 
 
 @blueprint.post("/language")
 @without_desk
 def language() -> ResponseReturnValue:
-    """Choose the language of the page."""
+    """Choose the language of the page, before the desk is open; it is kept once it is."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
-        here.page().language, here.page().chose_language = chosen, True
+        here.page().language = here.page().chosen_language = chosen
     return redirect(url_for("entering.unlock"), 303)
 
 

@@ -40,7 +40,7 @@ def keep() -> ResponseReturnValue:
         )
     except KlankbordError as error:
         return _page(sentence(here.told(), error)), 422
-    here.page().follow(new)
+    here.page().go_by(new)
     return redirect(url_for("settings.show", said="kept"), 303)
 
 

@@ -1,9 +1,9 @@
-"""Vandaag: whose turn it is, and what waits to be sent."""
+"""Vandaag: what waits for the counsellor, what waits to be sent, what waits for reporters."""
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import today as actions
 from dropbox_app.desk.web import here
 
 blueprint = Blueprint("today", __name__)
@@ -11,11 +11,7 @@ blueprint = Blueprint("today", __name__)
 
 @blueprint.get("/")
 def today() -> ResponseReturnValue:
-    """Show what waits for the counsellor first."""
-    found = threads.list_threads(here.place())
+    """Show the day's work; a report whose writer does not feel safe comes first."""
     return render_template(
-        "today.html",
-        mine=[one for one in found if one.summary.turn == "counsellor"],
-        theirs=[one for one in found if one.summary.turn == "reporter"],
-        unsent=[one for one in found if one.summary.waiting],
+        "today.html", work=actions.today(here.place()), said=here.page().take_said()
     )
