@@ -154,7 +154,7 @@ def take_backup() -> ResponseReturnValue:
         else:
             problem = told.say("restore.none")
             return render_template("first_restore.html", problem=problem, path=path), 422
-        lock.unlock(chosen)
+        here.page().unlock(chosen)
     except (KlankbordError, OSError) as error:
         problem = sentence(told, error)
         return render_template("first_restore.html", problem=problem, path=path), 422
