@@ -15,10 +15,10 @@ import pytest
 
 from dropbox_app.protocol.encoding import to_line
 from tests.deploy import test_debian
-from tests.deploy.test_debian import Debian, made
 from tests.deploy.test_systemd import Both, both
 from tests.support.circuit import CircuitBrowser
 from tests.support.circuit import line as of_circuit
+from tests.support.debian import Debian, made
 from tests.support.drop_box import Counsellor
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.unit_file import Bridge
