@@ -66,6 +66,7 @@ class Desk:
     today: datetime.date
     report: Report = field(default_factory=Report)
     server_day: datetime.date | None = None
+    brought: int = 0  # bytes of items in this round
     _courier: Courier | None = None
 
     @property

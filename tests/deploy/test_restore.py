@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tests.support.unit_file import Bridge
 
 pytestmark = test_debian.pytestmark
 STORY, ANSWER = "Een verhaal van voor de brand.", "Dank je wel."
-KEPT = "/srv/kept"
+KEPT = "/var/kept"
 ONION_KEY = "/var/lib/tor/klankbord-box/hs_ed25519_secret_key"
 
 
@@ -53,7 +53,7 @@ def bridge_of(debian: Debian) -> Bridge:
 
 @pytest.mark.long
 def test_a_dead_machine_comes_back_from_its_backup_with_its_address_its_codes_and_its_desks(
-    machines: tuple[Debian, Debian], tmp_path: Path, record_property: Callable[[str, object], None]
+    machines: tuple[Debian, Debian], tmp_path: Path
 ) -> None:
     old, new = machines
     said = old.install()
@@ -73,7 +73,6 @@ def test_a_dead_machine_comes_back_from_its_backup_with_its_address_its_codes_an
     began = time.monotonic()
     said = new.enter("/src/deploy/install", *given, "--onion-key", f"{KEPT}/onion-key")
     took = time.monotonic() - began
-    record_property("seconds", round(took))
     assert took < 600
     assert "1 conversation is back" in said
     assert re.findall(r"http://[a-z2-7]{56}\.onion", said)[-1] == origin

@@ -14,6 +14,7 @@ No plain text touches the disk but in the database.
 import contextlib
 import functools
 import itertools
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -168,6 +169,10 @@ class LocalStore:
         return SealedFile(item, length, functools.partial(self._pieces, self._item(item))), (
             sealer.size
         )
+
+    def free(self) -> int:
+        """How many bytes are free where the items are."""
+        return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
         """How many recipients the header of an item has; 0 if it is no header of ours."""

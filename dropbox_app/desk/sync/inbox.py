@@ -23,6 +23,9 @@ MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
 OWED_DAYS = 30  # for what is owed to a thread that is no longer listed
 OWED_AT_MOST = schedule.KEEP_AT_MOST + 33  # days; then no key is left that could open it
 MOST_OWED = 200  # items; each costs a request in every round
+MOST_BYTES = 2 * MAX_FILE  # of one site in one round, from a server that may mean harm
+LEFT_ON_DISK = 512 * 1024 * 1024  # bytes that a file leaves free
+LEFT_BY_MESSAGES = 64 * 1024 * 1024  # likewise
 MOST_PAGES = 100  # in one reading of the inbox
 MOST_RESTORES = 2  # likewise
 DAMAGED = 500  # the status of what the server lists and cannot read
@@ -37,6 +40,11 @@ _WITHDRAWN = (
     "fetched is still here until you say 'klankbord-desk forget {0}'."
 )
 _MORE = "There is more in the inbox than one round takes; fetch again."
+_NO_ROOM = (
+    "ALARM: the disk of this computer is nearly full, so the inbox was not read to its end. "
+    "Nothing is lost: it waits at the server. Make room, at least {0}, and fetch again. If you do "
+    "not know what filled the disk, tell the operator."
+)
 _TOO_MUCH_OWED = (
     f"ALARM: the server lists more than {MOST_OWED} things that it does not hand over. The inbox "
     "is read on when they have come. Tell the operator."
@@ -77,7 +85,6 @@ def _read_inbox(desk: Desk) -> bool:
             if known:
                 continue  # again from the beginning
         if not _take_page(desk, page):
-            desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
             return False
         if not page.more:
             break
@@ -112,7 +119,8 @@ def _meet_store(desk: Desk, store: str) -> None:
 def _take_page(desk: Desk, page: Page) -> bool:
     """Bring one page home, write down that it is here, then tell the server.
 
-    Says whether it took all of it: it stops where too much is owed.
+    Says whether it took all of it: it stops where too much is owed or brought, or the disk is
+    nearly full. The report then says so.
     """
     number = desk.state.number
     for row in page.rows:
@@ -134,10 +142,28 @@ def _take_row(desk: Desk, row: Row, page: Page) -> bool:
         _say_fetched(desk, row.id)  # listed again: a restored server does not know it
     elif row.id not in state.owed:
         if len(state.owed) >= MOST_OWED:
+            desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
+            return False
+        if not _has_room(desk, row):
             return False
         item = _item(row, page.store)
         if _bring(desk, item, page.day):
             _keep(desk, item)
+    return True
+
+
+def _has_room(desk: Desk, row: Row | Item) -> bool:
+    """Whether an item may come: within the bound of a round, and of the disk."""
+    if row.size > (MAX_MESSAGE if row.what == "message" else MAX_FILE):
+        return True  # it is not taken at all
+    if desk.brought + row.size > MOST_BYTES:
+        desk.report.note(_MORE, "more")
+        return False
+    left = LEFT_BY_MESSAGES if row.what == "message" else LEFT_ON_DISK
+    if desk.store.free() - row.size < left:
+        wanted = f"{(row.size + left) // 1024**2 + 1} MiB"
+        desk.report.alarm(_NO_ROOM.format(wanted), "no_room")
+        return False
     return True
 
 
@@ -176,6 +202,7 @@ def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
     def count(piece: bytes) -> None:
         nonlocal came
         came += len(piece)
+        desk.brought += len(piece)
         take(piece)
 
     try:
@@ -222,14 +249,18 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
 
 
 def _ask_again(desk: Desk) -> set[str]:
-    """Ask for what is owed; answers the items that did not come this time either."""
+    """Ask for what is owed; answers the items that were asked for and did not come."""
+    asked = set()
     for owed in list(desk.state.owed.values()):
+        if not _has_room(desk, owed.item):
+            break
+        asked.add(owed.item.id)
         if _bring(desk, owed.item, owed.since):
             del desk.state.owed[owed.item.id]
             _keep(desk, owed.item)
     desk.save()
     _tell_fetched(desk)
-    return set(desk.state.owed)
+    return asked & set(desk.state.owed)
 
 
 def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
