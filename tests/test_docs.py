@@ -263,9 +263,12 @@ def test_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
     found = []
     for name in listed.stdout.split("\0"):
         path = ROOT / name
-        if path.is_file() and (
-            hit := re.search(hosts, path.read_bytes().decode("utf-8", "ignore"))
-        ):
+        if not path.is_file():
+            continue
+        held = path.read_bytes().decode("utf-8", "ignore")
+        if name.endswith("viewer/built/frame.js"):  # the home that wasm programs are made to see
+            held = held.replace("/" + "home/web_user", "")
+        if hit := re.search(hosts, held):
             found.append(f"{name}: {hit[0]}")
     assert found == []
 

@@ -58,6 +58,7 @@ READERS: Story = {
     # While a page is used, the server could; so could who takes it over.
     "landing.run_by": (ALONG, {"nl": "Terwijl je schrijft of leest", "en": "While you write or"}),
     "landing.run_by_employer": (ALONG,),
+    "landing.run_by_some_employer": (ALONG,),
     "landing.run_by_unknown": (ALONG,),
     "technical.not1": (ALONG,),
     "conversation.translating": ({"nl": "meelezen", "en": "read along"},),

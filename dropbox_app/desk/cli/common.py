@@ -62,6 +62,14 @@ class DeskGroup(click.Group):
             raise _Calm(
                 f"This computer could not do it: {error.strerror or error}{where}."
             ) from None
+        except click.Abort:
+            click.echo(err=True)  # the question stands in that line
+            raise _Calm("The question was not answered, so that was not done.") from None
+        except KeyboardInterrupt:
+            raise _Calm(
+                "Stopped by Ctrl-C before it was done. If something was kept to be sent, "
+                "list shows it."
+            ) from None
 
 
 def shared(command: F) -> F:
@@ -114,6 +122,12 @@ def passphrase(*, new: bool = False) -> str:
     """The passphrase from its file or the terminal; a new one is asked for twice."""
     file: Path | None = _given("passphrase_file")
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
+
+
+def given_passphrase() -> str | None:
+    """The passphrase from its file; None if no file was named."""
+    file: Path | None = _given("passphrase_file")
+    return None if file is None else read_passphrase(file)
 
 
 def ask_passphrase(*, new: bool) -> str:
@@ -236,3 +250,12 @@ def write_once(path: Path, data: bytes) -> None:
     except AlreadyThere:
         if path.read_bytes() != data:
             raise
+
+
+def warn_readable(out: Path) -> None:
+    """Say on stderr that a folder was written which everybody with this computer can read."""
+    click.echo(
+        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
+        "when it has served.",
+        err=True,
+    )

@@ -63,11 +63,11 @@ def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None
         _end(run.run(settings, words, state, now))
         return
     _end(run.trial(settings, now))
-    click.echo(f"The mail server took {len(settings.counsellor)}. Ask whether they came.")
+    common.say(f"The mail server took {len(settings.counsellor)}. Ask whether they came.")
 
 
 def _end(faults: list[str]) -> None:
     for fault in faults:
-        click.echo(f"Fault: {fault}", err=True)
+        common.say(f"Fault: {fault}", err=True)
     if faults:
         click.get_current_context().exit(1)

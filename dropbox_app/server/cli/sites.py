@@ -87,7 +87,7 @@ def init(
     other = OtherContact(*other_contact)
     wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     _make(place, wanted, Reading((), ()))
-    click.echo(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
+    common.say(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
 
 
 @click.group()
@@ -133,7 +133,7 @@ def site_add(
             owner = server.stat()
             os.chown(parent, owner.st_uid, owner.st_gid)
     _make(place, wanted, there)
-    click.echo(
+    common.say(
         f"The site is in {place.folder}. Give the line above to each counsellor; "
         "a running server takes the site up on SIGHUP (systemctl reload klankbord).",
         err=True,
@@ -153,10 +153,10 @@ def site_list(folder: Path | None) -> None:
     for place in paths.places(server):
         found = read.of(place.name)
         if found is None:
-            click.echo(f"{place.name}: is not served; site check says why")
+            common.say(f"{place.name}: is not served; site check says why")
         else:
             ended = Site(place.folder, found.settings).ended()
-            click.echo(
+            common.say(
                 f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}"
                 + "".join(f"; desks: {origin}" for origin in found.settings.desk_origins)
                 + (f"; retired on {ended}" if ended else "")
@@ -191,7 +191,7 @@ def site_retire(folder: Path | None, called: str) -> None:
         said += f"no conversation is left. Its files in {place.folder} may be removed"
         said += "" if place.name == paths.OWN else ": the whole folder, then SIGHUP to the server"
         said += ". Backups hold them for some days more."
-    click.echo(said)
+    common.say(said)
 
 
 @site.command("check")
@@ -224,9 +224,9 @@ def site_check_command(folder: Path | None, called: str | None, only_settings: b
         if called in (None, name):
             own = [fault for fault in found if fault.site == name]
             wrong = wrong or not all(fault.note for fault in own)
-            click.echo(f"{name}: " + ("fine" if all(fault.note for fault in own) else "wrong"))
+            common.say(f"{name}: " + ("fine" if all(fault.note for fault in own) else "wrong"))
             for fault in own:
-                click.echo(f"    {'note: ' if fault.note else ''}{fault.said}")
+                common.say(f"    {'note: ' if fault.note else ''}{fault.said}")
     if wrong:
         click.get_current_context().exit(1)
 
@@ -271,7 +271,7 @@ def move(
         changed = settings.parse(text, path)
         _refuse_others(changed, place, loader.read(folder_of(folder)))
         replace_whole(path, text.encode("utf-8"), common.today())
-        click.echo("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
+        common.say("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
     click.echo(_invitation(changed))
 
 
@@ -285,6 +285,10 @@ def _wanted(
     controller: str,
     other_contact: OtherContact,
 ) -> Settings:
+    if employer and not run_by:
+        raise click.UsageError("--run-by-employer is for --run-by: name the employer there too.")
+    if hours and not phone:
+        raise click.UsageError("--hours is for --phone: give the telephone that is answered then.")
     return Settings(
         site=secrets.token_hex(16),
         name=name,

@@ -162,6 +162,14 @@ def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
     house.close()
 
 
+def test_an_employer_without_a_name_is_still_called_the_employer(tmp_path: Path) -> None:
+    """As settings of an earlier version may say."""
+    house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
+    assert "een computer van je werkgever" in house.browser().get("/nl/").text
+    assert "your employer could read along" in house.browser().get("/en/").text
+    house.close()
+
+
 def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
     house = House(tmp_path / "site", phone="", hours="", run_by="")
     for address in ADDRESSES:

@@ -86,6 +86,9 @@ PROMISES = {
         "test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards",
     ),
     "landing.run_by_employer": ("test_who_runs_it_is_said_and_that_they_could_look_in",),
+    "landing.run_by_some_employer": (
+        "test_an_employer_without_a_name_is_still_called_the_employer",
+    ),
     "landing.run_by_unknown": ("test_who_runs_it_is_said_and_that_they_could_look_in",),
     "frame.leave": ("test_the_whole_journey",),
     "frame.leave_help": (

@@ -99,6 +99,8 @@ def test_nothing_is_left_in_a_home_a_temporary_folder_or_a_log(serving: Serving)
             with contextlib.suppress(FileNotFoundError):
                 target = str(handle.readlink())
                 assert "gunicorn.ctl" not in target
+                if target.startswith("/memfd:"):
+                    continue  # memory that the workers share: it is on no disk
                 if target.startswith("/") and "(deleted)" in target:
                     assert handle.stat().st_size == 0, target
 
