@@ -10,11 +10,12 @@ from pathlib import Path
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 from dropbox_app.server.backup.directory import KEY
-from dropbox_app.server.config import custom_pages, paths, settings
+from dropbox_app.server.config import custom_pages, paths, referrals, settings
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
+REFERRALS = f"{custom_pages.FOLDER}/{referrals.FILE_NAME}"
 _FILES = (settings.FILE_NAME, sites.RETIRED, sites.ENDED)
 FORMER = "last-good"  # in backups of earlier builds; nothing reads it any more
 # What may be at the top of a server's folder and come out of a backup.
@@ -35,6 +36,7 @@ _NAMES = re.compile(
             *map(re.escape, (*_FILES, FORMER, WITHDRAWN, DATABASE)),
             rf"{sites.CARDS}/[a-z0-9-]{{1,40}}\.card",
             rf"{custom_pages.FOLDER}/({'|'.join(LANGUAGES)})/({'|'.join(custom_pages.PAGES)})\.md",
+            re.escape(REFERRALS),
             rf"{FILES}/[0-9a-f]{{64}}",
         )
     )
@@ -46,7 +48,7 @@ def of(place: Place) -> Iterator[Path]:
     """The small files of a site that are there now: without database, files, withdrawn list."""
     cards = sorted((place.folder / sites.CARDS).glob("*.card"))
     pages = sorted((place.folder / custom_pages.FOLDER).glob("*/*.md"))
-    for path in (*(place.folder / name for name in _FILES), *cards, *pages):
+    for path in (*(place.folder / name for name in (*_FILES, REFERRALS)), *cards, *pages):
         if path.is_file() and _NAMES.fullmatch(path.relative_to(place.folder).as_posix()):
             yield path
 

@@ -23,6 +23,7 @@ from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
+from tests.server.config.test_referrals import OWN
 from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
 
 LARGE = 1_500_000
@@ -109,6 +110,8 @@ def _filled(server: AServer) -> dict[str, bytes]:
     for lang in ("nl", "en"):
         (server.folder / "content" / lang).mkdir(parents=True)
         (server.folder / "content" / lang / "what.md").write_text("## Wat\n\nTekst.\n")
+        (server.folder / "content" / lang / "law-privacy.md").write_text("Onze grond.\n")
+    (server.folder / "content" / "referrals.toml").write_text(OWN)
     server.site.retire("bram", DAY)
     server.site.end(DAY)
     return {sha256_hex(one): one for one in sealed}

@@ -150,7 +150,7 @@ def test_who_runs_it_is_said_and_that_they_could_look_in(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "This site is on a computer managed by Stichting Hosting." in text
     assert "While you write or read, Stichting Hosting could read along." in text
-    assert "call 030 123 45 67." in text
+    assert "call 030 123 45 67" in text
 
 
 def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
     text = house.browser().get("/nl/").text
     assert "een computer van De Korenaar BV, je werkgever" in text
     assert "zou je werkgever kunnen meelezen" in text
-    assert "Bel dan 030 123 45 67." in text
+    assert "Bel dan 030 123 45 67" in text
     house.close()
 
 
