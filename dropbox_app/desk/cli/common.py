@@ -62,6 +62,14 @@ class DeskGroup(click.Group):
             raise _Calm(
                 f"This computer could not do it: {error.strerror or error}{where}."
             ) from None
+        except click.Abort:
+            click.echo(err=True)  # the question stands in that line
+            raise _Calm("The question was not answered, so that was not done.") from None
+        except KeyboardInterrupt:
+            raise _Calm(
+                "Stopped by Ctrl-C before it was done. If something was kept to be sent, "
+                "list shows it."
+            ) from None
 
 
 def shared(command: F) -> F:

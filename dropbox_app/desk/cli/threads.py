@@ -26,7 +26,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Bring home what came in, look after your keys and card, and look at the site.
 
-    Run it at least once a week. Ends with exit code 1 if something is wrong.
+    Run it at least as often as the site promises an answer: every second working day, or what
+    the site says instead. Ends with exit code 1 if something is wrong.
 
     \b
     Example:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import settings
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
@@ -21,6 +22,15 @@ WINDOW_GONE = 60  # seconds without a sign of a window that say that it was clos
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 _free: set[object] = set()
+
+
+@dataclass
+class Beginning:
+    """What the first run was given so far. Nothing of it is written before the desk is made."""
+
+    invitation: bytes = b""
+    profile: Profile | None = None
+    proxy: str = ""
 
 
 @dataclass
@@ -36,6 +46,7 @@ class Page:
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
+    beginning: Beginning = field(default_factory=Beginning)
     _said: list[str] = field(default_factory=list)
 
     def unlock(self, passphrase: str) -> None:

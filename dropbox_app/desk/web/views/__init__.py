@@ -2,7 +2,22 @@
 
 from flask import Blueprint
 
-from dropbox_app.desk.web.views import entering, fetching, files, save_all, thread, threads, today
+from dropbox_app.desk.web.views import (
+    away,
+    backups,
+    beginning,
+    cards,
+    entering,
+    fetching,
+    files,
+    posters,
+    save_all,
+    settings,
+    snippets,
+    thread,
+    threads,
+    today,
+)
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
@@ -12,4 +27,11 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     save_all.blueprint,
     thread.blueprint,
     threads.blueprint,
+    beginning.blueprint,
+    cards.blueprint,
+    away.blueprint,
+    posters.blueprint,
+    backups.blueprint,
+    settings.blueprint,
+    snippets.blueprint,
 )
