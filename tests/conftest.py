@@ -13,26 +13,42 @@ from tests.support.drop_box import box, counsellor, mould
 __all__ = ["box", "counsellor", "mould"]  # fixtures
 
 HERE = Path(__file__).parent
-# Each test in these starts servers, browsers, sandboxes or a whole machine, or needs many Argon2id.
+# Each test in these starts servers, browsers, sandboxes or a whole machine, needs many Argon2id, or
+# is one of very many that look at each page in each state.
 # They run first, since one that runs last would keep the other core waiting.
 SLOW = {
     HERE / path
     for path in (
         "deploy",
+        "desk/test_bounds.py",
         "desk/test_cleaning.py",
         "desk/test_endless_list.py",
         "desk/test_files.py",
         "desk/test_forward_secrecy.py",
+        "desk/test_kill.py",
         "desk/test_large_backups.py",
+        "desk/test_migrations.py",
         "desk/test_preview.py",
         "desk/test_program.py",
+        "desk/test_restores.py",
+        "desk/test_rounds.py",
         "desk/test_sandbox.py",
         "desk/test_sending_files.py",
         "e2e",
         "load",
+        "protocol/interop",
         "security",
+        "server/backup/test_other_age.py",
+        "server/doctor/test_hostile.py",
+        "server/doctor/test_real_programs.py",
+        "server/mailboxes/test_scheduler.py",
+        "server/web/test_availability.py",
+        "server/web/test_before.py",
+        "server/web/test_contacts.py",
         "server/web/test_file_downloads.py",
         "server/web/test_files.py",
+        "server/web/test_hardening.py",
+        "server/web/test_lengths.py",
         "server/web/test_refusals.py",
         "server/web/test_sameness.py",
         "server/web/test_serving.py",

@@ -135,8 +135,7 @@ def caddy_ends(machine: Machine) -> None:
     say("Caddy is not used any more")
     machine.service("disable", "--now", "caddy")
     machine.remove(CADDYFILE, CADDY_DROP_IN)
-    if CADDY_DROP_IN.parent.is_dir() and not any(CADDY_DROP_IN.parent.iterdir()):
-        machine.remove(CADDY_DROP_IN.parent)
+    machine.remove_empty(CADDY_DROP_IN.parent)
     if CADDY_BEFORE.is_file():
         machine.write(CADDYFILE, CADDY_BEFORE.read_text("utf-8"))
         machine.remove(CADDY_BEFORE)
@@ -197,8 +196,7 @@ def away(machine: Machine) -> None:
         return
     say("No domain")
     machine.remove(WAY, OPEN, CERTIFICATE.parent, ANSWERS, TAKE)
-    if OPEN.parent.is_dir() and not any(OPEN.parent.iterdir()):
-        machine.remove(OPEN.parent)
+    machine.remove_empty(OPEN.parent)
     machine.service("daemon-reload")
     if RENEWED.is_dir():
         machine.run("certbot", "delete", "--non-interactive", "--cert-name", LINEAGE)

@@ -140,6 +140,11 @@ class Machine:
                     whole = path.is_dir() and not path.is_symlink()
                     shutil.rmtree(path) if whole else path.unlink()
 
+    def remove_empty(self, folder: Path) -> None:
+        """Take away a folder that was made for files which are gone by now."""
+        if folder.is_dir() and not any(folder.iterdir()):
+            self.remove(folder)
+
     def join(self, account: str, group: str) -> bool:
         """Let an account use what is a group's. True if it is new there."""
         if account in members(group):

@@ -82,8 +82,7 @@ def uninstall(machine: Machine) -> None:
     machine.remove(UNIT, *BACKUP, COMMAND, PROGRAM)
     if JOURNAL.exists():
         machine.remove(JOURNAL)
-        if not any(JOURNAL.parent.iterdir()):
-            machine.remove(JOURNAL.parent)
+        machine.remove_empty(JOURNAL.parent)
         machine.service("restart", "systemd-journald")
     tor.leave(machine)
     domain.away(machine)

@@ -78,6 +78,7 @@ def leave(machine: Machine) -> None:
     if UNIT.exists():
         machine.service("disable", "--now", UNIT.stem)
     machine.remove(UNIT, UNIT.with_name(f"{UNIT.name}.d"), SETTINGS)
+    machine.remove_empty(SETTINGS.parent)
     machine.service("daemon-reload")
     if account_is_there(ACCOUNT):
         machine.run("userdel", ACCOUNT)

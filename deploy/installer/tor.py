@@ -52,8 +52,7 @@ def leave(machine: Machine) -> None:
     """Take away all settings of ours; the keys of addresses stay."""
     say("Tor")
     machine.remove(CLOSED, *TOR_FILES.glob("klankbord*.conf"))
-    if CLOSED.parent.is_dir() and not any(CLOSED.parent.iterdir()):
-        machine.remove(CLOSED.parent)
+    machine.remove_empty(CLOSED.parent)
     for path in (TORRC, APPARMOR):
         if path.is_file():
             machine.block(path, [])

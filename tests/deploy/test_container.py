@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_debian import NO_MIRROR, PYTHON, debootstrap, run_long
+from tests.support.debian import NO_MIRROR, PYTHON, debootstrap, run_long
 from tests.support.drop_box import ROOT
 from tests.support.unit_file import UNITS, values
 
@@ -148,6 +148,7 @@ def buildah() -> Iterator[Buildah]:
         made.end()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),

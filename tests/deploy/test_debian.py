@@ -1,8 +1,4 @@
-"""The installer in fresh Debian systems: installed, again, served, backed up, newer, back, away.
-
-Each is made by debootstrap in a folder, and entered by chroot in name spaces of its own. No systemd
-runs in there: that services start at boot, and what only systemd enforces, is not tried.
-"""
+"""The installer in fresh Debian systems: installed, again, served, backed up, newer, back, away."""
 
 from __future__ import annotations
 
@@ -13,8 +9,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,28 +23,13 @@ from tests.deploy.test_tor_unit import assert_closed
 from tests.server.store.test_migrations import Old, rows
 from tests.support.circuit import CircuitBrowser
 from tests.support.circuit import line as of_circuit
+from tests.support.debian import ENTER, PYTHON, Debian, made
 from tests.support.drop_box import ROOT, Counsellor
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.unit_file import HERE, Bridge, command, filtered, values
-
-# How apt says that it got nothing: that is no fault of what is tested.
-NO_MIRROR = "Failed to fetch|Unable to fetch|Could not resolve|Could not connect"
-PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
-_ENTER = """
-set -e
-mount --make-rprivate /
-mount -t proc proc "$1/proc"
-mount --rbind /dev "$1/dev"
-mkdir -p "$1/src" "$1/wheels"
-mount --bind -o ro "$2" "$1/src"
-mount --bind -o ro "$3" "$1/wheels"
-where=$1; shift 3
-exec chroot "$where" /usr/bin/env -i HOME=/root PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels \\
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
-"""
 
 pytestmark = [
     pytest.mark.timeout(1800),
@@ -59,107 +38,6 @@ pytestmark = [
         reason="needs root, debootstrap, bubblewrap and systemd's tools",
     ),
 ]
-
-
-class Debian:
-    """A whole system in a folder."""
-
-    def __init__(self, folder: Path, suite: str) -> None:
-        self.folder = folder
-        self.suite = suite
-        self.wheels = folder.with_name("wheels")
-        self.source = ROOT
-
-    def make(self) -> None:
-        self.wheels.mkdir()
-        debootstrap(self.suite, self.folder)
-        sources = self.folder / "etc" / "apt" / "sources.list"
-        line = sources.read_text().split("\n")[0]
-        if self.suite == "bookworm":  # whose tor is too old without its security updates
-            main = line.split()[1]
-            security = re.sub(r"/debian/?$", "/debian-security", main)
-            line += f"\ndeb {security} {self.suite}-security main\n"
-        sources.write_text(line)
-        # How this machine reaches Debian's packages, if it has to be told.
-        for name in Path("/etc/apt/apt.conf.d").glob("*"):
-            if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
-                shutil.copy(name, self.folder / "etc" / "apt" / "apt.conf.d")
-        shutil.copy("/etc/resolv.conf", self.folder / "etc" / "resolv.conf")
-        self.enter("apt-get", "update", "-qq")
-        self.enter("apt-get", "install", "-qq", "--yes", "--no-install-recommends", "python3")
-        run_long(
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
-            *("--only-binary", ":all:", "--python-version", PYTHON[self.suite]),
-            *("-r", ROOT / "requirements" / "server.txt", "-d", self.wheels),
-        )
-
-    def entering(self) -> list[str | Path]:
-        """What a command in there begins with."""
-        return [
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh"),
-            *(self.folder, self.source, self.wheels),
-        ]
-
-    def enter(self, *command: str | Path, check: bool = True) -> str:
-        done = subprocess.run(
-            [*self.entering(), *command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode and re.search(NO_MIRROR, done.stdout + done.stderr):
-            pytest.skip("Debian's packages cannot be had now")
-        if check:
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def install(self, *more: str) -> str:
-        return self.enter(
-            *("/src/deploy/install", "--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld"),
-            *(() if "--domain" in more else ("--domain", "")),
-            *more,
-        )
-
-    def path(self, inside: str) -> Path:
-        return self.folder / inside.lstrip("/")
-
-    def release(self) -> str:
-        return os.readlink(self.path("/opt/klankbord/current"))
-
-    def all_files(self) -> set[str]:
-        """Everything under the places where an installation could leave something."""
-        places = ("etc", "opt", "usr/local", "var/lib", "run", "srv", "root")
-        return {
-            str(path.relative_to(self.folder))
-            for place in places
-            for path in (self.folder / place).rglob("*")
-        }
-
-
-def debootstrap(suite: str, folder: Path) -> None:
-    """With mounts of its own, which are gone with it: it may leave one behind."""
-    private = ("unshare", "--mount", "--propagation", "private")
-    subprocess.run(
-        [*private, "debootstrap", "--variant=minbase", suite, folder],
-        capture_output=True, text=True, check=True, timeout=900,
-    )  # fmt: skip
-
-
-def run_long(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-
-
-@contextmanager
-def made(suite: str) -> Iterator[Debian]:
-    """A fresh system; where none can be had now, a skip that says so."""
-    # Not under pytest's own folder, which no other account may enter.
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        Path(folder).chmod(0o711)
-        system = Debian(Path(folder) / "system", suite)
-        try:
-            system.make()
-        except subprocess.SubprocessError as error:
-            pytest.skip(f"no Debian can be made now: {error.args}")
-        yield system
 
 
 @pytest.mark.long
@@ -337,12 +215,12 @@ def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
         assert "Dank je wel." in come_back(browser, "nl", code).text
     _what_the_first_version_left_is_taken_on(debian, tmp_path)
 
-    # Tor and the others write to no log of their own, whatever Debian made ready for them.
+    # Tor and the others write to no log of their own: what Debian made ready for them is empty.
     logs = debian.path("/var/log")
-    own = [
+    kept = [
         path for name in ("tor", "caddy", "nginx", "journal") for path in (logs / name).rglob("*")
     ]
-    assert own == []
+    assert [path for path in kept if path.is_file() and path.stat().st_size] == []
     withdrawn = debian.enter("/src/deploy/install", "--uninstall")
     assert "userdel klankbord" in withdrawn
     left = {name for name in debian.all_files() if "klankbord" in name}
@@ -474,7 +352,7 @@ def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
         inside.mkdir()
         try:
             # Bound in the name space that is made for it, and gone with it.
-            words = f"mount --bind {path.parent} {inside}; {_ENTER}"
+            words = f"mount --bind {path.parent} {inside}; {ENTER}"
             more = ["--groups", groups] if groups else ["--clear-groups"]
             done = subprocess.run(
                 ["unshare", "--mount", "--pid", "--fork", "sh", "-c",
@@ -550,7 +428,8 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     data = debian.path("/var/lib/klankbord")
     site = (data / "site.toml").read_bytes()
     newer = folder / "newer"
-    ignored = shutil.ignore_patterns(".git", ".venv", "tests", "var", "node_modules", "*cache*")
+    left_out = (".git", ".venv", "tests", "var", "node_modules", "__pycache__", "*_cache")
+    ignored = shutil.ignore_patterns(*left_out)
     shutil.copytree(ROOT, newer, ignore=ignored)
     with (newer / "dropbox_app" / "server" / "store" / "migrations.py").open("a") as file:
         file.write(

@@ -1,7 +1,8 @@
 """What a person can do, without a command line: the same actions serve every face of the desk."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound,
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
-from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.desk.transport.api_client import Answer, Transport
 from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
@@ -138,43 +139,61 @@ def test_what_does_not_get_through_is_said_to_be_kept_or_not_and_the_code_tells(
 # several sites
 
 
+class ToEach:
+    """One way to several servers, each found by its address."""
+
+    def __init__(self, peers: Sequence[Peer]) -> None:
+        self.peers = peers
+
+    def send(
+        self, method: str, origin: str, target: str, headers: Mapping[str, str],
+        body: bytes | Iterable[bytes], seconds: float,
+    ) -> AbstractContextManager[Answer]:  # fmt: skip
+        (peer,) = (peer for peer in self.peers if peer.origin == origin)
+        return PeerTransport(peer).send(method, origin, target, headers, body, seconds)
+
+    def apart(self) -> "ToEach":
+        return ToEach(self.peers)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Offices:
     """One desk for several sites; each has a server of its own."""
 
     def __init__(self, folder: Path, clock: Clock, count: int) -> None:
-        self.peers = [Peer(clock) for _ in range(count)]
+        self.peers = [Peer(clock, f"http://127.0.0.1:{8000 + number}") for number in range(count)]
         self.meet: Callable[[], object] = lambda: None  # before anything is asked
         self.clock = clock
         self.folder = folder
         for number, peer in enumerate(self.peers):
-            invitation = workplace.read_invitation(peer.invitation(f"Bedrijf {number}"))
-            desk = workplace.init(
-                folder, PASSPHRASE, self.machine(peer), invitation=invitation,
-                profile=Profile("Els", "external", "both", ("nl",)), proxy="",
-            )  # fmt: skip
-            peer.add_card(desk.state.card)
+            self.join(peer, f"Bedrijf {number}")
 
-    def machine(self, peer: Peer | None = None) -> Machine:
-        waiting = iter(self.peers)
+    def join(self, peer: Peer, name: str) -> None:
+        desk = workplace.init(
+            self.folder, PASSPHRASE, self.machine(),
+            invitation=workplace.read_invitation(peer.invitation(name)),
+            profile=Profile("Els", "external", "both", ("nl",)), proxy="",
+        )  # fmt: skip
+        peer.add_card(desk.state.card)
 
+    def machine(self) -> Machine:
         def transport(_: object) -> Transport:
-            mine = peer or next(waiting)
             self.meet()
-            return PeerTransport(mine)
+            return ToEach(self.peers)
 
         return Machine(self.clock, transport, vault.CHEAP_FOR_TESTS)
 
 
 @pytest.fixture
 def offices(tmp_path: Path, clock: Clock) -> Offices:
-    made = Offices(tmp_path / "many", clock, 4)
-    made.peers.sort(key=lambda peer: peer.site)  # as the desk goes through them
-    return made
+    return Offices(tmp_path / "many", clock, 4)
 
 
 def test_sites_are_fetched_at_once_and_one_that_fails_holds_up_no_other(offices: Offices) -> None:
     """None is asked before all have begun; one then drops its connection."""
-    offices.meet = threading.Barrier(4, timeout=20).wait
+    offices.meet = threading.Barrier(4, timeout=60).wait
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         assert [one.failure for one in sites.fetch(place)] == [None] * 4
         sealed_for = {desk.state.site: desk.identity for desk in place.desks()}
@@ -194,12 +213,7 @@ def test_sites_are_fetched_at_once_and_one_that_fails_holds_up_no_other(offices:
 
 def test_an_exact_name_of_a_site_goes_before_a_part_of_one(tmp_path: Path, clock: Clock) -> None:
     offices = Offices(tmp_path / "many", clock, 2)
-    peer = Peer(clock)
-    invitation = workplace.read_invitation(peer.invitation("Bedrijf 10"))
-    workplace.init(
-        offices.folder, PASSPHRASE, offices.machine(peer), invitation=invitation,
-        profile=Profile("Els", "external", "both", ("nl",)), proxy="",
-    )  # fmt: skip
+    offices.join(Peer(clock), "Bedrijf 10")
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         assert place.one("bedrijf 1").state.name == "Bedrijf 1"
         with pytest.raises(NotFound, match="More than one"):

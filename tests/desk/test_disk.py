@@ -161,6 +161,7 @@ def test_no_desk_here(tmp_path: Path, clock: Clock) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_usual_cost_is_what_the_protocol_asks_for(disk: Disk) -> None:
     """log N 18, and nothing in the environment makes it cheaper."""
     made = Vault.create(disk, PASSPHRASE)

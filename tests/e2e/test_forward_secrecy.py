@@ -186,7 +186,13 @@ def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calend
     assert opened(sealed_files(server_of_january), seeds) == []
 
 
-@pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
+@pytest.mark.parametrize(
+    "back",
+    [
+        pytest.param("2026-03-08", id="five weeks", marks=pytest.mark.long),
+        pytest.param("2026-05-02", id="three months"),
+    ],
+)
 def test_a_long_leave_loses_nothing(calendar: Calendar, back: str) -> None:
     """What was written while the counsellor was away opens on the day of return."""
     calendar.fetch_on("2026-01-30")

@@ -44,9 +44,17 @@ ADDRESSES = {
         "https://elders.example",
     ),
 }
-BROWSERS = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
-in_both = pytest.mark.parametrize("name", BROWSERS)
-at_both = pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+# As people come: to an onion with Tor Browser, to a domain with any other. All with --long.
+WAYS = [("firefox", "onion"), ("chromium", "https")]
+if LONG:
+    WAYS += [("chromium", "onion"), ("firefox", "https")]
+in_browsers = pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        pytest.param(name, ADDRESSES[address], marks=here(name), id=f"{name}-{address}")
+        for name, address in WAYS
+    ],
+)
 
 
 @dataclass
@@ -200,8 +208,7 @@ def _refused(town: Town, way: Way, address: Address, person: Person, path: str, 
     return post
 
 
-@at_both
-@in_both
+@in_browsers
 def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
     town: Town, name: str, address: Address
 ) -> None:
@@ -247,8 +254,7 @@ def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
     newcomer.close()
 
 
-@at_both
-@in_both
+@in_browsers
 def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> None:
     """Also for someone whom a link without a referrer led here from another site."""
     person = town.person(name, address)
@@ -284,8 +290,7 @@ def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> No
     again.close()
 
 
-@at_both
-@in_both
+@in_browsers
 def test_a_refused_text_is_still_there_and_one_press_sends_it(
     town: Town, name: str, address: Address
 ) -> None:
@@ -318,8 +323,7 @@ def _is_kept(person: Person, text: str, theirs: str) -> None:
     assert theirs not in person.page.content()
 
 
-@at_both
-@in_both
+@in_browsers
 def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -> None:
     """Neither to a stranger nor to a sister, neither in a frame nor as an object."""
     person = town.person(name, address)
@@ -345,8 +349,7 @@ def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -
     person.close()
 
 
-@at_both
-@in_both
+@in_browsers
 def test_another_site_ends_no_session(town: Town, name: str, address: Address) -> None:
     """Its links and pictures of "leave" and "stop" come without her cookie, and end nothing."""
     person = town.person(name, address)

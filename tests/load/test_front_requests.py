@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -159,39 +160,39 @@ def test_no_other_writing_of_the_address_gets_files_past_the_question_for_a_sess
         assert [one.target for one in recorder.take()] == [path] * passed
 
 
-def chunked(front: Front) -> None:
-    """Bodies in one chunk, and in chunks of a byte, of each method and in each location."""
-    for method in ("POST", "PUT", "PATCH", "GET", "DELETE", "OPTIONS"):
-        for path in ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox"):
-            for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
-                         b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
-                head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
-                head += "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-                with come(front, "onion", 5) as connection:
-                    connection.settimeout(5)
-                    with contextlib.suppress(OSError):
-                        exchanged(connection, head.encode() + body)
+def chunked(front: Front, method: str, path: str) -> None:
+    """A body in one chunk, and one in chunks of a byte."""
+    for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
+                 b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
+        head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
+        head += "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with come(front, "onion", 5) as connection:
+            connection.settimeout(5)
+            with contextlib.suppress(OSError):
+                exchanged(connection, head.encode() + body)
 
 
-def http2(front: Front) -> None:
-    """Bodies whose length nobody says, in frames with pauses between them."""
-    for method in ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE", "OPTIONS"):
-        for path in ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox"):
-            head = {":method": method, ":scheme": "http", ":path": path, ":authority": "a.example"}
-            head |= {"cookie": SESSION, "content-type": FILES.partition(": ")[2]}
-            packed = b"".join(
-                b"\x10" + bytes([len(name)]) + name.encode() + bytes([len(text)]) + text.encode()
-                for name, text in head.items()
-            )
-            with come(front, "domain") as connection:
-                connection.settimeout(1)
-                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
-                connection.sendall(_frame(1, 4, 1, packed))
-                with contextlib.suppress(OSError):
-                    for _ in range(30):
-                        connection.sendall(_frame(0, 0, 1, MARKER * 3))
-                        time.sleep(0.003)  # so that nginx reads them one by one
-                    read_all(connection)
+def http2(front: Front, method: str, path: str) -> None:
+    """A body whose length nobody says, in frames with pauses between them."""
+    head = {":method": method, ":scheme": "http", ":path": path, ":authority": "a.example"}
+    head |= {"cookie": SESSION, "content-type": FILES.partition(": ")[2]}
+    packed = b"".join(
+        b"\x10" + bytes([len(name)]) + name.encode() + bytes([len(text)]) + text.encode()
+        for name, text in head.items()
+    )
+    with come(front, "domain") as connection:
+        connection.settimeout(1)
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
+        connection.sendall(_frame(1, 4, 1, packed))
+        with contextlib.suppress(OSError):
+            for _ in range(30):
+                connection.sendall(_frame(0, 0, 1, MARKER * 3))
+                time.sleep(0.003)  # so that nginx reads them one by one
+            read_all(connection)
+
+
+METHODS = ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE", "OPTIONS")
+LOCATIONS = ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox")
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -202,7 +203,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("sender", [chunked, http2])
 def test_no_byte_of_a_body_reaches_a_file_also_where_nginx_could_write_one(
-    tmp_path: Path, sender: Callable[[Front], None]
+    tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
     """The folder for such files can be written here. Long bodies with a length are tried too."""
     calls = tmp_path / "calls"
@@ -224,7 +225,11 @@ def test_no_byte_of_a_body_reaches_a_file_also_where_nginx_could_write_one(
             under=under,
         ) as front,
     ):  # fmt: skip
-        sender(front)
+        # Of each method, in each location. They mostly wait, so eight at once.
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(sender, front, m, path) for m in METHODS for path in LOCATIONS]
+        for one in sent:
+            one.result()
         long = MARKER * 800
         assert b" 200 " in ask(front, "onion", "POST", "/nl/report", (FORM,), long)[:20]
         cookie = f"Cookie: {SESSION}"

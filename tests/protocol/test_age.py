@@ -254,6 +254,7 @@ def test_a_malformed_stanza_is_refused_wherever_it_stands() -> None:
 # -- Passphrases (log N of 10 where the cost is not what is tested)
 
 
+@pytest.mark.slow
 def test_passphrase_round_trip_at_the_cost_we_write() -> None:
     sealed = age.seal_with_passphrase(b"vault", "correct horse")
     assert age.parse_header(sealed).stanzas[0].args[2] == "18"

@@ -152,6 +152,7 @@ def test_words_left_out_of_the_draw_are_still_read_and_derived(lang: str) -> Non
     assert len(derive_root(left_out[:WORDS], SITE)) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_twenty_thousand_codes_hold_no_word_left_out_and_show_no_bias(lang: str) -> None:
     """Chi-square over the words at each position and over all of them, at alpha = 1e-9.

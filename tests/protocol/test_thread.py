@@ -312,6 +312,7 @@ def crowd(authors: int) -> list[bytes]:
     return written
 
 
+@pytest.mark.slow
 def test_a_thousand_messages_of_a_thousand_authors_are_ordered_step_by_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -23,6 +23,7 @@ def each(name: str) -> list[Any]:
     return [pytest.param(vector, id=vector["comment"]) for vector in vectors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
 def test_a_committed_file_is_what_the_generator_makes(name: str) -> None:
     """Byte for byte, so that nobody edits an expectation in the file alone."""

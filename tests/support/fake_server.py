@@ -24,7 +24,6 @@ from dropbox_app.protocol.messages import Attachment, ReporterPublic
 from dropbox_app.protocol.retrieval_code import ReporterKeys
 from dropbox_app.protocol.thread import Thread
 
-ORIGIN = "http://127.0.0.1:8000"
 PAGE = 100
 LISTED = 1000
 
@@ -60,6 +59,7 @@ class Peer:
     """The server. The last fields make it misbehave."""
 
     today: Clock
+    origin: str = "http://127.0.0.1:8000"
     site: str = field(default_factory=lambda: secrets.token_hex(16))
     store: str = field(default_factory=lambda: secrets.token_hex(16))
     cards: dict[str, bytes] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Peer:
 
     def invitation(self, name: str = "Voorbeeld BV") -> bytes:
         day = self.today().isoformat()
-        line = {"v": 1, "origins": [ORIGIN], "site": self.site, "name": name, "day": day}
+        line = {"v": 1, "origins": [self.origin], "site": self.site, "name": name, "day": day}
         return json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
     def add_card(self, raw: bytes) -> None:
@@ -147,7 +147,7 @@ class Peer:
         try:
             claim = desk_request.parse_header(headers["Authorization"])
             desk_request.check(
-                claim, origins=[ORIGIN], site=self.site, method=method, target=target
+                claim, origins=[self.origin], site=self.site, method=method, target=target
             )
         except RequestError:
             return 401, b"{}"
@@ -282,7 +282,7 @@ class PeerTransport:
     @contextlib.contextmanager
     def send(self, method: str, origin: str, target: str, headers: Mapping[str, str],
              body: bytes | Iterable[bytes], seconds: float) -> Iterator[Answer]:  # fmt: skip
-        if origin != ORIGIN:
+        if origin != self.peer.origin:
             raise CannotReach(f"{origin} could not be reached.")
         if self.peer.drop_after is not None:
             self.peer.drop_after -= 1

@@ -218,17 +218,22 @@ class PlainBrowser:
             send.setdefault("Sec-Fetch-Site", "same-origin")
         if self.cookies:
             send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        with contextlib.closing(self.connection(address.netloc)) as connection:
-            connection.request(method, path, body, send)
-            answer = connection.getresponse()
-            page = Page(answer.status, path, answer.getheaders(), answer.read())
+        page = self.exchange(method, path, body, send)
         self._keep(page)
         location = page.header("Location")
-        if answer.status in (302, 303) and location and follow:
+        if page.status in (302, 303) and location and follow:
             target = urllib.parse.urljoin(self.url + path, location)
             if target.startswith(self.url + "/"):
                 return self.request("GET", target.removeprefix(self.url), follow=follow - 1)
         return page
+
+    def exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Page:
+        """Send one request, with just these headers."""
+        host = urllib.parse.urlsplit(self.url).netloc  # the header may name another
+        with contextlib.closing(self.connection(host)) as connection:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return Page(answer.status, path, answer.getheaders(), answer.read())
 
     def connection(self, host: str) -> http.client.HTTPConnection:
         """A new one for each request."""

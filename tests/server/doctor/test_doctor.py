@@ -312,6 +312,7 @@ cli.main(["--dir", sys.argv[1], "doctor", "--json"])
 """
 
 
+@pytest.mark.slow
 def test_it_opens_no_socket_and_asks_the_machines_own_programs_alone(here: AMachine) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DIALS_NOBODY, str(here.server), str(here.root)],
@@ -380,6 +381,7 @@ def test_a_look_changes_nothing(here: AMachine) -> None:
     looks_without_a_trace(here)
 
 
+@pytest.mark.slow
 def test_nor_does_it_bring_an_old_database_up_to_date(here: AMachine) -> None:
     to_the_first_schema(here.server)
     looks_without_a_trace(here)
@@ -389,6 +391,7 @@ def test_nor_does_it_bring_an_old_database_up_to_date(here: AMachine) -> None:
     assert "older version" not in here.types("doctor").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["this", "first"])
 def test_nor_while_a_server_has_it_open_or_was_killed(here: AMachine, version: str) -> None:
     with a_server_has_it_open(here.server), here.changing():

@@ -280,6 +280,7 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
         assert list(mailer.state.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_said_and_kept_holds_no_address_and_no_word(
     mailer: Mailer, provider: MailServer
 ) -> None:

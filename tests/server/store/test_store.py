@@ -188,6 +188,7 @@ def test_every_thread_writes_synced_and_overwrites_what_it_removes(server: AServ
     assert found == ["wal", 1, 2]
 
 
+@pytest.mark.slow
 def test_32_submit_at_once_in_two_processes_and_all_arrive(tmp_path: Path) -> None:
     """As the workers do: 16 threads in each of two processes, every report confirmed."""
     server = AServer(tmp_path / "server")
@@ -227,6 +228,7 @@ threads = [threading.Thread(target=submit, args=(f"{{sys.argv[1]}}-{{t}}",)) for
     server.store.close()
 
 
+@pytest.mark.slow
 def test_what_was_confirmed_survives_a_kill(tmp_path: Path, long_run: bool) -> None:
     """A server killed at any moment: confirmed means there, and the database is whole."""
     server = AServer(tmp_path / "server")

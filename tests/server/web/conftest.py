@@ -174,32 +174,11 @@ class Browser(PlainBrowser):
         super().__init__(origin, cookies=cookies)
         self.house = house
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        follow: int = 5,
-    ) -> Page:
-        address = urllib.parse.urlsplit(self.url)
-        send = {"Host": address.netloc, **(headers or {})}
-        if method == "POST":
-            send.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            send.setdefault("Origin", self.url)
-            send.setdefault("Sec-Fetch-Site", "same-origin")
-        if self.cookies:
-            send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+    def exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Page:
         client = self.house.app.test_client(use_cookies=False)
-        answer = client.open(path, method=method, data=body or b"", headers=send)
+        answer = client.open(path, method=method, data=body or b"", headers=headers)
         page = Page(answer.status_code, path, answer.headers.to_wsgi_list(), answer.get_data())
         answer.close()
-        self._keep(page)
-        location = page.header("Location")
-        if answer.status_code in (302, 303) and location and follow:
-            target = urllib.parse.urljoin(self.url + path, location)
-            if target.startswith(self.url + "/"):
-                return self.request("GET", target.removeprefix(self.url), follow=follow - 1)
         return page
 
     def post(

@@ -1,7 +1,7 @@
 """The server serves with the oldest gunicorn and werkzeug that pyproject.toml allows.
 
 The other tests run with the newest. These are the same tests of serving, in processes that find the
-oldest versions first.
+oldest versions first: with --long, and in a step of its own in .ci/run.
 """
 
 import os
@@ -37,6 +37,7 @@ def test_the_pins_are_the_lowest_that_the_project_allows() -> None:
     assert {name: version.removesuffix(".0") for name, version in versions().items()} == allowed
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_serving_tests_pass_with_the_oldest_versions(tmp_path: Path) -> None:
     oldest = tmp_path / "oldest"
@@ -44,11 +45,13 @@ def test_the_serving_tests_pass_with_the_oldest_versions(tmp_path: Path) -> None
     subprocess.run([*pip, "--target", str(oldest), "-r", str(PINS)], check=True, timeout=120)
     for name, version in versions().items():
         assert (oldest / f"{name}-{version}.dist-info").is_dir()
+    # The same examples as by default, also with --long.
+    environment = {name: value for name, value in os.environ.items() if name != "KLANKBORD_LONG"}
     with tempfile.TemporaryDirectory(prefix="old-") as short:  # a socket's path may not be long
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
              "-o", "addopts=", f"--basetemp={short}/t", *TESTS],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(oldest)}, capture_output=True, text=True,
-            check=False,
+            cwd=ROOT, env={**environment, "PYTHONPATH": str(oldest)}, capture_output=True,
+            text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
