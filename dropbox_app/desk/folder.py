@@ -217,7 +217,7 @@ def init(
     A crash in between leaves what the same command finishes. Raises AlreadyThere if the site is
     set up here, Unfit, WrongPassphrase.
     """
-    _check(invitation, profile, proxy, machine.today())
+    check(invitation, profile, proxy, machine.today())
     disk = Disk(folder, machine.today)
     new = not disk.exists(vault.NAME)
     if new:
@@ -237,7 +237,7 @@ def init(
             database.close()
 
 
-def _check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
+def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
     """Find out what cannot be used before anything is made. Raises Unfit."""
     if not schedule.agree(max(today, invitation.day), today):
         raise Unfit(
@@ -253,7 +253,7 @@ def _check(invitation: Invitation, profile: Profile, proxy: str, today: datetime
 def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
     """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
     kept, today = place.vault, place.machine.today()
-    _check(invitation, profile, proxy, today)
+    check(invitation, profile, proxy, today)
     store = LocalStore(place.disk, place.database, invitation.site)
     if store.exists():
         raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")

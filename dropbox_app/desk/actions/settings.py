@@ -59,18 +59,24 @@ def choose(
     return new
 
 
-def set_proxy(place: Workplace, proxy: str, site: str = "") -> list[str]:
+def proxy(place: Workplace) -> str | None:
+    """Return the proxy of all sites; empty if there is none, None if they differ."""
+    found = {desk.state.proxy for desk in place.desks()}
+    return found.pop() if len(found) == 1 else None
+
+
+def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
     """Reach all sites, or the one that ``site`` names, through a proxy; an empty one ends it.
 
     Returns the employers' names. Raises Unfit, before anything is changed, if an address of a
     site cannot be reached in that way.
     """
     desks = place.desks(site)
-    way = read_proxy(proxy)
+    way = read_proxy(address)
     for desk in desks:
         for origin in (*desk.state.origins, *desk.state.desk_origins):
             read_origin(origin, way)
     for desk in desks:
-        desk.state.proxy = proxy
+        desk.state.proxy = address
         desk.save()
     return [desk.state.name for desk in desks]

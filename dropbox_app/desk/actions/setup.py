@@ -10,7 +10,13 @@ from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport import onion_key
+from dropbox_app.desk.transport.proxy import find_tor, is_onion
 from dropbox_app.protocol.encoding import clean_text
+
+__all__ = [
+    "MAX_INVITATION", "Made", "Moved", "check", "exists", "find_tor", "init", "invited", "join",
+    "make_onion_key", "move", "needs_tor", "tidy",
+]  # fmt: skip
 
 MAX_INVITATION = workplace.MAX_INVITATION  # bytes
 
@@ -43,6 +49,16 @@ def invited(raw: bytes) -> Invitation:
     return workplace.read_invitation(raw)
 
 
+def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> None:
+    """Find out what ``init`` would refuse, before anything is made. Raises Unfit."""
+    workplace.check(invited(invitation), tidy(profile), proxy, machine.today())
+
+
+def needs_tor(invitation: Invitation) -> bool:
+    """Return whether the desk needs Tor: an address of the site can only be reached through it."""
+    return any(is_onion(one) for one in (*invitation.origins, *invitation.desk_origins))
+
+
 def init(
     folder: Path,
     passphrase: str,
@@ -57,14 +73,14 @@ def init(
     """
     told = invited(invitation)
     desk = workplace.init(
-        folder, passphrase, machine, invitation=told, profile=_tidy(profile), proxy=proxy
+        folder, passphrase, machine, invitation=told, profile=tidy(profile), proxy=proxy
     )
     return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
 
 
 def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "") -> Made:
     """Add a site to a desk that is open. Raises Unfit, AlreadyThere."""
-    desk = workplace.join(place, invited(invitation), _tidy(profile), proxy)
+    desk = workplace.join(place, invited(invitation), tidy(profile), proxy)
     return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
 
 
@@ -90,5 +106,6 @@ def make_onion_key(address: str, out: Path) -> str:
     return made.public
 
 
-def _tidy(profile: Profile) -> Profile:
+def tidy(profile: Profile) -> Profile:
+    """Return a profile with its name as a card takes it."""
     return Profile(clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages)

@@ -25,7 +25,11 @@ from dropbox_app.protocol.errors import KlankbordError
 
 _STATIC = "static"
 # What the frame of every page leads to: endpoint, key of its name.
-WAYS = (("today.today", "way.today"), ("threads.threads", "way.threads"))
+WAYS = (
+    ("today.today", "way.today"),
+    ("threads.threads", "way.threads"),
+    ("settings.more", "way.more"),
+)
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 

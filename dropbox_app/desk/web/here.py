@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import settings
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
@@ -24,17 +25,28 @@ _free: set[object] = set()
 
 
 @dataclass
+class Beginning:
+    """What the first run was given so far. Nothing of it is written before the desk is made."""
+
+    invitation: bytes = b""
+    profile: Profile | None = None
+    proxy: str = ""
+
+
+@dataclass
 class Page:
     """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
 
     lock: DeskLock
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
+    files: Handles = field(default_factory=Handles)  # of files: by thread and id
     language: str = FIRST_LANGUAGE
     chosen_language: str = ""  # while the desk is locked
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
+    beginning: Beginning = field(default_factory=Beginning)
     _said: list[str] = field(default_factory=list)
 
     def unlock(self, passphrase: str) -> None:
@@ -94,6 +106,14 @@ def thread_of(handle: str) -> tuple[str, str]:
     if found is None:
         abort(404)
     return found
+
+
+def file_of(handle: str) -> str:
+    """The id of a file by its handle in an address; answers 404 if it stands for none."""
+    found = page().files.thread(handle)
+    if found is None:
+        abort(404)
+    return found[1]
 
 
 def without_desk(view: View) -> View:

@@ -50,6 +50,7 @@ class Running:
         self.fetching = Fetching(self.lock, clock)
         self.page = Page(self.lock, self.fetching, clock=clock)
         self.server, self.gate = listen(self.page, 0)
+        self._pulled = threading.Event()
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
 
@@ -62,13 +63,15 @@ class Running:
         return self.gate.prefix + "/"
 
     def close(self) -> None:
+        self.server.task_dispatcher.shutdown()  # what still works would pull a closed trigger
         self.server.trigger.pull_trigger(self._close_sockets)
+        self._pulled.set()
         self._thread.join()
-        self.server.task_dispatcher.shutdown()
         self.lock.end()
 
     def _close_sockets(self) -> None:
         """End the server's loop from inside: it goes on while any socket is open."""
+        self._pulled.wait(20)  # the trigger is closed here, so never before it was pulled
         for channel in [*self.server.active_channels.values()]:
             channel.handle_close()
         self.server.close()

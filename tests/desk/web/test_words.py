@@ -40,7 +40,13 @@ MADE = {
     *(f"row.{status}" for status in ("withdrawn", "gone")),
     *(f"news.{key}" for key in news_keys()),
     *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
-}
+    "cards.said_changed", "cards.said_moved", "cards.said_joined",
+    "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
+    "snippets.said_kept", "snippets.said_back", "snippets.title", "away.title", "posters.title",
+    "cards.title", "backup.title", "settings.title",
+    "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
+    "language.nl", "language.en",
+}  # fmt: skip
 
 
 def catalogue(lang: str) -> dict[str, Message]:

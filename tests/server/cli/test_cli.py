@@ -37,7 +37,8 @@ class Operator:
         return CliRunner().invoke(main.main, words, input=given)
 
     def init(self, *more: str) -> Result:
-        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
+        other = ("--other-contact", "Kim Bos", "030 765 43 21")
+        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *other, *more)
 
     @property
     def site(self) -> str:
@@ -183,7 +184,7 @@ def test_several_cards_are_confirmed_one_by_one(ready: Operator) -> None:
     assert done.exit_code == 1
     assert "anna: in use" in done.stdout
     assert "bram: it was not confirmed" in done.stderr
-    assert [named.file_name for named in sites.load(ready.folder).cards()] == ["anna.card"]
+    assert [named.file_name for named in sites.load(ready.folder).cards()] == ["anna"]
     done = ready.types("card", "add", bram, given="ja\n")
     assert (done.exit_code, done.stdout) == (0, "bram: in use from now on.\n")
 
@@ -206,8 +207,8 @@ def test_each_card_goes_to_the_site_that_it_was_made_for(ready: Operator) -> Non
     done = ready.types("card", "add", other, own, given="yes\nyes\n")
     assert done.exit_code == 0, done.stderr
     assert "at Bakkerij" in done.stderr
-    assert "anna.card:" in ready.types("card", "list").stdout
-    assert "bram.card:" in ready.types("card", "list", "--site", "bakery").stdout
+    assert "anna:" in ready.types("card", "list").stdout
+    assert "bram:" in ready.types("card", "list", "--site", "bakery").stdout
 
 
 def test_a_name_or_groups_are_given_with_one_card_alone(ready: Operator) -> None:

@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const { ping, unlock } = document.currentScript.dataset;
-  const locked = document.body.dataset.page === "unlock" || document.body.dataset.page === "first";
+  const locked = !document.querySelector(".ways");  // the ways stand on pages of an open desk
   let active = false;
   for (const kind of ["keydown", "pointerdown", "wheel", "input"]) {
     addEventListener(kind, () => { active = true; }, { passive: true });

@@ -18,7 +18,7 @@ def unlock() -> ResponseReturnValue:
     """Ask for the passphrase; without a desk in the folder, lead to the first run."""
     page = here.page()
     if not page.lock.exists:
-        return redirect(url_for("entering.first_run"))
+        return redirect(url_for("beginning.start"))
     if page.lock.is_open:
         return redirect(url_for("today.today"))
     return render_template("unlock.html", problem="")
@@ -53,15 +53,6 @@ def language() -> ResponseReturnValue:
     if chosen in LANGUAGES:
         here.page().language = here.page().chosen_language = chosen
     return redirect(url_for("entering.unlock"), 303)
-
-
-@blueprint.get("/first")
-@without_desk
-def first_run() -> ResponseReturnValue:
-    """Say what to do where there is no desk yet."""
-    if here.page().lock.exists:
-        return redirect(url_for("entering.unlock"))
-    return render_template("first.html")
 
 
 @blueprint.post("/ping")
