@@ -38,11 +38,11 @@ class Started:
         *,
         under: tuple[str, ...] = (),
         options: tuple[str, ...] = ("--no-browser", "--port", "0"),
+        home: Path | None = None,
     ) -> None:
         self.log = folder / "page.log"
-        home = folder / "home"
-        home.mkdir()
-        self.home = home
+        self.home = home or folder / "home"
+        self.home.mkdir(exist_ok=True)
         desk = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Started:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "HOME": str(home), "TMPDIR": str(home)},
+                env={**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)},
             )
         assert self.process.stdout is not None
         if "--no-browser" not in options:

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,30 +19,28 @@ from tests.support.processes import children, until
 
 
 @pytest.fixture
-def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A system whose Chromium needs no screen and may be started by root; returns its TMPDIR."""
-    programs, temporary = tmp_path / "bin", tmp_path / "tmp"
+    programs = tmp_path / "bin"
     programs.mkdir()
-    temporary.mkdir()
     script = programs / "chromium"
     script.write_text(f'#!/bin/sh\nexec {PROGRAMS["chromium"]} --headless=new --no-sandbox "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    return temporary
+    with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
+        monkeypatch.setattr("tempfile.tempdir", None)
+        yield Path(temporary)
 
 
 @here("chromium")
 @pytest.mark.slow
 def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
-    with handed_over(running.gate.link.address(running.url)) as file:
-        with window.opened(file) as own:
-            assert own
-            running.page.last_ping = None
-            until(lambda: running.page.last_ping is not None, "the window shows no page", 60)
-        assert [*system.glob("klankbord-window-*")] == []
-    assert [*system.glob("klankbord-*")] == []
+    address = running.gate.link.address(running.url)
+    with handed_over(address) as file, window.opened(file) as own:
+        assert own
+        until(lambda: running.page.last_ping is not None, "the window shows no page", 60)
+    assert [*system.iterdir()] == []
 
 
 def test_what_hands_over_the_link_can_be_read_by_its_user_alone() -> None:
@@ -71,12 +71,12 @@ def test_without_such_a_browser_there_is_none_to_find() -> None:
 def test_the_program_ends_its_window_with_itself(
     office: Office, tmp_path: Path, system: Path
 ) -> None:
-    started = Started(office, tmp_path, options=("--port", "0"))
+    started = Started(office, tmp_path, options=("--port", "0"), home=system)
     until(lambda: children(started.process.pid), "no window was opened", 60)
     line = Path(f"/proc/{children(started.process.pid)[0]}/cmdline").read_bytes()
     assert b"/in/" not in line
-    until(lambda: [*started.home.glob("klankbord-window-*/*")], "no profile was made", 60)
+    until(lambda: [*system.glob("klankbord-window-*/profile/*")], "no profile was made", 60)
     os.kill(started.process.pid, signal.SIGTERM)
     started.process.communicate(timeout=60)
     assert started.process.returncode == 0
-    assert [*started.home.glob("klankbord-*")] == []
+    assert [*system.iterdir()] == []

@@ -8,10 +8,15 @@ from dropbox_app.desk.web import here
 
 blueprint = Blueprint("today", __name__)
 
+AT_ONCE = 50  # rows of a list; Gesprekken has them all
+
 
 @blueprint.get("/")
 def today() -> ResponseReturnValue:
     """Show the day's work; a report whose writer does not feel safe comes first."""
     return render_template(
-        "today.html", work=actions.today(here.place()), said=here.page().take_said()
+        "today.html",
+        work=actions.today(here.place()),
+        most=AT_ONCE,
+        said=here.page().take_said(),
     )

@@ -1,0 +1,98 @@
+"""A site that does not answer holds up no page; nobody else writes to it meanwhile."""
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+
+import pytest
+
+from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.web import desk_lock
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running, Seconds
+from tests.desk.web.test_thread import opened
+from tests.support.fake_server import PeerTransport, Reporter
+from tests.support.processes import until
+
+
+class Hanging(PeerTransport):
+    """A way to the server on which nothing comes through until ``go`` is set."""
+
+    go: threading.Event
+
+    @contextlib.contextmanager
+    def send(self, method: str, origin: str, target: str, headers: Mapping[str, str],
+             body: bytes | Iterable[bytes], seconds: float) -> Iterator[Answer]:  # fmt: skip
+        assert self.go.wait(60)
+        with super().send(method, origin, target, headers, body, seconds) as answer:
+            yield answer
+
+
+@pytest.fixture
+def hanging(office: Office, thread: str) -> Iterator[tuple[Running, threading.Event]]:
+    go = threading.Event()
+
+    def way(_: object) -> Hanging:
+        made = Hanging(office.peer)
+        made.go = go
+        return made
+
+    office.machine = dataclasses.replace(office.machine, transport=way)
+    running = Running(office, Seconds())
+    try:
+        yield running, go
+    finally:
+        go.set()
+        running.close()
+
+
+def test_pages_are_read_and_the_progress_is_told_by_name(
+    hanging: tuple[Running, threading.Event],
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    progress = window.press(window.get(running.home), "fetch")
+    until(lambda: running.fetching.last, "the fetch did not begin")
+    progress = window.get(f"{running.home}fetch")
+    assert "0 van 1 werkgevers klaar" in progress.text
+    assert "Voorbeeld BV Nog bezig" in progress.text
+    assert 'http-equiv="refresh"' in progress.html
+    assert "Het gaat over mijn chef." in opened(running, window).text
+    assert "wordt net opgehaald" in opened(running, window).text
+    go.set()
+    running.wait_for_fetch()
+    assert "Er is niets nieuws." in window.get(f"{running.home}fetch").text
+
+
+def test_an_answer_to_a_site_that_hangs_is_refused_with_its_text(
+    hanging: tuple[Running, threading.Event], reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, go = hanging
+    monkeypatch.setattr(desk_lock, "PATIENCE", 0.1)
+    window = running.at_work()
+    window.press(window.get(running.home), "fetch")
+    until(lambda: running.fetching.last, "the fetch did not begin")
+    refused = window.press(opened(running, window), "reply", text="Een lange brief.")
+    assert refused.status == 409
+    assert "Er is nu niets verstuurd" in refused.text
+    assert dict(refused.form_to("reply").fields)["text"] == "Een lange brief."
+    go.set()
+    running.wait_for_fetch()
+    window.press(refused, "reply")
+    assert reporter.texts()[-1] == "Een lange brief."
+
+
+def test_locked_during_a_fetch_nothing_is_shown_and_the_desk_is_free_after_it(
+    hanging: tuple[Running, threading.Event], office: Office
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    window.press(window.get(running.home), "fetch")
+    until(lambda: running.fetching.last, "the fetch did not begin")
+    locked = window.press(window.get(running.home), "lock")
+    assert 'data-page="unlock"' in locked.html
+    assert "chef" not in window.get(running.home).text
+    go.set()
+    running.wait_for_fetch()
+    office.run("list")
