@@ -8,9 +8,11 @@ ordinary browser, and the page says what stays there.
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +34,7 @@ _WINDOWS = (
 _WINDOWS_ROOTS = ("PROGRAMFILES(X86)", "PROGRAMFILES", "LOCALAPPDATA")
 _SWITCHES = (
     "--no-first-run", "--no-default-browser-check", "--disable-sync", "--disable-extensions",
-    "--disable-background-networking", "--disable-component-update",
+    "--disable-background-networking", "--disable-component-update", "--disable-breakpad",
 )  # fmt: skip
 _PATIENCE = 5  # seconds that a browser gets to end by itself
 
@@ -48,18 +50,20 @@ def opened(file: Path) -> Iterator[bool]:
         webbrowser.open(file.as_uri())
         yield False
         return
-    profile = Path(tempfile.mkdtemp(prefix="klankbord-window-"))
+    own = Path(tempfile.mkdtemp(prefix="klankbord-window-"))
     try:
         with subprocess.Popen(  # noqa: S603 - a browser of this system, no shell
-            command(program, profile, file),
+            command(program, own / "profile", file),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, **_folders(own)},
+            start_new_session=True,  # Ctrl-C is for the program, which then ends the window
         ) as browser:  # fmt: skip
             try:
                 yield True
             finally:
                 _end(browser)
     finally:
-        shutil.rmtree(profile, ignore_errors=True)
+        _remove(own)
 
 
 def command(program: Path, profile: Path, file: Path) -> list[str]:
@@ -83,9 +87,34 @@ def find(environment: Mapping[str, str]) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
+def _folders(own: Path) -> dict[str, str]:
+    """Where a browser on Linux keeps what is not in its profile: temporary files, crash reports."""
+    if sys.platform != "linux":
+        return {}
+    made = {}
+    # Of one letter: a socket goes there, and the path of a socket has 107 bytes at most.
+    for name, short in (("TMPDIR", "t"), ("XDG_CONFIG_HOME", "c"), ("XDG_CACHE_HOME", "k")):
+        folder = own / short
+        folder.mkdir(mode=0o700)
+        made[name] = str(folder)
+    return made
+
+
 def _end(browser: subprocess.Popen[bytes]) -> None:
+    """End the browser, and whatever it started that does not end with it."""
     browser.terminate()
     try:
         browser.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         browser.kill()
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(browser.pid, signal.SIGKILL)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; processes that are just ending may still write into it for a moment."""
+    until = time.monotonic() + _PATIENCE
+    while folder.exists() and time.monotonic() < until:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)

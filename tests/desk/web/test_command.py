@@ -31,24 +31,33 @@ main(sys.argv[1:], obj=Machine(log_n=vault.CHEAP_FOR_TESTS))
 class Started:
     """The running program, and the one line that it printed."""
 
-    def __init__(self, office: Office, folder: Path, *, under: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        office: Office,
+        folder: Path,
+        *,
+        under: tuple[str, ...] = (),
+        options: tuple[str, ...] = ("--no-browser", "--port", "0"),
+        home: Path | None = None,
+    ) -> None:
         self.log = folder / "page.log"
-        home = folder / "home"
-        home.mkdir()
-        self.home = home
-        options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
+        self.home = home or folder / "home"
+        self.home.mkdir(exist_ok=True)
+        desk = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(*under, sys.executable, "-c", PROGRAM, *options),
-                    *("open", "--no-browser", "--port", "0"),
+                    *(*under, sys.executable, "-c", PROGRAM, *desk),
+                    *("open", *options),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "HOME": str(home), "TMPDIR": str(home)},
+                env={**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)},
             )
         assert self.process.stdout is not None
+        if "--no-browser" not in options:
+            return
         self.line = self.process.stdout.readline()
         address = urllib.parse.urlsplit(self.line.strip())
         self.url = f"http://{address.netloc}"
