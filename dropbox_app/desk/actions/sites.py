@@ -46,6 +46,7 @@ class Site:
     away: Away | None
     read_to_end: datetime.date | None
     keys: tuple[HeldSeed, ...]
+    profile: Profile
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def sites(place: Workplace, site: str = "") -> list[Site]:
             Site(
                 state.site, state.name, desk.identity.fingerprint(), desk.own, desk.identity.hex,
                 serial, state.published, state.away, state.read_to_end,
-                desk.vault.seeds(state.site),
+                desk.vault.seeds(state.site), state.profile,
             )
         )  # fmt: skip
     return found
