@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,15 +39,23 @@ class Machine:
         self.dry = dry
         self.systemd = Path("/run/systemd/system").is_dir()
 
-    def run(self, *command: str | Path, given: str = "") -> str:
-        """Run a program, with ``given`` as its input, and return what it printed.
+    def run(self, *command: str | Path, given: str = "", source: Path | None = None) -> str:
+        """Run a program, with ``given`` or a file as its input, and return what it printed.
 
         If it fails, its last words are shown and the installer ends.
         """
-        done = self._done(command, given)
+        done = self._done(command, given, source)
         if done is not None and done.returncode:
             stop("that failed, the lines above say why; nothing that was there before is lost")
         return done.stdout if done is not None else ""
+
+    def show(self, *command: str | Path) -> None:
+        """Run a program and show all that it says."""
+        done = self._done(command, "")
+        if done is not None and done.returncode:
+            stop("that failed, the lines above say why; nothing that was there before is lost")
+        if done is not None:
+            say("\n".join(f"  {line}" for line in (done.stdout + done.stderr).splitlines()))
 
     def try_to_run(self, *command: str | Path) -> bool:
         """Run a program that may fail. Returns whether it did its work."""
@@ -55,21 +63,22 @@ class Machine:
         return done is None or done.returncode == 0
 
     def _done(
-        self, command: Sequence[str | Path], given: str
+        self, command: Sequence[str | Path], given: str, source: Path | None = None
     ) -> subprocess.CompletedProcess[str] | None:
         """What a program did, its last words shown if it failed; None if it is only shown."""
         say("  $ " + shlex.join(str(part) for part in command))
         if self.dry:
             return None
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd="/",
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with source.open("rb") if source else nullcontext() as file:
+            done = subprocess.run(
+                [str(part) for part in command],
+                cwd="/",
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+                **({"stdin": file} if file else {"input": given}),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if done.returncode:
             sys.stderr.write("\n".join((done.stdout + done.stderr).splitlines()[-25:]) + "\n")
         return done

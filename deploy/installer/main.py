@@ -6,6 +6,8 @@
     deploy/install --site NAME    an onion address of its own for one more site
     deploy/install --desks        an onion address that only desks can reach; --desk NAME KEY
                                   lets one in, --no-desk NAME no more; with --site of that site
+    deploy/install --restore BACKUP --key KEY --onion-key FILE
+                                  on a new machine: all of it, from a backup
     deploy/install --uninstall    takes away what it made; reports and the onion key stay
 
 What it makes: an account of its own, the program with its pinned packages, one site, a systemd
@@ -21,7 +23,7 @@ import re
 import sys
 from pathlib import Path
 
-from installer import domain, nginx, notify, onions, program, questions, site, tor
+from installer import domain, nginx, notify, onions, program, questions, restore, site, tor
 from installer.machine import PROGRAM, Machine, packages, say, stop
 from installer.program import ACCOUNT, BACKUP, COMMAND, DATA, UNIT
 
@@ -35,14 +37,24 @@ def journal(machine: Machine) -> None:
 
 
 def install(machine: Machine, asked: argparse.Namespace) -> None:
-    name = asked.domain
-    packages(machine, ["python3-venv", "tor", *nginx.PACKAGES, *(domain.PACKAGES if name else [])])
+    of_domain = domain.PACKAGES if asked.domain else []
+    packages(machine, ["python3-venv", "tor", *nginx.PACKAGES, *of_domain])
     program.account(machine)
     nginx.accounts(machine)
     journal(machine)
     changed = program.program(machine)
+    before: list[str] = []
+    if asked.restore:
+        before = restore.data(machine, asked)
+        if asked.domain is None and (found := restore.domain_of(before)):
+            asked.domain = found
+            packages(machine, domain.PACKAGES)
+        if asked.onion_key:
+            restore.onion_key(machine, asked.onion_key)
+    name = asked.domain
     front = nginx.settings(machine)
     (address,) = tor.onion(machine, onions.OWN)
+    others = bool(asked.restore) and restore.addresses(machine, asked, before, address, name or "")
     if name:
         front |= domain.prepare(machine, name, address)
     elif domain.WAY.exists():
@@ -50,6 +62,7 @@ def install(machine: Machine, asked: argparse.Namespace) -> None:
         front = True
     origins = [f"http://{address}", *([f"https://{name}"] if name else [])]
     invitation, moved = site.site(machine, asked, origins)
+    moved |= others
     serve(machine, changed=changed or moved)
     domain.caddy_ends(machine)
     tor.leave_group(machine, ACCOUNT)
@@ -123,6 +136,13 @@ def main() -> None:
     parser.add_argument("--phone", help="the counsellor's telephone; '' for none")
     parser.add_argument("--hours", default="", help="when it is answered")
     parser.add_argument(
+        "--controller", help="who answers for the personal data, and how to reach them; '' for none"
+    )
+    parser.add_argument(
+        "--other-contact", nargs=2, metavar=("NAME", "PHONE"),
+        help="whom to call if it is about a counsellor; '' '' for none",
+    )  # fmt: skip
+    parser.add_argument(
         "--mail", action=argparse.BooleanOptionalAction,
         help="one mail a day that tells each counsellor whether to look",
     )  # fmt: skip
@@ -132,6 +152,16 @@ def main() -> None:
         "--desk", nargs=2, metavar=("NAME", "KEY"), help="let a desk in there, by its key"
     )
     parser.add_argument("--no-desk", metavar="NAME", help="let a desk in there no more")
+    parser.add_argument(
+        "--restore", metavar="BACKUP", type=Path, help="on a new machine: klankbord-DAY.age"
+    )
+    parser.add_argument("--key", type=Path, help="what backup-key printed")
+    parser.add_argument("--onion-key", type=Path, help="hs_ed25519_secret_key of the old machine")
+    parser.add_argument(
+        "--withdrawn", metavar="LIST", type=Path, action="append", default=[],
+        help="one more list of what was withdrawn",
+    )  # fmt: skip
+    parser.add_argument("--old", action="store_true", help="also a backup that is too old")
     parser.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
     parser.add_argument("--uninstall", action="store_true", help="take away what this made")
     asked = parser.parse_args()
@@ -139,6 +169,7 @@ def main() -> None:
     machine = Machine(asked.dry_run)
     check(machine)
     if not asked.uninstall:
+        restore.check(asked)
         onions.check(asked, asked.dry_run or site.is_installed())
     if asked.uninstall:
         uninstall(machine)
@@ -148,7 +179,8 @@ def main() -> None:
         site.site_address(machine, asked.site)
     else:
         there = os.geteuid() == 0 and (DATA / "site.toml").is_file()
-        questions.ask(asked, there)
+        if not asked.restore:
+            questions.ask(asked, there)
         questions.ask_mail(asked, there)
         install(machine, asked)
     if machine.dry:

@@ -24,6 +24,8 @@ PASSWORD = SETTINGS.with_name("password")
 COMMAND = Path("/usr/local/bin/klankbord-notify")
 KEEPS = (Path("/var/lib/klankbord-words"), Path("/var/lib/klankbord-notify"))
 OWN_UNITS = ("klankbord-word.service", "klankbord-notify.service", "klankbord-notify.timer")
+# What ``systemctl enable`` makes.
+TURNED_ON = UNITS / "timers.target.wants" / OWN_UNITS[-1]
 WRAPPER = f"""\
 #!/bin/sh
 # The daily mail to counsellors, as its own account; see klankbord-server beside this.
@@ -49,6 +51,9 @@ def prepare(machine: Machine) -> None:
         machine.run("chown", f"root:{ACCOUNT}", path)
         machine.run("chmod", "640", path)
     machine.service("daemon-reload")
+    if TURNED_ON.is_symlink():
+        say("  it is turned on: one mail a day")
+        return
     say(
         f"\nNothing is mailed yet. Fill in {SETTINGS} and the file"
         "\n`password` beside it; deploy/README.md says what the mail provider learns. Then:"

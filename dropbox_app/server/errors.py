@@ -94,3 +94,11 @@ class BadRequest(Refused):
 
 class TooLarge(Refused):
     """The body is larger than is taken here."""
+
+
+def visible(text: str) -> str:
+    """One line of which a terminal obeys and hides nothing: names of files are anybody's.
+
+    What is not printable is written as ``<U+202E>``.
+    """
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)

@@ -369,6 +369,12 @@ def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
 def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
     """What the accounts may, by the modes that the installer and the units give."""
     assert "Nothing is mailed yet" in debian.install("--mail")
+    wants = "/etc/systemd/system/timers.target.wants"
+    timer = "/etc/systemd/system/klankbord-notify.timer"
+    debian.enter("install", "-d", wants)
+    debian.enter("ln", "-s", timer, wants)  # as systemctl enable does
+    assert "Nothing is mailed yet" not in debian.install("--mail")
+    debian.enter("rm", f"{wants}/klankbord-notify.timer")
     program = "/opt/klankbord/current/bin/klankbord-server"
     words = "/var/lib/klankbord-words"
     # As systemd makes it for klankbord-word.service, and runs that.

@@ -37,7 +37,8 @@ PLACES = {
 }
 FORGED = (
     "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
-    "X-Klankbord-Since: 1", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https",
+    "X-Klankbord-Since: 1", "X-Klankbord-Visitor: me",
+    "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https",
     "X-Forwarded-Host: elsewhere.example", "Forwarded: for=192.0.2.7", "X-Real-IP: 192.0.2.7",
     "Expect: 100-continue", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__",
 )  # fmt: skip
@@ -97,6 +98,10 @@ def check_told(passed: Passed, way: str) -> None:
     (since,) = passed.header("X-Klankbord-Since")
     assert re.fullmatch(r"[0-9]{10}\.[0-9]{3}", since)
     assert 0 <= time.time() - float(since) < 10
+    # Who it is, of a report alone.
+    by = "127.0.0.1" if way == "domain" else "fc00:dead:beef:4dad::0:1"
+    of_report = (passed.method, passed.target) == ("POST", "/nl/report")
+    assert passed.header("X-Klankbord-Visitor") == ([by] if of_report else [])
     assert passed.header("Host") == ["box.example:81"]
     names = {name.lower().replace("_", "-") for name, _ in passed.headers}
     assert not names & {

@@ -122,7 +122,12 @@ def nginx(
             [*under, *line],
             stdout=said,
             stderr=said,
-            env={"HOME": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            # As the unit has it.
+            env={
+                "HOME": str(folder),
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "MALLOC_PERTURB_": "165",
+            },
         )
     made = Front(folder, port, log, process)
     try:

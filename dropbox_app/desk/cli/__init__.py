@@ -1,1 +1,18 @@
-"""``klankbord-desk``: the counsellor's commands."""
+"""``klankbord-desk``: the counsellor's commands.
+
+``run`` is what the installed command calls.
+"""
+
+import signal
+
+
+def run() -> None:
+    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from dropbox_app.desk.cli.main import main
+
+    if usual:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()

@@ -62,6 +62,14 @@ class DeskGroup(click.Group):
             raise _Calm(
                 f"This computer could not do it: {error.strerror or error}{where}."
             ) from None
+        except click.Abort:
+            click.echo(err=True)  # the question stands in that line
+            raise _Calm("The question was not answered, so that was not done.") from None
+        except KeyboardInterrupt:
+            raise _Calm(
+                "Stopped by Ctrl-C before it was done. If something was kept to be sent, "
+                "list shows it."
+            ) from None
 
 
 def shared(command: F) -> F:
@@ -242,3 +250,12 @@ def write_once(path: Path, data: bytes) -> None:
     except AlreadyThere:
         if path.read_bytes() != data:
             raise
+
+
+def warn_readable(out: Path) -> None:
+    """Say on stderr that a folder was written which everybody with this computer can read."""
+    click.echo(
+        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
+        "when it has served.",
+        err=True,
+    )

@@ -194,6 +194,14 @@ def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
         yield "  ".join(part for part in parts if part)
 
 
+def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
+    """A thread as files: their names and contents, one for programs and one for each message."""
+    yield "thread.json", (dumps(whole(opened)) + "\n").encode()
+    for number, entry in enumerate(opened.case.entries, start=1):
+        page = "\n".join(one(opened.case, entry, opened.desk.state.profile.name)) + "\n"
+        yield f"{number:03}.txt", page.encode("utf-8", "replace")
+
+
 def today(found: Today, *, several: bool) -> Iterator[str]:
     """``today`` for people: each group under its heading; an empty one is left out."""
     groups = (
@@ -318,6 +326,11 @@ def contents(case: Case, message: Message) -> Iterator[str]:
         state = states.get(file.sha256)
         said = attachments.SAID[state] if state else "its message could not be verified"
         yield f"  file {file.sha256[:LEAST_PREFIX]}: {said}"
+
+
+def named(one: attachments.CaseFile) -> str:
+    """A file by its short id and, if a message names it, the name that it can be saved under."""
+    return one.short + (f"  {visible(safe_name(one.attachment.name))}" if one.attachment else "")
 
 
 def file(

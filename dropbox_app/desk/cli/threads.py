@@ -1,6 +1,5 @@
 """Commands about threads: fetch, list, search, read, label, reply and what else is sent, forget."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +9,8 @@ from dropbox_app.desk.actions import files, sites, threads, today, writing
 from dropbox_app.desk.cli import common, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import AlreadyThere
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
 
@@ -29,7 +26,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Bring home what came in, look after your keys and card, and look at the site.
 
-    Run it at least once a week. Ends with exit code 1 if something is wrong.
+    Run it at least as often as the site promises an answer: every second working day, or what
+    the site says instead. Ends with exit code 1 if something is wrong.
 
     \b
     Example:
@@ -387,30 +385,13 @@ def export(thread: str, out: Path) -> None:
       klankbord-desk export 3f9ac2e1 --out handover
     """
     with common.at_work() as place:
-        opened = threads.read(place, thread, common.site_hint())
-        case = opened.case
-    try:
-        out.mkdir(mode=0o700)
-    except FileExistsError:
-        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
-    try:
-        write_outside(out / "thread.json", (render.dumps(render.whole(opened)) + "\n").encode())
-        for number, entry in enumerate(case.entries, start=1):
-            page = "\n".join(render.one(case, entry, opened.desk.state.profile.name)) + "\n"
-            write_outside(out / f"{number:03}.txt", page.encode("utf-8", "replace"))
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
-    click.echo(
-        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
-        "when it has served.",
-        err=True,
-    )
+        case = files.export(place, thread, out, render.pages, common.site_hint()).case
+    common.warn_readable(out)
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
     if any(entry.message and entry.message.attachments for entry in case.entries):
         click.echo(
-            "Files that came with them are named there, but are not in it; 'save' writes them, "
-            "one at a time."
+            "Files that came with them are named there, but are not in it; 'save --all' writes "
+            "them too."
         )
 
 

@@ -11,6 +11,7 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (WrongPassphrase, "fault.wrong_passphrase"),
     (Locked, "fault.locked"),
     (SiteAway, "fault.site_away"),
+    (errors.AlreadyThere, "fault.already_there"),
     (errors.InUse, "fault.in_use"),
     (errors.NotSetUp, "fault.not_set_up"),
     (errors.Damaged, "fault.damaged"),

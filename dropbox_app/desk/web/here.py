@@ -40,6 +40,7 @@ class Page:
     lock: DeskLock
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
+    files: Handles = field(default_factory=Handles)  # of files: by thread and id
     language: str = FIRST_LANGUAGE
     chosen_language: str = ""  # while the desk is locked
     private_window: bool = False
@@ -105,6 +106,14 @@ def thread_of(handle: str) -> tuple[str, str]:
     if found is None:
         abort(404)
     return found
+
+
+def file_of(handle: str) -> str:
+    """The id of a file by its handle in an address; answers 404 if it stands for none."""
+    found = page().files.thread(handle)
+    if found is None:
+        abort(404)
+    return found[1]
 
 
 def without_desk(view: View) -> View:

@@ -1,1 +1,18 @@
-"""``klankbord-server``: the operator's commands."""
+"""``klankbord-server``: the operator's commands.
+
+``run`` is what the installed command calls.
+"""
+
+import signal
+
+
+def run() -> None:
+    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from dropbox_app.server.cli.main import main
+
+    if usual:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()

@@ -37,7 +37,7 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     # First the secret half, then the use of it: no backup is made that nobody can open.
     click.echo(f"# Opens the backups of a Klankbord server.\n# public key: {public}\n{secret}")
     key.keep(target, public, common.today())
-    click.echo(
+    common.say(
         "Backups are sealed to this key from now on. Keep what was printed away from this machine, "
         "at two places: without it no backup can be opened. Make the first one now: "
         "systemctl start klankbord-backup, or backup.",
@@ -69,14 +69,14 @@ def backup_command(folder: Path | None, target: Path | None, only_check: bool) -
         _check(place)
         return
     made = create.make(server, place, common.today())
-    click.echo(
+    common.say(
         f"{made.path}: sites: {made.sites}, items: {made.items}, bytes: {made.size}; "
         f"older backups removed: {made.removed}"
     )
     for said in made.faults:
-        click.echo(f"Fault: {said}", err=True)
+        common.say(f"Fault: {said}", err=True)
     if made.faults:
-        click.echo("Older backups were kept.", err=True)
+        common.say("Older backups were kept.", err=True)
         click.get_current_context().exit(1)
 
 
@@ -85,7 +85,7 @@ def _check(place: Path) -> None:
     if not directory.kept(place):
         raise BackupError(f"there is none in {place}")
     for name, fault in directory.faults(place):
-        click.echo(f"{name}: {fault or 'as it was written'}")
+        common.say(f"{name}: {fault or 'as it was written'}")
         wrong = wrong or bool(fault)
     if wrong:
         click.get_current_context().exit(1)
@@ -121,18 +121,18 @@ def restore_command(
     for site in done.sites:
         back = "conversation is" if site.mailboxes == 1 else "conversations are"
         named = site.organisation or "its settings are wrong, see site check"
-        click.echo(f"{site.name}: {named}: {site.mailboxes} {back} back")
+        common.say(f"{site.name}: {named}: {site.mailboxes} {back} back")
         if site.withdrawn:
-            click.echo(f"    {site.withdrawn} had been withdrawn since, and are not")
+            common.say(f"    {site.withdrawn} had been withdrawn since, and are not")
         if site.lost:
-            click.echo(f"    {site.lost} items were not in the backup, or not whole")
+            common.say(f"    {site.lost} items were not in the backup, or not whole")
     if not done.listed and not lists:
-        click.echo(
+        common.say(
             "Warning: there was no list of what was withdrawn beside the backup. What was "
             "withdrawn after it is back until a desk that knows of it fetches.",
             err=True,
         )
-    click.echo(
+    common.say(
         f"{target} is a server again. What came after the backup is lost but for what desks have: "
         "they notice at their next fetch, send it, and tell their counsellors. Tell those first. "
         "All visits have ended; codes stay good. Onion keys are not in a backup. Next: doctor, "

@@ -62,10 +62,10 @@ def card_add(
         except CardError as error:
             if len(files) == 1:
                 raise
-            click.echo(f"{offer.name}: {error}. The next card:\n", err=True)
+            common.say(f"{offer.name}: {error}. The next card:\n", err=True)
             refused = True
             continue
-        click.echo(f"{offer.name}: in use from now on.")
+        common.say(f"{offer.name}: in use from now on.")
     if refused:
         raise click.exceptions.Exit(1)
 
@@ -110,11 +110,11 @@ def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
 def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None:
     """Have the ten groups of a card confirmed. Raises CardError if they are not."""
     groups = offer.card.identity.fingerprint()
-    who = f"{_plain(offer.card.name)}, {_who(offer.card)}"
-    where = f", at {_plain(offer.site.settings.name)}" if say_where else ""
-    click.echo(f"The card of {who}{where}, with the fingerprint\n\n    {groups}\n", err=True)
+    who = f"{offer.card.name}, {_who(offer.card)}"
+    where = f", at {offer.site.settings.name}" if say_where else ""
+    common.say(f"The card of {who}{where}, with the fingerprint\n\n    {groups}\n", err=True)
     for phone in _telephones(offer.site, offer.name):
-        click.echo(
+        common.say(
             f"Who writes to {offer.name} is shown {phone}, by telephones in site.toml: is that "
             "this counsellor's? If not, correct it first.\n",
             err=True,
@@ -147,13 +147,17 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
             state = "cannot be written to today"
         else:
             state = f"open, keys until {until}"
-        click.echo(f"{named.file_name}: {_plain(named.card.name)}; {state}")
-        click.echo(f"    {_who(named.card)}")
-        click.echo(f"    {named.card.identity.fingerprint()}")
+        if (away := named.card.away) is not None and away.until >= common.today():
+            stand_in = site.card_of(away.stand_in) if away.stand_in else None
+            state += f"; away until {away.until}"
+            state += f", stand-in {stand_in.file_name}" if stand_in else ""
+        common.say(f"{named.file_name}: {named.card.name}; {state}")
+        common.say(f"    {_who(named.card)}")
+        common.say(f"    {named.card.identity.fingerprint()}")
     for file_name, fault in site.faults():
-        click.echo(f"{file_name}: cannot be used: {fault}")
+        common.say(f"{file_name}: cannot be used: {fault}")
     if not site.cards():
-        click.echo("No card is in use: the site is not open yet.", err=True)
+        common.say("No card is in use: the site is not open yet.", err=True)
 
 
 @card.command("retire")
@@ -171,9 +175,9 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
     """
     site = sites.load(place_of(folder, site_name).folder)
     site.retire(name, common.today())
-    click.echo(f"{name}: ended. Reporters can no longer write to it.")
+    common.say(f"{name}: ended. Reporters can no longer write to it.")
     for phone in _telephones(site, name):
-        click.echo(
+        common.say(
             f"Take {phone} out of telephones in site.toml: it would be shown with the next "
             f"card called {name}.",
             err=True,
@@ -199,11 +203,6 @@ def _name_for(new: Card) -> str:
     """A name for the file from the counsellor's own."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
-
-
-def _plain(name: str) -> str:
-    """A name from a card, without what could play with a terminal."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def _hex_only(groups: str) -> str:

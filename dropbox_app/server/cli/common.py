@@ -13,6 +13,7 @@ import click
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server.config import paths
 from dropbox_app.server.config.paths import Place
+from dropbox_app.server.errors import visible
 from dropbox_app.server.store.files import open_untouched
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -23,6 +24,18 @@ def today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
 
+class Refused(click.ClickException):
+    """A refusal as it is shown: nothing in it is obeyed by a terminal."""
+
+    def format_message(self) -> str:
+        return "\n".join(map(visible, self.message.split("\n")))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold names from a folder, a card or a setting."""
+    click.echo("\n".join(map(visible, text.split("\n"))), err=err)
+
+
 class Group(click.Group):
     """Turns every refusal into one sentence and exit code 1."""
 
@@ -31,10 +44,19 @@ class Group(click.Group):
             return super().invoke(ctx)
         except KlankbordError as error:
             sentence = (type(error).__doc__ or "").split("\n")[0].rstrip(".")
-            raise click.ClickException(f"{sentence}: {error}") from None
+            raise Refused(f"{sentence}: {error}") from None
+        except BrokenPipeError:
+            raise  # nobody reads on, as in "card list | head -1": click ends quietly
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from None
+            raise Refused(f"{where}{error.strerror or error}") from None
+        except click.Abort:
+            click.echo(err=True)  # the question stands in that line
+            raise Refused("The question was not answered; nothing was changed.") from None
+        except KeyboardInterrupt:
+            raise Refused(
+                "Stopped by Ctrl-C before it was done. Look, and type it again."
+            ) from None
 
 
 class GivenFile(click.Path):

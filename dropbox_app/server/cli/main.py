@@ -87,15 +87,15 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
         except (ServerError, OSError) as error:
             if len(read.sites) == 1:
                 raise
-            click.echo(f"{served.place.name}: {error}", err=True)
+            common.say(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
     # The log of a server that only this machine reaches holds no address at all.
     where = bind
     if not isinstance(address, Path) and not is_open:
         where = f"port {address[1]} of this machine"
-    click.echo(f"Serving on {where}; Ctrl-C ends it.", err=True)
+    common.say(f"Serving on {where}; Ctrl-C ends it.", err=True)
     if is_open:
-        click.echo("Warning: that address is open to the network, without encryption.", err=True)
+        common.say("Warning: that address is open to the network, without encryption.", err=True)
     run(target, bind=bind, workers=workers, threads=threads, read=read)
 
 

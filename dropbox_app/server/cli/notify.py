@@ -21,7 +21,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def word_command(folder: Path | None, place: Path) -> None:
     """Put today's word for each counsellor, for the daily mail. Needs no network.
 
-    Open the desk: something waits for it there, or it has not fetched for a week.
+    Open the desk: something waits for it there, or it has not fetched for the working days within
+    which the site promises an answer (response_days).
 
     \b
     klankbord-server --dir /var/lib/klankbord word
@@ -62,11 +63,11 @@ def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None
         _end(run.run(settings, words, state, now))
         return
     _end(run.trial(settings, now))
-    click.echo(f"The mail server took {len(settings.counsellor)}. Ask whether they came.")
+    common.say(f"The mail server took {len(settings.counsellor)}. Ask whether they came.")
 
 
 def _end(faults: list[str]) -> None:
     for fault in faults:
-        click.echo(f"Fault: {fault}", err=True)
+        common.say(f"Fault: {fault}", err=True)
     if faults:
         click.get_current_context().exit(1)

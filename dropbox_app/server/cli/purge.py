@@ -45,7 +45,7 @@ def purge_command(
     try:
         if day is not None:
             if not _confirmed(site, store, today, yes):
-                click.echo("Nothing was removed.", err=True)
+                common.say("Nothing was removed.", err=True)
                 click.get_current_context().exit(1)
             purge.confirm(store, today)
         elif said := purge.doubt(store, today):
@@ -53,12 +53,12 @@ def purge_command(
         purged = purge.purge(site, store, today)
     finally:
         store.close()
-    click.echo(
+    common.say(
         f"removed: {purged.mailboxes} mailboxes, {purged.items} items of others, "
         f"{purged.withdrawn_ids} withdrawn ids, {purged.leftovers} left-over files"
     )
     if not purged.log_emptied:
-        click.echo("The log was in use and is emptied by the next purge.", err=True)
+        common.say("The log was in use and is emptied by the next purge.", err=True)
 
 
 def _confirmed(site: Site, store: SqliteStore, today: datetime.date, yes: bool) -> bool:
@@ -66,7 +66,7 @@ def _confirmed(site: Site, store: SqliteStore, today: datetime.date, yes: bool) 
     mailboxes, items = purge.expired(site, store, today)
     if not mailboxes and not items:
         return True
-    click.echo(
+    common.say(
         f"If {today} is right, {mailboxes} conversations and {items} items of others have expired "
         "and are removed for good.",
         err=True,

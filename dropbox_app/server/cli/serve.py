@@ -19,6 +19,7 @@ import ipaddress
 import os
 import re
 import resource
+import signal
 import socket
 import stat
 import time
@@ -30,6 +31,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  #
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
 from dropbox_app.server.cli import common
+from dropbox_app.server.cli.renewal import Renewal
 from dropbox_app.server.config import check, loader
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
@@ -37,10 +39,12 @@ from dropbox_app.server.mailboxes import scheduler
 from dropbox_app.server.mailboxes.scheduler import Rounds
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
-from dropbox_app.server.web.session import new_key
+from dropbox_app.server.web.session import VisitMemory, new_key
 
 GRACE = 20  # seconds that a worker gets to finish its requests; more than the limiter's patience
 STUCK = 60  # seconds without a sign of life after which a worker is replaced
@@ -82,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._workers = workers
         self._behind_nginx = bind.startswith("unix:")
         self._key = new_key()
+        self._memory = VisitMemory(EndedSessions(time.time), RepeatedPosts())
         self._settings = {
             "bind": [bind],
             "workers": workers,
@@ -139,8 +144,21 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._rounds = Rounds(self._read, common.today, partial(logger.warning, "%s"))
         self._rounds.start(self._folder, first=self._upkeep)
         gate = Gate(slots_for(self._workers))
-        app = create_app(self._folder, cookie_key=self._key, gate=gate, read=self._read)
-        return ReverseProxy(app, behind_nginx=self._behind_nginx)
+        app = create_app(
+            self._folder,
+            cookie_key=self._key,
+            gate=gate,
+            memory=self._memory,
+            read=self._read,
+        )
+        served = ReverseProxy(app, behind_nginx=self._behind_nginx)
+        made = Renewal(served, self._leave, self._memory.posts.forget_old)
+        made.start()
+        return made
+
+    def _leave(self) -> None:
+        """End this worker as the master would: what is under way is finished."""
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
         """Run in the master before new workers start. A reading with a fault is not taken up."""

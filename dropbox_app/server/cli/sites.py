@@ -18,7 +18,7 @@ from dropbox_app.server.config import check, loader, paths, settings, settings_w
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import Fault, Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store.files import replace_whole
@@ -43,6 +43,18 @@ def _of_a_new_site(command: _Command) -> _Command:
             click.option("--run-by-employer", is_flag=True, help="That is the employer itself."),
             click.option("--phone", default="", help="The counsellor's telephone."),
             click.option("--hours", default="", help="When that telephone is answered."),
+            click.option(
+                "--controller",
+                default="",
+                help="Who answers for the personal data, and how to reach them.",
+            ),
+            click.option(
+                "--other-contact",
+                nargs=2,
+                metavar="NAME PHONE",
+                default=("", ""),
+                help="Whom to call if it is about a counsellor: none of them.",
+            ),
         )
     ):
         command = option(command)
@@ -60,6 +72,8 @@ def init(
     run_by_employer: bool,
     phone: str,
     hours: str,
+    controller: str,
+    other_contact: tuple[str, str],
 ) -> None:
     """Make a new site and print the invitation for its counsellors' desks.
 
@@ -70,9 +84,10 @@ def init(
         --origin https://drop.example.org --run-by "Example Hosting" > invitation.json
     """
     place = paths.own(folder_of(folder))
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    other = OtherContact(*other_contact)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     _make(place, wanted, Reading((), ()))
-    click.echo(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
+    common.say(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
 
 
 @click.group()
@@ -93,6 +108,8 @@ def site_add(
     run_by_employer: bool,
     phone: str,
     hours: str,
+    controller: str,
+    other_contact: tuple[str, str],
 ) -> None:
     """Make one more site, in DIR/sites/NAME, and print its invitation.
 
@@ -106,7 +123,8 @@ def site_add(
     place = paths.named(server, called)
     if place.name == paths.OWN:
         raise SettingsError("the site in the folder itself is made with init")
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    other = OtherContact(*other_contact)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     there = loader.read(server) if paths.names(server) or _is_site(server) else Reading((), ())
     parent = place.folder.parent
     if not parent.exists():
@@ -115,7 +133,7 @@ def site_add(
             owner = server.stat()
             os.chown(parent, owner.st_uid, owner.st_gid)
     _make(place, wanted, there)
-    click.echo(
+    common.say(
         f"The site is in {place.folder}. Give the line above to each counsellor; "
         "a running server takes the site up on SIGHUP (systemctl reload klankbord).",
         err=True,
@@ -135,10 +153,10 @@ def site_list(folder: Path | None) -> None:
     for place in paths.places(server):
         found = read.of(place.name)
         if found is None:
-            click.echo(f"{place.name}: is not served; site check says why")
+            common.say(f"{place.name}: is not served; site check says why")
         else:
             ended = Site(place.folder, found.settings).ended()
-            click.echo(
+            common.say(
                 f"{place.name}: {found.settings.name}; {', '.join(found.settings.origins)}"
                 + "".join(f"; desks: {origin}" for origin in found.settings.desk_origins)
                 + (f"; retired on {ended}" if ended else "")
@@ -173,7 +191,7 @@ def site_retire(folder: Path | None, called: str) -> None:
         said += f"no conversation is left. Its files in {place.folder} may be removed"
         said += "" if place.name == paths.OWN else ": the whole folder, then SIGHUP to the server"
         said += ". Backups hold them for some days more."
-    click.echo(said)
+    common.say(said)
 
 
 @site.command("check")
@@ -206,9 +224,9 @@ def site_check_command(folder: Path | None, called: str | None, only_settings: b
         if called in (None, name):
             own = [fault for fault in found if fault.site == name]
             wrong = wrong or not all(fault.note for fault in own)
-            click.echo(f"{name}: " + ("fine" if all(fault.note for fault in own) else "wrong"))
+            common.say(f"{name}: " + ("fine" if all(fault.note for fault in own) else "wrong"))
             for fault in own:
-                click.echo(f"    {'note: ' if fault.note else ''}{fault.said}")
+                common.say(f"    {'note: ' if fault.note else ''}{fault.said}")
     if wrong:
         click.get_current_context().exit(1)
 
@@ -253,13 +271,24 @@ def move(
         changed = settings.parse(text, path)
         _refuse_others(changed, place, loader.read(folder_of(folder)))
         replace_whole(path, text.encode("utf-8"), common.today())
-        click.echo("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
+        common.say("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
     click.echo(_invitation(changed))
 
 
 def _wanted(
-    name: str, origins: tuple[str, ...], run_by: str, employer: bool, phone: str, hours: str
+    name: str,
+    origins: tuple[str, ...],
+    run_by: str,
+    employer: bool,
+    phone: str,
+    hours: str,
+    controller: str,
+    other_contact: OtherContact,
 ) -> Settings:
+    if employer and not run_by:
+        raise click.UsageError("--run-by-employer is for --run-by: name the employer there too.")
+    if hours and not phone:
+        raise click.UsageError("--hours is for --phone: give the telephone that is answered then.")
     return Settings(
         site=secrets.token_hex(16),
         name=name,
@@ -268,6 +297,8 @@ def _wanted(
         run_by_is_employer=employer,
         phone=phone,
         hours=hours,
+        controller=controller,
+        other_contact=other_contact,
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from dropbox_app.server.errors import visible
+
 # Every name that a finding can have. Scripts go by them: they stay as they are within version 0.
 Check = Literal[
     # of a site
@@ -104,11 +106,6 @@ def total(findings: Iterable[Finding]) -> str:
         f"{number['wrong']} fault{'s'[: number['wrong'] != 1]}, "
         f"{number['unseen']} not looked at"
     )
-
-
-def visible(text: str) -> str:
-    """One line of which nothing is obeyed or hidden: names of files are anybody's."""
-    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 class Unseen(Exception):

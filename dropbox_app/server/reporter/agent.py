@@ -256,7 +256,8 @@ class ReporterAgent:
         """Write on. Reads the thread first, and again whenever another message came between.
 
         ``wanted`` None: as ``next_wanted`` says. ``pass_on``: who gets this gets the thread so far
-        with it (SPEC section 4, "Changing counsellor"); not together with files. What is already
+        with it (SPEC section 4, "Changing counsellor"), unless the message before went to the same;
+        not together with files. What is already
         the newest message of all, word for word, is not sent again: without a script nothing else
         stops a second press. ``files`` are stored with the message or not at all, and only sent
         once however often it is redone.
@@ -273,21 +274,26 @@ class ReporterAgent:
                 raise Gone("there is no such conversation")
             chosen = view.chosen(kind) if wanted is None else tuple(wanted)
             attachments, staged = (files.attachments, files.staged) if files else ((), ())
-            if just_said(
-                view.thread,
-                kind,
-                body,
-                chosen,
-                attachments=attachments,
-                after=files.after if files else None,
-                pass_on=pass_on,
+            # Who is written to already has the thread, and it would cost their desk to read again.
+            passes = pass_on and chosen != view.thread.wanted
+            if any(
+                just_said(
+                    view.thread,
+                    kind,
+                    body,
+                    chosen,
+                    attachments=attachments,
+                    after=files.after if files else None,
+                    pass_on=along,
+                )
+                for along in {pass_on, passes}
             ):
                 return Sent(())
             draft = self._draft(keys, view.thread, lang, kind, body, chosen, attachments)
             if files is not None and files.to != draft.to:
                 raise Moved("the files are sealed for others")
             with contextlib.ExitStack() as kept:
-                if pass_on:
+                if passes:
                     passed = kept.enter_context(self._mailboxes.stage())
                     sealer = AttachmentSealer(passed.write, draft.recipients[1:])
                     sealer.update(threads.write_passed_on(view.thread))

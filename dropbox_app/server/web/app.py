@@ -14,13 +14,15 @@ from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web import desk_api
+from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.error_pages import handle_errors
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
 from dropbox_app.server.web.rendering import PageRenderer
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.request_checks import check_request
 from dropbox_app.server.web.request_class import PlainRequest
 from dropbox_app.server.web.security_headers import SecurityHeaders
-from dropbox_app.server.web.session import csrf_key, new_key
+from dropbox_app.server.web.session import VisitMemory, csrf_key, new_key
 from dropbox_app.server.web.site_dispatch import SiteSessions, site_finder
 from dropbox_app.server.web.sites import ProcessResources, SiteTable
 from dropbox_app.server.web.uploads import FORM_BYTES
@@ -76,12 +78,14 @@ def create_app(
     now: Callable[[], float] = time.time,
     cookie_key: bytes | None = None,
     gate: Gate | None = None,
+    memory: VisitMemory | None = None,
     read: Reading | None = None,
 ) -> Flask:
     """Return the sites in ``folder`` as one WSGI app. It opens databases, so call it after a fork.
 
     ``flask --app "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the addresses.
-    ``cookie_key`` is shared by the workers of one server; without it the app makes its own.
+    ``cookie_key`` and ``memory`` are shared by the workers of one server; without them the app
+    makes its own.
     ``today`` gives the UTC day, ``now`` the seconds; without ``today`` the day is that of ``now``.
     ``read``: the folder as it was read before. Raises SettingsError if no site can be served, and
     StoreError if the only one cannot be opened; of several, each is opened when it is asked for.
@@ -91,7 +95,8 @@ def create_app(
     if not read.sites:
         raise SettingsError("; ".join(fault.said for fault in read.faults if not fault.note))
     key = cookie_key or new_key()
-    resources = ProcessResources(day, now, key, gate or Gate(slots_for(1)))
+    memory = memory or VisitMemory(EndedSessions(now), RepeatedPosts())
+    resources = ProcessResources(day, now, key, gate or Gate(slots_for(1)), memory)
     sites = SiteTable((*read.sites, *read.closed), resources)
     if len(sites.sites) == 1:
         sites.sites[0].open()

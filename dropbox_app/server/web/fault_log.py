@@ -4,14 +4,23 @@ import logging
 import sys
 from typing import IO
 
+from dropbox_app.server.errors import visible
+
 logger = logging.getLogger("klankbord")
+
+
+class OneLine(logging.Formatter):
+    """Writes a name from a folder so that a terminal obeys nothing in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def set_up_logging(stream: IO[str] | None = None) -> None:
     """Write warnings of this logger to ``stream`` (standard error), and pass them to no other."""
     if not logger.handlers:
         handler = logging.StreamHandler(stream or sys.stderr)
-        handler.setFormatter(logging.Formatter("klankbord: %(message)s"))
+        handler.setFormatter(OneLine("klankbord: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
         logger.propagate = False

@@ -1,10 +1,11 @@
 """Read what nginx says of a request, and bound how long a large body or answer may take.
 
 On a real server nginx is in front of the app, at a socket file that only nginx can open
-(``deploy/etc/klankbord/nginx``). It sets two headers and removes a client's own of these names:
+(``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's own of these names:
 
-    X-Klankbord-Way    onion, desks or domain: by which of its sockets the request came
-    X-Klankbord-Since  the time at which the request arrived, in seconds with three decimals
+    X-Klankbord-Way      onion, desks or domain: by which of its sockets the request came
+    X-Klankbord-Since    the time at which the request arrived, in seconds with three decimals
+    X-Klankbord-Visitor  with a report alone: the Tor circuit, or at a domain the address
 
 On a TCP address there is no nginx. There the headers are removed and not believed.
 
@@ -21,6 +22,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.web.hosts import AT_DESKS
+from dropbox_app.server.web.repeated_posts import VISITOR
 from dropbox_app.server.web.security_headers import HEADERS
 
 WAYS = ("onion", "desks", "domain")
@@ -31,6 +33,7 @@ MOST_WAITED = 60.0  # seconds; a clock that was set meanwhile must not make a re
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
 _SINCE = "HTTP_X_KLANKBORD_SINCE"
+_VISITOR = "HTTP_X_KLANKBORD_VISITOR"
 _MISDIRECTED = b"<!doctype html>\n<title>Information</title>\n<p>This is not the way in.</p>\n"
 
 
@@ -123,15 +126,18 @@ class ReverseProxy:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
+        visitor = environ.pop(_VISITOR, "")
         now = time.monotonic()
         if not self._behind_nginx:
             AT_DESKS.set(None)
             kdf_limiter.ARRIVED.set(now)
+            VISITOR.set(str(environ.get("REMOTE_ADDR", "")))
         elif way not in WAYS:
             return _misdirected(start_response)
         else:
             AT_DESKS.set(way == "desks")
             kdf_limiter.ARRIVED.set(now - _waited(since))
+            VISITOR.set(visitor)
         body = PacedBody(environ["wsgi.input"], Pace())
         environ["wsgi.input"] = cast(IO[bytes], body)
         pieces = self._app(environ, start_response)

@@ -3,6 +3,9 @@
 The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed
 size. The parent process makes the key and never writes it: a restart ends every session, and the
 code is asked for again. No cookie is set before a code is shown or entered.
+
+The cookie holds all of the session, so that a copy of it would outlive it: that a session ended, or
+moved on from its code page, is remembered in memory, see ``ended_sessions``.
 """
 
 import binascii
@@ -10,7 +13,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +25,15 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.utils import random as random_bytes
 
+from dropbox_app.server.web.ended_sessions import EndedSessions
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
+
 IDLE = 20 * 60  # seconds without use; not while the code page is open
 LONGEST = 4 * 60 * 60  # seconds from the start
 KEY_BYTES = 32
 
 _WORDS = 96  # bytes kept for the seven words
-_RECORD = 1 + 16 + 8 + 32 + 20 + 32 + _WORDS
+_RECORD = 1 + 16 + 8 + 32 + 20 + 32 + 16 + _WORDS
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,13 @@ class Keys:
     signature: bytes
     mark: bytes
     desk: bytes
+    ended: bytes
+    post: bytes
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
         """The keys of one site: what is sealed or signed for one site is noise to every other."""
-        labels = (b"box", b"signature", b"mark", b"desk")
+        labels = (b"box", b"signature", b"mark", b"desk", b"ended", b"post")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
 
@@ -57,15 +65,34 @@ def csrf_key(key: bytes) -> bytes:
     return hmac.digest(key, b"klankbord/csrf", "sha256")
 
 
+@dataclass(frozen=True)
+class VisitMemory:
+    """What the workers of a server remember of visits, in memory that they share."""
+
+    ended: EndedSessions
+    posts: RepeatedPosts
+
+
+@dataclass(frozen=True, repr=False)
+class Post:
+    """A report as it was posted. ``name`` is known to the server; without the post nobody can make
+    ``key``, under which its answer is sealed. An empty name: it is not to be remembered."""
+
+    name: bytes = b""
+    key: bytes = b""
+
+
 class ReporterSession(dict[str, Any], SessionMixin):
     """A reporter's session; without one it is empty. ``csrf_token`` is what Flask-WTF looks for.
 
     ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
-    a keyed hash of the report that began it. ``arrived``: whether the browser sent a cookie.
+    a keyed hash of the report that began it. ``post``: the name of its post. ``arrived``: whether
+    the browser sent a cookie. ``over``: the session that ended with this request.
     """
 
     arrived = False
     ended = False
+    over: Mapping[str, Any] | None = None
     used = False
 
     @property
@@ -107,6 +134,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     def end(self) -> None:
         """End the session: the browser is told to drop the cookie."""
+        self.over = dict(self)
         self.clear()
         self.ended = True
 
@@ -123,6 +151,7 @@ class SiteCookie:
     """Reads and writes the cookie of one site.
 
     ``now`` gives seconds. ``is_https`` says of a WSGI environment whether it came over https.
+    ``memory``: what the workers remember of visits.
     """
 
     def __init__(
@@ -131,7 +160,9 @@ class SiteCookie:
         site: str,
         now: Callable[[], float],
         is_https: Callable[[dict[str, Any]], bool],
+        memory: VisitMemory,
     ) -> None:
+        self._memory = memory
         self._site = bytes.fromhex(site)
         self._keys = Keys.of(key, self._site)
         self._now = now
@@ -159,9 +190,14 @@ class SiteCookie:
         if value:
             session.arrived = True
             session.update(self._unseal(value))
+            if session.get("post"):
+                self._memory.posts.forget(session["post"])  # its answer has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
         """Set the cookie, or nothing unless the session was used: pages without one set none."""
+        if session.over:
+            start = session.over["start"]
+            self._memory.ended.end(self._name_of(session.over), start, start + LONGEST)
         if session.ended:
             if session.arrived:
                 self._set(request, response, "", "; Max-Age=0")
@@ -178,8 +214,10 @@ class SiteCookie:
         """``__Host-s``; ``s`` where there is no https: on onion and loopback addresses."""
         return "__Host-s" if self._is_https(request.environ) else "s"
 
-    def fresh(self, root: bytes, code: Sequence[str] = (), mark: bytes = b"") -> ReporterSession:
-        """A new session; with ``code``, one on its code page.
+    def fresh(
+        self, root: bytes, code: Sequence[str] = (), mark: bytes = b"", post: Post | None = None
+    ) -> ReporterSession:
+        """A new session; with ``code``, one on its code page. ``post``: the report it began with.
 
         Its cookie is sealed now, so that nothing that could fail is left to do after a report is
         stored. See ``ReporterSession.become``.
@@ -190,6 +228,7 @@ class SiteCookie:
             csrf_token=secrets.token_hex(20),
             words=" ".join(code),
             mark=mark,
+            post=post.name if post else b"",
         )
         session["sealed"] = self.seal(session)
         return session
@@ -199,9 +238,42 @@ class SiteCookie:
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
+    def post_of(
+        self, visitor: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> Post:
+        """What a post is recognised by: all of it, and by which circuit or address it came.
+
+        Without a ``visitor`` no post is equal to another.
+        """
+        if not visitor:
+            return Post()
+        parts = [part.encode() for pair in headers for part in pair]
+        parts = [visitor.encode(), target.encode(), body, *parts]
+        whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        digest = hmac.digest(self._keys.post, self._site + whole, "sha512")
+        return Post(digest[:16], digest[32:])
+
+    def seal_answer(self, post: Post, session: ReporterSession) -> bytes:
+        """The session that a post led to, to be opened by the very same post only."""
+        return bytes(SecretBox(post.key).encrypt(self._record(session))) if post.key else b""
+
+    def open_answer(self, post: Post, sealed: bytes) -> ReporterSession | None:
+        """That session, if there is one and it has not ended."""
+        if not sealed:
+            return None
+        try:
+            found = self._read_record(SecretBox(post.key).decrypt(sealed))
+        except CryptoError:
+            return None
+        return ReporterSession(found) if found and found["words"] else None
+
     def seal(self, session: ReporterSession) -> str:
         """The cookie's value: always of the same length."""
-        record = b"".join(
+        signed = self._signer.sign(urlsafe_b64encode(self._record(session)))
+        return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
+
+    def _record(self, session: ReporterSession) -> bytes:
+        return b"".join(
             (
                 b"\x01",
                 self._site,
@@ -209,14 +281,22 @@ class SiteCookie:
                 session["root"],
                 bytes.fromhex(session["csrf_token"]),
                 session["mark"].ljust(32, b"\0"),
+                session["post"].ljust(16, b"\0"),
                 session["words"].encode("ascii").ljust(_WORDS, b" "),
             )
         )
-        signed = self._signer.sign(urlsafe_b64encode(record))
-        return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
+
+    def _name_of(self, session: Mapping[str, Any], what: bytes = b"session") -> bytes:
+        """What an ended session is remembered by; as ``what`` "words": one that moved on."""
+        start = session["start"].to_bytes(8, "big")
+        own = what + start + bytes.fromhex(session["csrf_token"]) + session["root"]
+        return hmac.digest(self._keys.ended, own, "sha256")[:16]
 
     def _unseal(self, value: str) -> dict[str, Any]:
-        """What a cookie holds; empty if it is foreign, too old, altered or of another site."""
+        """What a cookie holds; empty if it is foreign, too old, altered, ended or another site's.
+
+        Words that the person has moved on from are not in it, whatever the cookie is.
+        """
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))
             if urlsafe_b64encode(sealed).decode("ascii") != value:
@@ -226,20 +306,33 @@ class SiteCookie:
             record = urlsafe_b64decode(encoded)
         except (CryptoError, BadSignature, binascii.Error, ValueError):
             return {}
+        found = self._read_record(record)
+        if found and not found["words"] and int(self._now()) - int(moment.timestamp()) > IDLE:
+            return {}
+        return found
+
+    def _read_record(self, record: bytes) -> dict[str, Any]:
         if len(record) != _RECORD or record[:17] != b"\x01" + self._site:
             return {}
-        start = int.from_bytes(record[17:25], "big")
-        words = record[109:].decode("ascii").strip()
-        now = int(self._now())
-        if now - start > LONGEST or now < start:
-            return {}
-        if not words and now - int(moment.timestamp()) > IDLE:
-            return {}
-        mark = record[77:109]
-        return {
-            "start": start,
+        mark, post = record[77:109], record[109:125]
+        found: dict[str, Any] = {
+            "start": int.from_bytes(record[17:25], "big"),
             "root": record[25:57],
             "csrf_token": record[57:77].hex(),
             "mark": b"" if mark == bytes(32) else mark,
-            "words": words,
+            "post": b"" if post == bytes(16) else post,
+            "words": record[125:].decode("ascii").strip(),
         }
+        start, ended = found["start"], self._memory.ended
+        if not start <= int(self._now()) <= start + LONGEST:
+            return {}
+        if ended.has(self._name_of(found), start):
+            return {}
+        if found["mark"]:  # only these ever had words
+            moved_on = self._name_of(found, b"words")
+            if not found["words"]:
+                # The cookie without them has arrived: no older one shows them any more.
+                ended.end(moved_on, start, start + LONGEST)
+            elif ended.has(moved_on, start):
+                found["words"] = ""
+        return found

@@ -26,7 +26,8 @@ from dropbox_app.server.web.fault_log import fault_location, logger
 from dropbox_app.server.web.hosts import Hosts, host_name
 from dropbox_app.server.web.page_cache import PageCache
 from dropbox_app.server.web.rendering import PageRenderer
-from dropbox_app.server.web.session import SiteCookie
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
+from dropbox_app.server.web.session import SiteCookie, VisitMemory
 from dropbox_app.server.web.view_models.counsellors import Directory
 
 LOG_INTERVAL = 60.0  # seconds between two lines in the log about one site
@@ -36,12 +37,13 @@ RETRY_AFTER = 2.0  # seconds before a site that could not be opened is tried aga
 
 @dataclass(frozen=True)
 class ProcessResources:
-    """What all sites of one process share. Nothing in it belongs to a visitor."""
+    """What all sites of one process share."""
 
     today: Callable[[], date]
     now: Callable[[], float]
     cookie_key: bytes
     gate: Gate
+    memory: VisitMemory
     page_cache: PageCache = field(default_factory=PageCache)
 
 
@@ -52,8 +54,10 @@ class OpenSite:
     config: Site
     hosts: Hosts
     cookie: SiteCookie
+    posts: RepeatedPosts
     mailboxes: Mailboxes
     agent: ReporterAgent
+    read: ReadSite
     pages: PageRenderer
     desk_tokens: DeskTokens
     today: Callable[[], date]
@@ -75,7 +79,9 @@ class OpenSite:
             config=site,
             hosts=hosts,
             cookie=cookie,
+            posts=shared.memory.posts,
             mailboxes=mailboxes,
+            read=read,
             agent=ReporterAgent(site, mailboxes, shared.gate, shared.today),
             pages=PageRenderer(
                 read.settings, people.on, shared.today, cache=shared.page_cache, own_text=read.html
@@ -109,7 +115,8 @@ class HostedSite:
     def cookie(self) -> SiteCookie:
         shared = self._shared
         site = self._read.settings.site if self._read is not None else ""  # it opens nothing
-        return SiteCookie(shared.cookie_key, site, shared.now, self.hosts.is_https)
+        is_https, memory = self.hosts.is_https, shared.memory
+        return SiteCookie(shared.cookie_key, site, shared.now, is_https, memory)
 
     @property
     def is_open(self) -> bool:

@@ -32,12 +32,6 @@ def news_keys() -> set[str]:
 
 # Keys that are put together from a prefix and a value.
 MADE = {
-    "cards.said_changed", "cards.said_moved", "cards.said_joined",
-    "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
-    "snippets.said_kept", "snippets.said_back", "snippets.title", "away.title", "posters.title",
-    "cards.title", "backup.title", "settings.title",
-    "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
-    "language.nl", "language.en",
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
     *(f"answer.{name}" for name in ANSWERS),
     *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
@@ -46,6 +40,12 @@ MADE = {
     *(f"row.{status}" for status in ("withdrawn", "gone")),
     *(f"news.{key}" for key in news_keys()),
     *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
+    "cards.said_changed", "cards.said_moved", "cards.said_joined",
+    "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
+    "snippets.said_kept", "snippets.said_back", "snippets.title", "away.title", "posters.title",
+    "cards.title", "backup.title", "settings.title",
+    "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
+    "language.nl", "language.en",
 }  # fmt: skip
 
 

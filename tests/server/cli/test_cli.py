@@ -37,7 +37,8 @@ class Operator:
         return CliRunner().invoke(main.main, words, input=given)
 
     def init(self, *more: str) -> Result:
-        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
+        other = ("--other-contact", "Kim Bos", "030 765 43 21")
+        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *other, *more)
 
     @property
     def site(self) -> str:

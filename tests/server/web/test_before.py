@@ -162,6 +162,14 @@ def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
     house.close()
 
 
+def test_an_employer_without_a_name_is_still_called_the_employer(tmp_path: Path) -> None:
+    """As settings of an earlier version may say."""
+    house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
+    assert "een computer van je werkgever" in house.browser().get("/nl/").text
+    assert "your employer could read along" in house.browser().get("/en/").text
+    house.close()
+
+
 def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
     house = House(tmp_path / "site", phone="", hours="", run_by="")
     for address in ADDRESSES:
@@ -223,11 +231,11 @@ def test_an_absence_and_who_stands_in_are_said(two: House) -> None:
 
 
 def test_a_desk_that_fell_silent_is_said_to_be(house: House) -> None:
-    assert "minstens 14 dagen" not in house.browser().get("/nl/").text
+    assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
-    assert "minstens 14 dagen geen berichten opgehaald" in house.browser().get("/nl/").text
+    assert "minstens 4 werkdagen niet gekeken" in house.browser().get("/nl/").text
     house.counsellors[0].threads()
-    assert "minstens 14 dagen" not in house.browser().get("/nl/").text
+    assert "niet gekeken" not in house.browser().get("/nl/").text
 
 
 def test_a_new_card_shows_at_once(house: House) -> None:

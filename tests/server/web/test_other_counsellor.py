@@ -71,6 +71,21 @@ def test_pressed_twice_it_is_sent_once(running: Browser, sam: Counsellor) -> Non
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
 
 
+def test_the_thread_goes_along_once_to_the_same_counsellor(
+    running: Browser, noor: Counsellor, sam: Counsellor
+) -> None:
+    """A form made by hand asks for it with each message: whoever has the thread gets it no more."""
+    turn(running, sam, along="y")
+    page = running.get("/nl/counsellor")
+    form = page.form_with("along")
+    for text in ("Nog iets.", "Nog iets.", "En nog iets."):
+        sent = running.submit(page, form, counsellor=sam.identity.hex, text=text, along="y")
+        assert sent.status == 200
+    passing = [message for message in sam.only_thread().genuine() if message.thread]
+    assert len(passing) == 1
+    assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam.", "Nog iets.", "En nog iets."]
+
+
 def test_a_message_that_comes_between_goes_along_too(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,9 @@ PROMISES = {
         "test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards",
     ),
     "landing.run_by_employer": ("test_who_runs_it_is_said_and_that_they_could_look_in",),
+    "landing.run_by_some_employer": (
+        "test_an_employer_without_a_name_is_still_called_the_employer",
+    ),
     "landing.run_by_unknown": ("test_who_runs_it_is_said_and_that_they_could_look_in",),
     "frame.leave": ("test_the_whole_journey",),
     "frame.leave_help": (
@@ -156,6 +159,7 @@ PROMISES = {
     ),
     "files.many": ("test_as_many_files_as_may_be_and_one_more",),
     "files.whole": ("test_of_an_own_file_it_is_said_whether_it_is_whole",),
+    "privacy.receivers": ("test_only_who_was_chosen_gets_it",),
     "privacy.kept_messages": ("test_only_who_was_chosen_gets_it",),
     "conversation.withdraw": ("test_everything_is_taken_back",),
     "withdraw.title": ("test_everything_is_taken_back",),
@@ -197,17 +201,19 @@ NO_PROMISE = {
         "conversation.send",
         "return.open",
         "files.open",
+        "return.closed",
     ),
 }
 
 # Every text that says something of the law. Each has a public source that says so; a new one
 # belongs here only when it has one too, and an employment lawyer should read them all.
 LAW = {
-    "exceptions.law_title",
-    "exceptions.crimes",
-    "exceptions.office",
-    "exceptions.judge",
+    "law.draft",  # whose text it is, of the blocks that config.law reads
+    "law.own",
+    "law.own_unnamed",
+    "law.title",
     "options.outside",
+    "options.term",
     "privacy.controller",  # what the operator says of itself
     "what.employer",
     "what.employer_title",

@@ -76,6 +76,7 @@ def test_the_workers_share_one_cookie_key(serving: Serving) -> None:
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     page = browser.submit(page, page.form_with("text"), text="Een herkenbaar verhaal.")
+    browser.submit(page, page.form_with("kept"), kept="y")
     for _ in range(20):
         assert "herkenbaar" in browser.get("/nl/conversation").text
     assert len(serving.workers()) == 2
@@ -98,6 +99,8 @@ def test_nothing_is_left_in_a_home_a_temporary_folder_or_a_log(serving: Serving)
             with contextlib.suppress(FileNotFoundError):
                 target = str(handle.readlink())
                 assert "gunicorn.ctl" not in target
+                if target.startswith("/memfd:"):
+                    continue  # memory that the workers share: it is on no disk
                 if target.startswith("/") and "(deleted)" in target:
                     assert handle.stat().st_size == 0, target
 

@@ -16,8 +16,9 @@ from dropbox_app.server.web.error_pages import REFUSED, problem_of
 from dropbox_app.server.web.forms import CodeForm, Problem, ReportForm, read_code, shown
 from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.rendering import TYPING
+from dropbox_app.server.web.repeated_posts import VISITOR, Turn
 from dropbox_app.server.web.routing import LANG, see_other
-from dropbox_app.server.web.session import current_session
+from dropbox_app.server.web.session import Post, current_session
 from dropbox_app.server.web.sites import current_site
 from dropbox_app.server.web.view_models.counsellors import People
 from dropbox_app.server.web.views.code import code_page
@@ -88,6 +89,29 @@ def send(lang: str) -> Response:
     root = session.root
     if root is not None and session.mark == mark and site.agent.view(root) is not None:
         return see_other(f"/{lang}/conversation?again=1")
+    post = site.cookie.post_of(
+        VISITOR.get(), request.path, request.headers.items(), request.get_data()
+    )
+    try:
+        with site.posts.turn(post.name) as turn:
+            before = site.cookie.open_answer(post, turn.answer)
+            view = site.agent.view(before["root"]) if before is not None else None
+            if before is not None and view is not None:
+                # A second press: the answer to the first was never seen.
+                session.become(before)
+                whom = view.next_wanted
+                same = next((one for one in people.everybody if one.identity in whom), None)
+                return code_page(lang, people, session.code, same, unsafe=form.safe.data == "no")
+            return _first(lang, form, people, mark, post, turn)
+    except REFUSED as error:
+        return _refused(lang, form, people, *problem_of(error))
+
+
+def _first(
+    lang: str, form: ReportForm, people: People, mark: bytes, post: Post, turn: Turn
+) -> Response:
+    """The answer to a report that was not sent before. Raises one of REFUSED."""
+    site, session = current_site(), current_session()
     if not people.open:
         said = "errors.nobody"
         if people.ended:
@@ -97,20 +121,19 @@ def send(lang: str) -> Response:
     if problems:
         return _form(lang, form, people, shown(problems, words(lang)), 422)
     chosen = people.chosen(form.counsellor.data or "") or people.open[0]
-    try:
-        prepared = site.agent.prepare(
-            lang=lang,
-            text=form.text.data,
-            answers=form.answers(),
-            wanted=(chosen.identity,),
-        )
-        # Everything that could go wrong goes first: page and cookie are made, then it is
-        # stored, and after that only bytes that are ready are sent.
-        begun = site.cookie.fresh(prepared.root, prepared.words, mark)
-        page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
-        site.agent.send(prepared)
-    except REFUSED as error:
-        return _refused(lang, form, people, *problem_of(error))
+    prepared = site.agent.prepare(
+        lang=lang,
+        text=form.text.data,
+        answers=form.answers(),
+        wanted=(chosen.identity,),
+    )
+    # Everything that could go wrong goes first: page and cookie are made, then it is
+    # stored, and after that only bytes that are ready are sent.
+    begun = site.cookie.fresh(prepared.root, prepared.words, mark, post)
+    page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
+    # Before it is stored: if this worker is killed after that, an equal post shows this code.
+    turn.keep(site.cookie.seal_answer(post, begun))
+    site.agent.send(prepared)
     session.become(begun)
     return page
 
@@ -122,7 +145,6 @@ def empty_code_form(lang: str) -> Response:
         "problems": {},
         "code": "",
         "reason": "",
-        "cookie_came": True,
         "showing": False,
     }
     if current_session().shows_code:
@@ -152,7 +174,7 @@ def enter(lang: str) -> Response:
     if root is None:
         return ask_code(lang, status=422, code=form.code.data, reason="wrong")
     current_session().become(site.cookie.fresh(root))
-    return see_other(f"/{lang}/conversation")
+    return see_other(f"/{lang}/conversation?entered=1")
 
 
 def _refused(
@@ -206,7 +228,10 @@ def _asks_for_whom(form: ReportForm, people: People) -> bool:
 def _questions(lang: str) -> tuple[Question, ...]:
     """The optional questions of the form, in its order."""
     told = words(lang)
-    return tuple(
-        Question(name, several, tuple((value, told.say(f"{name}.{value}")) for value in known))
-        for name, (several, known) in ANSWERS.items()
-    )
+    found = []
+    for name, (several, known) in ANSWERS.items():
+        options = tuple((value, told.say(f"{name}.{value}")) for value in known)
+        if not several:  # a radio cannot be undone, but by another one
+            options += (("", told.say("report.skip")),)
+        found.append(Question(name, several, options))
+    return tuple(found)

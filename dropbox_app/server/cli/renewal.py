@@ -1,0 +1,102 @@
+"""A worker ends itself once nobody has sent it anything for some minutes.
+
+Python cannot wipe a string: texts, codes and keys stay in a worker's memory until something else
+is written over them, which on a quiet server takes hours. The master starts another worker, whose
+memory is the master's, and that never had a text. Sessions go on: their key is the master's.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+QUIET = 300.0  # seconds since the last form or cookie
+LONGEST = 3600.0  # seconds since the first one: on a busy server
+EVERY = 10.0  # seconds between two looks
+
+
+class Renewal:
+    """The app of one worker, and a thread that says when the worker is to end.
+
+    ``end`` is called in that thread, again at each look until the worker has ended, and only while
+    no request is under way. ``look`` is called each time before.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        end: Callable[[], object],
+        look: Callable[[], object] = lambda: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._end = end
+        self._look = look
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._first: float | None = None  # when a form or a cookie came first, and last
+        self._last = 0.0
+
+    def start(self) -> None:
+        """Look until the process ends."""
+        threading.Thread(target=self._run, name="renewal", daemon=True).start()
+
+    def step(self) -> None:
+        """Look once."""
+        self._look()
+        with self._lock:
+            now, first = self._clock(), self._first
+            due = first is not None and (now - self._last >= QUIET or now - first >= LONGEST)
+            due = due and not self._under_way
+        if due:
+            self._end()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asks_only = environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_COOKIE" not in environ
+        self._begin(secret=not asks_only)
+        try:
+            pieces = self._app(environ, start_response)
+        except BaseException:
+            self._done(secret=not asks_only)
+            raise
+        return _Answer(pieces, lambda: self._done(secret=not asks_only))
+
+    def _begin(self, *, secret: bool) -> None:
+        with self._lock:
+            self._under_way += 1
+            if secret and self._first is None:
+                self._first = self._clock()
+
+    def _done(self, *, secret: bool) -> None:
+        with self._lock:
+            self._under_way -= 1
+            if secret:
+                self._last = self._clock()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(EVERY)
+            self.step()
+
+
+class _Answer:
+    """The pieces of an answer; says once when the server has closed it."""
+
+    def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._done: Callable[[], None] | None = done
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._pieces, "close", None)
+            if close is not None:
+                close()
+        finally:
+            done, self._done = self._done, None
+            if done is not None:
+                done()

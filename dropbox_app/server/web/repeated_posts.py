@@ -1,0 +1,127 @@
+"""The same report, posted twice by an impatient click: one report, and the same code page again.
+
+A second click replaces the first request in the browser, so its answer, with the code, is never
+seen and its cookie never sent. For three minutes the server remembers a keyed hash of the post, and
+the answer, sealed under a key from that very post (SPEC section 8). The hash covers the body, all
+headers and the circuit or address that the post came by: whoever only knows the text, or posts it
+first, gets nothing. In memory only, and shared by all workers.
+
+It is forgotten as soon as the browser sends the session's cookie with any request: then the code
+page has arrived.
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+
+from dropbox_app.server.reporter import kdf_limiter
+from dropbox_app.server.web.shared_table import SharedTable
+
+REMEMBERED = 180.0  # seconds
+ANSWER = 261  # bytes of a sealed answer
+BUCKETS, SLOTS = 256, 16
+_WAIT = 0.05  # seconds between two looks at a post that is under way
+
+# The circuit or address of this thread's request; empty where it is unknown, or no report.
+VISITOR: ContextVar[str] = ContextVar("visitor", default="")
+
+# The process that is working on the post, 0 for none; whether there is an answer; the answer.
+_VALUE = struct.Struct(f"=I?{ANSWER}s")
+
+
+@dataclass
+class Turn:
+    """One request's work on a post. ``answer``: of an equal post before it, sealed; else empty."""
+
+    answer: bytes
+    keep: Callable[[bytes], None]  # remembers an answer; called before the report is stored
+
+
+class RepeatedPosts:
+    """``clock`` gives seconds that only increase, the same ones in all processes."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        buckets: int = BUCKETS,
+        slots: int = SLOTS,
+    ) -> None:
+        self._clock = clock
+        self._table = SharedTable(buckets, slots, _VALUE.size)
+
+    @contextmanager
+    def turn(self, post: bytes) -> Iterator[Turn]:
+        """Work on a post while no equal one is under way. ``post``: 16 bytes; empty: any is new.
+
+        Waits for an equal one in any worker. A worker that was killed is not waited for. Raises
+        Busy if the wait is longer than that for a code. If there is no room, the post is not
+        remembered.
+        """
+        answer = self._begin(post) if post else None
+        if answer is None:
+            yield Turn(b"", lambda _answer: None)
+            return
+        try:
+            yield Turn(answer, partial(self._keep, post))
+        finally:
+            self._end(post)
+
+    def forget(self, post: bytes) -> None:
+        """Forget an answer: its page has arrived, or was left."""
+        with self._table.locked() as rows:
+            rows.drop(post)
+
+    def forget_old(self) -> None:
+        """Overwrite what is older than three minutes."""
+        with self._table.locked() as rows:
+            rows.drop_expired(self._clock())
+
+    def _begin(self, post: bytes) -> bytes | None:
+        arrived = kdf_limiter.ARRIVED.get()
+        since = time.monotonic() if arrived is None else arrived
+        while True:
+            now = self._clock()
+            with self._table.locked() as rows:
+                known = rows.get(post, now)
+                worker, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")
+                if not (worker and _is_alive(worker)):
+                    held = _VALUE.pack(os.getpid(), answered, answer)
+                    until = now + REMEMBERED
+                    if not known:
+                        return b"" if rows.put(post, until, now, held) else None
+                    rows.change(post, held)
+                    return answer if answered else b""
+            if time.monotonic() - since > kdf_limiter.PATIENCE:
+                raise kdf_limiter.Busy("an equal post is under way")
+            time.sleep(_WAIT)
+
+    def _keep(self, post: bytes, sealed: bytes) -> None:
+        """Unless it was forgotten meanwhile."""
+        if len(sealed) != ANSWER:
+            raise ValueError(f"an answer has {ANSWER} bytes, not {len(sealed)}")
+        with self._table.locked() as rows:
+            rows.change(post, _VALUE.pack(os.getpid(), True, sealed))
+
+    def _end(self, post: bytes) -> None:
+        """Let the next equal post go on; with the answer, if there is one."""
+        with self._table.locked() as rows:
+            known = rows.get(post, self._clock())
+            _, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")
+            if answered:
+                rows.change(post, _VALUE.pack(0, True, answer))
+            else:
+                rows.drop(post)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,158 @@
+"""Tables in memory that all worker processes of one server share.
+
+A table is made in the master before it forks its workers, and new workers get the same memory. It
+has no name in a file system, is never written anywhere and ends with the server.
+
+A worker may be killed at any moment. The lock is a record lock of the kernel, which a process loses
+when it ends, and an entry that was being written then counts as empty.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+KEY = 16  # bytes of a key; keys must be as good as random
+
+_HEAD = struct.Struct("=d16s")  # until when it counts; the key
+_UNTIL = struct.Struct("=d")
+
+
+class SharedTable:
+    """Entries of one size: a key, the time until which it counts, and ``value`` bytes.
+
+    A key belongs to one of ``buckets`` groups of ``slots`` entries, so a look-up reads one group.
+    Times are seconds of a clock that the caller chooses. Safe between threads and processes.
+    """
+
+    def __init__(self, buckets: int, slots: int, value: int = 0) -> None:
+        self._buckets = buckets
+        self._slots = slots
+        self._value = value
+        self._width = _HEAD.size + value
+        self._size = _UNTIL.size + buckets * slots * self._width
+        self._file = os.memfd_create("klankbord", os.MFD_CLOEXEC)
+        os.ftruncate(self._file, self._size)
+        self._memory = mmap.mmap(self._file, self._size)
+        self._thread = threading.Lock()
+
+    @contextmanager
+    def locked(self) -> Iterator["Rows"]:
+        """Hold the table's lock, for a moment, and give its entries."""
+        with self._thread:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            try:
+                yield Rows(self)
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the memory back. Only for a table that no other process uses."""
+        self._memory.close()
+        os.close(self._file)
+
+    def bucket_of(self, key: bytes) -> range:
+        """Return the places of the entries among which ``key`` is."""
+        first = int.from_bytes(key[:8], "big") % self._buckets * self._slots
+        begin = _UNTIL.size + first * self._width
+        return range(begin, begin + self._slots * self._width, self._width)
+
+    def places(self) -> range:
+        """Return the places of all entries."""
+        return range(_UNTIL.size, self._size, self._width)
+
+    def until(self, place: int) -> float:
+        """Return the time until which the entry at a place counts; 0 if there is none."""
+        return float(_UNTIL.unpack_from(self._memory, place)[0])
+
+    def key(self, place: int) -> bytes:
+        return self._memory[place + _UNTIL.size : place + _HEAD.size]
+
+    def value(self, place: int) -> bytes:
+        return self._memory[place + _HEAD.size : place + self._width]
+
+    def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
+        """Write an entry. Its time comes last: until then it counts as empty."""
+        if len(key) != KEY or len(value) != self._value:
+            raise ValueError("a key or a value of another size than the table's")
+        _UNTIL.pack_into(self._memory, place, 0.0)
+        self._memory[place + _UNTIL.size : place + self._width] = key + value
+        _UNTIL.pack_into(self._memory, place, until)
+
+    def wipe(self, place: int) -> None:
+        self._memory[place : place + self._width] = bytes(self._width)
+
+    @property
+    def mark(self) -> float:
+        """A time that belongs to the table as a whole; 0 at first."""
+        return self.until(0)
+
+    @mark.setter
+    def mark(self, value: float) -> None:
+        _UNTIL.pack_into(self._memory, 0, value)
+
+
+class Rows:
+    """The entries of a table, while its lock is held."""
+
+    def __init__(self, table: SharedTable) -> None:
+        self._table = table
+
+    def get(self, key: bytes, now: float) -> bytes | None:
+        """Return the value of ``key``, or None if it is not there or its time is over."""
+        place = self._find(key)
+        return (
+            None if place is None or self._table.until(place) <= now else self._table.value(place)
+        )
+
+    def put(self, key: bytes, until: float, now: float, value: bytes = b"") -> bool:
+        """Write an entry in place of one of the same key, an empty or an expired one.
+
+        Returns False if there is no room for it among those of its bucket.
+        """
+        place = self._find(key)
+        if place is None:
+            free = (p for p in self._table.bucket_of(key) if self._table.until(p) <= now)
+            place = next(free, None)
+        if place is None:
+            return False
+        self._table.write(place, key, until, value)
+        return True
+
+    def change(self, key: bytes, value: bytes) -> None:
+        """Give the entry of ``key`` another value, if there is one; its time stays."""
+        place = self._find(key)
+        if place is not None:
+            self._table.write(place, key, self._table.until(place), value)
+
+    def drop(self, key: bytes) -> None:
+        """Overwrite the entry of ``key`` with zeros, if there is one."""
+        place = self._find(key)
+        if place is not None:
+            self._table.wipe(place)
+
+    def drop_expired(self, now: float) -> None:
+        """Overwrite with zeros what no longer counts."""
+        for place in self._table.places():
+            if 0 < self._table.until(place) <= now:
+                self._table.wipe(place)
+
+    def drop_all(self) -> None:
+        for place in self._table.places():
+            self._table.wipe(place)
+
+    @property
+    def mark(self) -> float:
+        return self._table.mark
+
+    @mark.setter
+    def mark(self, value: float) -> None:
+        self._table.mark = value
+
+    def _find(self, key: bytes) -> int | None:
+        table = self._table
+        places = table.bucket_of(key)
+        return next((p for p in places if table.key(p) == key and table.until(p) > 0), None)

@@ -1,0 +1,122 @@
+"""A report that an impatient click sends twice, at the real server: two workers behind nginx."""
+
+import os
+import re
+import signal
+import threading
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.plain_browser import Page
+from tests.support.serving import Serving, wait_until
+
+TEXT = "Mijn leidinggevende raakt mij aan."
+# Says which worker stores, and waits there until the test lets it go on.
+HELD = """
+import os, sys, time
+from pathlib import Path
+from dropbox_app.server.cli import serve as serving
+from dropbox_app.server.mailboxes.service import Mailboxes
+folder = Path(sys.argv[1]).parent
+submit = Mailboxes.submit
+def held(self, **named):
+    with open(folder / "storing", "a") as said:
+        said.write(f"{os.getpid()}\\n")
+    if (folder / "after").exists():
+        submit(self, **named)
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    if not (folder / "after").exists():
+        submit(self, **named)
+Mailboxes.submit = held
+serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
+"""
+
+
+def send(serving: Serving, circuit: int, text: str = TEXT) -> Page:
+    """Press the button at a browser that has seen no answer yet."""
+    body = urllib.parse.urlencode({"text": text}).encode()
+    return serving.browser(circuit, cookies=False).request("POST", "/nl/report", body)
+
+
+def press(serving: Serving, circuit: int, into: list[Page]) -> threading.Thread:
+    made = threading.Thread(target=lambda: into.append(send(serving, circuit)))
+    made.start()
+    return made
+
+
+def storing(serving: Serving) -> list[int]:
+    file = serving.house.folder.parent / "storing"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def test_presses_of_one_circuit_at_both_workers_are_one_report(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve()
+    pages: list[Page] = []
+    presses = [press(serving, 7, pages) for _ in range(12)]
+    for one in presses:
+        one.join(60)
+    assert len(pages) == 12
+    assert len({page.code for page in pages}) == 1
+    assert len({len(page.body) for page in pages}) == 1
+    assert serving.house.stored() == 1
+    assert send(serving, 8).code != pages[0].code
+    assert serving.house.stored() == 2
+
+
+def test_a_press_while_the_first_is_being_stored_waits_for_its_code(
+    serve: Callable[..., Serving], tmp_path: Path
+) -> None:
+    serving = serve(program=HELD)
+    pages: list[Page] = []
+    presses = [press(serving, 7, pages)]
+    wait_until(lambda: storing(serving))
+    presses += [press(serving, 7, pages) for _ in range(5)]
+    (tmp_path / "go").touch()
+    for one in presses:
+        one.join(60)
+    assert len({page.code for page in pages}) == 1
+    assert serving.house.stored() == 1
+    assert len(storing(serving)) == 1
+
+
+def test_a_worker_that_is_killed_after_it_stored_leaves_its_code_to_the_next_press(
+    serve: Callable[..., Serving], tmp_path: Path
+) -> None:
+    """The report is on the disk, and its code was shown to nobody: the second press shows it."""
+    (tmp_path / "after").touch()
+    serving = serve(program=HELD)
+    first: list[Page] = []
+    pressed = press(serving, 7, first)
+    wait_until(lambda: storing(serving) and serving.house.stored())
+    os.kill(storing(serving)[0], signal.SIGKILL)
+    pressed.join(60)
+    assert first[0].status == 503
+    (tmp_path / "go").touch()
+    page = send(serving, 7)
+    assert re.fullmatch(r"(?:[a-z]+ ){6}[a-z]+", page.code)
+    assert serving.house.stored() == 1
+    reader = serving.browser(9)
+    asked = reader.get("/nl/return")
+    assert TEXT in reader.submit(asked, asked.form_with("code"), code=page.code).text
+
+
+def test_leaving_at_one_worker_ends_the_session_at_all(serve: Callable[..., Serving]) -> None:
+    serving = serve()
+    reporter, thief = serving.browser(7), serving.browser(8)
+    page = reporter.get("/nl/report")
+    code = reporter.submit(page, page.form_with("text"), text=TEXT).code
+    thief.cookies.update(reporter.cookies)
+    assert thief.get("/nl/code").code == code
+    reporter.request("GET", "/nl/leave", follow=0)
+    # Each worker is asked, and after a reload the new ones too.
+    for _ in range(2):
+        for _ in range(12):
+            assert "code" in thief.get("/nl/conversation").form_with("code").names()
+        before = set(serving.workers())
+        serving.process.send_signal(signal.SIGHUP)
+        wait_until(lambda old=before: not old & set(serving.workers()))  # type: ignore[misc]
+        wait_until(lambda: serving.status() == 200)

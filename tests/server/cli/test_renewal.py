@@ -1,0 +1,93 @@
+"""When a worker is to end: not while it works, and only once it had something to forget."""
+
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pytest
+
+from dropbox_app.server.cli.renewal import LONGEST, QUIET, Renewal
+
+FORM = {"REQUEST_METHOD": "POST"}
+COOKIE = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": "s=x"}
+PAGE = {"REQUEST_METHOD": "GET"}
+
+
+class Worker:
+    """A worker whose clock a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.ends = 0
+        self.fails = False
+        self.renewal = Renewal(self.app, self.end, clock=lambda: self.now)
+
+    def app(self, _environ: WSGIEnvironment, _start: StartResponse) -> Iterable[bytes]:
+        if self.fails:
+            raise RuntimeError
+        return [b"a", b"b"]
+
+    def end(self) -> None:
+        self.ends += 1
+
+    def begin(self, environ: WSGIEnvironment) -> Iterable[bytes]:
+        return self.renewal(environ, lambda *_: lambda _: None)
+
+    def serve(self, environ: WSGIEnvironment) -> None:
+        pieces = self.begin(environ)
+        assert list(pieces) == [b"a", b"b"]
+        pieces.close()  # type: ignore[attr-defined]  # as gunicorn does
+
+    def ended_after(self, seconds: float) -> bool:
+        self.now += seconds
+        self.renewal.step()
+        return bool(self.ends)
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.mark.parametrize("environ", [FORM, COOKIE])
+def test_it_ends_some_minutes_after_the_last_form_or_cookie(
+    worker: Worker, environ: WSGIEnvironment
+) -> None:
+    worker.serve(environ)
+    assert not worker.ended_after(QUIET - 1)
+    worker.serve(environ)
+    assert not worker.ended_after(QUIET - 1)
+    assert worker.ended_after(1)
+
+
+def test_pages_that_are_the_same_for_all_neither_end_it_nor_keep_it(worker: Worker) -> None:
+    worker.serve(PAGE)
+    assert not worker.ended_after(10 * LONGEST)
+    worker.serve(FORM)
+    for _ in range(int(QUIET) // 60):
+        worker.serve(PAGE)
+        worker.now += 60
+    assert worker.ended_after(0)
+
+
+@pytest.mark.parametrize("environ", [FORM, COOKIE, PAGE])
+def test_never_while_anything_is_under_way(worker: Worker, environ: WSGIEnvironment) -> None:
+    worker.serve(FORM)
+    pieces = worker.begin(environ)
+    assert not worker.ended_after(QUIET + LONGEST)
+    pieces.close()  # type: ignore[attr-defined]  # as gunicorn does
+    assert worker.ended_after(QUIET)
+
+
+def test_a_busy_one_ends_within_the_hour(worker: Worker) -> None:
+    for _ in range(int(LONGEST) // 60):
+        worker.serve(FORM)
+        assert not worker.ended_after(59)
+        worker.now += 1
+    assert worker.ended_after(0)
+
+
+def test_a_request_that_fails_is_over_too(worker: Worker) -> None:
+    worker.fails = True
+    with pytest.raises(RuntimeError):
+        worker.begin(FORM)
+    assert worker.ended_after(QUIET)

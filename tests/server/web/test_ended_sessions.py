@@ -1,0 +1,138 @@
+"""A session that ended stays ended, also for who has copied its cookie."""
+
+import pytest
+
+from dropbox_app.server.web.ended_sessions import EndedSessions
+from tests.server.web.conftest import Browser, House
+from tests.support.plain_browser import Page
+
+TEXT = "Een verhaal."
+
+
+def copy_of(browser: Browser) -> Browser:
+    """Another browser, with the cookie as it is now."""
+    made = browser.house.browser()
+    made.cookies.update(browser.cookies)
+    return made
+
+
+def is_open(page: Page) -> bool:
+    return TEXT in page.text
+
+
+def test_a_copied_cookie_opens_the_conversation_until_its_owner_leaves(house: House) -> None:
+    reporter = house.browser()
+    reporter.come_back(reporter.tell(TEXT).code)
+    thief = copy_of(reporter)
+    assert is_open(thief.get("/nl/conversation"))
+    reporter.request("GET", "/nl/leave", follow=0)
+    assert not is_open(thief.get("/nl/conversation"))
+
+
+@pytest.mark.parametrize("path", ["leave", "stop"])
+@pytest.mark.parametrize("at", ["code", "conversation"])
+def test_every_way_of_leaving_ends_every_copy_wherever_it_was_made(
+    house: House, path: str, at: str
+) -> None:
+    reporter = house.browser()
+    reporter.tell(TEXT)
+    copies = [copy_of(reporter)]
+    reporter.get(f"/nl/{at}")
+    copies.append(copy_of(reporter))
+    reporter.request("GET", f"/nl/{path}", follow=0)
+    for copy in copies:
+        for asked in ("code", "conversation", "files", "withdraw"):
+            page = copy.get(f"/nl/{asked}")
+            assert not is_open(page)
+            assert not (page.element("code") or "").strip()
+        assert copy.get("/internal/session").status == 403
+
+
+def test_a_withdrawal_ends_every_copy(house: House) -> None:
+    reporter = house.browser()
+    reporter.tell(TEXT)
+    copy = copy_of(reporter)
+    page = reporter.get("/nl/withdraw")
+    reporter.submit(page, page.form_with("sure"), sure="y")
+    assert copy.get("/internal/session").status == 403
+
+
+def test_who_moved_on_from_the_words_never_sees_them_again_by_an_older_cookie(
+    house: House,
+) -> None:
+    reporter = house.browser()
+    first = reporter.tell(TEXT)
+    copy = copy_of(reporter)
+    assert copy.get("/nl/code").code == first.code
+    page = reporter.get("/nl/code")
+    reporter.submit(page, page.form_with("kept"), kept="y")
+    shown = copy.get("/nl/code")
+    assert first.code.split()[0] not in (shown.element("code") or "")
+    assert is_open(shown)  # the conversation: the session goes on
+
+
+def test_the_words_stay_while_the_answer_to_the_tick_has_not_arrived(house: House) -> None:
+    """Contact is lost in the middle: the browser still has its older cookie, and nothing else."""
+    reporter = house.browser()
+    first = reporter.tell(TEXT)
+    before = dict(reporter.cookies)
+    reporter.request("POST", "/nl/code", b"kept=y&go=1", follow=0)
+    reporter.cookies = before
+    assert reporter.get("/nl/code").code == first.code
+
+
+def test_one_can_leave_and_come_back_in_the_same_second(house: House) -> None:
+    reporter = house.browser()
+    code = reporter.tell(TEXT).code
+    for _ in range(3):
+        reporter.request("GET", "/nl/leave", follow=0)
+        assert is_open(reporter.come_back(code))
+
+
+def test_leaving_one_session_leaves_another_of_the_same_code(house: House) -> None:
+    here, there = house.browser(), house.browser()
+    code = here.tell(TEXT).code
+    there.come_back(code)
+    here.request("GET", "/nl/leave", follow=0)
+    assert is_open(there.get("/nl/conversation"))
+
+
+@pytest.fixture
+def ended() -> EndedSessions:
+    return EndedSessions(lambda: 1000.0, buckets=2, slots=3)
+
+
+def name(n: int) -> bytes:
+    return n.to_bytes(16, "big")
+
+
+def test_where_there_is_no_room_all_sessions_end_and_none_is_forgotten(
+    ended: EndedSessions,
+) -> None:
+    for n in range(3):
+        ended.end(name(n), 900, 2000)
+    assert not ended.has(name(7), 990)
+    ended.end(name(3), 900, 2000)
+    assert all(ended.has(name(n), 900) for n in range(4))
+    assert ended.has(name(7), 990)
+    assert not ended.has(name(7), 1001)
+
+
+def test_the_room_of_what_is_over_is_used_again() -> None:
+    now = [1000.0]
+    ended = EndedSessions(lambda: now[0], buckets=1, slots=2)
+    ended.end(name(1), 900, 1100)
+    ended.end(name(2), 900, 1500)
+    now[0] = 1200.0
+    ended.end(name(3), 1150, 1500)
+    assert ended.has(name(2), 900)
+    assert ended.has(name(3), 1150)
+    assert not ended.has(name(9), 950)
+
+
+def test_the_same_session_takes_one_place_however_often_it_ends() -> None:
+    ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
+    for _ in range(50):
+        ended.end(name(1), 900, 2000)
+    ended.end(name(2), 900, 2000)
+    assert not ended.has(name(3), 900)

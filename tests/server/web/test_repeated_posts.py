@@ -1,0 +1,207 @@
+"""A report that an impatient click sends twice: one report, and its code on both answers."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.server.mailboxes.service import Mailboxes
+from dropbox_app.server.web.app import create_app
+from dropbox_app.server.web.ended_sessions import EndedSessions
+from dropbox_app.server.web.repeated_posts import RepeatedPosts
+from dropbox_app.server.web.reverse_proxy import ReverseProxy
+from dropbox_app.server.web.session import VisitMemory
+from tests.server.web.conftest import Browser, House
+from tests.support.plain_browser import Page
+
+TEXT = "Mijn leidinggevende raakt mij aan.\nTwee regels."
+CIRCUIT, OTHER = "fc00:dead:beef:4dad::0:9e", "fc00:dead:beef:4dad::0:9f"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A site as nginx reaches it, with two counsellors."""
+    with closing(House(tmp_path / "site", ("Noor Visser", "Sam Jansen"))) as made:
+        now = made.clock.now
+        made.app = create_app(
+            made.folder,
+            today=made.clock.today,
+            now=now,
+            memory=VisitMemory(EndedSessions(now), RepeatedPosts(now)),
+        )
+        inner = made.app.wsgi_app
+        made.app.wsgi_app = ReverseProxy(inner, behind_nginx=True)  # type: ignore[method-assign]
+        yield made
+
+
+class Click(Browser):
+    """A browser that presses the same button again and again, before any answer has come."""
+
+    def __init__(self, house: House, visitor: str = CIRCUIT) -> None:
+        super().__init__(house, cookies=False)
+        self.told = {"X-Klankbord-Way": "onion", "X-Klankbord-Visitor": visitor}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        follow: int = 5,
+    ) -> Page:
+        # As gunicorn has it: what one request sets, none after it sees.
+        ask = partial(super().request, method, path, body, {**self.told, **(headers or {})}, follow)
+        return contextvars.copy_context().run(ask)
+
+    def send(
+        self, text: str = TEXT, lang: str = "nl", headers: dict[str, str] | None = None, **more: str
+    ) -> Page:
+        noor = self.house.counsellors[0].identity.hex
+        fields = {"text": text, "counsellor": noor, **more}
+        return self.post(f"/{lang}/report", headers, 5, **fields)
+
+    def arrives(self, page: Page) -> "Click":
+        """A browser at which this answer did arrive: it has its cookie from now on."""
+        made = Click(self.house)
+        made.keeps_cookies = True
+        name, _, rest = (page.header("Set-Cookie") or "").partition("=")
+        made.cookies[name] = rest.partition(";")[0]
+        return made
+
+
+def test_a_second_click_shows_the_same_code_and_stores_nothing(house: House) -> None:
+    first, second = Click(house).send(), Click(house).send()
+    assert (first.status, second.status) == (200, 200)
+    assert second.code == first.code
+    assert "Alleen Noor Visser" in second.text
+    assert len(second.body) == len(first.body)
+    assert house.stored() == 1
+    back = Click(house).arrives(second).post("/nl/code", kept="y", go="1")
+    assert TEXT.splitlines()[0] in back.text
+
+
+def test_a_click_while_the_first_is_being_stored_waits_for_its_code(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten equal posts at once, the first of which takes long to store."""
+    begun, go_on, submit = threading.Event(), threading.Event(), Mailboxes.submit
+
+    def slowly(self: Mailboxes, **named: object) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        submit(self, **named)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(Mailboxes, "submit", slowly)
+    pages: list[Page] = []
+    presses = [threading.Thread(target=lambda: pages.append(Click(house).send())) for _ in range(9)]
+    presses[0].start()
+    assert begun.wait(20)
+    for press in presses[1:]:
+        press.start()
+    go_on.set()
+    for press in presses:
+        press.join(20)
+    assert len({page.code for page in pages}) == 1
+    assert len(pages) == 9
+    assert house.stored() == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("text", {"text": TEXT + " "}),
+        ("answer", {"needs": "be_heard"}),
+        ("language", {"lang": "en"}),
+        ("header", {"headers": {"User-Agent": "another"}}),
+        ("unknown header", {"headers": {"X-Anything": "1"}}),
+        ("language of the browser", {"headers": {"Accept-Language": "nl"}}),
+    ],
+)
+def test_a_post_that_differs_in_anything_is_a_report_of_its_own(
+    house: House, what: str, other: dict[str, object]
+) -> None:
+    first = Click(house).send()
+    assert Click(house).send(**other).code != first.code, what  # type: ignore[arg-type]
+    assert house.stored() == 2
+
+
+@pytest.mark.parametrize("visitor", [OTHER, ""])
+def test_who_knows_the_text_gets_no_code_and_hands_none_to_its_writer(
+    house: House, visitor: str
+) -> None:
+    """Whichever of the two posts first, and also where the circuit is not known."""
+    mine, theirs = Click(house), Click(house, visitor)
+    codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}
+    assert len(codes) == (2 if visitor else 3)
+    assert house.stored() == 2
+
+
+def test_two_circuits_that_are_unknown_are_never_the_same(house: House) -> None:
+    nobody = Click(house, "")
+    assert nobody.send().code != nobody.send().code
+
+
+def test_after_three_minutes_it_is_a_new_report(house: House) -> None:
+    first = Click(house).send()
+    house.clock.pass_minutes(2.9)
+    assert Click(house).send().code == first.code
+    house.clock.pass_minutes(0.2)
+    assert Click(house).send().code != first.code
+
+
+@pytest.mark.parametrize("path", ["code", "conversation", "leave", "stop", "", "report", "safety"])
+def test_once_the_page_has_arrived_the_post_leads_to_it_no_more(house: House, path: str) -> None:
+    """Moved on from, left, returned to: any request of that browser says that it arrived."""
+    first = Click(house).send()
+    Click(house).arrives(first).request("GET", f"/nl/{path}", follow=0)
+    assert Click(house).send().code != first.code
+
+
+def test_the_style_sheet_of_the_page_says_too_that_it_arrived(house: House) -> None:
+    first = Click(house).send()
+    style = first.html.partition('rel="stylesheet" href="')[2].partition('"')[0]
+    assert Click(house).arrives(first).get(style).status == 200
+    assert Click(house).send().code != first.code
+
+
+def test_after_a_withdrawal_from_elsewhere_it_is_a_new_report(house: House) -> None:
+    first = Click(house).send()
+    elsewhere = Click(house, OTHER)
+    elsewhere.keeps_cookies = True
+    elsewhere.come_back(first.code)
+    page = elsewhere.get("/nl/withdraw")
+    elsewhere.submit(page, page.form_with("sure"), sure="y")
+    assert house.stored() == 1  # the withdrawal itself
+    assert Click(house).send().code != first.code
+
+
+def test_a_first_that_failed_leaves_the_second_to_be_the_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no disk")
+
+    monkeypatch.setattr(Mailboxes, "submit", fail)
+    assert Click(house).send().status == 500
+    monkeypatch.undo()
+    assert Click(house).send().code
+    assert house.stored() == 1
+
+
+def test_a_form_that_has_to_be_mended_is_not_remembered(house: House) -> None:
+    assert [Click(house).send("").status for _ in range(2)] == [422, 422]
+    assert Click(house).send().code
+    assert house.stored() == 1
+
+
+def test_the_page_before_stays_the_same_for_everybody(house: House) -> None:
+    """Nothing in the form tells one visitor from another, before and after a report."""
+    before = Click(house).get("/nl/report")
+    Click(house).send()
+    after = Click(house, OTHER).get("/nl/report")
+    assert (after.body, after.headers) == (before.body, before.headers)
+    assert after.header("Set-Cookie") is None

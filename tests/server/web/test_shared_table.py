@@ -1,0 +1,135 @@
+"""Memory that workers share: all read what one writes, and a killed worker holds up none."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from dropbox_app.server.web.repeated_posts import ANSWER, RepeatedPosts
+from dropbox_app.server.web.shared_table import SharedTable
+
+KEY = bytes(range(16))
+
+
+def in_a_worker(work: Callable[[], object]) -> int:
+    """Do it in a process of its own, as a fork of this one."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def hold(table: SharedTable, key: bytes) -> None:
+    with table.locked() as rows:
+        rows.put(key, 10.0, 1.0, b"held")
+        signal.pause()
+
+
+def has(table: SharedTable, key: bytes) -> bool:
+    with table.locked() as rows:
+        return rows.get(key, 1.0) is not None
+
+
+def test_what_one_worker_writes_every_other_reads() -> None:
+    table = SharedTable(4, 4, 4)
+
+    def write() -> None:
+        with table.locked() as rows:
+            rows.put(KEY, 10.0, 1.0, b"four")
+
+    os.waitpid(in_a_worker(write), 0)
+    with table.locked() as rows:
+        assert rows.get(KEY, 9.9) == b"four"
+        assert rows.get(KEY, 10.0) is None
+
+
+def test_a_worker_killed_while_it_holds_the_lock_holds_up_no_other() -> None:
+    table, ready = SharedTable(4, 4, 4), SharedTable(1, 1, 0)
+
+    def work() -> None:
+        with table.locked():
+            with ready.locked() as rows:
+                rows.put(KEY, 10.0, 1.0)
+            signal.pause()
+
+    pid = in_a_worker(work)
+    until(lambda: has(ready, KEY))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert not has(table, KEY)
+
+
+def test_an_entry_that_was_not_written_to_its_end_does_not_count() -> None:
+    """The time of an entry is written last, and is none before that."""
+    table = SharedTable(1, 1, 4)
+    table.write(table.places()[0], KEY, 10.0, b"four")
+    table.write(table.places()[0], KEY, 0.0, b"othe")
+    assert not has(table, KEY)
+
+
+def test_what_is_dropped_or_over_is_overwritten() -> None:
+    table = SharedTable(4, 4, 4)
+    other = bytes(16)
+    with table.locked() as rows:
+        rows.put(KEY, 10.0, 1.0, b"four")
+        rows.put(other, 5.0, 1.0, b"five")
+        rows.drop_expired(6.0)
+        rows.drop(KEY)
+    assert all(table.value(place) == bytes(4) for place in table.places())
+    assert all(table.key(place) == bytes(16) for place in table.places())
+
+
+def test_a_post_whose_worker_was_killed_goes_to_the_next_with_the_answer_it_had() -> None:
+    posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
+    sealed = bytes([7]) * ANSWER
+
+    def work() -> None:
+        with posts.turn(KEY) as turn:
+            turn.keep(sealed)
+            with ready.locked() as rows:
+                rows.put(KEY, 10.0, 1.0)
+            signal.pause()
+
+    pid = in_a_worker(work)
+    until(lambda: has(ready, KEY))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with posts.turn(KEY) as turn:
+        assert turn.answer == sealed
+
+
+def test_a_post_under_way_in_another_worker_is_waited_for() -> None:
+    posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
+    sealed = bytes([7]) * ANSWER
+
+    def work() -> None:
+        with posts.turn(KEY) as turn:
+            with ready.locked() as rows:
+                rows.put(KEY, 10.0, 1.0)
+            time.sleep(0.3)  # the work that the other waits for
+            turn.keep(sealed)
+
+    pid = in_a_worker(work)
+    until(lambda: has(ready, KEY))
+    with posts.turn(KEY) as turn:
+        assert turn.answer == sealed
+    os.waitpid(pid, 0)
+
+
+def test_a_post_for_which_there_is_no_room_is_not_held_up() -> None:
+    posts = RepeatedPosts(buckets=1, slots=1)
+    with posts.turn(KEY), posts.turn(bytes(16)) as turn:
+        assert turn.answer == b""
+        turn.keep(bytes(ANSWER))
+    with posts.turn(bytes(16)) as turn:
+        assert turn.answer == b""
