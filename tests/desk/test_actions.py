@@ -249,6 +249,22 @@ def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
+def test_an_absence_at_some_sites_is_told_for_each_and_leaves_the_others(
+    offices: Offices, clock: Clock
+) -> None:
+    first, broken, *_ = offices.peers
+    broken.drop_after = 0
+    until = clock().replace(month=3)
+    machine = offices.machine()
+    with workplace.opened(offices.folder, PASSPHRASE, machine) as place:
+        done = sites.away(place, until, at=[first.site, broken.site])
+        names = place.names()
+        assert {one.employer for one in done} == {names[first.site], names[broken.site]}
+        assert {one.employer for one in done if one.failure} == {names[broken.site]}
+        away = {one.site for one in sites.sites(place) if one.away}
+    assert away == {first.site}
+
+
 # the passphrase
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,6 +46,7 @@ class Site:
     away: Away | None
     read_to_end: datetime.date | None
     keys: tuple[HeldSeed, ...]
+    profile: Profile
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def sites(place: Workplace, site: str = "") -> list[Site]:
             Site(
                 state.site, state.name, desk.identity.fingerprint(), desk.own, desk.identity.hex,
                 serial, state.published, state.away, state.read_to_end,
-                desk.vault.seeds(state.site),
+                desk.vault.seeds(state.site), state.profile,
             )
         )  # fmt: skip
     return found
@@ -171,24 +172,29 @@ def away(
     *,
     site: str = "",
     everywhere: bool = False,
+    at: Collection[str] = (),
     stand_in: str = "",
     confirmed: Callable[[Card], bool] = lambda _: False,
 ) -> list[Absence]:
-    """Announce an absence on the card of one site, or of all of them; None ends it.
+    """Announce an absence on the card of one site, of the ids in ``at``, or of all; None ends it.
 
-    With one site what goes wrong is raised; with ``everywhere`` it is told for each.
+    With one site what goes wrong is raised. Several are told at once, each over a connection of
+    its own, and what goes wrong is told for each.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.")
-    if not everywhere:
+    if not everywhere and not at:
         return [_away(place, place.one(site), until, stand_in, confirmed)]
-    done = []
-    for desk in place.desks():
+
+    def one(desk: Desk) -> Absence:
         try:
-            done.append(_away(place, desk, until, stand_in, confirmed))
+            return _away(place, desk, until, stand_in, confirmed)
         except DeskError as error:
-            done.append(Absence(desk.state.name, "", desk.report, error))
-    return done
+            return Absence(desk.state.name, "", desk.report, error)
+
+    desks = place.desks() if everywhere else [place.desk(chosen) for chosen in at]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return sorted(pool.map(one, desks), key=lambda done: done.employer.casefold())
 
 
 def _away(

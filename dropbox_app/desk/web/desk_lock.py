@@ -132,6 +132,16 @@ class DeskLock:
         if self._place is None:
             raise Locked("The desk is locked.")
 
+    def settle_all(self) -> None:
+        """Wait until nothing is under way, before the desk as a whole is written. Within ``use``.
+
+        Nothing else begins then before this request is over. Raises SiteAway as ``settle``.
+        """
+        if not self._free.wait_for(lambda: not self._working, PATIENCE):
+            raise SiteAway("A fetch is under way; try again in a minute.")
+        if self._place is None:
+            raise Locked("The desk is locked.")
+
     def is_away(self, site: str) -> bool:
         """Whether nobody may write to a site just now."""
         return site in self._away

@@ -1,11 +1,13 @@
 """Cards, absence, posters, backup, settings and texts: each by its page."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.actions import settings, sites, snippets
+from dropbox_app.desk.web import desk_lock
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
@@ -196,6 +198,37 @@ def test_the_recovery_sheet_is_handed_out(running: Running, window: Window) -> N
     sheet = window.get(f"{running.home}backups/sheet")
     assert sheet.body.startswith(b"%PDF")
     assert PASSPHRASE.encode() not in sheet.body
+
+
+def test_no_backup_and_no_other_passphrase_while_something_is_under_way(
+    running: Running, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch writes the database and the vault without holding up the pages."""
+    monkeypatch.setattr(desk_lock, "PATIENCE", 0.2)
+    begun, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with running.lock.use() as place, running.lock.send_away(place.names()) as back:
+            for site in place.names():
+                back(site)  # its last site is done, and it is not
+            begun.set()
+            over.wait(20)
+
+    page, chosen = window.get(f"{running.home}backups"), window.get(f"{running.home}settings")
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(20)
+    try:
+        answer = window.press(page, "make", path=str(tmp_path / "b.age"))
+        assert (answer.status, "over een minuut opnieuw" in answer.text) == (422, True)
+        form = chosen.form_with("old")
+        answer = window.submit(chosen, form, old=PASSPHRASE, passphrase=NEW, again=NEW)
+        assert (answer.status, "over een minuut opnieuw" in answer.text) == (422, True)
+    finally:
+        over.set()
+        thread.join()
+    assert not (tmp_path / "b.age").exists()
+    assert window.press(page, "make", path=str(tmp_path / "b.age")).status == 200
 
 
 # settings

@@ -6,9 +6,6 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import sites
-from dropbox_app.desk.actions.sites import Absence
-from dropbox_app.desk.errors import DeskError
-from dropbox_app.desk.session import Report
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 
@@ -38,14 +35,8 @@ def announce() -> ResponseReturnValue:
         return _page(told.say("away.no_site"), until, ticked), 422
     if stand_in and len(ticked) > 1:
         return _page(told.say("away.one_stand_in"), until, ticked), 422
-    names = place.names()
-    done = []
     with here.page().lock.send_away(ticked):
-        for site in sorted(ticked, key=lambda one: names[one].casefold()):
-            try:
-                done += sites.away(place, until, site=site, stand_in=stand_in)
-            except DeskError as error:
-                done.append(Absence(names[site], "", Report(), error))
+        done = sites.away(place, until, at=ticked, stand_in=stand_in)
     said = [(one, sentence(told, one.failure) if one.failure else "") for one in done]
     return render_template("away_done.html", until=until, done=said)
 

@@ -28,6 +28,7 @@ def make() -> ResponseReturnValue:
     if not given or not path.is_absolute():
         return _page(here.told().say("backup.whole_path"), given), 422
     try:
+        here.page().lock.settle_all()  # a fetch would write while the files are read
         backups.backup(here.place(), path)
     except (KlankbordError, OSError) as error:
         return _page(sentence(here.told(), error), given), 422

@@ -74,7 +74,9 @@ def move(handle: str) -> ResponseReturnValue:
 @blueprint.get("/site/<handle>/file")
 def file(handle: str) -> ResponseReturnValue:
     """Hand out the card for the operator; it is public."""
-    shown = sites.card(here.place(), _site(handle))
+    site = _site(handle)
+    here.page().lock.settle(site)  # a card that the site does not have yet is made of today
+    shown = sites.card(here.place(), site)
     return send_file(
         io.BytesIO(shown.raw), "application/octet-stream", as_attachment=True,
         download_name="counsellor.card",
@@ -101,10 +103,9 @@ def join() -> ResponseReturnValue:
 
 def _card(site: str, problem: str) -> str:
     (found,) = sites.sites(here.place(), site)
-    shown = sites.card(here.place(), site)
     said = request.args.get("said", "")
     return render_template(
-        "card.html", site=found, profile=shown.profile, handle=_handle(site), problem=problem,
+        "card.html", site=found, profile=found.profile, handle=_handle(site), problem=problem,
         said=said if said in ("changed", "moved", "joined") else "", kinds=KINDS, scopes=SCOPES,
         languages=LANGUAGES, keys=_keys(found),
     )  # fmt: skip
@@ -116,9 +117,8 @@ def _keys(site: Site) -> list[dict[str, object]]:
 
 def _new(problem: str, pasted: str) -> str:
     known = sites.sites(here.place())
-    profile = sites.card(here.place(), known[0].site).profile
     return render_template(
-        "card_new.html", problem=problem, pasted=pasted, profile=profile, proxies=PROXIES,
+        "card_new.html", problem=problem, pasted=pasted, profile=known[0].profile, proxies=PROXIES,
         proxy=request.form.get("proxy", ""), kinds=KINDS, scopes=SCOPES, languages=LANGUAGES,
         needs_tor=False,
     )  # fmt: skip

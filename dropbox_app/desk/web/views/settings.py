@@ -68,7 +68,7 @@ def change_passphrase() -> ResponseReturnValue:
     if problem:
         return _page(told.say(problem, least=passphrase.LEAST)), 422
     try:
-        here.page().lock.settle(*place.names())
+        here.page().lock.settle_all()  # a fetch would write the vault too
         passphrase.confirm(place, request.form.get("old", ""))
         whole.change_passphrase(place, new)
     except (KlankbordError, OSError) as error:
