@@ -38,7 +38,19 @@ OTHERS: dict[str, set[str]] = {
         "werkzeug",
         "wtforms",
     },
-    "desk": {"certifi", "click", "httpcore", "sqlcipher3"},
+    "desk": {
+        "babel",
+        "certifi",
+        "click",
+        "flask",
+        "httpcore",
+        "jinja2",
+        "segno",
+        "sqlcipher3",
+        "typst",
+        "waitress",
+        "werkzeug",
+    },
 }
 ZONES_SEEN = {
     "protocol": {"protocol"},
@@ -85,7 +97,7 @@ RANKED = {
     ),
     "desk": (
         "errors", "transport", "storage", "keys", "session", "untrusted_files", "threads", "sync",
-        "folder", "backup", "actions", "cli",
+        "folder", "printables", "actions", "web", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}
@@ -105,6 +117,7 @@ NEVER = {
     "dropbox_app/server/store/": ("dropbox_app.protocol", "flask", "werkzeug"),
     "dropbox_app/server/mailboxes/": ("flask", "werkzeug"),
     "dropbox_app/server/reporter/": ("flask", "werkzeug"),
+    "dropbox_app/desk/actions/": ("flask", "werkzeug", "click"),
     **dict.fromkeys(MAILERS, STORED),
 }
 
@@ -289,7 +302,8 @@ def test_a_breach_is_found(case: str) -> None:
 
 LOADED = {
     "protocol": {"flask", "werkzeug", "click", "gunicorn", "httpcore", "sqlite3", "babel"},
-    "desk": {"flask", "werkzeug", "gunicorn", "sqlite_utils", "dropbox_app.server"},
+    # What decodes a stranger's file is in the browser, or in the sandbox: never in the desk.
+    "desk": {"gunicorn", "sqlite_utils", "dropbox_app.server", "PIL", "libmat2"},
     "server": {"dropbox_app.desk"},
 }
 
@@ -309,6 +323,14 @@ def test_what_really_gets_loaded(zone: str) -> None:
     )
     assert modules
     assert not LOADED[zone] & set(done.stdout.split())
+
+
+def test_the_desks_commands_load_no_web_server() -> None:
+    program = "import dropbox_app.desk.cli.main, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert {"flask", "werkzeug", "waitress", "babel"}.isdisjoint(done.stdout.split())
 
 
 def test_what_serves_loads_nothing_that_opens_a_backup_or_sends_a_mail() -> None:

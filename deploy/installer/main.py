@@ -136,6 +136,13 @@ def main() -> None:
     parser.add_argument("--phone", help="the counsellor's telephone; '' for none")
     parser.add_argument("--hours", default="", help="when it is answered")
     parser.add_argument(
+        "--controller", help="who answers for the personal data, and how to reach them; '' for none"
+    )
+    parser.add_argument(
+        "--other-contact", nargs=2, metavar=("NAME", "PHONE"),
+        help="whom to call if it is about a counsellor; '' '' for none",
+    )  # fmt: skip
+    parser.add_argument(
         "--mail", action=argparse.BooleanOptionalAction,
         help="one mail a day that tells each counsellor whether to look",
     )  # fmt: skip

@@ -27,8 +27,9 @@ def ask(asked: argparse.Namespace, there: bool) -> None:
         if "" in (asked.name, asked.run_by):
             stop("the pages need both: the name of the organisation, and who runs the server")
         _ask_new(asked)
-    for option in ("name", "run_by", "domain", "phone"):
+    for option in ("name", "run_by", "domain", "phone", "controller"):
         setattr(asked, option, getattr(asked, option) or "")
+    asked.other_contact = tuple(asked.other_contact or ("", ""))
 
 
 def _ask_new(asked: argparse.Namespace) -> None:
@@ -46,6 +47,16 @@ def _ask_new(asked: argparse.Namespace) -> None:
         asked.run_by_employer |= _yes("Is that the employer? yes or no")
     if asked.phone is None:
         asked.phone = _answer("Telephone of the counsellor, for who would rather call; empty: none")
+    if asked.controller is None:
+        asked.controller = _answer(
+            "Who answers for the personal data, and how to reach them (controller); empty: none yet"
+        )
+    if asked.other_contact is None:
+        name = _answer("Whom to call if it is about a counsellor: a name; empty: none yet")
+        asked.other_contact = (
+            name,
+            _until("The telephone of that one", _something) if name else "",
+        )
     if asked.domain is None:
         asked.domain = _until("Domain of your own; empty: onion only", _domain)
 

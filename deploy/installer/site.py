@@ -19,9 +19,11 @@ def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) ->
     say("The site")
     if not (DATA / "site.toml").is_file():
         extra = [word for origin in origins for word in ("--origin", origin)]
-        for option in ("phone", "hours"):
+        for option in ("phone", "hours", "controller"):
             if value := getattr(asked, option):
                 extra += [f"--{option}", value]
+        if any(asked.other_contact):
+            extra += ["--other-contact", *asked.other_contact]
         extra += ["--run-by-employer"] if asked.run_by_employer else []
         words = ("--name", asked.name, "--run-by", asked.run_by)
         return machine.run(COMMAND, "init", *words, *extra), True

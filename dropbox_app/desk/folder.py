@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
@@ -99,12 +99,13 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened desk, under its lock."""
+    """An opened desk, under its lock. Threads may share it, each site being one's at a time."""
 
     disk: Disk
     vault: Vault
     database: Database
     machine: Machine
+    _swept: set[str] = field(default_factory=set)
 
     def change_key_if_due(self) -> None:
         """Write the database anew if something was forgotten or destroyed since it got its key."""
@@ -112,10 +113,15 @@ class Workplace:
             self.database.rewrite(self.vault)
 
     def desk(self, site: str) -> Desk:
-        """The desk for one site, not connected. Raises NotSetUp or Damaged."""
+        """The desk for one site, not connected. Raises NotSetUp or Damaged.
+
+        What a crash left is removed the first time: later on, it can be what a fetch just brings.
+        """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
-        store.sweep(state)
+        if site not in self._swept:
+            store.sweep(state)
+            self._swept.add(site)
         return Desk(self.vault, store, state, self.machine.today())
 
     def names(self, hint: str = "") -> dict[str, str]:
@@ -211,16 +217,7 @@ def init(
     A crash in between leaves what the same command finishes. Raises AlreadyThere if the site is
     set up here, Unfit, WrongPassphrase.
     """
-    today = machine.today()
-    if not schedule.agree(max(today, invitation.day), today):
-        raise Unfit(
-            f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
-            "set the computer's date right first."
-        )
-    way = read_proxy(proxy)
-    for origin in (*invitation.origins, *invitation.desk_origins):
-        read_origin(origin, way)
-    try_card(invitation.site, profile, today)
+    check(invitation, profile, proxy, machine.today())
     disk = Disk(folder, machine.today)
     new = not disk.exists(vault.NAME)
     if new:
@@ -230,19 +227,33 @@ def init(
         disk.make()
     if not new:
         with opened(folder, passphrase, machine) as place:
-            return _join(place, invitation, profile, proxy)
+            return join(place, invitation, profile, proxy)
     with disk.locked():
         kept = Vault.create(disk, passphrase, log_n=machine.log_n)
         database = Database.create(disk, kept.database)
         try:
-            return _join(Workplace(disk, kept, database, machine), invitation, profile, proxy)
+            return join(Workplace(disk, kept, database, machine), invitation, profile, proxy)
         finally:
             database.close()
 
 
-def _join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
-    """Add a site to an opened desk. Raises AlreadyThere."""
+def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
+    """Find out what cannot be used before anything is made. Raises Unfit."""
+    if not schedule.agree(max(today, invitation.day), today):
+        raise Unfit(
+            f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
+            "set the computer's date right first."
+        )
+    way = read_proxy(proxy)
+    for origin in (*invitation.origins, *invitation.desk_origins):
+        read_origin(origin, way)
+    try_card(invitation.site, profile, today)
+
+
+def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
+    """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
     kept, today = place.vault, place.machine.today()
+    check(invitation, profile, proxy, today)
     store = LocalStore(place.disk, place.database, invitation.site)
     if store.exists():
         raise AlreadyThere("This desk is set up for that site already; 'card' shows its card.")

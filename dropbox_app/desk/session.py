@@ -13,23 +13,47 @@ from dropbox_app.desk.transport.api_client import Courier
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 
+@dataclass(frozen=True)
+class News:
+    """Something that is told. ``key`` names it where it is said in other words or languages.
+
+    ``thread`` is the mailbox that it is about; empty if it is about none, or about several.
+    """
+
+    sentence: str
+    key: str
+    thread: str = ""
+    is_alarm: bool = False
+
+
 @dataclass
 class Report:
     """What the person is told after the work: plain news, and what is wrong."""
 
-    notes: list[str] = field(default_factory=list)
-    alarms: list[str] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
     new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that came in
 
-    def note(self, sentence: str) -> None:
-        """Tell something once."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+    @property
+    def notes(self) -> list[str]:
+        """The plain news, as sentences."""
+        return [one.sentence for one in self.news if not one.is_alarm]
 
-    def alarm(self, sentence: str) -> None:
+    @property
+    def alarms(self) -> list[str]:
+        """What is wrong, as sentences."""
+        return [one.sentence for one in self.news if one.is_alarm]
+
+    def note(self, sentence: str, key: str, thread: str = "") -> None:
+        """Tell something once."""
+        self._tell(News(sentence, key, thread))
+
+    def alarm(self, sentence: str, key: str, thread: str = "") -> None:
         """Warn of something once; the command then ends with exit code 1."""
-        if sentence not in self.alarms:
-            self.alarms.append(sentence)
+        self._tell(News(sentence, key, thread, is_alarm=True))
+
+    def _tell(self, news: News) -> None:
+        if news not in self.news:
+            self.news.append(news)
 
 
 @dataclass
@@ -72,7 +96,7 @@ class Desk:
         self._courier = courier
         self.server_day = courier.challenge()
         if not self.agreed:
-            self.report.alarm(self.clocks)
+            self.report.alarm(self.clocks, "clocks")
 
     @property
     def agreed(self) -> bool:

@@ -63,6 +63,7 @@ ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
             "aggression",
             "wrongdoing",
             "conflict",
+            "accused",
             "other",
             "dont_know",
         ),

@@ -187,7 +187,7 @@ def test_a_domain_is_kept_until_it_is_taken_away_by_name(
     words = {"domain": "box.example", "certificate": "x", "certificate_key": "x"}
     domain.WAY.write_text(installer.machine.settings(template, onion="x.onion", **words))
     for given, kept in ((None, "box.example"), ("", ""), ("two.example", "two.example")):
-        nothing = dict.fromkeys(("name", "run_by", "phone", "mail"))
+        nothing = dict.fromkeys(("name", "run_by", "phone", "mail", "controller", "other_contact"))
         asked = argparse.Namespace(**nothing, domain=given, run_by_employer=False)
         installer.questions.ask(asked, there=True)
         assert asked.domain == kept

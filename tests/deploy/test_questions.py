@@ -34,6 +34,7 @@ def answered(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Iterator[str]:
 
 def unasked(**given: str) -> argparse.Namespace:
     nothing = dict.fromkeys(("name", "run_by", "domain", "phone", "mail"))
+    nothing |= dict.fromkeys(("controller", "other_contact"))
     return argparse.Namespace(**{**nothing, "run_by_employer": False, **given})
 
 
@@ -46,7 +47,9 @@ def test_whether_it_is_the_employer_is_asked_until_it_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
     """What is taken for no hides from reporters that the employer could look in."""
-    left = answered(monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "")
+    left = answered(
+        monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "BV", "", ""
+    )
     asked = unasked()
     installer.questions.ask(asked, there=False)
     assert vars(asked) == {
@@ -54,6 +57,8 @@ def test_whether_it_is_the_employer_is_asked_until_it_is_clear(
         "run_by": "Stichting Voorbeeld",
         "run_by_employer": employer,
         "phone": "030 123",
+        "controller": "BV",
+        "other_contact": ("", ""),
         "domain": "",
         "mail": None,
     }
@@ -66,16 +71,17 @@ def test_an_answer_that_cannot_be_is_refused_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     left = answered(
-        monkeypatch, "", " ", "Bakker", "", "Stichting", "no", "", "https://box.example",
-        "box.example.org",
+        monkeypatch, "", " ", "Bakker", "", "Stichting", "no", "", "", "Kim Bos", "", "030 7",
+        "https://box.example", "box.example.org",
     )  # fmt: skip
     asked = unasked()
     installer.questions.ask(asked, there=False)
     assert (asked.name, asked.run_by, asked.phone) == ("Bakker", "Stichting", "")
+    assert asked.other_contact == ("Kim Bos", "030 7")
     assert asked.domain == "box.example.org"
     assert list(left) == []
     said = capsys.readouterr().out.splitlines()
-    assert said == ["It cannot be empty."] * 3 + ["That is no domain such as box.example.org."]
+    assert said == ["It cannot be empty."] * 4 + ["That is no domain such as box.example.org."]
 
 
 def test_who_goes_away_in_the_middle_is_told_that_nothing_was_changed(
@@ -90,7 +96,8 @@ def test_what_options_answer_is_not_asked_and_of_a_site_that_is_there_nothing(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch)
-    given = unasked(name="Bakker", run_by="Stichting", domain="", phone="")
+    given = unasked(name="Bakker", run_by="Stichting", domain="", phone="", controller="")
+    given.other_contact = ("", "")
     installer.questions.ask(given, there=False)
     asked = unasked()
     installer.questions.ask(asked, there=True)

@@ -25,7 +25,7 @@ from tests.support.unit_file import Bridge
 
 pytestmark = test_debian.pytestmark
 STORY, ANSWER = "Een verhaal van voor de brand.", "Dank je wel."
-KEPT = "/var/kept"
+KEPT = "/srv/kept"
 ONION_KEY = "/var/lib/tor/klankbord-box/hs_ed25519_secret_key"
 
 

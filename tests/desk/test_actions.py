@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup
 from dropbox_app.desk import folder as workplace
-from dropbox_app.desk.actions import sites, threads, whole, writing
+from dropbox_app.desk.actions import backups, sites, threads, whole, writing
 from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound, Unfit
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport.api_client import Answer, Transport
 from dropbox_app.protocol import age
+from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
@@ -229,6 +229,26 @@ def test_an_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: C
         }
 
 
+def test_the_cards_of_all_sites_are_written_with_one_list_of_groups(
+    offices: Offices, tmp_path: Path
+) -> None:
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        found = sites.cards_of_all(place)
+        groups = {one.site: one.fingerprint for one in sites.sites(place)}
+    assert [employer for employer, _ in found] == [f"Bedrijf {number}" for number in range(4)]
+    read = [cards.parse(shown.raw) for _, shown in found]
+    assert {card.site: card.identity.fingerprint() for card in read} == groups
+    told = {card.site: shown.fingerprint for card, (_, shown) in zip(read, found, strict=True)}
+    assert told == groups
+
+
+def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Path) -> None:
+    said = office.run("cards", "--out", str(tmp_path / "cards")).stdout
+    card = cards.parse((tmp_path / "cards" / "01.card").read_bytes())
+    assert card.identity.fingerprint() in said
+    office.run("cards", "--out", str(tmp_path / "cards"), code=1)
+
+
 # the passphrase
 
 
@@ -266,12 +286,12 @@ def test_a_backup_opens_whatever_nobody_sees_of_its_passphrase(
     office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
 ) -> None:
     with office.open() as place:
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     contents = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
     sealed = age.seal_with_passphrase(contents, sealed_with.format(PASSPHRASE), 4)
     (tmp_path / "c.age").write_bytes(sealed)
     again = Office(tmp_path / "again", office.peer, office.clock)
-    backup.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
+    backups.restore(again.folder, tmp_path / "c.age", typed.format(PASSPHRASE), office.machine)
     assert again.texts(thread) == ["Het gaat over mijn chef."]
 
 

@@ -14,11 +14,13 @@ from tests.support.fake_server import Reporter
 from tests.support.hostile_files import (
     NEEDS_PROGRAMS,
     TAGS,
+    huge_png,
     inside,
     jpeg,
     pdf,
     sent,
     told,
+    zip_bomb,
 )
 
 pytestmark = NEEDS_PROGRAMS
@@ -43,6 +45,19 @@ def test_what_a_photo_holds_is_said_in_words_and_a_copy_is_without(
     assert [*tmp_path.glob("foto*")] == [tmp_path / "foto.cleaned.jpg"]
     office.run("save", thread, item, "--out", str(tmp_path))  # as it came, still
     assert (tmp_path / "foto.jpg").read_bytes() == photo
+
+
+def test_what_unpacks_to_gigabytes_is_never_unpacked_here(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    item = sent(office, reporter, "b.zip", "application/zip", zip_bomb())
+    assert "not looked into" in str(told(office, thread)["holds"])
+    office.run("save", thread, item, "--out", str(tmp_path / "x"), "--clean", code=1)
+    assert not (tmp_path / "x").exists()
+    # As an Office document too, which mat2 would unpack, and as a picture.
+    for kind, content in ((types.DOCX, zip_bomb()), (types.PNG, huge_png(50_000))):
+        with pytest.raises(Unseen):
+            metadata.clean(kind, [content], len(content))
 
 
 def test_a_document_is_cleaned_and_looked_at_again(tmp_path: Path) -> None:

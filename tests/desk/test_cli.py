@@ -58,7 +58,7 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     thread = reporter.mailbox
     assert office.run("fetch").stdout == f"{thread[:16]}  1 new message\n"
     assert office.run("list").stdout == (
-        f"{thread[:16]}  2027-01-05   1 unread  your turn  "
+        f"{thread[:16]}  2027-01-05   1 unread  your turn, answer promised by 2027-01-07  "
         "\u201cEr is iets. Ik durf het niet te zeggen.\u201d\n"
     )
     assert office.run("read", thread[:8]).stdout == (
@@ -71,7 +71,7 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
         "  | feels safe now: yes\n"
     )
     assert office.run("list").stdout == (
-        f"{thread[:16]}  2027-01-05       read  your turn  "
+        f"{thread[:16]}  2027-01-05       read  your turn, answer promised by 2027-01-07  "
         "\u201cEr is iets. Ik durf het niet te zeggen.\u201d\n"
     )
     (tmp_path / "answer").write_text("Dank je wel.\n")

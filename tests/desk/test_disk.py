@@ -4,6 +4,8 @@ import datetime
 import multiprocessing
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,19 @@ def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
     with office.desk() as desk:
         peer.add_card(desk.state.card)
     office.fetch_quietly()
+
+
+def test_sites_that_are_fetched_at_once_may_all_be_the_first_to_need_a_folder(
+    tmp_path: Path, clock: Clock
+) -> None:
+    for attempt in range(30):
+        disk = Disk(tmp_path / str(attempt), clock)
+        disk.make()
+        together = threading.Barrier(4, timeout=20)
+
+        def write(site: int, disk: Disk = disk, together: threading.Barrier = together) -> None:
+            together.wait()
+            disk.write(f"sites/{site}/items/a.age", b"x")
+
+        with ThreadPoolExecutor(4) as pool:
+            assert [*pool.map(write, range(4))] == [None] * 4

@@ -311,7 +311,7 @@ def test_a_full_disk_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dropbox_app.desk.actions.files.os.fsync", full)
+    monkeypatch.setattr("dropbox_app.desk.storage.atomic_files.os.fsync", full)
     told = office.run("save", thread, item, "--out", str(tmp_path / "x"), code=1)
     assert "No space left" in told.output
     assert not (tmp_path / "x").exists()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup
+from dropbox_app.desk.actions import backups
 from dropbox_app.desk.errors import AlreadyThere, Damaged, DeskError
 from dropbox_app.desk.folder import Machine, opened
 from dropbox_app.desk.storage import vault
@@ -92,11 +92,11 @@ def _work(what: str, folder: Path, address: str, day: str, arguments: tuple[str,
     machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
     pipe.send("begun")
     if what == "restore":
-        backup.restore(folder, Path(arguments[0]), PASSPHRASE, machine)
+        backups.restore(folder, Path(arguments[0]), PASSPHRASE, machine)
     else:
         with opened(folder, PASSPHRASE, machine) as place:
             if what == "backup":
-                backup.backup(place, Path(arguments[0]))
+                backups.backup(place, Path(arguments[0]))
             elif what != "migrate":
                 with place.connected(place.one()) as desk:
                     if what == "fetch":
@@ -239,7 +239,7 @@ def test_backup(office: Office, reporter: Reporter, thread: str, tmp_path: Path,
         assert office.texts(thread) == ["Het gaat over mijn chef.", "Groot"]
         again = Office(tmp_path / f"again{number}", office.peer, office.clock)
         try:
-            backup.restore(again.folder, file, PASSPHRASE, office.machine)
+            backups.restore(again.folder, file, PASSPHRASE, office.machine)
         except (Damaged, FileNotFoundError):
             assert not done
         else:
@@ -252,7 +252,7 @@ def test_restore(office: Office, reporter: Reporter, thread: str, tmp_path: Path
     reporter.attach("Groot", ("a.bin", "application/octet-stream", bytes(8_000_000)))
     office.fetch_quietly()
     with office.open() as place:
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     killer.run("restore", tmp_path / "first", str(tmp_path / "b.age"), kill=False)
     for number in kills:
         again = Office(tmp_path / f"again{number}", office.peer, office.clock)
@@ -262,9 +262,9 @@ def test_restore(office: Office, reporter: Reporter, thread: str, tmp_path: Path
             left = again.folder.with_name(f".{again.folder.name}-restoring")
             if left.exists():
                 with pytest.raises(AlreadyThere, match="broken off"):
-                    backup.restore(again.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
+                    backups.restore(again.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
                 shutil.rmtree(left)
-            backup.restore(again.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
+            backups.restore(again.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
         with again.desk() as desk:
             assert desk.state.restored
         assert again.texts(thread) == ["Het gaat over mijn chef.", "Groot"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup
+from dropbox_app.desk.actions import backups
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.protocol import age
 from tests.desk.conftest import PASSPHRASE, Office
@@ -70,9 +70,9 @@ def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
     office.fetch_quietly()
     large_item(office, 48 * MIB)
     with office.open() as place, within(4 * MIB):
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     with within(4 * MIB):
-        backup.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+        backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
     assert files_of(tmp_path / "again") == files_of(office.folder)
 
 
@@ -82,7 +82,7 @@ def test_what_is_in_a_backup_is_byte_for_byte_a_tar_of_the_folder(
     office.fetch_quietly()
     large_item(office, 2 * MIB)
     with office.open() as place:
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
         now = age.open_with_passphrase((tmp_path / "b.age").read_bytes(), PASSPHRASE)
         assert now == as_before(office)
 
@@ -94,7 +94,7 @@ def test_a_backup_that_was_made_in_one_piece_is_restored(
     sealed = age.seal_with_passphrase(as_before(office), PASSPHRASE, LOG_N)
     (tmp_path / "old.age").write_bytes(sealed)
     again = Office(tmp_path / "again", office.peer, office.clock)
-    backup.restore(again.folder, tmp_path / "old.age", PASSPHRASE, office.machine)
+    backups.restore(again.folder, tmp_path / "old.age", PASSPHRASE, office.machine)
     assert files_of(again.folder) == files_of(office.folder)
     assert again.texts(reporter.mailbox) == office.texts(reporter.mailbox)
 
@@ -111,7 +111,7 @@ def test_a_backup_that_is_not_whole_is_not_restored_in_part(
     office.fetch_quietly()
     large_item(office, 2 * MIB)
     with office.open() as place:
-        backup.backup(place, tmp_path / "b.age")
+        backups.backup(place, tmp_path / "b.age")
     data = bytearray((tmp_path / "b.age").read_bytes())
     if how == "cut":
         del data[at:]
@@ -120,7 +120,7 @@ def test_a_backup_that_is_not_whole_is_not_restored_in_part(
     (tmp_path / "b.age").write_bytes(data)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(Damaged):
-        backup.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+        backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -135,7 +135,7 @@ def test_a_backup_that_cannot_be_written_to_its_end_leaves_nothing(
     with office.open() as place, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
-            backup.backup(place, tmp_path / "b.age")
+            backups.backup(place, tmp_path / "b.age")
     assert not (tmp_path / "b.age").exists()
 
 
@@ -151,6 +151,6 @@ def test_an_archive_with_anything_else_in_it_is_not_restored(
         (tmp_path / "b.age").write_bytes(sealed)
         before = sorted(tmp_path.iterdir())
         with pytest.raises(Damaged):
-            backup.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
+            backups.restore(tmp_path / "again", tmp_path / "b.age", PASSPHRASE, office.machine)
         assert sorted(tmp_path.iterdir()) == before
         shutil.rmtree(tmp_path / "again", ignore_errors=True)

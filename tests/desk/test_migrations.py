@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dropbox_app.desk import backup
+from dropbox_app.desk.actions import backups
 from dropbox_app.desk.errors import Damaged, DeskError
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk
@@ -110,7 +110,7 @@ def test_a_backup_of_the_first_format_is_restored(
     expected: Expected,
 ) -> None:
     again = Office(tmp_path / "again", old.peer, old.clock)
-    backup.restore(again.folder, WRITTEN / "backup.age", PASSPHRASE, old.machine)
+    backups.restore(again.folder, WRITTEN / "backup.age", PASSPHRASE, old.machine)
     assert_taken_over(again, expected)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk import backup as backups
+from dropbox_app.desk.actions import backups
 from dropbox_app.desk.errors import AlreadyThere, BadAnswer, Damaged
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase

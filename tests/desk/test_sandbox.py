@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk.untrusted_files import metadata, preview, sandbox, types
+from dropbox_app.desk.untrusted_files import metadata, sandbox, types
 from dropbox_app.desk.untrusted_files.sandbox import NoSandbox, Unseen
 from tests.desk.conftest import Office
 from tests.support.fake_server import Reporter
 from tests.support.hostile_files import (
     NEEDS_PROGRAMS,
     inside,
-    pages_of,
     sent,
     small_png,
     told,
@@ -145,19 +144,18 @@ def test_the_keys_of_whoever_is_logged_in_stay_outside() -> None:
     assert done.stdout == "True\n[-1, -1]\n", done.stderr
 
 
-def test_an_answer_without_end_is_cut_off(
-    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
-) -> None:
-    """Endless pages: the first ones are kept. Endless notes: none are."""
-    item = sent(office, reporter, "p.png", "image/png", small_png())
-    inside(monkeypatch, "while True: sys.stdout.buffer.write(b'P6\\n1 1\\n255\\nabc')")
-    result = office.run("preview", thread, item, "--out", str(tmp_path / "look"))
-    assert len([*(tmp_path / "look").iterdir()]) == preview.MOST_PAGES
-    assert "more pages" in result.output
-    inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
+def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless notes are not taken, and neither is a cleaned copy without end."""
     monkeypatch.setattr(sandbox, "SECONDS", 5)
+    inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
     with pytest.raises(Unseen):
         metadata.look(types.PNG, [small_png()], 100)
+    monkeypatch.setattr(metadata, "MAX_CLEAN", 1_000_000)
+    monkeypatch.setattr(sandbox, "SECONDS", 60)
+    endless = "while True: sys.stdout.buffer.write(bytes(65536))"
+    inside(monkeypatch, "sys.stdout.buffer.write(b'[]\\n')\n" + endless)
+    with pytest.raises(Unseen, match="larger than it may be"):
+        metadata.clean(types.PNG, [small_png()], 100)
 
 
 def test_what_hangs_or_hides_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,19 +202,15 @@ def test_the_two_sides_agree_on_their_numbers() -> None:
     names: dict[str, object] = {}
     source = sandbox._source().partition("def main")[0]
     exec(source, names)  # noqa: S102 - our own module, which is never imported
-    for code in ("UNREADABLE", "TOO_LARGE", "LOCKED", "NO_PROGRAM", "NOT_KNOWN", "FULL"):
+    for code in ("UNREADABLE", "LOCKED", "NO_PROGRAM", "NOT_KNOWN", "FULL"):
         assert names[code] == getattr(sandbox, code)
-    assert names["MOST_PAGES"] == preview.MOST_PAGES
-    assert isinstance(names["LONGEST_SIDE"], int)
-    assert names["LONGEST_SIDE"] <= preview.LONGEST_SIDE
 
 
 BAD_ANSWERS = {
     "garbage": b"GIF89a" * 100,
-    "too wide": b"P6\n3000 1\n255\n" + bytes(9_000),
-    "broken off": b"P6\n100 100\n255\n" + bytes(1_000),
-    "no end of a line": b"P6\n" + b"1" * 100_000,
-    "negative": b"P6\n-5 10\n255\n" + bytes(1_000),
+    "no end of a line": b"[" * 2_000_000,
+    "another picture": b"[]\n\xff\xd8\xff" + bytes(100),
+    "no picture": b"[]\n",
     "nothing": b"",
 }
 
@@ -228,14 +222,14 @@ def test_an_answer_of_another_form_is_not_believed(
 ) -> None:  # fmt: skip
     item = sent(office, reporter, "p.png", "image/png", small_png())
     inside(monkeypatch, f"sys.stdout.buffer.write({BAD_ANSWERS[answer]!r})")
-    office.run("preview", thread, item, "--out", str(tmp_path / "look"), code=1)
-    assert not (tmp_path / "look").exists()
+    office.run("save", thread, item, "--clean", "--out", str(tmp_path / "x"), code=1)
+    assert not (tmp_path / "x").exists()
 
 
 def test_on_another_system_it_says_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.sys.platform", "darwin")
     with pytest.raises(NoSandbox, match="Linux only"):
-        pages_of(small_png())
+        metadata.look(types.PNG, [small_png()], 100)
 
 
 def test_where_the_room_cannot_be_made_nothing_is_opened(
@@ -246,7 +240,7 @@ def test_where_the_room_cannot_be_made_nothing_is_opened(
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(NoSandbox, match="user namespaces"):
-        pages_of(small_png())
+        metadata.look(types.PNG, [small_png()], 100)
 
 
 def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
@@ -255,12 +249,10 @@ def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
     item = sent(office, reporter, "p.png", "image/png", small_png())
     monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.shutil.which", lambda _: None)
     out = tmp_path / "look"
-    result = office.run("preview", thread, item, "--out", str(out), code=1)
+    assert "bubblewrap is not installed" in str(told(office, thread)["holds"])
+    result = office.run("save", thread, item, "--out", str(out), "--clean", code=1)
     assert "bubblewrap is not installed" in result.output
     assert sandbox.INSTALL in result.output
-    assert not out.exists()
-    assert "bubblewrap is not installed" in str(told(office, thread)["holds"])
-    office.run("save", thread, item, "--out", str(out), "--clean", code=1)
     assert not out.exists()
     saved = office.run("save", thread, item, "--out", str(out)).output
     assert out.read_bytes() == small_png()
@@ -274,6 +266,4 @@ def test_a_program_that_is_not_there_is_named(
     inside(monkeypatch, f"sys.exit({sandbox.NO_PROGRAM})")
     result = office.run("save", thread, item, "--out", str(tmp_path / "x"), "--clean", code=1)
     assert "mat2 is not installed" in result.output
-    result = office.run("preview", thread, item, "--out", str(tmp_path / "look"), code=1)
-    assert "python3-pil is not installed" in result.output
-    assert [*tmp_path.glob("x")] == [*tmp_path.glob("look")] == []
+    assert not (tmp_path / "x").exists()

@@ -71,6 +71,13 @@ def tell(browser: CircuitBrowser) -> str:
     return told.code
 
 
+def enter(browser: CircuitBrowser) -> None:
+    """Report, and go on from the code page to the conversation."""
+    page = browser.get("/nl/report")
+    told = browser.submit(page, page.form_with("text"), text=STORY)
+    assert browser.submit(told, told.form_with("kept"), kept="y").path == "/nl/conversation"
+
+
 def upload(browser: CircuitBrowser, size: int) -> Page:
     page = browser.get("/nl/files")
     content = os.urandom(size)
@@ -135,7 +142,7 @@ def test_slow_strangers_take_no_place_from_a_reporters_files(
     """Twenty, half of them with a false cookie, at 2.5 kB/s; there are six places in all."""
     serving = serve(changes={})
     browser = serving.browser(1)
-    tell(browser)
+    enter(browser)
     crowd = []
     for number in range(20):
         cookie = f"Cookie: s={'x' * 400}\r\n" if number % 2 else ""
@@ -182,7 +189,7 @@ def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
 ) -> None:
     serving = serve(changes={})
     browser = serving.browser(1)
-    tell(browser)
+    enter(browser)
     head = post(serving, "/nl/files", MULTIPART, 100 * MIB, cookie_of(browser)) + b"--x"
     of_one = [serving.connect(20, head) for _ in range(3)]
     with held(*of_one):
@@ -206,7 +213,7 @@ def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
     """It never falls silent: nginx alone would take it for ever."""
     serving = serve(program=HASTY)
     browser = serving.browser(1)
-    tell(browser)
+    enter(browser)
     if kind == "desk":
         head = post(serving, "/api/desk/mailboxes/a/messages?n=1&to=a", "a/b", MIB)
     else:
@@ -321,7 +328,7 @@ def test_a_file_of_100_mib_arrives_beside_slow_strangers(
     size = (100 if long_run else 10) * MIB
     serving = serve(changes={})
     browser = serving.browser(1)
-    tell(browser)
+    enter(browser)
     strangers = [
         serving.connect(10 + n, post(serving, "/nl/files", MULTIPART, size)) for n in range(20)
     ]

@@ -90,6 +90,7 @@ class Debian:
     def install(self, *more: str) -> str:
         return self.enter(
             *("/src/deploy/install", "--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld"),
+            *("--other-contact", "Kim Bos", "030 765 43 21"),
             *(() if "--domain" in more else ("--domain", "")),
             *more,
         )

@@ -74,6 +74,7 @@ class Peer:
     # mailbox and author -> the files that wait for their message
     staged: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    response_days: object = 2
     takes_files_up_to: int | None = None  # sealed bytes; more is answered 507
 
     days_wrong: int = 0
@@ -141,7 +142,8 @@ class Peer:
                 return _json({"token": "a.b.c", "day": day})
             shown = self.cards if self.shown_cards is None else self.shown_cards
             texts = [raw.decode() for raw in shown.values()]
-            return _json({"site": self.site, "day": day, "limits": self.limits, "cards": texts})
+            said = {"site": self.site, "day": day, "limits": self.limits, "cards": texts}
+            return _json(said | {"response_days": self.response_days})
         try:
             claim = desk_request.parse_header(headers["Authorization"])
             desk_request.check(
@@ -317,6 +319,7 @@ class Reporter:
     def __init__(self, peer: Peer, *wanted: VerifyKey) -> None:
         self.peer = peer
         self.wanted: tuple[VerifyKey, ...] = wanted
+        self.language = "nl"
         words = retrieval_code.generate("nl")
         root = retrieval_code.derive_root(words, peer.site)
         self.keys: ReporterKeys = retrieval_code.reporter_keys(root)
@@ -390,7 +393,7 @@ class Reporter:
             self.keys,
             site=self.peer.site,
             day=self.peer.today(),
-            lang="nl",
+            lang=self.language,
             kind=kind,
             body=body,
             thread=None if first else self.thread(),

@@ -165,7 +165,7 @@ def _report(folder: Path, lang: str) -> Shots:
     answers: dict[str, str | list[str]] = {"needs": ["be_heard", "make_it_stop"], "safe": "no"}
     yield "report, kept", house.browser().submit(page, form, text=house.told["story"], **answers)
     full = {"text": house.told["story"], "counsellor": house.noor.identity.hex}
-    long = full | {"text": house.told["story"] * 400}
+    long = full | {"text": house.told["story"] * 500}
     yield "report, too long", house.browser().submit(page, form, **long)
 
     def send() -> Page:
@@ -203,7 +203,8 @@ def _code(folder: Path, lang: str) -> Shots:
         yield f"return, {name}", house.browser().come_back(code, lang)
     house.clock.pass_minutes(300)
     yield "return, asked again", house.see(browser)
-    yield "return, no cookie", house.see(house.browser())
+    yield "return, closed", house.see(house.browser())
+    yield "return, no cookie", house.browser(cookies=False).come_back(page.code, lang)
     house.close()
 
 
@@ -217,6 +218,10 @@ def _conversation(folder: Path, lang: str) -> Shots:
     browser.come_back(house.code, lang)
     yield "conversation, sent", browser.write_on(house.told["more"], lang)
     yield "conversation, nothing written", browser.write_on(" ", lang)
+    for _ in range(3):
+        browser.write_on(house.told["more"], lang)
+        house.noor.write("reply", {"text": house.told["answer"]})
+    yield "conversation, long", house.see(browser)
     yield "conversation, ends soon", house.later(80)
     house.close()
 

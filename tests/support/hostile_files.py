@@ -10,10 +10,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
-from dropbox_app.desk.untrusted_files import preview, sandbox
-from dropbox_app.desk.untrusted_files.inspect import inspect
+from dropbox_app.desk.untrusted_files import sandbox
 from tests.desk.conftest import Office
 from tests.support.fake_server import Reporter
 
@@ -27,17 +27,12 @@ def _there(*command: str) -> bool:
 ROOM = ("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/")
 
 
-PILLOW = (sandbox.PYTHON, "-I", "-c", "import PIL.Image")
-
-
 MAT2 = (sandbox.PYTHON, "-I", "-c", "import libmat2.parser_factory")
 
 
 NEEDS_PROGRAMS = [
     pytest.mark.skipif(not _there(*ROOM, "/bin/true"), reason="bubblewrap cannot make a room here"),
-    pytest.mark.skipif(not _there(*PILLOW), reason="python3-pil is not installed"),
     pytest.mark.skipif(not _there(*MAT2), reason="mat2 is not installed"),
-    pytest.mark.skipif(not shutil.which("pdftoppm"), reason="poppler-utils is not installed"),
     pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed"),
 ]
 
@@ -72,14 +67,10 @@ def small_png() -> bytes:
     return png(2, 2, zlib.compress(rows))
 
 
-def jpeg(folder: Path, *tags: str) -> bytes:
+def jpeg(folder: Path, *tags: str, size: tuple[int, int] = (160, 120)) -> bytes:
     """A photo with metadata."""
     path = folder / "photo.jpg"
-    program = (
-        "import PIL.Image, sys; "
-        "PIL.Image.effect_noise((160, 120), 60).convert('RGB').save(sys.argv[1])"
-    )
-    subprocess.run([sandbox.PYTHON, "-I", "-c", program, str(path)], check=True)
+    PIL.Image.effect_noise(size, 60).convert("RGB").save(path)
     if tags:
         subprocess.run(["exiftool", "-q", "-overwrite_original", *tags, str(path)], check=True)
     made = path.read_bytes()
@@ -131,20 +122,6 @@ def svg(script: str) -> bytes:
         f'<svg xmlns="http://www.w3.org/2000/svg" onload="{script}"><script>{script}</script>'
         '<rect width="9" height="9"/></svg>'
     ).encode()
-
-
-def pages_of(content: bytes) -> tuple[list[bytes], str]:
-    """Each page as the PNG that is written, and what is said of the rest."""
-    made: list[bytes] = []
-
-    def page(_: int, rows: preview.Rows) -> None:
-        out = bytearray()
-        preview.write_png(rows, out.extend)
-        made.append(bytes(out))
-
-    kind = inspect([content], "", "").kind
-    _, rest = preview.render(kind, [content], len(content), page)
-    return made, rest
 
 
 def pixels(made: bytes) -> tuple[int, int, list[bytes]]:

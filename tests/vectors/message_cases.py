@@ -27,6 +27,8 @@ OWN = REPORTER_KEYS.signing
 PREV = digest(reporter_fields(1))
 FILE: Json = {"sha256": "ab" * 32, "name": "agenda.pdf", "type": "application/pdf", "size": 12345}
 
+LATER = {"accused"}  # answers that came after these vectors, which stay as they are
+
 
 def message_vectors() -> list[Vector]:
     """All of them: ``expect`` says what is read, or that nothing is."""
@@ -62,7 +64,7 @@ def full_message(text: str, *, names: int = 0) -> dict[str, Json]:
 
 def _good() -> Iterator[Vector]:
     every: dict[str, Json] = {
-        field: list(values) if several else values[0]
+        field: [value for value in values if value not in LATER] if several else values[0]
         for field, (several, values) in ANSWERS.items()
     }
     reporters: list[tuple[str, dict[str, Json]]] = [

@@ -1,30 +1,31 @@
-"""Actions on the files of a thread: list, save, preview; and files of this computer to send."""
+"""Actions on the files of a thread: list, show, save; and files of this computer to send."""
 
 import contextlib
-import datetime
 import functools
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropbox_app.desk.actions import threads
-from dropbox_app.desk.errors import AlreadyThere, DeskError, Unfit
+from dropbox_app.desk.actions import readable, threads
+from dropbox_app.desk.actions.threads import Opened
+from dropbox_app.desk.errors import DeskError, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads import attachments
 from dropbox_app.desk.threads.attachments import CaseFile, Source
 from dropbox_app.desk.threads.open_thread import Case
-from dropbox_app.desk.untrusted_files import metadata, preview
+from dropbox_app.desk.untrusted_files import metadata, types
 from dropbox_app.desk.untrusted_files.inspect import Findings, inspect, safe_name
-from dropbox_app.desk.untrusted_files.preview import Rows
 from dropbox_app.desk.untrusted_files.sandbox import NoSandbox, Unseen
+from dropbox_app.desk.untrusted_files.types import Kind
 from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import MAX_FILE_NAME
 from dropbox_app.protocol.stream import CHUNK
 
-MOST_NUMBERED = 1_000  # files of one name in one folder
+# Words a thread for people: yields the names and contents of files.
+Wording = Callable[[Opened], Iterable[tuple[str, bytes]]]
+
+MOST_DRAWN = 100 * 1024 * 1024  # bytes of a file that the browser draws
 _FINE = (*attachments.READY, "early", "elsewhere")
 _NOT_LOOKED_INTO = "What it holds beside what it shows was not looked into: {0}"
 
@@ -62,12 +63,30 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Previewed:
-    """Pictures of a file's pages. ``rest`` says what is not shown."""
+class ToDraw:
+    """A file for the browser's sandbox: what it is, its size in bytes, and its content."""
 
-    pages: int
-    findings: Findings
-    rest: str
+    kind: Kind
+    size: int
+    pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that was not saved with the others, and why. ``asks``: it would be, if told to."""
+
+    file: CaseFile
+    why: str
+    asks: bool = False
+
+
+@dataclass(frozen=True)
+class SavedAll:
+    """A folder with the messages of a thread and these of its files."""
+
+    path: Path
+    files: Sequence[Path]
+    left_out: Sequence[LeftOut]
 
 
 def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
@@ -79,11 +98,19 @@ def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
 
 
 def save(
-    place: Workplace, thread: str, file: str, out: Path, *, clean: bool = False, site: str = ""
+    place: Workplace,
+    thread: str,
+    file: str,
+    out: Path,
+    *,
+    clean: bool = False,
+    look: bool = True,
+    site: str = "",
 ) -> Saved:
     """Write a file of a thread, readable, to ``out``: a file not there yet, or a folder.
 
-    In a folder a name that is taken gets a number. Raises NotFound, Unfit, AlreadyThere.
+    In a folder a name that is taken gets a number. ``look`` has mat2 say what it holds beside
+    what it shows. Raises NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     desk = opened.desk
@@ -93,27 +120,98 @@ def save(
         pieces = attachments.pieces(desk, found)
         copy, held = metadata.clean(findings.kind, pieces, attachment.size)
         name = f"{Path(name).stem}.cleaned{findings.kind.extension}"
-        path = _write(out, name, [copy], desk.today)
+        path = readable.write(out, name, [copy], desk.today)
         return Saved(path, findings, "", listed(held))
-    path = _write(out, name, attachments.pieces(desk, found), desk.today)
-    return Saved(path, findings, _holds(desk, found, findings))
+    path = readable.write(out, name, attachments.pieces(desk, found), desk.today)
+    return Saved(path, findings, _holds(desk, found, findings) if look else "")
 
 
-def show_preview(place: Workplace, thread: str, file: str, out: Path, site: str = "") -> Previewed:
-    """Turn a picture or a PDF into plain pictures in the new folder ``out``, in a sandbox."""
+def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
+    """One file of a thread, read to its end. Raises NotFound.
+
+    What it holds beside what it shows is not looked for: that takes mat2 and a second or more.
+    """
     opened = threads.read(place, thread, site)
-    desk = opened.desk
-    found, attachment, findings = attachments.usable(desk, opened.case, file)
-    preview.job_of(findings.kind)
-    with _new_folder(out, desk.today):
+    found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))
+    return Looked(found, findings, "")
 
-        def page(number: int, rows: Rows) -> None:
-            with _created(out / f"page-{number:03}.png", desk.today) as write:
-                preview.write_png(rows, write)
 
-        source = attachments.pieces(desk, found)
-        count, rest = preview.render(findings.kind, source, attachment.size, page)
-    return Previewed(count, findings, rest)
+def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
+    """A file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
+
+    It was read to its authenticated end before; if it changes meanwhile, ``pieces`` raises.
+    """
+    opened = threads.read(place, thread, site)
+    found, attachment, findings = attachments.usable(opened.desk, opened.case, file)
+    if findings.kind not in types.DRAWN:
+        raise Unfit(f"It is {findings.kind.word}, which cannot be shown here.")
+    if attachment.size > MOST_DRAWN:
+        raise Unfit(
+            f"It is {attachment.size:,} bytes; files of more than {MOST_DRAWN:,} bytes are not "
+            "shown. It can be saved."
+        )
+    pieces = attachments.pieces(opened.desk, found)
+    return ToDraw(findings.kind, attachment.size, pieces)
+
+
+def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
+    """Write the messages of a thread, readable, into the new folder ``out``, without its files.
+
+    ``text`` words them. Raises NotFound, AlreadyThere; then nothing is left.
+    """
+    opened = threads.read(place, thread, site)
+    with readable.new_folder(out, opened.desk.today):
+        _write_text(opened, out, text)
+    return opened
+
+
+def save_all(
+    place: Workplace,
+    thread: str,
+    out: Path,
+    text: Wording,
+    *,
+    others: bool = False,
+    site: str = "",
+) -> SavedAll:
+    """Write the messages and files of a thread, readable, into the new folder ``out``.
+
+    ``text`` words the messages. An attachment is named after the
+    number of its message. Without ``others`` only texts, pictures and PDF documents are written
+    of which nothing is to be warned. Raises NotFound, AlreadyThere; then nothing is left.
+    """
+    opened = threads.read(place, thread, site)
+    desk, case = opened.desk, opened.case
+    numbers = {id(entry.message): n for n, entry in enumerate(case.entries, start=1)}
+    written, left_out = [], []
+    with readable.new_folder(out, desk.today):
+        _write_text(opened, out, text)
+        for index, listed_file in enumerate(attachments.of_case(case), start=1):
+            file, findings = attachments.check(desk, listed_file)
+            if file.attachment is None or findings is None:
+                left_out.append(LeftOut(file, attachments.SAID[file.state]))
+                continue
+            if not (others or harmless(findings)):
+                left_out.append(LeftOut(file, findings.sentence, asks=True))
+                continue
+            number = numbers[id(file.message)]
+            name = f"{number:03}-{index:02}-{safe_name(file.attachment.name)}"
+            pieces = attachments.pieces(desk, file)
+            written.append(readable.write(out / name, name, pieces, desk.today))
+    return SavedAll(out, written, left_out)
+
+
+def _write_text(opened: Opened, out: Path, text: Wording) -> None:
+    for name, content in text(opened):
+        readable.write(out / name, name, [content], opened.desk.today)
+
+
+def harmless(findings: Findings) -> bool:
+    """Whether a program that opens this file only shows it, by all that is known here.
+
+    Nothing that is saved without a warning is of another kind.
+    """
+    return findings.kind in (*types.DRAWN, types.TEXT) and not findings.warnings
 
 
 @dataclass(frozen=True)
@@ -145,6 +243,13 @@ def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
     return made
 
 
+def source(name: str, content: bytes) -> Source:
+    """A file that is in memory, to go with a message under its own name."""
+    named = _own_name(Path(name or "bestand"))
+    kind = inspect(iter((content,)), named, "").kind.declared
+    return Source(named, kind, len(content), functools.partial(iter, (content,)))
+
+
 def listed(held: metadata.Metadata) -> str:
     """What was found in a file beside what it shows, in words."""
     return ", ".join(held.words) or "nothing, mat2 found nothing in it"
@@ -159,68 +264,6 @@ def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
         return metadata.look(findings.kind, source, file.attachment.size).sentence
     except (NoSandbox, Unseen) as error:
         return _NOT_LOOKED_INTO.format(error)
-
-
-def _write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> Path:
-    """Write to ``out``, or into it under ``name`` or a numbered name; where it was written."""
-    with contextlib.ExitStack() as stack:
-        path, write = _open(stack, out, name, day)
-        for piece in pieces:
-            write(piece)
-    return path
-
-
-def _open(
-    stack: contextlib.ExitStack, out: Path, name: str, day: datetime.date
-) -> tuple[Path, Callable[[bytes], object]]:
-    if not out.is_dir():
-        return out, stack.enter_context(_created(out, day))
-    for number in range(1, MOST_NUMBERED):
-        stem, ending = Path(name).stem, Path(name).suffix
-        path = out / (name if number == 1 else f"{stem} ({number}){ending}")
-        with contextlib.suppress(AlreadyThere):
-            return path, stack.enter_context(_created(path, day))
-    raise AlreadyThere(f"{out} has a thousand files called {name}; choose another folder.")
-
-
-@contextlib.contextmanager
-def _created(path: Path, day: datetime.date) -> Iterator[Callable[[bytes], object]]:
-    """A new file, 0600, of midnight of its day; nothing is left of it if something fails."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise AlreadyThere(
-            f"{path} is there already and is not overwritten; choose another name."
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-        _date(path, day)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _new_folder(path: Path, day: datetime.date) -> Iterator[None]:
-    """A folder that was not there, 0700; it goes again if something fails."""
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        raise AlreadyThere(f"{path} is there already; choose a folder that is not.") from None
-    try:
-        yield
-        _date(path, day)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
-
-
-def _date(path: Path, day: datetime.date) -> None:
-    midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()
-    os.utime(path, (midnight, midnight))
 
 
 @contextlib.contextmanager

@@ -135,6 +135,15 @@ def card(
     )
 
 
+def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
+    """The own card for each site with the employer's name, in the order of names.
+
+    One call then confirms all of them: the list of groups is read out from top to bottom.
+    """
+    employers = sorted(place.names().items(), key=lambda one: (one[1].casefold(), one[0]))
+    return [(employer, card(place, site)) for site, employer in employers]
+
+
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
     """The keys that had to go in any case by this computer's day, for each site."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]

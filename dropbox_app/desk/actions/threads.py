@@ -1,5 +1,6 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,10 @@ from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage import rows
 from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.storage.search import ThreadRow
-from dropbox_app.desk.threads import open_thread, summary
+from dropbox_app.desk.threads import open_thread, summary, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.summary import Summary
 from dropbox_app.protocol import messages
@@ -22,13 +24,18 @@ MOST_FOUND = 50  # messages that a search shows
 
 @dataclass(frozen=True)
 class Listed:
-    """One thread in a list: where it belongs, the counsellor's own name for it, and its summary."""
+    """One thread in a list: where it belongs, the counsellor's own name for it, and its summary.
+
+    ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
+    for one, or the site did not say.
+    """
 
     site: str
     employer: str
     mailbox: str
     label: str
     summary: Summary
+    answer_by: datetime.date | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ class Found:
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
     """Every thread of all sites, or of the one that ``site`` names; the newest first."""
     names = place.names(site)
-    rows = [row for row in queries.threads(place.database) if row.site in names]
-    found = _summarised(place, rows, names)
+    there = [row for row in queries.threads(place.database) if row.site in names]
+    found = _summarised(place, there, names)
     return sorted(found, key=lambda one: (one.summary.last_day, one.mailbox), reverse=True)
 
 
@@ -102,8 +109,8 @@ def search(place: Workplace, text: str) -> list[Found]:
     """
     hits = queries.find(place.database, text, MOST_FOUND)
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
-    rows = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
-    listed = {(one.site, one.mailbox): one for one in _summarised(place, rows, place.names())}
+    there = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
+    listed = {(one.site, one.mailbox): one for one in _summarised(place, there, place.names())}
     found = []
     for hit in hits:
         line = listed[hit.site, hit.mailbox]
@@ -136,23 +143,29 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
 
 
 def _summarised(
-    place: Workplace, rows: Sequence[ThreadRow], names: Mapping[str, str]
+    place: Workplace, there: Sequence[ThreadRow], names: Mapping[str, str]
 ) -> list[Listed]:
     """The rows with their summaries; those that are missing are made, and kept together."""
     desks: dict[str, Desk] = {}
     found = []
     with place.database.transaction():
-        for row in rows:
-            if row.summary is not None:
-                summed = summary.read(row.summary)
-            else:
+        promised = rows.response_days(place.database)
+        for row in there:
+            summed = summary.read(row.summary) if row.summary is not None else None
+            if summed is None:
                 if row.site not in desks:
                     desks[row.site] = place.desk(row.site)
                 summed = summary.make(desks[row.site], row.mailbox)
-            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed))
+            by = _answer_by(summed, promised[row.site])
+            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed, by))
     return found
 
 
 def _listed(desk: Desk, mailbox: str, summed: Summary) -> Listed:
-    known = desk.state.threads[mailbox]
-    return Listed(desk.state.site, desk.state.name, mailbox, known.label, summed)
+    state = desk.state
+    by = _answer_by(summed, state.response_days)
+    return Listed(state.site, state.name, mailbox, state.threads[mailbox].label, summed, by)
+
+
+def _answer_by(summed: Summary, days: int) -> datetime.date | None:
+    return turn.answer_by(summed.since, days) if summed.since and days else None

@@ -23,6 +23,12 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import REPORTER
 
 _PARTS = ("title", "pro", "con")
+_EXTENDED = {
+    "nl": "Dit gesprek blijft langer staan, omdat het nog niet klaar is. Op deze pagina staat tot "
+    "wanneer in elk geval.",
+    "en": "This conversation is kept longer, because it is not finished yet. This page says until "
+    "when at least.",
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,19 @@ def send(
         ) from None
     closed = message.kind != "notice" and open_thread.open_case(desk, mailbox).closed
     return Sent(mailbox, closed)
+
+
+def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
+    """Keep a thread longer at the server, by a sealed notice that says so to the reporter.
+
+    The server counts its idle term anew from any addition (SPEC section 9); it does not learn
+    that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
+    """
+    if open_thread.open_case(desk, mailbox).closed:
+        raise Unfit("This thread is closed, so it is not kept longer. Reopen it first.")
+    spoken = language(desk, mailbox)
+    text = _EXTENDED.get(spoken, _EXTENDED["en"])
+    return send(place, desk, mailbox, notice("read", text, spoken))
 
 
 def language(desk: Desk, mailbox: str) -> str:

@@ -124,6 +124,12 @@ def passphrase(*, new: bool = False) -> str:
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
 
 
+def given_passphrase() -> str | None:
+    """The passphrase from its file; None if no file was named."""
+    file: Path | None = _given("passphrase_file")
+    return None if file is None else read_passphrase(file)
+
+
 def ask_passphrase(*, new: bool) -> str:
     """The passphrase from the terminal; a new one is asked for twice. Raises Unfit."""
     if new:
@@ -244,3 +250,12 @@ def write_once(path: Path, data: bytes) -> None:
     except AlreadyThere:
         if path.read_bytes() != data:
             raise
+
+
+def warn_readable(out: Path) -> None:
+    """Say on stderr that a folder was written which everybody with this computer can read."""
+    click.echo(
+        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
+        "when it has served.",
+        err=True,
+    )

@@ -1,4 +1,4 @@
-"""Commands about files: files, save, preview."""
+"""Commands about files: files, save."""
 
 from pathlib import Path
 
@@ -43,24 +43,43 @@ def list_files(thread: str, as_json: bool) -> None:
 @click.command()
 @shared
 @click.argument("thread")
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="A file that is not there yet, or a folder that is: there a taken name gets a number.",
+    help="A file that is not there yet, or a folder that is: there a taken name gets a number. "
+    "With --all, a folder that is not there yet.",
 )
 @click.option("--clean", is_flag=True, help="Save a copy without metadata, made by mat2.")
-def save(thread: str, file: str, out: Path, clean: bool) -> None:
+@click.option("--all", "everything", is_flag=True, help="Save all messages and files of THREAD.")
+@click.option(
+    "--others",
+    is_flag=True,
+    help="With --all, save other files too than texts, pictures and PDF documents.",
+)
+def save(
+    thread: str, file: str | None, out: Path, clean: bool, everything: bool, others: bool
+) -> None:
     """Save a file of a thread, readable, where you say; FILE is its id as 'files' shows it.
 
-    It is not opened, and nothing is overwritten. Whoever opens this computer can then open it, and
-    a file can betray who sent it: look at what this command says of it before you pass it on.
+    It is not opened, and nothing is overwritten. Anyone who opens this computer can then open it,
+    and a file can betray who sent it: read what this command says of it before you pass it on.
+    With --all, every message and file is saved in one new folder. A file that could do harm when
+    it is opened is left out unless you add --others.
 
     \b
     Example:
       klankbord-desk save 3f9ac2e1 a1b2c3d4 --out evidence
+      klankbord-desk save 3f9ac2e1 --all --out evidence
     """
+    if everything == (file is not None):
+        raise click.UsageError("Give either the id of one FILE or --all.")
+    if (clean and everything) or (others and not everything):
+        raise click.UsageError("--clean is for one FILE, --others goes with --all.")
+    if file is None:
+        _save_all(thread, out, others=others)
+        return
     with common.at_work() as place:
         saved = files.save(place, thread, file, out, clean=clean, site=common.site_hint())
     click.echo(f"Saved as {visible(str(saved.path))}.")
@@ -73,29 +92,17 @@ def save(thread: str, file: str, out: Path, clean: bool) -> None:
         )
 
 
-@click.command("preview")
-@shared
-@click.argument("thread")
-@click.argument("file")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet."
-)
-def show_preview(thread: str, file: str, out: Path) -> None:
-    """Turn a picture or a PDF into plain pictures (PNG), in a closed room.
-
-    Nothing of the file itself gets into them, so they are safe to look at. Needs Linux with
-    bubblewrap; without it nothing is opened. Delete the folder when it has served.
-
-    \b
-    Example:
-      klankbord-desk preview 3f9ac2e1 a1b2c3d4 --out look
-    """
+def _save_all(thread: str, out: Path, *, others: bool) -> None:
     with common.at_work() as place:
-        shown = files.show_preview(place, thread, file, out, common.site_hint())
-    click.echo(f"{shown.pages} page{'' if shown.pages == 1 else 's'} in {visible(str(out))}.")
-    for sentence in (*shown.findings.warnings, shown.rest):
-        if sentence:
-            click.echo(sentence)
+        hint = common.site_hint()
+        done = files.save_all(place, thread, out, render.pages, others=others, site=hint)
+    common.warn_readable(out)
+    count = len(done.files)
+    click.echo(f"The messages and {count} file{'' if count == 1 else 's'} are in the folder.")
+    for one in done.left_out:
+        click.echo(f"Not saved: {render.named(one.file)}: {one.why}")
+    if any(one.asks for one in done.left_out):
+        click.echo("Add --others to save these too. Do not open them on this computer.")
 
 
 def _for_programs(one: files.Looked) -> dict[str, object]:
@@ -118,4 +125,4 @@ def _for_programs(one: files.Looked) -> dict[str, object]:
     return shown
 
 
-COMMANDS = (list_files, save, show_preview)
+COMMANDS = (list_files, save)

@@ -1,24 +1,20 @@
-"""Commands about the desk itself: sites, card, keys, absence, passphrase, backup."""
+"""Commands about the sites of a desk: card, keys, absence."""
 
 from pathlib import Path
 from typing import cast, get_args
 
 import click
 
-from dropbox_app.desk import backup as backups
-from dropbox_app.desk import folder
-from dropbox_app.desk.actions import sites, whole
+from dropbox_app.desk.actions import sites
 from dropbox_app.desk.cli import common, labels, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.errors import AlreadyThere
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.storage.vault import HeldSeed
-from dropbox_app.desk.transport import onion_key
 from dropbox_app.protocol.card import Kind, Scope
 from dropbox_app.protocol.encoding import clean_text
 
@@ -26,114 +22,7 @@ _READABLE = (
     "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
     "or in a file that is not sealed itself."
 )
-_KINDS, _SCOPES = get_args(Kind), get_args(Scope)
-
-
-@click.command()
-@shared
-@click.argument("invitation", metavar="INVITATION")
-@click.option("--name", required=True, help="Your name, as reporters see it.")
-@click.option(
-    "--kind",
-    type=click.Choice(_KINDS),
-    default="external",
-    show_default=True,
-    help="Whether you work for the organisation itself; reporters read it.",
-)
-@click.option(
-    "--scope",
-    type=click.Choice(_SCOPES),
-    default="both",
-    show_default=True,
-    help="What one can come to you for.",
-)
-@click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
-@click.option(
-    "--proxy",
-    default="",
-    help="Tor: socks5h://127.0.0.1:9050, or http://127.0.0.1:8118 (HTTP CONNECT).",
-)
-def init(invitation: str, name: str, kind: str, scope: str, languages: str, proxy: str) -> None:
-    """Make your identity, your keys and your card for a site.
-
-    INVITATION is the file that the operator gave you, or - to read it from standard input. If
-    there is a desk in the folder already, the site is added to it.
-
-    \b
-    Example:
-      klankbord-desk init invitation.json --name "Noor Jansen" --kind external \\
-        --proxy socks5h://127.0.0.1:9050
-    """
-    invited = folder.read_invitation(common.read_file(invitation, folder.MAX_INVITATION))
-    profile = Profile(
-        clean_text(name).strip(),
-        cast(Kind, kind),
-        cast(Scope, scope),
-        _codes(languages),
-    )
-    new = not (common.folder() / vault.NAME).is_file()
-    desk = folder.init(
-        common.folder(),
-        common.passphrase(new=new),
-        common.machine(),
-        invitation=invited,
-        profile=profile,
-        proxy=proxy,
-    )
-    click.echo(f"Your desk for {visible(desk.state.name)} is in {visible(str(common.folder()))}.")
-    click.echo(f"Reporters will read: {labels.profile(profile)}")
-    click.echo("If that is not so: 'klankbord-desk card --help' tells how to change it.")
-    click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
-    click.echo("read these ten groups to the operator by telephone:")
-    click.echo(desk.identity.fingerprint())
-
-
-@click.command()
-@shared
-@click.argument("invitation", metavar="INVITATION")
-@click.option("--proxy", help="Another way there than until now, as of init; '' for none.")
-def move(invitation: str, proxy: str | None) -> None:
-    """Take the new addresses of a site that this desk belongs to.
-
-    INVITATION is the site's new invitation, or - to read it from standard input.
-
-    \b
-    Example:
-      klankbord-desk move invitation-new.json --proxy socks5h://127.0.0.1:9050
-    """
-    invited = folder.read_invitation(common.read_file(invitation, folder.MAX_INVITATION))
-    with common.at_work() as place:
-        folder.move(place, invited, proxy)
-    dialled = ", ".join(invited.desk_origins or invited.origins)
-    click.echo(f"{visible(invited.name)} is now reached at {visible(dialled)}.")
-
-
-@click.command("onion-key")
-@shared
-@click.argument("address", metavar="ADDRESS")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help=f"The new file for Tor; its name ends in {onion_key.SUFFIX}.",
-)
-def onion_key_command(address: str, out: Path) -> None:
-    """Make a key for this machine's Tor, for an address that only desks can reach.
-
-    ADDRESS is the onion address that the operator gave you. The line that is printed holds no
-    secret: send it to the operator. The file is a secret, for Tor on this machine.
-
-    \b
-    Example:
-      klankbord-desk onion-key ADDRESS.onion --out klankbord.auth_private
-    """
-    if out.suffix != onion_key.SUFFIX:
-        raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")
-    made = onion_key.make(address)
-    write_outside(out, made.secret.encode("ascii"))
-    click.echo(made.public)
-    click.echo("Send this line to the operator; it is no secret.", err=True)
-    click.echo(f"Give {visible(str(out))} to Tor on this machine, and to nobody.", err=True)
+KINDS, SCOPES = get_args(Kind), get_args(Scope)
 
 
 @click.command()
@@ -144,8 +33,8 @@ def onion_key_command(address: str, out: Path) -> None:
     help="Write the card to this file; else it goes to standard output.",
 )
 @click.option("--name", help="Change your name, as reporters see it.")
-@click.option("--kind", type=click.Choice(_KINDS), help="Change whether you work there.")
-@click.option("--scope", type=click.Choice(_SCOPES), help="Change what one can come to you for.")
+@click.option("--kind", type=click.Choice(KINDS), help="Change whether you work there.")
+@click.option("--scope", type=click.Choice(SCOPES), help="Change what one can come to you for.")
 @click.option("--languages", metavar="nl,en", help="Change what you read and write.")
 def card(
     out: Path | None, name: str | None, kind: str | None, scope: str | None, languages: str | None
@@ -168,7 +57,7 @@ def card(
             clean_text(name).strip() if name is not None else old.name,
             cast(Kind, kind or old.kind),
             cast(Scope, scope or old.scope),
-            _codes(languages) if languages is not None else old.languages,
+            codes(languages) if languages is not None else old.languages,
         )
 
     with common.at_work() as place:
@@ -188,7 +77,39 @@ def card(
     click.echo(groups)
 
 
-def _codes(languages: str) -> tuple[str, ...]:
+@click.command("cards")
+@shared
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="A folder that is not there yet; it gets one card for each site.",
+)
+def all_cards(out: Path) -> None:
+    """Write your cards for all sites, and show all groups as one list to read out.
+
+    Give the folder to the operator: 'klankbord-server card add FOLDER/*.card' asks for the groups
+    one site after the other, in the order of this list.
+
+    \b
+    Example:
+      klankbord-desk cards --out cards
+    """
+    with common.at_work() as place:
+        found = sites.cards_of_all(place)
+    try:
+        out.mkdir(mode=0o700)
+    except FileExistsError:
+        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
+    for number, (employer, shown) in enumerate(found, start=1):
+        write_outside(out / f"{number:02}.card", shown.raw)
+        click.echo(f"{number:02}  {visible(employer)}")
+        click.echo(f"    {shown.fingerprint}")
+    click.echo(f"{len(found)} cards are in {visible(str(out))}. Read the groups out in this order.")
+
+
+def codes(languages: str) -> tuple[str, ...]:
+    """Return the languages that were given, as a card names them."""
     return tuple(part.strip() for part in languages.split(","))
 
 
@@ -331,64 +252,4 @@ def away(until: str | None, stand_in: str | None, back: bool, everywhere: bool) 
         click.get_current_context().exit(1)
 
 
-@click.command("passphrase")
-@shared
-@click.option(
-    "--new-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Read the new passphrase from the first line of this file instead of asking.",
-)
-def change_passphrase(new_file: Path | None) -> None:
-    """Change the passphrase of this desk. Backups that you made before keep theirs.
-
-    \b
-    Example:
-      klankbord-desk passphrase
-    """
-    with common.at_work() as place:
-        new = common.read_passphrase(new_file) if new_file else common.ask_passphrase(new=True)
-        whole.change_passphrase(place, new)
-    click.echo("The passphrase is changed. Make a new backup, and destroy the older ones.")
-
-
-@click.command()
-@shared
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def backup(file: Path) -> None:
-    """Write everything of this desk into one new file, sealed with your passphrase.
-
-    Keep it apart from this computer, and replace it each month. A backup also holds keys that the
-    desk destroys later, and threads that you forget later: destroy old backups.
-
-    \b
-    Example:
-      klankbord-desk backup /media/stick/desk-2027-01.age
-    """
-    with common.at_work() as place:
-        count = backups.backup(place, file)
-    click.echo(f"{count} files are in {visible(str(file))}, sealed with this desk's passphrase.")
-
-
-@click.command()
-@shared
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def restore(file: Path) -> None:
-    """Make the desk again from a backup, in a folder that is empty or not there yet.
-
-    Do not use the old desk any more. Afterwards 'fetch' learns from the server what happened
-    since the backup and, if the site has another card than the backup, issues a new one. What was
-    sealed to keys that are not in the backup cannot be opened.
-
-    \b
-    Example:
-      klankbord-desk --dir ~/klankbord-desk restore /media/stick/desk-2027-01.age
-    """
-    names = backups.restore(common.folder(), file, common.passphrase(), common.machine())
-    click.echo(f"Restored for {visible(', '.join(names))}. Now run 'klankbord-desk fetch'.")
-    click.echo("Do not use the old desk any more.")
-    click.echo("Threads that you had forgotten since the backup are back; forget them again.")
-
-
-COMMANDS = (
-    init, move, onion_key_command, card, keys, list_sites, away, change_passphrase, backup, restore,
-)  # fmt: skip
+COMMANDS = (card, all_cards, keys, list_sites, away)

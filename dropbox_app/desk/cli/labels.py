@@ -51,7 +51,12 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
         "make_it_stop": "that it stops",
         "dont_know": "does not know yet",
     },
-    "topics": {"wrongdoing": "something dishonest or unsafe", "conflict": "a conflict at work"},
+    "topics": {
+        "wrongdoing": "something dishonest or unsafe",
+        "conflict": "a conflict at work",
+        "accused": "is accused of something (if you counsel the other side too: find somebody else "
+        "for one of the two)",
+    },
     "about": {"board_owner": "the board or the owner"},
     "relation": {
         "works_here": "yes",

@@ -1,5 +1,6 @@
-"""``klankbord-desk``: the counsellor's machine on the command line.
+"""``klankbord-desk``: the counsellor's desk, as a page and on the command line.
 
+Without a command it opens the page, so that a double click is enough.
 Exit codes: 0 done, 1 could not or an alarm was raised, 2 used wrongly, 3 a message was not sent
 and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir``,
 ``--passphrase-file`` and ``--site`` stand before or after the command.
@@ -7,14 +8,19 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, threads
+from dropbox_app.desk.cli import files, keys, notebook, page, printables, setup, threads, whole
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
-@click.group(cls=DeskGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DeskGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @shared
 @click.version_option(package_name="klankbord", prog_name="klankbord-desk")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """The counsellor's desk: fetch, read and answer what was sealed to you.
 
     \b
@@ -22,12 +28,19 @@ def main() -> None:
       klankbord-desk init invitation.json --name "Noor Jansen"
       klankbord-desk fetch
     """
+    if context.invoked_subcommand is None:
+        context.invoke(page.open_page)
 
 
 for _command in (
+    *setup.COMMANDS,
     *keys.COMMANDS,
+    *whole.COMMANDS,
     *threads.COMMANDS,
     *files.COMMANDS,
+    *notebook.COMMANDS,
+    *page.COMMANDS,
+    *printables.COMMANDS,
 ):
     # The example stands last, below the options: that is where the eye ends up.
     _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dropbox_app.desk.actions.sites import Site
 from dropbox_app.desk.actions.threads import Found, Listed, Opened
+from dropbox_app.desk.actions.today import Today
 from dropbox_app.desk.cli import labels
 from dropbox_app.desk.cli.terminal import block, visible
 from dropbox_app.desk.threads import attachments
@@ -74,6 +75,11 @@ def summary(one: Listed) -> dict[str, object]:
         "turn": one.summary.turn,
         "first_words": one.summary.first_words,
         "waiting": one.summary.waiting,
+        "closed": one.summary.closed,
+        "not_safe": one.summary.not_safe,
+        "consent": one.summary.consent,
+        "since": one.summary.since.isoformat() if one.summary.since else None,
+        "answer_by": one.answer_by.isoformat() if one.answer_by else None,
     }
 
 
@@ -180,11 +186,43 @@ def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
         parts.append(labels.STATUS.get(told.status, "closed" if told.closed else ""))
         parts.append(visible(one.employer) if several else "")
         parts.append(visible(one.label))
-        parts.append("your turn" if told.turn == "counsellor" else "")
+        parts.append("does not feel safe" if told.not_safe else "")
+        parts.append(_your_turn(one))
         if told.waiting:
             parts.append(f"{told.waiting} of yours not sent yet; 'fetch' sends it")
         parts.append(f"\u201c{visible(told.first_words)}\u201d" if told.first_words else "")
         yield "  ".join(part for part in parts if part)
+
+
+def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
+    """A thread as files: their names and contents, one for programs and one for each message."""
+    yield "thread.json", (dumps(whole(opened)) + "\n").encode()
+    for number, entry in enumerate(opened.case.entries, start=1):
+        page = "\n".join(one(opened.case, entry, opened.desk.state.profile.name)) + "\n"
+        yield f"{number:03}.txt", page.encode("utf-8", "replace")
+
+
+def today(found: Today, *, several: bool) -> Iterator[str]:
+    """``today`` for people: each group under its heading; an empty one is left out."""
+    groups = (
+        ("Waits for you", found.mine),
+        ("Waits to be sent; 'fetch' sends it", found.to_send),
+        ("Waits for the reporter", found.theirs),
+    )
+    for heading, threads in groups:
+        if threads:
+            yield f"{heading}:"
+            for line in listing(threads, several=several):
+                yield f"  {line}"
+
+
+def _your_turn(one: Listed) -> str:
+    """Whether the counsellor is to answer: what about, and by which day."""
+    if one.summary.turn != "counsellor":
+        return ""
+    answer = one.summary.consent
+    said = f", consent: {labels.answer('answer', answer)}" if answer else ""
+    return f"your turn{said}" + (f", answer promised by {one.answer_by}" if one.answer_by else "")
 
 
 def reading(case: Case) -> Iterator[str]:
@@ -288,6 +326,11 @@ def contents(case: Case, message: Message) -> Iterator[str]:
         state = states.get(file.sha256)
         said = attachments.SAID[state] if state else "its message could not be verified"
         yield f"  file {file.sha256[:LEAST_PREFIX]}: {said}"
+
+
+def named(one: attachments.CaseFile) -> str:
+    """A file by its short id and, if a message names it, the name that it can be saved under."""
+    return one.short + (f"  {visible(safe_name(one.attachment.name))}" if one.attachment else "")
 
 
 def file(

@@ -1,17 +1,16 @@
 """Commands about threads: fetch, list, search, read, label, reply and what else is sent, forget."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from dropbox_app.desk.actions import files, sites, threads, writing
+from dropbox_app.desk.actions import files, sites, threads, today, writing
 from dropbox_app.desk.cli import common, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.errors import AlreadyThere
-from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.session import Desk
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
 
@@ -27,7 +26,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Bring home what came in, look after your keys and card, and look at the site.
 
-    Run it at least once a week. Ends with exit code 1 if something is wrong.
+    Run it at least as often as the site promises an answer: every second working day, or what
+    the site says instead. Ends with exit code 1 if something is wrong.
 
     \b
     Example:
@@ -86,6 +86,32 @@ def list_threads(as_json: bool) -> None:
         click.echo(line)
     if not found:
         click.echo("No threads here. 'fetch' brings what came in.")
+
+
+@click.command("today")
+@shared
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show_today(as_json: bool) -> None:
+    """Show what waits for you, what waits to be sent, and what waits for a reporter.
+
+    What waits for you begins with those who do not feel safe, then answers about consent, then
+    the rest, the oldest first.
+
+    \b
+    Example:
+      klankbord-desk today
+    """
+    with common.at_work() as place:
+        found = today.today(place, common.site_hint())
+        several = len(place.vault.sites) > 1 and not common.site_hint()
+    if as_json:
+        groups = {"mine": found.mine, "to_send": found.to_send, "theirs": found.theirs}
+        shown = {name: [render.summary(one) for one in group] for name, group in groups.items()}
+        click.echo(render.dumps({"day": found.day.isoformat(), **shown}))
+        return
+    lines = [*render.today(found, several=several)]
+    for line in lines or ["Nothing waits. 'fetch' brings what came in."]:
+        click.echo(line)
 
 
 @click.command()
@@ -264,16 +290,40 @@ def options(thread: str, file: str, lang: str | None) -> None:
     _send(thread, writing.options(common.read_file(file), lang or ""))
 
 
+@click.command()
+@shared
+@click.argument("thread")
+def extend(thread: str) -> None:
+    """Keep a thread longer at the server: a sealed notice tells the reporter so.
+
+    The server deletes a thread in which nobody writes for some time, 90 days if the operator set
+    nothing else. The notice counts as writing, so that time begins again.
+
+    \b
+    Example:
+      klankbord-desk extend 3f9ac2e1
+    """
+    _sent(thread, writing.extend)
+
+
 def _send(
     thread: str, message: writing.Message, *, successor: str = "", again: bool = False
 ) -> None:
+    def send(place: Workplace, desk: Desk, mailbox: str) -> writing.Sent:
+        return writing.send(
+            place, desk, mailbox, message,
+            successor=successor, confirmed=common.confirm_groups, again=again,
+        )  # fmt: skip
+
+    _sent(thread, send)
+
+
+def _sent(thread: str, send: Callable[[Workplace, Desk, str], writing.Sent]) -> None:
+    """Send to a thread that was named, and say what became of it."""
     with common.at_work() as place:
         desk, mailbox = threads.find(place, thread, common.site_hint())
         try:
-            sent = writing.send(
-                place, desk, mailbox, message,
-                successor=successor, confirmed=common.confirm_groups, again=again,
-            )  # fmt: skip
+            sent = send(place, desk, mailbox)
         except KlankbordError:
             common.say(desk.report)
             raise
@@ -335,33 +385,17 @@ def export(thread: str, out: Path) -> None:
       klankbord-desk export 3f9ac2e1 --out handover
     """
     with common.at_work() as place:
-        opened = threads.read(place, thread, common.site_hint())
-        case = opened.case
-    try:
-        out.mkdir(mode=0o700)
-    except FileExistsError:
-        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
-    try:
-        write_outside(out / "thread.json", (render.dumps(render.whole(opened)) + "\n").encode())
-        for number, entry in enumerate(case.entries, start=1):
-            page = "\n".join(render.one(case, entry, opened.desk.state.profile.name)) + "\n"
-            write_outside(out / f"{number:03}.txt", page.encode("utf-8", "replace"))
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
-    click.echo(
-        f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
-        "when it has served.",
-        err=True,
-    )
+        case = files.export(place, thread, out, render.pages, common.site_hint()).case
+    common.warn_readable(out)
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
     if any(entry.message and entry.message.attachments for entry in case.entries):
         click.echo(
-            "Files that came with them are named there, but are not in it; 'save' writes them, "
-            "one at a time."
+            "Files that came with them are named there, but are not in it; 'save --all' writes "
+            "them too."
         )
 
 
 COMMANDS = (
-    fetch, list_threads, search, read, label, reply, notice, ask, options, forget, export,
+    fetch, show_today, list_threads, search, read, label, reply, notice, ask, options, extend,
+    forget, export,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from dropbox_app.desk.errors import AlreadyThere, InUse, NotSetUp
 
 LOCK = "lock"
+UNFINISHED = ".unfinished"  # the end of the name of a file outside the folder until it is complete
 NEW = ".new"  # what is being written; what is left of it after a crash is removed at the start
 
 
@@ -91,7 +92,7 @@ class Disk:
             if place is not None:
                 target = self.path(place())
             if once:
-                self._claim(new, target)
+                _claim(new, target)
             else:
                 os.replace(new, target)
             self.step(f"in place {name}")
@@ -159,28 +160,11 @@ class Disk:
 
     def _folders(self, folder: Path) -> None:
         for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
-            missing.mkdir(mode=0o700)
+            missing.mkdir(mode=0o700, exist_ok=True)  # another thread may be first
             self._sync(missing.parent)
 
-    def _claim(self, new: Path, target: Path) -> None:
-        """Give the file its name if nothing has it: of two who write at once, one is refused."""
-        try:
-            os.link(new, target)
-            new.unlink()
-        except FileExistsError:
-            raise AlreadyThere(f"{target} is there already and is not overwritten.") from None
-        except OSError:  # a file system without hard links, a memory stick for instance
-            if target.exists():
-                raise AlreadyThere(f"{target} is there already and is not overwritten.") from None
-            os.replace(new, target)
-
     def _sync(self, folder: Path) -> None:
-        if sys.platform != "win32":  # where a folder cannot be opened, and need not be
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        _sync(folder)
         if folder == self.root or self.root in folder.parents:
             self._date(folder)
 
@@ -197,21 +181,48 @@ def write_outside(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """As ``write_outside``, in pieces."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise AlreadyThere(
-            f"{path} is there already and is not overwritten; choose another name."
-        ) from None
+    """As ``write_outside``, in pieces. The file has its name only once it is complete.
+
+    Until then it is called ``NAME.unfinished``; what a crash left under that name is replaced.
+    """
+    if os.path.lexists(path):
+        raise AlreadyThere(f"{path} is there already and is not overwritten; choose another name.")
+    new = path.with_name(path.name + UNFINISHED)
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file.write
             file.flush()
             os.fsync(file.fileno())
+        _claim(new, path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def _claim(new: Path, target: Path) -> None:
+    """Give a file its name if nothing has it: of two who write at once, one is refused."""
+    taken = f"{target} is there already and is not overwritten; choose another name."
+    try:
+        os.link(new, target)
+        new.unlink()
+    except FileExistsError:
+        raise AlreadyThere(taken) from None
+    except OSError:  # a file system without hard links, a memory stick for instance
+        if os.path.lexists(target):
+            raise AlreadyThere(taken) from None
+        os.replace(new, target)
+
+
+def _sync(folder: Path) -> None:
+    if sys.platform != "win32":  # where a folder cannot be opened, and need not be
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 if sys.platform == "win32":

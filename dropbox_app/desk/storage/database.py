@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
 
-VERSION = 1
+VERSION = 2
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHOSEN = (
     "PRAGMA foreign_keys = ON",
@@ -71,6 +71,20 @@ CREATE TRIGGER words_go AFTER DELETE ON opened
 BEGIN DELETE FROM words WHERE rowid = old.number; END;
 """
 
+# What version 2 has that version 1 had not: what the counsellor writes for this desk alone.
+_NOTEBOOK = (
+    """
+CREATE TABLE note (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (site, mailbox),
+    FOREIGN KEY (site, mailbox) REFERENCES thread (site, mailbox) ON DELETE CASCADE
+)""",
+    """
+CREATE TABLE snippet (
+    name TEXT NOT NULL, language TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (name, language)
+)""",
+    "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
@@ -92,7 +106,7 @@ class Database:
         made = cls(disk, held)
         try:
             made._connection.executescript(_SCHEMA)
-            made._connection.execute(f"PRAGMA user_version = {VERSION}")
+            made._add_notebook()
             disk.step(f"made {held.file}")
         except BaseException:
             made.close()
@@ -107,7 +121,9 @@ class Database:
         found = cls(disk, held)
         try:
             (version,) = found.run("PRAGMA user_version")[0]
-            if version != VERSION:
+            if version == 1:
+                found._add_notebook()
+            elif version != VERSION:
                 raise Damaged(
                     f"{disk.path(held.file)} was written by another version of this program; "
                     "install the newest one."
@@ -195,6 +211,13 @@ class Database:
     def flush(self) -> None:
         """Bring everything from the write-ahead log into the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _add_notebook(self) -> None:
+        """Add the tables of version 2 and write its number, both or neither."""
+        with self.transaction():
+            for statement in _NOTEBOOK:
+                self.run(statement)
+            self.run(f"PRAGMA user_version = {VERSION}")
 
     def _copy_to(self, new: DatabaseKey) -> None:
         path = str(self._disk.path(new.file))

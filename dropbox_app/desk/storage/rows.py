@@ -49,6 +49,18 @@ def names(database: Database) -> dict[str, str]:
         raise damage(error) from None
 
 
+def response_days(database: Database) -> dict[str, int]:
+    """Within how many working days the sites promise an answer, by id; 0 if that is not known.
+
+    Raises Damaged.
+    """
+    found = database.run("SELECT site, fields FROM site")
+    try:
+        return {str(site): _response_days(from_line(str(line).encode())) for site, line in found}
+    except FormatError as error:
+        raise damage(error) from None
+
+
 def damage(error: FormatError) -> Damaged:
     """What to raise where a row does not hold what was written: SQLite gave back a bad page."""
     return Damaged(
@@ -219,6 +231,7 @@ def _write_fields(state: State) -> str:
             "read_to_end": state.read_to_end.isoformat() if state.read_to_end else None,
             "restored": state.restored,
             "resend": state.resend,
+            "response_days": state.response_days,
         }
     )
     return line.decode("utf-8")
@@ -248,7 +261,13 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
         read_to_end=_day(fields.get("read_to_end")),
         restored=flag_of(fields, "restored"),
         resend=flag_of(fields, "resend"),
+        response_days=_response_days(fields),
     )
+
+
+def _response_days(fields: dict[str, Json]) -> int:
+    """Read the promise of a site; a desk that was last used by an older version has none yet."""
+    return number_of(fields, "response_days") if "response_days" in fields else 0
 
 
 def _read_away(value: Json) -> Away | None:

@@ -101,6 +101,7 @@ class State:
     read_to_end: datetime.date | None = None
     restored: bool = False  # from a backup: somebody must look at what the server has
     resend: bool = False  # a new store id was met: the server gets back what it lacks
+    response_days: int = 0  # working days within which the site promises an answer; 0: not known
     items: dict[str, Item] = field(default_factory=dict)
     owed: dict[str, Owed] = field(default_factory=dict)
     threads: dict[str, ThreadState] = field(default_factory=dict)

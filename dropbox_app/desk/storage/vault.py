@@ -188,6 +188,10 @@ class Vault:
         """The sealing seeds for a site that are still there, oldest first."""
         return tuple(sorted(self._seeds.get(site, ()), key=lambda held: held.first))
 
+    def fits(self, passphrase: str) -> bool:
+        """Return whether this is the passphrase under which the vault is sealed."""
+        return secrets.compare_digest(tidy(passphrase).encode(), self._passphrase.encode())
+
     def openers(self, site: str) -> list[Seed]:
         """The seeds that may open an item of a site as it was received, the newest first."""
         return [held.seed for held in reversed(self.seeds(site))]

@@ -33,9 +33,13 @@ def _exchange(desk: Desk) -> None:
         if item.sent == "waiting" and item.what == "message":
             desk.report.alarm(
                 f"Your message to thread {item.mailbox[:8]} is still not sent; it is kept, and the "
-                "next fetch tries again."
+                "next fetch tries again.",
+                "still_waiting",
+                item.mailbox,
             )
     shown = desk.courier.shown()
     own_card.watch(desk, shown)
-    if desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)}):
+    new = desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)})
+    if new or shown.response_days != desk.state.response_days:
+        desk.state.response_days = shown.response_days
         desk.save()

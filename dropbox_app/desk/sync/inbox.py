@@ -89,7 +89,7 @@ def _read_inbox(desk: Desk) -> bool:
         if not page.more:
             break
     else:
-        desk.report.note(_MORE)
+        desk.report.note(_MORE, "more")
         return False
     if desk.agreed:
         state.read_to_end = max(desk.day, state.read_to_end or desk.day)
@@ -107,7 +107,8 @@ def _meet_store(desk: Desk, store: str) -> None:
         desk.report.note(
             "The server was restored from a backup, so it may have lost what came after it. This "
             "desk reads everything again and gives back what the server lacks. If the operator "
-            "knows of no restore, ask what happened."
+            "knows of no restore, ask what happened.",
+            "server_restored",
         )
     state.store = store
     desk.save()
@@ -141,7 +142,7 @@ def _take_row(desk: Desk, row: Row, page: Page) -> bool:
         _say_fetched(desk, row.id)  # listed again: a restored server does not know it
     elif row.id not in state.owed:
         if len(state.owed) >= MOST_OWED:
-            desk.report.alarm(_TOO_MUCH_OWED)
+            desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
             return False
         if not _has_room(desk, row):
             return False
@@ -156,11 +157,12 @@ def _has_room(desk: Desk, row: Row | Item) -> bool:
     if row.size > (MAX_MESSAGE if row.what == "message" else MAX_FILE):
         return True  # it is not taken at all
     if desk.brought + row.size > MOST_BYTES:
-        desk.report.note(_MORE)
+        desk.report.note(_MORE, "more")
         return False
     left = LEFT_BY_MESSAGES if row.what == "message" else LEFT_ON_DISK
     if desk.store.free() - row.size < left:
-        desk.report.alarm(_NO_ROOM.format(f"{(row.size + left) // 1024**2 + 1} MiB"))
+        room = f"{(row.size + left) // 1024**2 + 1} MiB"
+        desk.report.alarm(_NO_ROOM.format(room), "no_room")
         return False
     return True
 
@@ -227,7 +229,9 @@ def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
     desk.state.owed[item.id] = Owed(item, day, True)
     desk.report.note(
         f"Something for thread {item.mailbox[:8]} did not come whole; the next fetch asks for it "
-        "again. If this stays, tell the operator: it may be damaged there."
+        "again. If this stays, tell the operator: it may be damaged there.",
+        "not_whole",
+        item.mailbox,
     )
     return False
 
@@ -237,7 +241,9 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
     if wrong:
         desk.report.alarm(
             f"ALARM: a file that the server lists for thread {item.mailbox[:8]} {wrong}. It was "
-            "not taken and is asked for again. Tell the operator."
+            "not taken and is asked for again. Tell the operator.",
+            "other_file",
+            item.mailbox,
         )
     return False
 
@@ -271,20 +277,26 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
         if withdrawn or waited > (OWED_DAYS if gone else OWED_AT_MOST):
             del desk.state.owed[owed.item.id]
             desk.report.note(
-                f"Something for thread {mailbox[:8]} never came; it is no longer asked for."
+                f"Something for thread {mailbox[:8]} never came; it is no longer asked for.",
+                "never_came",
+                mailbox,
             )
         elif owed.wrong:
             continue  # told when it was handed over
         elif gone or owed.item.id not in asked:
             desk.report.note(
                 f"The server listed something for thread {mailbox[:8]} and then did not have it; "
-                "the next rounds ask again. That happens when a reporter withdraws in that moment."
+                "the next rounds ask again. That happens when a reporter withdraws in that moment.",
+                "not_there",
+                mailbox,
             )
         else:
             desk.report.alarm(
                 f"ALARM: on more than one fetch the server did not have what it lists for thread "
                 f"{mailbox[:8]}. Keys that may be needed for it are kept, for 210 days at most. "
-                "Tell the operator."
+                "Tell the operator.",
+                "not_there_again",
+                mailbox,
             )
 
 
@@ -316,7 +328,9 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
         if message:
             desk.report.alarm(
                 f"ALARM: the server called a message of thread {mailbox[:8]} a file. It is shown "
-                "as what it is. Tell the operator."
+                "as what it is. Tell the operator.",
+                "called_file",
+                mailbox,
             )
     if hidden:
         desk.take_in(item for item, _ in hidden)
@@ -327,13 +341,15 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
     if new:
         desk.report.new[mailbox] = desk.report.new.get(mailbox, 0) + len(new)
     if case.known.withdrawn and not before:
-        desk.report.note(_WITHDRAWN.format(mailbox[:8]))
+        desk.report.note(_WITHDRAWN.format(mailbox[:8]), "withdrawn", mailbox)
     for item in case.items.values():
         item.checked = True
     bad = [entry for entry in case.thread.entries if entry.state in ("unverified", "conflict")]
     if any(not case.items[e.item].seen for e in bad if e.item in case.items):
         desk.report.note(
-            f"Thread {mailbox[:8]} holds something that could not be verified; 'read' says what."
+            f"Thread {mailbox[:8]} holds something that could not be verified; 'read' says what.",
+            "doubtful",
+            mailbox,
         )
 
 
@@ -343,7 +359,7 @@ def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> N
         now = listed.get(mailbox)
         if now is None:
             if not thread.gone and not thread.withdrawn:
-                desk.report.note(_GONE.format(mailbox[:8]))
+                desk.report.note(_GONE.format(mailbox[:8]), "gone", mailbox)
             thread.gone = True
             continue
         thread.gone = False
@@ -351,14 +367,18 @@ def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> N
         if lost and not thread.withdrawn:
             desk.report.alarm(
                 f"ALARM: the server no longer has the newest messages of thread {mailbox[:8]}, "
-                "though nobody restored it. Tell the operator."
+                "though nobody restored it. Tell the operator.",
+                "lost_newest",
+                mailbox,
             )
         thread.listed = dict(now)
         newest = now.get(REPORTER, 0) if whole else 0
         if newest > thread.newest.get(REPORTER, (0, ""))[0] and not _arrived(desk, mailbox, newest):
             desk.report.alarm(
                 f"ALARM: the server lists a message of the reporter in thread {mailbox[:8]} "
-                "that it did not hand over. Fetch again; if this stays, tell the operator."
+                "that it did not hand over. Fetch again; if this stays, tell the operator.",
+                "held_back",
+                mailbox,
             )
 
 

@@ -147,12 +147,16 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
         ) from None
     except Refused as error:
         if error.status >= 500:
-            desk.report.note(str(error))
+            desk.report.note(str(error), "server_busy", item.mailbox)
             return item  # it may have room, or time, later
         item.sent = "refused"
-        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not taken by the server.")
+        desk.report.note(
+            f"Your message to thread {item.mailbox[:8]} was not taken by the server.",
+            "not_taken",
+            item.mailbox,
+        )
         if message.attachments:
-            desk.report.note(f"It had files. {error}")
+            desk.report.note(f"It had files. {error}", "had_files", item.mailbox)
     else:
         item.sent, item.fetched = "sent", True
     attachments.mark(desk, message, item.sent)
@@ -176,7 +180,11 @@ def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
             desk, item.mailbox, message.lang, message.kind, message.body, before=message
         )
     except (NotWritable, MessageError) as error:
-        desk.report.note(f"Your message to thread {item.mailbox[:8]} was not sent: {error}")
+        desk.report.note(
+            f"Your message to thread {item.mailbox[:8]} was not sent: {error}",
+            "not_sent",
+            item.mailbox,
+        )
         return item
     kept = _opened(desk, anew)
     still = {file.sha256 for file in kept.attachments} if kept else set()
@@ -239,7 +247,9 @@ def _compose(
     for identity in draft.left_out:
         desk.report.note(
             f"The counsellor {identity.fingerprint()} does not get this message: there is no valid "
-            "key today, or there was none when the reporter last wrote."
+            "key today, or there was none when the reporter last wrote.",
+            "left_out",
+            mailbox,
         )
     return item
 
@@ -369,11 +379,15 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
             except Refused:
                 desk.report.note(
                     f"The restored server did not take back all of thread {mailbox[:8]}; the "
-                    "reporter may not see your newest messages."
+                    "reporter may not see your newest messages.",
+                    "not_taken_back",
+                    mailbox,
                 )
                 break
     if given:
-        desk.report.note(f"The restored server got back {given} messages that it had lost.")
+        desk.report.note(
+            f"The restored server got back {given} messages that it had lost.", "given_back"
+        )
     desk.state.resend = False
     desk.save()
 
@@ -396,7 +410,9 @@ def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
                 if error.status != NOT_THERE:  # else the server has nothing of it
                     desk.report.alarm(
                         f"ALARM: the reporter of thread {mailbox[:8]} took the report back, and "
-                        "the restored server does not take that. Tell the operator."
+                        "the restored server does not take that. Tell the operator.",
+                        "withdrawal_not_taken",
+                        mailbox,
                     )
     return given
 

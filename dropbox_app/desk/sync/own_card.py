@@ -110,7 +110,8 @@ def take_over(desk: Desk, shown: Shown) -> None:
         issue(desk, forced=True)
         desk.report.note(
             "This desk was restored from a backup: it has issued a new card above the one the "
-            "site had. What was sealed to keys that are not in the backup cannot be opened."
+            "site had. What was sealed to keys that are not in the backup cannot be opened.",
+            "desk_restored",
         )
 
 
@@ -123,10 +124,11 @@ def watch(desk: Desk, shown: Shown) -> None:
     if not mine:
         desk.report.alarm(
             "ALARM: the site shows no card for you, though the server has taken it. Reporters "
-            "cannot choose you there. Tell the operator by telephone."
+            "cannot choose you there. Tell the operator by telephone.",
+            "no_card",
         )
     elif any(raw != desk.state.card for raw in mine):
-        desk.report.alarm(_ROLLED_BACK)
+        desk.report.alarm(_ROLLED_BACK, "other_card")
 
 
 def _claims(raw: bytes, own: str) -> bool:
@@ -168,4 +170,6 @@ def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
     desk.vault.destroy(desk.state.site, doomed)
     desk.vault.save()
     for held in doomed:
-        desk.report.note(f"The key of {held.first} to {held.until} was destroyed, as announced.")
+        desk.report.note(
+            f"The key of {held.first} to {held.until} was destroyed, as announced.", "key_destroyed"
+        )

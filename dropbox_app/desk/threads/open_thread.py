@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.state import Item, Owed, ThreadState
+from dropbox_app.desk.threads import turn
 from dropbox_app.protocol import messages, thread
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.errors import FormatError, MessageError
@@ -87,8 +88,7 @@ class Case:
     @property
     def closed(self) -> bool:
         """Whether the newest notice that closes or reopens it closes it."""
-        said = [m.body.get("status") for m in self.thread.genuine() if m.kind == "notice"]
-        return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
+        return turn.closed([*self.thread.genuine()])
 
 
 def open_case(desk: Desk, mailbox: str) -> Case:

@@ -7,16 +7,13 @@ next list makes it again.
 import datetime
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.open_thread import Case
-from dropbox_app.protocol.messages import REPORTER
+from dropbox_app.desk.threads.turn import Turn
 
-FIRST_WORDS = 80  # characters
-
-Turn = Literal["counsellor", "reporter", "nobody"]
+_FORM = 2  # what is kept in another form is made again
 
 
 @dataclass(frozen=True)
@@ -25,9 +22,9 @@ class Summary:
 
     ``messages`` counts what is shown, ``unread`` those of others that were not shown yet,
     ``unverified`` what could not be verified, ``waiting`` own messages that the server does not
-    have. ``status`` is open, withdrawn or gone; ``turn`` says who wrote last, and so who is to
-    answer: nobody once it is closed, withdrawn or gone. ``first_words`` begin the report.
-    ``false``: the items that are not shown as what their author wrote.
+    have. ``status`` is open, withdrawn or gone. ``turn``, ``since``, ``first_words``,
+    ``not_safe``, ``consent`` and ``closed`` are those of ``threads/turn.py``. ``false``: the items
+    that are not shown as what their author wrote.
     """
 
     last_day: datetime.date
@@ -38,12 +35,16 @@ class Summary:
     status: str
     closed: bool
     turn: Turn
+    since: datetime.date | None
     first_words: str
+    not_safe: bool
+    consent: str
     false: tuple[str, ...]
 
 
 def of(case: Case) -> Summary:
     """Summarise an opened thread."""
+    standing = turn.standing([*case.thread.genuine()], case.status)
     return Summary(
         last_day=case.last_day,
         unread=case.unread,
@@ -51,9 +52,12 @@ def of(case: Case) -> Summary:
         unverified=sum(not entry.genuine for entry in case.thread.entries),
         waiting=sum(sent == "waiting" for sent in case.unsent.values()),
         status=case.status,
-        closed=case.closed,
-        turn=_turn(case),
-        first_words=_first_words(case),
+        closed=standing.closed,
+        turn=standing.turn,
+        since=standing.since,
+        first_words=standing.first_words,
+        not_safe=standing.not_safe,
+        consent=standing.consent,
         false=tuple(entry.item for entry in case.entries if not entry.genuine),
     )
 
@@ -61,31 +65,18 @@ def of(case: Case) -> Summary:
 def make(desk: Desk, mailbox: str) -> Summary:
     """Open a thread, summarise it, and keep that until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
-    fields = asdict(made) | {"last_day": made.last_day.isoformat()}
+    since = made.since.isoformat() if made.since else None
+    fields = asdict(made) | {"last_day": made.last_day.isoformat(), "since": since, "form": _FORM}
     desk.store.keep_summary(mailbox, json.dumps(fields))
     return made
 
 
-def read(kept: str) -> Summary:
-    """Read what ``make`` kept; the database has authenticated it."""
+def read(kept: str) -> Summary | None:
+    """Read what ``make`` kept; the database has authenticated it. None if it is of another form."""
     fields = json.loads(kept)
+    if fields.pop("form", None) != _FORM:
+        return None
     fields["last_day"] = datetime.date.fromisoformat(fields["last_day"])
+    fields["since"] = datetime.date.fromisoformat(fields["since"]) if fields["since"] else None
     fields["false"] = tuple(fields["false"])
     return Summary(**fields)
-
-
-def _turn(case: Case) -> Turn:
-    if case.status != "open" or case.closed:
-        return "nobody"
-    for message in reversed([*case.thread.genuine()]):
-        if message.kind != "notice":
-            return "counsellor" if message.by == REPORTER else "reporter"
-    return "nobody"
-
-
-def _first_words(case: Case) -> str:
-    for message in case.thread.genuine():
-        if message.by == REPORTER and message.text.strip():
-            words = " ".join(message.text[: 8 * FIRST_WORDS].split())
-            return words if len(words) <= FIRST_WORDS else words[: FIRST_WORDS - 1] + "…"
-    return ""

@@ -28,6 +28,7 @@ SILENCE_SECONDS = 50.0
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
 MAX_PAGE = 100
+MOST_RESPONSE_DAYS = 60  # working days; what is above is no promise
 MAX_LISTED = 1_000  # threads in one part of their list
 # More than one counsellor ever has, and what fits into this computer's memory.
 MOST_THREADS = 100_000
@@ -197,6 +198,7 @@ class Shown:
     day: datetime.date
     cards: tuple[bytes, ...]
     limits: Mapping[str, int] = field(default_factory=dict)
+    response_days: int = 0  # working days; 0 if the site does not say, or says what nobody can
 
 
 class Courier:
@@ -338,7 +340,9 @@ class Courier:
         given = said if isinstance(said, dict) else {}
         limits = {key: n for key, n in given.items() if type(n) is int and n >= 0}
         texts = tuple(card.encode("utf-8", "replace") for card in cards)
-        return Shown(responses.day(fields, "day"), texts, limits)
+        days = fields.get("response_days")
+        promised = days if type(days) is int and 0 < days <= MOST_RESPONSE_DAYS else 0
+        return Shown(responses.day(fields, "day"), texts, limits, promised)
 
     def _shown(self, transport: Transport, origins: Sequence[str]) -> dict[str, object]:
         for origin in origins[:-1]:

@@ -5,8 +5,10 @@ towards it: Tor then gives it a circuit of its own.
 """
 
 import base64
+import contextlib
 import re
 import secrets
+import socket
 import ssl
 import time
 from collections.abc import Iterable
@@ -17,6 +19,8 @@ import httpcore
 
 from dropbox_app.desk.errors import Unfit
 
+TOR_PORTS = (9150, 9050)  # where Tor Browser and Tor itself listen
+_LOOK_SECONDS = 0.5
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _MAX_HEAD = 8_192  # bytes of a proxy's answer
@@ -78,6 +82,24 @@ def read_proxy(text: str) -> Proxy | None:
             "always resolved by the proxy."
         )
     return Proxy(match[1], match[2], int(match[3]))
+
+
+def find_tor() -> str:
+    """Return the address of a Tor on this machine, of Tor Browser or its own; empty if none runs.
+
+    Only whether something listens there is looked at; nothing is sent.
+    """
+    for port in TOR_PORTS:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), _LOOK_SECONDS).close()
+            return f"socks5h://127.0.0.1:{port}"
+    return ""
+
+
+def is_onion(origin: str) -> bool:
+    """Return whether an address can only be reached through Tor."""
+    match = _ORIGIN.fullmatch(origin)
+    return match is not None and match[2].endswith(".onion")
 
 
 def read_origin(text: str, proxy: Proxy | None) -> Origin:

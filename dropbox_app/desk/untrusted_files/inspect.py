@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from dropbox_app.desk.untrusted_files import types
 from dropbox_app.desk.untrusted_files.types import HEAD, HTML, PDF, SVG, Kind
@@ -34,12 +35,23 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 _SCRIPT = re.compile(rb"<script|javascript:|\son[a-z]{3,20}\s*=", re.IGNORECASE)
 
 
+# What can be warned of, for who has other words for it than the sentences here.
+Sign = Literal[
+    "other_kind", "other_name", "several", "script", "launch", "files", "macros", "acts",
+    "hidden_name",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, and sentences on what a person should know before opening it."""
+    """What a file is, and sentences on what a person should know before opening it.
+
+    ``signs`` says the same as ``warnings``, one for each, as names.
+    """
 
     kind: Kind
     warnings: tuple[str, ...]
+    signs: tuple[Sign, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -72,17 +84,15 @@ class Inspector:
     def findings(self, name: str, declared: str) -> Findings:
         """What was found, held against what the sender said."""
         kind = types.recognise(self._head, zip_parts=" ".join(self._marks).encode())
-        return Findings(
-            kind,
-            (
-                *_mismatches(kind, name, declared),
-                *self._several(kind),
-                *self._active(kind),
-                *_misleading(name),
-            ),
+        found = (
+            *_mismatches(kind, name, declared),
+            *self._several(kind),
+            *self._active(kind),
+            *_misleading(name),
         )
+        return Findings(kind, tuple(said for _, said in found), tuple(sign for sign, _ in found))
 
-    def _several(self, kind: Kind) -> Iterable[str]:
+    def _several(self, kind: Kind) -> Iterable[tuple[Sign, str]]:
         """A polyglot: one file that different programs take for different things."""
         if kind is types.EMPTY:
             return
@@ -98,24 +108,28 @@ class Inspector:
             also.append("a web page")
         if also:
             yield (
-                f"It is made so that it can also be taken for {' and for '.join(also)}: do not "
-                "open it with another program than a preview."
+                "several",
+                (
+                    f"It is made so that it can also be taken for {' and for '.join(also)}: do not "
+                    "open it with a program on this computer."
+                ),
             )
 
-    def _active(self, kind: Kind) -> Iterable[str]:
+    def _active(self, kind: Kind) -> Iterable[tuple[Sign, str]]:
         if kind is PDF:
             if "pdf script" in self._marks:
-                yield "It holds a script."
+                yield "script", "It holds a script."
             if "pdf launch" in self._marks:
-                yield "It can ask to start a program."
+                yield "launch", "It can ask to start a program."
             if "pdf files" in self._marks:
-                yield "It holds other files."
+                yield "files", "It holds other files."
         if kind in (HTML, SVG) and "script" in self._marks:
-            yield "It holds a script."
+            yield "script", "It holds a script."
         if "macros" in self._marks and self._head[:4] == b"PK\3\4":
-            yield "It holds macros, that is a program."
+            yield "macros", "It holds macros, that is a program."
         if kind.acts:
-            yield "Do not open it on this computer: it can make it do things, or call somebody."
+            said = "Do not open it on this computer: it can make it do things, or call somebody."
+            yield "acts", said
 
 
 def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
@@ -144,7 +158,7 @@ def safe_name(name: str) -> str:
     return stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + end
 
 
-def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[str]:
+def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[tuple[Sign, str]]:
     said = {claimed: why for why, claimed in types.claims(name, declared)}
     if kind is types.EMPTY:
         return
@@ -152,12 +166,14 @@ def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[str]:
         if claimed is kind or (claimed.acts and claimed is types.SCRIPT and kind is types.TEXT):
             continue
         verb = "it looks like none" if kind is types.UNKNOWN else f"it is {kind.word}"
-        yield f"It is called {claimed.word} ({why}), but {verb}."
+        yield "other_kind", f"It is called {claimed.word} ({why}), but {verb}."
     acting = next((c for c in said if c.acts), None)
     if acting is not None and not kind.acts:
-        yield f"A computer treats a file of that name as {acting.word}: do not open it."
+        said_of = f"A computer treats a file of that name as {acting.word}: do not open it."
+        yield "other_name", said_of
 
 
-def _misleading(name: str) -> Iterable[str]:
+def _misleading(name: str) -> Iterable[tuple[Sign, str]]:
     if any(unicodedata.category(c) in ("Cf", "Cc", "Zl", "Zp") for c in name):
-        yield "Its name holds signs that cannot be seen, or that turn what is read around."
+        said = "Its name holds signs that cannot be seen, or that turn what is read around."
+        yield "hidden_name", said

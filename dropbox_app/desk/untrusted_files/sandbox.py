@@ -24,15 +24,13 @@ HOST = "room"  # what this computer is called in there
 MEMORY = 1_536 * 1024 * 1024  # bytes of one program
 SECONDS = 90  # of the whole job
 MOST_IN = 256 * 1024 * 1024  # bytes of a file that goes in
-UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 26)  # as inside
+UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as inside
 _READY = b"ready\n"
 # Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
-_PACKAGES = {"picture": "python3-pil", "pdf": "poppler-utils", "show": "mat2", "clean": "mat2"}
-INSTALL = "apt-get install bubblewrap poppler-utils python3-pil mat2"
+INSTALL = "apt-get install bubblewrap mat2"
 _SAID = {
-    UNREADABLE: "It is damaged, or not what it seems; nothing of it could be shown.",
-    TOO_LARGE: "Unpacked it would be too large for this computer's memory, so it was left closed.",
+    UNREADABLE: "It is damaged, or not what it seems; mat2 could not read it.",
     LOCKED: "It is locked with a password, so it was left closed.",
     NOT_KNOWN: "mat2 does not know this kind of file, or it is damaged.",
     FULL: "Unpacked it is too large to be looked into.",
@@ -50,9 +48,8 @@ class Unseen(DeskError):
 class Running:
     """One job in the sandbox: its answer so far."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", job: str) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
-        self._job = job
         assert process.stdout is not None  # noqa: S101 - it was asked for below
         self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
 
@@ -60,9 +57,9 @@ class Running:
         """Wait for its end. Raises Unseen with the reason, if it gave one."""
         code = self._process.wait()
         if code == NO_PROGRAM:
-            raise NoSandbox(_sentence(self._job, code))
+            raise NoSandbox(f"mat2 is not installed. On Debian: {INSTALL}")
         if code:
-            raise Unseen(_sentence(self._job, code))
+            raise Unseen(_sentence(code))
 
 
 @contextlib.contextmanager
@@ -84,7 +81,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
     watch.daemon = True
     watch.start()
     try:
-        run = Running(process, job)
+        run = Running(process)
         if run.answer.readline(len(_READY)) != _READY:
             raise NoSandbox(
                 "bubblewrap could not make its closed room on this computer, so nothing looked "
@@ -116,7 +113,7 @@ def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
 def _command(job: str, ending: str, size: int) -> Sequence[str]:
     if sys.platform != "linux":
         raise NoSandbox(
-            "A preview and a look at metadata need bubblewrap, which there is on Linux only. "
+            "Reading and removing metadata needs bubblewrap, which exists on Linux only. "
             "Nothing was opened."
         )
     program = shutil.which("bwrap")
@@ -147,9 +144,7 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
     ]  # fmt: skip
 
 
-def _sentence(job: str, code: int) -> str:
-    if code == NO_PROGRAM:
-        return f"{_PACKAGES[job]} is not installed. On Debian: {INSTALL}"
+def _sentence(code: int) -> str:
     if code < 0:
         return f"It took more than {SECONDS} seconds, so it was left closed."
     return _SAID.get(code, "It could not be read within bounds of memory and time; left closed.")

@@ -1,9 +1,9 @@
 """What runs inside the sandbox, by the system's own Python: never imported by the desk.
 
 Called as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. It says ``ready``, takes a file from
-standard input, and answers on standard output: pictures as plain PPM, one after another, else one
-JSON line (and for ``clean`` what follows it is the cleaned file). What it answers may come from a
-program that the file has taken over: the desk believes its form only.
+standard input, and answers on standard output: one JSON line, and for ``clean`` the cleaned file
+after it. What it answers may come from a program that the file has taken over: the desk believes
+its form only.
 """
 
 import ctypes
@@ -14,19 +14,14 @@ import mimetypes
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import zipfile
 from typing import Any
 
 assert sys.platform == "linux"  # noqa: S101 - bubblewrap is Linux's; types of other systems end here
 
-UNREADABLE, TOO_LARGE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = 20, 21, 22, 23, 24, 25
+UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = 20, 21, 22, 23, 24
 
-MOST_PAGES = 50
-LONGEST_SIDE = 2_000  # pixels of a picture that goes out
-MOST_PIXELS = 64_000_000  # of a picture that comes in; a JPEG is read at a fraction of its size
-MOST_PIXELS_JPEG = 300_000_000
 MOST_NOTES = 500  # details of metadata
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _JOIN = 1  # KEYCTL_JOIN_SESSION_KEYRING
@@ -42,14 +37,6 @@ _OFFICE = {
     ".epub": "application/epub+zip",
 }
 _FOLDER = "/tmp"  # noqa: S108 - the sandbox's own, in memory
-_FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".gif": "GIF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-}
 
 
 def main() -> int:
@@ -74,7 +61,7 @@ def main() -> int:
     except OSError:
         return FULL
     try:
-        return {"picture": picture, "pdf": pdf, "show": show, "clean": clean}[job](path)
+        return {"show": show, "clean": clean}[job](path)
     except ImportError:
         return NO_PROGRAM
 
@@ -90,62 +77,6 @@ def leave_keyring() -> None:
     done = ctypes.CDLL(None, use_errno=True).syscall(number, _JOIN, None)
     if done < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):  # there are none
         raise OSError(ctypes.get_errno(), "no keyring of its own")
-
-
-def picture(path: str) -> int:
-    """The pixels of a picture, upright, on white, not too many of them."""
-    images: Any = importlib.import_module("PIL.Image")
-    images.MAX_IMAGE_PIXELS = None  # counted below, before anything is decoded
-    wanted = _FORMATS[os.path.splitext(path)[1]]
-    try:
-        opened = images.open(path, formats=[wanted])
-        for number in range(MOST_PAGES if wanted == "TIFF" else 1):
-            if number and number >= opened.n_frames:
-                break
-            opened.seek(number)
-            width, height = opened.size
-            if width * height > (MOST_PIXELS_JPEG if wanted == "JPEG" else MOST_PIXELS):
-                return TOO_LARGE
-            pixels = _plain(images, opened)
-            head = b"P6\n%d %d\n255\n" % pixels.size
-            sys.stdout.buffer.write(head + pixels.tobytes())
-    except MemoryError:
-        return TOO_LARGE
-    except (OSError, ValueError, SyntaxError, EOFError):
-        return UNREADABLE
-    return 0
-
-
-def _plain(images: Any, opened: Any) -> Any:  # noqa: ANN401 - of a package that is only in there
-    if opened.format == "JPEG":
-        opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-    made = opened
-    if made.mode.startswith("I") or made.mode == "F":
-        made = made.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    clear = "A" in made.mode or "transparency" in made.info
-    made = made.convert("RGBA" if clear else "RGB")
-    made.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    if clear:
-        white = images.new("RGBA", made.size, "white")
-        made = images.alpha_composite(white, made).convert("RGB")
-    turned = {3: 180, 6: 270, 8: 90}.get(opened.getexif().get(274, 1))
-    return made.rotate(turned, expand=True) if turned else made
-
-
-def pdf(path: str) -> int:
-    """The pixels of the first pages of a PDF, and of one more if there are more."""
-    program = shutil.which("pdftoppm")
-    if program is None:
-        return NO_PROGRAM
-    side = str(LONGEST_SIDE)
-    command = [program, "-q", "-l", str(MOST_PAGES + 1), "-scale-to", side, path]
-    code = subprocess.run(  # noqa: S603 - its name and ours for the file, and no shell
-        command, stdin=subprocess.DEVNULL, check=False
-    ).returncode
-    if code == 0:
-        return 0
-    with open(path, "rb") as file:
-        return LOCKED if b"/Encrypt" in file.read() else UNREADABLE
 
 
 def show(path: str) -> int:

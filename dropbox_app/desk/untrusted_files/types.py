@@ -96,7 +96,8 @@ AVI = Kind("an AVI film", "video/x-msvideo", ("avi",))
 MKV = Kind("a Matroska or WebM film", "video/webm", ("webm", "mkv"))
 
 KINDS = tuple(value for value in globals().values() if isinstance(value, Kind))
-PICTURES = (PNG, JPEG, GIF, WEBP, BMP, TIFF)  # those that a preview shows
+PICTURES = (PNG, JPEG, GIF, WEBP, BMP, AVIF)  # those that every browser draws
+DRAWN = (*PICTURES, PDF)  # in the browser's sandbox: desk/web/viewer
 
 _BY_EXTENSION: Mapping[str, Kind] = {e: kind for kind in KINDS for e in kind.extensions}
 _BY_MIME: Mapping[str, Kind] = {

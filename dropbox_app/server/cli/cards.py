@@ -1,17 +1,27 @@
 """``klankbord-server card``: counsellors' cards, put in use once somebody read their groups out."""
 
+import contextlib
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
-from dropbox_app.protocol.errors import CardError
+from dropbox_app.protocol.errors import CardError, KlankbordError
 from dropbox_app.server.cli import common
-from dropbox_app.server.cli.common import GivenFile, folder_option, place_of, site_option
+from dropbox_app.server.cli.common import (
+    GivenFile,
+    folder_of,
+    folder_option,
+    place_of,
+    site_option,
+)
+from dropbox_app.server.config import paths
 from dropbox_app.server.config import site as sites
+from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import Site
 
 
@@ -23,34 +33,89 @@ def card() -> None:
 @card.command("add")
 @folder_option
 @site_option
-@click.argument("file", type=GivenFile())
+@click.argument("files", metavar="FILE...", type=GivenFile(), nargs=-1, required=True)
 @click.option("--name", "file_name", help="What to call it here: a-z, 0-9 and -.")
 @click.option("--fingerprint", help="The ten groups, as the counsellor read them out.")
 def card_add(
     folder: Path | None,
     site_name: str | None,
-    file: Path,
+    files: tuple[Path, ...],
     file_name: str | None,
     fingerprint: str | None,
 ) -> None:
     """Put a counsellor's card in use, once its ten groups are confirmed.
 
-    Ring the counsellor, on a number you knew before, and have the ten groups read out.
+    Ring the counsellor, on a number you knew before, and have the ten groups read out. Several
+    cards are confirmed one by one, in one call; each goes to the site that it was made for.
 
     \b
     klankbord-server --dir /var/lib/klankbord card add noor.card
     """
-    site = sites.load(place_of(folder, site_name).folder)
+    if len(files) > 1 and (file_name or fingerprint):
+        raise click.UsageError("Give --name and --fingerprint with one card at a time.")
+    offers = [_offer(folder, site_name, file, file_name, len(files) > 1) for file in files]
+    refused = False
+    for offer in offers:
+        try:
+            _confirm(offer, fingerprint, say_where=len(files) > 1)
+            offer.site.pin(offer.name, offer.raw, common.today())
+        except CardError as error:
+            if len(files) == 1:
+                raise
+            common.say(f"{offer.name}: {error}. The next card:\n", err=True)
+            refused = True
+            continue
+        common.say(f"{offer.name}: in use from now on.")
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A card that may be put in use: it was read, and fits its site under this name."""
+
+    site: Site
+    name: str
+    raw: bytes
+    card: Card
+
+
+def _offer(
+    folder: Path | None, site_name: str | None, file: Path, file_name: str | None, several: bool
+) -> _Offer:
+    """Read a card and find its site; nobody is asked yet. Raises CardError, SettingsError."""
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
-    name = file_name or _name_for(cards.parse(raw))
-    new = site.check_new(name, raw, common.today())
-    groups = new.identity.fingerprint()
-    who = f"{new.name}, {_who(new)}"
-    common.say(f"The card of {who}, with the fingerprint\n\n    {groups}\n", err=True)
-    for phone in _telephones(site, name):
+    try:
+        shown = cards.parse(raw)
+        site = sites.load(_place(folder, site_name, shown).folder)
+        name = file_name or _name_for(shown)
+        return _Offer(site, name, raw, site.check_new(name, raw, common.today()))
+    except CardError as error:
+        if several:
+            raise CardError(f"{file}: {error}; no card was put in use") from None
+        raise
+
+
+def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
+    """Where a card goes: to the site that was named, else to the one that it was made for."""
+    if site_name is None:
+        for place in paths.places(folder_of(folder)):
+            with contextlib.suppress(KlankbordError):  # a site with a fault is another's matter
+                if sites.load(place.folder).settings.site == shown.site:
+                    return place
+    return place_of(folder, site_name)
+
+
+def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None:
+    """Have the ten groups of a card confirmed. Raises CardError if they are not."""
+    groups = offer.card.identity.fingerprint()
+    who = f"{offer.card.name}, {_who(offer.card)}"
+    where = f", at {offer.site.settings.name}" if say_where else ""
+    common.say(f"The card of {who}{where}, with the fingerprint\n\n    {groups}\n", err=True)
+    for phone in _telephones(offer.site, offer.name):
         common.say(
-            f"Who writes to {name} is shown {phone}, by telephones in site.toml: is that "
+            f"Who writes to {offer.name} is shown {phone}, by telephones in site.toml: is that "
             "this counsellor's? If not, correct it first.\n",
             err=True,
         )
@@ -62,8 +127,6 @@ def card_add(
             raise CardError("it was not confirmed; nothing was changed")
     elif _hex_only(fingerprint) != _hex_only(groups):
         raise CardError("the ten groups that were read out are not this card's; do not use it")
-    site.pin(name, raw, common.today())
-    common.say(f"{name}: in use from now on.")
 
 
 @card.command("list")

@@ -21,7 +21,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def word_command(folder: Path | None, place: Path) -> None:
     """Put today's word for each counsellor, for the daily mail. Needs no network.
 
-    Open the desk: something waits for it there, or it has not fetched for a week.
+    Open the desk: something waits for it there, or it has not fetched for the working days within
+    which the site promises an answer (response_days).
 
     \b
     klankbord-server --dir /var/lib/klankbord word

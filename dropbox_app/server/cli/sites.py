@@ -18,7 +18,7 @@ from dropbox_app.server.config import check, loader, paths, settings, settings_w
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import Fault, Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store.files import replace_whole
@@ -43,6 +43,18 @@ def _of_a_new_site(command: _Command) -> _Command:
             click.option("--run-by-employer", is_flag=True, help="That is the employer itself."),
             click.option("--phone", default="", help="The counsellor's telephone."),
             click.option("--hours", default="", help="When that telephone is answered."),
+            click.option(
+                "--controller",
+                default="",
+                help="Who answers for the personal data, and how to reach them.",
+            ),
+            click.option(
+                "--other-contact",
+                nargs=2,
+                metavar="NAME PHONE",
+                default=("", ""),
+                help="Whom to call if it is about a counsellor: none of them.",
+            ),
         )
     ):
         command = option(command)
@@ -60,6 +72,8 @@ def init(
     run_by_employer: bool,
     phone: str,
     hours: str,
+    controller: str,
+    other_contact: tuple[str, str],
 ) -> None:
     """Make a new site and print the invitation for its counsellors' desks.
 
@@ -70,7 +84,8 @@ def init(
         --origin https://drop.example.org --run-by "Example Hosting" > invitation.json
     """
     place = paths.own(folder_of(folder))
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    other = OtherContact(*other_contact)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     _make(place, wanted, Reading((), ()))
     common.say(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
 
@@ -93,6 +108,8 @@ def site_add(
     run_by_employer: bool,
     phone: str,
     hours: str,
+    controller: str,
+    other_contact: tuple[str, str],
 ) -> None:
     """Make one more site, in DIR/sites/NAME, and print its invitation.
 
@@ -106,7 +123,8 @@ def site_add(
     place = paths.named(server, called)
     if place.name == paths.OWN:
         raise SettingsError("the site in the folder itself is made with init")
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours)
+    other = OtherContact(*other_contact)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     there = loader.read(server) if paths.names(server) or _is_site(server) else Reading((), ())
     parent = place.folder.parent
     if not parent.exists():
@@ -258,7 +276,14 @@ def move(
 
 
 def _wanted(
-    name: str, origins: tuple[str, ...], run_by: str, employer: bool, phone: str, hours: str
+    name: str,
+    origins: tuple[str, ...],
+    run_by: str,
+    employer: bool,
+    phone: str,
+    hours: str,
+    controller: str,
+    other_contact: OtherContact,
 ) -> Settings:
     if employer and not run_by:
         raise click.UsageError("--run-by-employer is for --run-by: name the employer there too.")
@@ -272,6 +297,8 @@ def _wanted(
         run_by_is_employer=employer,
         phone=phone,
         hours=hours,
+        controller=controller,
+        other_contact=other_contact,
     )
 
 

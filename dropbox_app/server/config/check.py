@@ -4,16 +4,19 @@
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from dropbox_app.server.config import settings
+from dropbox_app.server.config import custom_pages, referrals, response, settings
 from dropbox_app.server.config.loader import Fault, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE
+
+SHOWN = 3  # of many entries with the same fault
+FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
@@ -33,16 +36,67 @@ def telephone_faults(site: Site) -> Iterator[str]:
     for own in site.settings.telephones:
         if own.card not in cards:
             said = f"telephones: there is no card called {own.card} (see card list)"
-            yield f"{_where(site)}: {said}. Reporters are not shown this telephone."
+            yield f"{_where(site, 'telephones')}: {said}. Reporters are not shown this telephone."
 
 
-def _where(site: Site) -> str:
-    """The file and the line of the counsellors' own telephones."""
+def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
+    """One counsellor, and nobody to turn to if it is about that one."""
+    if len(site.open_cards(today)) == 1 and not site.settings.other_contact:
+        yield (
+            f"{_where(site, 'other_contact')}: other_contact: there is one counsellor. Name whom "
+            "reporters can call if it is about that person"
+        )
+
+
+def _where(site: Site, key: str) -> str:
+    """The file and the line of a setting."""
     path = site.folder / settings.FILE_NAME
     with suppress(SettingsError):  # changed since it was read
-        line = settings.line_of("telephones", settings.text_of(site.folder))
+        line = settings.line_of(key, settings.text_of(site.folder))
         return f"{path}, line {line}" if line else str(path)
     return str(path)
+
+
+def desk_faults(
+    site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
+) -> Iterator[tuple[str, bool]]:
+    """Desks that fetch more seldom than the site promises an answer, and whether it is but a note.
+
+    A counsellor who is away, and says so on the card, is not late. ``fetches``: each desk's last.
+    """
+    promised = site.settings.response_days
+    for named in site.cards():
+        away = named.card.away
+        last = fetches.get(str(named.card.identity))
+        if not response.late(last, today, promised) or (away and away.until >= today):
+            continue
+        # Its first fetch renews the card: until then its day is that of card add.
+        path = site.folder / CARDS / f"{named.file_name}.card"
+        added = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
+        said = f"has not fetched since {last}" if last else "has never fetched"
+        days = "1 working day" if promised == 1 else f"{promised} working days"
+        yield (
+            f"the desk of {named.file_name} {said}; "
+            f"the site promises an answer within {days} (response_days)",
+            last is None and (today - added).days < FIRST,
+        )
+
+
+def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
+    """Texts on law and help that no lawyer has read, that nobody has checked, or too long ago."""
+    law = read.settings.law
+    path = read.place.folder / settings.FILE_NAME
+    if law.read_on is None:
+        yield f"{path}: law: no lawyer has read what the pages say of the law"
+    elif (today - law.read_on).days > referrals.STALE:
+        yield f"{path}: law: what the pages say of the law was read on {law.read_on}: read it again"
+    if any(read.own_law(*page) for page in read.pages) and not law.author:
+        yield f"{path}: law: name the author of your own text on the law"
+    old = [one.name for one in read.referrals.entries if one.stale(today)]
+    if old:
+        own = read.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
+        more = f" and {len(old) - SHOWN} more" if len(old) > SHOWN else ""
+        yield f"{own}: nobody has checked within a year: {', '.join(old[:SHOWN])}{more}"
 
 
 def missing(place: Place) -> Iterator[Fault]:
@@ -62,5 +116,12 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
     except (ServerError, OSError) as error:
         yield Fault(place.name, str(error))
     site = Site(place.folder, read.settings)
-    for said in (*card_faults(site, today), *telephone_faults(site)):
+    for said in stale_texts(read, today):
+        yield Fault(place.name, said, note=True)
+    with suppress(ServerError, OSError):  # said above
+        for said, note in desk_faults(site, inspect.fetches(place.folder / DATABASE), today):
+            yield Fault(place.name, f"{said}: ask the counsellor to fetch", note=note)
+    for said in (
+        *card_faults(site, today), *telephone_faults(site), *no_other_contact(site, today)
+    ):  # fmt: skip
         yield Fault(place.name, said)

@@ -13,14 +13,15 @@ from markdown_it.token import Token
 
 from dropbox_app.protocol.card import unseen
 from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.server.config import law
 from dropbox_app.server.errors import ContentError
 
 FOLDER = "content"
 # Which pages a site may write itself. Those that make promises of this program keep them, and
-# what the site writes stands below.
+# what the site writes stands below. The blocks of ``law`` stand within a page.
 INSTEAD = ("what", "options", "role")
 BELOW = ("about", "exceptions", "privacy")
-PAGES = (*INSTEAD, *BELOW)
+PAGES = (*INSTEAD, *BELOW, *law.BLOCKS)
 MAX_BYTES = 16 * 1024  # all pages of a site are as long as its longest
 
 _LINK = re.compile(

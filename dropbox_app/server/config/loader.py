@@ -7,14 +7,15 @@ server takes up no reading with a fault at all (``cli.serve``).
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.retrieval_code import LANGUAGES
-from dropbox_app.server.config import custom_pages, origins, paths, settings
+from dropbox_app.server.config import custom_pages, law, origins, paths, referrals, settings
 from dropbox_app.server.config.paths import Place
+from dropbox_app.server.config.referrals import Referrals
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.config.site import CARDS
 from dropbox_app.server.errors import ContentError, SettingsError
@@ -41,11 +42,21 @@ class ReadSite:
     place: Place
     settings: Settings
     pages: Mapping[Page, str]  # Markdown
+    referrals: Referrals = field(default_factory=referrals.shipped)
 
     def html(self, lang: str, page: str) -> str:
         """Return what the site itself wrote for a page, as HTML; empty if it wrote nothing."""
         text = self.pages.get((lang, page))
         return custom_pages.render(text, page) if text is not None else ""
+
+    def law_html(self, lang: str, block: str) -> str:
+        """Return what the law says here, as HTML: the site's own text, or a draft."""
+        draft = law.draft(self.settings.law.draft, lang, block)
+        return self.html(lang, block) or custom_pages.render(draft, block)
+
+    def own_law(self, lang: str, block: str) -> bool:
+        """Whether that is the site's own text."""
+        return block in law.BLOCKS and (lang, block) in self.pages
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,9 @@ def read(folder: Path) -> Reading:
     for draft in drafts:
         faults += draft.faults
     sites = tuple(
-        ReadSite(draft.place, draft.settings, draft.pages) for draft in drafts if draft.settings
+        ReadSite(draft.place, draft.settings, draft.pages, draft.referrals)
+        for draft in drafts
+        if draft.settings
     )
     taken = {value for site in sites for kind, value in claims(site.settings) if kind == "host"}
     closed = tuple(draft.closed(taken) for draft in drafts if draft.settings is None)
@@ -130,6 +143,7 @@ class _Draft:
             known = None if self._path.exists() else held_id(place.folder)
             self.close(f"{error}; its site id is {known}" if known else str(error))
         self.pages = dict(self._read_pages())
+        self.referrals = self._read_referrals()
 
     def closed(self, taken: set[str]) -> ClosedSite:
         """Return what can be made out of a site whose settings are wrong, but no host in taken."""
@@ -180,6 +194,21 @@ class _Draft:
                 elif any(page in there[other] for other in LANGUAGES):
                     said = f"{path} is missing: in this language the page has its default text"
                     self.faults.append(Fault(self.place.name, said, note=True))
+
+    def _read_referrals(self) -> Referrals:
+        """Return the site's own list of where people can turn; the shipped one if it has none."""
+        path = self.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
+        try:
+            with path.open("rb") as file:
+                return referrals.parse(file.read(referrals.MAX_BYTES + 1), str(path))
+        except FileNotFoundError:
+            pass
+        except (OSError, ContentError) as error:
+            said = str(error)
+            if isinstance(error, OSError):
+                said = f"{path}: cannot be read: {error.strerror}"
+            self._page_fault(f"{said} (at a start the list of this program is shown)")
+        return referrals.shipped()
 
     def _page(self, path: Path) -> str | None:
         try:

@@ -4,6 +4,7 @@ Nothing is guessed: an unknown key, a wrong type or an origin in another form th
 refused with the file, the line, the key and what is wanted there.
 """
 
+import datetime
 import io
 import re
 import tomllib
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server.config import origins
+from dropbox_app.server.config.law import DRAFTS
 from dropbox_app.server.config.toml_fields import Wrong, one_line, only_known, whole_number
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.files import read_small
@@ -27,7 +29,7 @@ MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
 LANGUAGES = ("nl", "en")  # of what the operator says to reporters
 MOST_NUMBERS = 6
 
-_TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
+TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
 
 
@@ -85,12 +87,36 @@ class Crisis:
 
 
 @dataclass(frozen=True)
+class OtherContact:
+    """Whom to call about the counsellors themselves: none of them. Both empty: nobody is named."""
+
+    name: str = ""
+    phone: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+
+@dataclass(frozen=True)
 class Own:
     """A telephone of one counsellor's own. ``card``: the name of the card's file."""
 
     card: str
     phone: str
     hours: str = ""
+
+
+@dataclass(frozen=True)
+class Law:
+    """Which text says what the law is here, whose it is, and who read it.
+
+    ``author`` is that of the site's own text; ``read_by`` and ``read_on`` are of the text shown.
+    """
+
+    draft: str = DRAFTS[0]
+    author: str = ""
+    read_by: str = ""
+    read_on: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +133,11 @@ class Settings:
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
     telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
+    other_contact: OtherContact = field(default_factory=OtherContact)
     leave_to: str = "https://www.wikipedia.org/"
-    response_days: int = 2
+    response_days: int = 2  # working days: the one clock, see ``response``
     crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
+    law: Law = field(default_factory=Law)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
 
@@ -206,8 +234,10 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
         raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
+    found["law"] = _law(values.get("law", {}))
     found["crisis"] = _crisis(values.get("crisis", []))
     found["telephones"] = _telephones(values.get("telephones", []))
+    found["other_contact"] = _other_contact(values.get("other_contact", {}))
     settings = Settings(**found)
     try:
         check_hex(settings.site, 16)
@@ -253,7 +283,7 @@ def _crisis(value: object) -> tuple[Crisis, ...]:
         for row in value
     ]
     for row in rows:
-        if not _TELEPHONE.fullmatch(row.number):
+        if not TELEPHONE.fullmatch(row.number):
             raise Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
         if not row.nl or not row.en:
             raise Wrong("crisis", "crisis must say in nl and in en whom a number is for")
@@ -280,6 +310,41 @@ def _telephones(value: object) -> tuple[Own, ...]:
     if len({row.card for row in rows}) != len(rows):
         raise Wrong("telephones", "telephones: one of them stands twice")
     return tuple(rows)
+
+
+def _other_contact(value: object) -> OtherContact:
+    if not isinstance(value, dict) or not set(value) <= {"name", "phone"}:
+        raise Wrong(
+            "other_contact",
+            'other_contact must be a table such as { name = "Kim Bos", phone = "030 765 43 21" }',
+        )
+    found = {key: one_line(value[key], "other_contact", f"{key} in other_contact") for key in value}
+    made = OtherContact(**found)
+    if bool(made.name) != bool(made.phone):
+        raise Wrong("other_contact", "other_contact must give a name and a phone, or neither")
+    if made.phone and not TELEPHONE.fullmatch(made.phone):
+        raise Wrong(
+            "other_contact", f"phone in other_contact must be a telephone number: {made.phone!r}"
+        )
+    return made
+
+
+def _law(value: object) -> Law:
+    if not isinstance(value, dict):
+        raise Wrong("law", "[law] must be a table")
+    only_known(value, {item.name for item in fields(Law)}, "law.")
+    found: dict[str, Any] = {
+        key: one_line(value[key], f"law.{key}") for key in value if key != "read_on"
+    }
+    day = value.get("read_on", "")
+    if day != "" and (not isinstance(day, datetime.date) or isinstance(day, datetime.datetime)):
+        raise Wrong("law.read_on", "law.read_on must be a day such as 2026-11-29, without quotes")
+    made = Law(**found, read_on=day or None)
+    if made.draft not in DRAFTS:
+        raise Wrong("law.draft", f"law.draft must be one of {', '.join(DRAFTS)}")
+    if bool(made.read_by) != bool(made.read_on):
+        raise Wrong("law.read_by", "law must give read_by and read_on, or neither")
+    return made
 
 
 def _numbers(

@@ -66,10 +66,16 @@ def write(settings: Settings) -> str:
         for row in settings.telephones
     ]
     shown["telephones"] = f"[\n{''.join(rows)}]" if rows else "[]"
+    other = settings.other_contact
+    shown["other_contact"] = f"{{ name = {string(other.name)}, phone = {string(other.phone)} }}"
     shown["origins"] = _toml_list(settings.origins)
     shown["desk_origins"] = _toml_list(settings.desk_origins)
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
+    law = settings.law
+    for key in ("draft", "author", "read_by"):
+        shown[f"law_{key}"] = string(getattr(law, key))
+    shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -112,10 +118,15 @@ hours = {hours}
 # {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
 telephones = {telephones}
 
+# Whom to call if it is about a counsellor: somebody who is none of them, such as a colleague
+# elsewhere. A site with one counsellor needs it.
+other_contact = {other_contact}
+
 # Where "leave quickly" goes: a harmless site that does not block Tor.
 leave_to = {leave_to}
 
-# Within how many working days a counsellor answers.
+# Within how many working days a counsellor answers. Each desk has to fetch that often; after two
+# working days more without a fetch, the pages say that nobody has looked.
 response_days = {response_days}
 
 # Whom to call who needs help now, in the place of 112 and 113: at most six such as
@@ -136,7 +147,7 @@ idle = {idle}
 notice = {notice}
 # A conversation after an announced absence that would outlive it.
 absence = {absence}
-# After so long without a fetch a desk may not come back: reporters are offered the others.
+# After so long without a fetch a desk may not come back: nothing of its reporters is removed.
 silent_desk = {silent_desk}
 # The list of withdrawn conversations; longer than the oldest backup lives.
 withdrawn_ids = {withdrawn_ids}
@@ -157,4 +168,15 @@ message_bytes = {message_bytes}
 site_bytes = {site_bytes}
 # Below this much free disk nothing new is taken, and below twice as much no files.
 free_bytes = {free_bytes}
+
+# What the law says here, on the pages about exceptions and privacy: a draft of this program
+# (general, education or government), or texts of your own in content/nl/law-exceptions.md,
+# content/nl/law-privacy.md and the same in content/en. No lawyer has read the drafts.
+[law]
+draft = {law_draft}
+# Who wrote the texts of your own.
+author = {law_author}
+# The lawyer who read what is shown, and on which day, such as 2026-11-29 without quotes.
+read_by = {law_read_by}
+read_on = {law_read_on}
 """

@@ -17,13 +17,12 @@ from dropbox_app.server.config import check as site_check
 from dropbox_app.server.config import loader, paths, settings
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.config.site import CARDS, Site
+from dropbox_app.server.config.site import Site
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.finding import Check, Finding, Unseen, fine, note, wrong
 from dropbox_app.server.doctor.machine import ROOT, Machine
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.mailboxes import purge
-from dropbox_app.server.mailboxes.retention import silent
 from dropbox_app.server.notify import sent_log
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.files import open_untouched
@@ -31,7 +30,6 @@ from dropbox_app.server.store.inspect import Look
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 SOON = 30  # days: a desk that fetches renews its card long before that
-FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
 BACKUPS = "see Backups in deploy/README.md"
 OWN_ACCOUNT = "run as the server's own account"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
@@ -80,7 +78,7 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     if known is None:
         return
     site = Site(folder, known.settings)
-    unheld = list(site_check.telephone_faults(site))
+    unheld = [*site_check.telephone_faults(site), *site_check.no_other_contact(site, today)]
     for said in unheld:
         yield wrong("settings", said, _settings_repair(said, folder), name)
     told = known.settings.phone or known.settings.telephones
@@ -248,16 +246,10 @@ def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
 
 
 def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[Finding]:
-    faults = []
-    for named in site.cards():
-        last = look.fetches.get(str(named.card.identity))
-        if silent(last, today, site.settings.retention):
-            said = f"has not fetched since {last}" if last else "has never fetched"
-            fault = f"the desk of {named.file_name} {said}"
-            # Its first fetch renews the card: until then its day is that of card add.
-            added = _written(site.folder / CARDS / f"{named.file_name}.card")
-            tell = wrong if last or (today - added).days >= FIRST else note
-            faults.append(tell("desks", fault, "ask the counsellor to fetch", name))
+    faults = [
+        (note if young else wrong)("desks", said, "ask the counsellor to fetch", name)
+        for said, young in site_check.desk_faults(site, look.fetches, today)
+    ]
     yield from faults or [fine("desks", name)]
 
 

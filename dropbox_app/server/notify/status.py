@@ -1,7 +1,8 @@
 """Says for each counsellor whether to open the desk today, by what was fetched and when.
 
 Runs without a network, once a day. Nothing of what waits is told but that something does, or that
-the desk has not fetched for a week: a mail that says "open" need not mean that anybody wrote.
+the desk has to fetch to keep what the site promises: a mail that says "open" need not mean that
+anybody wrote.
 """
 
 import datetime
@@ -9,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from dropbox_app.server.config import loader
+from dropbox_app.server.config import loader, response
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.config.site import CARD_NAME, CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
@@ -18,8 +19,6 @@ from dropbox_app.server.notify import status_file
 from dropbox_app.server.notify.status_file import Word
 from dropbox_app.server.store.interface import Store
 from dropbox_app.server.store.sqlite import SqliteStore
-
-WEEK = 7  # days: who opens the desk only when told would else let the card run out
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
@@ -59,11 +58,14 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     return faults
 
 
-def of(store: Store, identity: str, today: datetime.date) -> Word:
-    """Whether a desk is to be opened: something waits for it, or it has not fetched for a week."""
-    last = store.last_fetch(identity)
-    stale = last is None or (today - last).days >= WEEK
-    return "open" if stale or store.waits(identity) else "rest"
+def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
+    """Whether a desk is to be opened today.
+
+    Something waits for it, or it has not fetched for the ``response_days`` working days within
+    which the site promises an answer.
+    """
+    due = response.due(store.last_fetch(identity), today, response_days)
+    return "open" if due or store.waits(identity) else "rest"
 
 
 def _words(
@@ -72,7 +74,8 @@ def _words(
     """Return each card's word, and whether purging waits for the operator."""
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
-        words = {name: of(store, identity, today) for name, identity in cards.items()}
+        days = site.settings.response_days
+        words = {name: of(store, identity, today, days) for name, identity in cards.items()}
         return words, bool(purge.doubt(store, today))
     finally:
         store.close()

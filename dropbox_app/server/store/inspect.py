@@ -51,6 +51,11 @@ def old(database: Path) -> bool:
     return _steady(database, lambda connection: pending(_ours(connection)))
 
 
+def fetches(database: Path) -> dict[str, datetime.date]:
+    """Return the last day on which each desk fetched, by identity. Raises StoreError, StoreBusy."""
+    return _steady(database, _fetches)
+
+
 def site_of(database: Path) -> str | None:
     """Return the id of the site that a database belongs to.
 
@@ -127,7 +132,6 @@ def _refuse(database: Path, connection: sqlite3.Connection) -> None:
 def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> Look:
     newest, served = snapshot.days(connection)
     run = connection.execute
-    fetches = run("SELECT identity, last_fetch FROM desks WHERE last_fetch IS NOT NULL")
     pages = run("PRAGMA page_count").fetchone()[0] - run("PRAGMA freelist_count").fetchone()[0]
     large = snapshot.large(connection)
     return Look(
@@ -136,9 +140,14 @@ def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> 
         newest,
         served,
         run("SELECT 1 FROM mailboxes LIMIT 1").fetchone() is not None,
-        {identity: datetime.date.fromisoformat(day) for identity, day in fetches},
+        _fetches(connection),
         pages * run("PRAGMA page_size").fetchone()[0] + sum(size for _, size in large),
     )
+
+
+def _fetches(connection: sqlite3.Connection) -> dict[str, datetime.date]:
+    rows = connection.execute("SELECT identity, last_fetch FROM desks WHERE last_fetch IS NOT NULL")
+    return {identity: datetime.date.fromisoformat(day) for identity, day in rows}
 
 
 def _faults(

@@ -47,6 +47,7 @@ def about() -> Response:
         {
             "site": site.settings.site,
             "day": site.mailboxes.today().isoformat(),
+            "response_days": site.settings.response_days,
             "limits": {
                 "text": limits.text,
                 "file": limits.file,

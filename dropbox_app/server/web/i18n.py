@@ -61,16 +61,11 @@ class Words:
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written(values))
 
-    def day(self, day: datetime.date, today: datetime.date) -> str:
-        """A day in words: today, yesterday, 3 November, or with its year if that is another."""
-        if day == today:
-            return self.say("day.today")
-        if day == today - datetime.timedelta(days=1):
-            return self.say("day.yesterday")
-        return self.date(day, today)
-
     def date(self, day: datetime.date, today: datetime.date) -> str:
-        """A day by its date, with the year only if that is not this one."""
+        """A day by its date, with the year only if that is not this one.
+
+        Never as "today": a day is one of UTC, and somebody's own may have begun already.
+        """
         pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
         return babel.dates.format_date(day, pattern, locale=self._locale)
 

@@ -24,6 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config import response
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, read_style
 from dropbox_app.server.web.i18n import Words, words
@@ -110,12 +111,12 @@ class PageRenderer:
         context.setdefault("switch_form", None)
         context.setdefault("lost", False)  # set at no site's host: no other page to link to
         context.setdefault("plain_enter", True)
+        context.setdefault("shut", False)  # set where a way out could lose the code
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,
             listed=told.listed,
             spoken=lambda person: [told.language(code) for code in person.languages],
-            day=lambda value: told.day(value, day),
             date=lambda value: told.date(value, day),
             lang=lang,
             other=told.other,
@@ -128,6 +129,10 @@ class PageRenderer:
             own=Markup(self._own_text(lang, here or "")),  # noqa: S704 - of content.render
             contacts=contacts(self.settings, known, whom),
             contact_of=Contact.of,
+            number_of=Contact.of_number,
+            other_contact=Contact.of_other(self.settings.other_contact)
+            if self.settings.other_contact
+            else None,
             contacts_of=lambda one: contacts_of(self.settings, known, one),
             people=known,
             absence=self.availability(known, told).of,
@@ -137,7 +142,9 @@ class PageRenderer:
 
     def availability(self, people: People, told: Words) -> Availability:
         """The sentences about counsellors who cannot be written to, are away or are silent."""
-        return Availability(people, told, self.today(), self.settings.retention.silent_desk)
+        return Availability(
+            people, told, self.today(), response.quiet_for(self.settings.response_days)
+        )
 
     def respond(self, html: str, status: int | str = 200) -> Response:
         """An HTML answer, padded, for one visitor alone."""

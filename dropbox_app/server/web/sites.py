@@ -57,6 +57,7 @@ class OpenSite:
     posts: RepeatedPosts
     mailboxes: Mailboxes
     agent: ReporterAgent
+    read: ReadSite
     pages: PageRenderer
     desk_tokens: DeskTokens
     today: Callable[[], date]
@@ -80,6 +81,7 @@ class OpenSite:
             cookie=cookie,
             posts=shared.memory.posts,
             mailboxes=mailboxes,
+            read=read,
             agent=ReporterAgent(site, mailboxes, shared.gate, shared.today),
             pages=PageRenderer(
                 read.settings, people.on, shared.today, cache=shared.page_cache, own_text=read.html

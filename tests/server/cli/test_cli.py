@@ -37,7 +37,8 @@ class Operator:
         return CliRunner().invoke(main.main, words, input=given)
 
     def init(self, *more: str) -> Result:
-        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *more)
+        other = ("--other-contact", "Kim Bos", "030 765 43 21")
+        return self.types("init", "--name", "Voorbeeld BV", "--origin", ORIGIN, *other, *more)
 
     @property
     def site(self) -> str:
@@ -175,6 +176,46 @@ def test_a_file_that_the_account_may_not_see_is_said_so(
         done = ready.types(*words)
         assert done.exit_code == 2
         assert "cannot be seen by the account" in done.stderr.replace("\n", " ")
+
+
+def test_several_cards_are_confirmed_one_by_one(ready: Operator) -> None:
+    anna, bram = ready.card("anna"), ready.card("bram")
+    done = ready.types("card", "add", anna, bram, given="yes\nno\n")
+    assert done.exit_code == 1
+    assert "anna: in use" in done.stdout
+    assert "bram: it was not confirmed" in done.stderr
+    assert [named.file_name for named in sites.load(ready.folder).cards()] == ["anna"]
+    done = ready.types("card", "add", bram, given="ja\n")
+    assert (done.exit_code, done.stdout) == (0, "bram: in use from now on.\n")
+
+
+def test_a_bad_card_among_several_is_named_before_anybody_is_asked(ready: Operator) -> None:
+    broken = ready.folder.parent / "broken.card"
+    broken.write_bytes(b"x")
+    done = ready.types("card", "add", ready.card("anna"), broken, given="yes\nyes\n")
+    assert done.exit_code == 1
+    assert "broken.card" in done.stderr
+    assert "read out" not in done.stderr
+    assert sites.load(ready.folder).cards() == ()
+
+
+def test_each_card_goes_to_the_site_that_it_was_made_for(ready: Operator) -> None:
+    origin = "https://other.example.net"
+    added = ready.types("site", "add", "bakery", "--name", "Bakkerij", "--origin", origin)
+    bakery = str(from_line(added.stdout.strip().encode())["site"])
+    own, other = ready.card("anna"), ready.card("bram", site=bakery)
+    done = ready.types("card", "add", other, own, given="yes\nyes\n")
+    assert done.exit_code == 0, done.stderr
+    assert "at Bakkerij" in done.stderr
+    assert "anna:" in ready.types("card", "list").stdout
+    assert "bram:" in ready.types("card", "list", "--site", "bakery").stdout
+
+
+def test_a_name_or_groups_are_given_with_one_card_alone(ready: Operator) -> None:
+    for option in ("--name", "--fingerprint"):
+        done = ready.types("card", "add", ready.card("anna"), ready.card("bram"), option, "x")
+        assert done.exit_code == 2
+    assert sites.load(ready.folder).cards() == ()
 
 
 def test_a_name_that_plays_with_a_terminal_is_refused_and_never_shown(ready: Operator) -> None:

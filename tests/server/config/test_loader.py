@@ -368,6 +368,7 @@ def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
 
 def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = two.folder / "sites" / "een"
+    edit(folder, 'name = "", phone = ""', 'name = "Kim Bos", phone = "030 765 43 21"')
     raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
     (folder / "cards" / "anna.card").write_bytes(raw)
     assert two.types("site", "check").exit_code == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from dropbox_app.server.backup import directory
-from dropbox_app.server.doctor import checks
+from dropbox_app.server.config import check
 from tests.server.doctor import a_machine
 from tests.server.doctor.a_machine import (
     ANSWERS,
@@ -128,7 +128,7 @@ def no_backups(made: AMachine) -> None:
 def never_fetched(made: AMachine) -> None:
     database(made, "UPDATE desks SET last_fetch = NULL")
     for card in ("anna", "bram"):
-        made.dated(f"var/lib/klankbord/cards/{card}.card", DAY - datetime.timedelta(checks.FIRST))
+        made.dated(f"var/lib/klankbord/cards/{card}.card", DAY - datetime.timedelta(check.FIRST))
 
 
 def altered(made: AMachine) -> None:

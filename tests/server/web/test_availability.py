@@ -58,8 +58,8 @@ SAID = {
     ("over", "en"): "You cannot write to Noor Visser at the moment.",
     ("away", "nl"): "Noor Visser is afwezig tot en met 20 november.",
     ("away", "en"): "Noor Visser is away up to and including 20 November.",
-    ("silent", "nl"): "Noor Visser heeft al minstens 14 dagen geen berichten opgehaald.",
-    ("silent", "en"): "Noor Visser has not collected any messages for at least 14 days.",
+    ("silent", "nl"): "Noor Visser heeft al minstens 4 werkdagen niet gekeken.",
+    ("silent", "en"): "Noor Visser has not looked for at least 4 working days.",
     ("retired", "nl"): "Een vertrouwenspersoon aan wie je schreef, staat hier niet meer",
     ("retired", "en"): "A counsellor you wrote to is no longer listed here",
 }
@@ -190,7 +190,7 @@ def test_neither_is_one_whose_card_broke(house: House) -> None:
 def test_one_who_is_left_is_not_called_the_only_one(two: House) -> None:
     over(two)
     text = at(two, "", "nl").text
-    assert "Op deze site staat één vertrouwenspersoon." in text
+    assert "Schrijf dan niet hier." in text
     assert "heeft maar één" not in text
 
 

@@ -171,6 +171,7 @@ def test_a_newer_card_is_taken_and_shown_byte_for_byte(server: AServer, desk: De
     assert site.get_json() == {
         "site": world.SITE,
         "day": DAY.isoformat(),
+        "response_days": 2,
         "limits": {"text": 60_000, "file": 100 * 1024 * 1024, "files_per_message": 10},
         "cards": [newer.decode(), world.issue_card("bram").decode()],
     }

@@ -318,7 +318,7 @@ def test_what_is_wrong_leads_to_no_field_that_is_not_there(tmp_path: Path) -> No
     house = House(tmp_path / "site", limits=Limits(free_bytes=1, messages=10))
     try:
         reporter = house.browser()
-        reporter.tell("Het begin.")
+        reporter.come_back(reporter.tell("Het begin.").code)
         page = reporter.get("/nl/files")
         for number in range(4):
             reporter.write_on(f"Nummer {number}.")

@@ -159,6 +159,7 @@ PROMISES = {
     ),
     "files.many": ("test_as_many_files_as_may_be_and_one_more",),
     "files.whole": ("test_of_an_own_file_it_is_said_whether_it_is_whole",),
+    "privacy.receivers": ("test_only_who_was_chosen_gets_it",),
     "privacy.kept_messages": ("test_only_who_was_chosen_gets_it",),
     "conversation.withdraw": ("test_everything_is_taken_back",),
     "withdraw.title": ("test_everything_is_taken_back",),
@@ -200,17 +201,19 @@ NO_PROMISE = {
         "conversation.send",
         "return.open",
         "files.open",
+        "return.closed",
     ),
 }
 
 # Every text that says something of the law. Each has a public source that says so; a new one
 # belongs here only when it has one too, and an employment lawyer should read them all.
 LAW = {
-    "exceptions.law_title",
-    "exceptions.crimes",
-    "exceptions.office",
-    "exceptions.judge",
+    "law.draft",  # whose text it is, of the blocks that config.law reads
+    "law.own",
+    "law.own_unnamed",
+    "law.title",
     "options.outside",
+    "options.term",
     "privacy.controller",  # what the operator says of itself
     "what.employer",
     "what.employer_title",

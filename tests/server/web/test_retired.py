@@ -59,7 +59,7 @@ def test_what_runs_is_read_and_answered_until_it_ends(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
-    browser.tell(TEXT)
+    browser.come_back(browser.tell(TEXT).code)
     assert "1 conversation goes on" in _retire(house, monkeypatch)
     page = browser.get("/nl/conversation")
     assert page.status == 200

@@ -76,6 +76,7 @@ def test_the_workers_share_one_cookie_key(serving: Serving) -> None:
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     page = browser.submit(page, page.form_with("text"), text="Een herkenbaar verhaal.")
+    browser.submit(page, page.form_with("kept"), kept="y")
     for _ in range(20):
         assert "herkenbaar" in browser.get("/nl/conversation").text
     assert len(serving.workers()) == 2

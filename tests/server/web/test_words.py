@@ -120,8 +120,8 @@ def test_a_number_is_written_as_the_language_does() -> None:
 def test_days_are_said_in_words() -> None:
     today = datetime.date(2026, 11, 3)
     nl, en = words("nl"), words("en")
-    assert nl.day(today, today) == "vandaag"
-    assert en.day(today - datetime.timedelta(1), today) == "yesterday"
-    assert nl.day(datetime.date(2026, 3, 1), today) == "1\u00a0maart"
-    assert en.day(datetime.date(2026, 3, 1), today) == "1\u00a0March"
-    assert nl.day(datetime.date(2027, 3, 1), today) == "1\u00a0maart 2027"
+    assert nl.date(today, today) == "3\u00a0november"
+    assert en.date(today - datetime.timedelta(1), today) == "2\u00a0November"
+    assert nl.date(datetime.date(2026, 3, 1), today) == "1\u00a0maart"
+    assert en.date(datetime.date(2026, 3, 1), today) == "1\u00a0March"
+    assert nl.date(datetime.date(2027, 3, 1), today) == "1\u00a0maart 2027"

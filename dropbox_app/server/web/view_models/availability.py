@@ -1,7 +1,8 @@
 """Whether a counsellor can be written to, in words: the same sentences on every page.
 
-A card that is over, an announced absence, a desk that has collected nothing for the set number of
-days (SPEC sections 3 and 9). Where somebody else can be written to, that is said with it.
+A card that is over, an announced absence, a desk that has collected nothing for longer than the
+site promises an answer (SPEC sections 3 and 9). Where somebody else can be written to, that is
+said with it.
 """
 
 import datetime
@@ -13,7 +14,10 @@ from dropbox_app.server.web.view_models.counsellors import People, Person
 
 
 class Availability:
-    """The sentences for one language, one day and its people. ``silent_days`` is the setting."""
+    """The sentences for one language, one day and its people.
+
+    ``silent_days``: the working days after which a desk counts as silent.
+    """
 
     def __init__(self, people: People, told: Words, today: datetime.date, silent_days: int) -> None:
         self._people = people

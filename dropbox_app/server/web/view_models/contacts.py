@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.web.view_models.counsellors import People, Person
 
 _NO_BREAK = "\u00a0"  # a space at which no line ends
@@ -25,6 +25,16 @@ class Contact:
     def of(cls, person: Person) -> "Contact":
         """A counsellor's own number, for a page that shows the name above it."""
         return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
+
+    @classmethod
+    def of_number(cls, number: str) -> "Contact":
+        """A number alone."""
+        return cls(_whole(number), "", _dialled(number))
+
+    @classmethod
+    def of_other(cls, other: OtherContact) -> "Contact":
+        """The one to call about a counsellor, with the name."""
+        return cls(f"{other.name}, {_whole(other.phone)}", "", _dialled(other.phone))
 
 
 def contacts(

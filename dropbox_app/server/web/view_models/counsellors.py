@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.config import response
 from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.mailboxes.service import Mailboxes
 
@@ -17,8 +18,8 @@ class Person:
 
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
     ``stand_in``: the name of the deputy, if that is a counsellor who can be written to, is not away
-    and not silent. ``silent``: no desk of this counsellor has collected anything for the set number
-    of days.
+    and not silent. ``silent``: this counsellor's desk has collected nothing for as long as the
+    site promises an answer, and two working days more.
     """
 
     identity: VerifyKey
@@ -155,8 +156,9 @@ class Directory:
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
         """Whether a desk has collected nothing for too long, and its card is that old at least."""
-        days = self._site.settings.retention.silent_desk
-        return (day - card.issued).days >= days and self._mailboxes.silent(card.identity)
+        last = self._mailboxes.last_fetch(card.identity)
+        since = card.issued if last is None else max(card.issued, last)
+        return response.quiet(since, day, self._site.settings.response_days)
 
     def _fingerprint(self, identity: VerifyKey) -> str:
         if identity not in self._fingerprints:

@@ -16,6 +16,9 @@ from dropbox_app.server.web.filenames import clean_name
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
 
+SHOWN = 4  # of the newest lines that are never folded away
+FEWEST = 3  # lines worth a fold
+
 
 @dataclass(frozen=True)
 class Request:
@@ -103,6 +106,20 @@ class Line:
     former: bool = False  # of a counsellor whom the reporter has since turned away from
     to: str = ""
     left_out: tuple[str, ...] = ()
+    lang: str = ""  # as its writer said
+
+
+def folded(lines: Sequence[Line]) -> int:
+    """How many of the oldest lines may stand folded away.
+
+    The last SHOWN stay in sight, and everything from the oldest one that asks or doubts something.
+    """
+    older = len(lines) - SHOWN
+    for number, line in enumerate(lines):
+        asks = line.request is not None and line.request.open
+        if number >= older or asks or line.notes or not line.believed:
+            return number if number >= FEWEST else 0
+    return 0
 
 
 class Teller:
@@ -196,6 +213,7 @@ class Teller:
         return Line(
             True,
             mine=mine,
+            lang=message.lang,
             name=self.name(message.by),
             day=message.day,
             text=message.text,

@@ -36,8 +36,8 @@ def show(lang: str) -> Response:
 def check(lang: str) -> Response:
     """ "Try it now", the one box, and the language of the page that has both.
 
-    Without a token: what it changes is what a look at the conversation changes too, and the
-    cookie is sent with no post of another site.
+    Without a token: all it can change is that the words leave the session, and the cookie is sent
+    with no post of another site.
     """
     form = CodeCheckForm()
     session = current_session()
@@ -123,6 +123,7 @@ def code_page(
         lang,
         title="title.message",
         here=here,
+        shut=True,
         switch_form="main-form" if here else None,
         people=people,
         whom=(person.identity,) if person else (),

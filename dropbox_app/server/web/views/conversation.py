@@ -16,8 +16,9 @@ from dropbox_app.server.web.routing import LANG, see_other
 from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.sites import current_site
 from dropbox_app.server.web.view_models.expiry import Ending
-from dropbox_app.server.web.view_models.thread import Request, Teller
+from dropbox_app.server.web.view_models.thread import Request, Teller, folded
 from dropbox_app.server.web.views.entering import (
+    after_sending,
     ask_code,
     ask_code_again,
     conversation_gone,
@@ -31,13 +32,15 @@ blueprint = Blueprint("conversation", __name__)
 @blueprint.get(f"{LANG}/conversation")
 @blueprint.get(f"{LANG}/consent")
 def read(lang: str) -> Response:
-    """The conversation. Opening it closes the code page: the words leave the session."""
+    """The conversation; the code page while that is open, since no look may end the showing."""
+    flags = request.args
     root = current_session().root
     if root is None:
-        return ask_code_again(lang)
+        return ask_code_again(lang, entered="entered" in flags)
     if current_session().code:
-        current_session().move_on()
-    flags = request.args
+        return see_other(f"/{lang}/code")
+    if "entered" in flags:  # the cookie came: an address to go back to without that word
+        return see_other(f"/{lang}/conversation{'?sent=1' if 'sent' in flags else ''}")
     return _page(lang, root, sent="sent" in flags, again="again" in flags)
 
 
@@ -64,7 +67,7 @@ def write(lang: str) -> Response:
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, text=text, problems=[problem], status=status)
-    return see_other(f"/{lang}/conversation?sent=1")
+    return after_sending(lang)
 
 
 @blueprint.post(f"{LANG}/consent")
@@ -106,7 +109,7 @@ def consent(lang: str) -> Response:
         return conversation_gone(lang)
     except REFUSED as error:
         return _asked_again(lang, root, form, asked, *problem_of(error, "remark"))
-    return see_other(f"/{lang}/conversation?sent=1")
+    return after_sending(lang)
 
 
 def _asked_again(
@@ -163,6 +166,7 @@ def _page(
     others = people.without(view.next_wanted)
     absences = site.pages.availability(people, told).of_all(view.next_wanted)
     problems = [p.elsewhere() if others else p for p in problems or []]
+    lines = teller.lines()
     html = site.pages.render(
         "conversation.html",
         lang,
@@ -172,7 +176,8 @@ def _page(
         whom=view.next_wanted,
         switch_form="main-form" if receivers or text else None,
         csrf_token=generate_csrf(),
-        lines=teller.lines(),
+        lines=lines,
+        folded=0 if problems or given else folded(lines),
         notes=ending.notes() + teller.notes() + absences,
         absent=bool(absences),
         others=others,

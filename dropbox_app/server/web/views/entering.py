@@ -14,6 +14,7 @@ from dropbox_app.server.web.error_pages import OWN_WORDS, form_again
 from dropbox_app.server.web.forms import SessionForm, read_code, shown
 from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.rendering import TYPING
+from dropbox_app.server.web.routing import see_other
 from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.sites import current_site
 
@@ -25,9 +26,12 @@ def ask_code(
     *,
     code: str = "",
     reason: str = "",
-    cookie_came: bool = True,
 ) -> Response:
-    """The page that asks for the code. ``reason``: why it is asked again, "wrong" or "again"."""
+    """The page that asks for the code.
+
+    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": the session is over;
+    "no_cookie": the browser keeps none; "closed": there is no session, as after "leave quickly".
+    """
     pages = current_site().pages
     html = pages.render(
         "return.html",
@@ -38,15 +42,25 @@ def ask_code(
         problems=problems or {},
         code=clean_text(code),
         reason=reason,
-        cookie_came=cookie_came,
         showing=current_session().shows_code,
     )
     return pages.respond(html, status)
 
 
-def ask_code_again(lang: str, code: str = "") -> Response:
-    """The same for a page of a session that was asked for without one."""
-    return ask_code(lang, code=code, reason="again", cookie_came=current_session().arrived)
+def after_sending(lang: str) -> Response:
+    """To the conversation; one that was entered with this post comes to a clean address there."""
+    entered = "&entered=1" if request.form.get("code") else ""
+    return see_other(f"/{lang}/conversation?sent=1{entered}")
+
+
+def ask_code_again(lang: str, code: str = "", *, entered: bool = False) -> Response:
+    """The same for a page of a session that was asked for without one.
+
+    ``entered``: right after a code was typed, as a ``code`` typed on a code page shows too: then
+    only a browser that keeps no cookies comes here without one.
+    """
+    reason = "idle" if current_session().arrived else "no_cookie" if entered or code else "closed"
+    return ask_code(lang, code=code, reason=reason)
 
 
 def enter_session(

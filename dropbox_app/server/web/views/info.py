@@ -4,15 +4,19 @@ Every visitor gets the same bytes. Their texts are in the catalogues; what they 
 of this build and this site, and what they say of the law has to have a source.
 """
 
-from flask import Blueprint, Response
+from typing import Any
 
+from flask import Blueprint, Response
+from markupsafe import Markup
+
+from dropbox_app.server.config import law
 from dropbox_app.server.web.routing import LANG
 from dropbox_app.server.web.sites import current_site
 
 # The rest of each page's path, in the order in which "more" lists them, by its headings.
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("more.before", ("about", "exceptions", "role", "safety")),
-    ("more.happened", ("what", "options")),
+    ("more.happened", ("what", "help", "options")),
     ("more.site", ("real", "privacy", "accessibility", "technical")),
 )
 # The keys of their titles, in that list and in their own headings.
@@ -22,12 +26,15 @@ TITLES = {
     "role": "role.title",
     "safety": "safety.title",
     "what": "what.title",
+    "help": "help.title",
     "options": "options.title",
     "real": "real.title",
     "privacy": "privacy.title",
     "accessibility": "accessibility.title",
     "technical": "technical.title",
 }
+# The block of each page that says what the law is.
+_LAW = {"exceptions": law.EXCEPTIONS, "privacy": law.PRIVACY}
 # "safety" is a step of the way to the form, and is in ``front``.
 _TEXTS = tuple(page for page in TITLES if page != "safety")
 INFO = ("more", *_TEXTS)
@@ -46,7 +53,23 @@ def more(lang: str) -> Response:
 
 def text(lang: str, page: str) -> Response:
     """One of the pages to read."""
-    return current_site().pages.shared_page(f"{page}.html", lang, path=page)
+    return current_site().pages.shared_page(
+        f"{page}.html", lang, path=page, context=lambda _: _own_context(lang, page)
+    )
+
+
+def _own_context(lang: str, page: str) -> dict[str, Any]:
+    """What the template of one of these pages needs besides what all get."""
+    read = current_site().read
+    if page == "help":
+        return {"doors": read.referrals.by_topic(), "compiled": read.referrals.compiled}
+    if page not in _LAW:
+        return {}
+    block = _LAW[page]
+    return {
+        "law": Markup(read.law_html(lang, block)),  # noqa: S704 - of custom_pages.render
+        "own_law": read.own_law(lang, block),
+    }
 
 
 for _page in _TEXTS:

@@ -145,7 +145,6 @@ def empty_code_form(lang: str) -> Response:
         "problems": {},
         "code": "",
         "reason": "",
-        "cookie_came": True,
         "showing": False,
     }
     if current_session().shows_code:
@@ -175,7 +174,7 @@ def enter(lang: str) -> Response:
     if root is None:
         return ask_code(lang, status=422, code=form.code.data, reason="wrong")
     current_session().become(site.cookie.fresh(root))
-    return see_other(f"/{lang}/conversation")
+    return see_other(f"/{lang}/conversation?entered=1")
 
 
 def _refused(
@@ -229,7 +228,10 @@ def _asks_for_whom(form: ReportForm, people: People) -> bool:
 def _questions(lang: str) -> tuple[Question, ...]:
     """The optional questions of the form, in its order."""
     told = words(lang)
-    return tuple(
-        Question(name, several, tuple((value, told.say(f"{name}.{value}")) for value in known))
-        for name, (several, known) in ANSWERS.items()
-    )
+    found = []
+    for name, (several, known) in ANSWERS.items():
+        options = tuple((value, told.say(f"{name}.{value}")) for value in known)
+        if not several:  # a radio cannot be undone, but by another one
+            options += (("", told.say("report.skip")),)
+        found.append(Question(name, several, options))
+    return tuple(found)

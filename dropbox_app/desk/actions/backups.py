@@ -1,19 +1,24 @@
-"""The whole desk in one sealed file, and back (SPEC section 12).
+"""Actions on backups: the whole desk in one sealed file, tried out, and back (SPEC section 12).
 
 A desk may keep many and large files: both ways they pass through memory in pieces.
 """
 
+import contextlib
+import datetime
 import io
 import re
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from dropbox_app.desk.errors import AlreadyThere, Damaged, NotSetUp
+from dropbox_app.desk.errors import AlreadyThere, Damaged, DeskError, NotSetUp
 from dropbox_app.desk.folder import Machine, Workplace, opened
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk, writing_outside
+from dropbox_app.desk.storage.state import State
 from dropbox_app.protocol.errors import WrongPassphrase
 from dropbox_app.protocol.stream import CHUNK
 
@@ -24,10 +29,25 @@ _BACKED_UP = re.compile(
 )
 
 
-def backup(place: Workplace, file: Path) -> int:
-    """Write everything into one age file under the passphrase; the number of files in it.
+_ROOM = 64 * 1024 * 1024  # bytes that must be free besides what is unpacked
 
-    Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back.
+
+@dataclass(frozen=True)
+class Held:
+    """What a backup holds of one site. ``read_to_end``: the last day on which all was fetched."""
+
+    employer: str
+    threads: int
+    messages: int
+    files: int
+    read_to_end: datetime.date | None
+
+
+def backup(place: Workplace, file: Path) -> int:
+    """Write everything into one age file under the passphrase; return the number of files in it.
+
+    Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back. The file has its name
+    only once it is complete. Raises AlreadyThere.
     """
     count = 0
     place.database.flush()
@@ -49,6 +69,34 @@ def backup(place: Workplace, file: Path) -> int:
     return count
 
 
+def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> list[Held]:
+    """Open a backup to its end, as a restore would, and return what it holds of each site.
+
+    It is unpacked into a new folder next to ``beside``, sealed as it is in a desk's folder, and
+    that folder is removed again. Raises WrongPassphrase, Damaged, DeskError where there is no
+    room for it.
+    """
+    parent = beside.parent if beside.parent.is_dir() else Path(tempfile.gettempdir())
+    needed = file.stat().st_size + _ROOM
+    if shutil.disk_usage(parent).free < needed:
+        raise DeskError(
+            f"To try this backup out, {parent} needs {needed // 1_000_000 + 1} MB of free space. "
+            "Nothing was written."
+        )
+    with tempfile.TemporaryDirectory(prefix=".klankbord-rehearsal-", dir=parent) as made:
+        new = Path(made) / "desk"
+        with _unpacked(new, file, passphrase, machine) as place:
+            if place.database.run("PRAGMA quick_check") != [("ok",)]:
+                raise Damaged("The database in this backup is damaged; make a new backup.")
+            return [_held(place.desk(site).state) for site in place.vault.sites]
+
+
+def _held(state: State) -> Held:
+    items = list(state.items.values())
+    messages = sum(item.what == "message" for item in items)
+    return Held(state.name, len(state.threads), messages, len(items) - messages, state.read_to_end)
+
+
 def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
     """Make a desk from a backup in a folder that is empty or not there; the names of its sites.
 
@@ -61,11 +109,9 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         raise AlreadyThere(
             f"{new} is left from a restore that was broken off; remove it, then try again."
         )
-    disk = Disk(new, machine.today)
     try:
-        _unpack_with(file, passphrase, disk)
         names = []
-        with opened(new, passphrase, machine) as place:
+        with _unpacked(new, file, passphrase, machine) as place:
             for site in place.vault.sites:
                 desk = place.desk(site)
                 desk.state.restored, desk.state.number = True, 0
@@ -74,11 +120,20 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         if folder.exists():
             folder.rmdir()
         new.rename(folder)
-    except NotSetUp:
-        raise Damaged("This is no whole backup of a desk.") from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return names
+
+
+@contextlib.contextmanager
+def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
+    """Unpack a backup into a folder that is not there yet, and open the desk in it."""
+    try:
+        _unpack_with(file, passphrase, Disk(new, machine.today))
+        with opened(new, passphrase, machine) as place:
+            yield place
+    except NotSetUp:
+        raise Damaged("This is no complete backup of a desk.") from None
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:

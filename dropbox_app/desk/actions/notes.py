@@ -1,0 +1,32 @@
+"""Private notes on a thread: never sent, and gone when the thread is forgotten."""
+
+from dropbox_app.desk.actions import threads
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage import notebook
+from dropbox_app.protocol.encoding import clean_text
+
+MAX_NOTE = 20_000  # characters
+
+
+def note(place: Workplace, name: str, site: str = "") -> str:
+    """Return the note on a thread, empty if there is none. Raises NotFound."""
+    desk, mailbox = threads.find(place, name, site)
+    return notebook.note(place.database, desk.state.site, mailbox)
+
+
+def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
+    """Put a text in place of the note on a thread; an empty one removes it.
+
+    Returns it as it is kept. Raises Unfit, and keeps the note as it was, if it is longer than
+    ``MAX_NOTE``; NotFound.
+    """
+    kept = clean_text(text).strip()
+    if len(kept) > MAX_NOTE:
+        raise Unfit(
+            f"A note has at most {MAX_NOTE:,} characters; this one has {len(kept):,}. The note "
+            "is as it was."
+        )
+    desk, mailbox = threads.find(place, name, site)
+    notebook.keep_note(place.database, desk.state.site, mailbox, kept)
+    return kept

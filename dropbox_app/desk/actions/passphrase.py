@@ -1,0 +1,44 @@
+"""A passphrase for a desk: draw one, and say honestly what a program can say of a chosen one."""
+
+import secrets
+from typing import Literal
+
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage import vault
+from dropbox_app.protocol.errors import WrongPassphrase
+from dropbox_app.protocol.retrieval_code import dealt_words
+
+LEAST = vault.MIN_PASSPHRASE  # characters
+WORDS = 5  # of more than 7,000 each: some 2^64 possibilities
+_LEAST_SIGNS = 7  # different characters; what has fewer is a pattern
+
+Verdict = Literal["short", "pattern", "unknown"]
+
+
+def draw(language: str) -> str:
+    """Return a new passphrase: five words drawn at random from the list of a language."""
+    words = dealt_words(language)
+    return " ".join(words[secrets.randbelow(len(words))] for _ in range(WORDS))
+
+
+def judge(passphrase: str) -> Verdict:
+    """Return what can be said of a passphrase that a person chose.
+
+    short: it is refused. pattern: a few characters, or one part, over and over; anybody tries that
+    first. unknown: long enough; whether somebody can guess it, no program can tell.
+    """
+    tidy = vault.tidy(passphrase)
+    if len(tidy) < LEAST:
+        return "short"
+    plain = tidy.casefold()
+    repeats = plain in (plain + plain)[1:-1]
+    words = plain.split()
+    if repeats or len(set(plain)) < _LEAST_SIGNS or (len(words) > 1 and len(set(words)) == 1):
+        return "pattern"
+    return "unknown"
+
+
+def confirm(place: Workplace, passphrase: str) -> None:
+    """Raise WrongPassphrase unless this is the passphrase of the desk that is open."""
+    if not place.vault.fits(passphrase):
+        raise WrongPassphrase("The passphrase does not fit this desk; try again.")

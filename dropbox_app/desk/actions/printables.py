@@ -1,0 +1,71 @@
+"""Actions that make printed things: poster, wallet cards, intranet text, recovery sheet."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.printables import print as prints
+from dropbox_app.desk.printables.print import Site
+from dropbox_app.desk.session import Desk
+from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.retrieval_code import LANGUAGES
+
+Kind = Literal["poster", "cards", "text"]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A file to print or to hand on; ``name`` is what it may be called."""
+
+    name: str
+    type: str  # its media type
+    data: bytes
+
+
+def of_site(
+    place: Workplace,
+    kind: Kind,
+    language: str,
+    *,
+    phone: str = "",
+    hours: str = "",
+    site: str = "",
+) -> Printed:
+    """Return the poster, the wallet cards or the intranet text for one site.
+
+    ``phone`` and ``hours`` are printed as they are given; without a phone no line is printed.
+    Raises Unfit, NotFound.
+    """
+    shown = _shown(place.one(site))
+    called, when = _line(phone), _line(hours)
+    spoken = _known(language)
+    if kind == "text":
+        text = prints.intranet(shown, spoken, called, when)
+        return Printed(f"intranet-{spoken}.txt", "text/plain", text.encode("utf-8"))
+    make = prints.poster if kind == "poster" else prints.cards
+    data = make(shown, spoken, called, when)
+    return Printed(f"{kind}-{spoken}.pdf", "application/pdf", data)
+
+
+def recovery_sheet(place: Workplace, language: str) -> Printed:
+    """Return the sheet for the safe, of all sites. It holds no secret. Raises Unfit."""
+    sites = [_shown(desk) for desk in place.desks()]
+    sites.sort(key=lambda one: one.employer.casefold())
+    data = prints.recovery(sites, _known(language))
+    return Printed(f"recovery-{language}.pdf", "application/pdf", data)
+
+
+def _shown(desk: Desk) -> Site:
+    state = desk.state
+    return Site(state.name, state.profile.name, state.origins, desk.identity.fingerprint())
+
+
+def _line(text: str) -> str:
+    return " ".join(clean_text(text).split())
+
+
+def _known(language: str) -> str:
+    if language not in LANGUAGES:
+        raise Unfit(f"Printed things are made in {', '.join(LANGUAGES)} alone.")
+    return language

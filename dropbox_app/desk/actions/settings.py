@@ -1,0 +1,82 @@
+"""What the counsellor chose for this desk: language, lock, rhythm of fetching, way to the sites."""
+
+from dataclasses import asdict, dataclass, replace
+
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage import notebook
+from dropbox_app.desk.transport.proxy import read_origin, read_proxy
+from dropbox_app.protocol.retrieval_code import LANGUAGES
+
+LOCK_MINUTES = range(1, 61)
+FETCH_MINUTES = range(15, 24 * 60 + 1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices. ``fetch_minutes``: 0 if nothing is fetched by itself while the page is open."""
+
+    language: str = "nl"
+    lock_minutes: int = 10
+    fetch_minutes: int = 60
+
+
+def settings(place: Workplace) -> Settings:
+    """Return the choices; what was never chosen is as in ``Settings``."""
+    kept = notebook.settings(place.database)
+    usual = Settings()
+    return Settings(
+        language=kept.get("language", usual.language),
+        lock_minutes=int(kept.get("lock_minutes", usual.lock_minutes)),
+        fetch_minutes=int(kept.get("fetch_minutes", usual.fetch_minutes)),
+    )
+
+
+def choose(
+    place: Workplace,
+    *,
+    language: str | None = None,
+    lock_minutes: int | None = None,
+    fetch_minutes: int | None = None,
+) -> Settings:
+    """Change what is given and keep the rest; return all of it. Raises Unfit, and keeps nothing."""
+    if language is not None and language not in LANGUAGES:
+        raise Unfit(f"The language is one of {', '.join(LANGUAGES)}.")
+    if lock_minutes is not None and lock_minutes not in LOCK_MINUTES:
+        raise Unfit(f"The desk locks after {LOCK_MINUTES[0]} to {LOCK_MINUTES[-1]} minutes.")
+    if fetch_minutes and fetch_minutes not in FETCH_MINUTES:
+        least, most = FETCH_MINUTES[0], FETCH_MINUTES[-1]
+        raise Unfit(f"The desk fetches every {least} to {most} minutes, or 0 for not by itself.")
+    given = {
+        "language": language, "lock_minutes": lock_minutes, "fetch_minutes": fetch_minutes,
+    }  # fmt: skip
+    chosen = {name: value for name, value in given.items() if value is not None}
+    new = replace(settings(place), **chosen)  # type: ignore[arg-type] # named as the fields are
+    with place.database.transaction():
+        for name, value in asdict(new).items():
+            if name in chosen:
+                notebook.keep_setting(place.database, name, str(value))
+    return new
+
+
+def proxy(place: Workplace) -> str | None:
+    """Return the proxy of all sites; empty if there is none, None if they differ."""
+    found = {desk.state.proxy for desk in place.desks()}
+    return found.pop() if len(found) == 1 else None
+
+
+def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
+    """Reach all sites, or the one that ``site`` names, through a proxy; an empty one ends it.
+
+    Returns the employers' names. Raises Unfit, before anything is changed, if an address of a
+    site cannot be reached in that way.
+    """
+    desks = place.desks(site)
+    way = read_proxy(address)
+    for desk in desks:
+        for origin in (*desk.state.origins, *desk.state.desk_origins):
+            read_origin(origin, way)
+    for desk in desks:
+        desk.state.proxy = address
+        desk.save()
+    return [desk.state.name for desk in desks]

@@ -1,0 +1,111 @@
+"""Actions that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Invitation, Machine, Workplace
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.transport import onion_key
+from dropbox_app.desk.transport.proxy import find_tor, is_onion
+from dropbox_app.protocol.encoding import clean_text
+
+__all__ = [
+    "MAX_INVITATION", "Made", "Moved", "check", "exists", "find_tor", "init", "invited", "join",
+    "make_onion_key", "move", "needs_tor", "tidy",
+]  # fmt: skip
+
+MAX_INVITATION = workplace.MAX_INVITATION  # bytes
+
+
+@dataclass(frozen=True)
+class Made:
+    """A site that the desk now serves. ``fingerprint``: the ten groups to read to the operator."""
+
+    site: str
+    employer: str
+    profile: Profile
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A site with new addresses. ``dialled``: those that the desk uses."""
+
+    employer: str
+    dialled: tuple[str, ...]
+
+
+def exists(folder: Path) -> bool:
+    """Return whether there is a desk in a folder; nothing is opened."""
+    return (folder / vault.NAME).is_file()
+
+
+def invited(raw: bytes) -> Invitation:
+    """Read an invitation as the operator gave it. Raises Unfit."""
+    return workplace.read_invitation(raw)
+
+
+def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> None:
+    """Find out what ``init`` would refuse, before anything is made. Raises Unfit."""
+    workplace.check(invited(invitation), tidy(profile), proxy, machine.today())
+
+
+def needs_tor(invitation: Invitation) -> bool:
+    """Return whether the desk needs Tor: an address of the site can only be reached through it."""
+    return any(is_onion(one) for one in (*invitation.origins, *invitation.desk_origins))
+
+
+def init(
+    folder: Path,
+    passphrase: str,
+    machine: Machine,
+    invitation: bytes,
+    profile: Profile,
+    proxy: str = "",
+) -> Made:
+    """Make a desk for the invitation's site, or add the site to the desk in the folder.
+
+    Raises Unfit, AlreadyThere if the site is set up here, WrongPassphrase.
+    """
+    told = invited(invitation)
+    desk = workplace.init(
+        folder, passphrase, machine, invitation=told, profile=tidy(profile), proxy=proxy
+    )
+    return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
+
+
+def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "") -> Made:
+    """Add a site to a desk that is open. Raises Unfit, AlreadyThere."""
+    desk = workplace.join(place, invited(invitation), tidy(profile), proxy)
+    return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
+
+
+def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved:
+    """Take the addresses and the name of a site's new invitation. Raises Unfit.
+
+    ``proxy`` takes the place of the one of before; an empty one ends it, None keeps it.
+    """
+    told = invited(invitation)
+    workplace.move(place, told, proxy)
+    return Moved(told.name, told.desk_origins or told.origins)
+
+
+def make_onion_key(address: str, out: Path) -> str:
+    """Write a key for this machine's Tor to the new file ``out``; return the operator's line.
+
+    The line is no secret, the file is one. Raises Unfit, AlreadyThere.
+    """
+    if out.suffix != onion_key.SUFFIX:
+        raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")
+    made = onion_key.make(address)
+    write_outside(out, made.secret.encode("ascii"))
+    return made.public
+
+
+def tidy(profile: Profile) -> Profile:
+    """Return a profile with its name as a card takes it."""
+    return Profile(clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages)

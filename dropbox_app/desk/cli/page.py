@@ -1,0 +1,39 @@
+"""The command that opens the desk's page."""
+
+import click
+
+from dropbox_app.desk.cli import common
+from dropbox_app.desk.cli.common import shared
+
+
+@click.command("open")
+@shared
+@click.option("--no-browser", is_flag=True, help="Print the address instead of opening a window.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1 (default: a free one)."
+)
+def open_page(no_browser: bool, port: int) -> None:
+    """Open the desk's page in a window of its own; the same as no command at all.
+
+    The page is served to this computer alone. The address that --no-browser prints works once,
+    within a minute. The program ends when the window has been closed for a minute, and on Ctrl-C.
+
+    \b
+    Example:
+      klankbord-desk open
+    """
+    # Flask is loaded for this command alone.
+    from dropbox_app.desk.web.server import serve
+
+    given = common.given_passphrase()
+    serve(
+        common.folder(),
+        common.machine(),
+        passphrase=given,
+        port=port,
+        browser=not no_browser,
+        show=click.echo,
+    )
+
+
+COMMANDS = (open_page,)

@@ -1,0 +1,116 @@
+"""Commands that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from dropbox_app.desk.actions import setup
+from dropbox_app.desk.cli import common, labels
+from dropbox_app.desk.cli.common import shared
+from dropbox_app.desk.cli.keys import KINDS, SCOPES, codes
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.transport import onion_key
+from dropbox_app.protocol.card import Kind, Scope
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+@click.option("--name", required=True, help="Your name, as reporters see it.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="external",
+    show_default=True,
+    help="Whether you work for the organisation itself; reporters read it.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="both",
+    show_default=True,
+    help="What one can come to you for.",
+)
+@click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
+@click.option(
+    "--proxy",
+    default="",
+    help="Tor: socks5h://127.0.0.1:9050, or http://127.0.0.1:8118 (HTTP CONNECT).",
+)
+def init(invitation: str, name: str, kind: str, scope: str, languages: str, proxy: str) -> None:
+    """Make your identity, your keys and your card for a site.
+
+    INVITATION is the file that the operator gave you, or - to read it from standard input. If
+    there is a desk in the folder already, the site is added to it.
+
+    \b
+    Example:
+      klankbord-desk init invitation.json --name "Noor Jansen" --kind external \\
+        --proxy socks5h://127.0.0.1:9050
+    """
+    raw = common.read_file(invitation, setup.MAX_INVITATION)
+    setup.invited(raw)  # said before anybody types a passphrase for nothing
+    made = setup.init(
+        common.folder(),
+        common.passphrase(new=not setup.exists(common.folder())),
+        common.machine(),
+        raw,
+        Profile(name, cast(Kind, kind), cast(Scope, scope), codes(languages)),
+        proxy,
+    )
+    click.echo(f"Your desk for {visible(made.employer)} is in {visible(str(common.folder()))}.")
+    click.echo(f"Reporters will read: {labels.profile(made.profile)}")
+    click.echo("If that is not so: 'klankbord-desk card --help' tells how to change it.")
+    click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
+    click.echo("read these ten groups to the operator by telephone:")
+    click.echo(made.fingerprint)
+
+
+@click.command()
+@shared
+@click.argument("invitation", metavar="INVITATION")
+@click.option("--proxy", help="Another way there than until now, as of init; '' for none.")
+def move(invitation: str, proxy: str | None) -> None:
+    """Take the new addresses of a site that this desk belongs to.
+
+    INVITATION is the site's new invitation, or - to read it from standard input.
+
+    \b
+    Example:
+      klankbord-desk move invitation-new.json --proxy socks5h://127.0.0.1:9050
+    """
+    raw = common.read_file(invitation, setup.MAX_INVITATION)
+    setup.invited(raw)
+    with common.at_work() as place:
+        moved = setup.move(place, raw, proxy)
+    dialled = ", ".join(moved.dialled)
+    click.echo(f"{visible(moved.employer)} is now reached at {visible(dialled)}.")
+
+
+@click.command("onion-key")
+@shared
+@click.argument("address", metavar="ADDRESS")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help=f"The new file for Tor; its name ends in {onion_key.SUFFIX}.",
+)
+def onion_key_command(address: str, out: Path) -> None:
+    """Make a key for this machine's Tor, for an address that only desks can reach.
+
+    ADDRESS is the onion address that the operator gave you. The line that is printed holds no
+    secret: send it to the operator. The file is a secret, for Tor on this machine.
+
+    \b
+    Example:
+      klankbord-desk onion-key ADDRESS.onion --out klankbord.auth_private
+    """
+    click.echo(setup.make_onion_key(address, out))
+    click.echo("Send this line to the operator; it is no secret.", err=True)
+    click.echo(f"Give {visible(str(out))} to Tor on this machine, and to nobody.", err=True)
+
+
+COMMANDS = (init, move, onion_key_command)

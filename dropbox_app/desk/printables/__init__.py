@@ -1,0 +1,1 @@
+"""Printed things: poster, wallet cards, text for an intranet, recovery sheet."""

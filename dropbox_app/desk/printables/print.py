@@ -1,0 +1,157 @@
+"""Makes the printed things: PDF by typst, QR codes by segno, both on this computer alone.
+
+A PDF is tagged (PDF/UA-1), holds the fonts it needs, and no author, day or hour: the same data make
+the same bytes.
+"""
+
+import functools
+import importlib.resources
+import io
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import segno
+
+from dropbox_app.desk.errors import Unfit
+
+MAX_LINE = 100  # characters of a telephone number, or of hours
+
+_HALF = 5  # groups of a fingerprint on one line; there are ten
+_THIRD = 4  # the same on a card
+_STARTS = range(0, 10, _THIRD)
+_ONION = ".onion"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is printed of a site: who, where, and the ten groups of the counsellor's identity."""
+
+    employer: str
+    counsellor: str
+    origins: tuple[str, ...]
+    fingerprint: str
+
+
+def poster(site: Site, language: str, phone: str = "", hours: str = "") -> bytes:
+    """Return a poster of one A4 page as PDF. Raises Unfit."""
+    return _pdf("poster", language, _of_site(site, language, phone, hours, {}))
+
+
+def cards(site: Site, language: str, phone: str = "", hours: str = "") -> bytes:
+    """Return ten wallet cards of 85 by 55 mm on an A4 page as PDF. Raises Unfit."""
+    extra = _texts(language)["card"]
+    return _pdf("card", language, _of_site(site, language, phone, hours, extra))
+
+
+def intranet(site: Site, language: str, phone: str = "", hours: str = "") -> str:
+    """Return a text for an intranet or a newsletter, without markup."""
+    data = _of_site(site, language, phone, hours, {})
+    say = data["say"]
+    lines = [_texts(language)["text"]["title"], "", say["question"], say["lead"], ""]
+    lines += [*(f"- {point}" for point in say["points"]), ""]
+    lines += [f"{place['label']}: {place['address']}" for place in data["places"]]
+    if phone:
+        lines.append(f"{say['phone']} {', '.join(part for part in (phone, hours) if part)}")
+    lines += [f"{say['check']}: {site.fingerprint}", say["check_how"], "", say["urgent"], ""]
+    return "\n".join(lines)
+
+
+def recovery(sites: Sequence[Site], language: str) -> bytes:
+    """Return the sheet for the safe as PDF: no secret, with room to write them by hand."""
+    shown = [
+        {"employer": one.employer, "addresses": list(one.origins), "groups": one.fingerprint}
+        for one in sites
+    ]
+    return _pdf("recovery", language, {"say": _texts(language)["recovery"], "sites": shown})
+
+
+def _of_site(
+    site: Site, language: str, phone: str, hours: str, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    for text in (phone, hours):
+        if len(text) > MAX_LINE:
+            raise Unfit(f"A line has at most {MAX_LINE} characters; this one has {len(text)}.")
+    texts = _texts(language)
+    say = _filled(texts["poster"] | extra, site)
+    groups = site.fingerprint.split()
+    return {
+        "say": say,
+        "places": [_place(origin, say) for origin in _in_order(site.origins)],
+        "phone": phone,
+        "hours": hours,
+        "groups": [" ".join(groups[:_HALF]), " ".join(groups[_HALF:])],
+        "groups_short": [" ".join(groups[at : at + _THIRD]) for at in _STARTS],
+    }
+
+
+def _place(origin: str, say: Mapping[str, Any]) -> dict[str, str]:
+    """One address: its QR code, and the address where it may break."""
+    return {
+        "label": say["tor"] if _is_onion(origin) else say["address"],
+        "address": origin,
+        "alt": say["qr"].format(address=origin),
+        "qr": _qr(origin),
+    }
+
+
+def _in_order(origins: Sequence[str]) -> list[str]:
+    """Those that every browser opens before those that need Tor; one of each kind at most."""
+    plain = [one for one in origins if not _is_onion(one)]
+    onions = [one for one in origins if _is_onion(one)]
+    return [*plain[:1], *onions[:1]]
+
+
+def _is_onion(origin: str) -> bool:
+    return origin.partition("://")[2].partition(":")[0].endswith(_ONION)
+
+
+def _qr(text: str) -> str:
+    """A QR code as SVG, with its quiet zone, black on white; a quarter of it may be damaged."""
+    out = io.BytesIO()
+    segno.make(text, error="q", micro=False).save(
+        out, kind="svg", border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"
+    )
+    return out.getvalue().decode("ascii")
+
+
+@functools.cache
+def _texts(language: str) -> Mapping[str, Any]:
+    folder = importlib.resources.files("dropbox_app.desk.printables")
+    found: Mapping[str, Any] = tomllib.loads((folder / f"{language}.toml").read_text("utf-8"))
+    return found
+
+
+def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
+    """Put the names into the texts; the QR code's text is filled in for each address."""
+
+    def fill(text: str) -> str:
+        return text.replace("{counsellor}", site.counsellor).replace("{employer}", site.employer)
+
+    return {
+        key: [fill(one) for one in text] if isinstance(text, list) else fill(text)
+        for key, text in say.items()
+    }
+
+
+def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
+    """Set a page. Names in letters that the built-in fonts lack are set in the system's own."""
+    try:
+        import typst
+    except ImportError:
+        raise Unfit("This computer lacks typst, which makes the PDF; use another one.") from None
+    folder = importlib.resources.files("dropbox_app.desk.printables")
+    page = (folder / f"{name}.typ").read_bytes()
+    for system_fonts in (False, True):
+        fields = {**data, "language": language, "fallback": system_fonts}
+        try:
+            made = typst.compile(
+                page, format="pdf", pdf_standards=["ua-1"],
+                sys_inputs={"data": json.dumps(fields)}, ignore_system_fonts=not system_fonts,
+            )  # fmt: skip
+        except typst.TypstError:
+            continue
+        return bytes(made)
+    raise Unfit("A name has letters that no font of this computer has, so it cannot be printed.")

@@ -1,0 +1,44 @@
+"""What the counsellor writes for this desk alone: notes on threads, own snippets, settings.
+
+All of it is in the database, and so in its backups. Nothing of it is ever sent.
+"""
+
+from dropbox_app.desk.storage.database import Database
+
+
+def note(database: Database, site: str, mailbox: str) -> str:
+    """Return the note on a thread; empty if there is none."""
+    found = database.run("SELECT text FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
+    return str(found[0][0]) if found else ""
+
+
+def keep_note(database: Database, site: str, mailbox: str, text: str) -> None:
+    """Keep a note on a thread that is there; an empty one removes it. It goes with the thread."""
+    if not text:
+        database.run("DELETE FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
+        return
+    database.run("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (site, mailbox, text))
+
+
+def snippets(database: Database) -> dict[tuple[str, str], str]:
+    """Return the counsellor's own versions of snippets, by name and language."""
+    found = database.run("SELECT name, language, text FROM snippet")
+    return {(str(name), str(language)): str(text) for name, language, text in found}
+
+
+def keep_snippet(database: Database, name: str, language: str, text: str) -> None:
+    """Keep an own version of a snippet; an empty one removes it."""
+    if not text:
+        database.run("DELETE FROM snippet WHERE name = ? AND language = ?", (name, language))
+        return
+    database.run("INSERT OR REPLACE INTO snippet VALUES (?, ?, ?)", (name, language, text))
+
+
+def settings(database: Database) -> dict[str, str]:
+    """Return what was set, by name; what was never set is not in it."""
+    return {str(name): str(value) for name, value in database.run("SELECT * FROM setting")}
+
+
+def keep_setting(database: Database, name: str, value: str) -> None:
+    """Set something."""
+    database.run("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))

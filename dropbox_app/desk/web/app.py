@@ -1,0 +1,128 @@
+"""The page as a Flask app: what every request goes through, and how pages are rendered.
+
+A view that works without an opened desk carries ``@here.without_desk``; all others have the desk in
+``here.place()``, one request at a time, and lead to the passphrase while it is locked.
+"""
+
+import contextlib
+import datetime
+import sys
+import traceback
+from typing import Any
+
+from flask import Flask, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from jinja2 import StrictUndefined
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from dropbox_app.desk.errors import NotSetUp
+from dropbox_app.desk.web import here, uploads
+from dropbox_app.desk.web.desk_lock import Locked
+from dropbox_app.desk.web.errors import news, sentence
+from dropbox_app.desk.web.here import EXTENSION, Page
+from dropbox_app.desk.web.views import BLUEPRINTS
+from dropbox_app.protocol.errors import KlankbordError
+
+_STATIC = "static"
+# What the frame of every page leads to: endpoint, key of its name.
+WAYS = (
+    ("today.today", "way.today"),
+    ("threads.threads", "way.threads"),
+    ("settings.more", "way.more"),
+)
+# What a script asks for by itself: it does not show that the person is there.
+_NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
+
+
+class _Flask(Flask):
+    request_class = uploads.PageRequest
+
+    def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
+        """Tell where a fault of ours is, without its text, which may hold what somebody wrote."""
+        _, error, trace = exc_info
+        frames = traceback.extract_tb(trace)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+        sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
+
+
+def create_app(page: Page) -> Flask:
+    """Return the app for one run of the page. It is safe only behind ``gate.Gate``."""
+    app = _Flask(__name__, static_url_path="/static")
+    app.config.update(
+        MAX_CONTENT_LENGTH=uploads.MOST,
+        MAX_FORM_MEMORY_SIZE=uploads.MOST_TEXT,
+        PROPAGATE_EXCEPTIONS=False,
+        SEND_FILE_MAX_AGE_DEFAULT=None,
+    )
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.extensions[EXTENSION] = page
+    app.before_request(_take_desk)
+    app.teardown_request(_leave_desk)
+    app.context_processor(_words)
+    app.register_error_handler(KlankbordError, _fault)
+    app.register_error_handler(OSError, _fault)
+    app.register_error_handler(HTTPException, _http_fault)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _take_desk() -> ResponseReturnValue | None:
+    page = here.page()
+    if request.endpoint not in _NO_ACTIVITY:
+        page.lock.touch()
+    if request.endpoint == _STATIC or not here.needs_desk(request.endpoint):
+        return None
+    g.stack = contextlib.ExitStack()
+    try:
+        g.place = g.stack.enter_context(page.lock.use())
+    except Locked:
+        if request.method == "GET":
+            return redirect(url_for("entering.unlock"))
+        return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
+    return None
+
+
+def _leave_desk(_error: BaseException | None) -> None:
+    stack = g.pop("stack", None)
+    if stack is not None:
+        stack.close()
+
+
+def _words() -> dict[str, Any]:
+    page, told = here.page(), here.told()
+    today = page.lock.machine.today()
+
+    def day(value: datetime.date) -> str:
+        return told.day(value, today)
+
+    return {
+        "t": told.say,
+        "n": told.count,
+        "day": day,
+        "date": lambda value: told.date(value, today),
+        "listed": told.listed,
+        "lang": told.lang,
+        "size": told.size,
+        "told_news": lambda one: news(told, one),
+        "told_error": lambda error: sentence(told, error),
+        "ways": WAYS,
+        "handle": page.handles.of,
+        "desk_open": page.lock.is_open,
+        "private_window": page.private_window,
+        "fetch_under_way": page.fetching.under_way,
+    }
+
+
+def _fault(error: Exception) -> ResponseReturnValue:
+    """Say what went wrong, and that nothing was done: views that keep a text catch it before."""
+    status = 404 if isinstance(error, NotSetUp) else 409
+    return render_template("fault.html", problem=sentence(here.told(), error)), status
+
+
+def _http_fault(error: HTTPException) -> ResponseReturnValue:
+    key = "fault.too_large" if isinstance(error, RequestEntityTooLarge) else "fault.not_here"
+    if error.code and error.code >= 500:
+        key = "fault.ours"
+    return render_template("fault.html", problem=here.told().say(key)), error.code or 500

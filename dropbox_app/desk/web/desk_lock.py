@@ -1,0 +1,153 @@
+"""The desk of the page: opened by the passphrase, and locked again by a button or after a while.
+
+While it is open, the vault and the database are held in memory and the folder is locked for other
+programs. Locked, nothing of them is held: the next page asks for the passphrase.
+
+One request works with the desk at a time. What waits for a server (a fetch, a message) lets others
+work meanwhile; its site is *away* then, and nobody else writes to that site.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.errors import DeskError, InUse
+from dropbox_app.desk.folder import Machine, Workplace
+from dropbox_app.desk.storage import vault
+
+IDLE_MINUTES = 10
+SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
+PATIENCE = 20  # seconds that a request waits for a site that is away
+ENDING = 30  # seconds that the end of the program waits for a site that is away
+
+
+class Locked(DeskError):
+    """The desk is locked; the passphrase opens it."""
+
+
+class SiteAway(DeskError):
+    """A fetch, or another message, is under way at this site."""
+
+
+class DeskLock:
+    """Holds the opened desk of one folder. ``clock`` gives seconds and goes on during sleep."""
+
+    def __init__(
+        self, folder: Path, machine: Machine, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.folder = folder
+        self.machine = machine
+        self.idle_minutes = IDLE_MINUTES
+        self._clock = clock
+        self._turn = threading.RLock()
+        self._free = threading.Condition(self._turn)
+        self._place: Workplace | None = None
+        self._stack = contextlib.ExitStack()
+        self._away: set[str] = set()
+        self._working = 0
+        self._touched = self._looked = clock()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a desk in the folder."""
+        return (self.folder / vault.NAME).is_file()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the desk is unlocked."""
+        return self._place is not None
+
+    def unlock(self, passphrase: str) -> None:
+        """Open the desk. Raises what ``folder.opened`` raises."""
+        with self._turn:
+            if self._place is not None:
+                return
+            # After a lock in the middle of a fetch, that fetch still holds the folder.
+            if not self._free.wait_for(lambda: not self._working, ENDING):
+                raise InUse("A fetch is still under way; try again in a minute.")
+            self._place = self._stack.enter_context(
+                workplace.opened(self.folder, passphrase, self.machine)
+            )
+            self.touch()
+
+    def lock(self) -> None:
+        """Drop keys and database; a fetch that is under way ends first, and drops them then."""
+        with self._turn:
+            self._place = None
+            self._close_if_free()
+
+    def touch(self) -> None:
+        """Note that the person is there."""
+        self._touched = self._clock()
+
+    def lock_if_idle(self) -> bool:
+        """Lock after the idle minutes, or if the computer was asleep. Returns whether it did."""
+        now = self._clock()
+        slept = now - self._looked > SLEPT
+        self._looked = now
+        if self.is_open and (slept or now - self._touched >= 60 * self.idle_minutes):
+            self.lock()
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[Workplace]:
+        """The opened desk, for one request at a time. Raises Locked."""
+        with self._turn:
+            if self._place is None:
+                raise Locked("The desk is locked.")
+            yield self._place
+
+    @contextlib.contextmanager
+    def send_away(self, sites: Iterable[str]) -> Iterator[Callable[[str], None]]:
+        """Let others work inside the block, but not write to ``sites``. Within ``use``.
+
+        What it yields says of a site that it is back already. Raises SiteAway if one of them is
+        away for longer than PATIENCE.
+        """
+        wanted = set(sites)
+        self.settle(*wanted)
+        self._away |= wanted
+        self._working += 1
+        self._turn.release()
+        try:
+            yield self._come_back
+        finally:
+            self._turn.acquire()
+            self._working -= 1
+            self._away -= wanted
+            self._close_if_free()
+            self._free.notify_all()
+
+    def settle(self, *sites: str) -> None:
+        """Wait until sites are not away, before something of theirs is written. Within ``use``.
+
+        Raises SiteAway if that takes longer than PATIENCE.
+        """
+        if not self._free.wait_for(lambda: self._away.isdisjoint(sites), PATIENCE):
+            raise SiteAway("A fetch is under way at this employer; try again in a minute.")
+        if self._place is None:
+            raise Locked("The desk is locked.")
+
+    def is_away(self, site: str) -> bool:
+        """Whether nobody may write to a site just now."""
+        return site in self._away
+
+    def end(self) -> None:
+        """Lock at the end of the program; gives a site that is away half a minute."""
+        with self._turn:
+            self._place = None
+            self._free.wait_for(lambda: not self._working, ENDING)
+            self._stack.close()
+
+    def _come_back(self, site: str) -> None:
+        with self._turn:
+            self._away.discard(site)
+            self._free.notify_all()
+
+    def _close_if_free(self) -> None:
+        if self._place is None and not self._working:
+            self._stack.close()

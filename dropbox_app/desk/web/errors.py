@@ -1,0 +1,47 @@
+"""What went wrong, in the words of the page."""
+
+from dropbox_app.desk import errors
+from dropbox_app.desk.session import News
+from dropbox_app.desk.web.desk_lock import Locked, SiteAway
+from dropbox_app.desk.web.i18n import MissingWord, Words
+from dropbox_app.protocol.errors import KlankbordError, MessageError, WrongPassphrase
+
+# The first class that fits counts, so a special one stands before its base.
+_KEYS: tuple[tuple[type[Exception], str], ...] = (
+    (WrongPassphrase, "fault.wrong_passphrase"),
+    (Locked, "fault.locked"),
+    (SiteAway, "fault.site_away"),
+    (errors.AlreadyThere, "fault.already_there"),
+    (errors.InUse, "fault.in_use"),
+    (errors.NotSetUp, "fault.not_set_up"),
+    (errors.Damaged, "fault.damaged"),
+    (errors.Kept, "fault.kept"),
+    (errors.AlreadyWaiting, "fault.already_waiting"),
+    (errors.NotWritable, "fault.not_writable"),
+    (errors.ClocksDiffer, "fault.clocks"),
+    (errors.CannotReach, "fault.cannot_reach"),
+    (errors.BadAnswer, "fault.bad_answer"),
+    (errors.Unknown, "fault.unknown_desk"),
+    (errors.Refused, "fault.refused"),
+    (errors.NotFound, "fault.not_found"),
+)
+
+
+def sentence(told: Words, error: Exception) -> str:
+    """Return what the person reads. What has no words of its own here comes as the desk says it."""
+    for kind, key in _KEYS:
+        if isinstance(error, kind):
+            return told.say(key)
+    if isinstance(error, errors.Unfit | MessageError):
+        return told.say("fault.unfit", what=str(error))
+    if isinstance(error, KlankbordError):
+        return told.say("fault.other", what=str(error))
+    return told.say("fault.computer")
+
+
+def news(told: Words, one: News) -> str:
+    """Return news of a fetch as the person reads it, in which a thread has no id."""
+    try:
+        return told.say(f"news.{one.key}")
+    except MissingWord:
+        return told.say("fault.other", what=one.sentence)

@@ -1,0 +1,102 @@
+"""Fetching from all sites, in the background: on the button, and by a timer while the desk is open.
+
+What came of it is kept in memory until the next fetch, or until the desk is locked.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dropbox_app.desk.actions import sites
+from dropbox_app.desk.actions.sites import Fetched
+from dropbox_app.desk.web.desk_lock import DeskLock, Locked
+from dropbox_app.protocol.errors import KlankbordError
+
+EVERY_MINUTES = 30
+JITTER = 0.25  # of the time between two fetches, so that their hours tell nothing
+
+
+@dataclass
+class Round:
+    """One fetch of all sites. ``done`` has the sites that are done, in the order they were."""
+
+    employers: dict[str, str]  # site -> name
+    done: list[Fetched] = field(default_factory=list)
+    over: bool = False
+
+    @property
+    def waiting(self) -> list[str]:
+        """The employers whose site has not answered yet."""
+        ready = {one.site for one in self.done}
+        return [name for site, name in self.employers.items() if site not in ready]
+
+    @property
+    def new(self) -> int:
+        """How many messages came in."""
+        return sum(sum(one.report.new.values()) for one in self.done)
+
+
+class Fetching:
+    """Runs at most one fetch at a time. ``clock`` gives seconds."""
+
+    def __init__(self, lock: DeskLock, clock: Callable[[], float] = time.time) -> None:
+        self.every_minutes = EVERY_MINUTES  # 0: only on the button
+        self.last: Round | None = None
+        self.failure: Exception | None = None  # why the last fetch ended before its sites
+        self._lock = lock
+        self._clock = clock
+        self._running = threading.Lock()
+        self._next = 0.0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a fetch is running."""
+        return self._running.locked()
+
+    def start(self) -> bool:
+        """Begin a fetch in the background; returns False if one is running."""
+        if not self._running.acquire(blocking=False):
+            return False
+        self.last = self.failure = None
+        threading.Thread(target=self._run, name="fetch", daemon=True).start()
+        return True
+
+    def start_if_due(self) -> None:
+        """Begin a fetch if it is time for one and the desk is open."""
+        if not self._lock.is_open:
+            self._next = 0.0
+            if not self.under_way:
+                self.last = None  # it names employers and threads
+        elif self.every_minutes and not self._next:
+            self._plan()
+        elif self.every_minutes and self._clock() >= self._next:
+            self.start()
+
+    def _plan(self) -> None:
+        spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+        self._next = self._clock() + 60 * self.every_minutes * spread
+
+    def _run(self) -> None:
+        try:
+            self._plan()
+            with self._lock.use() as place:
+                names = place.names()
+                self.last = this = Round(dict(sorted(names.items(), key=lambda one: one[1])))
+                with self._lock.send_away(names) as back:
+
+                    def tell(done: Fetched) -> None:
+                        this.done.append(done)
+                        back(done.site)
+
+                    sites.fetch(place, progress=tell)
+                    place.change_key_if_due()
+        except Locked:
+            pass
+        except (KlankbordError, OSError) as error:
+            self.failure = error
+        finally:
+            if self.last is not None:
+                self.last.over = True
+            self._running.release()

@@ -1,0 +1,29 @@
+"""What threads are called in addresses: random in every run, so that no history tells anything."""
+
+import secrets
+import threading
+
+SIZE = 6  # bytes
+
+
+class Handles:
+    """Names a thread by a random handle, the same one during the whole run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: dict[tuple[str, str], str] = {}
+        self._threads: dict[str, tuple[str, str]] = {}
+
+    def of(self, site: str, mailbox: str) -> str:
+        """Return the handle of a thread; a new one if it has none yet."""
+        with self._lock:
+            handle = self._handles.get((site, mailbox))
+            if handle is None:
+                handle = secrets.token_urlsafe(SIZE)
+                self._handles[site, mailbox] = handle
+                self._threads[handle] = (site, mailbox)
+            return handle
+
+    def thread(self, handle: str) -> tuple[str, str] | None:
+        """Return the site and mailbox that a handle stands for, if it does for any."""
+        return self._threads.get(handle)

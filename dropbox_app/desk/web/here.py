@@ -1,0 +1,127 @@
+"""What a view works with: the running page, and the desk that this request may use."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from flask import abort, current_app, g
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import settings
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.fetching import Fetching
+from dropbox_app.desk.web.handles import Handles
+from dropbox_app.desk.web.i18n import Words, words
+
+EXTENSION = "klankbord"
+FIRST_LANGUAGE = "nl"
+WINDOW_GONE = 60  # seconds without a sign of a window that say that it was closed
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+_free: set[object] = set()
+
+
+@dataclass
+class Beginning:
+    """What the first run was given so far. Nothing of it is written before the desk is made."""
+
+    invitation: bytes = b""
+    profile: Profile | None = None
+    proxy: str = ""
+
+
+@dataclass
+class Page:
+    """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
+
+    lock: DeskLock
+    fetching: Fetching
+    handles: Handles = field(default_factory=Handles)
+    files: Handles = field(default_factory=Handles)  # of files: by thread and id
+    language: str = FIRST_LANGUAGE
+    chosen_language: str = ""  # while the desk is locked
+    private_window: bool = False
+    clock: Callable[[], float] = time.monotonic
+    last_ping: float | None = None  # None: no window has said anything yet
+    beginning: Beginning = field(default_factory=Beginning)
+    _said: list[str] = field(default_factory=list)
+
+    def unlock(self, passphrase: str) -> None:
+        """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
+
+        A language that was chosen while it was locked is kept with it.
+        """
+        self.lock.unlock(passphrase)
+        with self.lock.use() as place:
+            if self.chosen_language:
+                settings.choose(place, language=self.chosen_language)
+                self.chosen_language = ""
+            self.go_by(settings.settings(place))
+
+    def go_by(self, chosen: settings.Settings) -> None:
+        """Take over what was chosen for the desk."""
+        self.language = chosen.language
+        self.lock.idle_minutes = chosen.lock_minutes
+        self.fetching.every_minutes = chosen.fetch_minutes
+
+    def say(self, *sentences: str) -> None:
+        """Keep sentences for the next page that is shown."""
+        self._said += [one for one in sentences if one not in self._said]
+
+    def take_said(self) -> list[str]:
+        """Return what the last request has to say, once."""
+        said, self._said = self._said, []
+        return said
+
+    def note_window(self) -> None:
+        """Note that a window of the page is open."""
+        self.last_ping = self.clock()
+
+    def window_is_gone(self) -> bool:
+        """Whether there was a window, and has not been one for a minute."""
+        return self.last_ping is not None and self.clock() - self.last_ping > WINDOW_GONE
+
+
+def page() -> Page:
+    """The running page."""
+    return cast(Page, current_app.extensions[EXTENSION])
+
+
+def place() -> Workplace:
+    """The opened desk of this request."""
+    return cast(Workplace, g.place)
+
+
+def told() -> Words:
+    """The words of the person's language."""
+    return words(page().language)
+
+
+def thread_of(handle: str) -> tuple[str, str]:
+    """The site and mailbox of a handle in an address; answers 404 if it stands for none."""
+    found = page().handles.thread(handle)
+    if found is None:
+        abort(404)
+    return found
+
+
+def file_of(handle: str) -> str:
+    """The id of a file by its handle in an address; answers 404 if it stands for none."""
+    found = page().files.thread(handle)
+    if found is None:
+        abort(404)
+    return found[1]
+
+
+def without_desk(view: View) -> View:
+    """Mark a view that works while the desk is locked, or without one."""
+    _free.add(view)
+    return view
+
+
+def needs_desk(endpoint: str | None) -> bool:
+    """Whether what answers at an endpoint works with the opened desk."""
+    return endpoint is not None and current_app.view_functions[endpoint] not in _free

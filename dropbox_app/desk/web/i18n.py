@@ -1,0 +1,115 @@
+"""The words of the pages: gettext catalogues, read once from their sources.
+
+``translations/{nl,en}/LC_MESSAGES/messages.po`` are the source and what is read: there is no
+compiled file that could be older. The msgids are keys, such as ``today.title``. A key that is
+missing is an error, never a key shown to a person.
+"""
+
+import datetime
+import functools
+import gettext
+import importlib.resources
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import babel
+import babel.dates
+import babel.numbers
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from dropbox_app.protocol.retrieval_code import LANGUAGES
+
+__all__ = ["LANGUAGES", "MissingWord", "Words", "words"]
+
+
+class MissingWord(LookupError):
+    """A key has no text in a catalogue."""
+
+
+class _Nothing(gettext.NullTranslations):
+    """What gettext asks when a key is missing. That is a fault here: there is no fallback text."""
+
+    def gettext(self, message: str) -> NoReturn:
+        raise MissingWord(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> NoReturn:
+        raise MissingWord(msgid1)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of one language, and dates, sizes and lists in it."""
+
+    lang: str
+    catalogue: gettext.GNUTranslations
+
+    def say(self, key: str, **values: object) -> str:
+        """The text of a key, its ``{names}`` filled in. Raises MissingWord."""
+        text = self.catalogue.gettext(key)
+        return text.format(**self._written(values)) if values else text
+
+    def count(self, key: str, number: int, **values: object) -> str:
+        """The text of a key for this number of things, which it names as ``{number}``."""
+        text = self.catalogue.ngettext(key, f"{key}.many", number)
+        return text.format(**self._written({"number": number, **values}))
+
+    def day(self, day: datetime.date, today: datetime.date) -> str:
+        """A day in words: today, yesterday, 3 November, or with its year if that is another."""
+        if day == today:
+            return self.say("day.today")
+        if day == today - datetime.timedelta(days=1):
+            return self.say("day.yesterday")
+        return self.date(day, today)
+
+    def date(self, day: datetime.date, today: datetime.date) -> str:
+        """A day by its date, with the year only if that is not this one."""
+        pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
+        return babel.dates.format_date(day, pattern, locale=self._locale)
+
+    def language(self, code: str) -> str:
+        """A language by its name; by its code where it has no name here."""
+        return str(babel.Locale(self.lang).languages.get(code, code))
+
+    def size(self, size: int) -> str:
+        """A number of bytes in words, as file managers have it: 3.4 MB."""
+        units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
+        least, unit = next(pair for pair in units if size >= pair[0])
+        shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)
+        return f"{shown} {unit}"
+
+    def _written(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The values of a sentence, with the thousands of a number parted: 12.000 or 12,000."""
+        return {
+            name: babel.numbers.format_decimal(value, locale=self._locale)
+            if isinstance(value, int)
+            else value
+            for name, value in values.items()
+        }
+
+    @property
+    def _locale(self) -> str:
+        return "en_GB" if self.lang == "en" else self.lang
+
+    def listed(self, names: Sequence[str], last: str = "word.and") -> str:
+        """Names in a row: A, B and C."""
+        if len(names) < 2:
+            return "".join(names)
+        return f"{', '.join(names[:-1])} {self.say(last)} {names[-1]}"
+
+
+@functools.cache
+def words(lang: str) -> Words:
+    """The words of a language of LANGUAGES."""
+    folder = importlib.resources.files("dropbox_app.desk.web") / "translations"
+    source = folder / lang / "LC_MESSAGES" / "messages.po"
+    with source.open("rb") as file:
+        catalogue = read_po(file, locale=lang, abort_invalid=True)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    translations = gettext.GNUTranslations(compiled)
+    translations.add_fallback(_Nothing())
+    return Words(lang, translations)

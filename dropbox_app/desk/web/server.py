@@ -1,0 +1,125 @@
+"""Serves the page on 127.0.0.1, from a port that is free, until the program is ended."""
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import waitress
+from waitress.server import BaseWSGIServer
+
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.web import window
+from dropbox_app.desk.web.app import create_app
+from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.fetching import Fetching
+from dropbox_app.desk.web.gate import HOST, Gate
+from dropbox_app.desk.web.here import Page
+from dropbox_app.desk.web.link import Link, handed_over
+from dropbox_app.desk.web.uploads import MOST
+
+THREADS = 8
+TICK = 1.0  # seconds between two looks at idle time, timer and window
+# waitress keeps what is longer than this in temporary files; nothing is.
+_NEVER_A_FILE = sys.maxsize
+_ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")  # those that the system has
+
+
+def serve(
+    folder: Path,
+    machine: Machine,
+    *,
+    passphrase: str | None,
+    port: int,
+    browser: bool,
+    show: Callable[[str], object],
+) -> None:
+    """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
+
+    With ``passphrase`` the desk is opened at once. With ``browser`` a window is opened, and the
+    program ends a minute after it was closed; else ``show`` gets the one-time address.
+    Raises what opening the desk raises, and OSError if the port is taken.
+    """
+    lock = DeskLock(folder, machine)
+    page = Page(lock, Fetching(lock))
+    server, gate = listen(page, port)
+    try:
+        if passphrase is not None:
+            page.unlock(passphrase)
+        address = gate.link.address(gate.origin)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_ending_politely())
+            if browser:
+                file = stack.enter_context(handed_over(address))
+                page.private_window = stack.enter_context(window.opened(file))
+            else:
+                show(address)
+            stack.enter_context(_ticking(page, ends_with_window=browser))
+            server.run()
+    finally:
+        server.close()
+        lock.end()
+
+
+def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
+    """Return a server for the page, behind its gate; it answers once it runs.
+
+    Port 0 takes a free one. Raises OSError if the port is taken.
+    """
+    logging.getLogger("waitress").setLevel(logging.CRITICAL)  # its lines would name addresses
+    gate = Gate(create_app(page), Link())
+    server = waitress.create_server(
+        gate,
+        host=HOST,
+        port=port,
+        threads=THREADS,
+        ident=None,
+        inbuf_overflow=_NEVER_A_FILE,
+        outbuf_overflow=_NEVER_A_FILE,
+        max_request_body_size=MOST + 1024 * 1024,
+        clear_untrusted_proxy_headers=True,
+    )
+    gate.port = int(server.effective_port)
+    return server, gate
+
+
+@contextlib.contextmanager
+def _ending_politely() -> Iterator[None]:
+    """Turn the signals that end a program into SystemExit, which ends ``server.run``."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
+    """Look once a second whether to lock, to fetch, or to end."""
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(TICK):
+            page.lock.lock_if_idle()
+            page.fetching.start_if_due()
+            if ends_with_window and page.window_is_gone():
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=tick, name="tick", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

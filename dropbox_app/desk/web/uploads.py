@@ -1,0 +1,43 @@
+"""Forms of the page are read in memory: no file that is chosen in a form reaches a disk in plain.
+
+A framework keeps large files of a form in temporary files. Here they stay in memory until they are
+sealed; so there is a limit for everything that is sent at once.
+"""
+
+import io
+from collections.abc import Callable
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.formparser import FormDataParser
+
+MIB = 1024 * 1024
+MOST = 256 * MIB  # bytes of one form, files included
+MOST_TEXT = 2 * MIB  # bytes of its fields
+
+
+def in_memory(
+    total_content_length: int | None = None,
+    content_type: str | None = None,
+    filename: str | None = None,
+    content_length: int | None = None,
+) -> IO[bytes]:
+    """Return where a file of a form is read to, as werkzeug asks for it."""
+    return io.BytesIO()
+
+
+class FormsInMemory(FormDataParser):
+    """werkzeug's reader of forms, without its temporary files."""
+
+    def __init__(
+        self,
+        stream_factory: Callable[..., Any] | None = None,
+        **options: Any,  # noqa: ANN401 - werkzeug's own limits
+    ) -> None:
+        super().__init__(in_memory, **options)
+
+
+class PageRequest(Request):
+    """A request whose forms are read in memory."""
+
+    form_data_parser_class = FormsInMemory

@@ -1,0 +1,71 @@
+"""Absence: announced, or ended, at all employers or at some."""
+
+import datetime
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import sites
+from dropbox_app.desk.actions.sites import Absence
+from dropbox_app.desk.errors import DeskError
+from dropbox_app.desk.session import Report
+from dropbox_app.desk.web import here
+from dropbox_app.desk.web.errors import sentence
+
+blueprint = Blueprint("away", __name__, url_prefix="/away")
+
+
+@blueprint.get("")
+def away() -> ResponseReturnValue:
+    """Ask until when, and where."""
+    return _page("", None, [])
+
+
+@blueprint.post("")
+def announce() -> ResponseReturnValue:
+    """Announce the absence, or its end, at the employers that were ticked."""
+    told, place = here.told(), here.place()
+    by_handle = {here.page().handles.of(site, ""): site for site in place.names()}
+    ticked = [by_handle[one] for one in request.form.getlist("site") if one in by_handle]
+    stand_in = request.form.get("stand_in", "").strip()
+    try:
+        until = _day(request.form.get("until", "")) if request.form.get("what") != "back" else None
+    except ValueError:
+        return _page(told.say("away.no_day"), None, ticked), 422
+    if until is not None and until < place.machine.today():
+        return _page(told.say("away.past"), until, ticked), 422
+    if not ticked:
+        return _page(told.say("away.no_site"), until, ticked), 422
+    if stand_in and len(ticked) > 1:
+        return _page(told.say("away.one_stand_in"), until, ticked), 422
+    names = place.names()
+    done = []
+    with here.page().lock.send_away(ticked):
+        for site in sorted(ticked, key=lambda one: names[one].casefold()):
+            try:
+                done += sites.away(place, until, site=site, stand_in=stand_in)
+            except DeskError as error:
+                done.append(Absence(names[site], "", Report(), error))
+    said = [(one, sentence(told, one.failure) if one.failure else "") for one in done]
+    return render_template("away_done.html", until=until, done=said)
+
+
+def _page(problem: str, until: datetime.date | None, ticked: list[str]) -> str:
+    found = sorted(sites.sites(here.place()), key=lambda one: one.employer.casefold())
+    rows = [
+        (here.page().handles.of(one.site, ""), one, not ticked or one.site in ticked)
+        for one in found
+    ]
+    return render_template(
+        "away.html", problem=problem, rows=rows, until=until, today=here.place().machine.today()
+    )
+
+
+def _day(text: str) -> datetime.date:
+    """Read a day as a browser sends it, or as a person types it: 31-1-2027. Raises ValueError."""
+    given = text.strip().replace("/", "-").replace(".", "-")
+    parts = [int(part) for part in given.split("-")]
+    if len(parts) != 3:
+        raise ValueError("no day")
+    year, month, day = parts if parts[0] > 31 else reversed(parts)
+    return datetime.date(year, month, day)

@@ -1,0 +1,135 @@
+"""Keys and cards: the ten groups of each employer, until when, changes, and a further employer."""
+
+import io
+
+from flask import Blueprint, abort, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import setup, sites
+from dropbox_app.desk.actions.sites import Site
+from dropbox_app.desk.web import here
+from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.i18n import LANGUAGES
+from dropbox_app.desk.web.views.beginning import (
+    KINDS,
+    PROXIES,
+    SCOPES,
+    given_invitation,
+    given_profile,
+)
+from dropbox_app.protocol.errors import KlankbordError
+
+blueprint = Blueprint("cards", __name__, url_prefix="/cards")
+
+
+@blueprint.get("")
+def cards() -> ResponseReturnValue:
+    """Show the ten groups of all employers as one list, for one call."""
+    found = sorted(sites.sites(here.place()), key=lambda one: one.employer.casefold())
+    return render_template("cards.html", sites=[(_handle(one.site), one) for one in found])
+
+
+@blueprint.get("/first")
+def first() -> ResponseReturnValue:
+    """Show a new card with its ten groups, and what to say on the telephone."""
+    found = sites.sites(here.place())
+    if len(found) != 1:
+        return redirect(url_for("cards.cards"))
+    return render_template("first_card.html", site=found[0], handle=_handle(found[0].site))
+
+
+@blueprint.get("/site/<handle>")
+def card(handle: str) -> ResponseReturnValue:
+    """Show one employer: the ten groups large, the keys, what the card says."""
+    return _card(_site(handle), "")
+
+
+@blueprint.post("/site/<handle>")
+def change(handle: str) -> ResponseReturnValue:
+    """Change what the card says; the next fetch takes it to the site."""
+    site = _site(handle)
+    profile = given_profile()
+    try:
+        here.page().lock.settle(site)
+        sites.card(here.place(), site, lambda _: setup.tidy(profile))
+    except KlankbordError as error:
+        return _card(site, sentence(here.told(), error)), 422
+    return redirect(url_for("cards.card", handle=handle, said="changed"), 303)
+
+
+@blueprint.post("/site/<handle>/move")
+def move(handle: str) -> ResponseReturnValue:
+    """Take a site's new addresses from a new invitation."""
+    site = _site(handle)
+    try:
+        here.page().lock.settle(site)
+        if setup.invited(raw := given_invitation()).site != site:
+            return _card(site, here.told().say("cards.other_site")), 422
+        setup.move(here.place(), raw)
+    except KlankbordError as error:
+        return _card(site, sentence(here.told(), error)), 422
+    return redirect(url_for("cards.card", handle=handle, said="moved"), 303)
+
+
+@blueprint.get("/site/<handle>/file")
+def file(handle: str) -> ResponseReturnValue:
+    """Hand out the card for the operator; it is public."""
+    shown = sites.card(here.place(), _site(handle))
+    return send_file(
+        io.BytesIO(shown.raw), "application/octet-stream", as_attachment=True,
+        download_name="counsellor.card",
+    )  # fmt: skip
+
+
+@blueprint.get("/new")
+def new() -> ResponseReturnValue:
+    """Ask for the invitation of a further employer."""
+    return _new("", "")
+
+
+@blueprint.post("/new")
+def join() -> ResponseReturnValue:
+    """Add an employer; who the counsellor is, is taken from the form."""
+    raw, proxy = given_invitation(), request.form.get("proxy", "")
+    try:
+        made = setup.join(here.place(), raw, given_profile(), proxy)
+    except KlankbordError as error:
+        pasted = request.form.get("invitation", "")
+        return _new(sentence(here.told(), error), pasted), 422
+    return redirect(url_for("cards.card", handle=_handle(made.site), said="joined"), 303)
+
+
+def _card(site: str, problem: str) -> str:
+    (found,) = sites.sites(here.place(), site)
+    shown = sites.card(here.place(), site)
+    said = request.args.get("said", "")
+    return render_template(
+        "card.html", site=found, profile=shown.profile, handle=_handle(site), problem=problem,
+        said=said if said in ("changed", "moved", "joined") else "", kinds=KINDS, scopes=SCOPES,
+        languages=LANGUAGES, keys=_keys(found),
+    )  # fmt: skip
+
+
+def _keys(site: Site) -> list[dict[str, object]]:
+    return [{"first": one.first, "until": one.until} for one in site.keys]
+
+
+def _new(problem: str, pasted: str) -> str:
+    known = sites.sites(here.place())
+    profile = sites.card(here.place(), known[0].site).profile
+    return render_template(
+        "card_new.html", problem=problem, pasted=pasted, profile=profile, proxies=PROXIES,
+        proxy=request.form.get("proxy", ""), kinds=KINDS, scopes=SCOPES, languages=LANGUAGES,
+        needs_tor=False,
+    )  # fmt: skip
+
+
+def _handle(site: str) -> str:
+    return here.page().handles.of(site, "")
+
+
+def _site(handle: str) -> str:
+    site, mailbox = here.thread_of(handle)
+    if mailbox:
+        abort(404)
+    return site

@@ -1,0 +1,66 @@
+"""The way in: the passphrase, the lock, the language, and the script that says a window is open."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.web import here
+from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.here import without_desk
+from dropbox_app.desk.web.i18n import LANGUAGES
+from dropbox_app.protocol.errors import KlankbordError
+
+blueprint = Blueprint("entering", __name__)
+
+
+@blueprint.get("/unlock")
+@without_desk
+def unlock() -> ResponseReturnValue:
+    """Ask for the passphrase; without a desk in the folder, lead to the first run."""
+    page = here.page()
+    if not page.lock.exists:
+        return redirect(url_for("beginning.start"))
+    if page.lock.is_open:
+        return redirect(url_for("today.today"))
+    return render_template("unlock.html", problem="")
+
+
+@blueprint.post("/unlock")
+@without_desk
+def open_desk() -> ResponseReturnValue:
+    """Open the desk with the passphrase."""
+    page = here.page()
+    try:
+        page.unlock(request.form.get("passphrase", ""))
+    except KlankbordError as error:
+        return render_template("unlock.html", problem=sentence(here.told(), error)), 403
+    return redirect(url_for("today.today"), 303)
+
+
+@blueprint.post("/lock")
+@without_desk
+def lock() -> ResponseReturnValue:
+    """Lock the desk; what was typed and not sent is gone."""
+    here.page().lock.lock()
+    here.page().take_said()
+    return redirect(url_for("entering.unlock"), 303)
+
+
+@blueprint.post("/language")
+@without_desk
+def language() -> ResponseReturnValue:
+    """Choose the language of the page, before the desk is open; it is kept once it is."""
+    chosen = request.form.get("language", "")
+    if chosen in LANGUAGES:
+        here.page().language = here.page().chosen_language = chosen
+    return redirect(url_for("entering.unlock"), 303)
+
+
+@blueprint.post("/ping")
+@without_desk
+def ping() -> ResponseReturnValue:
+    """Note that a window is open, and with ``active`` that the person is at work in it."""
+    page = here.page()
+    page.note_window()
+    if request.form.get("active") == "1":
+        page.lock.touch()
+    return {"locked": not page.lock.is_open}

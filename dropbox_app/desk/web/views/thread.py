@@ -1,0 +1,255 @@
+"""Gesprek: read it, answer it, and what else is done with one conversation."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import files, notes, snippets, threads, writing
+from dropbox_app.desk.errors import Kept, Unfit
+from dropbox_app.desk.threads.attachments import Source
+from dropbox_app.desk.web import here
+from dropbox_app.desk.web.errors import news, sentence
+from dropbox_app.desk.web.reading import conversation, is_formal
+from dropbox_app.protocol.errors import KlankbordError
+
+blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
+
+OPTIONS = 6  # at most, as SPEC section 4 has it
+_OPTION_PARTS = ("title", "pro", "con")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed in a form of the page, and what is wrong with it; kept until it is sent."""
+
+    form: str = ""  # which form: reply, consent, options, notice, label, note
+    problem: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, form: str, name: str, usual: str = "") -> str:
+        """Return what the field of a form shows."""
+        return self.fields.get(name, usual) if self.form == form else usual
+
+    def wrong(self, form: str) -> str:
+        """Return what is wrong with a form; empty if nothing is."""
+        return self.problem if self.form == form else ""
+
+
+@blueprint.get("/")
+def thread(handle: str) -> ResponseReturnValue:
+    """Show the conversation; what was new has then been seen."""
+    return _page(handle, Typed())
+
+
+def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
+    site, mailbox = here.thread_of(handle)
+    page, place, told = here.page(), here.place(), here.told()
+    opened = threads.read(place, mailbox, site)
+    shown = conversation(opened.case, told)
+    language = writing.language(opened.desk, mailbox)
+    html = render_template(
+        "thread.html",
+        handle_here=handle,
+        listed=opened.listed,
+        conversation=shown,
+        typed=typed,
+        note=notes.note(place, mailbox, site),
+        snippets=snippets.snippets(place, language),
+        language=language,
+        away=opened.desk.state.away,
+        is_being_fetched=page.lock.is_away(site),
+        options=range(1, OPTIONS + 1),
+        said=page.take_said(),
+    )
+    if not page.lock.is_away(site):  # a fetch has the site's state in its hands
+        threads.mark_seen(opened)
+    return html, status
+
+
+@blueprint.post("/reply")
+def reply(handle: str) -> ResponseReturnValue:
+    """Send an answer; with ``insert``, or a snippet and no text, put the snippet into the text."""
+    text = request.form.get("text", "")
+    name = request.form.get("snippet", "")
+    if name and ("insert" in request.form or not text.strip()):
+        return _with_snippet(handle, name, text)
+    return _send(handle, "reply", lambda: writing.reply(_needed(text, "reply.empty"), _uploaded()))
+
+
+def _with_snippet(handle: str, name: str, text: str) -> ResponseReturnValue:
+    site, mailbox = here.thread_of(handle)
+    opened = threads.read(here.place(), mailbox, site)
+    found = snippets.snippet(here.place(), name, writing.language(opened.desk, mailbox))
+    filled = f"{text.rstrip()}\n\n{found.text}" if text.strip() else found.text
+    return _page(handle, Typed("reply", "", {"text": filled, "snippet": name}))
+
+
+@blueprint.post("/consent")
+def consent(handle: str) -> ResponseReturnValue:
+    """Ask whether a step is good; a formal one only after a second look."""
+    step, with_whom, scope = (request.form.get(name, "") for name in ("step", "with", "scope"))
+    if is_formal(step, with_whom) and "formal" not in request.form:
+        return _page(handle, _typed("consent", here.told().say("consent.formal")), 409)
+    return _send(
+        handle,
+        "consent",
+        lambda: writing.question(
+            *(_needed(one, "consent.empty") for one in (step, with_whom, scope))
+        ),
+    )
+
+
+@blueprint.post("/options")
+def options(handle: str) -> ResponseReturnValue:
+    """Lay out what the reporter can choose from."""
+    return _send(handle, "options", _options)
+
+
+def _options() -> writing.Message:
+    """The options of the form; those that are empty are left out. Raises Unfit."""
+    told = here.told()
+    rows = [
+        {part: request.form.get(f"{part}{number}", "").strip() for part in _OPTION_PARTS}
+        for number in range(1, OPTIONS + 1)
+    ]
+    given = [row for row in rows if any(row.values())]
+    if len(given) < 2 or not all(all(row.values()) for row in given):
+        raise Incomplete(told.say("options.incomplete"))
+    body = {"text": request.form.get("text", "").strip(), "options": given}
+    return writing.options(json.dumps(body).encode())
+
+
+@blueprint.post("/notice")
+def notice(handle: str) -> ResponseReturnValue:
+    """Tell the reporter where the conversation stands: closed, or open again."""
+    status, text = request.form.get("status", ""), request.form.get("text", "").strip()
+    if status == "longer":
+        return _sending(handle, "notice", lambda site, box: _extend(site, box))
+    return _send(handle, "notice", lambda: writing.notice(status, text))
+
+
+def _extend(site: str, mailbox: str) -> None:
+    desk, box = threads.find(here.place(), mailbox, site)
+    writing.extend(here.place(), desk, box)
+
+
+@blueprint.post("/label")
+def label(handle: str) -> ResponseReturnValue:
+    """Give the conversation the counsellor's own name."""
+    given = request.form.get("label", "")
+    return _locally(
+        handle, "label", "label.done", lambda s, m: threads.label(here.place(), m, given, s)
+    )
+
+
+@blueprint.post("/note")
+def note(handle: str) -> ResponseReturnValue:
+    """Keep a private note."""
+    text = request.form.get("note", "")
+    return _locally(
+        handle, "note", "note.done", lambda s, m: notes.write_note(here.place(), m, text, s)
+    )
+
+
+@blueprint.get("/forget")
+def last_look(handle: str) -> ResponseReturnValue:
+    """Show once more what goes, before it is deleted for good."""
+    site, mailbox = here.thread_of(handle)
+    opened = threads.read(here.place(), mailbox, site)
+    return render_template(
+        "forget.html",
+        handle_here=handle,
+        listed=opened.listed,
+        conversation=conversation(opened.case, here.told()),
+        note=notes.note(here.place(), mailbox, site),
+        problem="",
+    )
+
+
+@blueprint.post("/forget")
+def forget(handle: str) -> ResponseReturnValue:
+    """Delete the conversation from this computer; the database gets another key at once."""
+    site, mailbox = here.thread_of(handle)
+    here.page().lock.settle(site)
+    threads.forget(here.place(), mailbox, site)
+    here.place().change_key_if_due()
+    here.page().say(here.told().say("forget.done"))
+    return redirect(url_for("today.today"), 303)
+
+
+class Incomplete(Unfit):
+    """Something was not filled in; the sentence is in the person's language already."""
+
+
+def _needed(text: str, key: str) -> str:
+    if not text.strip():
+        raise Incomplete(here.told().say(key))
+    return text
+
+
+def _uploaded() -> list[Source]:
+    """The files of the form, from memory."""
+    chosen = [one for one in request.files.getlist("files") if one.filename]
+    return [files.source(one.filename or "", one.stream.read()) for one in chosen]
+
+
+def _typed(form: str, problem: str) -> Typed:
+    return Typed(form, problem, dict(request.form.items()))
+
+
+def _send(handle: str, form: str, made: Callable[[], writing.Message]) -> ResponseReturnValue:
+    """Send what ``made`` returns."""
+
+    def send(site: str, mailbox: str, message: writing.Message) -> None:
+        place, page = here.place(), here.page()
+        desk, box = threads.find(place, mailbox, site)
+        try:
+            writing.send(place, desk, box, message)
+        finally:
+            page.say(*(news(here.told(), one) for one in desk.report.news))
+
+    try:
+        message = made()
+    except KlankbordError as error:
+        return _refused(handle, form, error)
+    return _sending(handle, form, lambda site, box: send(site, box, message))
+
+
+def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> ResponseReturnValue:
+    """Do what goes to the server; others may read on meanwhile, and nobody writes to the site."""
+    site, mailbox = here.thread_of(handle)
+    page, told = here.page(), here.told()
+    try:
+        with page.lock.send_away([site]):
+            work(site, mailbox)
+    except Kept as error:
+        page.say(sentence(told, error))
+    except KlankbordError as error:
+        return _refused(handle, form, error)
+    else:
+        page.say(told.say("sent.done"))
+    return redirect(url_for("thread.thread", handle=handle), 303)
+
+
+def _locally(
+    handle: str, form: str, done: str, work: Callable[[str, str], object]
+) -> ResponseReturnValue:
+    """Do what is written on this computer alone."""
+    site, mailbox = here.thread_of(handle)
+    page = here.page()
+    try:
+        page.lock.settle(site)
+        work(site, mailbox)
+    except KlankbordError as error:
+        return _refused(handle, form, error)
+    page.say(here.told().say(done))
+    return redirect(url_for("thread.thread", handle=handle), 303)
+
+
+def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
+    """Show the form again, with all that was typed, and why it was not done."""
+    problem = str(error) if isinstance(error, Incomplete) else sentence(here.told(), error)
+    return _page(handle, _typed(form, problem), 409)

@@ -1,0 +1,72 @@
+"""Gesprekken: all of them, over all employers; by employer, by whose turn it is, by words."""
+
+from collections.abc import Callable, Mapping
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import threads as actions
+from dropbox_app.desk.actions.threads import Listed
+from dropbox_app.desk.web import here
+
+blueprint = Blueprint("threads", __name__)
+
+AT_ONCE = 100  # rows of a page
+FOUND = 240  # characters of a message that a search shows
+# Which conversations a choice leaves, by its name in the form.
+TURNS: Mapping[str, Callable[[Listed], bool]] = {
+    "": lambda one: True,
+    "mine": lambda one: one.summary.turn == "counsellor",
+    "theirs": lambda one: one.summary.turn == "reporter",
+    "over": lambda one: one.summary.turn == "nobody",
+}
+
+
+@blueprint.route("/threads", methods=["GET", "POST"])
+def threads() -> ResponseReturnValue:
+    """Show the conversations, or what a search found.
+
+    The words that were searched for and the choices come by POST, so that no address holds them.
+    """
+    words = request.form.get("words", "").strip()
+    employer = request.form.get("employer", "")
+    turn = request.form.get("turn", "")
+    count = min(max(request.form.get("count", AT_ONCE, type=int), AT_ONCE), 100 * AT_ONCE)
+    place = here.place()
+    names = sorted(set(place.names().values()))
+    found = [
+        one
+        for one in actions.list_threads(place)
+        if (not employer or one.employer == employer) and TURNS.get(turn, TURNS[""])(one)
+    ]
+    return render_template(
+        "threads.html",
+        found=found[:count],
+        all=len(found),
+        more=count + AT_ONCE if len(found) > count else 0,
+        employers=names,
+        employer=employer,
+        turn=turn,
+        turns=[*TURNS],
+        words=words,
+        hits=_hits(words, employer) if words else [],
+    )
+
+
+def _hits(words: str, employer: str) -> list[dict[str, object]]:
+    """What a search found: the conversation, and how the message begins."""
+    return [
+        {
+            "listed": one.listed,
+            "day": one.message.day,
+            "beginning": _beginning(one.message.text),
+            "genuine": one.genuine,
+        }
+        for one in actions.search(here.place(), words)
+        if not employer or one.listed.employer == employer
+    ]
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= FOUND else words[:FOUND].rpartition(" ")[0] + " …"

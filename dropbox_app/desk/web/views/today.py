@@ -1,0 +1,17 @@
+"""Vandaag: what waits for the counsellor, what waits to be sent, what waits for reporters."""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import today as actions
+from dropbox_app.desk.web import here
+
+blueprint = Blueprint("today", __name__)
+
+
+@blueprint.get("/")
+def today() -> ResponseReturnValue:
+    """Show the day's work; a report whose writer does not feel safe comes first."""
+    return render_template(
+        "today.html", work=actions.today(here.place()), said=here.page().take_said()
+    )

@@ -1,0 +1,130 @@
+"""Where people can turn besides the counsellor: the list of this program, or the site's own.
+
+``content/referrals.toml`` in a site's folder takes the place of the whole list. Strict like all
+that an operator writes: an unknown key, a number that is none, a topic that the report form does
+not have are refused by name.
+"""
+
+import datetime
+import functools
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dropbox_app.protocol.messages import ANSWERS
+from dropbox_app.server.config.settings import TELEPHONE
+from dropbox_app.server.config.toml_fields import Wrong, one_line, only_known
+from dropbox_app.server.errors import ContentError
+
+FILE_NAME = "referrals.toml"
+MAX_BYTES = 16 * 1024
+MOST = 40  # entries
+LINES = 60  # of all topics together: the page is as long as every other page before a session
+STALE = 365  # days after which an entry is to be checked again
+# What happened, in the order of the page.
+TOPICS = tuple(name for name in ANSWERS["topics"][1] if name not in ("other", "dont_know"))
+
+_SITE = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+(/[a-z0-9/_-]*)?")
+_TEXTS = ("name", "nl", "en", "phone", "site")
+
+
+@dataclass(frozen=True)
+class Referral:
+    """One door. ``checked``: the day on which somebody compared it with the organisation itself."""
+
+    name: str
+    topics: tuple[str, ...]
+    nl: str
+    en: str
+    phone: str = ""
+    site: str = ""
+    checked: datetime.date | None = None
+
+    def why(self, lang: str) -> str:
+        """For what, in a language of the pages."""
+        return self.nl if lang == "nl" else self.en
+
+    def stale(self, today: datetime.date) -> bool:
+        """Whether it was never checked, or more than STALE days ago."""
+        return self.checked is None or (today - self.checked).days > STALE
+
+
+@dataclass(frozen=True)
+class Referrals:
+    """The list, and the day on which it was put together."""
+
+    compiled: datetime.date
+    entries: tuple[Referral, ...]
+
+    def by_topic(self) -> dict[str, tuple[Referral, ...]]:
+        """Every topic of TOPICS that has a door, with its doors in the order of the list."""
+        found = {
+            topic: tuple(entry for entry in self.entries if topic in entry.topics)
+            for topic in TOPICS
+        }
+        return {topic: entries for topic, entries in found.items() if entries}
+
+
+@functools.cache
+def shipped() -> Referrals:
+    """The list that comes with this program."""
+    folder = importlib.resources.files("dropbox_app.server.config")
+    return parse((folder / FILE_NAME).read_bytes(), FILE_NAME)
+
+
+def parse(raw: bytes, name: str) -> Referrals:
+    """Read a list; ``name`` is what errors call the file. Raises ContentError."""
+    if len(raw) > MAX_BYTES:
+        raise ContentError(f"{name}: it may be at most {MAX_BYTES} bytes")
+    try:
+        values = tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ContentError(f"{name}: this is not UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise ContentError(f"{name}: this is no TOML: {error}") from None
+    try:
+        return _referrals(values)
+    except Wrong as wrong:
+        raise ContentError(f"{name}: {wrong}") from None
+
+
+def _referrals(values: Mapping[str, Any]) -> Referrals:
+    only_known(values, {"compiled", "referral"})
+    rows = values.get("referral", [])
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MOST:
+        raise Wrong("referral", f"there must be 1 to {MOST} tables [[referral]]")
+    made = Referrals(_day(values.get("compiled"), "compiled"), tuple(_entry(row) for row in rows))
+    if sum(len(entry.topics) for entry in made.entries) > LINES:
+        raise Wrong("referral", f"all topics together may have at most {LINES} entries")
+    return made
+
+
+def _entry(row: object) -> Referral:
+    if not isinstance(row, dict):
+        raise Wrong("referral", "referral must be tables [[referral]]")
+    only_known(row, {*_TEXTS, "topics", "checked"}, "referral.")
+    called = f"the referral {row.get('name', '')!r}"
+    for key in ("name", "nl", "en", "topics"):
+        if not row.get(key):
+            raise Wrong("referral", f"{called} has no {key}")
+    texts = {
+        key: one_line(row[key], "referral", f"{key} of {called}") for key in _TEXTS if key in row
+    }
+    topics = row["topics"]
+    if not isinstance(topics, list) or not set(map(str, topics)) <= set(TOPICS):
+        raise Wrong("referral", f"topics of {called} must be some of {', '.join(TOPICS)}")
+    if texts.get("phone") and not TELEPHONE.fullmatch(texts["phone"]):
+        raise Wrong("referral", f"phone of {called} must be a telephone number")
+    if texts.get("site") and not _SITE.fullmatch(texts["site"]):
+        raise Wrong("referral", f"site of {called} must be a name such as example.org, no https://")
+    checked = _day(row["checked"], f"checked of {called}") if "checked" in row else None
+    return Referral(topics=tuple(dict.fromkeys(topics)), checked=checked, **texts)
+
+
+def _day(value: object, called: str) -> datetime.date:
+    if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
+        raise Wrong("referral", f"{called} must be a day such as 2026-11-29, without quotes")
+    return value

@@ -1,0 +1,36 @@
+"""Keeping a thread longer: a notice that every reader knows, which the server counts as writing."""
+
+import pytest
+
+from tests.desk.conftest import Office
+from tests.support.fake_server import Clock, Peer, Reporter
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("nl", "blijft langer staan"), ("en", "is kept longer")]
+)
+def test_the_reporter_reads_in_their_language_that_the_thread_is_kept_longer(
+    office: Office, peer: Peer, clock: Clock, language: str, said: str
+) -> None:
+    reporter = Reporter(peer, office.identity)
+    reporter.language = language
+    reporter.report("Er is iets.")
+    office.fetch_quietly()
+    clock.to("2027-03-20")
+    assert office.run("extend", reporter.mailbox).stdout.startswith("Sent to thread")
+    notice = list(reporter.thread().genuine())[-1]
+    assert (notice.kind, notice.body["status"], notice.lang) == ("notice", "read", language)
+    assert said in notice.text
+    assert max(kept.day for kept in peer.items.values()) == clock.day
+    assert office.json("list")[0]["turn"] == "counsellor", "it is no answer"
+
+
+def test_a_closed_thread_is_not_kept_longer(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    office.run("notice", thread, "closed")
+    before = reporter.texts()
+    assert "Reopen it first" in office.run("extend", thread, code=1).stderr
+    assert reporter.texts() == before
+    office.run("notice", thread, "reopened")
+    office.run("extend", thread)

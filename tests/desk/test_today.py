@@ -1,0 +1,212 @@
+"""What waits today: for the counsellor, for a reporter, to be sent; and what a list says of it."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dropbox_app.desk.actions import threads, today, writing
+from dropbox_app.desk.errors import Kept
+from dropbox_app.desk.threads import open_thread, turn
+from dropbox_app.protocol.encoding import Json
+from tests.desk.conftest import Office
+from tests.support.fake_server import Clock, Peer, Reporter
+
+
+@pytest.fixture
+def report(office: Office, peer: Peer) -> Callable[..., Reporter]:
+    """A way for a new person to report to that counsellor."""
+
+    def write(text: str, **answers: Json) -> Reporter:
+        made = Reporter(peer, office.identity)
+        made.report(text, **answers)
+        return made
+
+    return write
+
+
+def one(office: Office) -> dict[str, Any]:
+    """The only thread, as a program reads it."""
+    (listed,) = office.json("list")
+    return dict(listed)
+
+
+def test_the_first_words_are_of_the_reporters_newest_text_and_end_with_a_word(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    office.reply(thread, "Dank je. Wat vind je het moeilijkst?")
+    assert one(office)["first_words"] == "Het gaat over mijn chef."
+    reporter.write(
+        "Het moeilijkst is dat iedereen in het team wegkijkt,\n en dat het elke week weer gebeurt."
+    )
+    office.fetch_quietly()
+    assert one(office)["first_words"] == (
+        "Het moeilijkst is dat iedereen in het team wegkijkt, en dat het elke week weer…"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("Kort.", "Kort."),
+        (" \n Op\ttwee  regels ", "Op twee regels"),
+        ("a" * 80, "a" * 80),
+        ("a" * 81, "a" * 79 + "…"),
+        ("Zin een, " + "b" * 100, "Zin een…"),
+        ("woord " * 1_000, ("woord " * 13).strip() + "…"),
+        ("", ""),
+    ],
+)
+def test_a_text_is_cut_after_a_word(text: str, begins: str) -> None:
+    assert turn.first_words(text) == begins
+    assert len(turn.first_words(text)) <= turn.FIRST_WORDS
+
+
+def test_a_report_that_says_not_safe_is_told_as_such_and_comes_first(
+    office: Office, clock: Clock, report: Callable[..., Reporter]
+) -> None:
+    older = report("Een vraag over mijn rooster")
+    clock.to("2027-01-06")
+    unsafe = report("Hij wacht me buiten op", safe="no")
+    report("Ik voel me wel veilig", safe="yes")
+    office.fetch_quietly()
+    with office.open() as place:
+        found = today.today(place)
+    assert [t.mailbox for t in found.mine][:2] == [unsafe.mailbox, older.mailbox]
+    assert [t.summary.not_safe for t in found.mine] == [True, False, False]
+    shown = office.run("today").stdout
+    assert "does not feel safe" in shown.splitlines()[1]
+
+
+def test_an_answered_consent_comes_before_older_reports(
+    office: Office, clock: Clock, reporter: Reporter, thread: str, report: Callable[..., Reporter]
+) -> None:
+    office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
+    waits = report("Ik wacht al langer")
+    clock.to("2027-01-07")
+    (request,) = [m for m in reporter.thread().genuine() if m.kind == "consent-request"]
+    reporter.send("consent-answer", {"request": request.digest, "answer": "yes"})
+    office.fetch_quietly()
+    with office.open() as place:
+        found = today.today(place)
+    assert [t.mailbox for t in found.mine] == [thread, waits.mailbox]
+    assert found.mine[0].summary.consent == "yes"
+    assert "consent: yes" in office.run("today").stdout
+    office.run("read", thread)
+    office.reply(thread, "Dan bel ik morgen.")
+    with office.open() as place:
+        (told,) = today.today(place).theirs
+    assert (told.mailbox, told.summary.consent) == (thread, "")
+
+
+def test_an_answer_is_due_by_what_the_site_promises_counted_in_working_days(
+    office: Office, peer: Peer, clock: Clock, reporter: Reporter, thread: str
+) -> None:
+    """A report of Tuesday is answered by Thursday, one of Thursday by Monday."""
+    assert (one(office)["since"], one(office)["answer_by"]) == ("2027-01-05", "2027-01-07")
+    assert "answer promised by 2027-01-07" in office.run("list").stdout
+    office.reply(thread, "Dank je")
+    assert (one(office)["since"], one(office)["answer_by"]) == (None, None)
+    clock.to("2027-01-07")
+    reporter.write("Nog iets")
+    clock.to("2027-01-08")
+    reporter.write("En nog iets")
+    peer.response_days = 2
+    office.fetch_quietly()
+    assert (one(office)["since"], one(office)["answer_by"]) == ("2027-01-07", "2027-01-11")
+
+
+@pytest.mark.parametrize("said", [0, -1, 61, 10**9, "2", 2.0, None, True])
+def test_a_promise_that_nobody_can_read_gives_no_day(
+    office: Office, peer: Peer, thread: str, said: object
+) -> None:
+    peer.response_days = said
+    office.fetch_quietly()
+    assert one(office)["answer_by"] is None
+
+
+def test_a_reporter_who_writes_after_the_close_waits_for_the_counsellor(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    office.run("read", thread)
+    office.run("notice", thread, "closed")
+    assert (one(office)["turn"], one(office)["closed"]) == ("nobody", True)
+    with office.open() as place:
+        assert today.today(place).mine == ()
+    reporter.write("Toch nog iets")
+    office.fetch_quietly()
+    assert (one(office)["turn"], one(office)["closed"]) == ("counsellor", True)
+    office.reply(thread, "Goed dat je het zegt.")
+    assert one(office)["turn"] == "nobody"
+
+
+def test_that_a_message_was_received_or_read_is_no_answer(office: Office, thread: str) -> None:
+    office.run("notice", thread, "received")
+    office.run("notice", thread, "read")
+    assert one(office)["turn"] == "counsellor"
+
+
+def test_what_is_unread_waits_for_the_counsellor_whatever_became_of_the_thread(
+    office: Office, peer: Peer, reporter: Reporter, thread: str
+) -> None:
+    peer.gone.add(thread)
+    office.fetch()
+    assert (one(office)["status"], one(office)["turn"]) == ("gone", "nobody")
+    with office.open() as place:
+        assert [t.mailbox for t in today.today(place).mine] == [thread]
+        threads.mark_seen(threads.read(place, thread))
+        assert today.today(place).mine == ()
+
+
+def test_what_waits_to_be_sent_stands_in_a_group_of_its_own(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    office.run("read", thread)
+    peer.busy = True
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        with pytest.raises(Kept):
+            writing.send(place, desk, mailbox, writing.reply("Dank je"))
+        found = today.today(place)
+    assert [t.mailbox for t in found.to_send] == [thread]
+    assert (found.mine, found.theirs) == ((), ())
+    shown = office.json("today")
+    assert [t["waiting"] for t in shown["to_send"]] == [1]
+    peer.busy = False
+    office.fetch_quietly()
+    assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
+
+
+def test_a_second_list_opens_no_thread(
+    office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = office.json("today")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a thread was opened")
+
+    monkeypatch.setattr(open_thread, "open_case", refuse)
+    assert office.json("today") == first
+    assert office.json("list")[0]["id"] == thread
+
+
+def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str) -> None:
+    before = office.json("list")
+    with office.open() as place:
+        place.database.run('UPDATE summary SET fields = \'{"last_day": "2027-01-05"}\'')
+    assert office.json("list") == before
+
+
+@pytest.mark.parametrize(
+    ("since", "days", "last"),
+    [
+        ("2027-01-04", 1, "2027-01-05"),  # a Monday
+        ("2027-01-08", 1, "2027-01-11"),  # a Friday
+        ("2027-01-09", 2, "2027-01-12"),  # a Saturday
+        ("2027-01-04", 10, "2027-01-18"),
+    ],
+)
+def test_weekends_are_no_working_days(since: str, days: int, last: str) -> None:
+    day = datetime.date.fromisoformat
+    assert turn.answer_by(day(since), days) == day(last)

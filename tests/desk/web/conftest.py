@@ -1,0 +1,125 @@
+"""The desk's page at a real port, over the desk of ``tests/desk``, and a window that reads it."""
+
+import threading
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+
+from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.fetching import Fetching
+from dropbox_app.desk.web.gate import Gate
+from dropbox_app.desk.web.here import Page
+from dropbox_app.desk.web.server import listen
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.support.plain_browser import Page as Answer
+from tests.support.plain_browser import PlainBrowser
+from tests.support.processes import until
+
+
+class Window(PlainBrowser):
+    """A browser's window, that says of each request what browsers say."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        follow: int = 5,
+    ) -> Answer:
+        said = {
+            "Sec-Fetch-Site": "same-origin",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "document",
+        }
+        return super().request(method, path, body, said | (headers or {}), follow)
+
+    def press(self, page: Answer, part: str, **values: str) -> Answer:
+        """Send the form of a page that goes to an address with ``part`` in it."""
+        return self.submit(page, page.form_to(part), **values)
+
+
+class Running:
+    """The page, served from a thread of the test until ``close``."""
+
+    def __init__(self, office: Office, clock: "Seconds") -> None:
+        self.office = office
+        self.clock = clock
+        self.lock = DeskLock(office.folder, office.machine, clock)
+        self.fetching = Fetching(self.lock, clock)
+        self.page = Page(self.lock, self.fetching, clock=clock)
+        self.server, self.gate = listen(self.page, 0)
+        self._pulled = threading.Event()
+        self._thread = threading.Thread(target=self.server.run)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return self.gate.origin
+
+    @property
+    def home(self) -> str:
+        return self.gate.prefix + "/"
+
+    def close(self) -> None:
+        self.server.task_dispatcher.shutdown()  # what still works would pull a closed trigger
+        self.server.trigger.pull_trigger(self._close_sockets)
+        self._pulled.set()
+        self._thread.join()
+        self.lock.end()
+
+    def _close_sockets(self) -> None:
+        """End the server's loop from inside: it goes on while any socket is open."""
+        self._pulled.wait(20)  # the trigger is closed here, so never before it was pulled
+        for channel in [*self.server.active_channels.values()]:
+            channel.handle_close()
+        self.server.close()
+
+    def window(self) -> Window:
+        """A window that came in by the link."""
+        made = Window(self.url)
+        link = urllib.parse.urlsplit(self.gate.link.address(self.url)).path
+        assert made.request("GET", link, headers={"Sec-Fetch-Site": "none"}).status == 200
+        return made
+
+    def at_work(self) -> Window:
+        """A window whose person has given the passphrase."""
+        made = self.window()
+        made.press(made.get(self.home), "unlock", passphrase=PASSPHRASE)
+        assert self.lock.is_open
+        return made
+
+    def fetch(self, window: Window) -> Answer:
+        """Press the button, and wait for the end of the fetch."""
+        window.press(window.get(self.home), "fetch")
+        self.wait_for_fetch()
+        return window.get(f"{self.home}fetch")
+
+    def wait_for_fetch(self) -> None:
+        """Until no fetch is running."""
+        until(lambda: not self.fetching.under_way, "the fetch did not end")
+
+
+class Seconds:
+    """A clock that goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def running(office: Office) -> Iterator[Running]:
+    made = Running(office, Seconds())
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def gate(running: Running) -> Gate:
+    return running.gate

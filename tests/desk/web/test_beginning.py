@@ -1,0 +1,163 @@
+"""The first run: from the invitation to the card, and from a backup; alone with the page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk.actions import backups, settings, sites
+from dropbox_app.protocol import card as cards
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running, Seconds, Window
+from tests.support.fake_server import Clock, Peer
+from tests.support.plain_browser import Page as Answer
+
+WHO = {"name": "Els de Vries", "kind": "internal", "scope": "both", "languages": "nl"}
+
+
+@pytest.fixture
+def empty(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
+    """The page over a folder in which there is no desk."""
+    made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def begin(running: Running, window: Window) -> Answer:
+    """As far as the question for the passphrase."""
+    asked = window.get(f"{running.home}first")
+    you = window.press(asked, "first", invitation=running.office.peer.invitation().decode())
+    assert 'data-page="first-you"' in you.html
+    assert "Voorbeeld BV" in you.text
+    chosen = window.press(you, "you", **WHO, proxy="")
+    assert 'data-page="first-passphrase"' in chosen.html
+    return chosen
+
+
+def test_without_a_desk_the_link_leads_to_the_first_run(empty: Running) -> None:
+    assert 'data-page="first"' in empty.window().get(empty.home).html
+    assert not empty.office.folder.exists()
+
+
+def test_an_invitation_and_a_passphrase_make_a_desk_with_a_card_to_read_out(
+    empty: Running, peer: Peer
+) -> None:
+    window = empty.window()
+    done = window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
+    assert 'data-page="first-card"' in done.html
+    with empty.lock.use() as place:
+        (site,) = sites.sites(place)
+        assert settings.settings(place).language == "nl"
+    assert all(f"<li>{group}</li>" in done.html for group in site.fingerprint.split())
+    saved = window.get(next(link for link in done.links if link.endswith("/file")))
+    card = cards.parse(saved.body)
+    assert (card.name, card.kind, card.languages) == ("Els de Vries", "internal", ("nl",))
+    assert card.identity.fingerprint() == site.fingerprint
+    peer.add_card(saved.body)
+    empty.fetch(window)
+    assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
+
+
+def test_nothing_is_written_before_the_passphrase_is_chosen(empty: Running) -> None:
+    window = empty.window()
+    asked = begin(empty, window)
+    for given, again, said in (
+        ("zo kort", "zo kort", "te kort"),
+        ("a" * 30, "a" * 30, "herhaalt zichzelf"),
+        (PASSPHRASE, PASSPHRASE + "x", "niet gelijk"),
+    ):
+        answer = window.press(asked, "passphrase", passphrase=given, again=again)
+        assert (answer.status, said in answer.text) == (422, True)
+        assert given not in answer.html
+    assert not empty.office.folder.exists()
+
+
+def test_each_page_proposes_another_passphrase_of_five_words(empty: Running) -> None:
+    window = empty.window()
+    begin(empty, window)
+    seen = set()
+    for _ in range(3):
+        page = window.get(f"{empty.home}first/passphrase").html
+        drawn = page.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
+        assert len(drawn.split()) == 5
+        seen.add(drawn)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("pasted", ["", "x", "{}", '{"v":1}'])
+def test_what_is_no_invitation_is_told_and_kept_in_the_field(empty: Running, pasted: str) -> None:
+    window = empty.window()
+    answer = window.press(window.get(f"{empty.home}first"), "first", invitation=pasted)
+    assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+    assert pasted.replace('"', "&#34;") in answer.html
+
+
+def test_what_a_card_refuses_is_told_before_the_passphrase(empty: Running) -> None:
+    window = empty.window()
+    you = window.press(
+        window.get(f"{empty.home}first"),
+        "first",
+        invitation=empty.office.peer.invitation().decode(),
+    )
+    for wrong in ({"name": ""}, {"name": "x" * 500}):
+        answer = window.press(you, "you", **(WHO | wrong), proxy="")
+        assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+
+
+def test_a_page_of_the_first_run_that_comes_too_early_leads_to_the_one_before(
+    empty: Running,
+) -> None:
+    window = empty.window()
+    for path in ("first/you", "first/passphrase"):
+        assert 'data-page="first"' in window.get(empty.home + path).html
+
+
+def test_with_a_desk_the_first_run_leads_to_the_passphrase(running: Running) -> None:
+    window = running.window()
+    for path in ("first", "first/restore"):
+        assert 'data-page="unlock"' in window.get(running.home + path).html
+
+
+def test_a_backup_brings_the_desk_back_from_a_path_and_from_the_browser(
+    office: Office, thread: str, tmp_path: Path
+) -> None:
+    with office.open() as place:
+        backups.backup(place, tmp_path / "b.age")
+    for way in ("path", "file"):
+        again = Office(tmp_path / way / "desk", office.peer, office.clock)
+        empty = Running(again, Seconds())
+        try:
+            window = empty.window()
+            asked = window.get(f"{empty.home}first/restore")
+            if way == "path":
+                path = str(tmp_path / "b.age")
+                done = window.press(asked, "restore", path=path, passphrase=PASSPHRASE)
+            else:
+                sealed = ("b.age", (tmp_path / "b.age").read_bytes())
+                form = asked.form_to("restore")
+                done = window.upload(asked, form, [sealed], passphrase=PASSPHRASE)
+            assert 'data-page="restored"' in done.html
+            assert empty.lock.is_open
+        finally:
+            empty.close()
+        assert again.texts(thread) == ["Het gaat over mijn chef."]
+        assert [path.name for path in again.folder.parent.iterdir()] == ["desk"]
+
+
+def test_a_backup_that_does_not_open_leaves_nothing(
+    empty: Running, office: Office, tmp_path: Path
+) -> None:
+    (tmp_path / "b.age").write_bytes(b"x")
+    other = Office(tmp_path / "other" / "desk", office.peer, office.clock)
+    running = Running(other, Seconds())
+    try:
+        window = running.window()
+        asked = window.get(f"{running.home}first/restore")
+        for fields in ({"path": str(tmp_path / "b.age")}, {"path": ""}, {"path": "/nowhere"}):
+            answer = window.press(asked, "restore", **fields, passphrase=PASSPHRASE)
+            assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+    finally:
+        running.close()
+    assert not other.folder.exists()

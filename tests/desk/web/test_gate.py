@@ -1,0 +1,163 @@
+"""Who gets through to the page: every combination of what a request can say of itself."""
+
+import itertools
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pytest
+
+from dropbox_app.desk.web.gate import COOKIE, CSP, Gate
+from dropbox_app.desk.web.link import SECONDS, Link
+from tests.desk.web.conftest import Running, Seconds
+
+PORT = 40_123
+HERE = f"127.0.0.1:{PORT}"
+HOSTS = (
+    HERE, "127.0.0.1", f"localhost:{PORT}", f"rebound.example:{PORT}", "127.0.0.1:1", "", None,
+)  # fmt: skip
+SITES = ("same-origin", "same-site", "cross-site", "none", "", None)
+ORIGINS = (f"http://{HERE}", "http://127.0.0.1:1", "http://rebound.example", "null", "", None)
+ASKING = (("navigate", "document"), ("navigate", "iframe"), ("no-cors", "image"), ("cors", "empty"))
+METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE")
+
+
+class Made:
+    """A gate in front of an app that says what it was asked for."""
+
+    def __init__(self) -> None:
+        self.clock = Seconds()
+        self.gate = Gate(self._app, Link(self.clock))
+        self.gate.port = PORT
+        self.headers: dict[str, str] = {}
+        self.reached = 0
+
+    def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.reached += 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["SCRIPT_NAME"].encode(), b" ", environ["PATH_INFO"].encode()]
+
+    def ask(self, path: str, method: str = "GET", /, **said: str | None) -> int:
+        """The status of an answer; ``said``: headers, as WSGI names them."""
+        environ: WSGIEnvironment = {"REQUEST_METHOD": method, "PATH_INFO": path}
+        environ |= {f"HTTP_{name}": value for name, value in said.items() if value is not None}
+        status = 0
+
+        def start(line: str, headers: list[tuple[str, str]], *_: object) -> object:
+            nonlocal status
+            status, self.headers = int(line[:3]), dict(headers)
+            return None
+
+        self.body = b"".join(self.gate(environ, start))  # type: ignore[arg-type]
+        return status
+
+    def link(self, token: str = "", **said: str | None) -> int:
+        asked: dict[str, str | None] = {
+            "HOST": HERE,
+            "SEC_FETCH_SITE": "none",
+            "SEC_FETCH_MODE": "navigate",
+        }
+        asked |= {"SEC_FETCH_DEST": "document"}
+        return self.ask(f"/in/{token or self.gate.link.token}", "GET", **(asked | said))
+
+    def cookie(self) -> str:
+        assert self.link() == 200
+        return self.headers["Set-Cookie"].partition(";")[0]
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
+
+
+def test_of_all_combinations_only_the_pages_own_get_through(made: Made) -> None:
+    cookie = made.cookie()
+    paths = (f"{made.gate.prefix}/", "/", "/" + "0" * 32 + "/")
+    cookies = (cookie, f"{COOKIE}={'0' * 64}", None)
+    through = set()
+    for method, host, site, (mode, dest), origin, path, kept in itertools.product(
+        METHODS, HOSTS, SITES, ASKING, ORIGINS, paths, cookies
+    ):
+        before = made.reached
+        status = made.ask(
+            path, method, HOST=host, SEC_FETCH_SITE=site, SEC_FETCH_MODE=mode,
+            SEC_FETCH_DEST=dest, ORIGIN=origin, COOKIE=kept,
+        )  # fmt: skip
+        assert (status == 200) == (made.reached > before)
+        if status == 200:
+            assert (host, path, kept) == (HERE, paths[0], cookie)
+            through.add((method, site, mode, dest, origin))
+    own_posts = {("POST", "same-origin", *asking, ORIGINS[0]) for asking in ASKING}
+    # A GET has no Origin; whatever it says there, its Sec-Fetch-Site decides.
+    own_gets = {("GET", "same-origin", *asking, origin) for asking in ASKING for origin in ORIGINS}
+    typed = {("GET", "none", "navigate", "document", origin) for origin in ORIGINS}
+    assert through == own_posts | own_gets | typed
+
+
+def test_the_link_lets_in_a_navigation_from_nowhere_or_from_a_file_and_nothing_else() -> None:
+    allowed = set()
+    for method, host, site, (mode, dest) in itertools.product(METHODS, HOSTS, SITES, ASKING):
+        made = Made()
+        status = made.ask(
+            f"/in/{made.gate.link.token}", method, HOST=host, SEC_FETCH_SITE=site,
+            SEC_FETCH_MODE=mode, SEC_FETCH_DEST=dest,
+        )  # fmt: skip
+        assert status in (200, 403)
+        if status == 200:
+            allowed.add((method, host, site, mode, dest))
+    assert allowed == {
+        ("GET", HERE, site, "navigate", "document") for site in ("none", "cross-site")
+    }
+
+
+def test_the_link_works_once(made: Made) -> None:
+    assert made.link() == 200
+    assert made.link() == 404
+
+
+def test_the_link_is_dead_after_a_minute(made: Made) -> None:
+    made.clock.now += SECONDS + 1
+    assert made.link() == 404
+
+
+def test_a_guessed_link_opens_nothing_and_leaves_the_right_one_alive(made: Made) -> None:
+    for token in ("0" * 64, made.gate.link.token[:-1], made.gate.link.token + "0", "é"):
+        assert made.link(token) == 404
+    assert made.link() == 200
+
+
+def test_the_link_answers_with_a_refresh_and_a_cookie_for_the_runs_own_path(made: Made) -> None:
+    assert made.link() == 200
+    parts = made.headers["Set-Cookie"].split("; ")
+    assert set(parts[1:]) == {f"Path={made.gate.prefix}/", "HttpOnly", "SameSite=Strict"}
+    assert len(made.gate.prefix) == 33
+    assert f'content="0;url={made.gate.prefix}/"'.encode() in made.body
+
+
+def test_every_run_has_another_path_cookie_and_link() -> None:
+    one, other = Made(), Made()
+    assert one.gate.prefix != other.gate.prefix
+    assert one.gate.link.token != other.gate.link.token
+    assert one.cookie() != other.cookie()
+
+
+@pytest.mark.parametrize("path", ["", "unlock", "static/style.css", "static/page.js", "nothing"])
+def test_every_answer_has_the_headers_that_keep_others_out(running: Running, path: str) -> None:
+    answer = running.window().get(running.home + path)
+    assert answer.header("Content-Security-Policy") == CSP
+    assert answer.header("Cache-Control") == "no-store"
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert answer.header("Referrer-Policy") == "same-origin"
+    assert answer.header("Server") is None
+    assert answer.header("Access-Control-Allow-Origin") is None
+    assert answer.header("Set-Cookie") is None
+
+
+def test_refusals_have_those_headers_too(running: Running) -> None:
+    refused = running.window().request("GET", "/", headers={"Sec-Fetch-Site": "cross-site"})
+    assert refused.status == 403
+    assert refused.header("Content-Security-Policy") == CSP
+    assert refused.header("Cache-Control") == "no-store"
+
+
+def test_the_page_answers_to_this_computer_alone(running: Running) -> None:
+    assert running.server.socket.getsockname()[0] == "127.0.0.1"

@@ -1,0 +1,212 @@
+"""Hostile web pages in real browsers, in which the desk's page is open too: none gets through.
+
+They know the port and the run's secret path, which no real attacker does.
+"""
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from dropbox_app.desk.web.link import handed_over
+from tests.desk.conftest import PASSPHRASE
+from tests.desk.web.conftest import Running
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.processes import until
+
+REBOUND = "rebound.example"
+
+ATTACK = """<!doctype html><meta charset="utf-8"><title>Leuke foto's</title><body><script>
+(async () => {
+  const base = BASE, tried = [];
+  const paths = ["", "static/page.js", "fetch", "lock"];
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const settled = (element, attribute, value) => new Promise((done) => {
+    element.onload = () => done("loaded"); element.onerror = () => done("error");
+    element[attribute] = value; document.body.append(element); setTimeout(() => done("late"), 500);
+  });
+  for (const path of paths) {
+    const url = base + path;
+    const made = (name) => document.createElement(name);
+    const sheet = made("link"); sheet.rel = "stylesheet";
+    tried.push(["img", path, await settled(made("img"), "src", url)]);
+    tried.push(["script", path, await settled(made("script"), "src", url)]);
+    tried.push(["css", path, await settled(sheet, "href", url)]);
+    const frame = made("iframe"); frame.src = url; document.body.append(frame);
+    const object = made("object"); object.data = url; document.body.append(object);
+    const video = made("video"); video.src = url; document.body.append(video);
+    const hint = made("link"); hint.rel = "prefetch"; hint.href = url; document.head.append(hint);
+    for (const options of [
+      { mode: "no-cors", credentials: "include" },
+      { mode: "cors", credentials: "include" },
+      { mode: "no-cors", credentials: "include", method: "POST", body: "active=1" },
+      { mode: "cors", credentials: "include", method: "POST", headers: { "X-A": "1" }, body: "a" },
+      { mode: "cors", credentials: "include", method: "DELETE" },
+    ]) {
+      try { const answer = await fetch(url, options); tried.push(["fetch", path, answer.type]); }
+      catch { tried.push(["fetch", path, "refused"]); }
+    }
+    navigator.sendBeacon(url, "active=1");
+    try { new EventSource(url, { withCredentials: true }); } catch {}
+    try { new WebSocket(url.replace("http", "ws")); } catch {}
+    for (const method of ["get", "post"]) {
+      const target = made("iframe"); target.name = method + path; document.body.append(target);
+      const form = made("form"); form.method = method; form.action = url;
+      form.target = target.name; document.body.append(form); form.submit();
+    }
+  }
+  await wait(500);
+  await fetch("/done", { method: "POST", body: JSON.stringify(tried) });
+  const form = document.createElement("form");
+  form.method = "post"; form.action = base + "lock"; document.body.append(form); form.submit();
+})();
+</script>"""
+
+
+@dataclass
+class Attacker:
+    """A web server on another port of this computer, and what came to it."""
+
+    base: str = ""
+    cookies: list[str] = field(default_factory=list)
+    tried: list[list[str]] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+    def start(self) -> None:
+        attacker = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                attacker.cookies += self.headers.get_all("Cookie") or []
+                page = ATTACK.replace("BASE", json.dumps(attacker.base))
+                self._answer(page.encode() if self.path == "/attack" else b"")
+
+            def do_POST(self) -> None:
+                attacker.cookies += self.headers.get_all("Cookie") or []
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                attacker.tried = json.loads(body)
+                self._answer(b"")
+                attacker.done.set()
+
+            def _answer(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Recorder:
+    """In front of the gate: every request, and how it was answered."""
+
+    def __init__(self, gate: Callable[..., Iterable[bytes]]) -> None:
+        self.gate = gate
+        self.answers: list[tuple[str, str, int, bool]] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: object) -> object:
+            asked = f"{environ.get('HTTP_HOST')} {environ['PATH_INFO']}"
+            kept = "HTTP_COOKIE" in environ
+            self.answers.append((environ["REQUEST_METHOD"], asked, int(status[:3]), kept))
+            return start_response(status, headers, *rest)  # type: ignore[arg-type]
+
+        return self.gate(environ, start)
+
+
+def launch(playwright: Playwright, name: str) -> Browser:
+    if name == "chromium":
+        rules = f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        return playwright.chromium.launch(
+            executable_path=PROGRAMS[name], args=[*CHROMIUM[:-1], rules]
+        )
+    return playwright.firefox.launch(
+        channel="moz-firefox",
+        executable_path=PROGRAMS[name],
+        firefox_user_prefs={"network.dns.localDomains": REBOUND},
+    )
+
+
+@pytest.fixture
+def attacker() -> Iterator[Attacker]:
+    made = Attacker()
+    made.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+# Where the hostile page comes from, and so by what name it reaches for the desk's page: another
+# port of this computer, and a name that was made to lead here.
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["127.0.0.1", REBOUND])
+@pytest.mark.parametrize(
+    "browser", [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+)
+def test_no_hostile_page_gets_through(
+    running: Running, attacker: Attacker, browser: str, home: str
+) -> None:
+    recorder = Recorder(running.gate)
+    running.server.application = recorder
+    with sync_playwright() as playwright:
+        opened = launch(playwright, browser)
+        context = opened.new_context()
+        own = context.new_page()
+        own.goto(running.gate.link.address(running.url))
+        own.fill("[name=passphrase]", PASSPHRASE)
+        own.press("[name=passphrase]", "Enter")
+        own.wait_for_selector("body[data-page=today]")
+        assert any(kept for *_, kept in recorder.answers), "the browser never sent its cookie"
+        own.goto("about:blank")  # so that every further request is the attacker's
+        recorder.answers.clear()
+        attacker.base = f"http://{home}:{running.gate.port}{running.home}"
+        bad = context.new_page()
+        bad.goto(f"http://{home}:{attacker.port}/attack", wait_until="commit")
+        assert attacker.done.wait(60), "the attack did not end"
+        before = len(recorder.answers)
+        until(lambda: len(recorder.answers) > before, "the last form did not come")
+        opened.close()
+    assert [answer for answer in recorder.answers if answer[2] < 400] == []
+    assert len(recorder.answers) > 20, "the attack hardly reached the server"
+    if home == "127.0.0.1":
+        assert any(kept for *_, kept in recorder.answers), "no attack carried the cookie"
+    assert not [one for one in attacker.tried if one[2] in ("loaded", "basic", "cors")]
+    assert attacker.cookies == []
+    assert running.lock.is_open
+    assert not running.fetching.under_way
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "browser", [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+)
+def test_the_link_opens_the_page_from_a_file_and_never_again(
+    running: Running, browser: str
+) -> None:
+    address = running.gate.link.address(running.url)
+    with sync_playwright() as playwright, handed_over(address) as file:
+        opened = launch(playwright, browser)
+        context = opened.new_context()
+        page = context.new_page()
+        page.goto(file.as_uri(), wait_until="commit")
+        page.wait_for_selector("body[data-page=unlock]")
+        other = opened.new_context().new_page()
+        other.goto(address)
+        assert "Deze pagina is gesloten" in other.inner_text("body")
+        other.goto(running.url + running.home)
+        assert "Deze pagina is gesloten" in other.inner_text("body")
+        opened.close()

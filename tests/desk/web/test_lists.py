@@ -1,0 +1,152 @@
+"""Vandaag, Gesprekken and the fetch: whose turn it is, what is found, what came in."""
+
+from dropbox_app.desk.actions import threads
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running
+from tests.desk.web.test_thread import opened
+from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.plain_browser import Page
+
+
+def order(page: Page, *texts: str) -> list[str]:
+    """Those of the texts that a page has, in its order."""
+    return sorted((text for text in texts if text in page.text), key=page.text.index)
+
+
+def test_who_does_not_feel_safe_comes_first(
+    running: Running, peer: Peer, office: Office, reporter: Reporter, clock: Clock
+) -> None:
+    clock.to("2027-01-06")
+    Reporter(peer, office.identity).report("Ik durf niet naar huis.", safe="no")
+    window = running.at_work()
+    running.fetch(window)
+    today = window.get(running.home)
+    assert order(today, "Het gaat over mijn chef.", "Ik durf niet naar huis.") == [
+        "Ik durf niet naar huis.",
+        "Het gaat over mijn chef.",
+    ]
+    assert "De melder voelt zich niet veilig" in today.text
+
+
+def test_an_answered_conversation_waits_for_the_reporter(running: Running, thread: str) -> None:
+    window = running.at_work()
+    window.press(opened(running, window), "reply", text="Dank je.")
+    today = window.get(running.home)
+    assert order(today, "Wacht op de melder", "Het gaat over mijn chef.") == [
+        "Wacht op de melder",
+        "Het gaat over mijn chef.",
+    ]
+    assert "Er wacht niets op jou." in today.text
+
+
+def test_an_answered_question_for_consent_is_told_in_words(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    fields = {"step": "praten", "with": "je chef", "scope": "niets"}
+    window.press(opened(running, window), "consent", **fields)
+    asked = reporter.thread().entries[-1].message
+    assert asked is not None
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": ""})
+    running.fetch(window)
+    assert "Antwoord op je vraag: ja, dat is goed" in window.get(running.home).text
+    assert "Op je vraag praten" in opened(running, window).text
+
+
+def test_the_button_fetches_and_says_what_came_from_whom(
+    running: Running, reporter: Reporter
+) -> None:
+    window = running.at_work()
+    page = running.fetch(window)
+    assert 'data-page="fetch"' in page.html
+    assert "Er is 1 nieuw bericht." in page.text
+    assert "Voorbeeld BV" in page.text
+    assert "http-equiv" not in page.html  # it does not go on refreshing
+    assert "Er is niets nieuws." in running.fetch(window).text
+
+
+def test_a_site_that_does_not_answer_is_named(running: Running, peer: Peer) -> None:
+    window = running.at_work()
+    peer.drop_after = 0
+    page = running.fetch(window)
+    assert "De server was niet te bereiken." in page.text
+
+
+def test_what_a_lying_server_did_is_told_in_dutch_and_leads_to_the_conversation(
+    running: Running, peer: Peer, reporter: Reporter
+) -> None:
+    item = next(i for i, kept in peer.items.items() if kept.mailbox == reporter.mailbox)
+    peer.lies[item] = b"something else"
+    window = running.at_work()
+    page = running.fetch(window)
+    assert "De server gaf iets anders dan hij had genoemd." in page.text
+    assert "ALARM" not in page.text
+    assert reporter.mailbox[:8] not in page.html
+
+
+def test_the_timer_fetches_while_the_desk_is_open_and_not_while_it_is_locked(
+    running: Running, peer: Peer, reporter: Reporter
+) -> None:
+    def asked() -> int:
+        return sum("inbox" in target for _, target in peer.log)
+
+    before = asked()
+    for _ in range(3):
+        running.fetching.start_if_due()
+        running.clock.now += 3600
+    assert asked() == before
+    running.at_work()
+    running.fetching.start_if_due()  # plans the first
+    running.clock.now += 75.1 * 60
+    running.fetching.start_if_due()
+    running.wait_for_fetch()
+    assert asked() > before
+
+
+def test_conversations_are_chosen_by_whose_turn_it_is(
+    running: Running, peer: Peer, office: Office, thread: str
+) -> None:
+    Reporter(peer, office.identity).report("Op het rooster kloppen de uren niet.")
+    window = running.at_work()
+    window.press(opened(running, window), "reply", text="Dank je.")
+    running.fetch(window)
+    listed = window.get(f"{running.home}threads")
+    assert "2 gesprekken" in listed.text
+    mine = window.press(listed, "threads", turn="mine")
+    assert "rooster" in mine.text
+    assert "chef" not in mine.text
+    theirs = window.press(listed, "threads", turn="theirs")
+    assert "chef" in theirs.text
+    assert "rooster" not in theirs.text
+
+
+def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
+    running: Running, thread: str
+) -> None:
+    window = running.at_work()
+    listed = window.get(f"{running.home}threads")
+    found = window.press(listed, "threads", words="che")
+    assert "1 bericht gevonden" in found.text
+    assert "che" not in found.path
+    assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
+
+
+def test_an_own_name_goes_before_the_first_words(
+    running: Running, office: Office, thread: str
+) -> None:
+    with office.open() as place:
+        threads.label(place, thread, "Rooster zorgteam")
+    window = running.at_work()
+    listed = window.get(f"{running.home}threads")
+    assert "Rooster zorgteam" in listed.text
+    assert "chef" not in listed.text
+
+
+def test_no_address_tells_a_conversation_apart_in_the_next_run(
+    running: Running, thread: str
+) -> None:
+    window = running.at_work()
+    first = opened(running, window).path
+    assert thread[:6] not in first
+    assert running.page.handles.of("site", "mailbox") not in first
+    assert window.get(f"{running.home}t/zzzzzzzz/").status == 404

@@ -1,0 +1,152 @@
+"""Every page of the first run and of managing a desk, shown in Chromium: readable, whole, by keys.
+
+Both languages, by day and by night, at 1280 and 320 pixels, and with letters twice as large.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running, Seconds
+from tests.support.browsers import CHROMIUM, PROGRAMS, WIDTHS, here
+from tests.support.fake_server import Clock, Peer
+
+pytestmark = here("chromium")
+
+LOOKS = (("nl", "light"), ("en", "dark"))
+MANAGING = (
+    "settings/all", "cards", "cards/new", "away", "posters", "backups", "settings", "texts",
+    "texts/nl/listening",
+)  # fmt: skip
+CUT = """[...document.querySelectorAll('body *')].filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.width && r.right > innerWidth + 1 && !e.closest('.skip');
+}).map(e => e.outerHTML.slice(0, 80))"""
+SMALL = """[...document.querySelectorAll('button, .button, select, .choice, nav a, .row a, \
+summary, input:not([type=radio], [type=checkbox]), textarea')].filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.width && r.height < 47.5;
+}).map(e => e.outerHTML.slice(0, 80))"""
+TWICE = "document.documentElement.style.fontSize = '225%'"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
+    """The page over a folder in which there is no desk."""
+    made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
+    """A window of the browser that came in by the link, as from a file."""
+    page = browser.new_context(color_scheme=scheme).new_page()  # type: ignore[arg-type] # one of two
+    link = tmp_path / "link.html"
+    address = running.gate.link.address(running.url)
+    link.write_text(f'<meta http-equiv="refresh" content="0;url={address}">')
+    page.goto(link.as_uri())
+    page.wait_for_selector("body[data-page]")
+    return page
+
+
+def check(page: Page) -> None:
+    """Hold one page to the rules of the look."""
+    name = page.get_attribute("body", "data-page")
+    assert page.locator("h1").count() == 1, name
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(CUT) == [], f"{name} at {width}"
+        assert page.evaluate(SMALL) == [], f"{name} at {width}"
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found] == [], name
+    before = page.evaluate("document.documentElement.style.fontSize")
+    page.evaluate(TWICE)
+    assert page.evaluate(CUT) == [], f"{name} with letters twice as large"
+    page.evaluate(f"document.documentElement.style.fontSize = '{before}'")
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+
+
+@pytest.mark.parametrize(("language", "scheme"), LOOKS)
+def test_every_page_is_whole_readable_and_large_enough_to_touch(
+    running: Running, chromium: Browser, peer: Peer, tmp_path: Path, language: str, scheme: str
+) -> None:
+    page = enter(running, chromium, scheme, tmp_path)
+    page.click(f"button[value={language}]")
+    check(page)
+    page.click("main button.button")  # with nothing in it: what is wrong is shown
+    page.wait_for_selector("[role=alert]")
+    check(page)
+    page.fill("#invitation", peer.invitation().decode())
+    page.click("main button.button")
+    page.fill("#name", "Noor Jansen")
+    check(page)
+    page.click("main button.button")
+    page.fill("#passphrase", PASSPHRASE)
+    page.fill("#again", PASSPHRASE)
+    check(page)
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=first-card]")
+    check(page)
+    with running.lock.use() as place:
+        peer.add_card(place.one().state.card)
+    for path in MANAGING:
+        page.goto(running.url + running.home + path)
+        check(page)
+    page.goto(f"{running.url}{running.home}cards")
+    page.click("main .row a")
+    page.click("summary >> nth=0")
+    check(page)
+    page.goto(f"{running.url}{running.home}away")
+    page.fill("#until", "2027-02-14")
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=away-done]")
+    check(page)
+    page.goto(f"{running.url}{running.home}backups")
+    page.fill("#path", str(tmp_path / "b.age"))
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=backup-made]")
+    check(page)
+    page.context.close()
+
+
+def test_the_first_run_goes_by_keyboard_alone(
+    running: Running, chromium: Browser, peer: Peer, tmp_path: Path
+) -> None:
+    page = enter(running, chromium, "light", tmp_path)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to("#invitation")
+    page.keyboard.insert_text(peer.invitation().decode())
+    tab_to("main button.button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-page=first-you]")
+    tab_to("#name")
+    page.keyboard.insert_text("Noor Jansen")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-page=first-passphrase]")
+    for field in ("#passphrase", "#again"):
+        tab_to(field)
+        page.keyboard.insert_text(PASSPHRASE)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-page=first-card]")
+    page.context.close()

@@ -1,0 +1,277 @@
+"""Cards, absence, posters, backup, settings and texts: each by its page."""
+
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.actions import settings, sites, snippets
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.errors import WrongPassphrase
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running, Window
+from tests.support.fake_server import Peer
+from tests.support.plain_browser import Page as Answer
+
+NEW = "heel andere woorden van nu"
+
+
+@pytest.fixture
+def window(running: Running) -> Window:
+    return running.at_work()
+
+
+def card_page(running: Running, window: Window) -> Answer:
+    listed = window.get(f"{running.home}cards")
+    return window.get(next(link for link in listed.links if "/cards/site/" in link))
+
+
+PAGES = ("settings/all", "cards", "cards/new", "away", "posters", "backups", "settings", "texts")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+    window = running.window()
+    assert 'data-page="unlock"' in window.get(running.home + path).html
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_every_page_is_there_in_both_languages(
+    running: Running, window: Window, path: str, language: str
+) -> None:
+    running.page.language = language
+    page = window.get(running.home + path)
+    assert page.status == 200
+    assert f'<html lang="{language}"' in page.html
+    assert page.html.count("<h1") == 1
+
+
+# cards
+
+
+def test_the_groups_of_each_employer_are_listed_and_shown_large(
+    running: Running, window: Window, office: Office
+) -> None:
+    with running.lock.use() as place:
+        (site,) = sites.sites(place)
+    assert site.fingerprint in window.get(f"{running.home}cards").text
+    page = card_page(running, window)
+    assert all(f"<li>{group}</li>" in page.html for group in site.fingerprint.split())
+    assert site.site not in page.html, "no address or page holds the site's id"
+
+
+def test_what_a_card_says_is_changed_and_the_next_fetch_takes_it_there(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    page = card_page(running, window)
+    done = window.submit(page, page.form_with("scope"), name=" Els Visser ", languages=["nl", "en"])
+    assert "volgende keer ophalen" in done.text
+    running.fetch(window)
+    (shown,) = map(cards.parse, peer.cards.values())
+    assert (shown.name, shown.languages) == ("Els Visser", ("nl", "en"))
+
+
+def test_a_card_that_cannot_be_made_is_refused_and_nothing_is_changed(
+    running: Running, window: Window
+) -> None:
+    page = card_page(running, window)
+    answer = window.submit(page, page.form_with("scope"), name="")
+    assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+    with running.lock.use() as place:
+        assert place.one().state.profile.name == "Els de Vries"
+
+
+def test_a_further_employer_is_added_and_its_card_can_be_saved(
+    running: Running, window: Window, clock: object
+) -> None:
+    other = Peer(running.office.clock)
+    asked = window.get(f"{running.home}cards/new")
+    invitation = other.invitation("Bakkerij").decode()
+    page = window.press(asked, "new", invitation=invitation, proxy="")
+    assert "Bakkerij" in page.text
+    saved = window.get(next(link for link in page.links if link.endswith("/file")))
+    assert cards.parse(saved.body).site == other.site
+    assert window.press(asked, "new", invitation=invitation, proxy="").status == 422
+
+
+def test_new_addresses_are_taken_from_the_invitation_of_the_same_site_alone(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    page = card_page(running, window)
+    moved = window.press(page, "move", invitation=peer.invitation("Nieuwe naam").decode())
+    assert "Nieuwe naam" in moved.text
+    other = Peer(running.office.clock).invitation().decode()
+    assert "andere werkgever" in window.press(page, "move", invitation=other).text
+
+
+# absence
+
+
+def test_an_absence_is_put_on_the_site_and_taken_back(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    page = window.get(f"{running.home}away")
+    done = window.press(page, "away", until="2027-02-14", what="away")
+    assert "14 februari" in done.text.replace("\u00a0", " ")
+    (shown,) = map(cards.parse, peer.cards.values())
+    assert shown.away is not None
+    assert shown.away.until.isoformat() == "2027-02-14"
+    done = window.press(window.get(f"{running.home}away"), "away", what="back", until="")
+    assert "er weer bent" in done.text
+    (shown,) = map(cards.parse, peer.cards.values())
+    assert shown.away is None
+
+
+@pytest.mark.parametrize("until", ["", "gisteren", "2027-13-01", "2020-01-01", "1-2"])
+def test_a_day_that_cannot_be_is_refused_and_nothing_is_announced(
+    running: Running, window: Window, until: str
+) -> None:
+    answer = window.press(window.get(f"{running.home}away"), "away", until=until)
+    assert (answer.status, "Er is niets veranderd" in answer.text) == (422, True)
+    with running.lock.use() as place:
+        assert place.one().state.away is None
+
+
+def test_a_day_may_be_typed_as_people_write_it(running: Running, window: Window) -> None:
+    window.press(window.get(f"{running.home}away"), "away", until="14-2-2027")
+    with running.lock.use() as place:
+        away = place.one().state.away
+    assert away is not None
+    assert away.until.isoformat() == "2027-02-14"
+
+
+def test_a_site_that_does_not_answer_is_told_and_what_is_kept(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    peer.drop_after = 0
+    done = window.press(window.get(f"{running.home}away"), "away", until="2027-02-14")
+    assert (done.status, 'class="alarm"' in done.html) == (200, True)
+
+
+# posters
+
+
+@pytest.mark.parametrize(
+    ("kind", "starts"), [("poster", b"%PDF"), ("cards", b"%PDF"), ("text", b"V")]
+)
+def test_a_poster_is_handed_out_as_a_file(
+    running: Running, window: Window, kind: str, starts: bytes
+) -> None:
+    page = window.get(f"{running.home}posters")
+    site = page.html.partition('<option value="')[2].partition('"')[0]
+    made = window.press(page, "posters", site=site, kind=kind, language="nl", phone="06", hours="")
+    assert made.status == 200
+    assert made.body.startswith(starts)
+    assert (made.header("content-disposition") or "").startswith("attachment; filename=")
+    assert made.header("cache-control") == "no-store"
+
+
+# backup
+
+
+def test_a_backup_is_made_and_tried_out(
+    thread: str, running: Running, window: Window, tmp_path: Path
+) -> None:
+    page = window.get(f"{running.home}backups")
+    path = tmp_path / "stick.age"
+    assert 'data-page="backup-made"' in window.press(page, "make", path=str(path)).html
+    tried = window.press(page, "try", path=str(path), passphrase=PASSPHRASE)
+    assert "1 gesprek, 1 bericht, 0 bestanden" in tried.text
+    wrong = window.press(page, "try", path=str(path), passphrase="x" * 20)
+    assert (wrong.status, "wachtzin past niet" in wrong.text) == (422, True)
+    again = window.press(page, "make", path=str(path))
+    assert (again.status, str(path) in again.html) == (422, True)
+
+
+@pytest.mark.parametrize("path", ["", "desk.age", "../desk.age", "/nowhere/desk.age"])
+def test_a_backup_goes_only_where_a_whole_path_leads(
+    running: Running, window: Window, path: str
+) -> None:
+    answer = window.press(window.get(f"{running.home}backups"), "make", path=path)
+    assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+
+
+def test_the_recovery_sheet_is_handed_out(running: Running, window: Window) -> None:
+    sheet = window.get(f"{running.home}backups/sheet")
+    assert sheet.body.startswith(b"%PDF")
+    assert PASSPHRASE.encode() not in sheet.body
+
+
+# settings
+
+
+def test_settings_count_at_once_and_after_the_next_unlock(running: Running, window: Window) -> None:
+    page = window.get(f"{running.home}settings")
+    done = window.submit(
+        page, page.form_with("lock_minutes"), language="en", lock_minutes="3", fetch_minutes="0"
+    )
+    assert "Kept." in done.text
+    assert (running.lock.idle_minutes, running.fetching.every_minutes) == (3, 0)
+    window.press(done, "lock")
+    running.page.language, running.lock.idle_minutes = "nl", 10
+    window.press(window.get(running.home), "unlock", passphrase=PASSPHRASE)
+    assert (running.page.language, running.lock.idle_minutes) == ("en", 3)
+
+
+@pytest.mark.parametrize("minutes", ["0", "61", "x", "-1", "99999999"])
+def test_a_setting_out_of_its_range_is_refused(
+    running: Running, window: Window, minutes: str
+) -> None:
+    page = window.get(f"{running.home}settings")
+    answer = window.submit(page, page.form_with("lock_minutes"), lock_minutes=minutes)
+    assert (answer.status, 'role="alert"' in answer.html) == (422, True)
+    assert running.lock.idle_minutes == 10
+
+
+def test_the_passphrase_changes_only_with_the_one_of_before(
+    running: Running, window: Window, office: Office
+) -> None:
+    page = window.get(f"{running.home}settings")
+    form = page.form_with("old")
+    wrong = window.submit(page, form, old="iets heel anders 123", passphrase=NEW, again=NEW)
+    assert (wrong.status, NEW in wrong.html) == (422, False)
+    differs = window.submit(page, form, old=PASSPHRASE, passphrase=NEW, again=NEW + "x")
+    assert differs.status == 422
+    done = window.submit(page, form, old=PASSPHRASE, passphrase=NEW, again=NEW)
+    assert "wachtzin is veranderd" in done.text
+    window.press(done, "lock")
+    with pytest.raises(WrongPassphrase), office.open():
+        pass
+    with workplace.opened(office.folder, NEW, office.machine):
+        pass
+
+
+def test_the_way_to_all_sites_is_chosen(running: Running, window: Window) -> None:
+    page = window.get(f"{running.home}settings")
+    window.press(page, "proxy", proxy="socks5h://127.0.0.1:9050")
+    with running.lock.use() as place:
+        assert settings.proxy(place) == "socks5h://127.0.0.1:9050"
+    assert window.press(page, "proxy", proxy="other", other="nonsense").status == 422
+    window.press(page, "proxy", proxy="")
+    with running.lock.use() as place:
+        assert settings.proxy(place) == ""
+
+
+# texts
+
+
+def test_a_text_is_edited_and_goes_back(running: Running, window: Window) -> None:
+    page = window.get(f"{running.home}texts/nl/listening")
+    shipped = page.html.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
+    own = window.press(page, "listening", text="Dag, fijn dat je schrijft.\nGroet")
+    with running.lock.use() as place:
+        kept = snippets.snippet(place, "listening", "nl")
+    assert (kept.own, kept.text) == (True, "Dag, fijn dat je schrijft.\nGroet")
+    assert "je eigen versie" in window.get(f"{running.home}texts").text
+    back = window.submit(own, own.form_with("text"), 1)
+    assert shipped in back.html
+    with running.lock.use() as place:
+        assert not snippets.snippet(place, "listening", "nl").own
+
+
+def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Window) -> None:
+    page = window.get(f"{running.home}texts/nl/doubt")
+    answer = window.press(page, "doubt", text="woord " * 2_000)
+    assert (answer.status, "woord woord" in answer.html) == (422, True)
+    assert window.get(f"{running.home}texts/nl/nothing").status == 409

@@ -1,0 +1,122 @@
+"""The style sheet: every pair of colours that meets is readable, in light and in dark."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import dropbox_app.desk.web
+
+SHEET = (Path(dropbox_app.desk.web.__file__).parent / "static" / "style.css").read_text()
+RULES = re.sub(r"/\*.*?\*/", "", SHEET, flags=re.DOTALL)
+GROUNDS = ("paper", "tint", "note", "field")
+# What is written, and on what: 4.5 is WCAG's AA for text of any size.
+TEXT = [
+    *product(("ink",), GROUNDS),
+    *product(("quiet", "accent"), ("paper", "tint", "field")),
+    *product(("accent",), ("note",)),  # a link in a note
+    *product(("out",), ("paper", "tint", "note")),
+    ("on-accent", "accent"),
+    ("on-out", "out"),
+]
+# What only has to be seen: the lines of fields and boxes, rings, outlines.
+SEEN = [
+    *product(("line",), GROUNDS),
+    *product(("accent", "out"), GROUNDS),
+]
+
+
+def schemes() -> dict[str, dict[str, str]]:
+    """The custom properties of each scheme, as a browser ends up with them."""
+    light, dark = re.findall(
+        r":root \{(.*?)\}", RULES.partition("@media (prefers-contrast")[0], re.S
+    )
+    found = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
+    return {"light": dict(found.findall(light)), "dark": dict(found.findall(light + dark))}
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_contrast_is_computed_as_wcag_says() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_on_every_ground_it_stands_on(scheme: str) -> None:
+    colours = schemes()[scheme]
+    low = {
+        pair: round(contrast(colours[pair[0]], colours[pair[1]]), 2)
+        for pair in TEXT
+        if contrast(colours[pair[0]], colours[pair[1]]) < 4.5
+    }
+    assert low == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_line_that_says_something_can_be_seen(scheme: str) -> None:
+    colours = schemes()[scheme]
+    low = {
+        pair: round(contrast(colours[pair[0]], colours[pair[1]]), 2)
+        for pair in SEEN
+        if contrast(colours[pair[0]], colours[pair[1]]) < 3
+    }
+    assert low == {}
+
+
+def test_dark_changes_every_colour_and_no_rule_has_one_of_its_own() -> None:
+    light, dark = schemes().values()
+    assert light.keys() == dark.keys()
+    assert not {name for name in light if light[name] == dark[name]}
+    screen = RULES.partition("@media print")[0]
+    rules = re.sub(r":root \{.*?\}", "", screen, flags=re.DOTALL)
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|rgba?\(|hsla?\(", rules)
+    assert set(re.findall(r"var\(--([a-z-]+)\)", RULES)) <= set(light)
+
+
+def test_colours_come_only_from_the_pairs_that_were_computed() -> None:
+    """A new text colour or ground has to be added to the pairs above."""
+    screen = RULES.partition("@media (forced-colors")[0]
+    used = set(re.findall(r"(?<!-)color: var\(--([a-z-]+)\)", screen))
+    assert used <= {text for text, _ in TEXT}
+    grounds = set(re.findall(r"background: var\(--([a-z-]+)\)", screen))
+    assert grounds <= {ground for _, ground in TEXT}
+
+
+def test_it_fetches_nothing_and_moves_nothing() -> None:
+    for word in ("url(", "@import", "@font-face", "animation", "transition", "gradient", "shadow"):
+        assert word not in RULES, word
+
+
+def test_the_focus_is_always_seen() -> None:
+    """One outline of 3 px for all; only the main part, which is no control, goes without."""
+    assert re.search(
+        r":focus-visible \{ outline: 3px solid var\(--accent\); outline-offset: 2px", RULES
+    )
+    assert re.findall(r"([^{}]+)\{[^}]*outline: none", RULES) == ["\nmain:focus "]
+
+
+def test_sizes_follow_the_letters_of_the_reader() -> None:
+    """Of type only the sizes of the design, all relative: 200 per cent works by itself."""
+    sizes = set(re.findall(r"font-size: ([^;]+);", RULES))
+    assert sizes == {"112.5%", "1rem", "1.25rem", "min(1.6rem, 14vw)"}
+
+
+def test_forced_colours_and_print_are_thought_of() -> None:
+    for block in ("(forced-colors: active)", "(prefers-color-scheme: dark)", "print"):
+        assert f"@media {block}" in RULES
+
+
+def test_it_stays_small() -> None:
+    assert len(SHEET) <= 12 * 1024

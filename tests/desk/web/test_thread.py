@@ -1,0 +1,211 @@
+"""Gesprek: what is shown of a conversation, and what is done with it."""
+
+import re
+
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running, Window
+from tests.support.fake_server import Peer, Reporter
+from tests.support.plain_browser import MULTIPART, Page, multipart
+
+
+def opened(running: Running, window: Window) -> Page:
+    """The page of the one conversation that is there."""
+    found = re.search(r'href="([^"]+/t/[^"]+/)"', window.get(running.home).html)
+    assert found, "no conversation is listed"
+    return window.get(found[1])
+
+
+def test_the_report_is_read_with_its_answers_in_dutch(running: Running, thread: str) -> None:
+    page = opened(running, running.at_work())
+    assert 'data-page="thread"' in page.html
+    assert "Het gaat over mijn chef." in page.text
+    assert "Gebeurt het nu nog ja" in page.text
+    assert "gecontroleerd wie het schreef" in page.text
+    assert thread not in page.html
+    assert thread[:8] not in page.html
+
+
+def test_what_was_shown_is_not_new_any_more(running: Running, thread: str) -> None:
+    window = running.at_work()
+    assert "1 nieuw bericht" in window.get(running.home).text
+    assert "· nieuw" in opened(running, window).text
+    assert "nieuw bericht ·" not in window.get(running.home).text
+    assert "· nieuw" not in opened(running, window).text
+
+
+def test_an_answer_reaches_the_reporter(running: Running, reporter: Reporter, thread: str) -> None:
+    window = running.at_work()
+    answer = window.press(opened(running, window), "reply", text="Dank je wel.\nTot gauw.")
+    assert 'data-page="thread"' in answer.html
+    assert "Verstuurd." in answer.text
+    assert reporter.texts()[-1] == "Dank je wel.\nTot gauw."
+    assert "Verstuurd." not in opened(running, window).text  # said once
+
+
+def test_a_file_goes_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    body = multipart([("text", "Kijk eens."), ("snippet", "")], [("folder.txt", b"Een folder.")])
+    target = page.form_to("reply").action.partition("#")[0]
+    sent = window.request("POST", target, body, {"Content-Type": MULTIPART})
+    assert "Verstuurd." in sent.text
+    assert "folder.txt" in sent.text
+    assert reporter.received() == {"folder.txt": b"Een folder."}
+
+
+def test_a_snippet_comes_into_the_text_and_is_not_sent(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    filled = window.press(page, "reply", snippet="listening", text="")
+    kept = dict(filled.form_to("reply").fields)["text"]
+    assert kept.startswith("Dank je dat je dit met me deelt.")
+    assert reporter.texts() == ["Het gaat over mijn chef."]
+    added = window.press(page, "reply", snippet="listening", text="Dag.", insert="1")
+    assert dict(added.form_to("reply").fields)["text"].startswith("Dag.\n\nDank je")
+
+
+def test_an_empty_answer_is_not_sent(running: Running, peer: Peer, thread: str) -> None:
+    window = running.at_work()
+    before = len(peer.items)
+    answer = window.press(opened(running, window), "reply", text="  ")
+    assert answer.status == 409
+    assert "Schrijf eerst een bericht" in answer.text
+    assert len(peer.items) == before
+
+
+def test_the_text_stays_in_the_form_when_the_server_cannot_be_reached(
+    running: Running, peer: Peer, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    peer.drop_after = 0
+    answer = window.press(page, "reply", text="Een lange brief <b>.")
+    assert answer.status == 409
+    assert "Er is niets verstuurd" in answer.text
+    assert dict(answer.form_to("reply").fields)["text"] == "Een lange brief <b>."
+    peer.drop_after = None
+    window.press(answer, "reply")
+    assert reporter.texts()[-1] == "Een lange brief <b>."
+
+
+def test_what_is_kept_is_said_to_wait_and_the_same_is_not_sent_twice(
+    running: Running, peer: Peer, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    peer.busy = True
+    kept = window.press(opened(running, window), "reply", text="Dit wacht.")
+    assert "bewaard, maar nog niet verstuurd" in kept.text
+    assert "Wacht om verstuurd te worden" in kept.text
+    again = window.press(kept, "reply", text="Dit wacht.")
+    assert "Ditzelfde bericht wacht al" in again.text
+    assert "Wacht om verstuurd te worden" in window.get(running.home).text
+    peer.busy = False
+    assert "1 bericht dat wachtte, is verstuurd" in running.fetch(window).text
+    assert reporter.texts().count("Dit wacht.") == 1
+
+
+def test_a_question_for_consent_needs_all_three_answers(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    fields = {"step": "praten", "with": "de directeur", "scope": ""}
+    refused = window.press(opened(running, window), "consent", **fields)
+    assert "Vul in wat je wilt doen" in refused.text
+    assert dict(refused.form_to("consent").fields)["with"] == "de directeur"
+    sent = window.press(refused, "consent", **(fields | {"scope": "niet je naam"}))
+    assert "Verstuurd." in sent.text
+    assert "Wat je dan vertelt, en wat niet niet je naam" in sent.text
+
+
+def test_a_formal_step_is_sent_only_after_a_second_look(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    fields = {"step": "een klacht indienen", "with": "de klachtencommissie", "scope": "alles"}
+    asked = window.press(opened(running, window), "consent", **fields)
+    assert "Dit lijkt een officiële stap" in asked.text
+    assert len(reporter.thread().entries) == 1
+    window.press(asked, "consent", formal="1")
+    assert len(reporter.thread().entries) == 2
+
+
+def test_options_are_laid_out_and_half_of_one_is_refused(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    fields = {"title1": "Wachten", "pro1": "Rust", "con1": "Het gaat door", "title2": "Praten"}
+    refused = window.press(opened(running, window), "options", **fields)
+    assert "minstens twee mogelijkheden" in refused.text
+    assert dict(refused.form_to("options").fields)["con1"] == "Het gaat door"
+    sent = window.press(refused, "options", pro2="Het stopt", con2="Je naam wordt bekend")
+    assert "Mogelijkheid 2 Praten" in sent.text
+
+
+def test_a_conversation_is_closed_and_opened_again(running: Running, thread: str) -> None:
+    window = running.at_work()
+    closed = window.press(opened(running, window), "notice", text="Het ga je goed.")
+    assert "Je hebt dit gesprek gesloten." in closed.text
+    again = window.press(window.get(closed.path), "notice")
+    assert "Je hebt dit gesprek gesloten." not in again.text
+
+
+def test_a_name_and_a_note_of_ones_own_are_kept_and_never_sent(
+    running: Running, peer: Peer, thread: str
+) -> None:
+    window = running.at_work()
+    before = dict(peer.items)
+    named = window.press(opened(running, window), "label", label="Rooster zorgteam")
+    noted = window.press(named, "note", note="Belde maandag.")
+    assert "De aantekening is bewaard." in noted.text
+    assert "Belde maandag." in window.get(noted.path).text
+    assert "Rooster zorgteam" in window.get(running.home).text
+    assert peer.items == before
+
+
+def test_a_name_that_is_too_long_stays_in_the_form(running: Running, thread: str) -> None:
+    window = running.at_work()
+    refused = window.press(opened(running, window), "label", label="x" * 101)
+    assert refused.status == 409
+    assert dict(refused.form_to("label").fields)["label"] == "x" * 101
+
+
+def test_to_forget_takes_one_last_look(running: Running, office: Office, thread: str) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    look = window.get(next(link for link in page.links if link.endswith("/forget")))
+    assert "Het gaat over mijn chef." in look.text
+    gone = window.press(look, "forget")
+    assert 'data-page="today"' in gone.html
+    assert "chef" not in gone.text
+    running.lock.lock()
+    assert office.json("list") == []
+
+
+def test_somebody_elses_words_are_never_shown_as_the_reporters(
+    running: Running, peer: Peer, reporter: Reporter, thread: str
+) -> None:
+    stranger = Reporter(peer, running.office.identity)
+    stranger.report("Ik ben de melder niet.")
+    item, kept = next((i, k) for i, k in peer.items.items() if k.mailbox == stranger.mailbox)
+    kept.mailbox = reporter.mailbox  # the server puts it into another conversation
+    peer.gone.add(stranger.mailbox)
+    window = running.at_work()
+    running.fetch(window)
+    page = opened(running, window)
+    assert "Vertrouw dit niet." in page.text
+    assert "Iemand die zich voordoet als" in page.text
+    assert "gecontroleerd wie het schreef" not in page.text
+    assert "Bel de beheerder" in page.text
+    assert item[:8] not in page.text
+
+
+def test_script_in_a_report_is_text(running: Running, peer: Peer, office: Office) -> None:
+    attack = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    Reporter(peer, office.identity).report(attack)
+    window = running.at_work()
+    running.fetch(window)
+    page = opened(running, window)
+    assert attack not in page.html
+    assert attack in page.text

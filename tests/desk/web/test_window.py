@@ -1,0 +1,82 @@
+"""The window of the page: the system's own browser, in a profile that is gone afterwards."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk.web import window
+from dropbox_app.desk.web.link import handed_over
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running
+from tests.desk.web.test_command import Started
+from tests.support.browsers import PROGRAMS, here
+from tests.support.processes import children, until
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system whose Chromium needs no screen and may be started by root; returns its TMPDIR."""
+    programs, temporary = tmp_path / "bin", tmp_path / "tmp"
+    programs.mkdir()
+    temporary.mkdir()
+    script = programs / "chromium"
+    script.write_text(f'#!/bin/sh\nexec {PROGRAMS["chromium"]} --headless=new --no-sandbox "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return temporary
+
+
+@here("chromium")
+@pytest.mark.slow
+def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
+    with handed_over(running.gate.link.address(running.url)) as file:
+        with window.opened(file) as own:
+            assert own
+            running.page.last_ping = None
+            until(lambda: running.page.last_ping is not None, "the window shows no page", 60)
+        assert [*system.glob("klankbord-window-*")] == []
+    assert [*system.glob("klankbord-*")] == []
+
+
+def test_what_hands_over_the_link_can_be_read_by_its_user_alone() -> None:
+    with handed_over("http://127.0.0.1:1/in/0123") as file:
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+        assert "0123" in file.read_text()
+    assert not file.parent.exists()
+
+
+def test_the_command_of_the_window_holds_no_link_and_lets_no_extension_in(tmp_path: Path) -> None:
+    for name, private in (("chromium", "--incognito"), ("msedge.exe", "--inprivate")):
+        with handed_over("http://127.0.0.1:1/in/0123") as file:
+            said = window.command(tmp_path / name, tmp_path / "profile", file)
+        assert private in said
+        assert "--disable-extensions" in said
+        assert f"--user-data-dir={tmp_path / 'profile'}" in said
+        assert not [one for one in said if "0123" in one]
+
+
+def test_without_such_a_browser_there_is_none_to_find() -> None:
+    assert window.find({"PATH": "/nowhere"}) is None
+    assert sys.platform == "linux"  # the folders of other systems are not tried here
+
+
+@here("chromium")
+@pytest.mark.slow
+def test_the_program_ends_its_window_with_itself(
+    office: Office, tmp_path: Path, system: Path
+) -> None:
+    started = Started(office, tmp_path, options=("--port", "0"))
+    until(lambda: children(started.process.pid), "no window was opened", 60)
+    line = Path(f"/proc/{children(started.process.pid)[0]}/cmdline").read_bytes()
+    assert b"/in/" not in line
+    until(lambda: [*started.home.glob("klankbord-window-*/*")], "no profile was made", 60)
+    os.kill(started.process.pid, signal.SIGTERM)
+    started.process.communicate(timeout=60)
+    assert started.process.returncode == 0
+    assert [*started.home.glob("klankbord-*")] == []

@@ -1,0 +1,132 @@
+"""The page's catalogues: alike in both languages, and every key that is used is there."""
+
+import ast
+import re
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.pofile import read_po
+
+import dropbox_app.desk.web
+from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
+from dropbox_app.desk.web.views.threads import TURNS
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
+
+PAGE = Path(dropbox_app.desk.web.__file__).parent
+KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
+
+
+def news_keys() -> set[str]:
+    """The key of everything that a fetch can tell, from the calls in the desk's modules."""
+    found = set()
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if node.func.attr in ("note", "alarm") and owner.endswith("report"):
+                    found.add(ast.literal_eval(node.args[1]))
+    return found
+
+
+# Keys that are put together from a prefix and a value.
+MADE = {
+    *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
+    *(f"answer.{name}" for name in ANSWERS),
+    *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
+    *(f"notice.{status}" for status in NOTICE_STATUS),
+    *(f"threads.turn_{turn or 'all'}" for turn in TURNS),
+    *(f"row.{status}" for status in ("withdrawn", "gone")),
+    *(f"news.{key}" for key in news_keys()),
+    *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
+    "cards.said_changed", "cards.said_moved", "cards.said_joined",
+    "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
+    "snippets.said_kept", "snippets.said_back", "snippets.title", "away.title", "posters.title",
+    "cards.title", "backup.title", "settings.title",
+    "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
+    "language.nl", "language.en",
+}  # fmt: skip
+
+
+def catalogue(lang: str) -> dict[str, Message]:
+    with (PAGE / "translations" / lang / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        read: Catalog = read_po(file, locale=lang, abort_invalid=True)
+    return {_key(message): message for message in read if message.id}
+
+
+def _key(message: Message) -> str:
+    return message.id if isinstance(message.id, str) else message.id[0]
+
+
+def texts(message: Message) -> list[str]:
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def used() -> set[str]:
+    """Every key that a template or a module names."""
+    prefixes = {key.split(".")[0] for key in catalogue("nl")}
+    endpoints = {path.stem for path in (PAGE / "views").glob("*.py")}
+    found = set(MADE)
+    for path in [*(PAGE / "templates").glob("*.html"), *PAGE.rglob("*.py")]:
+        text = re.sub(r'url_for\("[^"]*"|endpoint == "[^"]*"', "", path.read_text())
+        literals = re.findall(r'"([a-z0-9_.-]+)"', text)
+        found |= {one for one in literals if KEY.fullmatch(one) and one.split(".")[0] in prefixes}
+        found = {one for one in found if not one.endswith("_")}  # the first part of one
+    views = {f"{module}.{view}" for module in endpoints for view in _views(module)}
+    return {name for name in found - views if not name.endswith((".html", ".css", ".js", ".svg"))}
+
+
+def _views(module: str) -> list[str]:
+    return re.findall(r"^def ([a-z_]+)", (PAGE / "views" / f"{module}.py").read_text(), re.M)
+
+
+def test_both_languages_have_the_same_keys_and_every_one_has_its_text() -> None:
+    nl, en = catalogue("nl"), catalogue("en")
+    assert nl.keys() == en.keys()
+    for message in (*nl.values(), *en.values()):
+        assert all(text.strip() for text in texts(message)), message.id
+        assert not message.fuzzy, message.id
+        assert len(texts(message)) == (1 if isinstance(message.id, str) else 2), message.id
+
+
+def test_a_text_asks_for_the_same_values_in_both_languages_and_numbers() -> None:
+    nl, en = catalogue("nl"), catalogue("en")
+    for key in nl:
+        wanted = placeholders(texts(nl[key])[0])
+        for text in (*texts(nl[key]), *texts(en[key])):
+            assert placeholders(text) == wanted, key
+
+
+def test_every_key_that_is_used_is_there_and_every_key_that_is_there_is_used() -> None:
+    assert used() == set(catalogue("nl"))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_missing_key_is_an_error_and_never_a_key_on_a_page(lang: str) -> None:
+    with pytest.raises(MissingWord):
+        words(lang).say("no.such_key")
+
+
+@pytest.mark.parametrize(
+    "word", ["item", "mailbox", "seal", "hex", "thread", "verzegel", "sleutelbos"]
+)
+def test_no_text_has_a_word_of_the_machinery(word: str) -> None:
+    for lang in LANGUAGES:
+        for key, message in catalogue(lang).items():
+            for text in texts(message):
+                assert not re.search(rf"\b{word}", text, re.I), key
+
+
+def test_everything_that_a_fetch_can_tell_has_its_words_here() -> None:
+    assert len(news_keys()) > 20
+    assert {f"news.{key}" for key in news_keys()} <= catalogue("nl").keys()
+
+
+def test_titles_say_nothing_of_what_the_page_is_for() -> None:
+    assert texts(catalogue("nl")["title.page"]) == ["Bericht"]
+    assert texts(catalogue("en")["title.page"]) == ["Message"]

@@ -1,0 +1,47 @@
+"""The viewer in Debian's own Chromium and Firefox, as a counsellor's browser holds it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from dropbox_app.desk.web import frame_page
+from tests.support.browsers import Start, browsers, here
+from tests.support.net import Net
+from tests.support.viewer_site import ViewerSite
+
+BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    folder: Path = tmp_path_factory.mktemp("net")
+    with Net(folder, {}).running() as net, browsers(net) as starting:
+        yield starting
+
+
+@pytest.fixture(scope="module")
+def one_site() -> Iterator[ViewerSite]:
+    with ViewerSite().running() as made:
+        yield made
+
+
+@pytest.fixture
+def site(one_site: ViewerSite) -> ViewerSite:
+    """The site as it is before anything was changed."""
+    one_site.frame = frame_page.built()
+    for kept in (one_site.files, one_site.kept, one_site.broken, one_site.asked):
+        kept.clear()
+    return one_site
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def page(request: pytest.FixtureRequest, start: Start, one_site: ViewerSite) -> Iterator[Page]:
+    """The desk's page, open in a browser that was never here before; each file has a frame."""
+    context = start(str(request.param), True).new_context()
+    made = context.new_page()
+    one_site.frame = frame_page.built()  # this is made before what a test asks for itself
+    one_site.open(made)
+    yield made
+    context.close()

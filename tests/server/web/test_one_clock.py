@@ -1,0 +1,48 @@
+"""What is said of desks that fetch more seldom than the site promises an answer."""
+
+from dropbox_app.protocol import card as cards
+from dropbox_app.server.config import check
+from tests.server.web.conftest import START, House
+
+
+def said(house: House) -> list[tuple[str, bool]]:
+    """What is said of the desks of a site, and whether it is but a note."""
+    fetches = {
+        str(one.identity): day
+        for one in house.counsellors
+        if (day := house.mailboxes.last_fetch(one.identity))
+    }
+    return list(check.desk_faults(house.site, fetches, house.clock.today()))
+
+
+def test_a_desk_that_fetches_more_seldom_than_promised_is_named(house: House) -> None:
+    assert said(house) == []
+    house.clock.pass_days(2)  # Thursday
+    assert said(house) == []
+    house.clock.pass_days(1)
+    fault = (
+        "the desk of noor has not fetched since 2026-11-03; "
+        "the site promises an answer within 2 working days (response_days)"
+    )
+    assert said(house) == [(fault, False)]
+    house.counsellors[0].threads()
+    assert said(house) == []
+
+
+def test_a_counsellor_who_said_to_be_away_is_not_late(house: House) -> None:
+    noor = house.counsellors[0]
+    house.site.update(noor.identity, noor.card(away=cards.Away(START.replace(day=20), None)), START)
+    house.clock.pass_days(10)
+    assert said(house) == []
+    house.clock.pass_days(10)
+    assert len(said(house)) == 1
+
+
+def test_what_the_pages_say_follows_the_setting(house: House) -> None:
+    """Nine working days promised: after eleven without a fetch, and not before."""
+    slow = House(house.folder.parent / "slow", response_days=9)
+    slow.clock.pass_days(15)
+    assert "niet gekeken" not in slow.browser().get("/nl/").text
+    slow.clock.pass_days(1)
+    assert "al minstens 11 werkdagen niet gekeken" in slow.browser().get("/nl/").text
+    slow.close()

@@ -1,0 +1,136 @@
+"""The way back to a conversation, and what stands there: nothing lost or untrue, new first."""
+
+import pytest
+
+from dropbox_app.protocol.messages import ANSWERS
+from dropbox_app.server.web.i18n import words
+from tests.server.web.conftest import House
+from tests.server.web.test_before import check_shape
+from tests.server.web.test_conversation import ASKED
+
+both = pytest.mark.parametrize("lang", ["nl", "en"])
+COOKIES = {"nl": "houdt cookies tegen", "en": "is blocking cookies"}
+IDLE = {"nl": "Je hebt 20 minuten niets gedaan", "en": "You did nothing for 20 minutes"}
+
+
+@both
+def test_no_look_at_any_page_ends_the_showing_of_a_code(house: House, lang: str) -> None:
+    browser = house.browser()
+    page = browser.tell("Iets.", lang)
+    for path in ("conversation", "consent", "return", "more", "about", "files", "counsellor", ""):
+        browser.get(f"/{lang}/{path}")
+    assert browser.get(f"/{lang}/conversation").path == f"/{lang}/code"
+    again = browser.get(f"/{lang}/code")
+    assert again.code == page.code
+    check_shape(again)
+
+
+@both
+def test_the_code_page_leads_nowhere_but_away_and_on(house: House, lang: str) -> None:
+    browser = house.browser()
+    first = browser.tell("Iets.", lang)
+    for page in (first, browser.get(f"/{lang}/code")):
+        other = "en" if lang == "nl" else "nl"
+        inside = {link for link in page.links if link.startswith("/")}
+        assert inside <= {f"/{lang}/leave", f"/{other}/code"}
+
+
+@both
+@pytest.mark.parametrize("way", ["stop", "leave"])
+def test_back_after_closing_says_that_it_is_closed_and_blames_nothing(
+    house: House, lang: str, way: str
+) -> None:
+    browser = house.browser()
+    inside = browser.come_back(browser.tell("Iets.", lang).code, lang)
+    assert inside.path == f"/{lang}/conversation"  # what Back leads to
+    browser.request("GET", f"/{lang}/{way}", follow=0)
+    back = browser.get(inside.path)
+    assert words(lang).say("return.closed") in back.text
+    assert COOKIES[lang] not in back.text
+    assert IDLE[lang] not in back.text
+    check_shape(back)
+
+
+@both
+def test_a_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
+    house: House, lang: str
+) -> None:
+    browser = house.browser(cookies=False)
+    code = browser.tell("Iets.", lang).code
+    assert COOKIES[lang] in browser.come_back(code, lang).text
+    asked = browser.post(f"/{lang}/conversation", text="Zonder koekje")
+    sent = browser.submit(asked, asked.form_with("text", "code"), code=code)
+    assert COOKIES[lang] in sent.text
+    assert house.counsellors[0].texts() == ["Iets.", "Zonder koekje"]
+
+
+@both
+def test_a_session_that_was_not_used_is_said_to_be_over(house: House, lang: str) -> None:
+    browser = house.browser()
+    browser.come_back(browser.tell("Iets.", lang).code, lang)
+    house.clock.pass_minutes(21)
+    text = browser.get(f"/{lang}/conversation").text
+    assert IDLE[lang] in text
+    assert COOKIES[lang] not in text
+
+
+def long_conversation(house: House) -> str:
+    """Seven messages; its code."""
+    code = house.browser().tell("Het begin.").code
+    browser = house.browser()
+    browser.come_back(code)
+    for number in range(3):
+        house.counsellors[0].write("reply", {"text": f"Antwoord {number}."})
+        browser.write_on(f"Verder {number}.")
+    return code
+
+
+def test_older_messages_are_folded_away_and_the_newest_stand_open(house: House) -> None:
+    page = house.browser().come_back(long_conversation(house))
+    check_shape(page)
+    _, _, rest = page.html.partition('<details class="older">')
+    old, _, new = rest.partition("</details>\n<article")
+    assert "3 oudere berichten" in old
+    assert "Het begin." in old
+    assert "Verder 0." in old
+    assert "Antwoord 1." in new
+    assert "Verder 2." in new
+
+
+def test_a_question_that_waits_is_never_folded_away(house: House) -> None:
+    code = house.browser().tell("Het begin.").code
+    browser = house.browser()
+    browser.come_back(code)
+    house.counsellors[0].write("consent-request", ASKED)
+    for number in range(6):
+        browser.write_on(f"Verder {number}.")
+    page = house.browser().come_back(code)
+    assert 'class="older"' not in page.html
+    assert page.form_to("consent", "request")
+
+
+def test_a_short_conversation_stands_open(house: House) -> None:
+    page = house.browser().come_back(house.browser().tell("Het begin.").code)
+    assert 'class="older"' not in page.html
+
+
+@both
+def test_each_question_with_one_answer_can_be_undone(house: House, lang: str) -> None:
+    """A radio that is chosen stays chosen: another one means that nothing is answered."""
+    browser = house.browser()
+    form = browser.get(f"/{lang}/report").form_with("text")
+    alone = [name for name, (several, _) in ANSWERS.items() if not several]
+    assert all("" in form.choices[name] for name in alone)
+    assert browser.tell("Iets.", lang, **dict.fromkeys(alone, "")).code
+    (message,) = house.counsellors[0].only_thread().genuine()
+    assert not message.body.get("answers")
+
+
+def test_a_message_says_in_which_language_it_was_written(house: House) -> None:
+    """The counsellor of these tests writes Dutch: an English page marks that for who hears it."""
+    code = house.browser().tell("Something.", "en").code
+    house.counsellors[0].write("reply", {"text": "Dank je."})
+    page = house.browser().come_back(code, "en")
+    assert '<p class="text" dir="auto" lang="nl">Dank je.</p>' in page.html
+    assert 'lang="en">Something.</p>' in page.html
+    check_shape(page)

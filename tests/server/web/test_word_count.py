@@ -1,0 +1,66 @@
+"""How much a frightened person has to read: the words on the way from the first page to "sent"."""
+
+import html.parser
+import re
+
+import pytest
+
+from tests.server.web.conftest import House
+from tests.support.plain_browser import Page
+
+WAY = ("", "safety", "report")
+MOST = 480  # words until the button that sends, in Dutch
+MOST_ENGLISH = 500
+TO_CHOOSE = 30  # words more where somebody has to choose between two counsellors
+CODE_PAGE = 330  # words of the code page besides the code
+
+
+class Visible(html.parser.HTMLParser):
+    """The text of a page's main part that stands open: without what is folded, typed or coded."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.inside = self.summary = self.other = False
+        self.folds: list[bool] = []
+        self.text: list[str] = []
+        self.feed(page.html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.inside = self.inside or tag == "main"
+        self.summary = self.summary or tag == "summary"
+        if tag == "details":
+            self.folds.append("open" not in dict(attributes))
+        if tag == "textarea" or dict(attributes).get("id") == "code":
+            self.other = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "main"
+        self.summary = self.summary and tag != "summary"
+        if tag == "details":
+            self.folds.pop()
+        if tag in ("textarea", "ol"):
+            self.other = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and not self.other and (self.summary or not any(self.folds)):
+            self.text.append(data)
+
+
+def count(page: Page) -> int:
+    """The words that stand open on a page."""
+    return len(re.findall(r"\w[\w'\u2019\u00ad-]*", " ".join(Visible(page).text)))
+
+
+@pytest.mark.parametrize(("lang", "most"), [("nl", MOST), ("en", MOST_ENGLISH)])
+def test_from_the_first_page_to_sent_there_is_little_to_read(
+    house: House, lang: str, most: int
+) -> None:
+    each = {page: count(house.browser().get(f"/{lang}/{page}")) for page in WAY}
+    assert sum(each.values()) <= most, each
+    assert count(house.browser().tell("Iets.", lang)) <= CODE_PAGE
+
+
+@pytest.mark.parametrize(("lang", "most"), [("nl", MOST), ("en", MOST_ENGLISH)])
+def test_a_choice_between_two_costs_few_words_more(two: House, lang: str, most: int) -> None:
+    each = {page: count(two.browser().get(f"/{lang}/{page}")) for page in WAY}
+    assert sum(each.values()) <= most + TO_CHOOSE, each
