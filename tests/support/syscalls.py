@@ -261,7 +261,9 @@ class Watch:
         for call in calls:
             if call.name in UNSEEN:
                 found[f"{call.name}: goes unseen"] = None
-            if call.mapped and call.mapped != str(site / "klankbord.db-shm"):
+            # Memory that the workers share has a name there and no place on a disk.
+            in_memory = (str(site / "klankbord.db-shm"), "/memfd:klankbord")
+            if call.mapped and call.mapped not in in_memory:
                 found[f"mmap: {call.mapped} is written through memory"] = None
             if call.name in _NAMES:
                 found |= dict.fromkeys(_names(call, secrets, site))

@@ -161,8 +161,8 @@ def _has_room(desk: Desk, row: Row | Item) -> bool:
         return False
     left = LEFT_BY_MESSAGES if row.what == "message" else LEFT_ON_DISK
     if desk.store.free() - row.size < left:
-        wanted = f"{(row.size + left) // 1024**2 + 1} MiB"
-        desk.report.alarm(_NO_ROOM.format(wanted), "no_room")
+        room = f"{(row.size + left) // 1024**2 + 1} MiB"
+        desk.report.alarm(_NO_ROOM.format(room), "no_room")
         return False
     return True
 
