@@ -48,6 +48,7 @@ class Page:
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
     _said: list[str] = field(default_factory=list)
+    _pressed: set[tuple[str, int]] = field(default_factory=set)
 
     def unlock(self, passphrase: str) -> None:
         """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
@@ -75,6 +76,20 @@ class Page:
         """Return what the last request has to say, once."""
         said, self._said = self._said, []
         return said
+
+    def first_press(self, pressed: tuple[str, int]) -> bool:
+        """Note that a form is being sent; returns False if just that was sent before.
+
+        ``pressed``: the number that the form got when it was shown, and a hash of what is in it.
+        """
+        if pressed[0] and pressed in self._pressed:
+            return False
+        self._pressed.add(pressed)
+        return True
+
+    def press_again(self, pressed: tuple[str, int]) -> None:
+        """Let a form be sent once more, because nothing came of it."""
+        self._pressed.discard(pressed)
 
     def note_window(self) -> None:
         """Note that a window of the page is open."""

@@ -1,6 +1,7 @@
 """Gesprek: what is shown of a conversation, and what is done with it."""
 
 import re
+import threading
 
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running, Window
@@ -104,6 +105,26 @@ def test_what_is_kept_is_said_to_wait_and_the_same_is_not_sent_twice(
     peer.busy = False
     assert "1 bericht dat wachtte, is verstuurd" in running.fetch(window).text
     assert reporter.texts().count("Dit wacht.") == 1
+
+
+def test_a_second_click_on_the_button_sends_nothing_more(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    """Another text from the same page, as after the browser's own way back, is sent."""
+    window = running.at_work()
+    page = opened(running, window)
+    clicks = [
+        threading.Thread(target=window.press, args=(page, "reply"), kwargs={"text": "Dank je."})
+        for _ in range(3)
+    ]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    window.press(page, "reply", text="Dank je.")
+    assert reporter.texts().count("Dank je.") == 1
+    window.press(page, "reply", text="Tot morgen.")
+    assert reporter.texts()[-2:] == ["Dank je.", "Tot morgen."]
 
 
 def test_a_question_for_consent_needs_all_three_answers(

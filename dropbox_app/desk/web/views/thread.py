@@ -1,6 +1,7 @@
 """Gesprek: read it, answer it, and what else is done with one conversation."""
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
         away=opened.desk.state.away,
         is_being_fetched=page.lock.is_away(site),
         options=range(1, OPTIONS + 1),
+        once=secrets.token_urlsafe(12),
         said=page.take_said(),
     )
     if not page.lock.is_away(site):  # a fetch has the site's state in its hands
@@ -222,13 +224,22 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
     """Do what goes to the server; others may read on meanwhile, and nobody writes to the site."""
     site, mailbox = here.thread_of(handle)
     page, told = here.page(), here.told()
+    # A second click sends the same form again, while the first is still under way.
+    pressed = (request.form.get("once", ""), hash((form, *sorted(request.form.items()))))
+    if not page.first_press(pressed):
+        return redirect(url_for("thread.thread", handle=handle), 303)
     try:
         with page.lock.send_away([site]):
             work(site, mailbox)
     except Kept as error:
+        page.press_again(pressed)  # what waits is known by its text
         page.say(sentence(told, error))
     except KlankbordError as error:
+        page.press_again(pressed)
         return _refused(handle, form, error)
+    except BaseException:
+        page.press_again(pressed)
+        raise
     else:
         page.say(told.say("sent.done"))
     return redirect(url_for("thread.thread", handle=handle), 303)
