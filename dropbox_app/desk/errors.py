@@ -31,7 +31,15 @@ class NotFound(DeskError):
 
 
 class Unfit(DeskError):
-    """What was typed or given cannot be used."""
+    """What was typed or given cannot be used.
+
+    ``key`` names the sentence in the page's own words, where it has some; ``values`` fill it in.
+    """
+
+    def __init__(self, sentence: str, key: str = "", **values: object) -> None:
+        super().__init__(sentence)
+        self.key = key
+        self.values = values
 
 
 class NotWritable(DeskError):

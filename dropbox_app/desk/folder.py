@@ -84,7 +84,8 @@ def read_invitation(raw: bytes) -> Invitation:
     except FormatError as error:
         raise Unfit(
             f"This is no invitation ({error}). The operator's 'klankbord-server init' prints it: "
-            "one line that begins with {."
+            "one line that begins with {.",
+            "no_invitation",
         ) from None
 
 
@@ -242,7 +243,8 @@ def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.
     if not schedule.agree(max(today, invitation.day), today):
         raise Unfit(
             f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
-            "set the computer's date right first."
+            "set the computer's date right first.",
+            "date_wrong",
         )
     way = read_proxy(proxy)
     for origin in (*invitation.origins, *invitation.desk_origins):
@@ -297,7 +299,8 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
     """
     if invitation.site not in place.vault.sites:
         raise Unfit(
-            "This invitation is for another site than this desk belongs to; 'init' adds a site."
+            "This invitation is for another site than this desk belongs to; 'init' adds a site.",
+            "other_site",
         )
     desk = place.desk(invitation.site)
     if proxy is not None:

@@ -144,12 +144,13 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
     opened = threads.read(place, thread, site)
     found, attachment, findings = attachments.usable(opened.desk, opened.case, file)
     if findings.kind not in types.DRAWN:
-        raise Unfit(f"It is {findings.kind.word}, which cannot be shown here.")
+        raise Unfit(f"It is {findings.kind.word}, which cannot be shown here.", "not_shown")
     if attachment.size > MOST_DRAWN:
         raise Unfit(
             f"It is {attachment.size:,} bytes; files of more than {MOST_DRAWN:,} bytes are not "
-            "shown. It can be saved."
-        )
+            "shown. It can be saved.",
+            "large_shown", most=MOST_DRAWN,
+        )  # fmt: skip
     pieces = attachments.pieces(opened.desk, found)
     return ToDraw(findings.kind, attachment.size, pieces)
 

@@ -25,8 +25,9 @@ def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
     if len(kept) > MAX_NOTE:
         raise Unfit(
             f"A note has at most {MAX_NOTE:,} characters; this one has {len(kept):,}. The note "
-            "is as it was."
-        )
+            "is as it was.",
+            "note_long", most=MAX_NOTE, given=len(kept),
+        )  # fmt: skip
     desk, mailbox = threads.find(place, name, site)
     notebook.keep_note(place.database, desk.state.site, mailbox, kept)
     return kept

@@ -43,10 +43,13 @@ def choose(
     if language is not None and language not in LANGUAGES:
         raise Unfit(f"The language is one of {', '.join(LANGUAGES)}.")
     if lock_minutes is not None and lock_minutes not in LOCK_MINUTES:
-        raise Unfit(f"The desk locks after {LOCK_MINUTES[0]} to {LOCK_MINUTES[-1]} minutes.")
+        least, most = LOCK_MINUTES[0], LOCK_MINUTES[-1]
+        sentence = f"The desk locks after {least} to {most} minutes."
+        raise Unfit(sentence, "lock_minutes", least=least, most=most)
     if fetch_minutes and fetch_minutes not in FETCH_MINUTES:
         least, most = FETCH_MINUTES[0], FETCH_MINUTES[-1]
-        raise Unfit(f"The desk fetches every {least} to {most} minutes, or 0 for not by itself.")
+        sentence = f"The desk fetches every {least} to {most} minutes, or 0 for not by itself."
+        raise Unfit(sentence, "fetch_minutes", least=least, most=most)
     given = {
         "language": language, "lock_minutes": lock_minutes, "fetch_minutes": fetch_minutes,
     }  # fmt: skip

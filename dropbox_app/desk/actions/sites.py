@@ -182,7 +182,7 @@ def away(
     its own, and what goes wrong is told for each.
     """
     if until is not None and until < place.machine.today():
-        raise Unfit(f"{until} is past; an absence is announced ahead.")
+        raise Unfit(f"{until} is past; an absence is announced ahead.", "past")
     if not everywhere and not at:
         return [_away(place, place.one(site), until, stand_in, confirmed)]
 

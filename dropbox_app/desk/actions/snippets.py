@@ -59,12 +59,13 @@ def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
     was = snippet(place, name, language)
     kept = clean_text(text).strip()
     if not kept:
-        raise Unfit("A snippet needs a text. The snippet is as it was.")
+        raise Unfit("A snippet needs a text. The snippet is as it was.", "snippet_empty")
     if len(kept) > MAX_SNIPPET:
         raise Unfit(
             f"A snippet has at most {MAX_SNIPPET:,} characters; this one has {len(kept):,}. The "
-            "snippet is as it was."
-        )
+            "snippet is as it was.",
+            "snippet_long", most=MAX_SNIPPET, given=len(kept),
+        )  # fmt: skip
     _, shipped = _shipped(language)[was.name]
     notebook.keep_snippet(place.database, name, language, "" if kept == shipped else kept)
     return snippet(place, name, language)

@@ -126,7 +126,10 @@ def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
     """
     given = " ".join(clean_text(text).split())
     if len(given) > MAX_LABEL:
-        raise Unfit(f"A label has at most {MAX_LABEL} characters; this one has {len(given)}.")
+        raise Unfit(
+            f"A label has at most {MAX_LABEL} characters; this one has {len(given)}.",
+            "label_long", most=MAX_LABEL, given=len(given),
+        )  # fmt: skip
     desk, mailbox = find(place, name, site)
     desk.state.threads[mailbox].label = given
     desk.save()

@@ -137,7 +137,8 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
     that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
     """
     if open_thread.open_case(desk, mailbox).closed:
-        raise Unfit("This thread is closed, so it is not kept longer. Reopen it first.")
+        sentence = "This thread is closed, so it is not kept longer. Reopen it first."
+        raise Unfit(sentence, "closed_longer")
     spoken = language(desk, mailbox)
     text = _EXTENDED.get(spoken, _EXTENDED["en"])
     return send(place, desk, mailbox, notice("read", text, spoken))

@@ -47,7 +47,8 @@ def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, d
         if len(windows) > MAX_WINDOWS:
             raise Unfit(
                 "An absence can be announced for some ten months ahead; choose an earlier day, "
-                "and announce the rest later."
+                "and announce the rest later.",
+                "far_ahead",
             )
     return windows
 

@@ -73,7 +73,10 @@ def _of_site(
 ) -> dict[str, Any]:
     for text in (phone, hours):
         if len(text) > MAX_LINE:
-            raise Unfit(f"A line has at most {MAX_LINE} characters; this one has {len(text)}.")
+            raise Unfit(
+                f"A line has at most {MAX_LINE} characters; this one has {len(text)}.",
+                "line_long", most=MAX_LINE, given=len(text),
+            )  # fmt: skip
     texts = _texts(language)
     say = _filled(texts["poster"] | extra, site)
     groups = site.fingerprint.split()
@@ -141,7 +144,8 @@ def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
     try:
         import typst
     except ImportError:
-        raise Unfit("This computer lacks typst, which makes the PDF; use another one.") from None
+        sentence = "This computer lacks typst, which makes the PDF; use another one."
+        raise Unfit(sentence, "no_typst") from None
     folder = importlib.resources.files("dropbox_app.desk.printables")
     page = (folder / f"{name}.typ").read_bytes()
     for system_fonts in (False, True):
@@ -154,4 +158,5 @@ def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
         except typst.TypstError:
             continue
         return bytes(made)
-    raise Unfit("A name has letters that no font of this computer has, so it cannot be printed.")
+    sentence = "A name has letters that no font of this computer has, so it cannot be printed."
+    raise Unfit(sentence, "no_font")

@@ -437,7 +437,8 @@ def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) ->
         if len(found) == 1 and found[0] != desk.identity and not confirmed(shown[found[0]]):
             raise Unfit(
                 "Nothing was done: a name alone does not say who is meant. Ask your colleague, and "
-                "give the ten groups or the identity instead of the name."
+                "give the ten groups or the identity instead of the name.",
+                "name_alone",
             )
     if len(found) != 1:
         raise NotFound(
@@ -445,5 +446,5 @@ def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) ->
             "give the ten groups of the fingerprint instead."
         )
     if found[0] == desk.identity:
-        raise Unfit("That is yourself; name another counsellor.")
+        raise Unfit("That is yourself; name another counsellor.", "yourself")
     return shown[found[0]]

@@ -129,7 +129,8 @@ def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Fin
     """A file that was named, read to its end and as it was signed. Raises NotFound, Unfit."""
     file, findings = check(desk, find(case, name))
     if findings is None or file.attachment is None:
-        raise Unfit(f"Nothing was written. File {file.short}: {SAID[file.state]}.")
+        sentence = f"Nothing was written. File {file.short}: {SAID[file.state]}."
+        raise Unfit(sentence, "not_whole")
     return file, file.attachment, findings
 
 
@@ -161,14 +162,16 @@ def check_limits(files: Sequence[Source], limits: Mapping[str, int]) -> None:
     if len(files) > most:
         raise Unfit(
             f"A message to this site takes {most} files at most, and you gave {len(files)}. "
-            "Nothing was sent."
-        )
+            "Nothing was sent.",
+            "many_files", most=most, given=len(files),
+        )  # fmt: skip
     for file in files:
         if file.size > size:
             raise Unfit(
                 f"{file.name} is {file.size:,} bytes; this site takes {size:,} for a file. "
-                "Nothing was sent."
-            )
+                "Nothing was sent.",
+                "large_file", name=file.name, most=size,
+            )  # fmt: skip
 
 
 def seal(

@@ -79,7 +79,8 @@ def read_proxy(text: str) -> Proxy | None:
     if not match or not 1 <= int(match[3]) <= 65_535:
         raise Unfit(
             "A proxy is written as socks5h://127.0.0.1:9050 or http://127.0.0.1:8118; names are "
-            "always resolved by the proxy."
+            "always resolved by the proxy.",
+            "proxy",
         )
     return Proxy(match[1], match[2], int(match[3]))
 
@@ -109,16 +110,18 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
     """
     match = _ORIGIN.fullmatch(text)
     if not match or (match[3] and int(match[3]) > 65_535):
-        raise Unfit(f"{text!a} is not an address such as https://dropbox.example.")
+        raise Unfit(f"{text!a} is not an address such as https://dropbox.example.", "address")
     usual = 443 if match[1] == "https" else 80
     if match[3] and int(match[3]) == usual:
-        raise Unfit(f"{text!a} names a port that goes without saying.")
+        raise Unfit(f"{text!a} names a port that goes without saying.", "address")
     origin = Origin(text, match[1], match[2], int(match[3] or usual))
     if origin.scheme == "http" and not (origin.onion or origin.loopback):
-        raise Unfit(f"{text!a} is not encrypted; the desk speaks http to onion addresses only.")
+        sentence = f"{text!a} is not encrypted; the desk speaks http to onion addresses only."
+        raise Unfit(sentence, "address")
     if origin.onion and proxy is None:
         raise Unfit(
-            f"{text!a} is an onion address: start Tor and add --proxy socks5h://127.0.0.1:9050."
+            f"{text!a} is an onion address: start Tor and add --proxy socks5h://127.0.0.1:9050.",
+            "needs_tor",
         )
     return origin
 

@@ -4,7 +4,7 @@ from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
 from dropbox_app.desk.web.desk_lock import Locked, SiteAway
 from dropbox_app.desk.web.i18n import MissingWord, Words
-from dropbox_app.protocol.errors import KlankbordError, MessageError, WrongPassphrase
+from dropbox_app.protocol.errors import KlankbordError, MessageError, TooLong, WrongPassphrase
 
 # The first class that fits counts, so a special one stands before its base.
 _KEYS: tuple[tuple[type[Exception], str], ...] = (
@@ -32,6 +32,10 @@ def sentence(told: Words, error: Exception) -> str:
     for kind, key in _KEYS:
         if isinstance(error, kind):
             return told.say(key)
+    if isinstance(error, errors.Unfit) and error.key:
+        return told.say(f"unfit.{error.key}", **error.values)
+    if isinstance(error, TooLong):
+        return told.say("unfit.text_long", most=error.limit, given=error.size)
     if isinstance(error, errors.Unfit | MessageError):
         return told.say("fault.unfit", what=str(error))
     if isinstance(error, KlankbordError):

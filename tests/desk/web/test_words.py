@@ -30,8 +30,19 @@ def news_keys() -> set[str]:
     return found
 
 
+def unfit_keys() -> set[str]:
+    """The key of everything that is refused in the page's own words."""
+    found = set()
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Unfit":
+                found |= {ast.literal_eval(key) for key in node.args[1:]}
+    return found
+
+
 # Keys that are put together from a prefix and a value.
 MADE = {
+    *(f"unfit.{key}" for key in unfit_keys()),
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
     *(f"answer.{name}" for name in ANSWERS),
     *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),

@@ -153,7 +153,7 @@ def chosen_folder() -> Path:
     """The folder of the form. Raises Unfit if it is not there."""
     path = Path(request.form.get("folder", "").strip()).expanduser()
     if not path.is_absolute() or not path.is_dir():
-        raise Unfit(here.told().say("file.no_folder"))
+        raise Unfit("The folder is not there.", "no_folder")
     return path
 
 
