@@ -60,6 +60,16 @@ def test_an_invitation_and_a_passphrase_make_a_desk_with_a_card_to_read_out(
     assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
 
 
+def test_a_fetch_that_failed_is_not_called_without_news(empty: Running) -> None:
+    window = empty.window()
+    window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
+    empty.fetch(window)  # the site has no card of this desk yet
+    told = window.get(f"{empty.home}fetch").text
+    assert "Niet overal is het gelukt." in told
+    assert "De server kent deze werkplek nog niet" in told
+    assert "niets nieuws" not in told
+
+
 def test_nothing_is_written_before_the_passphrase_is_chosen(empty: Running) -> None:
     window = empty.window()
     asked = begin(empty, window)

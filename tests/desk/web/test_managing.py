@@ -239,7 +239,7 @@ def test_settings_count_at_once_and_after_the_next_unlock(running: Running, wind
     done = window.submit(
         page, page.form_with("lock_minutes"), language="en", lock_minutes="3", fetch_minutes="0"
     )
-    assert "Kept." in done.text
+    assert "Saved." in done.text
     assert (running.lock.idle_minutes, running.fetching.every_minutes) == (3, 0)
     window.press(done, "lock")
     running.page.language, running.lock.idle_minutes = "nl", 10
