@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -162,11 +163,16 @@ class Page:
         raise AssertionError(f"no form to {part} on {self.path} ({self.status})")
 
 
+_NUMBERS = itertools.count(1)
+
+
 class PlainBrowser:
     """Fetches pages, follows redirects within the site, keeps cookies unless it refuses them."""
 
     def __init__(self, url: str, *, cookies: bool = True) -> None:
         self.url = url
+        # Each is another person's: equal posts of one browser at one address are a second click.
+        self.agent = f"Plain browser {next(_NUMBERS)}"
         self.keeps_cookies = cookies
         self.cookies: dict[str, str] = {}
         self.seen_cookies: list[str] = []
@@ -211,7 +217,7 @@ class PlainBrowser:
         follow: int = 5,
     ) -> Page:
         address = urllib.parse.urlsplit(self.url)
-        send = {"Host": address.netloc, **(headers or {})}
+        send = {"Host": address.netloc, "User-Agent": self.agent, **(headers or {})}
         if method == "POST":
             send.setdefault("Content-Type", "application/x-www-form-urlencoded")
             send.setdefault("Origin", self.url)

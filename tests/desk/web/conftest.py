@@ -36,8 +36,11 @@ class Window(PlainBrowser):
         return super().request(method, path, body, said | (headers or {}), follow)
 
     def press(self, page: Answer, part: str, **values: str) -> Answer:
-        """Send the form of a page that goes to an address with ``part`` in it."""
-        return self.submit(page, page.form_to(part), **values)
+        """Send the form of a page that goes to an address with ``part`` in it, by its last button.
+
+        With ``insert`` by the one before: the button that puts a snippet into the text.
+        """
+        return self.submit(page, page.form_to(part), 0 if "insert" in values else -1, **values)
 
 
 class Running:

@@ -141,7 +141,7 @@ def test_a_folder_that_is_not_there_is_asked_for_again(
     path = path_of(running, reporter, "p.png", "image/png", small_png())
     told = window.press(window.get(path), "save", folder=given)
     assert told.status == 409
-    assert "die map is er niet" in told.text
+    assert "map is er niet" in told.text
 
 
 COPIES = {

@@ -281,6 +281,9 @@ def test_the_way_to_all_sites_is_chosen(running: Running, window: Window) -> Non
     with running.lock.use() as place:
         assert settings.proxy(place) == "socks5h://127.0.0.1:9050"
     assert window.press(page, "proxy", proxy="other", other="nonsense").status == 422
+    assert window.press(page, "proxy", proxy="other", other=" ").status == 422
+    with running.lock.use() as place:
+        assert settings.proxy(place) == "socks5h://127.0.0.1:9050"
     window.press(page, "proxy", proxy="")
     with running.lock.use() as place:
         assert settings.proxy(place) == ""

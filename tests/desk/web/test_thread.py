@@ -67,6 +67,18 @@ def test_a_snippet_comes_into_the_text_and_is_not_sent(
     assert dict(added.form_to("reply").fields)["text"].startswith("Dag.\n\nDank je")
 
 
+def test_without_a_chosen_snippet_the_button_for_it_sends_nothing(
+    running: Running, peer: Peer, thread: str
+) -> None:
+    window = running.at_work()
+    page, before = opened(running, window), len(peer.puts)
+    answer = window.press(page, "reply", text="Nog niet af", snippet="", insert="y")
+    assert answer.status == 409
+    assert "Kies eerst een tekst" in answer.text
+    assert dict(answer.form_to("reply").fields)["text"].strip() == "Nog niet af"
+    assert len(peer.puts) == before
+
+
 def test_an_empty_answer_is_not_sent(running: Running, peer: Peer, thread: str) -> None:
     window = running.at_work()
     before = len(peer.items)

@@ -43,6 +43,7 @@ class Click(Browser):
 
     def __init__(self, house: House, visitor: str = CIRCUIT) -> None:
         super().__init__(house, cookies=False)
+        self.agent = "The same browser"
         self.told = {"X-Klankbord-Way": "onion", "X-Klankbord-Visitor": visitor}
 
     def request(

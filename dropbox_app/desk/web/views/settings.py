@@ -51,6 +51,8 @@ def proxy() -> ResponseReturnValue:
     chosen = request.form.get("proxy", "")
     if chosen == "other":
         chosen = request.form.get("other", "").strip()
+        if not chosen:  # an empty one would mean none, and so another way than she thinks
+            return _page(here.told().say("unfit.proxy")), 422
     try:
         here.page().lock.settle(*place.names())
         settings.set_proxy(place, chosen)

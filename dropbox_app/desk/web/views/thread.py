@@ -76,6 +76,8 @@ def reply(handle: str) -> ResponseReturnValue:
     """Send an answer; with ``insert``, or a snippet and no text, put the snippet into the text."""
     text = request.form.get("text", "")
     name = request.form.get("snippet", "")
+    if "insert" in request.form and not name:
+        return _page(handle, _typed("reply", here.told().say("reply.snippet_missing")), 409)
     if name and ("insert" in request.form or not text.strip()):
         return _with_snippet(handle, name, text)
     return _send(handle, "reply", lambda: writing.reply(_needed(text, "reply.empty"), _uploaded()))
@@ -182,6 +184,11 @@ def forget(handle: str) -> ResponseReturnValue:
     return redirect(url_for("today.today"), 303)
 
 
+def _back(handle: str) -> ResponseReturnValue:
+    """Lead to the top, where it says what was done: a browser keeps the part after # otherwise."""
+    return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
+
+
 class Incomplete(Unfit):
     """Something was not filled in; the sentence is in the person's language already."""
 
@@ -227,7 +234,7 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
     # A second click sends the same form again, while the first is still under way.
     pressed = (request.form.get("once", ""), hash((form, *sorted(request.form.items()))))
     if not page.first_press(pressed):
-        return redirect(url_for("thread.thread", handle=handle), 303)
+        return _back(handle)
     try:
         with page.lock.send_away([site]):
             work(site, mailbox)
@@ -242,7 +249,7 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
         raise
     else:
         page.say(told.say("sent.done"))
-    return redirect(url_for("thread.thread", handle=handle), 303)
+    return _back(handle)
 
 
 def _locally(
@@ -257,7 +264,7 @@ def _locally(
     except KlankbordError as error:
         return _refused(handle, form, error)
     page.say(here.told().say(done))
-    return redirect(url_for("thread.thread", handle=handle), 303)
+    return _back(handle)
 
 
 def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
