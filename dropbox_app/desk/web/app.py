@@ -20,7 +20,7 @@ from dropbox_app.desk.web import here, uploads
 from dropbox_app.desk.web.desk_lock import Locked
 from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.here import EXTENSION, Page
-from dropbox_app.desk.web.views import BLUEPRINTS
+from dropbox_app.desk.web.views import BLUEPRINTS, thread
 from dropbox_app.protocol.errors import KlankbordError
 
 _STATIC = "static"
@@ -80,6 +80,9 @@ def _take_desk() -> ResponseReturnValue | None:
     except Locked:
         if request.method == "GET":
             return redirect(url_for("entering.unlock"))
+        blueprint, _, form = (request.endpoint or "").partition(".")
+        if blueprint == "thread" and form != "forget":
+            return thread.locked((request.view_args or {})["handle"], form)
         return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
     return None
 

@@ -1,7 +1,8 @@
 """The desk of the page: opened by the passphrase, and locked again by a button or after a while.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
-programs. Locked, nothing of them is held: the next page asks for the passphrase.
+programs. Locked, they are dropped, and the next page asks for the passphrase. Python overwrites no
+memory: traces of them can stay there until the program ends.
 
 One request works with the desk at a time. What waits for a server (a fetch, a message) lets others
 work meanwhile; its site is *away* then, and nobody else writes to that site.
@@ -114,7 +115,7 @@ class DeskLock:
         self._working += 1
         self._turn.release()
         try:
-            yield self._come_back
+            yield lambda site: self._come_back(site, wanted)
         finally:
             self._turn.acquire()
             self._working -= 1
@@ -153,9 +154,11 @@ class DeskLock:
             self._free.wait_for(lambda: not self._working, ENDING)
             self._stack.close()
 
-    def _come_back(self, site: str) -> None:
+    def _come_back(self, site: str, held: set[str]) -> None:
         with self._turn:
-            self._away.discard(site)
+            if site in held:
+                held.discard(site)
+                self._away.discard(site)
             self._free.notify_all()
 
     def _close_if_free(self) -> None:

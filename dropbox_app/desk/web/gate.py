@@ -18,7 +18,6 @@ not send a cookie that is ``SameSite=Strict``.
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -26,7 +25,6 @@ from dropbox_app.desk.web.link import PATH as LINK_PATH
 from dropbox_app.desk.web.link import Link
 
 HOST = "127.0.0.1"
-COOKIE = "page"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; "
@@ -69,7 +67,8 @@ class Gate:
         self.port = 0
         self.link = link
         self._app = app
-        self._cookie = secrets.token_hex(32)  # what it stands for is in memory alone
+        # Another port's page can set cookies here, but it does not know this name.
+        self._cookie = f"page-{secrets.token_hex(4)}={secrets.token_hex(32)}"
 
     @property
     def origin(self) -> str:
@@ -105,12 +104,9 @@ class Gate:
         return bool(site == "same-origin" and environ.get("HTTP_ORIGIN") == self.origin)
 
     def _has_cookie(self, environ: WSGIEnvironment) -> bool:
-        try:
-            cookies = SimpleCookie(environ.get("HTTP_COOKIE", ""))
-        except CookieError:
-            return False
-        given = cookies[COOKIE].value if COOKIE in cookies else ""
-        return secrets.compare_digest(given.encode(), self._cookie.encode())
+        own = self._cookie.encode()
+        given = environ.get("HTTP_COOKIE", "").split(";")
+        return any(secrets.compare_digest(one.strip().encode(), own) for one in given)
 
     def _enter(
         self, token: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -121,7 +117,7 @@ class Gate:
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
         if not self.link.use(token):
             return _answer(start_response, "404 Not Found", _CLOSED)
-        cookie = f"{COOKIE}={self._cookie}; Path={self.prefix}/; HttpOnly; SameSite=Strict"
+        cookie = f"{self._cookie}; Path={self.prefix}/; HttpOnly; SameSite=Strict"
         page = _ENTER.format(f"{self.prefix}/").encode()
         return _answer(start_response, "200 OK", page, extra={"Set-Cookie": cookie})
 

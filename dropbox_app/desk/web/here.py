@@ -33,6 +33,15 @@ class Beginning:
     proxy: str = ""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A form of a conversation that came while the desk was locked; shown again once it is open."""
+
+    handle: str
+    form: str
+    fields: dict[str, str]
+
+
 @dataclass
 class Page:
     """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
@@ -47,6 +56,7 @@ class Page:
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
+    refused: Refused | None = None
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
 
@@ -86,6 +96,14 @@ class Page:
             return False
         self._pressed.add(pressed)
         return True
+
+    def take_refused(self, handle: str) -> Refused | None:
+        """Return the form of a conversation that was refused by the lock, once."""
+        found = self.refused
+        if found is None or found.handle != handle:
+            return None
+        self.refused = None
+        return found
 
     def press_again(self, pressed: tuple[str, int]) -> None:
         """Let a form be sent once more, because nothing came of it."""

@@ -44,6 +44,7 @@ def serve(
     program ends a minute after it was closed; else ``show`` gets the one-time address.
     Raises what opening the desk raises, and OSError if the port is taken.
     """
+    _leave_no_core()
     lock = DeskLock(folder, machine)
     page = Page(lock, Fetching(lock))
     server, gate = listen(page, port)
@@ -85,6 +86,14 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
     )
     gate.port = int(server.effective_port)
     return server, gate
+
+
+def _leave_no_core() -> None:
+    """A program that crashes leaves its memory in no file."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextlib.contextmanager

@@ -122,6 +122,6 @@ class RepeatedPosts:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # the second: its number is another's by now
         return False
     return True

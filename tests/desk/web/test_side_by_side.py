@@ -9,10 +9,12 @@ import pytest
 
 from dropbox_app.desk.transport.api_client import Answer
 from dropbox_app.desk.web import desk_lock
-from tests.desk.conftest import Office
+from dropbox_app.desk.web.desk_lock import DeskLock
+from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds
 from tests.desk.web.test_thread import opened
 from tests.support.fake_server import PeerTransport, Reporter
+from tests.support.plain_browser import Page
 from tests.support.processes import until
 
 
@@ -96,3 +98,66 @@ def test_locked_during_a_fetch_nothing_is_shown_and_the_desk_is_free_after_it(
     go.set()
     running.wait_for_fetch()
     office.run("list")
+
+
+def test_a_site_stays_away_for_a_message_when_a_fetch_that_gave_it_back_ends(
+    office: Office, thread: str
+) -> None:
+    lock = DeskLock(office.folder, office.machine)
+    lock.unlock(PASSPHRASE)
+    given_back, sending, over = threading.Event(), threading.Event(), threading.Event()
+
+    def fetch() -> None:
+        with lock.use(), lock.send_away(["a", "b"]) as back:
+            back("a")
+            given_back.set()
+            assert sending.wait(20)
+        over.set()
+
+    fetching = threading.Thread(target=fetch)
+    fetching.start()
+    assert given_back.wait(20)
+    with lock.use(), lock.send_away(["a"]):
+        sending.set()
+        assert over.wait(20)
+        assert lock.is_away("a")
+    fetching.join()
+    assert not lock.is_away("a")
+    lock.end()
+
+
+def test_what_is_sent_to_a_locked_desk_waits_in_the_form_for_the_passphrase(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    running.lock.lock()
+    asked = window.press(page, "reply", text="Een lang antwoord.")
+    assert asked.status == 403
+    assert 'data-page="unlock"' in asked.html
+    assert "Een lang antwoord." not in asked.html
+    shown = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert 'data-page="thread"' in shown.html
+    assert dict(shown.form_to("reply").fields)["text"].strip() == "Een lang antwoord."
+    assert reporter.texts() == ["Het gaat over mijn chef."]
+
+
+def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_through(
+    hanging: tuple[Running, threading.Event],
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    page = opened(running, window)
+    answers: list[Page] = []
+    sending = threading.Thread(
+        target=lambda: answers.append(window.press(page, "reply", text="Onderweg."))
+    )
+    sending.start()
+    until(lambda: running.lock.is_away(running.office.peer.site), "it was not sent")
+    running.lock.lock()
+    running.office.peer.drop_after = 0
+    go.set()
+    sending.join()
+    assert answers[0].status == 403
+    shown = window.press(answers[0], "unlock", passphrase=PASSPHRASE)
+    assert dict(shown.form_to("reply").fields)["text"].strip() == "Onderweg."

@@ -2,9 +2,9 @@
 // to the passphrase when the desk has locked itself, so that nothing stays on the screen.
 "use strict";
 (() => {
-  const { ping, unlock } = document.currentScript.dataset;
+  const { ping, unlock, ended } = document.currentScript.dataset;
   const locked = !document.querySelector(".ways");  // the ways stand on pages of an open desk
-  let active = false;
+  let active = false, missed = 0;
   for (const kind of ["keydown", "pointerdown", "wheel", "input"]) {
     addEventListener(kind, () => { active = true; }, { passive: true });
   }
@@ -14,9 +14,19 @@
     try {
       const answer = await fetch(ping, { method: "POST", body });
       if (answer.ok && (await answer.json()).locked && !locked) location.replace(unlock);
+      missed = 0;
     } catch {
-      // The program has ended, or the computer was asleep: the next page says so.
+      missed += 1;  // twice: the program has ended
+      if (missed === 2 && !locked) close();
     }
+  };
+  // Leaves only what the person was typing, so that it can be copied.
+  const close = () => {
+    const typed = [...document.querySelectorAll("main textarea")].filter((one) => one.value);
+    const told = document.createElement("p");
+    told.textContent = ended;
+    told.setAttribute("role", "alert");
+    document.querySelector("main").replaceChildren(told, ...typed);
   };
   say();
   setInterval(say, 15000);

@@ -33,6 +33,8 @@ def open_desk() -> ResponseReturnValue:
         page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
+    if page.refused is not None:
+        return redirect(url_for("thread.thread", handle=page.refused.handle), 303)
     return redirect(url_for("today.today"), 303)
 
 

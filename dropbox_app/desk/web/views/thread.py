@@ -42,7 +42,11 @@ class Typed:
 @blueprint.get("/")
 def thread(handle: str) -> ResponseReturnValue:
     """Show the conversation; what was new has then been seen."""
-    return _page(handle, Typed())
+    refused = here.page().take_refused(handle)
+    if refused is None:
+        return _page(handle, Typed())
+    told = here.told().say("unlock.kept")
+    return _page(handle, Typed(refused.form, told, refused.fields))
 
 
 def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
@@ -205,6 +209,13 @@ def _uploaded() -> list[Source]:
     return [files.source(one.filename or "", one.stream.read()) for one in chosen]
 
 
+def locked(handle: str, form: str) -> ResponseReturnValue:
+    """Ask for the passphrase, and keep the form in memory until the desk is open again."""
+    page = here.page()
+    page.refused = here.Refused(handle, form, dict(request.form.items()))
+    return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
+
+
 def _typed(form: str, problem: str) -> Typed:
     return Typed(form, problem, dict(request.form.items()))
 
@@ -269,5 +280,7 @@ def _locally(
 
 def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
     """Show the form again, with all that was typed, and why it was not done."""
+    if not here.page().lock.is_open:
+        return locked(handle, form)
     problem = str(error) if isinstance(error, Incomplete) else sentence(here.told(), error)
     return _page(handle, _typed(form, problem), 409)
