@@ -61,6 +61,7 @@ class Days:
             browser = house.browser()
             today.append(browser.tell("Een verhaal. " * dice.choice((1, 20, 700))).code)
             if dice.random() < 0.3:
+                browser.come_back(today[-1])
                 browser.write_on("En nog iets.")
         for code in dice.sample(self.codes, min(3, len(self.codes))) + today[:3]:
             browser = house.browser()

@@ -64,7 +64,7 @@ def test_nothing_of_a_visit_is_in_any_memory_once_the_server_was_quiet(
     reporter = serving.browser(7)
     page = reporter.get("/nl/report")
     first = reporter.submit(page, page.form_with("text"), text=f"{MARK} woord\n" * 400)
-    assert MARK in reporter.get("/nl/conversation").text
+    assert MARK in reporter.request("POST", "/nl/code", b"kept=y&go=1").text
     assert "worker" in holders(serving, MARK, first.code)
     # nginx keeps a connection to the app for 30 seconds, and with it what came over it last.
     wait_until(lambda: not holders(serving, MARK, first.code), 60)
