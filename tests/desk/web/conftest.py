@@ -66,6 +66,9 @@ class Running:
         return self.gate.prefix + "/"
 
     def close(self) -> None:
+        """End the program. A test may do it before its end."""
+        if not self._thread.is_alive():
+            return
         self.server.task_dispatcher.shutdown()  # what still works would pull a closed trigger
         self.server.trigger.pull_trigger(self._close_sockets)
         self._pulled.set()

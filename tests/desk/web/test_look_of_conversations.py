@@ -125,3 +125,24 @@ def test_nothing_is_asked_of_anybody_else(running: Running, chromium: Browser, t
     page.wait_for_selector("body[data-page=thread]")
     assert [url for url in asked if not url.startswith((running.url, "data:"))] == []
     assert [one for one in complaints if "Content Security Policy" in one] == []
+
+
+def test_once_the_program_has_ended_nothing_of_a_conversation_stays_on_the_screen(
+    running: Running, chromium: Browser, reporter: Reporter, thread: str
+) -> None:
+    """But what was being typed: it was not kept anywhere."""
+    page = chromium.new_page()
+    page.clock.install()
+    enter(running, page)
+    unlock(page)
+    page.click(".row a")
+    page.wait_for_selector("body[data-page=thread]")
+    page.fill("#text", "Nog niet af")
+    assert "Het gaat over mijn chef." in page.inner_text("body")
+    running.close()
+    for _ in range(2):
+        with page.expect_event("requestfailed"):
+            page.clock.run_for(15_000)
+    page.wait_for_selector("main [role=alert]")
+    assert "Het gaat over mijn chef." not in page.inner_text("body")
+    assert page.input_value("#text") == "Nog niet af"
