@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from flask import abort, current_app, g
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import settings
+from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
@@ -57,20 +57,27 @@ class Page:
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
     refused: Refused | None = None
+    _proposed: str = ""
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
 
-    def unlock(self, passphrase: str) -> None:
+    def unlock(self, given: str) -> None:
         """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
 
         A language that was chosen while it was locked is kept with it.
         """
-        self.lock.unlock(passphrase)
+        self.lock.unlock(given)
         with self.lock.use() as place:
             if self.chosen_language:
                 settings.choose(place, language=self.chosen_language)
                 self.chosen_language = ""
             self.go_by(settings.settings(place))
+
+    def proposed_passphrase(self, *, again: bool) -> str:
+        """Return a drawn passphrase; ``again``: the one shown before, which may be on paper now."""
+        if not again or not self._proposed:
+            self._proposed = passphrase.draw(self.language)
+        return self._proposed
 
     def go_by(self, chosen: settings.Settings) -> None:
         """Take over what was chosen for the desk."""

@@ -84,16 +84,26 @@ def test_nothing_is_written_before_the_passphrase_is_chosen(empty: Running) -> N
     assert not empty.office.folder.exists()
 
 
+def drawn_on(page: Answer) -> str:
+    return page.html.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
+
+
 def test_each_page_proposes_another_passphrase_of_five_words(empty: Running) -> None:
     window = empty.window()
     begin(empty, window)
-    seen = set()
-    for _ in range(3):
-        page = window.get(f"{empty.home}first/passphrase").html
-        drawn = page.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
-        assert len(drawn.split()) == 5
-        seen.add(drawn)
+    seen = {drawn_on(window.get(f"{empty.home}first/passphrase")) for _ in range(3)}
     assert len(seen) == 3
+    assert {len(drawn.split()) for drawn in seen} == {5}
+
+
+def test_a_typing_mistake_keeps_the_passphrase_that_may_be_on_paper_now(empty: Running) -> None:
+    window = empty.window()
+    asked = begin(empty, window)
+    first = drawn_on(asked)
+    for _ in range(2):
+        asked = window.press(asked, "passphrase", passphrase=first, again=f"{first}x")
+        assert asked.status == 422
+        assert drawn_on(asked) == first
 
 
 @pytest.mark.parametrize("pasted", ["", "x", "{}", '{"v":1}'])

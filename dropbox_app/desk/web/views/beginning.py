@@ -126,7 +126,7 @@ def _choose(problem: str) -> str:
     page = here.page()
     return render_template(
         "first_passphrase.html", problem=problem, least=passphrase.LEAST,
-        drawn=passphrase.draw(page.language), folder=str(page.lock.folder),
+        drawn=page.proposed_passphrase(again=bool(problem)), folder=str(page.lock.folder),
     )  # fmt: skip
 
 

@@ -91,5 +91,6 @@ def _page(problem: str) -> str:
         "settings.html", problem=problem, chosen=settings.settings(place),
         proxy=settings.proxy(place), proxies=PROXIES, languages=LANGUAGES,
         lock_range=LOCK_MINUTES, fetch_range=FETCH_MINUTES, least=passphrase.LEAST,
-        drawn=passphrase.draw(here.page().language), said=said if said in _SAID else "",
+        drawn=here.page().proposed_passphrase(again=bool(problem)),
+        said=said if said in _SAID else "",
     )  # fmt: skip
