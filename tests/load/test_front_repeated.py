@@ -37,7 +37,9 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 def send(serving: Serving, circuit: int, text: str = TEXT) -> Page:
     """Press the button at a browser that has seen no answer yet."""
     body = urllib.parse.urlencode({"text": text}).encode()
-    return serving.browser(circuit, cookies=False).request("POST", "/nl/report", body)
+    browser = serving.browser(circuit, cookies=False)
+    browser.agent = "The same browser"
+    return browser.request("POST", "/nl/report", body)
 
 
 def press(serving: Serving, circuit: int, into: list[Page]) -> threading.Thread:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import itertools
+import re
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -253,7 +254,8 @@ class PlainBrowser:
             if not self.keeps_cookies:
                 continue
             key, _, content = value.partition(";")[0].partition("=")
-            if "max-age=0" in value.lower() or "1970" in value or not content:
+            ended = re.search(r";\s*(max-age=0\b|expires=[^;]*1970)", value, re.IGNORECASE)
+            if ended or not content:
                 self.cookies.pop(key, None)
             else:
                 self.cookies[key] = content
