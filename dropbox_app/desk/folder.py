@@ -196,8 +196,8 @@ def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplac
             place.change_key_if_due()
             try:
                 yield place
-            except Exception:
-                place.change_key_if_due()  # a fetch that fails destroys keys too
+            except Exception:  # of any kind: a fetch that fails destroys keys too; it goes on
+                place.change_key_if_due()
                 raise
             place.change_key_if_due()
         finally:

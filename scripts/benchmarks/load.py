@@ -193,7 +193,7 @@ def _one_circuit(clients: Clients) -> AbstractContextManager[None]:
 def _never_stop(circuits: int) -> Callable[[Clients], AbstractContextManager[None]]:
     def crowd(clients: Clients) -> AbstractContextManager[None]:
         numbers = range(300, 300 + circuits)
-        return _flood([lambda n=n: clients.wrong_code(n) for n in numbers])  # type: ignore[misc]
+        return _flood([lambda n=n: clients.wrong_code(n) for n in numbers])  # type: ignore[misc] # the default is the loop's
 
     return crowd
 

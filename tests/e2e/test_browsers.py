@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import playwright.sync_api as playwright
 import pytest
 
+from tests.e2e.faults.stories import told
 from tests.support.browsers import Person, Start, browsers, here
 from tests.support.codes import tells
 from tests.support.drop_box import Counsellor, DropBox
@@ -312,6 +313,69 @@ def test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards(
             shown = _seen_after_back(somebody)
             assert not tells(shown, code)
             assert not somebody.cookies
+
+
+def _from_the_code_page(person: Person, box: DropBox) -> None:
+    person.report("nl", STORY["nl"])
+    person.tick(person.page.locator("[name=kept]"))
+    person.send("kept")
+
+
+def _with_the_code(person: Person, box: DropBox) -> None:
+    person.enter("nl", told(box, STORY["nl"]).code)
+
+
+def _by_writing_on(person: Person, box: DropBox) -> None:
+    _with_the_code(person, box)
+    person.write("text", LATER["nl"])
+    person.send("text")
+
+
+def _by_a_post_with_the_code(person: Person, box: DropBox) -> None:
+    """After the session ended: one post with the code opens it anew and sends."""
+    code = told(box, STORY["nl"]).code
+    person.enter("nl", code)
+    _write_after_the_session(person, box, "nl", code)
+
+
+def _twice(person: Person, box: DropBox) -> None:
+    """In one tab: the conversation stands in its history two times."""
+    _with_the_code(person, box)
+    person.go("/nl/")
+    person.go("/nl/conversation")
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [_from_the_code_page, _with_the_code, _by_writing_on, _by_a_post_with_the_code, _twice],
+)
+@pytest.mark.parametrize(
+    ("name", "scripts"),
+    [
+        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
+        for name in ("chromium", "firefox")
+        for scripts in (False, True)
+    ],
+)
+def test_back_after_leaving_shows_no_conversation_however_it_was_reached(
+    start: Start,
+    box: DropBox,
+    name: str,
+    scripts: bool,
+    reach: Callable[[Person, DropBox], None],
+) -> None:
+    """Neither the first Back nor those that follow."""
+    person = Person(start, name, box.url, scripts=scripts)
+    try:
+        reach(person, box)
+        beginning = STORY["nl"].splitlines()[0]
+        assert beginning in person.text
+        _away(person, False)
+        for _ in range(3):
+            assert beginning not in _seen_after_back(person)
+        assert not person.cookies
+    finally:
+        person.close()
 
 
 def _away(person: Person, by_key: bool) -> None:

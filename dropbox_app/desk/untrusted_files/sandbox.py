@@ -27,6 +27,7 @@ MOST_IN = 256 * 1024 * 1024  # bytes of a file that goes in
 UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as inside
 _READY = b"ready\n"
 # Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
+# /tmp is the sandbox's own, in memory.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
 INSTALL = "apt-get install bubblewrap mat2"
 _SAID = {
@@ -138,7 +139,7 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
     return [
         *command,
         "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
-        "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108
+        "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108 - its own, in memory
         "--remount-ro", "/",  # else all that is no mount of its own would be memory without a bound
         PYTHON, "-I", "-c", _source(), job, ending, str(MEMORY), str(SECONDS),
     ]  # fmt: skip

@@ -67,7 +67,7 @@ class GivenFile(click.Path):
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401
+        value: Any,  # noqa: ANN401 - as click has it
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - as click has it

@@ -15,7 +15,7 @@ _MOST = 64 * 1024  # bytes: a file with a secret is small
 MANY = 20_000  # files and folders of one place
 SHOWN = 5  # secrets of one place that are named
 _DEEP = 8  # folders in folders
-# Where an operator may have left something.
+# Where an operator may have left something; nothing is written there.
 PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108
 DESK = "vault.age"
 # What a file begins with or holds, and what it then is.

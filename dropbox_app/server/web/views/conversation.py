@@ -18,7 +18,6 @@ from dropbox_app.server.web.sites import current_site
 from dropbox_app.server.web.view_models.expiry import Ending
 from dropbox_app.server.web.view_models.thread import Request, Teller, folded
 from dropbox_app.server.web.views.entering import (
-    after_sending,
     ask_code,
     ask_code_again,
     conversation_gone,
@@ -36,11 +35,9 @@ def read(lang: str) -> Response:
     flags = request.args
     root = current_session().root
     if root is None:
-        return ask_code_again(lang, entered="entered" in flags)
+        return ask_code_again(lang)
     if current_session().code:
         return see_other(f"/{lang}/code")
-    if "entered" in flags:  # the cookie came: an address to go back to without that word
-        return see_other(f"/{lang}/conversation{'?sent=1' if 'sent' in flags else ''}")
     return _page(lang, root, sent="sent" in flags, again="again" in flags)
 
 
@@ -67,7 +64,7 @@ def write(lang: str) -> Response:
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, text=text, problems=[problem], status=status)
-    return after_sending(lang)
+    return see_other(f"/{lang}/conversation?sent=1")
 
 
 @blueprint.post(f"{LANG}/consent")
@@ -109,7 +106,7 @@ def consent(lang: str) -> Response:
         return conversation_gone(lang)
     except REFUSED as error:
         return _asked_again(lang, root, form, asked, *problem_of(error, "remark"))
-    return after_sending(lang)
+    return see_other(f"/{lang}/conversation?sent=1")
 
 
 def _asked_again(

@@ -10,11 +10,10 @@ from dropbox_app.server.errors import Gone
 from dropbox_app.server.web.error_pages import REFUSED, problem_of
 from dropbox_app.server.web.forms import OtherForm, shown
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.routing import LANG
+from dropbox_app.server.web.routing import LANG, see_other
 from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.sites import current_site
 from dropbox_app.server.web.views.entering import (
-    after_sending,
     ask_code_again,
     conversation_gone,
     enter_session,
@@ -64,7 +63,7 @@ def send(lang: str) -> Response:
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, shown([problem], words(lang)), status)
-    return after_sending(lang)
+    return see_other(f"/{lang}/conversation?sent=1")
 
 
 def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200) -> Response:

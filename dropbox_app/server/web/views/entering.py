@@ -14,7 +14,6 @@ from dropbox_app.server.web.error_pages import OWN_WORDS, form_again
 from dropbox_app.server.web.forms import SessionForm, read_code, shown
 from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.rendering import TYPING
-from dropbox_app.server.web.routing import see_other
 from dropbox_app.server.web.session import current_session
 from dropbox_app.server.web.sites import current_site
 
@@ -30,7 +29,7 @@ def ask_code(
     """The page that asks for the code.
 
     ``reason``: why it is asked again. "wrong": no conversation has it; "idle": the session is over;
-    "no_cookie": the browser keeps none; "closed": there is no session, as after "leave quickly".
+    "closed": there is none, as after "leave quickly" or in a browser that keeps no cookies.
     """
     pages = current_site().pages
     html = pages.render(
@@ -47,20 +46,14 @@ def ask_code(
     return pages.respond(html, status)
 
 
-def after_sending(lang: str) -> Response:
-    """To the conversation; one that was entered with this post comes to a clean address there."""
-    entered = "&entered=1" if request.form.get("code") else ""
-    return see_other(f"/{lang}/conversation?sent=1{entered}")
-
-
-def ask_code_again(lang: str, code: str = "", *, entered: bool = False) -> Response:
+def ask_code_again(lang: str, code: str = "") -> Response:
     """The same for a page of a session that was asked for without one.
 
-    ``entered``: right after a code was typed, as a ``code`` typed on a code page shows too: then
-    only a browser that keeps no cookies comes here without one.
+    No word in the address says that a code was just typed: to be rid of it again takes a second
+    redirect, and after two Chromium shows the conversation once more on Back, from its memory, when
+    the person has left.
     """
-    reason = "idle" if current_session().arrived else "no_cookie" if entered or code else "closed"
-    return ask_code(lang, code=code, reason=reason)
+    return ask_code(lang, code=code, reason="idle" if current_session().arrived else "closed")
 
 
 def enter_session(

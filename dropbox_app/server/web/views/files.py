@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 from flask.globals import request_ctx
-from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]  # ships no types
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import abort
 

@@ -174,7 +174,7 @@ def enter(lang: str) -> Response:
     if root is None:
         return ask_code(lang, status=422, code=form.code.data, reason="wrong")
     current_session().become(site.cookie.fresh(root))
-    return see_other(f"/{lang}/conversation?entered=1")
+    return see_other(f"/{lang}/conversation")
 
 
 def _refused(
