@@ -65,6 +65,7 @@ def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Pa
 
 def check(page: Page) -> None:
     """Hold one page to the rules of the look."""
+    page.wait_for_load_state("load")  # an element can be there before the style sheet is
     name = page.get_attribute("body", "data-page")
     assert page.locator("h1").count() == 1, name
     for width in WIDTHS:
@@ -86,6 +87,7 @@ def test_every_page_is_whole_readable_and_large_enough_to_touch(
 ) -> None:
     page = enter(running, chromium, scheme, tmp_path)
     page.click(f"button[value={language}]")
+    page.wait_for_selector(f"html[lang={language}]")
     check(page)
     page.click("main button.button")  # with nothing in it: what is wrong is shown
     page.wait_for_selector("[role=alert]")
