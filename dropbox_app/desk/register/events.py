@@ -1,0 +1,442 @@
+"""The events of the register, and their JSON form: one object, with ``event`` as its kind.
+
+Everything that a counsellor records is an event on a day, mostly for an employer. Later events
+of a kind change what earlier ones said: a case is what its events say together. Only ``date`` and,
+for most kinds, ``employer`` are needed. ``EVENTS.md`` holds the form, ``example.jsonl`` an example.
+"""
+
+# ruff: noqa: RUF009 - the functions of fields.py make dataclass fields
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dropbox_app.desk.register import categories as c
+from dropbox_app.desk.register import fields as f
+from dropbox_app.protocol.encoding import Json
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one event: its line (from 1; 0 outside a file), field, and a sentence."""
+
+    line: int
+    field: str
+    sentence: str
+
+    def __str__(self) -> str:
+        where = f"Line {self.line}" if self.line else "This entry"
+        return f"{where}, {self.field}: {self.sentence}."
+
+
+class Refused(Exception):
+    """An event that cannot be kept, with everything that is wrong with it."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(" ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What all events have. ``date`` is the day on which it happened, or from which it holds."""
+
+    kind: ClassVar[str]
+    date: datetime.date = f.day(needed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfEmployer(Event):
+    """An event for one employer, by the name that all its events use."""
+
+    employer: str = f.text(needed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfCase(OfEmployer):
+    """An event in one case. ``case``: its reference, given by the counsellor or the program."""
+
+    case: str = f.text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Employer(OfEmployer):
+    """The sheet of an employer. Each field that is given replaces what the sheet said before.
+
+    ``group``: the name of the employer whose report covers this one. ``avoid``: departments,
+    titles, places and names that must not appear in a report. ``recording``: how much the
+    register keeps of cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
+    asks for 7 days and 3 months.
+    """
+
+    kind: ClassVar[str] = "employer"
+    headcount: int | None = f.number(0, f.MAX_PEOPLE, "people")
+    recording: str = f.word(c.LEVELS)
+    group: str = f.text()
+    site: str = f.text()
+    contact_person: str = f.text()
+    procedure: str = f.text(f.MAX_TEXT)
+    committee: str = f.text(f.MAX_TEXT)
+    referral_list: str = f.text(f.MAX_TEXT)
+    avoid: tuple[str, ...] = f.names()
+    legal_terms: bool | None = f.flag()
+    notes: str = f.text(f.MAX_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement(OfEmployer):
+    """What was agreed with an employer for a term, which begins on ``date``.
+
+    ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
+    a year. ``term_band``: form A at 50 to 249 people also gives one band over the term of three
+    years. ``hours``: agreed hours a year. ``shared_with``: the other counsellor of a joint report.
+    """
+
+    kind: ClassVar[str] = "agreement"
+    until: datetime.date | None = f.day()
+    form: str = f.word(c.FORMS)
+    headcount: int | None = f.number(0, f.MAX_PEOPLE, "people")
+    price: int | None = f.number(0, f.MAX_PRICE, "euros")
+    term_band: bool | None = f.flag()
+    hours: int | None = f.number(0, f.MAX_HOURS, "hours")
+    shared_with: str = f.text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(OfCase):
+    """A case, opened on ``date`` by its first event. Later events change the fields they give.
+
+    ``label``: the counsellor's own name for it. ``thread``: the id of its thread, if it has one.
+    ``belongs_with``: references of cases of the same situation, which counts once.
+    ``conflicts_with``: cases whose other side this is. Both marks are private.
+    """
+
+    kind: ClassVar[str] = "case"
+    label: str = f.text()
+    thread: str = f.thread_id()
+    channel: str = f.word(c.CHANNELS)
+    identity: str = f.word(c.IDENTITIES)
+    relation: str = f.word(c.RELATIONS)
+    role: str = f.word(c.ROLES)
+    accused: tuple[str, ...] = f.words(c.ACCUSED)
+    main_group: str = f.word(c.MAIN_GROUPS)
+    sub_groups: tuple[str, ...] = f.words(c.SUB_GROUPS)
+    needs: tuple[str, ...] = f.words(c.NEEDS)
+    goal: str = f.text(f.MAX_TEXT)
+    phase: str = f.word(c.PHASES)
+    possible_report: bool | None = f.flag()
+    retaliation: bool | None = f.flag()
+    belongs_with: tuple[str, ...] = f.names()
+    conflicts_with: tuple[str, ...] = f.names()
+    aftercare_on: datetime.date | None = f.day()
+    destroy_on: datetime.date | None = f.day()
+    notes: str = f.text(f.MAX_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact(OfCase):
+    """One contact, with or without a case. ``minutes``: its length.
+
+    ``record_nothing``: it is counted, and no other field is kept. ``again``: the contact goes on
+    with an earlier one that has no case either; without a case and without this it is a new
+    situation. ``topic``: the main group. ``consent``: the reference of the consent that a contact
+    outside the confidential talk rests on.
+    """
+
+    kind: ClassVar[str] = "contact"
+    channel: str = f.word(c.CHANNELS)
+    how: str = f.word(c.CONTACT_KINDS)
+    minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
+    with_whom: tuple[str, ...] = f.words(c.WITH)
+    topic: str = f.word(c.MAIN_GROUPS)
+    help: tuple[str, ...] = f.words(c.HELP)
+    record_nothing: bool | None = f.flag()
+    again: bool | None = f.flag()
+    consent: str = f.text()
+    notes: str = f.text(f.MAX_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice(OfEmployer):
+    """Advice to a manager or the management, tied to no case. ``minutes``: its length."""
+
+    kind: ClassVar[str] = "advice"
+    minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
+    topic: str = f.word(c.MAIN_GROUPS)
+    notes: str = f.text(f.MAX_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity(OfEmployer):
+    """Something that the employer ordered or saw. ``people``: how many took part.
+
+    ``price``: euros, apart from the fixed price of the agreement.
+    """
+
+    kind: ClassVar[str] = "activity"
+    what: str = f.word(c.ACTIVITIES)
+    title: str = f.text()
+    minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
+    people: int | None = f.number(0, f.MAX_PEOPLE, "people")
+    price: int | None = f.number(0, f.MAX_PRICE, "euros")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hours(OfEmployer):
+    """Other work for an employer, for the counsellor's private account of hours."""
+
+    kind: ClassVar[str] = "hours"
+    work: str = f.word(c.WORK)
+    minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent(OfCase):
+    """What a reporter answered on ``date`` to a question about one step.
+
+    ``consent``: the reference of the question; a later answer with the same one replaces it.
+    ``step``, ``partner``, ``scope``: the step, with whom, and what is told, as it was asked.
+    ``message``: the id of the signed answer. ``named``: the reporter may be named. ``formal``: the
+    step is a formal complaint or report.
+    """
+
+    kind: ClassVar[str] = "consent"
+    consent: str = f.text()
+    step: str = f.text(f.MAX_TEXT)
+    partner: str = f.text()
+    scope: str = f.text(f.MAX_TEXT)
+    answer: str = f.word(c.ANSWERS)
+    source: str = f.word(c.SOURCES)
+    message: str = f.thread_id()
+    named: bool | None = f.flag()
+    formal: bool | None = f.flag()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(OfCase):
+    """A step outside the confidential talk that was done on ``date``.
+
+    It needs the ``consent`` that it rests on, not older than 14 days and not narrower, or all
+    answers of an exception: ``consent_was_sought``, ``no_other_way``, ``serious_harm``,
+    ``moral_distress`` and ``as_small_as_possible`` are true, and ``why`` says why.
+    """
+
+    kind: ClassVar[str] = "step"
+    consent: str = f.text()
+    step: str = f.text(f.MAX_TEXT)
+    partner: str = f.text()
+    named: bool | None = f.flag()
+    formal: bool | None = f.flag()
+    consent_was_sought: bool | None = f.flag()
+    no_other_way: bool | None = f.flag()
+    serious_harm: bool | None = f.flag()
+    moral_distress: bool | None = f.flag()
+    as_small_as_possible: bool | None = f.flag()
+    why: str = f.text(f.MAX_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint(OfCase):
+    """A formal complaint or legal report, which the employer then holds itself.
+
+    The situation of its case is left out of the figures of the annual report.
+    """
+
+    kind: ClassVar[str] = "complaint"
+    what: str = f.word(c.COMPLAINTS)
+    body: str = f.text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close(OfCase):
+    """The end of a case."""
+
+    kind: ClassVar[str] = "close"
+    outcome: str = f.word(c.OUTCOMES)
+    referral: tuple[str, ...] = f.words(c.REFERRALS)
+    aftercare_on: datetime.date | None = f.day()
+    destroy_on: datetime.date | None = f.day()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checklist(OfEmployer):
+    """How things stand at the employer, as the employer itself can see. Later answers replace."""
+
+    kind: ClassVar[str] = "checklist"
+    items: Mapping[str, str] = f.chosen(c.CHECKLIST, c.CHECKED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic(OfEmployer):
+    """What stays of a destroyed case or contact: one coded row, tied to nobody.
+
+    ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 where it counts
+    with another case, or the employer holds it itself.
+    """
+
+    kind: ClassVar[str] = "statistic"
+    main_group: str = f.word(c.MAIN_GROUPS)
+    situations: int | None = f.number(0, 1, "situations")
+    minutes: int | None = f.number(0, 1_000_000, "minutes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze(OfEmployer):
+    """An annual report that was issued on ``date`` and does not change any more.
+
+    It covers the calendar years ``first_year`` to ``last_year``. ``bands``: what it printed.
+    ``text``: the report as it was handed over.
+    """
+
+    kind: ClassVar[str] = "freeze"
+    first_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    last_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    form: str = f.word(c.FORMS)
+    bands: Mapping[str, str] = f.chosen(("all", *c.MAIN_GROUPS), c.BANDS)
+    text: str = f.text(f.MAX_REPORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absence(Event):
+    """Days on which the counsellor does not work, ``date`` to ``until``, for all employers."""
+
+    kind: ClassVar[str] = "absence"
+    until: datetime.date | None = f.day()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upkeep(Event):
+    """Professional upkeep of the counsellor."""
+
+    kind: ClassVar[str] = "upkeep"
+    what: str = f.word(c.UPKEEP)
+    minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
+    title: str = f.text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Event):
+    """The counsellor's certificate, from ``date`` to ``until``."""
+
+    kind: ClassVar[str] = "certificate"
+    until: datetime.date | None = f.day()
+    register_number: str = f.text()
+
+
+KINDS: Mapping[str, type[Event]] = {
+    one.kind: one
+    for one in (
+        Employer, Agreement, Case, Contact, Advice, Activity, Hours, Consent, Step, Complaint,
+        Close, Checklist, Statistic, Freeze, Absence, Upkeep, Certificate,
+    )
+}  # fmt: skip
+# Days of these fields may lie ahead.
+_AHEAD = ("until", "aftercare_on", "destroy_on")
+
+
+def _readers(kind: type[Event]) -> Mapping[str, f.Reader]:
+    found = {one.name: one.metadata[f.READER] for one in dataclasses.fields(kind)}
+    first = {name: found[name] for name in ("date", "employer") if name in found}
+    return first | found
+
+
+_READERS = {name: _readers(kind) for name, kind in KINDS.items()}
+
+
+def readers(kind: type[Event]) -> Mapping[str, f.Reader]:
+    """Return the reader of each field of a kind, ``date`` and ``employer`` first."""
+    return _READERS[kind.kind]
+
+
+def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Event:
+    """Read one event from its JSON object. Raises Refused with every fault that it has.
+
+    A field that is null counts as not given. An unknown field is a fault: it would be lost.
+    """
+    given = dict(value)
+    name = given.pop("event", None)
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        said = f"{name[:40]!a} is not known" if isinstance(name, str) else "is missing"
+        raise Refused((Fault(line, "event", f"{said}; choose one of: {', '.join(KINDS)}"),))
+    faults, kept = [], {}
+    for field, reader in readers(kind).items():
+        one = given.pop(field, None)
+        if one is None:
+            if reader.needed:
+                faults.append(Fault(line, field, f"is missing; it is {reader.limits}"))
+            continue
+        try:
+            kept[field] = reader.read(one)
+        except f.Wrong as wrong:
+            faults.append(Fault(line, field, str(wrong)))
+    known = ", ".join(readers(kind))
+    faults += [Fault(line, f"{key[:40]!a}", f"is no field of {name}; there are: {known}")
+               for key in given]  # fmt: skip
+    if faults:
+        raise Refused(tuple(faults))
+    event = kind(**kept)
+    found = check(event, today, line)
+    if found:
+        raise Refused(found)
+    return event
+
+
+def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...]:
+    """Return what is wrong with an event by itself, beyond the limits of its fields."""
+    found = []
+    if event.date > today:
+        sentence = f"{event.date} lies ahead; an event is recorded on its day or later"
+        if not isinstance(event, Absence | Agreement):
+            found.append(Fault(line, "date", sentence))
+    latest = today.replace(day=1, month=1).replace(year=today.year + f.MAX_YEARS_AHEAD)
+    for name in _AHEAD:
+        day = getattr(event, name, None)
+        if day is not None and day < event.date:
+            found.append(Fault(line, name, f"{day} is before the event's own date, {event.date}"))
+        elif day is not None and day > latest:
+            found.append(Fault(line, name, f"{day} is more than {f.MAX_YEARS_AHEAD} years ahead"))
+    if isinstance(event, Case) and event.main_group:
+        for sub in event.sub_groups:
+            if c.group_of(sub) != event.main_group:
+                sentence = f"{sub} belongs to {c.group_of(sub)}, not to {event.main_group}"
+                found.append(Fault(line, "sub_groups", sentence))
+    if isinstance(event, Case) and event.case and event.case in event.belongs_with:
+        found.append(Fault(line, "belongs_with", "names the case itself; leave it out"))
+    if isinstance(event, Freeze):
+        found += _years(event, line)
+    return tuple(found)
+
+
+def _years(event: Freeze, line: int) -> list[Fault]:
+    first, last = event.first_year, event.last_year
+    if first is None or last is None or last < first:
+        return [Fault(line, "last_year", "give first_year and last_year, in this order")]
+    if event.date.year <= last:
+        sentence = f"the year {last} was not over on {event.date}; a report covers whole years"
+        return [Fault(line, "last_year", sentence)]
+    return []
+
+
+def to_json(event: Event) -> dict[str, Json]:
+    """Return an event as its JSON object, without the fields that were not given."""
+    made: dict[str, Json] = {"event": event.kind}
+    for name in readers(type(event)):
+        value = getattr(event, name)
+        if value is not None and value not in ("", (), {}):
+            made[name] = _as_json(value)
+    return made
+
+
+def _as_json(value: object) -> Json:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_as_json(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(one) for key, one in value.items()}
+    if isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"a field of type {type(value).__name__}")
