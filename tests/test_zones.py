@@ -96,8 +96,8 @@ RANKED = {
         "doctor", "cli",
     ),
     "desk": (
-        "errors", "register", "transport", "storage", "keys", "session", "untrusted_files",
-        "threads", "sync", "folder", "printables", "actions", "web", "cli",
+        "errors", "register", "annual", "transport", "storage", "keys", "session",
+        "untrusted_files", "threads", "sync", "folder", "printables", "actions", "web", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}

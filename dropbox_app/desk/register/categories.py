@@ -82,6 +82,11 @@ CHECKLIST = (
     "room", "stand_in", "risk_assessment", "aftercare_arranged",
 )  # fmt: skip
 CHECKED = ("yes", "partly", "no", "unknown")
+# Advice to an employer that has everything on the checklist.
+REPEATED_ADVICE = ("repeat_training", "renew_posters", "try_the_procedure")
+COUNSELLOR_KINDS = ("external", "internal")
+SCOPES = ("both", "unwanted_behaviour", "integrity")
+DISCUSSED_WITH = ("management", "works_council", "hr", "board", "committee")
 BANDS = ("0-9", "10-19", "20-39", "40+")
 
 

@@ -66,7 +66,8 @@ class Employer(OfEmployer):
     """The sheet of an employer. Each field that is given replaces what the sheet said before.
 
     ``group``: the name of the employer whose report covers this one. ``avoid``: departments,
-    titles, places and names that must not appear in a report. ``recording``: how much the
+    titles, places and names that must not appear in a report. ``reachable``, ``stand_in``: as the
+    report prints them. ``recording``: how much the
     register keeps of cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
     asks for 7 days and 3 months.
     """
@@ -80,6 +81,11 @@ class Employer(OfEmployer):
     procedure: str = f.text(f.MAX_TEXT)
     committee: str = f.text(f.MAX_TEXT)
     referral_list: str = f.text(f.MAX_TEXT)
+    counsellor_kind: str = f.word(c.COUNSELLOR_KINDS)
+    scope: str = f.word(c.SCOPES)
+    reachable: str = f.text()
+    stand_in: str = f.text()
+    discussed_with: tuple[str, ...] = f.words(c.DISCUSSED_WITH)
     avoid: tuple[str, ...] = f.names()
     legal_terms: bool | None = f.flag()
     notes: str = f.text(f.MAX_TEXT)
@@ -287,7 +293,7 @@ class Freeze(OfEmployer):
     """An annual report that was issued on ``date`` and does not change any more.
 
     It covers the calendar years ``first_year`` to ``last_year``. ``bands``: what it printed.
-    ``text``: the report as it was handed over.
+    ``advice``: its three items. ``text``: the report as it was handed over.
     """
 
     kind: ClassVar[str] = "freeze"
@@ -295,6 +301,7 @@ class Freeze(OfEmployer):
     last_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
     form: str = f.word(c.FORMS)
     bands: Mapping[str, str] = f.chosen(("all", *c.MAIN_GROUPS), c.BANDS)
+    advice: tuple[str, ...] = f.words(c.CHECKLIST + c.REPEATED_ADVICE)
     text: str = f.text(f.MAX_REPORT)
 
 

@@ -1,0 +1,62 @@
+"""The bill of a year: a price fixed for the whole term, and the trainings that were ordered.
+
+No hours, talks or travel: a bill that follows them tells how much there was to do, also when it
+only does so in the next term.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.errors import Unfit
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A training or talk that the employer ordered, with its own price in whole euros."""
+
+    day: datetime.date
+    name: str
+    price: int
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What one employer pays for one calendar year, in whole euros."""
+
+    employer: str
+    year: int
+    fixed: int
+    ordered: tuple[Ordered, ...]
+
+    @property
+    def day(self) -> datetime.date:
+        """The date of the bill: the last day of its year, whenever it is made."""
+        return datetime.date(self.year, 12, 31)
+
+    @property
+    def total(self) -> int:
+        """The sum in whole euros."""
+        return self.fixed + sum(one.price for one in self.ordered)
+
+
+def bill(employer: str, year: int, yearly: int | None, ordered: Sequence[Ordered]) -> Bill:
+    """Return the bill of a year.
+
+    ``yearly`` is the price in euros of a whole calendar year as the agreement says. Raises Unfit if
+    there is none, since a price made up afterwards would follow the work.
+    """
+    if yearly is None:
+        raise Unfit(
+            f"No fixed price is written down for {employer}. It is agreed before a term begins"
+            " and stays for the whole term: add it to the employer.",
+            "no_price", employer=employer,
+        )  # fmt: skip
+    own = sorted((o for o in ordered if o.day.year == year), key=lambda one: (one.day, one.name))
+    return Bill(employer, year, yearly, tuple(own))
+
+
+def euros(amount: int, language: str) -> str:
+    """Return an amount as it is written in nl or en: ``€ 1.250`` or ``€ 1,250``."""
+    written = f"{amount:,}"
+    return "€ " + (written.replace(",", ".") if language == "nl" else written)

@@ -1,0 +1,70 @@
+"""Advice that depends on nothing but what the employer has, has seen or has ordered itself.
+
+A signal that comes from a case does not travel by this road: the same answers give the same
+advice, whoever came.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dropbox_app.desk.register.categories import REPEATED_ADVICE
+
+ADVICE = 3  # items in every report
+
+# In the order in which advice is given: first what people need to find the counsellor at all.
+ORDER = (
+    "poster",
+    "complaints_procedure",
+    "reachability",
+    "onboarding",
+    "complaints_committee",
+    "code_of_conduct",
+    "managers_trained",
+    "reporting_procedure",
+    "staff_informed",
+    "stand_in",
+    "room",
+    "intranet",
+    "risk_assessment",
+    "aftercare_arranged",
+)
+
+
+class State(StrEnum):
+    """What became of an advice of last year."""
+
+    DONE = "done"
+    PARTLY = "partly"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """An advice of last year, and what became of it."""
+
+    item: str
+    state: State
+
+
+def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the three items of advice, most important first.
+
+    ``answers`` are words of the register (CHECKED) for items of its CHECKLIST. What is missing or
+    there in part is advised before what is unknown; an item without an answer is unknown.
+    """
+    missing = [item for item in ORDER if answers.get(item) in {"no", "partly"}]
+    unknown = [item for item in ORDER if answers.get(item, "unknown") == "unknown"]
+    return tuple([*missing, *unknown, *REPEATED_ADVICE][:ADVICE])
+
+
+def followed(last: Sequence[str], answers: Mapping[str, str]) -> tuple[Followed, ...]:
+    """Return what became of last year's advice, as this year's answers tell.
+
+    The checklist has no question about REPEATED_ADVICE, so what became of it is unknown.
+    """
+    return tuple(Followed(item, _STATES[answers.get(item, "unknown")]) for item in last)
+
+
+_STATES = {"yes": State.DONE, "partly": State.PARTLY, "no": State.OPEN, "unknown": State.UNKNOWN}

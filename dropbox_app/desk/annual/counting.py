@@ -1,0 +1,62 @@
+"""Counts situations: people who belong together count once, in the year in which it began.
+
+A situation that the employer holds itself, as a formal complaint or a legal report, is left out.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is counted of a case.
+
+    ``key`` is unique among the cases of one employer, those that were destroyed included.
+    ``together`` is the counsellor's private mark: cases with the same mark are one situation.
+    ``held_since`` is the day on which the employer got a formal complaint or a legal report of it.
+    """
+
+    key: str
+    opened: datetime.date
+    group: str
+    together: str = ""
+    held_since: datetime.date | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Cases that belong together; year and group are those of the first of them."""
+
+    year: int
+    group: str
+    held_since: datetime.date | None
+
+
+def situations(cases: Iterable[Case]) -> list[Situation]:
+    """Return the situations that the cases are about, in the order in which they began."""
+    marked: dict[tuple[bool, str], list[Case]] = {}
+    for case in sorted(cases, key=lambda one: (one.opened, one.key)):
+        name = (True, case.together) if case.together else (False, case.key)
+        marked.setdefault(name, []).append(case)
+    return [_situation(group) for group in marked.values()]
+
+
+def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
+    """Return how many situations of each group began in these calendar years.
+
+    What the employer held on the last day of the last year is left out, however much of the
+    situation it knows: it can count that itself.
+    """
+    last = datetime.date(years[-1], 12, 31)
+    return Counter(
+        one.group
+        for one in situations(cases)
+        if one.year in years and not (one.held_since and one.held_since <= last)
+    )
+
+
+def _situation(cases: list[Case]) -> Situation:
+    held = [case.held_since for case in cases if case.held_since]
+    return Situation(cases[0].opened.year, cases[0].group, min(held, default=None))

@@ -1,0 +1,107 @@
+"""Makes a report and a bill out of the register, or says why there can be none."""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.annual import bill as bills
+from dropbox_app.desk.annual import (
+    checklist,
+    counting,
+    gather,
+    periods,
+    preview,
+    suppression,
+    words,
+)
+from dropbox_app.desk.annual.report import OwnWords, Report, build
+from dropbox_app.desk.annual.suppression import Figure, Form
+from dropbox_app.desk.register.events import Employer, Event
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A report that may be issued, with what the counsellor alone sees of it.
+
+    ``advice`` are the items that next year's report looks back on. ``preview`` explains the
+    report; no part of it goes to the employer.
+    """
+
+    report: Report
+    form: Form
+    figures: tuple[Figure, ...]
+    advice: tuple[str, ...]
+    preview: tuple[str, ...]
+
+
+def draft(
+    events: Sequence[Event],
+    employer: str,
+    year: int,
+    *,
+    today: datetime.date,
+    counsellor: str,
+    language: str,
+    own: OwnWords | None = None,
+    joint: Mapping[str, int] | None = None,
+) -> Draft:
+    """Return the report of one calendar year.
+
+    ``counsellor`` is her name. ``own`` are her words, for forms B and C. ``joint`` are the
+    situations of another counsellor of the same employer, for the years of ``counted_years``;
+    only the sum is made into bands. Raises Unfit with what to do.
+    """
+    term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
+    form = periods.form(term)
+    counts, left_out = _counts(events, employer, counted_years(term, year), joint or {})
+    figures = _figures(form, term, year, counts)
+    answers = gather.answers(events, employer, year)
+    advice = checklist.advice(answers)
+    last = checklist.followed(gather.advised(events, employer, year - 1), answers)
+    seen = gather.seen(events, term, form, year, counsellor)
+    written = own or OwnWords()
+    made = build(seen, figures, advice, last, written, language)
+    avoid = [name for one in events if isinstance(one, Employer) and one.employer == employer
+             for name in one.avoid]  # fmt: skip
+    found = [
+        *words.check(written.signals, departments=avoid),
+        *words.check(written.bottlenecks, departments=avoid),
+    ]
+    why = preview.preview(seen, figures, counts, left_out, advice, found, language)
+    return Draft(made, form, figures, advice, tuple(why))
+
+
+def bill(events: Sequence[Event], employer: str, year: int) -> bills.Bill:
+    """Return the bill of a calendar year. Raises Unfit if there is no term or no fixed price."""
+    term = periods.term_of(gather.terms(events), employer, year)
+    return bills.bill(employer, year, gather.price(events, term), gather.ordered(events, employer))
+
+
+def counted_years(term: periods.Term, year: int) -> range:
+    """Return the calendar years whose situations the report of a year is about."""
+    return periods.term_band_years(term, year) or range(year, year + 1)
+
+
+def joint_counts(events: Sequence[Event], employer: str, year: int) -> Mapping[str, int]:
+    """Return what another counsellor of this employer needs for a joint report of ``year``."""
+    term = periods.term_of(gather.terms(events), employer, year)
+    return counting.counts(gather.cases(events, employer), counted_years(term, year))
+
+
+def _counts(
+    events: Sequence[Event], employer: str, years: range, joint: Mapping[str, int]
+) -> tuple[Mapping[str, int], int]:
+    """The situations that count, both counsellors together, and how many of hers do not."""
+    own = gather.cases(events, employer)
+    counted = Counter(counting.counts(own, years))
+    every = sum(one.year in years for one in counting.situations(own))
+    return counted + Counter(joint), every - counted.total()
+
+
+def _figures(
+    form: Form, term: periods.Term, year: int, counts: Mapping[str, int]
+) -> tuple[Figure, ...]:
+    if form is Form.A and periods.term_band_years(term, year):
+        return (suppression.term_figure(sum(counts.values())),)
+    return suppression.year_figures(form, counts)

@@ -1,0 +1,169 @@
+"""Which report may be issued: whole calendar years, each once, in the form that was agreed.
+
+A report is refused, never adapted: two reports whose periods overlap, or whose forms differ
+within a term, tell by subtraction what each of them hides.
+"""
+
+import datetime
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dropbox_app.desk.annual.suppression import TERM_YEARS, Form, form_for, may_have_term_band
+from dropbox_app.desk.errors import Unfit
+
+_YEAR = re.compile(r"[12][0-9]{3}")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One appointment at one employer.
+
+    ``headcount`` is that at its start; 0 is one that nobody wrote down. ``last_year`` is the last
+    calendar year that it reports on. ``form`` is what the agreement says; None takes the form
+    of the headcount. ``term_band``: the agreement has one band over three years (form A).
+    ``under`` names the group of employers that one report is made for; empty if this is one.
+    """
+
+    employer: str
+    first_year: int
+    last_year: int
+    headcount: int
+    form: Form | None = None
+    term_band: bool = False
+    under: str = ""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A report that was handed over. It does not change any more."""
+
+    employer: str
+    year: int
+    form: Form
+
+
+def year(text: str) -> int:
+    """Return a calendar year that was typed. Raises Unfit for a half, a quarter or a range."""
+    if not _YEAR.fullmatch(text.strip()):
+        raise Unfit(
+            "A report is about one whole calendar year: write four digits, such as 2026. Halves,"
+            " quarters and ranges would show, beside the year, what happened when.",
+            "whole_year",
+        )
+    return int(text)
+
+
+def form(term: Term) -> Form:
+    """Return the form of every report of a term. Raises Unfit."""
+    if not term.headcount:
+        raise Unfit(
+            f"The headcount of {term.employer} is not written down. It decides the form of the"
+            " report, so it must be known before a report is made: add it to the employer.",
+            "no_headcount", employer=term.employer,
+        )  # fmt: skip
+    fitting = form_for(term.headcount)
+    if term.form is not None and term.form > fitting:
+        raise Unfit(
+            f"Form {term.form} shows more than {term.headcount} people allow: {fitting} is the"
+            " widest form here.",
+            "form_wide", form=term.form, most=fitting, headcount=term.headcount,
+        )  # fmt: skip
+    chosen = term.form or fitting
+    if term.term_band and not (chosen is Form.A and may_have_term_band(term.headcount)):
+        raise Unfit(
+            "One band over three years exists for 50 to 249 people in form A alone.",
+            "term_band",
+        )
+    return chosen
+
+
+def term_of(terms: Sequence[Term], employer: str, wanted: int) -> Term:
+    """Return the term that a report of this year belongs to.
+
+    A calendar year in which one term ends and another begins belongs to the first of them, so
+    that no year has two forms; the second then begins with the year after. Raises Unfit if there
+    is no term, or if the terms contradict each other.
+    """
+    own = sorted((one for one in terms if one.employer == employer), key=lambda t: t.first_year)
+    for before, after in itertools.pairwise(own):
+        overlap = after.first_year < before.last_year
+        changed = (after.headcount, after.form, after.term_band, after.under) != (
+            before.headcount, before.form, before.term_band, before.under,
+        )  # fmt: skip
+        if overlap and changed:
+            raise Unfit(
+                f"Two terms of {employer} overlap, in {after.first_year}, and differ in form,"
+                " headcount or group. A form stays for the whole term: end the first term before"
+                " the second begins.",
+                "form_changed", employer=employer, year=after.first_year,
+            )  # fmt: skip
+    reached = 0
+    for one in own:
+        if one.first_year <= wanted <= one.last_year:
+            return replace(one, first_year=max(one.first_year, reached + 1))
+        reached = max(reached, one.last_year)
+    raise Unfit(
+        f"There is no appointment at {employer} in {wanted}. Look at its dates.",
+        "no_term", employer=employer, year=wanted,
+    )  # fmt: skip
+
+
+def check(
+    terms: Sequence[Term],
+    issued: Sequence[Issued],
+    employer: str,
+    wanted: int,
+    today: datetime.date,
+) -> Term:
+    """Return the term under which a report may be issued now. Raises Unfit with what to do."""
+    term = term_of(terms, employer, wanted)
+    chosen = form(term)
+    if today <= datetime.date(wanted, 12, 31):
+        raise Unfit(
+            f"{wanted} is not over. The report of a year is made from 1 January {wanted + 1} on.",
+            "year_open", year=wanted, next=wanted + 1,
+        )  # fmt: skip
+    if any(one.employer == employer and one.year == wanted for one in issued):
+        raise Unfit(
+            f"The report of {employer} for {wanted} was issued already and stays as it is. A"
+            " second one would show, beside the first, what changed.",
+            "issued_already", employer=employer, year=wanted,
+        )  # fmt: skip
+    _refuse_nested(terms, issued, term)
+    for one in issued:
+        within = term.first_year <= one.year <= term.last_year
+        if one.employer == employer and within and one.form is not chosen:
+            raise Unfit(
+                f"The report for {one.year} had form {one.form}, and the same term goes on: the"
+                f" form stays {one.form} until the term ends in {term.last_year}.",
+                "form_changed_issued", form=one.form, year=one.year, until=term.last_year,
+            )  # fmt: skip
+    return term
+
+
+def _refuse_nested(terms: Sequence[Term], issued: Sequence[Issued], term: Term) -> None:
+    """One level of report a group: the whole, or its members, whichever came first."""
+    members = {one.employer for one in terms if one.under == term.employer}
+    other = next((i.employer for i in issued if i.employer in members | {term.under}), "")
+    if other:
+        raise Unfit(
+            f"{other} had a report already, and {term.employer} belongs to the same group. A"
+            " group gets a report as a whole, or each member its own, never both: the one"
+            " subtracted from the other would show the rest.",
+            "nested", other=other, employer=term.employer,
+        )  # fmt: skip
+
+
+def term_band_years(term: Term, wanted: int) -> range | None:
+    """Return the three calendar years whose band the report of ``wanted`` shows, None if none.
+
+    The threes are counted from the first year of the term, do not overlap, and lie within it.
+    """
+    if not term.term_band:
+        return None
+    at = wanted - term.first_year
+    if at % TERM_YEARS != TERM_YEARS - 1:
+        return None
+    return range(wanted - TERM_YEARS + 1, wanted + 1)

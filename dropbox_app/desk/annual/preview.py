@@ -1,0 +1,52 @@
+"""Explains to the counsellor why a report looks as it does. It is for her eyes, and no file of it
+goes to the employer: the reason of a figure gives the figure away.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dropbox_app.desk.annual.report import Seen, texts
+from dropbox_app.desk.annual.suppression import Figure, Form
+from dropbox_app.desk.annual.words import Found
+
+
+def preview(
+    seen: Seen,
+    figures: Sequence[Figure],
+    counts: Mapping[str, int],
+    left_out: int,
+    advice: Sequence[str],
+    found: Sequence[Found],
+    language: str,
+) -> list[str]:
+    """Return the sentences of the preview.
+
+    ``counts`` are the situations that count, ``left_out`` those that the employer holds itself,
+    ``found`` what was found in the counsellor's own words.
+    """
+    say, own = texts(language), texts(language)["preview"]
+    lines = [own["form"].format(form=seen.form, headcount=seen.headcount, last=seen.term[1])]
+    lines.append(own["counted"].format(count=_amount(sum(counts.values()), own)))
+    if left_out:
+        lines.append(own["left_out"].format(count=left_out))
+    if not figures:
+        lines.append(own["A"])
+    for one in figures:
+        label = say["contacts"]["groups"].get(one.group, own["all"])
+        count = counts.get(one.group, 0) if one.group else sum(counts.values())
+        high = "…" if one.band.high is None else one.band.high
+        lines.append(own["band"].format(label=label, count=count, band=f"{one.band.low}-{high}"))
+    names = ", ".join(say["advice"]["names"][item] for item in advice)
+    lines.append(own["advice"].format(items=names))
+    lines.append(own["others"])
+    if seen.form is not Form.A:
+        lines.append(own["words"])
+    lines += [
+        own["found"].format(found=f"“{one.text}” ({own['kinds'][one.kind]})") for one in found
+    ]
+    lines.append(own["question"])
+    return lines
+
+
+def _amount(count: int, own: Mapping[str, Mapping[str, str]]) -> str:
+    said = own["situations"]
+    return said["one"] if count == 1 else said["many"].format(count=count)

@@ -1,0 +1,87 @@
+"""Which figures on contacts a report shows: three forms, and bands of ten counts or more.
+
+A form is fixed by the headcount at the start of an appointment, before there is anything to
+count. The lowest band holds zero, and every band is at least ten wide: whoever subtracts what
+they know already is never left with a range that lies between one and nine.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register.categories import MAIN_GROUPS
+
+TERM_YEARS = 3  # calendar years of the one band that form A may have
+
+_B_FROM = 250  # people
+_C_FROM = 1_000
+_TERM_BAND_FROM = 50
+
+
+class Form(StrEnum):
+    """How much a report says on contacts."""
+
+    A = "A"  # no figure
+    B = "B"  # one band a calendar year
+    C = "C"  # one band a calendar year for each main group
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of counts, both ends included; ``high`` is None where it has no end."""
+
+    low: int
+    high: int | None
+
+    def holds(self, count: int) -> bool:
+        """Return whether the count lies in this band."""
+        return self.low <= count and (self.high is None or count <= self.high)
+
+
+BANDS = (Band(0, 9), Band(10, 19), Band(20, 39), Band(40, None))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One band as it is printed; ``group`` is empty where it is about all groups."""
+
+    group: str
+    band: Band
+
+
+def form_for(headcount: int) -> Form:
+    """Return the form that an employer with so many people gets. Raises Unfit below one."""
+    if headcount < 1:
+        raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
+    if headcount < _B_FROM:
+        return Form.A
+    return Form.B if headcount < _C_FROM else Form.C
+
+
+def may_have_term_band(headcount: int) -> bool:
+    """Return whether the agreement may promise one band over three years (50 to 249 people)."""
+    return _TERM_BAND_FROM <= headcount < _B_FROM
+
+
+def band(count: int) -> Band:
+    """Return the band that holds a count of situations."""
+    return next(one for one in BANDS if one.holds(count))
+
+
+def year_figures(form: Form, counts: Mapping[str, int]) -> tuple[Figure, ...]:
+    """Return the figures of one calendar year.
+
+    ``counts`` are situations for each of MAIN_GROUPS; a group that is left out has none. In form C
+    there is no total, in form B nothing but the total, in form A nothing.
+    """
+    if form is Form.A:
+        return ()
+    if form is Form.B:
+        return (Figure("", band(sum(counts.values()))),)
+    return tuple(Figure(group, band(counts.get(group, 0))) for group in MAIN_GROUPS)
+
+
+def term_figure(total: int) -> Figure:
+    """Return the one band that form A may show, of ``total`` situations in three years."""
+    return Figure("", band(total))

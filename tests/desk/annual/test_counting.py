@@ -1,0 +1,68 @@
+"""People who belong together count once, and what the employer holds itself does not count."""
+
+import datetime
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.desk.annual.counting import Case, counts, situations
+
+DAY = datetime.date
+OTHER = "other"
+
+
+def test_people_who_belong_together_are_one_situation_in_the_year_of_the_first() -> None:
+    cases = [
+        Case("b", DAY(2026, 1, 5), "integrity", "x"),
+        Case("a", DAY(2025, 12, 30), OTHER, "x"),
+        Case("c", DAY(2026, 2, 1), OTHER),
+    ]
+    assert counts(cases, range(2025, 2026)) == {OTHER: 1}
+    assert counts(cases, range(2026, 2027)) == {OTHER: 1}
+
+
+def test_a_situation_that_the_employer_holds_is_left_out_whole() -> None:
+    cases = [
+        Case("a", DAY(2026, 1, 5), OTHER, "x"),
+        Case("b", DAY(2026, 3, 5), OTHER, "x", held_since=DAY(2026, 12, 31)),
+    ]
+    assert not counts(cases, range(2026, 2027))
+
+
+def test_what_the_employer_gets_after_the_year_still_counts_in_it() -> None:
+    cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=DAY(2027, 1, 1))]
+    assert counts(cases, range(2026, 2027)) == {OTHER: 1}
+
+
+CASES = st.lists(
+    st.builds(
+        Case,
+        key=st.uuids().map(str),
+        opened=st.dates(DAY(2023, 1, 1), DAY(2027, 12, 31)),
+        group=st.sampled_from(("integrity", OTHER)),
+        together=st.sampled_from(("", "x", "y")),
+        held_since=st.none() | st.dates(DAY(2023, 1, 1), DAY(2028, 12, 31)),
+    ),
+    max_size=30,
+)
+
+
+@given(CASES, st.randoms())
+def test_the_order_in_which_cases_are_kept_changes_nothing(
+    cases: list[Case], chance: random.Random
+) -> None:
+    shuffled = list(cases)
+    chance.shuffle(shuffled)
+    assert situations(shuffled) == situations(cases)
+
+
+@given(CASES)
+def test_years_apart_add_up_to_the_years_together_where_the_employer_holds_nothing(
+    cases: list[Case],
+) -> None:
+    free = [Case(one.key, one.opened, one.group, one.together) for one in cases]
+    apart = [counts(free, range(year, year + 1)) for year in range(2023, 2028)]
+    together = counts(free, range(2023, 2028))
+    for group in ("integrity", OTHER):
+        assert sum(one.get(group, 0) for one in apart) == together.get(group, 0)

@@ -1,0 +1,92 @@
+"""What a printed band tells somebody who already knows a number of the situations in it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.desk.annual.suppression import (
+    BANDS,
+    Band,
+    Form,
+    band,
+    form_for,
+    may_have_term_band,
+    year_figures,
+)
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register.categories import BANDS as WORDS
+from dropbox_app.desk.register.categories import MAIN_GROUPS
+
+COUNTS = st.integers(0, 400)
+
+
+def rest(shown: Band, known: int) -> tuple[int, int | None]:
+    """What is left of a band for somebody who knows ``known`` situations in it."""
+    return max(0, shown.low - known), None if shown.high is None else shown.high - known
+
+
+def test_every_count_lies_in_exactly_one_band() -> None:
+    for count in range(500):
+        assert [one for one in BANDS if one.holds(count)] == [band(count)]
+
+
+def test_the_lowest_band_contains_zero() -> None:
+    assert band(0) == BANDS[0] == Band(0, 9)
+
+
+def test_the_words_of_the_register_are_these_bands() -> None:
+    assert (
+        tuple(f"{one.low}+" if one.high is None else f"{one.low}-{one.high}" for one in BANDS)
+        == WORDS
+    )
+
+
+@given(COUNTS, st.data())
+def test_no_number_that_is_subtracted_leaves_a_range_within_one_to_nine(
+    count: int, data: st.DataObject
+) -> None:
+    known = data.draw(st.integers(0, count))
+    low, high = rest(band(count), known)
+    assert not (low >= 1 and high is not None and high <= 9)
+
+
+@given(COUNTS, st.data())
+def test_zero_others_is_proven_only_to_somebody_who_knows_the_whole_upper_edge(
+    count: int, data: st.DataObject
+) -> None:
+    known = data.draw(st.integers(0, count))
+    shown = band(count)
+    assert (rest(shown, known) == (0, 0)) == (known == shown.high)
+
+
+@pytest.mark.parametrize(
+    ("headcount", "form"),
+    [(1, Form.A), (249, Form.A), (250, Form.B), (999, Form.B), (1_000, Form.C), (90_000, Form.C)],
+)
+def test_the_headcount_decides_the_form(headcount: int, form: Form) -> None:
+    assert form_for(headcount) is form
+
+
+def test_nobody_at_all_has_no_form() -> None:
+    with pytest.raises(Unfit, match="one or more"):
+        form_for(0)
+
+
+def test_a_band_over_three_years_is_for_50_to_249_people() -> None:
+    assert [n for n in (1, 49, 50, 249, 250, 5_000) if may_have_term_band(n)] == [50, 249]
+
+
+COUNTED = st.dictionaries(st.sampled_from(MAIN_GROUPS), st.integers(0, 60))
+
+
+@given(COUNTED)
+def test_form_a_shows_nothing_and_b_one_band_and_c_one_for_each_group(
+    counts: dict[str, int],
+) -> None:
+    assert year_figures(Form.A, counts) == ()
+    (total,) = year_figures(Form.B, counts)
+    assert total.group == ""
+    assert total.band.holds(sum(counts.values()))
+    each = year_figures(Form.C, counts)
+    assert tuple(one.group for one in each) == MAIN_GROUPS
+    assert all(one.band.holds(counts.get(one.group, 0)) for one in each)
