@@ -1,0 +1,225 @@
+"""The exact inverse image of everything that is issued, over random worlds.
+
+The attackers are the directors of all employers together, who hold every file that was issued in
+every year, and the internal counsellor of one of them, who knows their own situations.
+"""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.desk.annual.report import OwnWords
+from dropbox_app.desk.annual.suppression import BANDS, Form, band, form_for
+from dropbox_app.desk.register import events as e
+from dropbox_app.desk.register.categories import (
+    CHANNELS,
+    CONTACT_KINDS,
+    MAIN_GROUPS,
+    OUTCOMES,
+    WITH,
+)
+from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
+
+HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
+TERM_BAND = "Midden"  # its agreement has one band over three years
+TOP = 45  # the most situations of one cell
+
+Counts = dict[tuple[str, int, str], int]
+CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
+FEW = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9, 10, 11, 19, 20, 38, 39, 40, TOP))
+WORLDS = st.fixed_dictionaries(dict.fromkeys(CELLS, FEW))
+
+
+def register(counts: Counts) -> list[e.Event]:
+    """The register of a world: every employer, and every case."""
+    sheets = [
+        one
+        for name, headcount in HEADCOUNTS.items()
+        for one in agreed(name, headcount, term_band=name == TERM_BAND)
+    ]
+    return [*sheets, *cases(counts)]
+
+
+def issued(counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS)) -> dict[str, Any]:
+    """Every file that these directors hold, reports and bills of all years."""
+    events = register(counts)
+    return {name: issue(events, name, formats=("json", "csv")) for name in names}
+
+
+def printed(counts: Counts) -> dict[tuple[str, str], list[int]]:
+    """The cells whose sum is printed as a band, by employer and slot, and their sums by year."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for name, headcount in HEADCOUNTS.items():
+        by_year = {y: [counts[name, y, group] for group in MAIN_GROUPS] for y in YEARS}
+        if name == TERM_BAND:
+            found[name, "all"] = [sum(map(sum, by_year.values()))]
+        elif form_for(headcount) is Form.B:
+            found[name, "all"] = [sum(by_year[year]) for year in YEARS]
+        elif form_for(headcount) is Form.C:
+            for at, group in enumerate(MAIN_GROUPS):
+                found[name, group] = [by_year[year][at] for year in YEARS]
+    return found
+
+
+def bands(counts: Counts) -> dict[tuple[str, str], list[Any]]:
+    """What is printed of a world, by the rule alone."""
+    return {slot: [band(one) for one in sums] for slot, sums in printed(counts).items()}
+
+
+@given(WORLDS, WORLDS)
+def test_two_worlds_give_the_same_files_exactly_if_their_bands_are_the_same(
+    one: Counts, other: Counts
+) -> None:
+    assert (issued(one) == issued(other)) == (bands(one) == bands(other))
+
+
+def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
+    """The same world with another sum in one slot, None if the cells cannot make it up."""
+    name, group = slot
+    years = YEARS if name == TERM_BAND else (YEARS[at],)
+    cells = [cell for cell in counts if cell[0] == name and cell[1] in years
+             and group in {"all", cell[2]}]  # fmt: skip
+    changed = dict(counts)
+    for cell in cells:
+        changed[cell] = min(TOP, wanted)
+        wanted -= changed[cell]
+    return changed if wanted == 0 else None
+
+
+@given(WORLDS, st.data())
+def test_each_count_may_be_anything_in_its_band_and_nothing_else(
+    counts: Counts, data: st.DataObject
+) -> None:
+    slot = data.draw(st.sampled_from(sorted(printed(counts))))
+    at = data.draw(st.integers(0, len(printed(counts)[slot]) - 1))
+    true = printed(counts)[slot][at]
+    held = issued(counts, (slot[0],))
+    edges = {edge for one in BANDS for edge in (one.low, one.high or TOP)}
+    for wanted in {*edges, data.draw(st.integers(0, TOP))}:
+        changed = elsewhere(counts, slot, at, wanted)
+        if changed is not None:
+            same = issued(changed, (slot[0],)) == held
+            assert same == (band(wanted) == band(true))
+
+
+@given(WORLDS, st.data())
+def test_all_counts_of_all_employers_move_at_once_within_their_bands(
+    counts: Counts, data: st.DataObject
+) -> None:
+    changed = dict(counts)
+    for slot, sums in printed(counts).items():
+        for at, true in enumerate(sums):
+            shown = band(true)
+            wanted = data.draw(st.integers(shown.low, shown.high or TOP))
+            changed = elsewhere(changed, slot, at, wanted) or changed
+    assert issued(changed) == issued(counts)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_an_internal_counsellor_learns_the_band_less_their_own_count_and_no_more(
+    own: int, internal: int
+) -> None:
+    cell = ("Groot", YEARS[0], "other")
+
+    def shown(count: int) -> dict[str, bytes]:
+        events = [*agreed("Groot", 400), *cases({cell: count})]
+        return issue(events, "Groot", YEARS[:1], formats=("csv",), joint={"other": internal})
+
+    # 80 stands for every count above it: the last band has no end.
+    possible = [n for n in range(81) if band(n + internal) == band(own + internal)]
+    assert not (possible[0] >= 1 and possible[-1] <= 9)
+    held = shown(own)
+    for count in {possible[0], possible[-1], max(0, possible[0] - 1), possible[-1] + 1} - {81}:
+        assert (shown(count) == held) == (count in possible)
+
+
+def test_form_a_prints_no_figure_on_contacts_at_all() -> None:
+    empty = dict.fromkeys(CELLS, 0)
+    full = dict.fromkeys(CELLS, TOP)
+    for name in ("Klein", "Vaak"):
+        assert issued(empty, (name,)) == issued(full, (name,))
+
+
+HIDDEN = st.lists(
+    st.one_of(
+        st.builds(
+            e.Case, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), case=st.sampled_from(("a", "b", "c", "d")),
+            label=st.text(max_size=9), main_group=st.sampled_from(("", *MAIN_GROUPS)),
+            belongs_with=st.lists(st.sampled_from(("x", "y")), unique=True).map(tuple),
+        ),
+        st.builds(
+            e.Contact, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), minutes=st.integers(0, 300),
+            case=st.sampled_from(("", "a", "b")), channel=st.sampled_from(CHANNELS),
+            how=st.sampled_from(CONTACT_KINDS), topic=st.sampled_from(MAIN_GROUPS),
+            with_whom=st.lists(st.sampled_from(WITH), unique=True).map(tuple),
+        ),
+        st.builds(
+            e.Complaint, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), case=st.sampled_from(("a", "b")),
+        ),
+        st.builds(
+            e.Close, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), case=st.sampled_from(("a", "b")),
+            outcome=st.sampled_from(OUTCOMES),
+        ),
+        st.builds(
+            e.Hours, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), minutes=st.integers(0, 600),
+        ),
+        st.builds(
+            e.Advice, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), minutes=st.integers(0, 600),
+        ),
+        st.builds(
+            e.Statistic, date=st.just(day(YEARS[0], 0)), employer=st.just("Klein"),
+            situations=st.integers(0, 1),
+        ),
+        st.builds(
+            e.Step, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),
+            employer=st.just("Klein"), case=st.just("a"), step=st.text(max_size=9),
+        ),
+    ),
+    max_size=25,
+)  # fmt: skip
+SEEN: list[e.Event] = [
+    *agreed("Klein", 12),
+    e.Checklist(date=day(2025, 3), employer="Klein", items={"poster": "no", "room": "yes"}),
+    e.Checklist(date=day(2026, 3), employer="Klein", items={"poster": "yes"}),
+    e.Activity(date=day(2026, 9), employer="Klein", what="training", title="Aanspreken",
+               people=11, price=600),
+    e.Activity(date=day(2026, 9), employer="Klein", what="talk_with_management"),
+    e.Upkeep(date=day(2026, 9), what="training", minutes=480),
+]  # fmt: skip
+
+
+@given(HIDDEN, HIDDEN)
+def test_registers_that_differ_in_what_the_employer_cannot_see_give_the_same_bytes(
+    one: list[e.Event], other: list[e.Event]
+) -> None:
+    for language in ("nl", "en"):
+        assert issue([*SEEN, *one], "Klein", language=language) == issue(
+            [*SEEN, *other], "Klein", language=language
+        )
+
+
+def test_the_same_holds_for_the_pages_as_pdf() -> None:
+    hidden = cases({("Klein", year, group): 30 for year in YEARS for group in MAIN_GROUPS})
+    assert issue(SEEN, "Klein", formats=("pdf",)) == issue(
+        [*SEEN, *hidden], "Klein", formats=("pdf",)
+    )
+
+
+def test_in_a_wider_form_the_same_bands_and_words_give_the_same_bytes() -> None:
+    for name, headcount in (("Groot", 400), ("Reus", 1_500)):
+        words = OwnWords("Mensen zeggen weinig.", "De drempel is hoog.")
+        few = {(name, year, "other"): 1 for year in YEARS}
+        many = {(name, year, "other"): 9 for year in YEARS}
+        held = [
+            issue([*agreed(name, headcount), *cases(cells)], name, own=words,
+                  formats=("md", "html", "csv", "json", "pdf"))
+            for cells in (few, many)
+        ]  # fmt: skip
+        assert held[0] == held[1]

@@ -1,0 +1,81 @@
+"""Worlds for the tests of the annual report: registers, and all that is issued from them."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from dropbox_app.desk.annual import draft as drafts
+from dropbox_app.desk.annual import render
+from dropbox_app.desk.annual.report import OwnWords
+from dropbox_app.desk.register import events as e
+
+TODAY = datetime.date(2030, 2, 1)
+FIRST_YEAR = 2025
+YEARS = (2025, 2026, 2027)
+TEXT_FORMATS = ("md", "html", "csv", "json")
+
+Cells = Mapping[tuple[str, int, str], int]  # situations by employer, year and main group
+
+
+def day(year: int, number: int) -> datetime.date:
+    """A day of the year, the same for the same number."""
+    return datetime.date(year, 1, 1) + datetime.timedelta(days=number * 7 % 365)
+
+
+def agreed(employer: str, headcount: int, *, term_band: bool = False, price: int = 2_400,
+           group: str = "") -> list[e.Event]:  # fmt: skip
+    """An employer with an agreement for all of YEARS."""
+    first = datetime.date(FIRST_YEAR, 1, 1)
+    last = datetime.date(YEARS[-1], 12, 31)
+    return [
+        e.Employer(date=first, employer=employer, headcount=headcount, group=group),
+        e.Agreement(
+            date=first,
+            employer=employer,
+            until=last,
+            headcount=headcount,
+            price=price,
+            term_band=term_band,
+        ),
+    ]
+
+
+def cases(cells: Cells, mark: str = "") -> list[e.Event]:
+    """As many cases as the cells say, each a situation of its own."""
+    return [
+        e.Case(date=day(year, number), employer=employer, case=f"{mark}{year}-{group}-{number}",
+               main_group=group)
+        for (employer, year, group), count in cells.items()
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def issue(
+    events: Sequence[e.Event],
+    employer: str,
+    years: Iterable[int] = YEARS,
+    *,
+    formats: Iterable[str] = TEXT_FORMATS,
+    own: OwnWords | None = None,
+    joint: Mapping[str, int] | None = None,
+    language: str = "nl",
+) -> dict[str, bytes]:
+    """All that one employer gets over the years, by file name: reports, and bills."""
+    known, files = list(events), {}
+    for year in years:
+        made = drafts.draft(known, employer, year, today=TODAY, counsellor="Noor Jansen",
+                            language=language, own=own, joint=joint)  # fmt: skip
+        bill = render.bill(drafts.bill(known, employer, year), language)
+        for one in (made.report, bill):
+            for kind in formats:
+                files[f"{one.name}.{kind}"] = render.report(one, kind)
+        known.append(
+            e.Freeze(
+                date=TODAY,
+                employer=employer,
+                first_year=year,
+                last_year=year,
+                form=made.form,
+                advice=made.advice,
+            )
+        )
+    return files
