@@ -1,0 +1,218 @@
+"""Each rule of the annual report, switched off: a world in which somebody is then betrayed.
+
+A report is seen here as a function from the hidden counts to what is printed. The attacker keeps
+every world that gives the same print (the exact inverse image) and looks at what they share.
+"""
+
+import itertools
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
+
+from dropbox_app.desk.annual.counting import Case, counts
+from dropbox_app.desk.annual.suppression import Form, band, form_for, year_figures
+from dropbox_app.desk.register import events as e
+from tests.desk.annual.worlds import agreed, cases, day, issue
+
+YEAR = 2025
+TOP = 45
+
+W = TypeVar("W")
+
+
+def possible(worlds: Iterable[W], printed: Callable[[W], Hashable], true: W) -> list[W]:
+    """The worlds that cannot be told from the true one by what is printed."""
+    held = printed(true)
+    return [one for one in worlds if printed(one) == held]
+
+
+def betrayed(numbers: Iterable[int]) -> bool:
+    """Whether what remains says that between one and nine others came."""
+    found = set(numbers)
+    return min(found) >= 1 and max(found) <= 9
+
+
+def test_rule_1_a_form_that_follows_the_count_proves_that_nobody_else_came() -> None:
+    def without(count: int) -> Hashable:
+        return "too few for a figure" if count < 3 else band(count)
+
+    known = 2  # the director saw both of them come
+    assert {n - known for n in possible(range(TOP), without, 2) if n >= known} == {0}
+
+    def with_it(count: int) -> Hashable:
+        return year_figures(form_for(400), {"other": count})
+
+    assert {n - known for n in possible(range(TOP), with_it, 2) if n >= known} == set(range(8))
+
+
+def test_rule_2_a_band_that_begins_with_one_proves_a_few() -> None:
+    narrow = ((0, 0), (1, 9), (10, 19), (20, TOP))
+
+    def without(count: int) -> Hashable:
+        return next(one for one in narrow if one[0] <= count <= one[1])
+
+    assert betrayed(possible(range(TOP), without, 3))
+    assert not betrayed(possible(range(TOP), band, 3))
+
+
+def test_rule_2_a_total_beside_the_groups_solves_them() -> None:
+    worlds = list(itertools.product(range(13), range(13)))
+    true = (10, 2)
+
+    def without(world: tuple[int, int]) -> Hashable:
+        return sum(world), tuple(map(band, world))
+
+    # The director knows the ten of the first group, an open quarrel in one team.
+    found = possible(worlds, without, true)
+    assert betrayed(second for first, second in found if first == 10)
+
+    def with_it(world: tuple[int, int]) -> Hashable:
+        return year_figures(Form.C, {"labour_conflict": world[0], "other": world[1]})
+
+    found = possible(worlds, with_it, true)
+    assert {second for first, second in found if first == 10} == set(range(10))
+
+
+def test_rule_3_a_count_with_the_formal_complaints_in_it_proves_another_person() -> None:
+    complaints = 9
+
+    def without(others: int) -> Hashable:
+        return band(complaints + others)
+
+    assert min(possible(range(TOP), without, 1)) >= 1
+
+    def with_it(others: int) -> Hashable:
+        held = [Case(f"c{n}", day(YEAR, n), "other", held_since=day(YEAR, n))
+                for n in range(complaints)]  # fmt: skip
+        free = [Case(f"o{n}", day(YEAR, n), "other") for n in range(others)]
+        return year_figures(Form.B, counts([*held, *free], range(YEAR, YEAR + 1)))
+
+    assert min(possible(range(TOP), with_it, 1)) == 0
+
+
+def test_rule_4_years_that_overlap_prove_in_which_year_somebody_came() -> None:
+    worlds = list(itertools.product(range(7), repeat=4))
+    true = (3, 3, 3, 4)
+
+    def without(world: tuple[int, ...]) -> Hashable:
+        return band(sum(world[:3])), band(sum(world[1:]))
+
+    # Three of the first year are known: a group that left together.
+    last = [world[3] for world in possible(worlds, without, true)]
+    assert betrayed(last)
+
+    def with_it(world: tuple[int, ...]) -> Hashable:
+        return tuple(map(band, world))
+
+    assert min(world[3] for world in possible(worlds, with_it, true)) == 0
+
+
+def test_rule_4_a_half_year_beside_the_year_proves_the_other_half() -> None:
+    worlds = list(itertools.product(range(13), repeat=2))
+
+    def without(world: tuple[int, int]) -> Hashable:
+        return band(world[0]), band(sum(world))
+
+    true = (8, 2)
+    second = [half for first, half in possible(worlds, without, true) if first == 8]
+    assert min(second) >= 1
+
+    def with_it(world: tuple[int, int]) -> Hashable:
+        return band(sum(world))
+
+    assert min(half for _, half in possible(worlds, with_it, (8, 1))) == 0
+
+
+def test_rule_5_advice_that_follows_from_cases_proves_one() -> None:
+    def without(count: int) -> Hashable:
+        return "train on sexual harassment" if count else "renew the posters"
+
+    assert min(possible(range(TOP), without, 1)) >= 1
+
+    sheet = [
+        *agreed("Klein", 12),
+        e.Checklist(date=day(YEAR, 1), employer="Klein", items={"poster": "no"}),
+    ]
+
+    def with_it(count: int) -> Hashable:
+        hidden = cases({("Klein", YEAR, "unwanted_behaviour"): count})
+        files = issue([*sheet, *hidden], "Klein", (YEAR,), formats=("csv",))
+        return tuple(sorted(files.items()))
+
+    assert possible(range(TOP), with_it, 1) == list(range(TOP))
+
+
+def test_rule_6_a_bill_by_the_hour_proves_that_somebody_came() -> None:
+    trained = 5  # hours of training, which the employer saw
+
+    def without(talks: int) -> Hashable:
+        return trained + talks
+
+    assert betrayed(possible(range(TOP), without, 5))
+
+    def with_it(talks: int) -> Hashable:
+        hidden = [
+            e.Contact(date=day(YEAR, n), employer="Klein", minutes=60, topic="other")
+            for n in range(talks)
+        ]
+        files = issue([*agreed("Klein", 12), *hidden], "Klein", (YEAR,), formats=("md",))
+        return tuple(sorted(files.items()))
+
+    assert possible(range(TOP), with_it, 5) == list(range(TOP))
+
+
+def test_rule_7_a_report_of_each_counsellor_beside_the_joint_one_proves_a_few() -> None:
+    internal = 5  # the internal counsellor knows their own
+
+    def without(external: int) -> Hashable:
+        return band(external), band(external + internal)
+
+    assert betrayed(possible(range(TOP), without, 7))
+
+    def with_it(external: int) -> Hashable:
+        files = issue(
+            [*agreed("Groot", 400), *cases({("Groot", YEAR, "other"): external})],
+            "Groot", (YEAR,), formats=("csv",), joint={"other": internal},
+        )  # fmt: skip
+        return tuple(sorted(files.items()))
+
+    assert not betrayed(possible(range(TOP), with_it, 7))
+
+
+def test_rule_8_a_figure_of_the_sector_lets_five_directors_find_the_sixth() -> None:
+    five = (1, 0, 2, 0, 1)
+
+    def without(sixth: int) -> Hashable:
+        return sum(five) + sixth
+
+    assert betrayed(possible(range(TOP), without, 2))
+
+    def with_it(sixth: int) -> Hashable:
+        names = ["een", "twee", "drie", "vier", "vijf", "zes"]
+        counted = dict(zip(names, (*five, sixth), strict=True))
+        events = [one for name in names for one in agreed(name, 400)]
+        events += cases({(name, YEAR, "other"): count for name, count in counted.items()})
+        return tuple(
+            file
+            for name in names
+            for file in issue(events, name, (YEAR,), formats=("csv",)).items()
+        )
+
+    assert possible(range(15), with_it, 2) == list(range(10))
+
+
+def test_rule_9_a_reason_that_is_printed_gives_the_figure_away() -> None:
+    def without(count: int) -> Hashable:
+        if count == 0:
+            return "nobody came"
+        return "hidden, since fewer than ten came" if count < 10 else band(count)
+
+    assert betrayed(possible(range(TOP), without, 4))
+
+    def with_it(count: int) -> Hashable:
+        files = issue(
+            [*agreed("Groot", 400), *cases({("Groot", YEAR, "other"): count})],
+            "Groot", (YEAR,), formats=("md", "json"),
+        )  # fmt: skip
+        return tuple(sorted(files.items()))
+
+    assert possible(range(TOP), with_it, 4) == list(range(10))
