@@ -43,6 +43,7 @@ OTHERS: dict[str, set[str]] = {
         "certifi",
         "click",
         "flask",
+        "holidays",
         "httpcore",
         "jinja2",
         "segno",

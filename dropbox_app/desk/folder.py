@@ -333,6 +333,6 @@ def forget(desk: Desk, mailbox: str) -> int:
     tip = max(thread.newest.get(desk.own, (0, "")), state.tips.get(mailbox, (0, "")))
     if tip[0]:
         state.tips[mailbox] = tip
-    desk.store.forget(state)
+    desk.store.forget(state, mailbox)
     desk.store.drop(gone)
     return len(items)

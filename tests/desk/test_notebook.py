@@ -191,7 +191,7 @@ def test_a_database_without_notes_is_taken_over_when_it_is_opened(
     office: Office, thread: str
 ) -> None:
     with office.open() as place:
-        for table in ("note", "snippet", "setting"):
+        for table in ("note", "snippet", "setting", "event"):
             place.database.run(f"DROP TABLE {table}")
         place.database.run("PRAGMA user_version = 1")
     with office.open() as place:
@@ -205,5 +205,5 @@ def test_a_database_without_notes_is_taken_over_when_it_is_opened(
 
 def test_a_database_of_a_newer_version_is_left_alone(office: Office) -> None:
     with office.open() as place:
-        place.database.run("PRAGMA user_version = 3")
+        place.database.run("PRAGMA user_version = 4")
     assert "install the newest" in office.run("list", code=1).stderr

@@ -8,7 +8,17 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 
 import click
 
-from dropbox_app.desk.cli import files, keys, notebook, page, printables, setup, threads, whole
+from dropbox_app.desk.cli import (
+    files,
+    keys,
+    notebook,
+    page,
+    printables,
+    register,
+    setup,
+    threads,
+    whole,
+)
 from dropbox_app.desk.cli.common import DeskGroup, shared
 
 
@@ -39,10 +49,12 @@ for _command in (
     *threads.COMMANDS,
     *files.COMMANDS,
     *notebook.COMMANDS,
+    *register.COMMANDS,
     *page.COMMANDS,
     *printables.COMMANDS,
 ):
     # The example stands last, below the options: that is where the eye ends up.
-    _command.help, _mark, _example = (_command.help or "").rpartition("\b\n")
-    _command.epilog = _mark + _example
+    for _one in (_command, *getattr(_command, "commands", {}).values()):
+        _one.help, _mark, _example = (_one.help or "").rpartition("\b\n")
+        _one.epilog = _mark + _example
     main.add_command(_command)

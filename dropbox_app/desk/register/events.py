@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dropbox_app.desk.errors import DeskError
 from dropbox_app.desk.register import categories as c
 from dropbox_app.desk.register import fields as f
 from dropbox_app.protocol.encoding import Json
@@ -31,7 +32,7 @@ class Fault:
         return f"{where}, {self.field}: {self.sentence}."
 
 
-class Refused(Exception):
+class Refused(DeskError):
     """An event that cannot be kept, with everything that is wrong with it."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
@@ -226,7 +227,7 @@ class Step(OfCase):
 
     It needs the ``consent`` that it rests on, not older than 14 days and not narrower, or all
     answers of an exception: ``consent_was_sought``, ``no_other_way``, ``serious_harm``,
-    ``moral_distress`` and ``as_small_as_possible`` are true, and ``why`` says why.
+    ``moral_distress`` and ``as_small_as_possible`` are true. ``why`` says why.
     """
 
     kind: ClassVar[str] = "step"
@@ -358,7 +359,16 @@ def readers(kind: type[Event]) -> Mapping[str, f.Reader]:
 
 
 def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Event:
-    """Read one event from its JSON object. Raises Refused with every fault that it has.
+    """Read one event and check its days. Raises Refused with every fault that it has."""
+    event = read(value, line)
+    found = check(event, today, line)
+    if found:
+        raise Refused(found)
+    return event
+
+
+def read(value: Mapping[str, Json], line: int = 0) -> Event:
+    """Read one event from its JSON object. Raises Refused with every fault of its fields.
 
     A field that is null counts as not given. An unknown field is a fault: it would be lost.
     """
@@ -384,11 +394,7 @@ def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Eve
                for key in given]  # fmt: skip
     if faults:
         raise Refused(tuple(faults))
-    event = kind(**kept)
-    found = check(event, today, line)
-    if found:
-        raise Refused(found)
-    return event
+    return kind(**kept)
 
 
 def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...]:
@@ -398,7 +404,7 @@ def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...
         sentence = f"{event.date} lies ahead; an event is recorded on its day or later"
         if not isinstance(event, Absence | Agreement):
             found.append(Fault(line, "date", sentence))
-    latest = today.replace(day=1, month=1).replace(year=today.year + f.MAX_YEARS_AHEAD)
+    latest = today + datetime.timedelta(days=366 * f.MAX_YEARS_AHEAD)
     for name in _AHEAD:
         day = getattr(event, name, None)
         if day is not None and day < event.date:

@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
 
-VERSION = 2
+VERSION = 3
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHOSEN = (
     "PRAGMA foreign_keys = ON",
@@ -85,6 +85,17 @@ CREATE TABLE snippet (
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 
+# What version 3 has that version 2 had not: the register.
+_REGISTER = (
+    """
+CREATE TABLE event (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, day TEXT NOT NULL,
+    employer TEXT NOT NULL, reference TEXT NOT NULL, fields TEXT NOT NULL
+)""",
+    "CREATE INDEX event_of_employer ON event (employer, day)",
+    "CREATE INDEX event_of_case ON event (reference)",
+)
+
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
@@ -106,7 +117,7 @@ class Database:
         made = cls(disk, held)
         try:
             made._connection.executescript(_SCHEMA)
-            made._add_notebook()
+            made._add(*_NOTEBOOK, *_REGISTER)
             disk.step(f"made {held.file}")
         except BaseException:
             made.close()
@@ -122,7 +133,9 @@ class Database:
         try:
             (version,) = found.run("PRAGMA user_version")[0]
             if version == 1:
-                found._add_notebook()
+                found._add(*_NOTEBOOK, *_REGISTER)
+            elif version == 2:
+                found._add(*_REGISTER)
             elif version != VERSION:
                 raise Damaged(
                     f"{disk.path(held.file)} was written by another version of this program; "
@@ -212,10 +225,10 @@ class Database:
         """Bring everything from the write-ahead log into the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _add_notebook(self) -> None:
-        """Add the tables of version 2 and write its number, both or neither."""
+    def _add(self, *statements: str) -> None:
+        """Add tables that this version has and an older one had not, and write its number."""
         with self.transaction():
-            for statement in _NOTEBOOK:
+            for statement in statements:
                 self.run(statement)
             self.run(f"PRAGMA user_version = {VERSION}")
 

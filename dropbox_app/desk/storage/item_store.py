@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
-from dropbox_app.desk.storage import rows, search
+from dropbox_app.desk.storage import register, rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.state import Item, State
@@ -88,10 +88,14 @@ class LocalStore:
             rows.save(self._database, self._site, self._saved, new)
             self._saved = new
 
-    def forget(self, state: State) -> None:
-        """As ``save``; the database must then be written anew under another key."""
+    def forget(self, state: State, mailbox: str) -> None:
+        """As ``save``; nothing in the register names the thread any more.
+
+        The database must then be written anew under another key.
+        """
         with self._database.transaction():
             self.save(state)
+            register.unlink(self._database, mailbox)
             self._database.expect_rewrite()
 
     def expect_rewrite(self) -> None:

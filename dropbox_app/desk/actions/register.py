@@ -1,0 +1,238 @@
+"""Actions on the register: keep events, read them, cases, consents from threads.
+
+Nothing of the register is ever sent. It is in the desk's database and its backups alone, until
+somebody asks for an export.
+"""
+
+import collections
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dropbox_app.desk.actions import threads
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import cases, consents, events, lines, recording, rules
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.consents import Entry
+from dropbox_app.desk.register.events import (
+    Case,
+    Consent,
+    Contact,
+    Event,
+    Freeze,
+    OfCase,
+    Refused,
+)
+from dropbox_app.desk.register.lines import Numbered
+from dropbox_app.desk.storage import register as rows
+from dropbox_app.desk.threads import open_thread
+
+_ANSWERS = {"yes": "yes", "no": "no", "tell-me-more": "tell_me_more", "withdrawn": "withdrawn"}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of events that were given.
+
+    ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
+    ``left_out``: how often a field was left out, because of how much is recorded, by field.
+    """
+
+    kept: int
+    there: int
+    left_out: dict[str, int]
+
+
+def every(place: Workplace, employer: str = "") -> list[Event]:
+    """Return all events in order, or those of an employer."""
+    return [one for _, one in _numbered(place, employer)]
+
+
+def add(place: Workplace, given: Sequence[Numbered]) -> Added:
+    """Keep new events, all or none. Raises Refused with every fault.
+
+    An event that is there already in the same words is not kept again: the same file may be
+    imported twice. Of each event that is kept which the employer's level of recording allows.
+    """
+    there = every(place)
+    given = _named(there, given)
+    sheets = cases.sheets(cases.in_order([*there, *(one.event for one in given)]))
+    had = collections.Counter(map(_key, there))
+    left_out: collections.Counter[str] = collections.Counter()
+    new, kept = [], []
+    for one in given:
+        employer = getattr(one.event, "employer", "")
+        event, without = recording.reduced(one.event, cases.level(sheets.get(employer)))
+        if had[_key(event)]:
+            had[_key(event)] -= 1
+            continue
+        left_out.update(without)
+        new.append(one)
+        kept.append(event)
+    faults = rules.faults(there, new)
+    if faults:
+        raise Refused(tuple(faults[: lines.MOST_FAULTS]))
+    rows.add(place.database, map(events.to_json, kept))
+    return Added(len(kept), len(given) - len(kept), dict(left_out))
+
+
+def record_contact(
+    place: Workplace, given: Contact, reference: str = "", new_case: str | None = None
+) -> Added:
+    """Keep one contact: in a case that is there, in a new one, or without a case.
+
+    ``reference`` is a case's reference or label; ``new_case`` the label of a new case, which may
+    be empty. Raises Refused, NotFound.
+    """
+    if new_case is None:
+        found = case(place, reference).reference if reference else ""
+        return record(place, replace(given, case=found))
+    opened = Case(
+        date=given.date, employer=given.employer, label=new_case, main_group=given.topic,
+        channel=given.channel,
+    )  # fmt: skip
+    named = _named(every(place), [Numbered(0, opened)])[0].event
+    return record(place, named, replace(given, case=getattr(named, "case", "")))
+
+
+def record(place: Workplace, *given: Event) -> Added:
+    """Keep events that somebody typed, all or none. Raises Refused."""
+    today = place.machine.today()
+    read = [Numbered(0, events.parse(events.to_json(one), today)) for one in given]
+    return add(place, read)
+
+
+def bring_in(place: Workplace, raw: bytes) -> Added:
+    """Keep the events of a file, all or none. Raises Refused with every fault of every line."""
+    return add(place, lines.read(raw, place.machine.today()))
+
+
+def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
+    """Return every case, the newest first; a thread without a case gets one. Raises NotFound."""
+    adopt(place)
+    found = cases.standings(every(place, employer))
+    return sorted(found.values(), key=lambda one: (one.last, one.reference), reverse=True)
+
+
+def case(place: Workplace, reference: str) -> Standing:
+    """Return one case by its reference or label. Raises NotFound."""
+    adopt(place)
+    found = cases.standings(every(place))
+    if reference in found:
+        return found[reference]
+    called = [one for one in found.values() if one.name.casefold() == reference.casefold()]
+    if len(called) != 1:
+        raise NotFound(
+            f"{'No' if not called else 'More than one'} case is called {reference!a}; "
+            "'register cases' lists them."
+        )
+    return called[0]
+
+
+def adopt(place: Workplace) -> int:
+    """Make a case of every thread that has none; return how many were made.
+
+    It is opened on the day of the first message, or today if the report of that year was issued.
+    """
+    there = every(place)
+    known = {one.thread for one in there if isinstance(one, Case) and one.thread}
+    new = [one for one in threads.list_threads(place) if one.mailbox not in known]
+    if not new:
+        return 0
+    employers = {sheet.site: name for name, sheet in cases.sheets(there).items() if sheet.site}
+    made = []
+    for one in new:
+        employer = employers.get(one.site) or employers.get(one.employer) or one.employer
+        days = [item.day for item in place.desk(one.site).state.of(one.mailbox)]
+        day = min([*days, place.machine.today()])
+        if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(
+            e.first_year or 0, (e.last_year or 0) + 1) for e in there):  # fmt: skip
+            day = place.machine.today()
+        made.append(
+            Case(
+                date=day,
+                employer=employer,
+                thread=one.mailbox,
+                label=one.label,
+                channel="drop_box",
+            )
+        )
+    record(place, *sorted(made, key=lambda one: one.date))
+    return len(made)
+
+
+def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
+    """Return the consents of a case as they are today, those of its thread too. Raises NotFound."""
+    found = case(place, reference)
+    take_consents(place, found)
+    day = place.machine.today()
+    return consents.ledger(every(place, found.employer), found.reference, day)
+
+
+def take_consents(place: Workplace, found: Standing) -> int:
+    """Enter the reporter's signed answers of a case's thread; return how many were new."""
+    if not found.sheet.thread:
+        return 0
+    try:
+        desk, mailbox = threads.find(place, found.sheet.thread)
+    except NotFound:
+        return 0
+    known = {one.message for one in every(place, found.employer) if isinstance(one, Consent)}
+    opened = open_thread.open_case(desk, mailbox)
+    asked = {m.digest: m for m in opened.thread.genuine() if m.kind == "consent-request"}
+    made = []
+    for entry in opened.thread.entries:
+        said = entry.message
+        if not entry.genuine or said is None or said.kind != "consent-answer":
+            continue
+        question = asked.get(str(said.body["request"]))
+        if question is None or entry.item in known:
+            continue
+        made.append(
+            Consent(
+                date=min(said.day, place.machine.today()),
+                employer=found.employer,
+                case=found.reference,
+                consent=question.digest[:16],
+                step=str(question.body["step"])[:4_000],
+                partner=str(question.body["with"])[:200],
+                scope=str(question.body["scope"])[:4_000],
+                answer=_ANSWERS[str(said.body["answer"])],
+                source="thread",
+                message=entry.item,
+            )
+        )
+    if made:
+        record(place, *made)
+    return len(made)
+
+
+def export(place: Workplace) -> str:
+    """Return all events as lines of JSON, in order."""
+    return lines.write(every(place))
+
+
+def _numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
+    """Return events with their numbers. They were checked when they were kept."""
+    return [(one.number, events.read(one.fields)) for one in rows.events(place.database, employer)]
+
+
+def _named(there: Sequence[Event], given: Sequence[Numbered]) -> list[Numbered]:
+    """Give a reference to every case that has none: its year, and the next number of that year."""
+    used = {one.case for one in there if isinstance(one, OfCase)}
+    used |= {one.event.case for one in given if isinstance(one.event, OfCase)}
+    found = []
+    for one in given:
+        event = one.event
+        if isinstance(event, Case) and not event.case:
+            number = 1
+            while f"{event.date.year}-{number}" in used:
+                number += 1
+            event = replace(event, case=f"{event.date.year}-{number}")
+            used.add(event.case)
+        found.append(Numbered(one.line, event))
+    return found
+
+
+def _key(event: Event) -> str:
+    return repr(event)

@@ -1,0 +1,202 @@
+"""Commands of the register: import and export, a contact in one line, cases, consents."""
+
+import click
+
+from dropbox_app.desk.actions import register as actions
+from dropbox_app.desk.actions.register import Added
+from dropbox_app.desk.cli import common, render
+from dropbox_app.desk.cli.common import shared
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.register import categories as c
+from dropbox_app.desk.register import fields, lines
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Contact, Refused
+
+
+@click.group()
+def register() -> None:
+    """Keep the register: what was asked and done, also without a thread.
+
+    \b
+    Example:
+      klankbord-desk register import 2026.jsonl
+      klankbord-desk register cases
+    """
+
+
+@register.command("import")
+@shared
+@click.argument("file", metavar="FILE")
+def bring_in(file: str) -> None:
+    """Take in events, one JSON object a line, or none of them if anything is wrong.
+
+    FILE is text in UTF-8; - is standard input. Events that are in the register already are not
+    taken in twice. An error names the line and the field.
+
+    \b
+    Example:
+      klankbord-desk register import 2026.jsonl
+    """
+    raw = common.read_file(file, lines.MAX_FILE)
+    with common.at_work() as place:
+        try:
+            added = actions.bring_in(place, raw)
+        except Refused as refused:
+            for fault in refused.faults:
+                click.echo(visible(str(fault)), err=True)
+            if len(refused.faults) == lines.MOST_FAULTS:
+                click.echo("There may be more. These are the first.", err=True)
+            raise click.ClickException("Nothing of this file was kept.") from None
+    _tell(added)
+
+
+@register.command()
+@shared
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
+def export(as_json: bool) -> None:
+    """Print everything in the register. Without --json it prints how much there is.
+
+    What is printed is not sealed. Anybody who reads the file that you write it to can read it.
+
+    \b
+    Example:
+      klankbord-desk register export --json > register.jsonl
+    """
+    with common.at_work() as place:
+        if as_json:
+            click.echo(actions.export(place), nl=False)
+            return
+        count = len(actions.every(place))
+    click.echo(f"The register has {count} events. --json prints them.")
+
+
+@register.command()
+@shared
+@click.argument("employer")
+@click.option("--date", "day", metavar="DAY", help="When it was; today if you leave it out.")
+@click.option("--minutes", type=click.IntRange(0, fields.MAX_MINUTES), help="How long it took.")
+@click.option("--how", type=click.Choice(c.CONTACT_KINDS), help="How you were in contact.")
+@click.option("--channel", type=click.Choice(c.CHANNELS), help="How it reached you.")
+@click.option("--with", "whom", type=click.Choice(c.WITH), multiple=True, help="With whom.")
+@click.option("--case", "reference", metavar="CASE", default="", help="An existing case.")
+@click.option("--new-case", metavar="LABEL", help="Make a case, with your own name for it.")
+@click.option("--topic", type=click.Choice(c.MAIN_GROUPS), help="What it was about.")
+@click.option("--help-given", type=click.Choice(c.HELP), multiple=True, help="What you did.")
+@click.option("--consent", metavar="CONSENT", default="", help="What a talk with others rests on.")
+@click.option("--again", is_flag=True, help="Without a case: it goes on with an earlier contact.")
+@click.option("--record-nothing", is_flag=True, help="Count it, and keep nothing else of it.")
+def contact(
+    employer: str, day: str | None, minutes: int | None, how: str | None, channel: str | None,
+    whom: tuple[str, ...], reference: str, new_case: str | None, topic: str | None,
+    help_given: tuple[str, ...], consent: str, again: bool, record_nothing: bool,
+) -> None:  # fmt: skip
+    """Record one contact with somebody of EMPLOYER.
+
+    \b
+    Example:
+      klankbord-desk register contact "Voorbeeld BV" --minutes 45 --how telephone
+      klankbord-desk register contact "Voorbeeld BV" --minutes 20 --record-nothing
+    """
+    if reference and new_case is not None:
+        raise click.UsageError("Give --case or --new-case, not both.")
+    if record_nothing and (reference or new_case is not None):
+        raise click.UsageError("A contact of which nothing is recorded cannot be in a case.")
+    with common.at_work() as place:
+        date = common.read_day(day) if day else place.machine.today()
+        made = Contact(
+            date=date, employer=employer, minutes=minutes, how=how or "", channel=channel or "",
+            with_whom=whom, topic=topic or "", help=help_given, consent=consent,
+            again=again or None, record_nothing=record_nothing or None,
+        )  # fmt: skip
+        added = actions.record_contact(place, made, reference, new_case)
+    _tell(added)
+
+
+@register.command("cases")
+@shared
+@click.option("--employer", metavar="NAME", default="", help="Only those at one employer.")
+@click.option("--open", "only_open", is_flag=True, help="Only those that are not closed.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_cases(employer: str, only_open: bool, as_json: bool) -> None:
+    """List the cases, the newest first. Each thread has one.
+
+    \b
+    Example:
+      klankbord-desk register cases --open
+    """
+    with common.at_work() as place:
+        found = actions.all_cases(place, employer)
+    found = [one for one in found if not (only_open and one.closed)]
+    if as_json:
+        click.echo(render.dumps([_as_json(one) for one in found]))
+        return
+    for one in found:
+        name = f"{one.reference}  {one.sheet.label}" if one.sheet.label else one.reference
+        click.echo(visible(f"{one.last}  {one.employer}  {name}  {_words(one.phase)}"))
+    if not found:
+        click.echo("There are no cases.")
+
+
+@register.command()
+@shared
+@click.argument("reference", metavar="CASE")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def consents(reference: str, as_json: bool) -> None:
+    """Show what the reporter of a case agreed to, and whether a step may still rest on it.
+
+    CASE is the reference of a case, or your own name for it.
+
+    \b
+    Example:
+      klankbord-desk register consents 2026-3
+    """
+    with common.at_work() as place:
+        found = actions.consent_ledger(place, reference)
+    if as_json:
+        click.echo(render.dumps([
+            {"consent": one.newest.consent, "date": one.newest.date.isoformat(),
+             "step": one.newest.step, "partner": one.newest.partner, "scope": one.newest.scope,
+             "answer": one.newest.answer, "source": one.newest.source, "age": one.age,
+             "good": one.good}
+            for one in found
+        ]))  # fmt: skip
+        return
+    for one in found:
+        asked = one.newest
+        good = "a step may rest on it" if one.good else "no step may rest on it; ask again"
+        click.echo(visible(f"{asked.consent}  {_words(asked.answer)} on {asked.date}: {good}"))
+        click.echo(visible(f"  {asked.step} / {asked.partner} / {asked.scope}"))
+    if not found:
+        click.echo("There is no consent in this case.")
+
+
+def _tell(added: Added) -> None:
+    click.echo(f"{added.kept} events were kept in the register.")
+    if added.there:
+        click.echo(f"{added.there} were in it already.")
+    if added.left_out:
+        fields_ = ", ".join(f"{name} ({n})" for name, n in sorted(added.left_out.items()))
+        click.echo(f"Left out, because less is recorded here: {fields_}.")
+
+
+def _as_json(one: Standing) -> dict[str, object]:
+    return {
+        "case": one.reference,
+        "employer": one.employer,
+        "label": one.sheet.label,
+        "opened": one.opened.isoformat(),
+        "last": one.last.isoformat(),
+        "closed": one.closed.isoformat() if one.closed else None,
+        "phase": one.phase,
+        "main_group": one.sheet.main_group,
+        "contacts": one.contacts,
+        "minutes": one.minutes,
+        "thread": one.sheet.thread,
+    }
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ")
+
+
+COMMANDS = (register,)

@@ -1,0 +1,161 @@
+"""What the events say together: cases, employers' sheets. Pure functions over events in order."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dropbox_app.desk.register import events
+from dropbox_app.desk.register.events import (
+    Agreement,
+    Case,
+    Close,
+    Complaint,
+    Contact,
+    Employer,
+    Event,
+    OfCase,
+    OfEmployer,
+)
+
+DEFAULT_LEVEL = "minimal"
+
+E = TypeVar("E", bound=OfEmployer)
+
+
+@dataclass
+class Standing:
+    """A case as its events say together.
+
+    ``opened`` and ``last`` are the days of its first and newest event. ``closed``: the day on
+    which it was closed, None while it is open. ``sheet``: all fields of its case events, the
+    newest of each. ``minutes``, ``contacts``: of its contacts. ``employer_holds``: a formal
+    complaint or legal report was filed.
+    """
+
+    reference: str
+    employer: str
+    opened: datetime.date
+    last: datetime.date
+    sheet: Case
+    closed: datetime.date | None = None
+    outcome: str = ""
+    minutes: int = 0
+    contacts: int = 0
+    employer_holds: bool = False
+    aftercare_on: datetime.date | None = None
+    destroy_on: datetime.date | None = None
+    related: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """The counsellor's own name for it, or else its reference."""
+        return self.sheet.label or self.reference
+
+    @property
+    def phase(self) -> str:
+        """Its phase; ``closed`` once it was closed, ``new`` if nothing was said."""
+        return "closed" if self.closed else self.sheet.phase or "new"
+
+
+def in_order(given: Iterable[Event]) -> list[Event]:
+    """Return events by their days; those of one day as they came."""
+    return sorted(given, key=lambda one: one.date)
+
+
+def standings(given: Sequence[Event]) -> dict[str, Standing]:
+    """Return every case by its reference, the oldest first. ``given`` is in order."""
+    found: dict[str, Standing] = {}
+    for event in given:
+        if not isinstance(event, OfCase) or not event.case:
+            continue
+        one = found.get(event.case)
+        if one is None:
+            sheet = Case(date=event.date, employer=event.employer, case=event.case)
+            one = Standing(event.case, event.employer, event.date, event.date, sheet)
+            found[event.case] = one
+        _take(one, event)
+    for one in found.values():
+        for other in one.sheet.belongs_with:
+            if other in found:
+                one.related.add(other)
+                found[other].related.add(one.reference)
+    return found
+
+
+def _take(one: Standing, event: OfCase) -> None:
+    one.last = event.date
+    if isinstance(event, Case):
+        one.sheet = merged(one.sheet, event)
+        one.aftercare_on = event.aftercare_on or one.aftercare_on
+        one.destroy_on = event.destroy_on or one.destroy_on
+        if event.phase == "closed":
+            one.closed = one.closed or event.date
+        elif event.phase:
+            one.closed = None
+    elif isinstance(event, Close):
+        one.closed, one.outcome = event.date, event.outcome
+        one.aftercare_on = event.aftercare_on or one.aftercare_on
+        one.destroy_on = event.destroy_on or one.destroy_on
+    elif isinstance(event, Contact):
+        one.contacts += 1
+        one.minutes += event.minutes or 0
+    elif isinstance(event, Complaint):
+        one.employer_holds = True
+
+
+def merged(older: E, newer: E) -> E:
+    """Return the older event with every field that the newer one gives; its day stays."""
+    given = {
+        name: getattr(newer, name)
+        for name in events.readers(type(newer))
+        if name != "date" and getattr(newer, name) not in (None, "", (), {})
+    }
+    return dataclasses.replace(older, **given)
+
+
+def situations(found: Mapping[str, Standing]) -> list[set[str]]:
+    """Return the references of cases that belong together: each set is one situation."""
+    left, made = set(found), []
+    for reference in found:
+        if reference not in left:
+            continue
+        reached, next_ones = set(), {reference}
+        while next_ones:
+            one = next_ones.pop()
+            reached.add(one)
+            next_ones |= found[one].related - reached
+        left -= reached
+        made.append(reached)
+    return made
+
+
+def sheets(given: Sequence[Event]) -> dict[str, Employer]:
+    """Return the sheet of every employer that an event names. ``given`` is in order."""
+    found: dict[str, Employer] = {}
+    for event in given:
+        if isinstance(event, OfEmployer):
+            empty = Employer(date=event.date, employer=event.employer)
+            one = found.setdefault(event.employer, empty)
+            if isinstance(event, Employer):
+                found[event.employer] = merged(one, event)
+    return found
+
+
+def level(sheet: Employer | None) -> str:
+    """Return how much the register keeps of cases at an employer."""
+    return (sheet.recording if sheet else "") or DEFAULT_LEVEL
+
+
+def agreement_on(given: Iterable[Event], employer: str, day: datetime.date) -> Agreement | None:
+    """Return the newest agreement with an employer that holds on a day."""
+    found = [
+        one
+        for one in given
+        if isinstance(one, Agreement)
+        and one.employer == employer
+        and one.date <= day
+        and (one.until is None or day <= one.until)
+    ]
+    return found[-1] if found else None

@@ -1,0 +1,123 @@
+"""The ledger of consents: what reporters agreed to, and whether a step may rest on it."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.register.events import Consent, Contact, Event, Step
+
+GOOD_FOR = 14  # days that a step may rest on a consent
+
+_EXCEPTION = (
+    ("consent_was_sought", "was everything tried to get consent"),
+    ("no_other_way", "is there no other way"),
+    ("serious_harm", "does silence cause serious harm"),
+    ("moral_distress", "is keeping silent more than you can bear"),
+    ("as_small_as_possible", "is as little told as possible"),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A question for consent as its answers say together: the newest answer, and its age in days.
+
+    ``good``: a step may rest on it on the day that was asked about.
+    """
+
+    newest: Consent
+    age: int
+    good: bool
+
+
+def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]:
+    """Return the consents of a case as they were on a day, by question, the newest answer of each.
+
+    ``given`` is in order. A consent without a reference is a question of its own.
+    """
+    found: dict[object, Consent] = {}
+    for event in given:
+        if isinstance(event, Consent) and event.case == case and event.date <= day:
+            key: object = event.consent or (len(found), "without a reference")
+            older = found.pop(key, None)
+            found[key] = _with_question(event, older)
+    return [
+        Entry(one, age := (day - one.date).days, one.answer == "yes" and age <= GOOD_FOR)
+        for one in found.values()
+    ]
+
+
+def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, str], ...]:
+    """Return why a step may not be recorded as done: pairs of a field and a sentence.
+
+    Empty if it rests on a consent that is there, is a yes, is not older than 14 days and not
+    narrower, or on an exception of which every question was answered with yes. ``given`` holds
+    all events of its case, in order.
+    """
+    if isinstance(step, Step) and _begins_exception(step):
+        return _exception(step)
+    if not step.consent:
+        return (("consent", "is missing; name the consent that the step rests on, or answer the "
+                 "questions of an exception"),)  # fmt: skip
+    asked = [one for one in given if isinstance(one, Consent) and one.case == step.case]
+    mine = [one for one in asked if one.consent == step.consent]
+    if not mine:
+        return (("consent", f"there is no consent {step.consent!a} in this case; record it first"),)
+    before = [one for one in mine if one.date <= step.date]
+    if not before:
+        return (("date", f"the consent was given on {mine[0].date}, after the step; ask first"),)
+    newest = before[0]
+    for one in before[1:]:
+        newest = _with_question(one, newest)
+    return _weak(newest, step)
+
+
+def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
+    """Say what the newest answer does not cover."""
+    age = (step.date - newest.date).days
+    if newest.answer == "withdrawn":
+        return (("consent", f"it was withdrawn on {newest.date}; do not take the step"),)
+    if newest.answer != "yes":
+        return (("consent", f"the answer of {newest.date} is no yes; ask the reporter"),)
+    if age > GOOD_FOR:
+        return (("consent", f"it is {age} days old; after {GOOD_FOR} days ask again"),)
+    if isinstance(step, Contact):
+        return ()
+    found = []
+    if step.named and not newest.named:
+        found.append(("named", "the consent is for a step without a name; ask again"))
+    if step.formal and not newest.formal:
+        found.append(("formal", "the consent is not for a formal step; ask again"))
+    asked, told = newest.partner.casefold(), step.partner.casefold()
+    if asked and told and asked != told:
+        found.append(("partner", "the consent is for a step with somebody else; ask again"))
+    return tuple(found)
+
+
+def _with_question(newer: Consent, older: Consent | None) -> Consent:
+    """Return the newer answer, with the question of the older one where it does not repeat it.
+
+    An answer that does not say again whether a name may be told says what the older one said.
+    """
+    if older is None:
+        return newer
+    return Consent(
+        date=newer.date, employer=newer.employer, case=newer.case, consent=newer.consent,
+        step=newer.step or older.step, partner=newer.partner or older.partner,
+        scope=newer.scope or older.scope, answer=newer.answer, source=newer.source,
+        message=newer.message,
+        named=older.named if newer.named is None else newer.named,
+        formal=older.formal if newer.formal is None else newer.formal,
+    )  # fmt: skip
+
+
+def _begins_exception(step: Step) -> bool:
+    return any(getattr(step, name) is not None for name, _ in _EXCEPTION) and not step.consent
+
+
+def _exception(step: Step) -> tuple[tuple[str, str], ...]:
+    found = [
+        (name, f"an exception needs a yes to: {question}?")
+        for name, question in _EXCEPTION
+        if not getattr(step, name)
+    ]
+    return tuple(found)

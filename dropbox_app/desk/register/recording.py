@@ -1,0 +1,58 @@
+"""How much the register keeps of cases: what each level of recording leaves out.
+
+The level is the employer's: none, minimal or full. ``record_nothing`` leaves out more than any.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from dropbox_app.desk.register import events
+from dropbox_app.desk.register.events import Event, OfCase
+
+# The fields that are kept, by level and kind. The level "full" keeps every field.
+_ALWAYS = ("date", "employer", "case")
+_COUNTED = {
+    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on"),
+    "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
+    "consent": (*_ALWAYS, "consent", "answer", "named", "formal"),
+    "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",
+             "serious_harm", "moral_distress", "as_small_as_possible"),
+    "complaint": (*_ALWAYS, "what"),
+    "close": (*_ALWAYS, "destroy_on"),
+}  # fmt: skip
+_MINIMAL = {
+    "case": (*_COUNTED["case"], "label", "thread", "channel", "role", "phase", "conflicts_with",
+             "aftercare_on"),
+    "contact": (*_COUNTED["contact"], "channel", "how", "with_whom", "help", "consent"),
+    "consent": (*_COUNTED["consent"], "step", "partner", "scope", "source", "message"),
+    "step": (*_COUNTED["step"], "step", "partner", "why"),
+    "complaint": (*_COUNTED["complaint"], "body"),
+    "close": (*_COUNTED["close"], "outcome", "referral", "aftercare_on"),
+}  # fmt: skip
+KEPT: Mapping[str, Mapping[str, tuple[str, ...]]] = {"none": _COUNTED, "minimal": _MINIMAL}
+# Of a contact of which nothing is recorded.
+NOTHING_RECORDED = ("date", "employer", "minutes", "again", "record_nothing")
+
+
+def reduced(event: Event, level: str) -> tuple[Event, tuple[str, ...]]:
+    """Return what is kept of an event at a level, and the names of the fields that were left out.
+
+    Events that are not about a case are kept as they are.
+    """
+    if not isinstance(event, OfCase):
+        return event, ()
+    if getattr(event, "record_nothing", None):
+        kept: tuple[str, ...] = NOTHING_RECORDED
+    elif level == "full":
+        return event, ()
+    else:
+        kept = KEPT[level][event.kind]
+    given = {
+        one.name: one
+        for one in dataclasses.fields(event)
+        if getattr(event, one.name) not in (None, "", (), {}) and one.name not in kept
+    }
+    if not given:
+        return event, ()
+    left = {name: getattr(event, name) for name in events.readers(type(event)) if name in kept}
+    return type(event)(**left), tuple(given)

@@ -1,0 +1,79 @@
+"""Events of the register as rows of the desk's database: kept, read, and deleted for good.
+
+A row holds the event's JSON as it is exported, and the columns by which rows are found. No text of
+it is in the full-text index. Deleting makes a rewrite of the database due, as ``forget`` does.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.storage.database import Database, Row
+from dropbox_app.protocol.encoding import Json
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An event as it is kept. ``number`` is given once and never again."""
+
+    number: int
+    fields: dict[str, Json]
+
+
+def events(database: Database, employer: str = "") -> list[Kept]:
+    """Return all events in the order of their days and then of their coming, or an employer's."""
+    condition = "WHERE employer = ? " if employer else ""
+    order = "ORDER BY day, number"
+    return [
+        _kept(row)
+        for row in database.run(
+            f"SELECT number, fields FROM event {condition}{order}",  # noqa: S608 - both are ours
+            (employer,) if employer else (),
+        )
+    ]
+
+
+def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
+    """Keep events, all or none."""
+    database.run_many(
+        "INSERT INTO event (kind, day, employer, reference, fields) VALUES (?, ?, ?, ?, ?)",
+        [(*_columns(one), json.dumps(one, ensure_ascii=False)) for one in given],
+    )
+
+
+def replace(database: Database, gone: Sequence[int], given: Iterable[dict[str, Json]]) -> None:
+    """Delete events for good and keep others in their place, all or none.
+
+    The database must then be written anew under another key.
+    """
+    with database.transaction():
+        database.run_many("DELETE FROM event WHERE number = ?", [(one,) for one in gone])
+        add(database, given)
+        database.expect_rewrite()
+
+
+def unlink(database: Database, mailbox: str) -> None:
+    """Remove the ids of a thread and of its messages from the events that name it."""
+    found = database.run(
+        "SELECT number, fields FROM event WHERE reference IN "
+        "(SELECT reference FROM event WHERE instr(fields, ?) AND reference != '')",
+        (mailbox,),
+    )
+    for kept in map(_kept, found):
+        left = {key: one for key, one in kept.fields.items() if key not in ("thread", "message")}
+        if left != kept.fields:
+            database.run(
+                "UPDATE event SET fields = ? WHERE number = ?",
+                (json.dumps(left, ensure_ascii=False), kept.number),
+            )
+
+
+def _columns(fields: dict[str, Json]) -> tuple[str, ...]:
+    return tuple(str(fields.get(key) or "") for key in ("event", "date", "employer", "case"))
+
+
+def _kept(row: Row) -> Kept:
+    number, fields = row
+    if not isinstance(number, int):
+        raise TypeError("the number of an event is a whole number")
+    return Kept(number, json.loads(str(fields)))

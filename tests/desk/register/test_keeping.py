@@ -1,0 +1,181 @@
+"""The register in a desk: import and export, cases, levels of recording, what is forgotten."""
+
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropbox_app.desk.actions import backups, register
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register.events import Consent, Refused
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.support.fake_server import Clock, Reporter
+
+EXAMPLE = (importlib.resources.files("dropbox_app.desk.register") / "example.jsonl").read_bytes()
+SHEET = {"event": "employer", "date": "2026-01-01", "employer": "Voorbeeld BV"}
+CONTACT = {
+    "event": "contact", "date": "2026-02-03", "employer": "Voorbeeld BV", "minutes": 20,
+    "how": "telephone", "notes": "Over Zeldzaamwoord", "topic": "integrity",
+}  # fmt: skip
+
+
+def jsonl(*values: dict[str, Any]) -> str:
+    return "".join(json.dumps(one) + "\n" for one in values)
+
+
+def kept(place: Workplace) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in register.export(place).splitlines()]
+
+
+def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
+    office: Office, tmp_path: Path
+) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_bytes(EXAMPLE)
+    assert office.run("register", "import", str(file)).stdout.startswith("23 events")
+    printed = office.run("register", "export", "--json").stdout
+    given = [json.loads(line) for line in EXAMPLE.splitlines()]
+    assert [json.loads(line) for line in printed.splitlines()] == sorted(
+        given, key=lambda one: one["date"]
+    )
+    again = office.run("register", "import", "-", given=printed).stdout
+    assert again == "0 events were kept in the register.\n23 were in it already.\n"
+    assert office.run("register", "export", "--json").stdout == printed
+
+
+def test_nothing_of_a_file_with_a_fault_is_kept(office: Office) -> None:
+    bad = CONTACT | {"minutes": 2_000}
+    result = office.run("register", "import", "-", given=jsonl(SHEET, CONTACT, bad), code=1)
+    assert "Line 3, minutes: 2000 is out of range" in result.stderr
+    assert "Nothing of this file was kept." in result.stderr
+    assert office.run("register", "export", "--json").stdout == ""
+    office.run("register", "import", code=2)
+    office.run("register", "import", "/nowhere.jsonl", code=1)
+
+
+@pytest.mark.parametrize(
+    ("level", "left"),
+    [
+        ("none", {"minutes", "topic"}),
+        ("minimal", {"minutes", "topic", "how"}),
+        ("full", {"minutes", "topic", "how", "notes"}),
+    ],
+)
+def test_each_level_of_recording_keeps_no_more_than_it_says(
+    office: Office, level: str, left: set[str]
+) -> None:
+    given = jsonl(SHEET | {"recording": level}, CONTACT)
+    said = office.run("register", "import", "-", given=given).stdout
+    assert ("Left out" in said) == (level != "full")
+    with office.open() as place:
+        assert set(kept(place)[1]) == left | {"event", "date", "employer"}
+
+
+def test_minimal_is_the_level_where_nothing_was_agreed(office: Office) -> None:
+    office.run("register", "import", "-", given=jsonl(CONTACT))
+    with office.open() as place:
+        assert "notes" not in kept(place)[0]
+
+
+def test_a_contact_of_which_nothing_is_recorded_is_counted_and_no_more(office: Office) -> None:
+    given = jsonl(SHEET | {"recording": "full"}, CONTACT | {"record_nothing": True, "case": ""})
+    office.run("register", "import", "-", given=given)
+    office.run("register", "contact", "Voorbeeld BV", "--minutes", "9", "--record-nothing",
+               "--topic", "integrity")  # fmt: skip
+    with office.open() as place:
+        wanted = {"event", "date", "employer", "minutes", "record_nothing"}
+        assert [set(one) for one in kept(place)[1:]] == [wanted, wanted]
+
+
+def test_a_contact_is_recorded_in_one_line_with_a_new_case_and_an_old_one(office: Office) -> None:
+    office.run("register", "contact", "Voorbeeld BV", "--minutes", "45", "--how", "telephone",
+               "--new-case", "Rooster", "--topic", "labour_conflict")  # fmt: skip
+    office.run("register", "contact", "Voorbeeld BV", "--minutes", "15", "--case", "rooster")
+    (found,) = office.json("register", "cases")
+    assert (found["case"], found["label"]) == ("2027-1", "Rooster")
+    assert (found["contacts"], found["minutes"]) == (2, 60)
+    assert "Rooster" in office.run("register", "cases", "--open").stdout
+    office.run("register", "contact", "Voorbeeld BV", "--case", "nowhere", code=1)
+    office.run("register", "contact", "Voorbeeld BV", "--minutes", "1441", code=2)
+    office.run("register", "contact", "Voorbeeld BV", "--date", "2027-02-01", code=1)
+    office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
+
+
+def test_a_case_makes_itself_from_a_thread_once(office: Office, thread: str, clock: Clock) -> None:
+    for _ in range(2):
+        (found,) = office.json("register", "cases")
+        assert (found["thread"], found["opened"]) == (thread, "2027-01-05")
+        assert found["employer"] == "Voorbeeld BV"
+        clock.to("2027-01-09")
+
+
+def test_nothing_in_the_register_names_a_thread_that_was_forgotten(
+    office: Office, thread: str
+) -> None:
+    office.run("register", "cases")
+    office.run("forget", thread, "--yes")
+    with office.open() as place:
+        assert thread not in register.export(place)
+        assert [one.sheet.thread for one in register.all_cases(place)] == [""]
+        assert not place.database.rewrite_is_due
+
+
+def test_a_signed_answer_enters_the_ledger_and_gets_too_old(
+    office: Office, reporter: Reporter, thread: str, clock: Clock
+) -> None:
+    office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
+    asked = office.case(thread).thread.entries[-1].message
+    assert asked is not None
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes"})
+    office.fetch_quietly()
+    (found,) = office.json("register", "cases")
+    (one,) = office.json("register", "consents", found["case"])
+    assert (one["partner"], one["answer"], one["source"]) == ("De directeur", "yes", "thread")
+    assert one["good"]
+    step = {"event": "step", "date": "2027-01-05", "employer": "Voorbeeld BV", "partner":
+            "de directeur", "case": found["case"], "consent": one["consent"]}  # fmt: skip
+    office.run("register", "import", "-", given=jsonl(step))
+    clock.to("2027-01-20")
+    assert not office.json("register", "consents", found["case"])[0]["good"]
+    late = office.run("register", "import", "-", given=jsonl(step | {"date": "2027-01-20"}), code=1)
+    assert "15 days old" in late.stderr
+    with office.open() as place:
+        assert len([e for e in register.every(place) if isinstance(e, Consent)]) == 1
+
+
+def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_sent(
+    office: Office, thread: str, tmp_path: Path
+) -> None:
+    given = jsonl(SHEET | {"recording": "full"}, CONTACT)
+    office.run("register", "import", "-", given=given)
+    office.reply(thread, "Dank je")
+    office.fetch_quietly()
+    with office.open() as place:
+        backups.backup(place, tmp_path / "b.age")
+        assert "Zeldzaamwoord" in register.export(place)
+        seen = [file for file in tmp_path.rglob("*") if file.is_file()]
+        assert len(seen) > 3
+        assert not any(b"Zeldzaamwoord" in file.read_bytes() for file in seen)
+    assert "Zeldzaamwoord" not in repr(office.peer.log)
+    again = Office(tmp_path / "again", office.peer, office.clock)
+    backups.restore(again.folder, tmp_path / "b.age", PASSPHRASE, office.machine)
+    with again.open() as place:
+        assert "Zeldzaamwoord" in register.export(place)
+
+
+def test_a_database_without_a_register_is_taken_over_when_it_is_opened(office: Office) -> None:
+    with office.open() as place:
+        place.database.run("DROP TABLE event")
+        place.database.run("PRAGMA user_version = 2")
+    office.run("register", "import", "-", given=jsonl(CONTACT))
+    with office.open() as place:
+        assert len(kept(place)) == 1
+
+
+def test_what_is_refused_keeps_nothing(office: Office) -> None:
+    with office.open() as place:
+        with pytest.raises(Refused):
+            register.bring_in(place, jsonl(CONTACT, CONTACT | {"case": "none"}).encode())
+        assert kept(place) == []
