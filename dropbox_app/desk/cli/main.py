@@ -9,6 +9,7 @@ and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir
 import click
 
 from dropbox_app.desk.cli import (
+    annual,
     files,
     keys,
     notebook,
@@ -50,6 +51,7 @@ for _command in (
     *files.COMMANDS,
     *notebook.COMMANDS,
     *register.COMMANDS,
+    *annual.COMMANDS,
     *page.COMMANDS,
     *printables.COMMANDS,
 ):

@@ -1,0 +1,151 @@
+"""Actions on the annual report: look at it, write it, issue it, and make the bill."""
+
+import json
+from dataclasses import dataclass
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.annual import draft as drafts
+from dropbox_app.desk.annual import periods, render
+from dropbox_app.desk.annual.report import OwnWords, Report
+from dropbox_app.desk.annual.suppression import Figure
+from dropbox_app.desk.errors import NotFound, Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register.events import Employer, Event, Freeze
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file for the employer; ``name`` is what it is called, the same for every employer."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report for the counsellor's own eyes.
+
+    ``preview`` explains it; empty if it was issued, since it does not change any more.
+    """
+
+    report: Report
+    issued: bool
+    preview: tuple[str, ...]
+
+
+def show(
+    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None
+) -> Shown:
+    """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound."""
+    wanted = periods.year(year)
+    events = register.every(place)
+    name = _name(events, employer)
+    frozen = _frozen(events, name, wanted)
+    if frozen is not None:
+        if frozen.language != language:
+            raise Unfit(
+                f"This report was issued in {frozen.language} and stays as it is.",
+                "issued_language", language=frozen.language,
+            )  # fmt: skip
+        if own is not None:
+            raise Unfit(
+                "This report was issued already; words can no longer be added to it.",
+                "issued_words",
+            )
+        return Shown(frozen, True, ())
+    made = _draft(place, events, name, wanted, language, own)
+    return Shown(made.report, False, made.preview)
+
+
+def write(
+    place: Workplace,
+    employer: str,
+    year: str,
+    kind: str,
+    language: str = "nl",
+    own: OwnWords | None = None,
+) -> Written:
+    """Return the report as a file: md, html, pdf, csv or json. Raises Unfit, NotFound."""
+    made = show(place, employer, year, language, own).report
+    return Written(f"{made.name}.{kind}", render.report(made, kind))
+
+
+def freeze(
+    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None
+) -> None:
+    """Issue a report: from now on it stays as it is, and so does its year.
+
+    Raises Unfit if it may not be issued, or if it was.
+    """
+    wanted = periods.year(year)
+    events = register.every(place)
+    name = _name(events, employer)
+    made = _draft(place, events, name, wanted, language, own)
+    register.record(
+        place,
+        Freeze(
+            date=place.machine.today(),
+            employer=name,
+            first_year=wanted,
+            last_year=wanted,
+            form=made.form,
+            bands={one.group or "all": _band(one) for one in made.figures},
+            advice=made.advice,
+            text=json.dumps(render.as_json(made.report)),
+        ),
+    )
+
+
+def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:
+    """Return the bill of a year as a file. Raises Unfit, NotFound."""
+    events = register.every(place)
+    wanted = periods.year(year)
+    made = render.bill(drafts.bill(events, _name(events, employer), wanted), language)
+    return Written(f"{made.name}.{kind}", render.report(made, kind))
+
+
+def _draft(
+    place: Workplace, events: list[Event], employer: str, year: int, language: str,
+    own: OwnWords | None,
+) -> drafts.Draft:  # fmt: skip
+    return drafts.draft(
+        events, employer, year, today=place.machine.today(), language=language, own=own,
+        counsellor=_counsellor(place),
+    )  # fmt: skip
+
+
+def _counsellor(place: Workplace) -> str:
+    """The counsellor's name as her cards have it."""
+    return next((desk.state.profile.name for desk in place.desks()), "")
+
+
+def _name(events: list[Event], wanted: str) -> str:
+    """The employer that is meant: an exact name first, then the only one with it as a part."""
+    names = sorted({one.employer for one in events if isinstance(one, Employer)})
+    if wanted in names:
+        return wanted
+    found = [one for one in names if wanted.strip().casefold() in one.casefold()]
+    if len(found) != 1:
+        raise NotFound(
+            f"{'More than one' if found else 'No'} employer in the register is called {wanted!a}."
+            " Write the name as it is there, or record the employer first."
+        )
+    return found[0]
+
+
+def _frozen(events: list[Event], employer: str, year: int) -> Report | None:
+    for one in events:
+        same = isinstance(one, Freeze) and (one.employer, one.last_year) == (employer, year)
+        if isinstance(one, Freeze) and same:
+            if not one.text:
+                raise Unfit(
+                    f"The report of {year} was issued elsewhere; its text is not in the register.",
+                    "issued_elsewhere", year=year,
+                )  # fmt: skip
+            return render.from_json(json.loads(one.text))
+    return None
+
+
+def _band(figure: Figure) -> str:
+    band = figure.band
+    return f"{band.low}+" if band.high is None else f"{band.low}-{band.high}"

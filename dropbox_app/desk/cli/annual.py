@@ -1,0 +1,100 @@
+"""The command ``annual``: the report of a year to one employer, its preview, and the bill."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from dropbox_app.desk.actions import annual as actions
+from dropbox_app.desk.annual.render import FORMATS
+from dropbox_app.desk.annual.report import LANGUAGES, OwnWords
+from dropbox_app.desk.annual.words import MAX_WORDS
+from dropbox_app.desk.cli import common
+from dropbox_app.desk.cli.common import shared
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.register.events import Refused
+from dropbox_app.desk.storage.atomic_files import write_outside
+
+_MOST = 4 * MAX_WORDS  # bytes of a text in UTF-8
+
+
+@click.command()
+@shared
+@click.argument("employer")
+@click.argument("year")
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS), default="md", show_default=True,
+    help="As what the report is written.",
+)  # fmt: skip
+@click.option(
+    "--lang", type=click.Choice(LANGUAGES), default="nl", show_default=True,
+    help="In which language.",
+)  # fmt: skip
+@click.option("--signals", metavar="FILE", help="Your own words on signals, in forms B and C.")
+@click.option("--bottlenecks", metavar="FILE", help="Your own words on bottlenecks, likewise.")
+@click.option("--preview", is_flag=True, help="Explain the report to you; do not hand this over.")
+@click.option("--freeze", is_flag=True, help="Issue it: it does not change any more.")
+@click.option("--bill", is_flag=True, help="The bill of the year instead of the report.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The new file.")
+def annual(
+    employer: str, year: str, kind: str, lang: str, signals: str | None,
+    bottlenecks: str | None, preview: bool, freeze: bool, bill: bool, out: Path | None,
+) -> None:  # fmt: skip
+    """Make the annual report to EMPLOYER on the calendar year YEAR.
+
+    It holds wide ranges or no figures at all, by a form that was agreed before the term began.
+    Look at --preview first. After --freeze the same report comes back each time.
+
+    \b
+    Example:
+      klankbord-desk annual "Voorbeeld BV" 2026 --preview
+      klankbord-desk annual "Voorbeeld BV" 2026 --freeze
+      klankbord-desk annual "Voorbeeld BV" 2026 --format pdf --out report.pdf
+    """
+    if sum((preview, freeze, bill)) > 1:
+        raise click.UsageError("Give one of --preview, --freeze and --bill.")
+    if kind == "pdf" and out is None and not (preview or freeze):
+        raise click.UsageError("A PDF needs --out FILE.")
+    own = _own(signals, bottlenecks)
+    with common.at_work() as place:
+        if freeze:
+            try:
+                actions.freeze(place, employer, year, lang, own)
+            except Refused as refused:
+                raise click.ClickException(visible(str(refused))) from None
+            click.echo("The report is issued. It does not change any more, and neither does its")
+            click.echo("year in the register. Write it with --format and --out.")
+            return
+        if preview:
+            for line in actions.show(place, employer, year, lang, own).preview or (
+                "This report was issued and stays as it is.",
+            ):
+                click.echo(visible(line))
+            return
+        if bill:
+            made = actions.bill(place, employer, year, kind, lang)
+        else:
+            made = actions.write(place, employer, year, kind, lang, own)
+    if out is None:
+        sys.stdout.buffer.write(made.data)
+        return
+    write_outside(out, made.data)
+    click.echo(f"It is in {visible(str(out))}.")
+
+
+def _own(signals: str | None, bottlenecks: str | None) -> OwnWords | None:
+    if signals is None and bottlenecks is None:
+        return None
+    return OwnWords(_text(signals), _text(bottlenecks))
+
+
+def _text(file: str | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return common.read_file(file, _MOST).decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{visible(file)} is no text in UTF-8.") from None
+
+
+COMMANDS = (annual,)

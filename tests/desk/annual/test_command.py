@@ -1,0 +1,110 @@
+"""``klankbord-desk annual``: preview, files, issuing, the bill, and what is refused."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.desk.conftest import Office
+
+LINES = [
+    {"event": "employer", "date": "2024-01-01", "employer": "Voorbeeld BV", "headcount": 400,
+     "avoid": ["Magazijn"]},
+    {"event": "agreement", "date": "2024-01-01", "employer": "Voorbeeld BV", "headcount": 400,
+     "form": "B", "until": "2027-12-31", "price": 4800},
+    {"event": "checklist", "date": "2025-03-01", "employer": "Voorbeeld BV",
+     "items": {"poster": "no"}},
+    {"event": "activity", "date": "2025-09-10", "employer": "Voorbeeld BV", "what": "training",
+     "title": "Aanspreken", "people": 22, "price": 900},
+    *({"event": "contact", "date": f"2025-04-{day:02}", "employer": "Voorbeeld BV"}
+      for day in range(1, 13)),
+]  # fmt: skip
+ASK = ("annual", "voorbeeld", "2025")
+
+
+@pytest.fixture
+def kept(office: Office) -> Office:
+    """A desk whose register holds an employer of 400 people and twelve contacts in 2025."""
+    text = "".join(json.dumps(one) + "\n" for one in LINES)
+    office.run("register", "import", "-", given=text)
+    return office
+
+
+def test_the_report_comes_in_every_format_and_says_the_same(kept: Office, tmp_path: Path) -> None:
+    for kind in ("json", "html", "md", "csv"):
+        printed = kept.run(*ASK, "--format", kind).stdout
+        assert "10 tot en met 19" in printed
+        assert "12" not in printed.replace("12-31", "").replace("31 december", "")
+    assert kept.run(*ASK, "--lang", "en").stdout.startswith("# Report of the confidential")
+    out = tmp_path / "report.pdf"
+    kept.run(*ASK, "--format", "pdf", "--out", str(out))
+    assert out.read_bytes().startswith(b"%PDF")
+    assert b"Noor" not in out.read_bytes()[-2_000:]
+    kept.run(*ASK, "--format", "pdf", code=2)
+
+
+def test_the_preview_tells_the_counsellor_what_the_report_does_not(kept: Office) -> None:
+    shown = kept.run(*ASK, "--preview").stdout
+    assert "Er tellen 12 situaties mee" in shown
+    assert "Een band kan laten zien dat er ook anderen kwamen." in shown
+    assert "geen programma bewijst dat ze veilig zijn" in shown
+
+
+def test_own_words_are_looked_through_in_the_preview(kept: Office, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
+    shown = kept.run(*ASK, "--preview", "--signals", str(words)).stdout
+    assert "“magazijn” (een afdeling of plaats)" in shown
+    assert "“drie” (een aantal)" in shown
+    assert "magazijn" in kept.run(*ASK, "--signals", str(words)).stdout
+
+
+def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Office) -> None:
+    before = kept.run(*ASK, "--format", "html").stdout
+    kept.run(*ASK, "--freeze")
+    later = {"event": "checklist", "date": "2026-01-05", "employer": "Voorbeeld BV",
+             "items": {"poster": "yes"}}  # fmt: skip
+    kept.run("register", "import", "-", given=json.dumps(later))
+    assert kept.run(*ASK, "--format", "html").stdout == before
+    again = kept.run(*ASK, "--freeze", code=1).stderr
+    assert "issued already" in again
+    closed = {"event": "contact", "date": "2025-05-01", "employer": "Voorbeeld BV"}
+    told = kept.run("register", "import", "-", given=json.dumps(closed), code=1).stderr
+    assert "does not change any more" in told
+    assert "in nl" in kept.run(*ASK, "--lang", "en", code=1).stderr
+
+
+def test_the_bill_is_the_fixed_price_and_what_was_ordered(kept: Office) -> None:
+    printed = kept.run(*ASK, "--bill", "--format", "csv").stdout
+    assert "€ 4.800" in printed
+    assert "€ 900" in printed
+    assert "€ 5.700" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("annual", "Voorbeeld BV", "2025-H1"), "whole calendar year"),
+        (("annual", "Voorbeeld BV", "2027"), "is not over"),
+        (("annual", "Voorbeeld BV", "2019"), "no appointment"),
+        (("annual", "Ander BV", "2025"), "No employer"),
+    ],
+)
+def test_a_report_that_may_not_be_made_is_refused_with_what_to_do(
+    kept: Office, arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in kept.run(*arguments, code=1).stderr
+
+
+def test_nothing_of_the_register_is_in_any_file_but_the_one_that_was_asked_for(
+    kept: Office, tmp_path: Path
+) -> None:
+    out = tmp_path / "asked.md"
+    kept.run(*ASK, "--freeze")
+    kept.run(*ASK, "--out", str(out))
+    for folder, _, names in os.walk(tmp_path):
+        for name in names:
+            path = Path(folder, name)
+            if path != out:
+                assert b"Aanspreken" not in path.read_bytes(), path
