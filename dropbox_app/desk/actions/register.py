@@ -11,18 +11,11 @@ from dataclasses import dataclass, replace
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register import cases, consents, events, lines, recording, rules
+from dropbox_app.desk.register import cases, consents, form, lines, recording, rules
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.consents import Entry
-from dropbox_app.desk.register.events import (
-    Case,
-    Consent,
-    Contact,
-    Event,
-    Freeze,
-    OfCase,
-    Refused,
-)
+from dropbox_app.desk.register.events import Case, Consent, Contact, Event, Freeze, OfCase
+from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
 from dropbox_app.desk.threads import open_thread
@@ -45,7 +38,7 @@ class Added:
 
 def every(place: Workplace, employer: str = "") -> list[Event]:
     """Return all events in order, or those of an employer."""
-    return [one for _, one in _numbered(place, employer)]
+    return [one for _, one in numbered(place, employer)]
 
 
 def add(place: Workplace, given: Sequence[Numbered]) -> Added:
@@ -72,7 +65,7 @@ def add(place: Workplace, given: Sequence[Numbered]) -> Added:
     faults = rules.faults(there, new)
     if faults:
         raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-    rows.add(place.database, map(events.to_json, kept))
+    rows.add(place.database, map(form.to_json, kept))
     return Added(len(kept), len(given) - len(kept), dict(left_out))
 
 
@@ -98,7 +91,7 @@ def record_contact(
 def record(place: Workplace, *given: Event) -> Added:
     """Keep events that somebody typed, all or none. Raises Refused."""
     today = place.machine.today()
-    read = [Numbered(0, events.parse(events.to_json(one), today)) for one in given]
+    read = [Numbered(0, form.parse(form.to_json(one), today)) for one in given]
     return add(place, read)
 
 
@@ -212,9 +205,9 @@ def export(place: Workplace) -> str:
     return lines.write(every(place))
 
 
-def _numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
+def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
     """Return events with their numbers. They were checked when they were kept."""
-    return [(one.number, events.read(one.fields)) for one in rows.events(place.database, employer)]
+    return [(one.number, form.read(one.fields)) for one in rows.events(place.database, employer)]
 
 
 def _named(there: Sequence[Event], given: Sequence[Numbered]) -> list[Numbered]:

@@ -12,7 +12,7 @@ from dropbox_app.desk.annual.words import MAX_WORDS
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
-from dropbox_app.desk.register.events import Refused
+from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
 
 _MOST = 4 * MAX_WORDS  # bytes of a text in UTF-8

@@ -1,7 +1,10 @@
 """Commands of the register: import and export, a contact in one line, cases, consents."""
 
+from pathlib import Path
+
 import click
 
+from dropbox_app.desk.actions import agenda, retention
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.cli import common, render
@@ -10,7 +13,10 @@ from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register import categories as c
 from dropbox_app.desk.register import fields, lines
 from dropbox_app.desk.register.cases import Standing
-from dropbox_app.desk.register.events import Contact, Refused
+from dropbox_app.desk.register.due import Due
+from dropbox_app.desk.register.events import Contact
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.desk.storage.atomic_files import write_outside
 
 
 @click.group()
@@ -168,6 +174,81 @@ def consents(reference: str, as_json: bool) -> None:
         click.echo(visible(f"  {asked.step} / {asked.partner} / {asked.scope}"))
     if not found:
         click.echo("There is no consent in this case.")
+
+
+@register.command("agenda")
+@shared
+@click.option("--days", type=click.IntRange(0, 10_000), help="Only what is due that soon.")
+@click.option("--ics", metavar="FILE", help="Also write a calendar that marks the days.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
+    """Show what is due, the earliest first.
+
+    A calendar written with --ics marks days and says nothing of what is due on them.
+
+    \b
+    Example:
+      klankbord-desk register agenda --days 30
+    """
+    with common.at_work() as place:
+        found, today = agenda.agenda(place, days), place.machine.today()
+        if ics is not None:
+            write_outside(Path(ics), agenda.calendar(found, today))
+    if as_json:
+        click.echo(render.dumps([vars(one) | {"day": one.day.isoformat()} for one in found]))
+        return
+    for one in found:
+        late = " (overdue)" if one.day < today and one.kind != "absence" else ""
+        about = [part for part in (one.employer, one.name) if part]
+        click.echo(visible("  ".join([f"{one.day}{late}", *about, _due(one)])))
+    if not found:
+        click.echo("Nothing is due.")
+
+
+@register.command()
+@shared
+@click.argument("reference", metavar="CASE")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def destroy(reference: str, yes: bool) -> None:
+    """Destroy a case and its thread for good, after one last look.
+
+    A row without a name stays, so that figures of its year do not change. Backups that you made
+    before still hold the case: replace them.
+
+    \b
+    Example:
+      klankbord-desk register destroy 2024-3
+    """
+    with common.at_work() as place:
+        found = actions.case(place, reference)
+        click.echo(visible(f"{found.employer}  {found.name}  {_words(found.phase)}"))
+        click.echo(f"opened {found.opened}, last entry {found.last}, {found.contacts} contacts")
+        if not yes:
+            click.confirm("Destroy it, and its thread?", abort=True, err=True)
+        gone = retention.destroy(place, found)
+    thread = " and a thread" if gone.conversation else ""
+    click.echo(f"{gone.entries} entries{thread} were destroyed.")
+
+
+_DUE = {
+    "answer": "answer the reporter",
+    "receipt": "confirm the receipt of a report (7 days)",
+    "feedback": "say what was done about a report (3 months)",
+    "consent_asked_again": "the reporter wants to know more before consenting",
+    "consent_ends": "last day on which a step may rest on the consent",
+    "aftercare": "aftercare",
+    "last_look": "look at the case for the last time and destroy it",
+    "no_last_day": "closed, and no day of destruction is set",
+    "absence": "away from here on",
+    "term_ends": "the agreement ends",
+    "certificate_ends": "your certificate ends",
+}
+
+
+def _due(one: Due) -> str:
+    if one.kind == "upkeep":
+        return f"{one.hours} hours of upkeep to go: {_words(one.upkeep)}"
+    return _DUE[one.kind]
 
 
 def _tell(added: Added) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dropbox_app.desk.register import events
+from dropbox_app.desk.register import form
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
@@ -109,7 +109,7 @@ def merged(older: E, newer: E) -> E:
     """Return the older event with every field that the newer one gives; its day stays."""
     given = {
         name: getattr(newer, name)
-        for name in events.readers(type(newer))
+        for name in form.readers(type(newer))
         if name != "date" and getattr(newer, name) not in (None, "", (), {})
     }
     return dataclasses.replace(older, **given)

@@ -5,8 +5,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import events
-from dropbox_app.desk.register.events import Event, Fault, Refused
+from dropbox_app.desk.register import form
+from dropbox_app.desk.register.events import Event
+from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.protocol.encoding import Json
 
 MAX_FILE = 64 * 1024 * 1024  # bytes
@@ -33,7 +34,7 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
         if not one.strip():
             continue
         try:
-            found.append(Numbered(line, events.parse(_object(one, line), today, line)))
+            found.append(Numbered(line, form.parse(_object(one, line), today, line)))
         except Refused as refused:
             faults += refused.faults
             if len(faults) >= MOST_FAULTS:
@@ -46,7 +47,7 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 def write(given: Iterable[Event]) -> str:
     """Return events as lines, each with its line end; ``read`` gives the same events back."""
     return "".join(
-        json.dumps(events.to_json(one), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+        json.dumps(form.to_json(one), ensure_ascii=False, separators=(", ", ": ")) + "\n"
         for one in given
     )
 

@@ -6,7 +6,7 @@ The level is the employer's: none, minimal or full. ``record_nothing`` leaves ou
 import dataclasses
 from collections.abc import Mapping
 
-from dropbox_app.desk.register import events
+from dropbox_app.desk.register import form
 from dropbox_app.desk.register.events import Event, OfCase
 
 # The fields that are kept, by level and kind. The level "full" keeps every field.
@@ -54,5 +54,5 @@ def reduced(event: Event, level: str) -> tuple[Event, tuple[str, ...]]:
     }
     if not given:
         return event, ()
-    left = {name: getattr(event, name) for name in events.readers(type(event)) if name in kept}
+    left = {name: getattr(event, name) for name in form.readers(type(event)) if name in kept}
     return type(event)(**left), tuple(given)

@@ -2,7 +2,7 @@
 
 import inspect
 
-from dropbox_app.desk.register import events, lines
+from dropbox_app.desk.register import form, lines
 from dropbox_app.desk.register.events import KINDS, Event
 
 _HEAD = f"""# Events of the register
@@ -33,7 +33,7 @@ def document() -> str:
 def _section(kind: type[Event]) -> str:
     rows = [
         f"| `{name}` | {reader.limits}{'; needed' if reader.needed else ''} |"
-        for name, reader in events.readers(kind).items()
+        for name, reader in form.readers(kind).items()
     ]
     about = inspect.cleandoc(kind.__doc__ or "").replace("``", "`")
     return "\n".join(

@@ -13,13 +13,13 @@ from dropbox_app.desk.register.events import (
     Case,
     Contact,
     Event,
-    Fault,
     Freeze,
     OfCase,
     OfEmployer,
     Statistic,
     Step,
 )
+from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
 LEAST_B, LEAST_C = 250, 1_000  # people from which forms B and C may be agreed

@@ -41,14 +41,20 @@ def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
     )
 
 
-def replace(database: Database, gone: Sequence[int], given: Iterable[dict[str, Json]]) -> None:
-    """Delete events for good and keep others in their place, all or none.
+def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, Json]]]]) -> None:
+    """Put other events in the place of some, by their numbers, or none; all or nothing.
 
     The database must then be written anew under another key.
     """
     with database.transaction():
-        database.run_many("DELETE FROM event WHERE number = ?", [(one,) for one in gone])
-        add(database, given)
+        for number, given in changes:
+            database.run("DELETE FROM event WHERE number = ?", (number,))
+            for one in given[:1]:
+                database.run(
+                    "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, *_columns(one), json.dumps(one, ensure_ascii=False)),
+                )
+            add(database, given[1:])
         database.expect_rewrite()
 
 

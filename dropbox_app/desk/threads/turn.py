@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dropbox_app.desk.register import workdays
 from dropbox_app.protocol.messages import REPORTER, Message
 
 FIRST_WORDS = 80  # characters
 
-_WEEKEND = 5  # the number of Saturday, where Monday is 0
 _FLUENT = 8 * FIRST_WORDS  # characters that are looked at, spaces included
 
 Turn = Literal["counsellor", "reporter", "nobody"]
@@ -74,13 +74,9 @@ def first_words(text: str) -> str:
 def answer_by(since: datetime.date, working_days: int) -> datetime.date:
     """Return the last day of an answer within so many working days after ``since``.
 
-    Monday to Friday are working days; public holidays are not known here.
+    Working days are Monday to Friday without Dutch public holidays.
     """
-    day, left = since, working_days
-    while left:
-        day += datetime.timedelta(days=1)
-        left -= day.weekday() < _WEEKEND
-    return day
+    return workdays.after(since, working_days)
 
 
 def _unanswered(messages: Sequence[Message]) -> list[Message]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.desk.register import events, lines, reference
-from dropbox_app.desk.register.events import KINDS, Event, Refused
+from dropbox_app.desk.register import events, form, lines, reference
+from dropbox_app.desk.register.events import KINDS, Event
+from dropbox_app.desk.register.form import Refused
 
 FOLDER = importlib.resources.files("dropbox_app.desk.register")
 EXAMPLE = (FOLDER / "example.jsonl").read_bytes()
@@ -23,20 +24,20 @@ OBJECTS = [json.loads(line) for line in EXAMPLE.splitlines()]
 def faults(value: dict[str, Any], line: int = 7) -> dict[str, str]:
     """What is wrong with one event, by field."""
     with pytest.raises(Refused) as refused:
-        events.parse(value, TODAY, line)
+        form.parse(value, TODAY, line)
     assert all(fault.line == line for fault in refused.value.faults)
     return {fault.field: str(fault) for fault in refused.value.faults}
 
 
 def test_the_example_holds_every_kind_and_every_field_and_comes_back_as_it_was() -> None:
     read = [one.event for one in lines.read(EXAMPLE, TODAY)]
-    assert [events.to_json(one) for one in read] == OBJECTS
+    assert [form.to_json(one) for one in read] == OBJECTS
     assert lines.write(read).encode() == EXAMPLE
-    shown = {(one.kind, field) for one in read for field in events.to_json(one)}
+    shown = {(one.kind, field) for one in read for field in form.to_json(one)}
     left_out = {("employer", "site"), ("employer", "group"), ("employer", "notes")}
     left_out |= {("case", "thread"), ("case", "aftercare_on"), ("case", "destroy_on")}
     left_out |= {("case", "notes"), ("consent", "message")}
-    wanted = {(kind.kind, field) for kind in KINDS.values() for field in events.readers(kind)}
+    wanted = {(kind.kind, field) for kind in KINDS.values() for field in form.readers(kind)}
     assert wanted - shown == left_out
 
 
@@ -47,11 +48,11 @@ def test_the_reference_is_what_the_code_says() -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_no_field_is_needed_but_date_and_employer(kind: type[Event]) -> None:
     value: dict[str, Any] = {"event": kind.kind, "date": "2024-05-06", "employer": "Voorbeeld BV"}
-    if "employer" not in events.readers(kind):
+    if "employer" not in form.readers(kind):
         del value["employer"]
     if kind is events.Freeze:
         value |= {"first_year": 2023, "last_year": 2023}
-    assert events.to_json(events.parse(value, TODAY)) == value
+    assert form.to_json(form.parse(value, TODAY)) == value
     assert set(faults({"event": kind.kind})) == set(value) & {"date", "employer"}
 
 
@@ -138,9 +139,9 @@ def test_an_event_with_any_value_in_any_field_is_refused_or_comes_back(
     field = data.draw(st.sampled_from(sorted(value)))
     changed = value | {field: data.draw(JSON)}
     try:
-        event = events.parse(changed, TODAY)
+        event = form.parse(changed, TODAY)
     except Refused:
         return
-    again = events.parse(events.to_json(event), TODAY)
+    again = form.parse(form.to_json(event), TODAY)
     assert again == event
     assert dataclasses.asdict(again) == dataclasses.asdict(event)

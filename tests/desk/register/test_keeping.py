@@ -9,7 +9,8 @@ import pytest
 
 from dropbox_app.desk.actions import backups, register
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register.events import Consent, Refused
+from dropbox_app.desk.register.events import Consent
+from dropbox_app.desk.register.form import Refused
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Reporter
 
@@ -34,14 +35,14 @@ def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
 ) -> None:
     file = tmp_path / "e.jsonl"
     file.write_bytes(EXAMPLE)
-    assert office.run("register", "import", str(file)).stdout.startswith("23 events")
+    assert office.run("register", "import", str(file)).stdout.startswith("24 events")
     printed = office.run("register", "export", "--json").stdout
     given = [json.loads(line) for line in EXAMPLE.splitlines()]
     assert [json.loads(line) for line in printed.splitlines()] == sorted(
         given, key=lambda one: one["date"]
     )
     again = office.run("register", "import", "-", given=printed).stdout
-    assert again == "0 events were kept in the register.\n23 were in it already.\n"
+    assert again == "0 events were kept in the register.\n24 were in it already.\n"
     assert office.run("register", "export", "--json").stdout == printed
 
 

@@ -1,0 +1,44 @@
+"""The agenda: what is due by the register, and the answers that sites promised."""
+
+import datetime
+from collections.abc import Iterable
+
+from dropbox_app.desk.actions import register, threads
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import due, workdays
+from dropbox_app.desk.register.due import Due
+from dropbox_app.desk.storage import rows
+
+
+def agenda(place: Workplace, days: int | None = None) -> list[Due]:
+    """Return what is due within so many days from now, or at any time; what is overdue first.
+
+    The day of an answer is the last of the working days that the site promises. The counsellor's
+    own days off are no working days here; the site does not know them.
+    """
+    register.adopt(place)
+    given = register.every(place)
+    today = place.machine.today()
+    found = sorted([*due.agenda(given, today), *_answers(place, due.days_off(given))])
+    last = datetime.date.max if days is None else today + datetime.timedelta(days=days)
+    return [one for one in found if one.day <= last]
+
+
+def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
+    """Return an iCalendar file that marks the days on which something is due, and says no more.
+
+    What is overdue is marked today.
+    """
+    return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
+
+
+def _answers(place: Workplace, off: set[datetime.date]) -> list[Due]:
+    promised = rows.response_days(place.database)
+    return [
+        Due(
+            workdays.after(one.summary.since, promised[one.site], off), "answer", one.employer,
+            name=one.label or one.mailbox[:8],
+        )
+        for one in threads.list_threads(place)
+        if one.summary.since and promised[one.site]
+    ]  # fmt: skip

@@ -1,0 +1,28 @@
+"""Working days: Monday to Friday without Dutch public holidays and own days off."""
+
+import datetime
+import functools
+from collections.abc import Collection
+
+import holidays
+
+_WEEKEND = 5  # the number of Saturday, where Monday is 0
+
+
+def after(day: datetime.date, count: int, off: Collection[datetime.date] = ()) -> datetime.date:
+    """Return the day that is so many working days after ``day``; ``off`` are own days off."""
+    left = count
+    while left:
+        day += datetime.timedelta(days=1)
+        left -= is_one(day, off)
+    return day
+
+
+def is_one(day: datetime.date, off: Collection[datetime.date] = ()) -> bool:
+    """Return whether a day is a working day."""
+    return day.weekday() < _WEEKEND and day not in _public(day.year) and day not in off
+
+
+@functools.cache
+def _public(year: int) -> frozenset[datetime.date]:
+    return frozenset(holidays.country_holidays("NL", years=year))
