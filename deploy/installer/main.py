@@ -8,6 +8,7 @@
                                   lets one in, --no-desk NAME no more; with --site of that site
     deploy/install --restore BACKUP --key KEY --onion-key FILE
                                   on a new machine: all of it, from a backup
+    deploy/install --prepare      makes the program beside the one in use, and switches nothing
     deploy/install --uninstall    takes away what it made; reports and the onion key stay
 
 What it makes: an account of its own, the program with its pinned packages, one site, a systemd
@@ -92,7 +93,7 @@ def uninstall(machine: Machine) -> None:
     for unit in (UNIT, BACKUP[1]):
         if unit.exists():
             machine.service("disable", "--now", unit.name)
-    machine.remove(UNIT, *BACKUP, COMMAND, PROGRAM)
+    machine.remove(UNIT, *BACKUP, COMMAND, PROGRAM, program.TRUSTED)
     if JOURNAL.exists():
         machine.remove(JOURNAL)
         machine.remove_empty(JOURNAL.parent)
@@ -163,6 +164,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--old", action="store_true", help="also a backup that is too old")
     parser.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
+    parser.add_argument("--prepare", action="store_true", help="only make the program; for upgrade")
     parser.add_argument("--uninstall", action="store_true", help="take away what this made")
     asked = parser.parse_args()
     os.umask(0o022)
@@ -173,6 +175,8 @@ def main() -> None:
         onions.check(asked, asked.dry_run or site.is_installed())
     if asked.uninstall:
         uninstall(machine)
+    elif asked.prepare:
+        say(str(program.prepare(machine)))  # the last line, which upgrade reads
     elif asked.desks or asked.desk or asked.no_desk:
         onions.desks(machine, asked, tor.onion)
     elif asked.site:

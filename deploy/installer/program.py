@@ -18,12 +18,15 @@ DATA = Path("/var/lib/klankbord")
 COMMAND = Path("/usr/local/bin/klankbord-server")
 UNIT = UNITS / "klankbord.service"
 BACKUP = [UNITS / f"klankbord-backup.{kind}" for kind in ("service", "timer")]
+PUBLISHED = SOURCE / "keys" / "release.pub"  # not there before the first key is published
+TRUSTED = Path("/etc/klankbord/release.pub")
 ACCOUNT = "klankbord"
 # A program of this account must not be able to type into the terminal of root: it gets one of its
-# own, or none where input or output is none.
+# own, or none where input or output is none. Only upgrade is root's: it replaces the program.
 WRAPPER = f"""\
 #!/bin/sh
 # Klankbord's command, as the account of the server and for its sites.
+[ "${{1-}}" = upgrade ] && exec {CURRENT}/bin/klankbord-server --dir {DATA} "$@"
 as='setsid --wait runuser'
 [ -t 0 ] && [ -t 1 ] && as='runuser --pty'
 exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server --dir {DATA} "$@"
@@ -49,8 +52,8 @@ def release() -> str:
     return f"{version[1] if version else 'unknown'}-{digest.hexdigest()[:12]}"
 
 
-def program(machine: Machine) -> bool:
-    """Returns whether another program than before is in use now."""
+def prepare(machine: Machine) -> Path:
+    """Make this release's program beside the one in use. Returns its folder."""
     say("The program, with every package checked against its pinned hash")
     place = PROGRAM / "releases" / release()
     whole = place / "klankbord-whole"
@@ -66,8 +69,40 @@ def program(machine: Machine) -> bool:
                 copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
                 copy(SOURCE / name, Path(folder) / name)
             machine.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", folder)
+        _keep_source(machine, place / "source")
         machine.write(whole, "")
+    return place
+
+
+def _keep_source(machine: Machine, kept: Path) -> None:
+    """Copy what this release can be installed from again: the way back for ``upgrade``."""
+    say(f"  copying the source to {kept}")
+    if machine.dry or kept == SOURCE:
+        return
+    part = kept.with_name("source.new")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(SOURCE / name, part / name)
+    for name in ("dropbox_app", "deploy", "requirements"):
+        shutil.copytree(SOURCE / name, part / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if PUBLISHED.is_file():
+        (part / "keys").mkdir()
+        shutil.copy(PUBLISHED, part / "keys" / PUBLISHED.name)
+    part.replace(kept)
+
+
+def trust(machine: Machine) -> None:
+    """Trust the key of releases that this checkout names, if it names one."""
+    if PUBLISHED.is_file():
+        machine.write(TRUSTED, PUBLISHED.read_text("utf-8"))
+
+
+def program(machine: Machine) -> bool:
+    """Returns whether another program than before is in use now."""
+    place = prepare(machine)
     machine.write(COMMAND, WRAPPER, 0o755)
+    trust(machine)
     before = CURRENT.resolve() if CURRENT.is_symlink() else None
     if before == place:
         say(f"  {CURRENT} leads to {place.name} already")

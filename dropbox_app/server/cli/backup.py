@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.server.backup import create, directory, key
+from dropbox_app.server.backup import create, directory, key, offsite
 from dropbox_app.server.backup import restore as restoring
 from dropbox_app.server.backup.key import Keys
 from dropbox_app.server.cli import common
@@ -50,21 +50,30 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
 @click.option(
     "--to",
     "target",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the backups; without it DIR/backups.",
+    metavar="TARGET",
+    help="The folder of the backups, without it DIR/backups; or [USER@]HOST:FOLDER, where they "
+    "are copied to.",
 )
 @click.option("--check", "only_check", is_flag=True, help="Make none: read those that are there.")
-def backup_command(folder: Path | None, target: Path | None, only_check: bool) -> None:
+def backup_command(folder: Path | None, target: str | None, only_check: bool) -> None:
     """Back up all sites, also while they serve, into one sealed file; remove old ones.
 
-    Needs no secret key, and --check neither. Copy the newest two files, and those with their
-    checksums, to another machine: a disk that is lost takes this folder with it.
+    Needs no secret key, and --check neither. A disk that is lost takes this folder with it: with
+    --to HOST:FOLDER what lies in DIR/backups is copied to another machine, by rsync over ssh, and
+    compared there. That makes no new backup, and removes none there.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup
+    klankbord-server --dir /var/lib/klankbord backup --to klankbord@elsewhere.example.org:box
     """
     server = folder_of(folder)
-    place = target.absolute() if target else server / directory.FOLDER
+    if target is not None and offsite.is_remote(target):
+        if only_check:
+            raise click.UsageError("--check is for backups on this machine.")
+        count = offsite.copy(server / directory.FOLDER, target)
+        common.say(f"{target}: {count} files are there as they are here")
+        return
+    place = Path(target).absolute() if target else server / directory.FOLDER
     if only_check:
         _check(place)
         return

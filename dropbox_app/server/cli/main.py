@@ -14,6 +14,8 @@ from dropbox_app.server.cli.doctor import doctor_command
 from dropbox_app.server.cli.notify import notify_command, word_command
 from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
+from dropbox_app.server.cli.status import status_command
+from dropbox_app.server.cli.upgrade import upgrade_command
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
 from dropbox_app.server.store.sqlite import SqliteStore
@@ -46,6 +48,8 @@ for _command in (
     word_command,
     notify_command,
     purge_command,
+    upgrade_command,
+    status_command,
 ):
     main.add_command(_command)
 

@@ -56,6 +56,11 @@ def fetches(database: Path) -> dict[str, datetime.date]:
     return _steady(database, _fetches)
 
 
+def days(database: Path) -> tuple[datetime.date | None, datetime.date | None]:
+    """Return the newest day stored and the day of the last purge. Raises StoreError, StoreBusy."""
+    return _steady(database, snapshot.days)
+
+
 def site_of(database: Path) -> str | None:
     """Return the id of the site that a database belongs to.
 

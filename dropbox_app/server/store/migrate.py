@@ -35,7 +35,7 @@ def bring_up_to_date(
             return
         with turns.taken():  # two workers may start at once
             if pending(database) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                _try(path, files, today)
+                try_on_copy(path, files, today)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 migrate(database, today)
@@ -45,8 +45,11 @@ def bring_up_to_date(
                 raise
 
 
-def _try(path: Path, files: Path, today: datetime.date) -> None:
-    """Migrate a copy, and look whether it is whole after that and holds as much as before."""
+def try_on_copy(path: Path, files: Path, today: datetime.date) -> None:
+    """Migrate a copy, and look whether it is whole after that and holds as much as before.
+
+    The database itself stays as it is. Raises StoreError, SiteFull.
+    """
     with snapshot.copied(path, files, today) as copy:
         connection = sqlite3.connect(copy, isolation_level=None)
         try:

@@ -1,0 +1,100 @@
+"""What an upgrade does to the server's data, as the server's own account.
+
+    python -m dropbox_app.server.release.data hosts|try|keep|back|drop DIR
+
+``hosts``: print a host name of each site that can be read. ``try``: bring a copy of each database
+up to date. ``keep``: copy each database, while nothing serves. ``back``: put back each copy whose
+database this program cannot use any more. ``drop``: remove the copies. An upgrade runs this of the
+older and of the newer program, so these words stay.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server.config import loader, paths
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.errors import StoreError
+from dropbox_app.server.store import inspect, migrate
+from dropbox_app.server.store.files import at_midnight, sync_folder
+from dropbox_app.server.store.sqlite import DATABASE, FILES
+
+KEPT = ".before-upgrade"  # in a site's folder: the database as it was
+
+
+def hosts(folder: Path, _today: datetime.date) -> None:
+    """Print one host name of each site, a line each."""
+    for site in loader.read(folder).sites:
+        sys.stdout.write(urlsplit(site.settings.origins[0]).netloc + "\n")
+
+
+def check(folder: Path, today: datetime.date) -> None:
+    """Try on copies whether each database can be brought up to date. Raises StoreError."""
+    for place in _places(folder):
+        migrate.try_on_copy(place.folder / DATABASE, place.folder / FILES, today)
+
+
+def keep(folder: Path, today: datetime.date) -> None:
+    """Copy each database. Nothing may be serving. Raises OSError, sqlite3.Error."""
+    for place in _places(folder):
+        kept = place.folder / KEPT
+        part = kept.with_name(f"{KEPT}.new")
+        for path in (kept, part):
+            path.unlink(missing_ok=True)
+        with (
+            closing(sqlite3.connect(place.folder / DATABASE)) as database,
+            closing(sqlite3.connect(part)) as copy,
+        ):
+            database.backup(copy)
+        part.chmod(0o600)
+        at_midnight(part, today)
+        part.rename(kept)
+        _settle(place, today)
+
+
+def back(folder: Path, today: datetime.date) -> None:
+    """Put back what this program cannot use any more; a database that it can use stays."""
+    for place in _places(folder):
+        database, kept = place.folder / DATABASE, place.folder / KEPT
+        if not kept.exists():
+            continue
+        try:
+            inspect.old(database)
+        except StoreError:
+            for end in ("-wal", "-shm"):
+                database.with_name(DATABASE + end).unlink(missing_ok=True)
+            kept.rename(database)
+        _settle(place, today)
+
+
+def drop(folder: Path, today: datetime.date) -> None:
+    """Remove the copies: they may hold what is withdrawn from now on."""
+    for place in _places(folder):
+        for name in (KEPT, f"{KEPT}.new"):
+            (place.folder / name).unlink(missing_ok=True)
+        _settle(place, today)
+
+
+def _places(folder: Path) -> list[Place]:
+    return [one for one in paths.places(folder) if (one.folder / DATABASE).exists()]
+
+
+def _settle(place: Place, today: datetime.date) -> None:
+    sync_folder(place.folder)
+    at_midnight(place.folder, today)
+
+
+STEPS = {"hosts": hosts, "try": check, "keep": keep, "back": back, "drop": drop}
+
+if __name__ == "__main__":
+    step, where = sys.argv[1:]
+    try:
+        STEPS[step](Path(where), datetime.datetime.now(datetime.UTC).date())
+    except (KlankbordError, OSError, sqlite3.Error) as error:
+        sys.exit(str(error))

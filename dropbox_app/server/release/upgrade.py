@@ -1,0 +1,291 @@
+"""Upgrades an installed server to a signed release, and goes back where the new one does not serve.
+
+Run by root. Until the switch, nothing that serves is touched: a kill leaves only a work folder.
+From the switch on, a note on disk names the older program until the newer one has answered. An
+upgrade that finds the note goes back first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dropbox_app.server.errors import ServerError
+from dropbox_app.server.release import folder as releases
+from dropbox_app.server.release.folder import Release
+
+PATIENCE = 60.0  # seconds within which a started server has to answer
+_ANSWER = 10.0  # seconds
+_AS = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "setsid", "--wait", "runuser", "-u")
+_LARGEST = 1024 * 1024 * 1024  # bytes of an unpacked release
+
+
+class UpgradeError(ServerError):
+    """There was no upgrade."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where everything is on a server that ``deploy/install`` made.
+
+    ``account``: of the server; None where the caller is that account, and no other is entered.
+    """
+
+    program: Path = Path("/opt/klankbord")
+    data: Path = Path("/var/lib/klankbord")
+    key: Path = Path("/etc/klankbord/release.pub")
+    socket: Path = Path("/run/klankbord/app.sock")
+    account: str | None = "klankbord"
+    systemctl: tuple[str, ...] = ("systemctl",)
+    patience: float = PATIENCE
+
+    @property
+    def current(self) -> Path:
+        return self.program / "current"
+
+
+@dataclass
+class Upgrade:
+    """One run. ``say`` gets each step as a line, before it is done."""
+
+    machine: Machine
+    version: str  # the installed one
+    say: Callable[[str], None]
+    _note: Path = field(init=False)
+    _work: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._note = self.machine.program / "upgrade.json"
+        self._work = self.machine.program / "upgrade"
+
+    def run(self, release: Path) -> str:
+        """Upgrade to a release, and return its version.
+
+        Raises BadRelease if it is not signed or not complete, UpgradeError: then the program and
+        the data before are in use.
+        """
+        with self._alone():
+            self._sweep()
+            if self._note.exists():
+                note = json.loads(self._note.read_text("utf-8"))
+                if note["serves"]:
+                    self.say("An earlier upgrade was broken off at its very end: finishing it.")
+                    self._finish(self.machine.current)
+                    return self.version
+                self.say("An earlier upgrade was broken off after the switch: going back first.")
+                self._go_back()
+                raise UpgradeError(
+                    "the upgrade that was broken off was taken back, and the version before serves "
+                    "again; type the same command once more to upgrade"
+                )
+            try:
+                return self._run(release)
+            finally:
+                self._sweep()
+
+    def _run(self, folder: Path) -> str:
+        old = self._installed()
+        self.say("1. Signature and checksums")
+        key = releases.read_key(self.machine.key)
+        self._work.mkdir(0o700)
+        release = releases.take(folder, key, self._work)
+        if not releases.newer(release.version, self.version):
+            raise UpgradeError(
+                f"the release is {release.version} and {self.version} is installed; to go back to "
+                "an older version see deploy/README.md. Nothing was changed"
+            )
+        self.say(f"   {release.version}, signed by the key that this machine trusts")
+        hosts = self._hosts(old)
+        try:
+            self._ask(hosts)
+        except UpgradeError as error:
+            raise UpgradeError(
+                f"{error}; repair that first (doctor). Nothing was changed"
+            ) from None
+        source = self._unpack(release)
+        self.say("2. The new program, beside the one in use")
+        new = self._prepare(source)
+        self.say("3. A trial of the databases, on copies")
+        self._data("try", new)
+        self.say("4. A backup")
+        self._account(old / "bin" / "klankbord-server", "--dir", self.machine.data, "backup")
+        self.say("5. The switch: visits end here")
+        self._switch(old, new, hosts)
+        return release.version
+
+    def _installed(self) -> Path:
+        """The program in use. It must be able to install itself again: that is the way back."""
+        try:
+            old = self.machine.current.resolve(strict=True)
+        except OSError:
+            raise UpgradeError(f"{self.machine.current} is missing: run deploy/install") from None
+        if not (old / "source" / "deploy" / "install").is_file():
+            raise UpgradeError(
+                f"{old} does not hold its own source, so there would be no way back; run "
+                "deploy/install of the checkout in use once more. Nothing was changed"
+            )
+        return old
+
+    def _unpack(self, release: Release) -> Path:
+        """Unpack a checked archive: files and folders alone, whatever else it names."""
+        target, size = self._work / "source", 0
+        with tarfile.open(release.source) as archive:
+            for member in archive:
+                parts = Path(member.name).parts
+                if not (member.isfile() or member.isdir()) or ".." in parts or parts[:1] == ("/",):
+                    raise UpgradeError(f"the source archive holds {member.name}, which is no file")
+                path = target.joinpath(*parts[1:])
+                if member.isdir():
+                    path.mkdir(0o755, parents=True, exist_ok=True)
+                    continue
+                size += member.size
+                if size > _LARGEST:
+                    raise UpgradeError(f"the source archive unpacks to more than {_LARGEST} bytes")
+                path.parent.mkdir(0o755, parents=True, exist_ok=True)
+                content = archive.extractfile(member)
+                assert content is not None  # noqa: S101 - it is a file
+                with content, path.open("xb") as file:
+                    shutil.copyfileobj(content, file)
+                path.chmod(0o755 if member.mode & 0o100 else 0o644)
+        return target
+
+    def _prepare(self, source: Path) -> Path:
+        said = self._root(source / "deploy" / "install", "--prepare").splitlines()
+        new = Path(said[-1]) if said else Path()
+        if new.parent != self.machine.program / "releases" or not new.is_dir():
+            raise UpgradeError("the new program's installer made no program; nothing was changed")
+        return new
+
+    def _switch(self, old: Path, new: Path, hosts: list[str]) -> None:
+        self._write_note(old, serves=False)
+        try:
+            self._service("stop")
+            self._data("drop", old)
+            self._data("keep", old)
+            self._root(new / "source" / "deploy" / "install")
+            self.say("6. Does it serve?")
+            self._ask(hosts)
+        except (UpgradeError, OSError, KeyboardInterrupt) as error:
+            why = error.args[0] if isinstance(error, UpgradeError) else type(error).__name__
+            self.say(f"   No: {why}. Going back.")
+            self._go_back()
+            raise UpgradeError(f"{why}. The version before serves again") from None
+        self._write_note(old, serves=True)
+        self.say("   Yes")
+        self._finish(new)
+
+    def _finish(self, program: Path) -> None:
+        self._data("drop", program)
+        self._note.unlink()
+        self._sync()
+
+    def _go_back(self) -> None:
+        """Let the older program serve again, on data that it can use. May be done twice."""
+        old = Path(json.loads(self._note.read_text("utf-8"))["old"])
+        self._service("stop")
+        self._data("back", old)
+        self._root(old / "source" / "deploy" / "install")
+        self._ask(self._hosts(old))
+        self._finish(old)
+        self.say(f"   {old.name} serves again")
+
+    def _hosts(self, program: Path) -> list[str]:
+        """A host name of each site. Asked of the account: root reads nothing in its folder."""
+        hosts = self._data("hosts", program).split()
+        if not hosts:
+            raise UpgradeError("no site can be read; site check says why")
+        return hosts
+
+    def _ask(self, hosts: list[str]) -> None:
+        """Ask the server for the first page of each site. Raises UpgradeError if one fails."""
+        until = time.monotonic() + self.machine.patience
+        for host in hosts:
+            while (fault := self._asked(host)) and time.monotonic() < until:
+                time.sleep(0.2)
+            if fault:
+                raise UpgradeError(f"the server does not serve {host}: {fault}")
+
+    def _asked(self, host: str) -> str:
+        """What is wrong with the first page at a host; nothing if it came."""
+        connection = http.client.HTTPConnection(host, timeout=_ANSWER)
+        try:
+            with closing(connection), socket.socket(socket.AF_UNIX) as end:
+                end.settimeout(_ANSWER)
+                end.connect(str(self.machine.socket))
+                connection.sock = end
+                way = "onion" if host.partition(":")[0].endswith(".onion") else "domain"
+                told = {"X-Klankbord-Way": way, "X-Klankbord-Since": f"{time.time():.3f}"}
+                connection.request("GET", "/", headers=told)
+                status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer ({type(error).__name__})"
+        return "" if status < 400 else f"it answers {status}"
+
+    def _data(self, step: str, program: Path) -> str:
+        module = ("-I", "-m", "dropbox_app.server.release.data")
+        return self._account(program / "bin" / "python", *module, step, self.machine.data)
+
+    def _account(self, *command: str | Path) -> str:
+        account = self.machine.account
+        return self._root(*((*_AS, account, "--", *command) if account else command))
+
+    def _service(self, what: str) -> None:
+        self._root(*self.machine.systemctl, what, "klankbord")
+
+    def _root(self, *command: str | Path) -> str:
+        """Run a program and return what it wrote. Raises UpgradeError with its last words."""
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False,
+        )  # fmt: skip
+        if done.returncode:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
+            raise UpgradeError(f"{Path(command[0]).name} failed: {last[0]}")
+        return done.stdout
+
+    def _write_note(self, old: Path, *, serves: bool) -> None:
+        part = self._note.with_suffix(".new")
+        with part.open("w") as file:
+            json.dump({"old": str(old), "serves": serves}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self._note)
+        self._sync()
+
+    def _sync(self) -> None:
+        handle = os.open(self.machine.program, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _sweep(self) -> None:
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            handle = os.open(self.machine.program, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            raise UpgradeError(
+                f"there is no {self.machine.program}: upgrade is for a server that deploy/install "
+                "made"
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise UpgradeError("another upgrade is under way; nothing was changed") from None
+        finally:
+            os.close(handle)

@@ -1,0 +1,235 @@
+"""An upgrade: to a release that serves, or back to what served before, whatever breaks it off.
+
+The server is real, and so are its data and minisign. Shell scripts are in the place of systemctl
+and of ``deploy/install``, which tests of the installer try for themselves.
+"""
+
+import io
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dropbox_app.protocol.release_signature import BadRelease
+from dropbox_app.server.cli import main
+from dropbox_app.server.release.upgrade import Machine, Upgrade, UpgradeError
+from tests.support.releases import Signer
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("minisign"), reason="needs Debian's minisign"),
+    pytest.mark.slow,
+]
+
+SYSTEMCTL = """#!/bin/sh
+if [ -f {top}/pid ]; then
+    pid=$(cat {top}/pid)
+    kill $pid 2>/dev/null
+    while kill -0 $pid 2>/dev/null && ! grep -q '^State:.Z' /proc/$pid/status; do sleep 0.05; done
+    rm {top}/pid
+fi
+[ "$1" = stop ] && exit 0
+setsid {top}/program/current/bin/klankbord-server --dir {top}/data \\
+    serve --bind unix:{top}/app.sock --workers 1 </dev/null >{top}/log 2>&1 &
+echo $! > {top}/pid
+"""
+INSTALL = """#!/bin/sh
+set -e
+place={top}/program/releases/{name}
+mkdir -p $place/bin $place/source/deploy
+here=$(cd "$(dirname "$0")" && pwd)
+[ "$here" = $place/source/deploy ] || cp "$0" $place/source/deploy/install
+printf '#!/bin/sh\\nexec {python} "$@"\\n' > $place/bin/python
+printf '%s\\n' '#!/bin/sh' '{before}' 'exec {server} "$@"' > $place/bin/klankbord-server
+chmod +x $place/bin/*
+echo $place
+[ "$1" = --prepare ] && exit 0
+ln -sfn $place {top}/program/current
+exec {top}/systemctl restart klankbord
+"""
+FAILS = 'case "$*" in *serve*) exit 1;; esac'
+
+# What a newer program does that brings the database up to date and then does not serve.
+LATER = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+kept = database.execute("SELECT * FROM _sqlite_migrations LIMIT 1")
+names = [column[0] for column in kept.description]
+later = {**dict(zip(names, kept.fetchone())), "id": 999, "name": "m999_later"}
+row = [later[name] for name in names]
+database.execute("INSERT INTO _sqlite_migrations VALUES (" + ", ".join("?" * len(row)) + ")", row)
+database.commit()
+"""
+
+
+class Installed:
+    """A server of version 0.1.0 that serves, and releases for it."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.signer = Signer(top / "key")
+        self.said: list[str] = []
+        self.machine = Machine(
+            program=top / "program", data=top / "data", key=self.signer.public,
+            socket=top / "app.sock", account=None, systemctl=(str(top / "systemctl"),),
+            patience=20,
+        )  # fmt: skip
+        runner = CliRunner()
+        words = ["--dir", str(top / "data")]
+        made = ["init", "--name", "A", "--origin", "https://box.example.org"]
+        assert runner.invoke(main.main, [*words, *made]).exit_code == 0
+        assert runner.invoke(main.main, [*words, "backup-key"]).exit_code == 0
+        (top / "systemctl").write_text(SYSTEMCTL.format(top=top))
+        (top / "systemctl").chmod(0o755)
+        first = top / "first"
+        first.write_text(self.installer("old"))
+        first.chmod(0o755)
+        subprocess.run([first], check=True, stdout=subprocess.DEVNULL)
+
+    def installer(self, name: str, before: str = ":") -> str:
+        server = Path(sys.executable).with_name("klankbord-server")
+        return INSTALL.format(
+            top=self.top, name=name, python=sys.executable, server=server, before=before
+        )
+
+    def release(self, version: str = "0.2.0", before: str = ":", link: str = "") -> Path:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            text = self.installer("new", before).encode()
+            entry = tarfile.TarInfo(f"klankbord-{version}/deploy/install")
+            entry.size, entry.mode = len(text), 0o755
+            archive.addfile(entry, io.BytesIO(text))
+            if link:
+                more = tarfile.TarInfo(f"klankbord-{version}/x")
+                more.type, more.linkname = tarfile.SYMTYPE, link
+                archive.addfile(more)
+        files = {f"klankbord-{version}.tar.gz": packed.getvalue()}
+        return self.signer.release(self.top / f"release-{version}", files)
+
+    def upgrade(self, release: Path) -> str:
+        return Upgrade(self.machine, "0.1.0", self.said.append).run(release)
+
+    @property
+    def current(self) -> str:
+        return Path(os.readlink(self.top / "program" / "current")).name
+
+    def is_clean(self) -> bool:
+        """Neither a note, a work folder, nor a copy of the database is left."""
+        left = {path.name for path in (self.top / "program").iterdir()} - {"current", "releases"}
+        return not left and not list((self.top / "data").rglob(".before-upgrade*"))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Installed]:
+    made = Installed(tmp_path)
+    yield made
+    subprocess.run([tmp_path / "systemctl", "stop"], check=True)
+
+
+def test_a_newer_release_is_installed_after_a_backup_and_each_step_is_said(
+    installed: Installed,
+) -> None:
+    assert installed.upgrade(installed.release()) == "0.2.0"
+    assert installed.current == "new"
+    assert installed.is_clean()
+    assert list((installed.top / "data" / "backups").glob("klankbord-*.age"))
+    assert [line[:2] for line in installed.said if line[0] != " "] == [f"{n}." for n in range(1, 7)]
+
+
+def test_what_is_older_unsigned_or_not_a_plain_archive_changes_nothing(
+    installed: Installed,
+) -> None:
+    before = os.readlink(installed.top / "program" / "current")
+    other = Signer(installed.top / "other")
+    strange = installed.release("0.3.0")
+    shutil.copy(other.release(installed.top / "x", {"a": b""}) / "SHA256SUMS.minisig", strange)
+    flipped = installed.release("0.4.0")
+    with (flipped / "klankbord-0.4.0.tar.gz").open("ab") as file:
+        file.write(b"x")
+    for release, said in (
+        (installed.release("0.1.0"), "0.1.0 is installed"),
+        (installed.release("0.0.9"), "0.1.0 is installed"),
+        (strange, "another key"),
+        (flipped, "not what was signed"),
+        (installed.release("0.5.0", link="/etc/passwd"), "no file"),
+    ):
+        with pytest.raises((UpgradeError, BadRelease), match=said):
+            installed.upgrade(release)
+        assert os.readlink(installed.top / "program" / "current") == before
+        assert installed.is_clean()
+    assert not (installed.top / "program" / "releases" / "new").exists()
+    assert not (installed.top / "data" / "backups").exists()
+
+
+@pytest.mark.long
+def test_a_release_that_does_not_serve_is_taken_back(installed: Installed) -> None:
+    installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
+    with pytest.raises(UpgradeError, match="serves again"):
+        installed.upgrade(installed.release(before=FAILS))
+    assert installed.current == "old"
+    assert installed.is_clean()
+
+
+def test_data_that_the_older_program_cannot_use_is_put_back(installed: Installed) -> None:
+    """The newer program brought the database up to date before it failed."""
+    installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
+    database = installed.top / "data" / "klankbord.db"
+    migrate = installed.top / "migrate.py"
+    migrate.write_text(LATER)
+    before = f'case "$*" in *serve*) {sys.executable} {migrate} {database}; exit 1;; esac'
+    with pytest.raises(UpgradeError, match="serves again"):
+        installed.upgrade(installed.release(before=before))
+    assert installed.current == "old"
+    assert installed.is_clean()
+    with closing(sqlite3.connect(database)) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
+    assert "m999_later" not in names
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dropbox_app.server.release.upgrade import Machine, Upgrade
+top, release, last = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+machine = Machine(program=top / "program", data=top / "data", key=top / "key" / "release.pub",
+    socket=top / "app.sock", account=None, systemctl=(str(top / "systemctl"),), patience=20)
+def say(line):
+    if line.startswith(last):
+        os.kill(os.getpid(), signal.SIGKILL)
+Upgrade(machine, "0.1.0", say).run(release)
+"""
+
+
+def _killed_and_again(installed: Installed, last: str) -> None:
+    release = installed.release()
+    done = subprocess.run([sys.executable, "-c", KILLED, installed.top, release, last], check=False)
+    assert done.returncode == -signal.SIGKILL
+    try:
+        installed.upgrade(release)
+    except UpgradeError as error:
+        assert "taken back" in str(error)  # noqa: PT017 - one of two right ends
+        assert installed.current == "old"
+        assert installed.is_clean()
+        installed.upgrade(release)
+    assert installed.current == "new"
+    assert installed.is_clean()
+
+
+def test_after_a_kill_at_the_switch_the_next_call_goes_back_first(installed: Installed) -> None:
+    _killed_and_again(installed, "6.")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("last", ["1.", "   0.2.0", "2.", "3.", "4.", "5.", "   Yes"])
+def test_after_a_kill_at_any_step_the_next_call_finishes_or_goes_back(
+    installed: Installed, last: str
+) -> None:
+    _killed_and_again(installed, last)
