@@ -244,7 +244,8 @@ def test_the_pins_are_whole_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "oldest", "run", "server", "test"}
+    assert set(pins) == {"desk", "folder", "oldest", "run", "server", "test"}
+    assert pins["desk"].items() <= pins["folder"].items()
     for small in ("desk", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 
