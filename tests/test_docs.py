@@ -26,7 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
 # Where each program is described in full.
 HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
-DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md")
+DOCUMENTS = (
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "deploy/README.md",
+    "deploy/desk/README.md",
+)
 # What the documents name in code spans and is an option of another program.
 FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
 FOREIGN |= {"--help", "--rm"}
