@@ -26,7 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
 # Where each program is described in full.
 HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
-DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md")
+DOCUMENTS = (
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "deploy/README.md",
+    "deploy/desk/README.md",
+)
 # What the documents name in code spans and is an option of another program.
 FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
 FOREIGN |= {"--help", "--rm"}
@@ -244,7 +250,8 @@ def test_the_pins_are_whole_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "oldest", "run", "server", "test"}
+    assert set(pins) == {"desk", "folder", "oldest", "run", "server", "test"}
+    assert pins["desk"].items() <= pins["folder"].items()
     for small in ("desk", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 

@@ -4,14 +4,26 @@
 """
 
 import signal
+import sys
 
 
 def run() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded."""
+    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded.
+
+    Where the server's packages are missing, as on a counsellor's computer, it says so and exits 2.
+    """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from dropbox_app.server.cli.main import main
+    try:
+        from dropbox_app.server.cli.main import main
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("dropbox_app"):
+            raise
+        sys.stderr.write(
+            "The server is not installed here: install klankbord[server], or use klankbord-desk.\n"
+        )
+        sys.exit(2)
 
     if usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,23 @@
+"""What the program of the folder runs: ``klankbord-desk``, as an installed one would."""
+
+import os
+import sys
+
+# PyInstaller points programs on Linux at the folder's own libraries. A browser that the desk starts
+# has to find its own: what was set before is set again.
+if sys.platform == "linux":
+    before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if before is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = before
+
+# A program of Windows without a console has nowhere to write to.
+if sys.stdout is None:
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the program ends
+if sys.stderr is None:
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+from dropbox_app.desk.cli import run
+
+run()

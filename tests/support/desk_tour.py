@@ -1,0 +1,168 @@
+"""A counsellor's first day at the desk's page, shown in a browser: each page and state by its name.
+
+Over a real desk and a server in memory, with invented people. For eyes, and for the pictures of the
+counsellor's guide.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page
+
+from dropbox_app.protocol.keys import VerifyKey
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running, Seconds
+from tests.support.fake_server import Clock, Peer, Reporter
+
+NAME = "Noor Jansen"
+# Those that the counsellor's guide shows.
+GUIDE = ("first-card", "today", "thread-snippet", "thread-consent", "today-tomorrow")
+TEXTS = {
+    "nl": {
+        "employer": "Bakkerij Korenaar",
+        "story": "Sinds de zomer maakt mijn leidinggevende grappen over mij, waar iedereen bij is.",
+        "more": "Dank je. Dat niemand er iets van zegt, vind ik het ergst.",
+        "label": "Grappen in de bakkerij",
+        "step": "Bellen met de bedrijfsarts",
+        "with": "De bedrijfsarts",
+        "scope": "Dat iemand van de afdeling zich niet prettig voelt. Geen namen.",
+    },
+    "en": {
+        "employer": "Korenaar Bakery",
+        "story": "Since the summer my manager makes jokes about me, in front of everybody.",
+        "more": "Thank you. That nobody says anything about it is the worst.",
+        "label": "Jokes at the bakery",
+        "step": "Calling the company doctor",
+        "with": "The company doctor",
+        "scope": "That somebody in the department does not feel well. No names.",
+    },
+}
+
+
+def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str, Page]]:
+    """Walk through the day in this context; yield a name and the page wherever there is a new one.
+
+    The page stands still until the next is asked for.
+    """
+    clock = Clock("2027-01-05")
+    peer = Peer(clock)
+    running = Running(Office(folder / "desk", peer, clock, NAME), Seconds())
+    running.page.language = lang
+    running.page.private_window = True  # as most people see it: without the note on browsers
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    try:
+        yield from _first_run(running, page, lang)
+        yield from _first_day(running, page, lang)
+        yield from _the_rest(running, page, folder)
+    finally:
+        page.close()
+        running.close()
+
+
+def _go(running: Running, page: Page, path: str, name: str) -> Page:
+    page.goto(running.url + running.home + path)
+    return _at(page, name)
+
+
+def _at(page: Page, name: str) -> Page:
+    page.wait_for_selector(f"body[data-page={name}]")
+    page.wait_for_load_state("load")
+    return page
+
+
+def _first_run(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
+    peer = running.office.peer
+    link = running.office.folder.with_name("link.html")
+    address = running.gate.link.address(running.url)
+    link.write_text(f'<meta http-equiv="refresh" content="0;url={address}">')
+    page.goto(link.as_uri())
+    yield "first-invitation", _at(page, "first")
+    page.click("main button.button")
+    page.wait_for_selector("[role=alert]")
+    yield "first-invitation-missing", _at(page, "first")
+    page.fill("#invitation", peer.invitation(TEXTS[lang]["employer"]).decode())
+    page.click("main button.button")
+    _at(page, "first-you")
+    page.fill("#name", NAME)
+    yield "first-you", page
+    page.click("main button.button")
+    yield "first-passphrase", _at(page, "first-passphrase")
+    page.fill("#passphrase", PASSPHRASE)
+    page.fill("#again", PASSPHRASE)
+    page.click("main button.button")
+    yield "first-card", _at(page, "first-card")
+    with running.lock.use() as place:
+        peer.add_card(place.one().state.card)
+
+
+def _first_day(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
+    texts, peer = TEXTS[lang], running.office.peer
+    yield "today-empty", _go(running, page, "", "today")
+    with running.lock.use() as place:
+        counsellor: VerifyKey = place.one().identity
+    reporter = Reporter(peer, counsellor)
+    reporter.language = lang
+    reporter.report(texts["story"], ongoing="yes", safe="no", needs=["be_heard"])
+    _fetch(running, page)
+    yield "fetched", _at(page, "fetch")
+    yield "today", _go(running, page, "", "today")
+    page.click(".row a")
+    yield "thread", _at(page, "thread")
+    page.select_option("#snippet", "listening")
+    page.click("button[name=insert]")
+    page.wait_for_function("document.querySelector('#text').value !== ''")
+    yield "thread-snippet", _at(page, "thread")
+    page.click(".write .button")
+    page.wait_for_selector("main [role=status]")
+    yield "thread-sent", _at(page, "thread")
+    page.click("#own summary")
+    page.fill("#label", texts["label"])
+    page.click("#own form >> nth=0 >> button")
+    page.wait_for_selector("main [role=status]")
+    _at(page, "thread")
+    page.click("#consent summary")
+    for field in ("step", "with", "scope"):
+        page.fill(f"#consent-{field}", texts[field])
+    yield "thread-consent", page
+    page.click("#consent button.button")
+    page.wait_for_selector("main [role=status]")
+    running.office.clock.to("2027-01-06")
+    reporter.write(texts["more"])
+    _fetch(running, page)
+    yield "today-tomorrow", _go(running, page, "", "today")
+    page.click(".row a")
+    yield "thread-tomorrow", _at(page, "thread")
+    page.click("a[href$=forget]")
+    yield "forget", _at(page, "forget")
+
+
+def _fetch(running: Running, page: Page) -> None:
+    _go(running, page, "", "today")
+    page.click("main form[action$=fetch] button")
+    page.wait_for_selector("body[data-page=fetch] .lead")
+    running.wait_for_fetch()
+    _go(running, page, "fetch", "fetch")
+
+
+def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str, Page]]:
+    for name, path in (
+        ("threads", "threads"),
+        ("more", "settings/all"),
+        ("away", "away"),
+        ("snippets", "texts"),
+        ("snippet", f"texts/{running.page.language}/listening"),
+        ("posters", "posters"),
+        ("cards", "cards"),
+        ("card-new", "cards/new"),
+        ("settings", "settings"),
+        ("backups", "backups"),
+    ):
+        yield name, _go(running, page, path, name)
+    page.fill("#path", str(folder / "klankbord.age"))
+    page.click("main button.button")
+    yield "backup-made", _at(page, "backup-made")
+    yield "missing", _go(running, page, "nothing", "fault")
+    running.lock.lock()
+    page.goto(running.url + running.home)
+    yield "unlock", _at(page, "unlock")

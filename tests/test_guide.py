@@ -1,0 +1,78 @@
+"""The counsellor's guide names what the pages of the desk have, and shows pictures of them."""
+
+import io
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+from playwright.sync_api import sync_playwright
+
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.desk_tour import GUIDE, tour
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "deploy" / "guide"
+LANGUAGES = ("nl", "en")
+
+
+def guide(lang: str) -> str:
+    return (FOLDER / f"counsellor.{lang}.md").read_text("utf-8")
+
+
+def words_of_the_desk(lang: str) -> set[str]:
+    """Every text of the catalogue, and the title of every snippet."""
+    desk = ROOT / "dropbox_app" / "desk"
+    raw = (desk / "web" / "translations" / lang / "LC_MESSAGES" / "messages.po").read_bytes()
+    texts = {str(message.string) for message in read_po(io.BytesIO(raw))}
+    snippets = tomllib.loads((desk / "snippets" / f"{lang}.toml").read_text("utf-8"))
+    return texts | {one["title"] for one in snippets.values()}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_button_and_page_that_the_guide_names_is_there(lang: str) -> None:
+    known = words_of_the_desk(lang)
+    named = [
+        one
+        for bold in re.findall(r"\*\*(.+?)\*\*", guide(lang), re.DOTALL)
+        for one in " ".join(bold.split()).split(" · ")
+    ]
+    assert len(named) > 30
+    assert [one for one in named if one not in known and one.removesuffix(".") not in known] == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_guide_shows_each_picture_and_says_what_is_on_it(lang: str) -> None:
+    shown = re.findall(r"!\[([^]]{20,})\]\(pictures/(\S+)\)", guide(lang))
+    assert [name for _, name in shown] == [f"{name}.{lang}.png" for name in GUIDE]
+    assert guide(lang).count("![") == len(shown)
+
+
+def test_the_pictures_are_those_of_the_guide_and_small() -> None:
+    there = {path.name: path.stat().st_size for path in (FOLDER / "pictures").iterdir()}
+    assert set(there) == {f"{name}.{lang}.png" for name in GUIDE for lang in LANGUAGES}
+    assert max(there.values()) < 60_000
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_guide_needs_no_command(lang: str) -> None:
+    assert "`" not in guide(lang)
+    assert "klankbord-" not in guide(lang)
+
+
+def test_the_guides_have_the_same_steps() -> None:
+    shapes = [re.findall(r"^(#+|\d\.|-|!\[)", guide(lang), re.MULTILINE) for lang in LANGUAGES]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.slow
+@here("chromium")
+def test_a_first_day_goes_as_the_guide_says(tmp_path: Path) -> None:
+    """By the buttons that the pictures show; each picture's page is still there."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        met = [name for name, _ in tour(tmp_path, browser.new_context(), "nl")]
+        browser.close()
+    assert [name for name in met if name in GUIDE] == list(GUIDE)
+    assert len(met) == len(set(met))
