@@ -9,7 +9,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES as CODE_LANGUAGES
 
 ALWAYS = CODE_LANGUAGES  # at every site
 # Translations that nobody has read yet whose own language it is.
-DRAFTS = ("pl", "ar")
+DRAFTS = ("pl", "uk", "ar")
 PAGE_LANGUAGES = (*ALWAYS, *DRAFTS)
 RIGHT_TO_LEFT = ("ar",)
 

@@ -123,8 +123,8 @@ telephones = {telephones}
 # elsewhere. A site with one counsellor needs it.
 other_contact = {other_contact}
 
-# The languages of the pages: "nl" and "en" always, and of Polish ("pl") a draft, which nobody has
-# read yet whose own language it is. The words of a code stay Dutch or English.
+# The languages of the pages: "nl" and "en" always, and "pl", "uk" or "ar" (Polish, Ukrainian,
+# Arabic) if wanted: drafts that no native speaker has read. A code stays Dutch or English.
 languages = {languages}
 
 # Where "leave quickly" goes: a harmless site that does not block Tor.
