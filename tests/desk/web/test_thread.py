@@ -36,7 +36,7 @@ def test_a_report_from_pages_in_another_language_says_so_and_can_be_answered(
     office.fetch_quietly()
     window = running.at_work()
     page = opened(running, window)
-    assert "gebruikt de pagina’s in deze taal: Pools" in page.text
+    assert "in deze taal: Pools. Je antwoord wordt niet vertaald." in page.text
     assert '<textarea id="text" name="text" rows="10" lang="nl"' in page.html
     assert "Verstuurd." in window.press(page, "reply", text="Dank je wel.").text
     assert reporter.texts()[-1] == "Dank je wel."
