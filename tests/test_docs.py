@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
 import re
 import subprocess
 import tomllib
@@ -154,6 +155,8 @@ def _default(item: dataclasses.Field[object]) -> str:
         return '""'
     if item.default == ():
         return "[]"
+    if isinstance(item.default, tuple):
+        return json.dumps(item.default)
     return str(item.default)
 
 

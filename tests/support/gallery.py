@@ -11,6 +11,7 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import SigningKey
 from dropbox_app.protocol.retrieval_code import generate
+from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES, in_dutch_or_english
 from dropbox_app.server.config.settings import Own
 from dropbox_app.server.errors import Gone, SiteFull
 from dropbox_app.server.mailboxes.service import Mailboxes
@@ -73,9 +74,11 @@ class Stage(House):
     ) -> None:
         taken = len(list(folder.iterdir()))
         names = counsellors or ("Noor Visser",)
+        if lang not in ALWAYS:
+            options["languages"] = PAGE_LANGUAGES
         super().__init__(folder / str(taken), names, None, **options)
         self.lang = lang
-        self.told = TEXTS[lang]
+        self.told = TEXTS[in_dutch_or_english(lang)]
         self.noor = self.counsellors[0] if self.counsellors else Counsellor(self, "Noor")
 
     def report(self, **more: str) -> tuple[Browser, Page]:

@@ -21,6 +21,7 @@ from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import REPORTER
+from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 _PARTS = ("title", "pro", "con")
 _EXTENDED = {
@@ -145,10 +146,18 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """The reporter's language, else the first that the counsellor named."""
-    case = open_thread.open_case(desk, mailbox)
-    last = case.thread.newest.get(REPORTER)
-    return last.lang if last else desk.state.profile.languages[0]
+    """The reporter's language if a desk writes in it, else the first that the counsellor named."""
+    spoken = pages_language(desk, mailbox)
+    return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
+
+
+def pages_language(desk: Desk, mailbox: str) -> str:
+    """The language of the pages that the reporter last wrote on; empty if nothing came.
+
+    It may be one that a desk has no texts in, such as Polish.
+    """
+    last = open_thread.open_case(desk, mailbox).thread.newest.get(REPORTER)
+    return last.lang if last else ""
 
 
 def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:

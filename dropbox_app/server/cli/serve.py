@@ -41,7 +41,7 @@ from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
-from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.i18n import PAGE_LANGUAGES, words
 from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
 from dropbox_app.server.web.session import VisitMemory, new_key
@@ -277,8 +277,9 @@ def _set_limits() -> None:
 
 def _warm_up() -> None:
     """Read into the parent what all workers need, so that they share its memory."""
-    for lang in LANGUAGES:
+    for lang in PAGE_LANGUAGES:
         words(lang)
+    for lang in LANGUAGES:
         read_typed(" ".join(word_list(lang)[:7]))
     gc.collect()
     gc.freeze()  # else the workers' first collection would copy all of it

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from dropbox_app.server.config import custom_pages, referrals, response, settings
+from dropbox_app.server.config import custom_pages, languages, referrals, response, settings
 from dropbox_app.server.config.loader import Fault, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
@@ -92,6 +92,8 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
         yield f"{path}: law: what the pages say of the law was read on {law.read_on}: read it again"
     if any(read.own_law(*page) for page in read.pages) and not law.author:
         yield f"{path}: law: name the author of your own text on the law"
+    if drafts := [lang for lang in read.settings.languages if lang in languages.DRAFTS]:
+        yield f"{path}: languages: not yet read by a native reader: {', '.join(drafts)}"
     old = [one.name for one in read.referrals.entries if one.stale(today)]
     if old:
         own = read.place.folder / custom_pages.FOLDER / referrals.FILE_NAME

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.server.config import origins
+from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES
 from dropbox_app.server.config.law import DRAFTS
 from dropbox_app.server.config.toml_fields import Wrong, one_line, only_known, whole_number
 from dropbox_app.server.errors import SettingsError
@@ -26,7 +27,6 @@ FILE_NAME = "site.toml"
 MIB = 1024 * 1024
 MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
 
-LANGUAGES = ("nl", "en")  # of what the operator says to reporters
 MOST_NUMBERS = 6
 
 TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
@@ -134,6 +134,7 @@ class Settings:
     hours: str = ""
     telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
     other_contact: OtherContact = field(default_factory=OtherContact)
+    languages: tuple[str, ...] = ALWAYS  # of the pages
     leave_to: str = "https://www.wikipedia.org/"
     response_days: int = 2  # working days: the one clock, see ``response``
     crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
@@ -234,6 +235,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
         raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
+    if "languages" in values:
+        found["languages"] = _languages(values["languages"])
     found["law"] = _law(values.get("law", {}))
     found["crisis"] = _crisis(values.get("crisis", []))
     found["telephones"] = _telephones(values.get("telephones", []))
@@ -266,8 +269,23 @@ def _origins(value: object, key: str) -> tuple[str, ...]:
         raise Wrong(key, f"{key}{error}") from None
 
 
+def _languages(value: object) -> tuple[str, ...]:
+    if (
+        not isinstance(value, list)
+        or not all(isinstance(lang, str) and lang in PAGE_LANGUAGES for lang in value)
+        or not set(ALWAYS) <= set(value)
+        or len(set(value)) < len(value)
+    ):
+        more = " or ".join(f'"{lang}"' for lang in PAGE_LANGUAGES if lang not in ALWAYS)
+        raise Wrong(
+            "languages",
+            f'languages must be a list such as ["nl", "en"]: both of these, and {more} if wanted',
+        )
+    return tuple(lang for lang in PAGE_LANGUAGES if lang in value)
+
+
 def _crisis(value: object) -> tuple[Crisis, ...]:
-    keys = {"number", *LANGUAGES}
+    keys = {"number", *ALWAYS}
     if (
         not isinstance(value, list)
         or len(value) > MOST_NUMBERS

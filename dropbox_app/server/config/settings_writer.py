@@ -70,6 +70,7 @@ def write(settings: Settings) -> str:
     shown["other_contact"] = f"{{ name = {string(other.name)}, phone = {string(other.phone)} }}"
     shown["origins"] = _toml_list(settings.origins)
     shown["desk_origins"] = _toml_list(settings.desk_origins)
+    shown["languages"] = _toml_list(settings.languages)
     shown["run_by_is_employer"] = str(settings.run_by_is_employer).lower()
     shown["response_days"] = str(settings.response_days)
     law = settings.law
@@ -121,6 +122,10 @@ telephones = {telephones}
 # Whom to call if it is about a counsellor: somebody who is none of them, such as a colleague
 # elsewhere. A site with one counsellor needs it.
 other_contact = {other_contact}
+
+# The languages of the pages: "nl" and "en" always, and "pl", "uk" or "ar" (Polish, Ukrainian,
+# Arabic) if wanted: drafts that no native speaker has read. A code stays Dutch or English.
+languages = {languages}
 
 # Where "leave quickly" goes: a harmless site that does not block Tor.
 leave_to = {leave_to}

@@ -24,6 +24,7 @@ from dropbox_app.protocol.retrieval_code import (
 )
 from dropbox_app.protocol.stream import CHUNK
 from dropbox_app.protocol.thread import Arrived, Thread
+from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
 from dropbox_app.server.mailboxes.service import Conversation, Mailboxes
@@ -132,7 +133,7 @@ class ReporterAgent:
         """
         self._check_size(text)
         day = self._today()
-        words = generate(lang)
+        words = generate(in_dutch_or_english(lang))
         root = self._stretch(words)
         keys = reporter_keys(root)
         draft = writing.from_reporter(

@@ -21,6 +21,7 @@ from dropbox_app.protocol.errors import (
     RequestError,
     TooLong,
 )
+from dropbox_app.server.config.languages import ALWAYS
 from dropbox_app.server.errors import (
     BadRequest,
     BadShape,
@@ -38,7 +39,7 @@ from dropbox_app.server.errors import (
 )
 from dropbox_app.server.reporter.kdf_limiter import Busy
 from dropbox_app.server.web.forms import Problem, too_long, typed
-from dropbox_app.server.web.i18n import LANGUAGES, words
+from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.rendering import PageRenderer
 from dropbox_app.server.web.routing import language_of
 from dropbox_app.server.web.session import current_session
@@ -207,7 +208,7 @@ def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
     if request.path.startswith("/api/"):
         return _json_error(error.code or 500)
     status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
-    lang = language_of(request.path) or LANGUAGES[0]
+    lang = _language(pages)
     worth = {403: OWN_WORDS, 500: (*OWN_WORDS, "code"), 503: _WORTH}.get(status, ())
     if _was_posted(worth):
         return _posted_form_again(pages, lang, status)
@@ -219,11 +220,17 @@ def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
     return answer
 
 
+def _language(pages: PageRenderer) -> str:
+    """The language of the requested page, if the site has it; else Dutch."""
+    found = language_of(request.path)
+    return found if found in pages.settings.languages else ALWAYS[0]
+
+
 def _busy_page(pages: PageRenderer) -> Response:
     """The server is busy where the view does not expect it: while something was only being read."""
     if request.path.startswith("/api/"):
         return _json_error(503)
-    lang = language_of(request.path) or LANGUAGES[0]
+    lang = _language(pages)
     if _was_posted(_WORTH):
         return _posted_form_again(pages, lang, 503)
     html = pages.render("error.html", lang, title="title.info", code=503)
@@ -287,4 +294,4 @@ def _was_posted(names: Sequence[str]) -> bool:
         return False
     if request.mimetype == MULTIPART and getattr(request, "fields_with_files", None) is None:
         return False  # it was not read, and is not now: it may hold files
-    return path[1] in LANGUAGES and any(request.form.get(name) for name in names)
+    return language_of(request.path) is not None and any(request.form.get(name) for name in names)

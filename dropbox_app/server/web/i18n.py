@@ -1,6 +1,6 @@
 """The words of the pages: gettext catalogues, read once from their sources.
 
-``translations/{nl,en}/LC_MESSAGES/messages.po`` are the source and what is read: there is no
+``translations/*/LC_MESSAGES/messages.po`` are the source and what is read: there is no
 compiled file that could be older. The msgids are keys, such as ``landing.title``. A key that is
 missing is an error, never a key shown to a person.
 """
@@ -20,9 +20,9 @@ import babel.numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from dropbox_app.protocol.retrieval_code import LANGUAGES
+from dropbox_app.server.config.languages import DRAFTS, PAGE_LANGUAGES, RIGHT_TO_LEFT
 
-__all__ = ["LANGUAGES", "MissingWord", "Words", "words"]
+__all__ = ["PAGE_LANGUAGES", "MissingWord", "Words", "words"]
 
 
 class MissingWord(LookupError):
@@ -48,8 +48,17 @@ class Words:
 
     @property
     def other(self) -> str:
-        """The other language of the site."""
-        return next(lang for lang in LANGUAGES if lang != self.lang)
+        """The language in which an error page says the same once more."""
+        return "nl" if self.lang == "en" else "en"
+
+    @property
+    def right_to_left(self) -> bool:
+        return self.lang in RIGHT_TO_LEFT
+
+    @property
+    def draft(self) -> bool:
+        """Whether nobody has read this catalogue yet whose own language it is."""
+        return self.lang in DRAFTS
 
     def say(self, key: str, **values: object) -> str:
         """The text of a key, its ``{names}`` filled in. Raises MissingWord."""
@@ -82,12 +91,13 @@ class Words:
 
     def _written(self, values: Mapping[str, object]) -> dict[str, object]:
         """The values of a sentence, with the thousands of a number parted: 12.000 or 12,000."""
-        return {
-            name: babel.numbers.format_decimal(value, locale=self._locale)
-            if isinstance(value, int)
-            else value
-            for name, value in values.items()
-        }
+        return {name: self._value(value) for name, value in values.items()}
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, int):
+            return babel.numbers.format_decimal(value, locale=self._locale)
+        # Names and telephone numbers keep their own direction: else 0800-0113 becomes 0113-0800.
+        return f"\u2068{value}\u2069" if self.right_to_left else value
 
     @property
     def _locale(self) -> str:
@@ -97,12 +107,14 @@ class Words:
         """Names in a row: A, B and C."""
         if len(names) < 2:
             return "".join(names)
+        if self.right_to_left:
+            return f"{'، '.join(names[:-1])} {self.say(last)} {names[-1]}"
         return f"{', '.join(names[:-1])} {self.say(last)} {names[-1]}"
 
 
 @functools.cache
 def words(lang: str) -> Words:
-    """The words of a language of LANGUAGES."""
+    """The words of a language of PAGE_LANGUAGES."""
     folder = importlib.resources.files("dropbox_app.server.web") / "translations"
     source = folder / lang / "LC_MESSAGES" / "messages.po"
     with source.open("rb") as file:

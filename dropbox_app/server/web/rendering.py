@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.config import response
+from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, read_style
 from dropbox_app.server.web.i18n import Words, words
@@ -101,7 +102,7 @@ class PageRenderer:
         """Render a template to HTML.
 
         ``title``: the key of the neutral title. ``here``: the rest of this page's path, if the
-        other language has it too; a page with a form that keeps text sets ``switch_form``.
+        other languages have it too; a page with a form that keeps text sets ``switch_form``.
         ``whom``: the counsellors whom the reader writes to, whose own telephones are then named.
         """
         told = words(lang)
@@ -119,6 +120,10 @@ class PageRenderer:
             spoken=lambda person: [told.language(code) for code in person.languages],
             date=lambda value: told.date(value, day),
             lang=lang,
+            plain_lang=in_dutch_or_english(lang),
+            rtl=told.right_to_left,
+            draft=told.draft,
+            tongues=[words(one) for one in self.settings.languages],
             other=told.other,
             their=words(told.other).say,
             title=told.say(title),
@@ -126,7 +131,7 @@ class PageRenderer:
             style=self._style_name,
             script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
             settings=self.settings,
-            own=Markup(self._own_text(lang, here or "")),  # noqa: S704 - of content.render
+            own=self._own(lang, here or ""),
             contacts=contacts(self.settings, known, whom),
             contact_of=Contact.of,
             number_of=Contact.of_number,
@@ -139,6 +144,17 @@ class PageRenderer:
             counsellor=names[0] if len(names) == 1 else told.say("word.counsellor"),
             **context,
         )
+
+    def _own(self, lang: str, page: str) -> Markup:
+        """What the site wrote itself for a page, marked where that is not in the page's language.
+
+        Then it reads from left to right, which Arabic does not.
+        """
+        plain = in_dutch_or_english(lang)
+        text = Markup(self._own_text(plain, page))  # noqa: S704 - of content.render
+        if not text or plain == lang:
+            return text
+        return Markup('<div lang="{}" dir="ltr">{}</div>').format(plain, text)
 
     def availability(self, people: People, told: Words) -> Availability:
         """The sentences about counsellors who cannot be written to, are away or are silent."""

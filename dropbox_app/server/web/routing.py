@@ -2,9 +2,9 @@
 
 from flask import Response
 
-from dropbox_app.server.web.i18n import LANGUAGES
+from dropbox_app.server.web.i18n import PAGE_LANGUAGES
 
-LANG = f"/<any({', '.join(LANGUAGES)}):lang>"
+LANG = f"/<any({', '.join(PAGE_LANGUAGES)}):lang>"
 
 
 def see_other(address: str) -> Response:
@@ -13,6 +13,6 @@ def see_other(address: str) -> Response:
 
 
 def language_of(path: str) -> str | None:
-    """The language that a path begins with; None if it begins with no language of the site."""
+    """The language that a path begins with; None if it begins with no language of pages."""
     first = path.split("/")[1] if path.startswith("/") else ""
-    return first if first in LANGUAGES else None
+    return first if first in PAGE_LANGUAGES else None

@@ -10,6 +10,7 @@ from flask import Flask, Request, Response, abort, g, request
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import BadRequest, MisdirectedRequest, NotFound, ServiceUnavailable
 
+from dropbox_app.server.config.languages import ALWAYS
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.hosts import target_names_another_host
 from dropbox_app.server.web.routing import see_other
@@ -40,6 +41,8 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
             abort(NotFound.code)
         if g.site is None:
             abort(ServiceUnavailable.code)
+        if (request.view_args or {}).get("lang", ALWAYS[0]) not in g.site.settings.languages:
+            abort(NotFound.code)
         return None
 
     return find_site

@@ -26,6 +26,22 @@ def test_the_report_is_read_with_its_answers_in_dutch(running: Running, thread: 
     assert thread[:8] not in page.html
 
 
+def test_a_report_from_pages_in_another_language_says_so_and_can_be_answered(
+    running: Running, office: Office, peer: Peer
+) -> None:
+    """Snippets and the answer are then in the counsellor's own first language."""
+    reporter = Reporter(peer, office.identity)
+    reporter.language = "pl"
+    reporter.report("Chodzi o mojego szefa.")
+    office.fetch_quietly()
+    window = running.at_work()
+    page = opened(running, window)
+    assert "in deze taal: Pools. Je antwoord wordt niet vertaald." in page.text
+    assert '<textarea id="text" name="text" rows="10" lang="nl"' in page.html
+    assert "Verstuurd." in window.press(page, "reply", text="Dank je wel.").text
+    assert reporter.texts()[-1] == "Dank je wel."
+
+
 def test_what_was_shown_is_not_new_any_more(running: Running, thread: str) -> None:
     window = running.at_work()
     assert "1 nieuw bericht" in window.get(running.home).text

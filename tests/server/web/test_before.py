@@ -9,11 +9,13 @@ import pytest
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.server.web.assets import LEAVE_SCRIPT
+from dropbox_app.server.web.i18n import PAGE_LANGUAGES, words
 from dropbox_app.server.web.rendering import PageRenderer
 from dropbox_app.server.web.views.info import INFO
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, START, House
 from tests.support.plain_browser import Page
 
+NEUTRAL = ("info", "message", "read")
 STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
 ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL))
 
@@ -76,9 +78,11 @@ def check_shape(page: Page) -> None:
     title = re.search("<title>(.*)</title>", page.html)
     assert title
     neutral, _, mark = title[1].partition(" (")
-    assert neutral in {"Informatie", "Bericht", "Lezen", "Information", "Message", "Reading"}
+    assert neutral in {
+        words(lang).say(f"title.{key}") for lang in PAGE_LANGUAGES for key in NEUTRAL
+    }
     # Where something has to be mended, the title says so, and nothing of what.
-    assert mark in ("", "kijk even)", "please check)")
+    assert mark in {"", *(f"{words(lang).say('title.problem')})" for lang in PAGE_LANGUAGES)}
     assert [tag for tag, _ in outline.tags].count("h1") == 1
     assert re.findall("<script.*?</script>", page.html, re.S) == [
         f"<script>{LEAVE_SCRIPT}</script>"

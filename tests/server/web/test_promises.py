@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.server.web.i18n import LANGUAGES
+from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from tests.server.web.test_words import catalogue, texts
 
 TESTS = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dropbox_app.server.web.i18n import LANGUAGES
+from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.web.views.info import INFO
 from tests.server.web.conftest import House
 from tests.server.web.test_words import catalogue, texts

@@ -15,6 +15,7 @@ import pytest
 
 import dropbox_app.server
 from dropbox_app.protocol.errors import KlankbordError, TooLong
+from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
 from dropbox_app.server.mailboxes.service import Mailboxes
@@ -22,7 +23,7 @@ from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.reporter.kdf_limiter import ARRIVED, PATIENCE
 from dropbox_app.server.web import uploads
 from dropbox_app.server.web.error_pages import PAGES, REFUSALS, Refusal
-from dropbox_app.server.web.i18n import LANGUAGES, words
+from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.uploads import FileTooLarge
 from tests.server.web.conftest import House
 from tests.server.web.test_before import check_shape

@@ -10,11 +10,13 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import files, notes, snippets, threads, writing
 from dropbox_app.desk.errors import Kept, Unfit
+from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.reading import conversation, is_formal
 from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
 
@@ -64,6 +66,7 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
         note=notes.note(place, mailbox, site),
         snippets=snippets.snippets(place, language),
         language=language,
+        pages_in=_pages_in(opened.desk, mailbox),
         away=opened.desk.state.away,
         is_being_fetched=page.lock.is_away(site),
         options=range(1, OPTIONS + 1),
@@ -73,6 +76,12 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
     if not page.lock.is_away(site):  # a fetch has the site's state in its hands
         threads.mark_seen(opened)
     return html, status
+
+
+def _pages_in(desk: Desk, mailbox: str) -> str:
+    """The name of the language of the reporter's pages; empty if it is one of the desk's own."""
+    spoken = writing.pages_language(desk, mailbox)
+    return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
 
 @blueprint.post("/reply")

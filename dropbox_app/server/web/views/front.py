@@ -5,8 +5,8 @@ Every visitor gets the same bytes of each page, see ``PageRenderer.shared_page``
 
 from flask import Blueprint, Response
 
+from dropbox_app.server.config.languages import ALWAYS
 from dropbox_app.server.web.assets import read_style
-from dropbox_app.server.web.i18n import LANGUAGES
 from dropbox_app.server.web.rendering import takes_gzip
 from dropbox_app.server.web.routing import LANG, see_other
 from dropbox_app.server.web.session import current_session
@@ -18,7 +18,7 @@ blueprint = Blueprint("front", __name__)
 @blueprint.get("/")
 def choose() -> Response:
     """The choice of a language."""
-    return current_site().pages.shared_page("choose.html", LANGUAGES[0], path=None)
+    return current_site().pages.shared_page("choose.html", ALWAYS[0], path=None)
 
 
 @blueprint.get(LANG)

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from markupsafe import Markup
 
 from dropbox_app.server.config import law
+from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.web.routing import LANG
 from dropbox_app.server.web.sites import current_site
 
@@ -67,8 +68,8 @@ def _own_context(lang: str, page: str) -> dict[str, Any]:
         return {}
     block = _LAW[page]
     return {
-        "law": Markup(read.law_html(lang, block)),  # noqa: S704 - of custom_pages.render
-        "own_law": read.own_law(lang, block),
+        "law": Markup(read.law_html(in_dutch_or_english(lang), block)),  # noqa: S704 - of custom_pages.render
+        "own_law": read.own_law(in_dutch_or_english(lang), block),
     }
 
 

@@ -1,0 +1,108 @@
+"""Further languages of the pages: off unless a site names them, and honest about what they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.retrieval_code import word_list
+from dropbox_app.server.config import check, loader, settings
+from dropbox_app.server.config.languages import DRAFTS, PAGE_LANGUAGES
+from dropbox_app.server.errors import SettingsError
+from dropbox_app.server.web.i18n import words
+from dropbox_app.server.web.padding import PACKED
+from tests.server.web.conftest import START, House
+from tests.server.web.test_before import STILL
+
+GZIP = {"Accept-Encoding": "gzip"}
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(tmp_path_factory.mktemp("wide") / "site", languages=PAGE_LANGUAGES)
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_a_language_that_a_site_does_not_name_is_not_there(house: House, lang: str) -> None:
+    assert f"/{lang}/" not in house.browser().get("/").links
+    assert f"/{lang}/" not in house.browser().get("/nl/").links
+    for path in ("", "report", "nothing"):
+        page = house.browser().get(f"/{lang}/{path}")
+        assert page.status == 404
+        assert '<html lang="nl">' in page.html
+
+
+@pytest.mark.parametrize("lang", PAGE_LANGUAGES)
+def test_each_page_leads_to_itself_in_every_language_of_the_site(wide: House, lang: str) -> None:
+    assert f"/{lang}/" in wide.browser().get("/").links
+    for path in ("", "safety", "help"):
+        links = wide.browser().get(f"/{lang}/{path}").links
+        assert {f"/{one}/{path}" for one in PAGE_LANGUAGES if one != lang} <= set(links)
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_a_code_in_a_further_language_is_english_and_the_page_says_so(
+    wide: House, lang: str
+) -> None:
+    page = wide.browser().tell("Coś się stało.", lang)
+    assert page.code is not None
+    assert set(page.code.split()) <= set(word_list("en"))
+    assert words(lang).say("code.language") in page.text
+    assert re.search('<ol class="code" id="code" dir="ltr" lang="en"', page.html)
+    assert wide.browser().come_back(page.code, lang).status == 200
+    for known in ("nl", "en"):
+        told = wide.browser().tell("Iets.", known).text
+        assert words(known).say("code.language") not in told
+
+
+@pytest.mark.parametrize("lang", PAGE_LANGUAGES)
+def test_a_translation_that_nobody_has_read_says_so_and_no_other_does(
+    wide: House, lang: str
+) -> None:
+    page = wide.browser().get(f"/{lang}/")
+    assert (words(lang).say("frame.draft") in page.text) == (lang in DRAFTS)
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_the_law_and_the_doors_are_marked_as_english(wide: House, lang: str) -> None:
+    for path in ("exceptions", "privacy"):
+        assert '<div lang="en" dir="ltr"><' in wide.browser().get(f"/{lang}/{path}").html
+    assert '<span lang="en" dir="ltr">' in wide.browser().get(f"/{lang}/help").html
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_the_message_says_in_which_language_its_page_was(wide: House, lang: str) -> None:
+    wide.browser().tell("Coś.", lang)
+    found = wide.counsellors[0].threads().values()
+    assert lang in {
+        entry.message.lang for thread in found for entry in thread.entries if entry.message
+    }
+
+
+def test_a_site_has_one_length_in_all_its_languages(wide: House) -> None:
+    found = {
+        f"/{lang}/{path}": len(wide.browser().request("GET", f"/{lang}/{path}", headers=GZIP).body)
+        for lang in PAGE_LANGUAGES
+        for path in STILL
+    }
+    assert {path: size for path, size in found.items() if size != PACKED} == {}
+
+
+def test_the_operator_is_told_which_translation_nobody_has_read(
+    wide: House, house: House, tmp_path: Path
+) -> None:
+    def notes(one: House) -> str:
+        return "\n".join(check.stale_texts(loader.read(one.folder).sites[0], START))
+
+    assert f"languages: not yet read by a native reader: {', '.join(DRAFTS)}" in notes(wide)
+    assert "native reader" not in notes(house)
+
+
+@pytest.mark.parametrize(
+    "wrong", ['"pl"', '["nl"]', '["nl", "en", "xx"]', '["nl", "en", "en"]', '["nl", "en", 3]', "[]"]
+)
+def test_a_wrong_list_of_languages_is_named(house: House, wrong: str) -> None:
+    path = house.folder / settings.FILE_NAME
+    text = re.sub(r"(?m)^languages = .*$", f"languages = {wrong}", path.read_text())
+    with pytest.raises(SettingsError, match="languages must be a list"):
+        settings.parse(text, path)
