@@ -24,6 +24,7 @@ from dropbox_app.server.notify.config import Mailed, MailSettings
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = (*(ROOT / "scripts").iterdir(), *(ROOT / "scripts" / "dev").iterdir())
 PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
 # Where each program is described in full.
 HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
@@ -73,7 +74,7 @@ def script_options() -> set[str]:
     """Every long option that the project's own scripts take."""
     return {
         option
-        for script in (*(ROOT / "deploy" / "installer").glob("*.py"), *(ROOT / "scripts").iterdir())
+        for script in (*(ROOT / "deploy" / "installer").glob("*.py"), *SCRIPTS)
         if script.is_file()
         for option in re.findall(r"--[a-z][a-z-]+", script.read_text("utf-8"))
     }
@@ -191,12 +192,13 @@ def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
 
 def test_every_script_is_described_and_none_is_invented() -> None:
     scripts = {
-        f"scripts/{path.name}"
-        for path in (ROOT / "scripts").iterdir()
+        str(path.relative_to(ROOT))
+        for path in SCRIPTS
         if path.is_file() and path.stat().st_mode & 0o100
     }
-    named = {name for document in DOCUMENTS for name in re.findall(r"scripts/\w+", text(document))}
-    assert scripts - set(re.findall(r"scripts/\w+", text("README.md"))) == set()
+    name = r"scripts/(?:dev/)?\w+"
+    named = {found for document in DOCUMENTS for found in re.findall(name, text(document))}
+    assert scripts - set(re.findall(name, text("README.md"))) == set()
     assert named <= scripts
 
 

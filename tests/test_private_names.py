@@ -23,10 +23,8 @@ FILES = sorted(
 # These did before there was this test. Nothing is added here.
 OLD = {
     "desk/test_cleaning.py",
-    "desk/test_cli.py",
     "desk/test_inspect_file.py",
     "desk/test_outbox.py",
-    "desk/test_restores.py",
     "desk/test_sandbox.py",
     "desk/test_sending_files.py",
     "load/test_endurance.py",

@@ -424,9 +424,8 @@ def test_every_command_helps_and_ends_with_a_real_example(name: str) -> None:
         program, *words = _words(line)
         assert program == "klankbord-desk"
         with main.make_context("klankbord-desk", words) as context:
-            called, command, rest = main.resolve_command(
-                context, [*context._protected_args, *context.args]
-            )
+            _, after, _ = main.make_parser(context).parse_args(list(words))
+            called, command, rest = main.resolve_command(context, after)
             assert called == name
             assert isinstance(command, click.Command)
             for parameter in command.params:

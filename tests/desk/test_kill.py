@@ -30,7 +30,7 @@ from tests.support.chance import seed
 from tests.support.fake_server import Clock, Peer, Reporter
 
 SPAWN = multiprocessing.get_context("spawn")
-KILLS = 7  # of each of six kinds of work
+KILLS = 5  # of each of six kinds of work
 MANY = 67  # with --long
 
 

@@ -187,7 +187,7 @@ def test_a_withdrawal_that_is_not_taken_is_cried_out(
     reporter.withdraw()
     office.fetch_quietly()
     peer.restore(backup)
-    monkeypatch.setattr(peer, "_withdrawal", lambda *_: (422, b"{}"))
+    monkeypatch.setattr(peer, "withdrawal", lambda *_: (422, b"{}"))
     assert any("does not take that" in alarm for alarm in office.fetch().alarms)
 
 

@@ -69,6 +69,15 @@ if os.environ.get("KLANKBORD_LONG") == "1":
     ]
 
 
+in_browsers = pytest.mark.parametrize(
+    ("name", "scripts"),
+    [
+        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
+        for name, scripts in dict.fromkeys((name, scripts) for name, scripts, _ in JOURNEYS)
+    ],
+)
+
+
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[Strangers]:
     """The harmless site of "leave", as far as these browsers know."""
@@ -283,14 +292,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
             assert line not in shown
 
 
-@pytest.mark.parametrize(
-    ("name", "scripts"),
-    [
-        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
-        for name in ("chromium", "firefox")
-        for scripts in (False, True)
-    ],
-)
+@in_browsers
 def test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards(
     start: Start, box: DropBox, name: str, scripts: bool
 ) -> None:
@@ -349,14 +351,7 @@ def _twice(person: Person, box: DropBox) -> None:
     "reach",
     [_from_the_code_page, _with_the_code, _by_writing_on, _by_a_post_with_the_code, _twice],
 )
-@pytest.mark.parametrize(
-    ("name", "scripts"),
-    [
-        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
-        for name in ("chromium", "firefox")
-        for scripts in (False, True)
-    ],
-)
+@in_browsers
 def test_back_after_leaving_shows_no_conversation_however_it_was_reached(
     start: Start,
     box: DropBox,

@@ -96,7 +96,7 @@ def test_no_struck_out_word_is_in_the_dutch_list() -> None:
 
 
 def test_two_forms_of_one_dutch_verb_or_noun_are_not_both_listed() -> None:
-    """A plain check without a stemmer; scripts/make_words makes the full one when it chooses."""
+    """Without a stemmer; scripts/dev/make_words makes the full check when it chooses."""
     chosen = set(words("nl.txt"))
     endings = ("en", "ende", "je", "tje", "jes", "tjes", "ster", "ere", "ste")
     assert [(word, end) for word in chosen for end in endings if word + end in chosen] == []

@@ -178,7 +178,7 @@ class Peer:
             case ("PUT", "mailboxes", mailbox, "files", item):
                 return self._put_file(by, mailbox, item, body)
             case ("POST", "mailboxes", mailbox, "withdrawal"):
-                return self._withdrawal(mailbox, body)
+                return self.withdrawal(mailbox, body)
             case ("PUT", "card"):
                 try:
                     if self.refuses_cards:
@@ -255,7 +255,7 @@ class Peer:
         self.keep(mailbox, "message", by, n, sealed, to)
         return 200, b"{}"
 
-    def _withdrawal(self, mailbox: str, body: bytes) -> tuple[int, bytes]:
+    def withdrawal(self, mailbox: str, body: bytes) -> tuple[int, bytes]:
         if mailbox in self.gone or mailbox not in {kept.mailbox for kept in self.items.values()}:
             return 404, b"{}"
         try:

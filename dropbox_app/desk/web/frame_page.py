@@ -40,7 +40,7 @@ def page(script: str, digest: str) -> FramePage:
 
 @functools.cache
 def built() -> FramePage:
-    """The page with the script that scripts/build_viewer made."""
+    """The page with the script that scripts/dev/build_viewer made."""
     folder = resources.files("dropbox_app.desk.web") / "viewer" / "built"
     script = (folder / "frame.js").read_text("ascii")
     return page(script, (folder / "script.sha256").read_text("ascii").strip())

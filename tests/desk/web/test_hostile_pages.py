@@ -154,9 +154,14 @@ def attacker() -> Iterator[Attacker]:
 # Where the hostile page comes from, and so by what name it reaches for the desk's page: another
 # port of this computer, and a name that was made to lead here.
 @pytest.mark.slow
-@pytest.mark.parametrize("home", ["127.0.0.1", REBOUND])
 @pytest.mark.parametrize(
-    "browser", [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+    ("browser", "home"),
+    [
+        pytest.param("chromium", "127.0.0.1", marks=here("chromium")),
+        pytest.param("firefox", REBOUND, marks=here("firefox")),
+        pytest.param("chromium", REBOUND, marks=[here("chromium"), pytest.mark.long]),
+        pytest.param("firefox", "127.0.0.1", marks=[here("firefox"), pytest.mark.long]),
+    ],
 )
 def test_no_hostile_page_gets_through(
     running: Running, attacker: Attacker, browser: str, home: str

@@ -33,6 +33,7 @@ def unlock(page: Page) -> None:
 
 def look(page: Page, faults: list[str]) -> None:
     """Note what does not fit, and what axe finds."""
+    page.wait_for_load_state("load")  # an element can be there before the style sheet is
     name = page.get_attribute("body", "data-page")
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     for width in WIDTHS:
@@ -43,7 +44,7 @@ def look(page: Page, faults: list[str]) -> None:
     faults += [f"{name}: {one['id']} {one['nodes'][0]['html'][:120]}" for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_every_page_fits_and_axe_finds_nothing(
     running: Running, peer: Peer, chromium: Browser, reporter: Reporter, scheme: str
 ) -> None:

@@ -318,7 +318,7 @@ def test_killed_anywhere_it_leaves_nothing_that_counts(
     shutil.rmtree(target, ignore_errors=True)
     assert len(points) > 40
     # The last steps, in which things take their places, each; of the rest some.
-    few = points[:: 1 if long_run else 30]
+    few = points[:: 1 if long_run else 60]
     for point in few + ([] if long_run else points[-8::3]):
         run(*point)
         if command == "backup":

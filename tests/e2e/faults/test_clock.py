@@ -44,7 +44,7 @@ class Off:
 
 
 @needs_faketime
-@pytest.mark.parametrize("days", [365, -365])
+@pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.long)])
 def test_a_year_off_between_two_starts(box: DropBox, days: int) -> None:
     """The log says it once, what was told opens meanwhile and after, and the upkeep goes on."""
     off = Off(box)

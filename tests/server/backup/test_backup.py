@@ -3,9 +3,11 @@
 import datetime
 import json
 import os
+import sqlite3
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.doctor import machine as machine_around
 from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.files import replace_whole
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.server.config.test_referrals import OWN
 from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
@@ -595,8 +597,8 @@ def test_backup_of_an_earlier_build_with_its_last_good_settings_comes_back(
 def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> None:
     sealed = _filled(machine.server)
     small, _, large, _ = sealed
-    with machine.server.store.writing():
-        machine.server.store._run("UPDATE sealed SET file = ? WHERE item = ?", message(1), small)
+    with closing(sqlite3.connect(machine.server.folder / DATABASE)) as database, database:
+        database.execute("UPDATE sealed SET file = ? WHERE item = ?", (message(1), small))
     path = machine.server.folder / "files" / large
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

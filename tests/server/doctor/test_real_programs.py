@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,8 +69,10 @@ def test_asking_a_running_nginx_changes_nothing_and_finds_what_it_reads(made: AM
     made.write("usr/bin/setpriv", f"#!/bin/sh\nexec {' '.join(words)} -T -q\n", 0o755)
     running = subprocess.Popen([*words, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
     try:
-        while not (folder / "onion.sock").exists():
+        pid = folder / "pid"  # the last that it writes at a start
+        while not (pid.exists() and pid.read_text().endswith("\n")):
             assert running.poll() is None
+            time.sleep(0.01)
         before = everything(made.root)
         said = [one.fault for one in nginx.proxy(looked(made))]
         assert everything(made.root) == before

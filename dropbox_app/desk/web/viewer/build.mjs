@@ -1,6 +1,6 @@
 // Makes built/frame.js from the sources and the packages of package-lock.json: one script that
 // holds the worker as a string, so that the frame's policy needs to allow one hash and no address.
-// scripts/build_viewer installs the packages and calls this.
+// scripts/dev/build_viewer installs the packages and calls this.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";

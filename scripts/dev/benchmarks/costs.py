@@ -12,9 +12,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
-from checkout import PYTHON
-
-from benchmarks.machine import (
+from dev.benchmarks.machine import (
     TEXT,
     children,
     lean_report,
@@ -24,6 +22,7 @@ from benchmarks.machine import (
     server_cpu,
     wait_for,
 )
+from dev.checkout import PYTHON
 
 WORKERS, THREADS = 2, 8
 BINDING = 1.5

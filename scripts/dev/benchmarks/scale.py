@@ -18,7 +18,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.machine import TEXT, cpu_of, own_cpu, say, server_cpu
+from dev.benchmarks.machine import TEXT, cpu_of, own_cpu, say, server_cpu
 
 if TYPE_CHECKING:
     from dropbox_app.protocol.keys import SigningKey

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.machine import FORM, TEXT, resident, say
+from dev.benchmarks.machine import FORM, TEXT, resident, say
 
 if TYPE_CHECKING:
     from tests.support.serving import Serving

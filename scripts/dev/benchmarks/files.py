@@ -21,9 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from checkout import PYTHON, ROOT
-
-from benchmarks.machine import (
+from dev.benchmarks.machine import (
     TEXT,
     children,
     lean_report,
@@ -34,6 +32,7 @@ from benchmarks.machine import (
     server_cpu,
     wait_for,
 )
+from dev.checkout import PYTHON, ROOT
 
 if TYPE_CHECKING:
     from tests.support.drop_box import DropBox

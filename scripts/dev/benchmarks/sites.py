@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.machine import children, resident, say, server_cpu
+from dev.benchmarks.machine import children, resident, say, server_cpu
 
 if TYPE_CHECKING:
     from tests.support.drop_box import DropBox
