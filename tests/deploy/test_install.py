@@ -333,3 +333,24 @@ def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
         assert "python3" in text
         said = at_a_terminal(f'sh {command} "$(tty)" {rest.format(out=tmp_path / "out")}')
         assert said.strip() == "kept out"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
+@pytest.mark.parametrize(
+    ("words", "account"), [("upgrade x", "root"), ("status", "nobody"), ("card upgrade", "nobody")]
+)
+def test_only_upgrade_stays_with_root(
+    tmp_path: Path, installer: ModuleType, words: str, account: str
+) -> None:
+    part = installer.program
+    text = part.WRAPPER.replace(f"-u {part.ACCOUNT} ", "-u nobody ")
+    text = text.replace(
+        f"{part.CURRENT}/bin/klankbord-server --dir {part.DATA}", "/usr/bin/id -un #"
+    )
+    command = tmp_path / "command"
+    command.write_text(text)
+    done = subprocess.run(
+        ["sh", command, *words.split()],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == account
