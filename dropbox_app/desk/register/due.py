@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from dropbox_app.desk.register import cases, consents
 from dropbox_app.desk.register.cases import Standing
-from dropbox_app.desk.register.events import Absence, Agreement, Certificate, Event, Step, Upkeep
+from dropbox_app.desk.register.events import (
+    Absence,
+    Agreement,
+    Certificate,
+    Consent,
+    Event,
+    Step,
+    Upkeep,
+)
 
 # Hours of upkeep within a certificate of four years, by kind.
 UPKEEP_HOURS = {"training": 24, "peer_supervision": 32, "other": 16}
@@ -44,9 +52,14 @@ def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
     """
     found: list[Due] = []
     sheets = cases.sheets(given)
+    of_case: dict[str, list[Event]] = {}
+    for event in given:
+        if isinstance(event, Consent | Step):
+            of_case.setdefault(event.case, []).append(event)
     for one in cases.standings(given).values():
         sheet = sheets.get(one.employer)
-        found += _of_case(one, given, today, legal_terms=bool(sheet and sheet.legal_terms))
+        terms = bool(sheet and sheet.legal_terms)
+        found += _of_case(one, of_case.get(one.reference, []), today, legal_terms=terms)
     for event in given:
         if isinstance(event, Absence) and (event.until or event.date) >= today:
             found.append(Due(event.date, "absence"))

@@ -71,20 +71,20 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
     if kind is None:
         said = f"{name[:40]!a} is not known" if isinstance(name, str) else "is missing"
         raise Refused((Fault(line, "event", f"{said}; choose one of: {', '.join(KINDS)}"),))
+    known = readers(kind)
     faults, kept = [], {}
-    for field, reader in readers(kind).items():
-        one = given.pop(field, None)
-        if one is None:
-            if reader.needed:
-                faults.append(Fault(line, field, f"is missing; it is {reader.limits}"))
-            continue
-        try:
-            kept[field] = reader.read(one)
-        except f.Wrong as wrong:
-            faults.append(Fault(line, field, str(wrong)))
-    known = ", ".join(readers(kind))
-    faults += [Fault(line, f"{key[:40]!a}", f"is no field of {name}; there are: {known}")
-               for key in given]  # fmt: skip
+    for field, reader in known.items():
+        if reader.needed and given.get(field) is None:
+            faults.append(Fault(line, field, f"is missing; it is {reader.limits}"))
+    for field, one in given.items():
+        if field not in known:
+            sentence = f"is no field of {name}; there are: {', '.join(known)}"
+            faults.append(Fault(line, f"{field[:40]!a}", sentence))
+        elif one is not None:
+            try:
+                kept[field] = known[field].read(one)
+            except f.Wrong as wrong:
+                faults.append(Fault(line, field, str(wrong)))
     if faults:
         raise Refused(tuple(faults))
     return kind(**kept)
