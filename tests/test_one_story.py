@@ -37,7 +37,8 @@ SOON: Story = {
     "conversation.empty": (PROMISED,),
     "info.next2": (PROMISED,),
     "code.when": (AFTER,),
-    "person.silent": ({"nl": "minstens {days} werkdagen", "en": "at least {days} working days"},),
+    # Counted from Monday to Friday, holidays too: so it does not say that they were working days.
+    "person.silent": ({"nl": "minstens {days} doordeweekse", "en": "at least {days} weekdays"},),
     "safety.not_daily": ({"nl": "niet elke dag gelezen", "en": "not read every day"},),
 }
 READERS: Story = {
@@ -80,8 +81,8 @@ LEAVING: Story = {
 SUBJECTS = {
     "soon": (
         SOON,
-        {"nl": r"\{days\} werkdag|elke dag (ge)?lezen|elke dag gelezen",
-         "en": r"\{days\} working day|every day"},
+        {"nl": r"\{days\} (werkdag|doordeweekse)|elke dag (ge)?lezen|elke dag gelezen",
+         "en": r"\{days\} (working day|weekday)|every day"},
     ),
     "readers": (
         READERS,

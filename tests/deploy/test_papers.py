@@ -20,15 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PAPERS = ROOT / "deploy" / "papers"
 NAMES = (
     "agreement-sheet.md",
+    "assignment.md",
+    "bill.md",
     "breach-note.md",
     "dpia.md",
     "independence-checklist.md",
+    "processing-agreement.md",
     "record-of-processing.md",
 )
 BOTH = [f"{lang}/{name}" for lang in ("nl", "en") for name in NAMES]
 TOP = {
-    "nl": "> Dit is een sjabloon en geen juridisch advies.",
-    "en": "> This is a template and no legal advice.",
+    "nl": "> Concept van 29 november 2026, niet gelezen door een jurist. "
+    "Dit is een sjabloon en geen juridisch advies.",
+    "en": "> Draft of 29 November 2026, not read by a lawyer. "
+    "This is a template and no legal advice.",
 }
 # Code spans that are neither settings nor commands: files, and other programs.
 OTHERS = {
@@ -65,7 +70,7 @@ def test_each_paper_is_there_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_it_says_on_top_that_it_is_a_template_of_this_version(paper: str) -> None:
+def test_it_says_on_top_that_no_lawyer_read_this_draft_and_of_which_version(paper: str) -> None:
     top = text(paper).split("\n\n")[1]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert top.startswith(TOP[paper[:2]])
@@ -152,3 +157,25 @@ def test_no_law_is_told_as_a_fact(paper: str) -> None:
     assert not re.search(
         r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE
     )
+
+
+FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
+         "en": ("less than 250", "250 to 999", "1,000 or more")}  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["nl", "en"])
+def test_the_assignment_fixes_the_form_of_the_report_before_there_is_anything_to_count(
+    lang: str,
+) -> None:
+    """And a bill that follows the work would tell of it: both papers say what never changes."""
+    rows = [line for line in parts(f"{lang}/assignment.md")["3"].splitlines() if line[:1] == "|"]
+    for row, form, size in zip(rows[2:], "ABC", FORMS[lang], strict=True):
+        assert row.startswith(f"| {form} | {size} |")
+    assert re.search(r"\| (geen|none) \|$", rows[2])
+    bounds = re.findall(r"\d+", rows[3].partition("999")[2])
+    assert list(map(int, bounds)) == [0, 9, 10, 19, 20, 39, 40]
+    never = {"nl": ("uren", "gesprekken", "reizen"), "en": ("hours", "conversations", "travel")}
+    for paper, part in (("assignment.md", "4"), ("bill.md", "3")):
+        assert all(word in parts(f"{lang}/{paper}")[part].lower() for word in never[lang])
+    former = {"nl": "voor wie vertrouwenspersoon was", "en": "for a former counsellor"}[lang]
+    assert former in parts(f"{lang}/assignment.md")["5"]

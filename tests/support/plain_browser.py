@@ -229,7 +229,7 @@ class PlainBrowser:
         self._keep(page)
         location = page.header("Location")
         if page.status in (302, 303) and location and follow:
-            target = urllib.parse.urljoin(self.url + path, location)
+            target = urllib.parse.urldefrag(urllib.parse.urljoin(self.url + path, location)).url
             if target.startswith(self.url + "/"):
                 return self.request("GET", target.removeprefix(self.url), follow=follow - 1)
         return page

@@ -13,7 +13,9 @@ GRACE = 2  # working days beyond the promise until the pages say that nobody has
 def working_days(after: datetime.date, until: datetime.date) -> int:
     """Return the number of days from Monday to Friday after one day, up to and with another.
 
-    Holidays count as working days: the server does not know them. 0 if ``until`` is not later.
+    Public holidays count as working days, since the server does not know them; a desk is so
+    asked to fetch a day early, and the pages speak of weekdays where they count. 0 if ``until``
+    is not later.
     """
     days = max((until - after).days, 0)
     weeks, rest = divmod(days, 7)

@@ -63,6 +63,7 @@ class Counsellor:
         self.house = house
         self.name = name
         self.kind = kind
+        self.languages: tuple[str, ...] = ("nl", "en")
         self.signing = SigningKey.generate()
         self.seeds = [Seed.generate() for _ in range(5)]
         self.serial = 0
@@ -87,7 +88,7 @@ class Counsellor:
             name=self.name,
             kind=self.kind,
             scope="both",
-            languages=("nl", "en"),
+            languages=self.languages,
             sealing=windows,
             away=away,
             signing=self.signing,

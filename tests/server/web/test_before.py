@@ -237,7 +237,7 @@ def test_an_absence_and_who_stands_in_are_said(two: House) -> None:
 def test_a_desk_that_fell_silent_is_said_to_be(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
-    assert "minstens 4 werkdagen niet gekeken" in house.browser().get("/nl/").text
+    assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text
     house.counsellors[0].threads()
     assert "niet gekeken" not in house.browser().get("/nl/").text
 

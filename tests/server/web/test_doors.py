@@ -155,3 +155,9 @@ def test_a_site_replaces_the_list_and_a_wrong_one_costs_only_itself(house: House
 
 def notes(read: loader.Reading) -> list[str]:
     return list(check.stale_texts(read.sites[0], datetime.date(2026, 11, 29)))
+
+
+@both
+def test_the_page_of_safety_leads_to_the_same_help(house: House, lang: str) -> None:
+    """And from there the choice is a link within the page: two clicks as well."""
+    assert f"/{lang}/help" in house.browser().get(f"/{lang}/safety").links

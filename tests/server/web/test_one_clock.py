@@ -44,5 +44,5 @@ def test_what_the_pages_say_follows_the_setting(house: House) -> None:
     slow.clock.pass_days(15)
     assert "niet gekeken" not in slow.browser().get("/nl/").text
     slow.clock.pass_days(1)
-    assert "al minstens 11 werkdagen niet gekeken" in slow.browser().get("/nl/").text
+    assert "al minstens 11 doordeweekse dagen niet gekeken" in slow.browser().get("/nl/").text
     slow.close()

@@ -1,5 +1,7 @@
 """The way back to a conversation, and what stands there: nothing lost or untrue, new first."""
 
+import urllib.parse
+
 import pytest
 
 from dropbox_app.protocol.messages import ANSWERS
@@ -138,4 +140,20 @@ def test_a_message_says_in_which_language_it_was_written(house: House) -> None:
     page = house.browser().come_back(code, "en")
     assert '<p class="text" dir="auto" lang="nl">Dank je.</p>' in page.html
     assert 'lang="en">Something.</p>' in page.html
+    check_shape(page)
+
+
+@both
+def test_who_sent_something_lands_right_above_it(house: House, lang: str) -> None:
+    """At the note that it was sent, which is followed by the message: no scrolling to find it."""
+    browser = house.browser()
+    asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)
+    fields = dict(asked.form_with("text").fields) | {"text": "Nog iets."}
+    body = urllib.parse.urlencode(fields).encode()
+    answer = browser.request("POST", f"/{lang}/conversation", body, follow=0)
+    assert answer.header("Location") == f"/{lang}/conversation?sent=1#last"
+    page = browser.get(f"/{lang}/conversation?sent=1")
+    _, _, landed = page.html.partition('id="last"')
+    assert "Het begin." not in landed
+    assert landed.index(words(lang).say("conversation.sent")) < landed.index("Nog iets.")
     check_shape(page)

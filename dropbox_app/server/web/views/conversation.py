@@ -64,7 +64,7 @@ def write(lang: str) -> Response:
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, text=text, problems=[problem], status=status)
-    return see_other(f"/{lang}/conversation?sent=1")
+    return see_other(f"/{lang}/conversation?sent=1#last")
 
 
 @blueprint.post(f"{LANG}/consent")
@@ -106,7 +106,7 @@ def consent(lang: str) -> Response:
         return conversation_gone(lang)
     except REFUSED as error:
         return _asked_again(lang, root, form, asked, *problem_of(error, "remark"))
-    return see_other(f"/{lang}/conversation?sent=1")
+    return see_other(f"/{lang}/conversation?sent=1#last")
 
 
 def _asked_again(

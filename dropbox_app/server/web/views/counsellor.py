@@ -63,7 +63,7 @@ def send(lang: str) -> Response:
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, shown([problem], words(lang)), status)
-    return see_other(f"/{lang}/conversation?sent=1")
+    return see_other(f"/{lang}/conversation?sent=1#last")
 
 
 def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200) -> Response:

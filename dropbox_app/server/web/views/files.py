@@ -110,7 +110,7 @@ def _write(lang: str, root: bytes, text: str, files: Enclosed | None) -> Respons
         )
     except _NOT_SENT as error:
         return _not_taken(lang, root, text, error)
-    return see_other(f"/{lang}/conversation?sent=1")
+    return see_other(f"/{lang}/conversation?sent=1#last")
 
 
 def _open_page(lang: str) -> Response:
