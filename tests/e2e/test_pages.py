@@ -147,3 +147,16 @@ class Keys:
                 })(document.activeElement)"""
             )
         )
+
+
+@pytest.mark.usefixtures("counsellor")
+def test_whoever_listens_to_the_code_hears_each_word_with_its_number(page: Page) -> None:
+    """In the tree that Chromium gives to a screen reader."""
+    code = tell(page, "nl").split()
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    names = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree]
+    heard = [name.strip() for role, name in names if role == "ListMarker"]
+    assert [mark for mark in heard if mark[:1].isdigit()] == [f"{n}." for n in range(1, 8)]
+    spoken = [name for role, name in names if role == "StaticText"]
+    first = spoken.index(code[0])
+    assert [name for name in spoken[first : first + 14] if name in code] == code

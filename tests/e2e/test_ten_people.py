@@ -24,7 +24,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     noor = house.counsellors[0]
     noor.languages = ("nl", "pl")
     house.site.update(noor.identity, noor.card(), house.clock.today())
-    found = {}
+    found: dict[str, Page] = {}
     for lang in LANGUAGES:
         found |= {f"{lang}/{path}": house.browser().get(f"/{lang}/{path}") for path in PATHS}
         code = house.browser().tell("Iets.", lang).code

@@ -153,6 +153,24 @@ def test_a_site_replaces_the_list_and_a_wrong_one_costs_only_itself(house: House
     assert any("nobody has checked within a year: Centrum Seksueel" in said for said in notes(read))
 
 
+@both
+def test_no_entry_is_claimed_checked_when_it_was_not(house: House, lang: str) -> None:
+    """The page says that some are unchecked until each has a day; the operator hears which."""
+    said = words(lang).say("help.unchecked")
+    assert any(entry.checked is None for entry in shipped().entries)
+    assert said in house.browser().get(f"/{lang}/help").text
+    told = " ".join(notes(loader.read(house.folder)))
+    unchecked = [entry.name for entry in shipped().entries if entry.checked is None]
+    assert unchecked[0] in told
+    assert f"and {len(unchecked) - check.SHOWN} more" in told
+    path = house.folder / "content" / referrals.FILE_NAME
+    path.parent.mkdir()
+    path.write_text(OWN)
+    house.restart()
+    assert "checked = " in OWN
+    assert said not in house.browser().get(f"/{lang}/help").text
+
+
 def notes(read: loader.Reading) -> list[str]:
     return list(check.stale_texts(read.sites[0], datetime.date(2026, 11, 29)))
 

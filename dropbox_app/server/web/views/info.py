@@ -63,7 +63,9 @@ def _own_context(lang: str, page: str) -> dict[str, Any]:
     """What the template of one of these pages needs besides what all get."""
     read = current_site().read
     if page == "help":
-        return {"doors": read.referrals.by_topic(), "compiled": read.referrals.compiled}
+        listed = read.referrals
+        unchecked = any(entry.checked is None for entry in listed.entries)
+        return {"doors": listed.by_topic(), "compiled": listed.compiled, "unchecked": unchecked}
     if page not in _LAW:
         return {}
     block = _LAW[page]
