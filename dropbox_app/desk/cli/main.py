@@ -29,9 +29,10 @@ from dropbox_app.desk.cli.common import DeskGroup, shared
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @shared
+@page.options
 @click.version_option(package_name="klankbord", prog_name="klankbord-desk")
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, no_browser: bool, port: int) -> None:
     """The counsellor's desk: fetch, read and answer what was sealed to you.
 
     \b
@@ -40,7 +41,12 @@ def main(context: click.Context) -> None:
       klankbord-desk fetch
     """
     if context.invoked_subcommand is None:
-        context.invoke(page.open_page)
+        context.invoke(page.open_page, no_browser=no_browser, port=port)
+    elif no_browser or port:
+        raise click.UsageError(
+            "--no-browser and --port are for the page: give them after 'open', or without a "
+            "command."
+        )
 
 
 for _command in (

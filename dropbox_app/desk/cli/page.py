@@ -1,17 +1,33 @@
 """The command that opens the desk's page."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import click
 
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def options(command: F) -> F:
+    """Add the options of the page: for ``open``, and for the program without a command."""
+    port = click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=0,
+        help="On 127.0.0.1 (default: a free one).",
+    )
+    no_browser = click.option(
+        "--no-browser", is_flag=True, help="Print the address instead of opening a window."
+    )
+    return no_browser(port(command))
+
 
 @click.command("open")
 @shared
-@click.option("--no-browser", is_flag=True, help="Print the address instead of opening a window.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1 (default: a free one)."
-)
+@options
 def open_page(no_browser: bool, port: int) -> None:
     """Open the desk's page in a window of its own; the same as no command at all.
 

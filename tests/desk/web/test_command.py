@@ -38,6 +38,7 @@ class Started:
         *,
         under: tuple[str, ...] = (),
         options: tuple[str, ...] = ("--no-browser", "--port", "0"),
+        command: tuple[str, ...] = ("open",),
         home: Path | None = None,
     ) -> None:
         self.log = folder / "page.log"
@@ -48,7 +49,7 @@ class Started:
             self.process = subprocess.Popen(
                 [
                     *(*under, sys.executable, "-c", PROGRAM, *desk),
-                    *("open", *options),
+                    *(*command, *options),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -96,6 +97,21 @@ def test_it_prints_the_address_alone_and_that_leads_to_today(started: Started) -
     assert 'data-page="today"' in window.get(home).html
     assert started.end() == (0, "")
     assert started.log.read_text() == ""
+
+
+def test_without_a_command_the_options_of_the_page_count(office: Office, tmp_path: Path) -> None:
+    started = Started(office, tmp_path, command=())
+    window, home = started.window()
+    assert 'data-page="today"' in window.get(home).html
+    assert started.end() == (0, "")
+
+
+@pytest.mark.parametrize("option", [("--no-browser",), ("--port", "7000")])
+def test_options_of_the_page_before_another_command_are_refused(
+    office: Office, option: tuple[str, ...]
+) -> None:
+    refused = office.run(*option, "list", code=2)
+    assert "are for the page" in refused.stderr
 
 
 def test_after_the_end_the_desk_is_free_and_the_port_closed(

@@ -205,19 +205,35 @@ def test_a_name_and_a_note_of_ones_own_are_kept_and_never_sent(
 ) -> None:
     window = running.at_work()
     before = dict(peer.items)
-    named = window.press(opened(running, window), "label", label="Rooster zorgteam")
-    noted = window.press(named, "note", note="Belde maandag.")
-    assert "De aantekening is bewaard." in noted.text
+    page = opened(running, window)
+    noted = window.press(page, "own", label="Rooster zorgteam", note="Belde maandag.")
+    assert "De naam en de aantekening zijn bewaard." in noted.text
     assert "Belde maandag." in window.get(noted.path).text
     assert "Rooster zorgteam" in window.get(running.home).text
     assert peer.items == before
 
 
-def test_a_name_that_is_too_long_stays_in_the_form(running: Running, thread: str) -> None:
+def test_a_name_that_is_too_long_stays_in_the_form_with_the_note(
+    running: Running, thread: str
+) -> None:
     window = running.at_work()
-    refused = window.press(opened(running, window), "label", label="x" * 101)
+    refused = window.press(opened(running, window), "own", label="x" * 101, note="Belde maandag.")
     assert refused.status == 409
-    assert dict(refused.form_to("label").fields)["label"] == "x" * 101
+    fields = dict(refused.form_to("own").fields)
+    assert (fields["label"], fields["note"]) == ("x" * 101, "Belde maandag.")
+
+
+def test_a_form_without_the_note_leaves_the_note_as_it_was(running: Running, thread: str) -> None:
+    window = running.at_work()
+    page = window.press(opened(running, window), "own", label="", note="Belde maandag.")
+    target = page.form_to("own").action.partition("#")[0]
+    kept = window.request(
+        "POST", target, b"label=Rooster", {"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert "zijn bewaard" in kept.text
+    shown = opened(running, window)
+    assert "Belde maandag." in shown.text
+    assert "Rooster" in shown.text
 
 
 def test_to_forget_takes_one_last_look(running: Running, office: Office, thread: str) -> None:

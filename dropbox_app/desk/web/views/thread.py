@@ -28,7 +28,7 @@ _OPTION_PARTS = ("title", "pro", "con")
 class Typed:
     """What was typed in a form of the page, and what is wrong with it; kept until it is sent."""
 
-    form: str = ""  # which form: reply, consent, options, notice, label, note
+    form: str = ""  # which form: reply, consent, options, notice, own
     problem: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,22 +153,19 @@ def _extend(site: str, mailbox: str) -> None:
     writing.extend(here.place(), desk, box)
 
 
-@blueprint.post("/label")
-def label(handle: str) -> ResponseReturnValue:
-    """Give the conversation the counsellor's own name."""
-    given = request.form.get("label", "")
-    return _locally(
-        handle, "label", "label.done", lambda s, m: threads.label(here.place(), m, given, s)
-    )
+@blueprint.post("/own")
+def own(handle: str) -> ResponseReturnValue:
+    """Keep the counsellor's own name for the conversation and the private note, in one step."""
+    return _locally(handle, "own", "own.done", _keep_own)
 
 
-@blueprint.post("/note")
-def note(handle: str) -> ResponseReturnValue:
-    """Keep a private note."""
-    text = request.form.get("note", "")
-    return _locally(
-        handle, "note", "note.done", lambda s, m: notes.write_note(here.place(), m, text, s)
-    )
+def _keep_own(site: str, mailbox: str) -> None:
+    """Write the fields that came; one that is missing leaves what is kept as it was."""
+    place, given = here.place(), request.form
+    if "label" in given:
+        threads.label(place, mailbox, given["label"], site)
+    if "note" in given:
+        notes.write_note(place, mailbox, given["note"], site)
 
 
 @blueprint.get("/forget")
