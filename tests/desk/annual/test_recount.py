@@ -1,0 +1,139 @@
+"""A year played through, and every band, price and hour counted again from the bare lines.
+
+The recount shares nothing with the program: it reads the JSON lines as anybody could.
+"""
+
+import datetime
+import json
+import random
+from collections import Counter
+from typing import Any
+
+from dropbox_app.desk.annual import draft as drafts
+from dropbox_app.desk.annual import render
+from dropbox_app.desk.register import lines
+from dropbox_app.desk.register.categories import MAIN_GROUPS
+
+TODAY = datetime.date(2027, 1, 20)
+YEAR = 2026
+PEOPLE = {"Atelier": 12, "Bouw": 80, "Zorg": 400, "Vervoer": 1_500}
+SHARE = {"Atelier": 2, "Bouw": 5, "Zorg": 33, "Vervoer": 100}  # 140 cases
+TRAINING: dict[str, Any] = {
+    "event": "activity",
+    "date": "2026-10-06",
+    "what": "training",
+    "people": 20,
+    "price": 700,
+}
+SHARED = "Zorg"  # has an internal counsellor too, who stops in June
+Line = dict[str, Any]
+
+
+def played(seed: int, counsellor: str) -> list[Line]:
+    """The lines of one register: a third of the cases have a thread."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    made: list[Line] = []
+    for name, people in PEOPLE.items():
+        start = {"date": "2026-01-01", "employer": name}
+        made.append({"event": "employer", **start, "headcount": people})
+        made.append({"event": "agreement", **start, "until": "2028-12-31", "headcount": people,
+                     "form": "A" if people < 250 else "B" if people < 1_000 else "C",
+                     "price": people * 10})  # fmt: skip
+    for name, count in SHARE.items():
+        if counsellor == "internal" and name != SHARED:
+            continue
+        last = 180 if counsellor == "internal" else 365
+        for number in range(count if counsellor == "external" else 8):
+            day = datetime.date(YEAR, 1, 1) + datetime.timedelta(chance.randrange(last))
+            made += case(chance, name, f"{counsellor}-{name}-{number}", number, day)
+        made.append(TRAINING | {"employer": name})
+    for month in range(1, 13):
+        made.append({"event": "upkeep", "date": f"2026-{month:02}-15", "what": "training",
+                     "minutes": 150})  # fmt: skip
+    return sorted(made, key=lambda one: str(one["date"]))
+
+
+def case(
+    chance: random.Random, name: str, reference: str, number: int, day: datetime.date
+) -> list[Line]:
+    """One case; a quarter belongs with the one before, a tenth becomes a complaint."""
+    group = chance.choice(MAIN_GROUPS)
+    opened: Line = {"event": "case", "date": day.isoformat(), "employer": name,
+                    "case": reference, "main_group": group}  # fmt: skip
+    if number % 3 == 0:
+        opened["thread"] = f"{number:064x}"
+    if number and chance.random() < 0.25:
+        opened["belongs_with"] = [f"{reference.rpartition('-')[0]}-{number - 1}"]
+    found = [opened]
+    found += [
+        {"event": "contact", "date": day.isoformat(), "employer": name, "case": reference,
+         "minutes": chance.randrange(10, 90), "with_whom": ["reporter"]}
+    ]  # fmt: skip
+    if chance.random() < 0.1:
+        found.append({"event": "complaint", "date": day.isoformat(), "employer": name,
+                      "case": reference, "what": "formal_complaint"})  # fmt: skip
+    return found
+
+
+def situations(given: list[Line], name: str) -> Counter[str]:
+    """Situations by main group, counted by hand: mark by mark, without the employer's own."""
+    cases = {
+        one["case"]: one for one in given if one["event"] == "case" and one["employer"] == name
+    }
+    circles: list[set[str]] = [{reference} for reference in cases]
+    for reference, one in cases.items():
+        for other in one.get("belongs_with", []):
+            joined = [circle for circle in circles if reference in circle or other in circle]
+            circles = [circle for circle in circles if circle not in joined]
+            circles.append(set().union(*joined))
+    held = {one["case"] for one in given if one["event"] == "complaint"}
+    counted: Counter[str] = Counter()
+    for circle in circles:
+        if not circle & held:
+            first = min(circle, key=lambda reference: (cases[reference]["date"], reference))
+            counted[cases[first]["main_group"]] += 1
+    return counted
+
+
+def words(count: int) -> str:
+    """The band of a count as the Dutch report prints it."""
+    if count >= 40:
+        return "40 of meer"
+    low, high = (0, 9) if count <= 9 else (10, 19) if count <= 19 else (20, 39)
+    return f"{low} tot en met {high}"
+
+
+def figures(text: str, slot: str) -> list[str]:
+    """The values of a section of the JSON report."""
+    section = next(one for one in json.loads(text)["sections"] if one["slot"] == slot)
+    return [row["value"] for row in section["figures"]]
+
+
+def test_every_number_of_a_played_year_is_what_the_bare_lines_say() -> None:
+    external, internal = played(7, "external"), played(8, "internal")
+    assert sum(one["event"] == "case" for one in external) == 140
+    raw = "".join(json.dumps(one) + "\n" for one in external).encode()
+    events = [one.event for one in lines.read(raw, TODAY)]
+    for name, people in PEOPLE.items():
+        joint = situations(internal, name) if name == SHARED else Counter()
+        made = drafts.draft(events, name, YEAR, today=TODAY, counsellor="Noor Jansen",
+                            language="nl", joint=joint)  # fmt: skip
+        printed = render.report(made.report, "json").decode()
+        counted = situations(external, name) + joint
+        if people < 250:
+            wanted = []
+        elif people < 1_000:
+            wanted = [words(counted.total())]
+        else:
+            wanted = [words(counted[group]) for group in MAIN_GROUPS]
+        assert figures(printed, "contacts") == wanted
+        assert "30 uur" in printed  # twelve times two and a half hours
+        bill = render.report(render.bill(drafts.bill(events, name, YEAR), "nl"), "json").decode()
+        assert figures(bill, "bill")[-1] == f"€ {people * 10 + 700:,}".replace(",", ".")
+
+
+def test_what_another_counsellor_needs_for_a_joint_report_is_the_same_count() -> None:
+    internal = played(8, "internal")
+    raw = "".join(json.dumps(one) + "\n" for one in internal).encode()
+    events = [one.event for one in lines.read(raw, TODAY)]
+    assert drafts.joint_counts(events, SHARED, YEAR) == situations(internal, SHARED)
