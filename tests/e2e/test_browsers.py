@@ -35,7 +35,7 @@ WORDS = {
     },
     "en": {
         "safety": "Tell your story",
-        "return": "I already have a code",
+        "return": "I have a code",
         "leave": "Leave quickly",
         "wrong": "This code does not work",
         "yes": "Yes, that is fine",

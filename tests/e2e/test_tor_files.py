@@ -33,7 +33,7 @@ def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
         come_back(browser, "nl", code)
         workers = box.workers()
         idle = peak(workers, reset=True)
-        assert _upload(browser, block, mib) == (303, "/nl/conversation?sent=1")
+        assert _upload(browser, block, mib) == (303, "/nl/conversation?sent=1#last")
         assert peak(workers) - idle < 64 * MIB
         assert box.workers() == workers
 
