@@ -30,6 +30,10 @@ class NotFound(DeskError):
     """No thread, site or counsellor goes by this name, or more than one does."""
 
 
+class NoSuchCounsellor(NotFound):
+    """No counsellor of this site, or more than one, is who was named. Nothing was done."""
+
+
 class Unfit(DeskError):
     """What was typed or given cannot be used.
 

@@ -12,7 +12,7 @@ from dropbox_app.desk.errors import (
     CannotReach,
     DeskError,
     Kept,
-    NotFound,
+    NoSuchCounsellor,
     NotWritable,
     OutOfStep,
     Refused,
@@ -441,7 +441,7 @@ def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) ->
                 "name_alone",
             )
     if len(found) != 1:
-        raise NotFound(
+        raise NoSuchCounsellor(
             f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
             "give the ten groups of the fingerprint instead."
         )

@@ -23,6 +23,7 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (errors.BadAnswer, "fault.bad_answer"),
     (errors.Unknown, "fault.unknown_desk"),
     (errors.Refused, "fault.refused"),
+    (errors.NoSuchCounsellor, "fault.no_counsellor"),
     (errors.NotFound, "fault.not_found"),
 )
 

@@ -151,6 +151,17 @@ def test_a_site_that_does_not_answer_is_told_and_what_is_kept(
     assert (done.status, 'class="alarm"' in done.html) == (200, True)
 
 
+def test_a_stand_in_who_is_not_found_is_told_with_the_field_and_changes_nothing(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}away")
+    done = window.press(page, "away", until="2027-02-14", stand_in="Bas de Wit")
+    assert "wat je invulde als vervanger" in done.text
+    assert "Er is niets veranderd." in done.text
+    with running.lock.use() as place:
+        assert place.one().state.away is None
+
+
 # posters
 
 
