@@ -90,7 +90,7 @@ def restore(
                     _finish(place, read.of(place.name), site_id, known, today, len(found) > 1)
                     for place, site_id in found
                 )
-                _own(new, folder, today)
+                _date(new, today)
         except SiteFull:
             raise BackupError("the disk is full; nothing was restored") from None
         _move(new, folder)
@@ -328,12 +328,9 @@ def _opens(store: SqliteStore, mailbox: str) -> bool:
 # into place
 
 
-def _own(new: Path, folder: Path, today: datetime.date) -> None:
-    """Everything under the day, and, where root restores, for the account of the folder."""
-    owner = folder.stat()
+def _date(new: Path, today: datetime.date) -> None:
+    """Leave no finer time than the day."""
     for path in sorted(new.rglob("*"), reverse=True):
-        if os.geteuid() == 0:
-            os.chown(path, owner.st_uid, owner.st_gid)
         at_midnight(path, today)
 
 

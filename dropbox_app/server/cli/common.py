@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server import account
 from dropbox_app.server.config import paths
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import visible
@@ -49,7 +50,9 @@ class Group(click.Group):
             raise  # nobody reads on, as in "card list | head -1": click ends quietly
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise Refused(f"{where}{error.strerror or error}") from None
+            acts = isinstance(error, PermissionError) and os.geteuid() != 0
+            acting = f" (this command acts as the account {_account()})" if acts else ""
+            raise Refused(f"{where}{error.strerror or error}{acting}") from None
         except click.Abort:
             click.echo(err=True)  # the question stands in that line
             raise Refused("The question was not answered; nothing was changed.") from None
@@ -71,6 +74,13 @@ class GivenFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - as click has it
+        self.check(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+    def check(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        """Refuse a file that this account cannot read."""
         try:
             with open_untouched(Path(value)):
                 pass
@@ -83,7 +93,6 @@ class GivenFile(click.Path):
             )  # fmt: skip
         except OSError:
             pass  # which click says
-        return super().convert(value, param, ctx)
 
 
 def _account() -> str:
@@ -115,7 +124,23 @@ def site_option(command: _Command) -> _Command:
 
 
 def folder_of(given: Path | None) -> Path:
-    """The folder of ``--dir`` after the command, before it, or in the environment."""
+    """The folder of ``--dir`` after the command, before it, or in the environment.
+
+    From here on root acts as the account that owns it, see ``server/account.py``.
+    """
+    folder = named_folder(given)
+    if account.become_owner(folder):
+        context = click.get_current_context()
+        for param in context.command.params:
+            if isinstance(param.type, GivenFile):
+                values = context.params[str(param.name)]
+                for value in values if isinstance(values, tuple) else (values,):
+                    param.type.check(value, param, context)
+    return folder
+
+
+def named_folder(given: Path | None) -> Path:
+    """The same folder, with the rights that this process has."""
     context = click.get_current_context()
     before: Path | None = context.find_root().params.get("folder")
     known = given or before or os.environ.get("KLANKBORD_DIR")

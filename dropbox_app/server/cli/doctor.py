@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from dropbox_app.server import account
 from dropbox_app.server.cli import common
-from dropbox_app.server.cli.common import folder_of, folder_option, site_option
+from dropbox_app.server.cli.common import folder_option, named_folder, site_option
 from dropbox_app.server.config import loader
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.finding import total
@@ -36,7 +37,7 @@ def doctor_command(
     # Imported here, because nothing that serves needs it.
     from dropbox_app.server.doctor import checks
 
-    target = folder_of(folder)
+    target = named_folder(folder)
     findings = list(checks.examine(target, common.today(), site_name, machine.ROOT))
     if socks is not None and not visit:
         raise click.UsageError("--socks is for --visit.")
@@ -47,7 +48,9 @@ def doctor_command(
             port = visits.address_of(socks) if socks is not None else None
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--socks") from None
-        findings += visits.visit(loader.read(target), site_name, machine.ROOT / visits.BOX, port)
+        with account.as_owner(target):
+            read = loader.read(target)
+        findings += visits.visit(read, site_name, machine.ROOT / visits.BOX, port)
     if as_json:
         click.echo(json.dumps([finding.values() for finding in findings]))
     else:

@@ -1,6 +1,5 @@
 """``klankbord-server init``, ``site`` and ``move``: sites are made, listed, checked, moved."""
 
-import os
 import re
 import secrets
 import shutil
@@ -127,11 +126,7 @@ def site_add(
     wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
     there = loader.read(server) if paths.names(server) or _is_site(server) else Reading((), ())
     parent = place.folder.parent
-    if not parent.exists():
-        parent.mkdir(0o700, parents=True)
-        if os.geteuid() == 0:  # for the account that the folder belongs to
-            owner = server.stat()
-            os.chown(parent, owner.st_uid, owner.st_gid)
+    parent.mkdir(0o700, parents=True, exist_ok=True)
     _make(place, wanted, there)
     common.say(
         f"The site is in {place.folder}. Give the line above to each counsellor; "
@@ -349,9 +344,6 @@ def _build(target: Path, text: str, site_id: str) -> None:
             store.set_site_id(site_id)
             store.set_served(common.today())  # from now on a clock that leaps is known
         store.close()
-        if os.geteuid() == 0:  # for the account that the folder belongs to
-            for path in target.iterdir():
-                os.chown(path, target.stat().st_uid, target.stat().st_gid)
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
         for path in target.iterdir():

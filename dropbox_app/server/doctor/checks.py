@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from dropbox_app.server import account
 from dropbox_app.server.backup import directory
 from dropbox_app.server.config import check as site_check
 from dropbox_app.server.config import loader, paths, settings
@@ -44,15 +45,14 @@ def examine(
     ``root``: where the machine's own files begin.
     """
     try:
-        every = paths.places(folder)
-        places = every if name is None else (paths.chosen(folder, name),)
+        with account.as_owner(folder):
+            read, findings = _folder(folder, today, name)
     except SettingsError as error:
         closed = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
         return (wrong("settings", str(error), OWN_ACCOUNT if closed else "check --dir and --site"),)
-    read = loader.read(folder)
-    findings = [finding for place in places for finding in _site(place, read, today)]
+    except ServerError as error:
+        return (wrong("access", str(error), "see Doctor in deploy/README.md"),)
     if name is None and folder.is_dir():
-        findings += _server(folder, every, read, today)
         origins = tuple(
             origin
             for site in read.sites
@@ -62,6 +62,17 @@ def examine(
         findings += _mail(around)
         findings += machine.look(around)
     return tuple(findings)
+
+
+def _folder(folder: Path, today: datetime.date, name: str | None) -> tuple[Reading, list[Finding]]:
+    """Look at the server's own folder: the sites, and what they share. Raises SettingsError."""
+    every = paths.places(folder)
+    places = every if name is None else (paths.chosen(folder, name),)
+    read = loader.read(folder)
+    findings = [finding for place in places for finding in _site(place, read, today)]
+    if name is None and folder.is_dir():
+        findings += _server(folder, every, read, today)
+    return read, findings
 
 
 def _verdict(check: Check, fault: str, repair: str, site: str = "") -> Finding:

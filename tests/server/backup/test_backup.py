@@ -26,6 +26,7 @@ from dropbox_app.server.store.files import replace_whole
 from dropbox_app.server.store.sqlite import DATABASE, SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.server.config.test_referrals import OWN
+from tests.support.other_account import give_away, in_a_process
 from tests.support.server_folder import ANNA, DAY, AServer, faults_in, file, ids, message
 
 LARGE = 1_500_000
@@ -656,15 +657,14 @@ def test_doctor_looks_at_the_backups(machine: Machine) -> None:
 def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
-    for path in (machine.server.folder, *machine.server.folder.rglob("*")):
-        os.chown(path, 65534, 65534)
     machine.server.report("one")
-    machine.does("backup")
+    give_away(machine.server.folder)
+    assert in_a_process(lambda: machine.does("backup"))
     assert {p.stat().st_uid for p in (machine.place, *machine.place.iterdir())} == {65534}
     target = machine.folder / "new"
     target.mkdir()
-    os.chown(target, 65534, 65534)
-    assert machine.restore().exit_code == 0
+    give_away(target, machine.key)
+    assert in_a_process(lambda: machine.restore().exit_code) == 0
     assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
 
 

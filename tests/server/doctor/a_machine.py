@@ -22,6 +22,7 @@ from dropbox_app.server.config import settings, settings_writer
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.checks import examine
 from dropbox_app.server.doctor.finding import Finding
+from tests.support.other_account import let_others_through, typed
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -102,7 +103,9 @@ class AMachine:
         os.utime(self.path(name), (moment, moment))
 
     def types(self, *words: str) -> Result:
-        return CliRunner().invoke(main.main, ["--dir", str(self.server), *words])
+        if words[0] == "doctor":
+            return CliRunner().invoke(main.main, ["--dir", str(self.server), *words])
+        return typed(main.main, ["--dir", str(self.server), *words])
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -122,6 +125,7 @@ class AMachine:
 
 def build(root: Path) -> None:
     """Make the sound one."""
+    let_others_through(root)
     made = AMachine(root)
     for folder in ("proc/sys/kernel", "etc", "var/lib", "run/systemd/system", "var/lib/apt/lists"):
         made.path(folder).mkdir(parents=True)
@@ -218,6 +222,7 @@ def with_desks(made: AMachine, let_in: str) -> None:
 
 def copied(source: Path, target: Path) -> AMachine:
     """Another one of the same, with owners, modes and times."""
+    let_others_through(target)
     subprocess.run(["cp", "-a", source, target], check=True)
     return AMachine(target)
 

@@ -296,6 +296,7 @@ def test_what_it_says_to_a_person_holds_the_same(here: AMachine) -> None:
 
 DIALS_NOBODY = """
 import os, sys
+from tests.support import other_account  # which loads what another account may not
 from dropbox_app.server.cli import main as cli
 
 def hook(event, arguments):

@@ -1,0 +1,95 @@
+"""Commands that root types act as the account that owns the server's folder.
+
+That account may have been taken over, and may put a link in the place of any file or folder of its
+own at any moment. Root would follow it. So root's rights are given up before the folder is touched.
+"""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_app.server.errors import ServerError
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An account that is not root, with all its groups."""
+
+    name: str
+    number: int
+    group: int
+    groups: tuple[int, ...]
+
+    @classmethod
+    def of(cls, number: int, group: int) -> "Owner":
+        """The account of this number; ``group`` is its group if the system does not know it."""
+        try:
+            known = pwd.getpwuid(number)
+        except KeyError:
+            return cls(str(number), number, group, (group,))
+        groups = os.getgrouplist(known.pw_name, known.pw_gid)
+        return cls(known.pw_name, number, known.pw_gid, tuple(groups))
+
+
+def become_owner(folder: Path) -> Owner | None:
+    """Give up root's rights for good, where the folder or one above it is another account's.
+
+    Returns that account; None if this is not root, or root owns everything on the way. Raises
+    ServerError if parts of root's own folder are another account's.
+    """
+    owner = _owner(folder)
+    if owner is None:
+        return None
+    os.setgroups(owner.groups)
+    os.setresgid(owner.group, owner.group, owner.group)
+    os.setresuid(owner.number, owner.number, owner.number)
+    return owner
+
+
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """Act as the account that owns the folder for a while; else like ``become_owner``."""
+    owner = _owner(folder)
+    if owner is None:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups(owner.groups)
+    os.setegid(owner.group)
+    os.seteuid(owner.number)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def _owner(folder: Path) -> Owner | None:
+    """Find the first account beside root that could change what a path leads to."""
+    if os.geteuid() != 0:
+        return None
+    for way in (folder, folder.resolve()):  # the links on the way, and where they lead
+        for path in (*reversed(way.parents), way):
+            try:
+                found = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                break
+            if found.st_uid != 0:
+                return Owner.of(found.st_uid, found.st_gid)
+    _refuse_parts_of_others(folder)
+    return None
+
+
+def _refuse_parts_of_others(folder: Path) -> None:
+    """Raise ServerError for a part of root's folder that is another account's."""
+    for inside in (folder, folder / "sites", *folder.glob("sites/*")):
+        for path in inside.iterdir() if inside.is_dir() else ():
+            if path.lstat().st_uid != 0:
+                raise ServerError(
+                    f"{path} belongs to another account than {folder}, which is root's; give the "
+                    "whole folder to the account that serves it (chown -R)"
+                )

@@ -1,0 +1,235 @@
+"""Root types commands about folders of an account that was taken over."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from dropbox_app.server.cli import common, main
+from tests.support.other_account import NOBODY, give_away, typed
+from tests.support.programs import needs_root
+from tests.support.server_folder import DAY, AServer
+from tests.vectors import world
+
+pytestmark = needs_root
+
+ORIGIN = "http://localhost:8010"
+SITE = ("--name", "Other", "--origin", ORIGIN)
+SECRET = "known to root alone"
+
+
+class TakenOver:
+    """A server's folder whose account means harm, and what is root's beside it."""
+
+    def __init__(self, top: Path) -> None:
+        top.chmod(0o755)
+        self.top = top
+        self.folder = top / "server"
+        made = AServer(self.folder)
+        made.report("one")
+        made.store.close()
+        self.roots = top / "etc"
+        self.roots.mkdir()
+        for name in ("shadow", "card.card", "site.toml"):
+            (self.roots / name).write_text(SECRET)
+            (self.roots / name).chmod(0o600)
+        (self.roots / "folder").mkdir(0o700)
+        self.before = self.state()
+        self.key = top / "key.txt"
+        self.card = top / "els.card"
+        self.card.write_bytes(world.issue_card("chris"))
+        self.give()
+
+    def give(self) -> None:
+        give_away(self.folder, self.key if self.key.exists() else self.card, self.card)
+
+    def state(self) -> dict[str, tuple[int, int, int, bytes, int]]:
+        """Owner, mode, links, bytes and time of all that is root's."""
+        found = {}
+        for path in (self.roots, *sorted(self.roots.rglob("*"))):
+            seen = path.lstat()
+            held = path.read_bytes() if path.is_file() else b"".join(
+                sorted(os.fsencode(name) for name in os.listdir(path))
+            )  # fmt: skip
+            found[str(path)] = (seen.st_uid, seen.st_mode, seen.st_nlink, held, seen.st_mtime_ns)
+        return found
+
+    def types(self, *words: str | Path, folder: Path | None = None) -> Result:
+        return typed(main.main, ["--dir", str(folder or self.folder), *map(str, words)])
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[TakenOver]:
+    monkeypatch.setattr(common, "today", lambda: DAY)
+    with tempfile.TemporaryDirectory() as folder:
+        yield TakenOver(Path(folder))
+
+
+COMMANDS: dict[str, Callable[[TakenOver], Result]] = {
+    "init": lambda t: t.types("init", *SITE, folder=t.folder / "deeper"),
+    "site add": lambda t: t.types("site", "add", "other", *SITE),
+    "site list": lambda t: t.types("site", "list"),
+    "site check": lambda t: t.types("site", "check"),
+    "site retire": lambda t: t.types("site", "retire", "."),
+    "move": lambda t: t.types("move", "--origin", "https://other.example.org"),
+    "card add": lambda t: t.types("card", "add", t.card, "--fingerprint", "0"),
+    "card list": lambda t: t.types("card", "list"),
+    "card retire": lambda t: t.types("card", "retire", "anna"),
+    "backup-key": lambda t: t.types("backup-key", "--new"),
+    "backup": lambda t: t.types("backup"),
+    "purge": lambda t: t.types("purge", "--day", f"{DAY}", "--yes"),
+    "doctor": lambda t: t.types("doctor"),
+}
+LINKED = {
+    "site.toml": "site.toml", "cards": "folder", "cards/anna.card": "card.card",
+    "klankbord.sqlite": "shadow", "files": "folder", "sites": "folder", "backups": "folder",
+    "backup-key": "shadow", ".site.toml.new": "shadow", "cards/.chris.card.new": "shadow",
+    "content": "folder", "deeper": "folder",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_of_roots_follows_a_link_of_the_account(command: str, taken: TakenOver) -> None:
+    for place, target in LINKED.items():
+        path = taken.folder / place
+        aside = taken.top / "aside"
+        if os.path.lexists(path):
+            path.rename(aside)
+        if path.parent.is_dir():
+            path.symlink_to(taken.roots / target)
+            os.lchown(path, NOBODY, NOBODY)
+            done = COMMANDS[command](taken)
+            assert SECRET not in done.output, place
+            assert taken.state() == taken.before, place
+            if os.path.lexists(path):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if aside.exists():
+            aside.rename(path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_root_makes_there_is_the_accounts(command: str, taken: TakenOver) -> None:
+    taken.key.write_text(taken.types("backup-key").stdout)
+    taken.give()
+    COMMANDS[command](taken)
+    assert {path.lstat().st_uid for path in taken.folder.rglob("*")} == {NOBODY}
+    assert taken.state() == taken.before
+
+
+def test_a_folder_that_leads_elsewhere_gives_no_rights_there(taken: TakenOver) -> None:
+    taken.folder.rename(taken.folder.with_name("aside"))
+    taken.folder.symlink_to(taken.roots / "folder")
+    os.lchown(taken.folder, NOBODY, NOBODY)
+    for command in ("init", "site add", "backup-key", "doctor"):
+        assert COMMANDS[command](taken).exit_code == 1
+    assert taken.state() == taken.before
+
+
+def test_a_hard_link_to_a_file_of_roots_is_not_given_away(taken: TakenOver) -> None:
+    """Where the kernel lets an account make one (fs.protected_hardlinks=0)."""
+    os.link(taken.roots / "shadow", taken.folder / "sites")
+    before = taken.state()
+    for command in COMMANDS.values():
+        command(taken)
+    assert taken.state() == before
+
+
+@pytest.mark.parametrize("place", ["site.toml", "backup-key", "cards/anna.card", "sites"])
+def test_a_pipe_keeps_root_waiting_nowhere(place: str, taken: TakenOver) -> None:
+    path = taken.folder / place
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    os.lchown(path, NOBODY, NOBODY)
+    for command in ("site list", "site check", "card list", "doctor"):
+        COMMANDS[command](taken)  # or the time limit of the tests ends it
+
+
+SWAP = """
+import os, sys
+folder, target = sys.argv[1:]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+while True:
+    for name in ("sites", "backups", "cards", ".restoring"):
+        path = os.path.join(folder, name)
+        try:
+            os.symlink(target, path)
+        except OSError:
+            pass
+        try:
+            os.rename(path, path + ".x")
+        except OSError:
+            pass
+        try:
+            os.unlink(path + ".x")
+        except OSError:
+            pass
+"""
+
+
+@contextmanager
+def swapping(taken: TakenOver) -> Iterator[None]:
+    """The account puts links in the place of its folders, and away, without end."""
+    words = [sys.executable, "-c", SWAP, str(taken.folder), str(taken.roots / "folder")]
+    swaps = subprocess.Popen(words, cwd="/")
+    try:
+        yield
+        assert swaps.poll() is None, "the attack ended before the commands"
+    finally:
+        swaps.kill()
+        swaps.wait()
+
+
+def test_folders_that_are_swapped_meanwhile_lead_root_nowhere(taken: TakenOver) -> None:
+    with swapping(taken):
+        for _ in range(3):
+            for command in ("site add", "card list", "backup", "doctor"):
+                COMMANDS[command](taken)
+                assert taken.state() == taken.before, command
+
+
+def test_a_restore_by_root_gives_away_nothing_that_is_roots(taken: TakenOver) -> None:
+    taken.key.write_text(taken.types("backup-key").stdout)
+    taken.give()
+    done = taken.types("backup")
+    assert done.exit_code == 0, done.output
+    (made,) = (taken.folder / "backups").glob("klankbord-*.age")
+    new = taken.top / "new"
+    new.mkdir()
+    give_away(new)
+    whole = TakenOver.types(taken, "restore", made, "--key", taken.key, folder=new)
+    assert whole.exit_code == 0, whole.output
+    assert {path.lstat().st_uid for path in new.rglob("*")} == {NOBODY}
+    shutil.rmtree(new)
+    new.mkdir()
+    give_away(new)
+    for name in (".restoring", "sites"):
+        (new / name).symlink_to(taken.roots / "folder")
+        os.lchown(new / name, NOBODY, NOBODY)
+    assert taken.types("restore", made, "--key", taken.key, folder=new).exit_code == 1
+    assert taken.state() == taken.before
+
+
+def test_a_file_that_only_root_can_read_is_asked_for_as_the_account_sees_it(
+    taken: TakenOver,
+) -> None:
+    closed = taken.roots / "card.card"
+    closed.write_bytes(taken.card.read_bytes())
+    refused = taken.types("card", "add", closed)
+    assert refused.exit_code == 2, refused.output
+    assert f"{closed} cannot be seen by the account" in refused.stderr
+    assert "install -m 600 -o nobody" in refused.stderr
+
+
+def test_a_part_of_roots_folder_that_is_another_accounts_is_refused(taken: TakenOver) -> None:
+    os.chown(taken.folder, 0, 0)
+    refused = taken.types("card", "list")
+    assert refused.exit_code == 1
+    assert "belongs to another account than" in refused.stderr
+    assert "chown -R" in refused.stderr
