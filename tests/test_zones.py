@@ -93,7 +93,7 @@ BACKUP_USERS = ("dropbox_app/server/backup/", "dropbox_app/server/cli/backup.py"
 # above it. What is not listed may not exist.
 RANKED = {
     "server": (
-        "errors", "store", "config", "mailboxes", "reporter", "backup", "notify", "release", "web",
+        "errors", "account", "store", "config", "mailboxes", "reporter", "backup", "notify", "release", "web",
         "doctor", "cli",
     ),
     "desk": (
