@@ -93,8 +93,8 @@ BACKUP_USERS = ("dropbox_app/server/backup/", "dropbox_app/server/cli/backup.py"
 # above it. What is not listed may not exist.
 RANKED = {
     "server": (
-        "errors", "account", "store", "config", "mailboxes", "reporter", "backup", "notify", "release", "web",
-        "doctor", "cli",
+        "errors", "account", "store", "config", "mailboxes", "reporter", "backup", "notify",
+        "release", "web", "doctor", "cli",
     ),
     "desk": (
         "errors", "register", "annual", "transport", "storage", "keys", "session",
