@@ -41,7 +41,7 @@ def test_the_choice_of_counsellors_says_whom_to_call_and_when(three: House, lang
     check_shape(page)
     said = {"nl": "Telefoon", "en": "Telephone"}[lang]
     _, *each = page.html.split('<p class="name"')
-    shown = {one.partition("<")[0].rpartition(">")[2]: one for one in each}
+    shown = {one.partition("</")[0].rpartition(">")[2]: one for one in each}
     for name, number in (
         ("Noor Visser", "06 11 22 33 44 (ma en do 9-12)"),
         ("Sam Jansen", "06-55667788"),

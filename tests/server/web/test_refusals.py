@@ -79,7 +79,7 @@ ABOUT_FILES = {
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
-    "BackupError",
+    "BackupError", "BadRelease", "UpgradeError",
     "TooSlow",
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",
