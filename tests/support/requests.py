@@ -19,6 +19,7 @@ from dropbox_app.protocol.encoding import clean_text, sha256_hex
 from dropbox_app.protocol.messages import ANSWERS
 from dropbox_app.server.web import forms
 from dropbox_app.server.web.request_checks import FORM
+from dropbox_app.server.web.routing import LANG
 from dropbox_app.server.web.uploads import FORM_BYTES
 from tests.support.server_folder import RECIPIENTS
 from tests.support.values import BYTES, FILE, SENT, TYPED, long_words, mangled, strange
@@ -326,7 +327,7 @@ class Maker:
             odd = urllib.parse.quote(self._odd(SENT)[:900], errors=BYTES)
             return self.rng.choice([*PATHS, f"/{odd}", f"/nl/{odd}", f"/api/desk/{odd}"])[:3500]
         path = self.rng.choice(self.rules)
-        for part in ("<any(nl, en):lang>", "<item>", "<mailbox>", "<path:rest>"):
+        for part in (LANG[1:], "<item>", "<mailbox>", "<path:rest>"):
             good = self.rng.choice(("nl", "en") if "lang" in part else self.ids)
             odd = urllib.parse.quote(self._odd(SENT)[:300], safe="", errors=BYTES)
             path = path.replace(part, good if self.rng.random() < 0.8 else odd)

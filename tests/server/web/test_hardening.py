@@ -8,6 +8,7 @@ import pytest
 
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 from dropbox_app.server.web.hosts import Hosts
+from dropbox_app.server.web.routing import LANG
 from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 from tests.server.web.test_before import check_shape
 from tests.support.plain_browser import Page
@@ -32,7 +33,7 @@ def every_answer(house: House, origin: str = ORIGIN) -> Iterator[Page]:
     browser.come_back(browser.tell("Iets.").code)
     for rule in house.app.url_map.iter_rules():
         path = rule.rule
-        for part, value in (("<any(nl, en):lang>", "nl"), ("<item>", "x"), ("<mailbox>", "x")):
+        for part, value in ((LANG, "/nl"), ("<item>", "x"), ("<mailbox>", "x")):
             path = path.replace(part, value)
         path = path.replace("<path:rest>", "nothing")
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
@@ -141,7 +142,7 @@ def test_an_unknown_page_is_calm_in_both_languages(house: House, path: str, stat
 def test_no_address_is_ever_repeated_in_a_redirect(house: House) -> None:
     """Not even where only a slash is missing: no page of werkzeug's, no query, no host."""
     rules = {rule.rule for rule in house.app.url_map.iter_rules()}
-    paths = {rule.replace("<any(nl, en):lang>", "nl") for rule in rules}
+    paths = {rule.replace(LANG, "/nl") for rule in rules}
     paths |= {path.rstrip("/") if path.endswith("/") else path + "/" for path in paths}
     for path in sorted(paths - {""}):
         for method in ("GET", "HEAD", "POST"):
