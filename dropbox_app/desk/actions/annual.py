@@ -135,8 +135,9 @@ def _name(events: list[Event], wanted: str) -> str:
 
 def _frozen(events: list[Event], employer: str, year: int) -> Report | None:
     for one in events:
-        same = isinstance(one, Freeze) and (one.employer, one.last_year) == (employer, year)
-        if isinstance(one, Freeze) and same:
+        if not isinstance(one, Freeze) or one.employer != employer:
+            continue
+        if year in range(one.first_year or 0, (one.last_year or 0) + 1):
             if not one.text:
                 raise Unfit(
                     f"The report of {year} was issued elsewhere; its text is not in the register.",

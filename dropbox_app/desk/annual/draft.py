@@ -17,6 +17,8 @@ from dropbox_app.desk.annual import (
 )
 from dropbox_app.desk.annual.report import OwnWords, Report, build
 from dropbox_app.desk.annual.suppression import Figure, Form
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register.categories import MAIN_GROUPS
 from dropbox_app.desk.register.events import Employer, Event
 
 
@@ -54,6 +56,7 @@ def draft(
     """
     term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
     form = periods.form(term)
+    _check_joint(term, joint)
     counts, left_out = _counts(events, employer, counted_years(term, year), joint or {})
     figures = _figures(form, term, year, counts)
     answers = gather.answers(events, employer, year)
@@ -87,6 +90,21 @@ def joint_counts(events: Sequence[Event], employer: str, year: int) -> Mapping[s
     """Return what another counsellor of this employer needs for a joint report of ``year``."""
     term = periods.term_of(gather.terms(events), employer, year)
     return counting.counts(gather.cases(events, employer), counted_years(term, year))
+
+
+def _check_joint(term: periods.Term, joint: Mapping[str, int] | None) -> None:
+    """A shared employer gets one report of both counts: each alone would tell the difference."""
+    if term.shared_with and joint is None:
+        raise Unfit(
+            f"The report of {term.employer} is made together with {term.shared_with}: one of each"
+            " counsellor would tell, beside the other, what both hide. This version cannot take"
+            " in the other's counts yet, so no report can be made here.",
+            "joint_missing", employer=term.employer, other=term.shared_with,
+        )  # fmt: skip
+    for group, count in (joint or {}).items():
+        if group not in MAIN_GROUPS or count < 0:
+            raise Unfit("The other counsellor's counts are not whole numbers by main group.",
+                        "joint_wrong")  # fmt: skip
 
 
 def _counts(

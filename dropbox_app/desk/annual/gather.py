@@ -25,8 +25,9 @@ _TRAININGS = {"training", "information"}
 def terms(events: Iterable[e.Event]) -> list[Term]:
     """Return every appointment. Raises Unfit for an agreement whose end is not written down.
 
-    An agreement without a headcount takes the newest of the employer's sheet at its start. Two
-    agreements of one employer that begin on the same day are one, the later one wins.
+    The headcount is that of the agreement alone: one that is written down later could be chosen
+    after the year was counted. Two agreements of one employer that begin on the same day are one,
+    the later one wins.
     """
     sheets: dict[str, list[e.Employer]] = {}
     agreed: dict[tuple[str, datetime.date], e.Agreement] = {}
@@ -45,18 +46,16 @@ def _term(agreed: e.Agreement, sheets: Sequence[e.Employer]) -> Term:
             " the report is fixed until that day: add it.",
             "no_term_end", employer=agreed.employer,
         )  # fmt: skip
-    before = sorted((s for s in sheets if s.date <= agreed.date), key=lambda sheet: sheet.date)
-    known = [sheet.headcount for sheet in before if sheet.headcount is not None]
     groups = [sheet.group for sheet in sheets if sheet.group]
-    headcount = agreed.headcount if agreed.headcount is not None else [0, *known][-1]
     return Term(
         employer=agreed.employer,
         first_year=agreed.date.year,
         last_year=agreed.until.year,
-        headcount=headcount,
+        headcount=agreed.headcount or 0,
         form=Form(agreed.form) if agreed.form else None,
         term_band=bool(agreed.term_band),
         under=groups[-1] if groups else "",
+        shared_with=agreed.shared_with,
     )
 
 
@@ -65,8 +64,8 @@ def issued(events: Iterable[e.Event]) -> list[Issued]:
     return [
         Issued(one.employer, year, Form(one.form or Form.A))
         for one in events
-        if isinstance(one, e.Freeze) and one.last_year is not None
-        for year in (one.last_year,)
+        if isinstance(one, e.Freeze) and one.first_year and one.last_year
+        for year in range(one.first_year, one.last_year + 1)
     ]
 
 
@@ -86,11 +85,14 @@ def price(events: Iterable[e.Event], term: Term) -> int | None:
 
 
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
-    """Return what the employer ordered and pays apart."""
+    """Return the trainings that the employer ordered and pays apart."""
     return [
         Ordered(one.date, one.title or one.what, one.price)
         for one in events
-        if isinstance(one, e.Activity) and one.employer == employer and one.price
+        if isinstance(one, e.Activity)
+        and one.employer == employer
+        and one.what in _TRAININGS
+        and one.price
     ]
 
 
@@ -181,10 +183,15 @@ def _counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) 
 def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
     """Return everything that counts as a case at an employer, destroyed cases included.
 
-    A contact without a case is one, unless it goes on with an earlier one; the reporter is in it.
-    A case and all that its marks lead to carry the same mark ``together``.
+    Cases at the members of a group count for the group. A contact with a reporter that has no
+    case counts as one, unless it goes on with an earlier one. A case and all that its marks lead
+    to carry the same mark ``together``.
     """
-    own = [one for one in events if isinstance(one, e.OfEmployer) and one.employer == employer]
+    known = list(events)
+    names = {employer} | {
+        one.employer for one in known if isinstance(one, e.Employer) and one.group == employer
+    }
+    own = [one for one in known if isinstance(one, e.OfEmployer) and one.employer in names]
     own.sort(key=lambda one: one.date)
     opened: dict[str, Case] = {}
     marks: dict[str, set[str]] = {}
@@ -202,8 +209,8 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
             opened[event.case] = replace(before, held_since=held)
         elif (made := _alone(event, number)) is not None:
             opened[made.key] = made
-    names = _components(marks)
-    return [replace(case, together=names.get(case.key, "")) for case in opened.values()]
+    circles = _components(marks)
+    return [replace(case, together=circles.get(case.key, "")) for case in opened.values()]
 
 
 def _with(case: Case, event: e.Case | e.Contact) -> Case:

@@ -24,6 +24,7 @@ class Term:
     calendar year that it reports on. ``form`` is what the agreement says; None takes the form
     of the headcount. ``term_band``: the agreement has one band over three years (form A).
     ``under`` names the group of employers that one report is made for; empty if this is one.
+    ``shared_with`` is the other counsellor of a joint report; empty if there is none.
     """
 
     employer: str
@@ -33,6 +34,7 @@ class Term:
     form: Form | None = None
     term_band: bool = False
     under: str = ""
+    shared_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def form(term: Term) -> Form:
     if not term.headcount:
         raise Unfit(
             f"The headcount of {term.employer} is not written down. It decides the form of the"
-            " report, so it must be known before a report is made: add it to the employer.",
+            " report and is agreed before the term begins: it belongs to the agreement.",
             "no_headcount", employer=term.employer,
         )  # fmt: skip
     fitting = form_for(term.headcount)

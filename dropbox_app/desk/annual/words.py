@@ -30,7 +30,7 @@ _DAYS = (
     "maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag"
     "|monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 )
-_SEASONS = "voorjaar|zomer|najaar|herfst|winter|kerst|spring|summer|autumn|christmas"
+_SEASONS = "voorjaar|lente|zomer|najaar|herfst|winter|kerst|spring|summer|autumn|christmas"
 _DATES = re.compile(
     rf"\b(?:{_MONTHS}|{_DAYS}|{_SEASONS})\b|\b\d{{1,2}}[-/.]\d{{1,2}}(?:[-/.]\d{{2,4}})?\b"
     r"|\b(?:19|20)\d\d\b",
@@ -39,9 +39,9 @@ _DATES = re.compile(
 _NUMBERS = re.compile(
     r"\b\d+\b|%|\b(?:één|twee|drie|vier|vijf|zes|zeven|acht|negen|tien|elf|twaalf|twintig|dertig"
     r"|eerste|tweede|derde|enkele|meerdere|verscheidene|verschillende|tientallen|paar|dubbel"
-    r"|helft|minder|vaker|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|helft|minder|vaker|meer|niemand|geen|nul|toename|afname|stijging|daling|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
     r"|twenty|thirty|first|second|third|several|multiple|few|couple|dozens?|half|double|twice"
-    r"|once|fewer|more often|procent|percent)\b",
+    r"|once|nobody|none|zero|increase|decrease|rise|fewer|more often|procent|percent)\b",
     re.IGNORECASE,
 )
 _TITLES = re.compile(
@@ -97,7 +97,7 @@ def _known(kind: Kind, words: Iterable[str], text: str) -> list[tuple[int, Found
     wanted = sorted((re.escape(one.strip()) for one in words if one.strip()), key=len, reverse=True)
     if not wanted:
         return []
-    return _all(re.compile(rf"\b(?:{'|'.join(wanted)})\b", re.IGNORECASE), kind, text)
+    return _all(re.compile(rf"(?<!\w)(?:{'|'.join(wanted)})(?!\w)", re.IGNORECASE), kind, text)
 
 
 def _capitals(text: str) -> list[tuple[int, Found]]:

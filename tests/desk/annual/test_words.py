@@ -29,6 +29,9 @@ from dropbox_app.desk.register.categories import CHECKED, CHECKLIST, REPEATED_AD
         ("Several people left.", Found("number", "Several")),
         ("Vijf of meer.", Found("number", "Vijf")),
         ("It happened twice.", Found("number", "twice")),
+        ("Niemand klaagde.", Found("number", "Niemand")),
+        ("There was an increase.", Found("number", "increase")),
+        ("Na de lente werd het stil.", Found("date", "lente")),
     ],
 )  # fmt: skip
 def test_what_could_be_recognised_is_found(text: str, found: Found) -> None:
@@ -50,6 +53,11 @@ def test_a_general_sentence_is_left_alone(text: str) -> None:
 
 def test_a_word_of_two_regular_expressions_is_taken_as_it_is_written() -> None:
     assert check("Bij p+o is het druk.", departments=["p+o"]) == [Found("department", "p+o")]
+
+
+def test_a_department_that_ends_in_a_sign_is_found() -> None:
+    found = check("In lab (noord) is het druk.", departments=["Lab (Noord)"])
+    assert found == [Found("department", "lab (noord)")]
 
 
 def test_a_text_that_does_not_fit_its_slot_is_refused() -> None:
