@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.annual import draft as drafts
 from dropbox_app.desk.annual import periods, render
-from dropbox_app.desk.annual.report import OwnWords, Report
+from dropbox_app.desk.annual.report import OwnWords, Report, as_draft
 from dropbox_app.desk.annual.suppression import Figure
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
@@ -54,7 +54,7 @@ def show(
             )
         return Shown(frozen, True, ())
     made = _draft(place, events, name, wanted, language, own)
-    return Shown(made.report, False, made.preview)
+    return Shown(as_draft(made.report), False, made.preview)
 
 
 def write(
@@ -65,7 +65,10 @@ def write(
     language: str = "nl",
     own: OwnWords | None = None,
 ) -> Written:
-    """Return the report as a file: md, html, pdf, csv or json. Raises Unfit, NotFound."""
+    """Return the report as a file: md, html, pdf, csv or json. Raises Unfit, NotFound.
+
+    One that was not issued says so in its title and in its name.
+    """
     made = show(place, employer, year, language, own).report
     return Written(f"{made.name}.{kind}", render.report(made, kind))
 

@@ -9,7 +9,7 @@ import functools
 import importlib.resources
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dropbox_app.desk.annual.checklist import Followed
@@ -236,6 +236,17 @@ def _check_lengths(seen: Seen) -> None:
                 f" {len(text)}.",
                 "field_long", most=MAX_FIELD, given=len(text),
             )  # fmt: skip
+
+
+def as_draft(made: Report) -> Report:
+    """Return a report that says in its title and file name that it was not issued.
+
+    Two versions that both looked issued would show, beside each other, what changed.
+    """
+    say = texts(made.language)
+    return replace(
+        made, title=f"{say['draft']}: {made.title}", file=f"{say['draft_file']}-{made.file}"
+    )
 
 
 def day_in(day: datetime.date, language: str) -> str:
