@@ -33,6 +33,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES, read_typed, word_list
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.renewal import Renewal
 from dropbox_app.server.config import check, loader
+from dropbox_app.server.config.languages import ALWAYS
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.errors import ServerError, SiteFull, StoreError
 from dropbox_app.server.mailboxes import scheduler
@@ -41,7 +42,7 @@ from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
-from dropbox_app.server.web.i18n import PAGE_LANGUAGES, words
+from dropbox_app.server.web.i18n import words
 from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
 from dropbox_app.server.web.session import VisitMemory, new_key
@@ -276,8 +277,11 @@ def _set_limits() -> None:
 
 
 def _warm_up() -> None:
-    """Read into the parent what all workers need, so that they share its memory."""
-    for lang in PAGE_LANGUAGES:
+    """Read into the parent what all workers need, so that they share its memory.
+
+    A language that few sites have is read by the worker that first shows a page in it.
+    """
+    for lang in ALWAYS:
         words(lang)
     for lang in LANGUAGES:
         read_typed(" ".join(word_list(lang)[:7]))

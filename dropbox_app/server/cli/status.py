@@ -1,7 +1,6 @@
 """``klankbord-server status``."""
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -25,6 +24,8 @@ def status_command(folder: Path | None, as_json: bool) -> None:
     \b
     klankbord-server --dir /var/lib/klankbord status
     """
+    from importlib.metadata import version  # what serves does not load it
+
     found = statuses.of(folder_of(folder), common.today(), version("klankbord"), machine.ROOT)
     if as_json:
         click.echo(json.dumps(found.values()))

@@ -1,7 +1,6 @@
 """``klankbord-server upgrade``."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -28,6 +27,8 @@ def upgrade_command(release: Path) -> None:
     os.umask(0o022)  # the program is for everybody to read
     # A new folder below the program's own is root's alone; a name is taken as it was typed.
     target = release.absolute()
+    from importlib.metadata import version  # what serves does not load it
+
     done = Upgrade(Machine(), version("klankbord"), common.say).run(target)
     common.say(
         f"Klankbord {done} serves. Next: doctor. To go back: see deploy/README.md.", err=True
