@@ -26,8 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy"))
 
-from installer import domain, nginx  # noqa: E402
-from installer.machine import Machine  # noqa: E402
+from installer import domain, nginx  # noqa: E402 - found on the path set above
+from installer.machine import Machine  # noqa: E402 - found on the path set above
 
 NAME, ONION = "box.example.org", "a" * 56 + ".onion"
 WORK = Path(sys.argv[1])
@@ -81,7 +81,7 @@ class Stage(Machine):
 
 def until(there: object, what: str) -> None:
     deadline = time.monotonic() + 30
-    while not there():  # type: ignore[operator]
+    while not there():  # type: ignore[operator]  # a callable
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
 

@@ -124,11 +124,11 @@ def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: 
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
     said = els.desk("card", "--out", folder / "els.card").stdout
     groups = next(line for line in said.splitlines() if len(line.split()) == 10)
-    card = debian.path("/var/tmp/els.card")  # noqa: S108
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
         *("--fingerprint", groups.strip()),
     )
     serving = subprocess.Popen(
@@ -312,7 +312,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     els = Counsellor(folder / "els")
     (folder / "invitation").write_bytes(to_line({**json.loads(invitation), "origins": [local]}))
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
-    card = debian.path("/var/tmp/els.card")  # noqa: S108
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
     groups = next(
         line for line in els.desk("card", "--out", folder / "els.card").stdout.splitlines()
         if len(line.split()) == 10
@@ -320,7 +320,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
         *("--fingerprint", groups.strip()),
     )
 
@@ -456,16 +456,16 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     assert debian.release() == before
     assert _wrong(debian) == {"database"}
 
-    backups = debian.path("/var/tmp/backups")  # noqa: S108
+    backups = debian.path("/var/tmp/backups")  # noqa: S108 - in a root of its own
     shutil.copytree(data / "backups", backups)
     shutil.rmtree(data)
     (backups / "key").write_text(key)
-    debian.enter("chown", "-R", "klankbord:", "/var/tmp/backups")  # noqa: S108
+    debian.enter("chown", "-R", "klankbord:", "/var/tmp/backups")  # noqa: S108 - in a root of its own
     debian.enter("install", "-d", "-m", "700", "-o", "klankbord", "/var/lib/klankbord")
     (made,) = backups.glob("klankbord-*.age")
     debian.enter(
-        *("klankbord-server", "restore", f"/var/tmp/backups/{made.name}"),  # noqa: S108
-        *("--key", "/var/tmp/backups/key"),  # noqa: S108
+        *("klankbord-server", "restore", f"/var/tmp/backups/{made.name}"),  # noqa: S108 - in a root of its own
+        *("--key", "/var/tmp/backups/key"),  # noqa: S108 - in a root of its own
     )
     shutil.rmtree(backups)
     assert (data / "site.toml").read_bytes() == site

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.notify import config, sent_log, status_file
-from tests.server.notify.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401
+from tests.server.notify.conftest import Mailer, authority, mailer, provider, trusted  # noqa: F401 - fixtures
 from tests.support.mail_server import MailServer
 from tests.support.server_folder import AServer
 from tests.support.unit_file import ROOT, UNITS, as_a_service, filtered, values
@@ -69,7 +69,7 @@ def test_who_reads_the_database_has_no_network_and_who_has_one_cannot_read_it() 
 def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.CompletedProcess[str]:
     """Run a program in the unit's folders, network and filter; ``places``: what it may write."""
     parts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-    for place in ("/tmp", "/home", "/root", "/opt", "/run", "/var/lib", "/etc"):  # noqa: S108
+    for place in ("/tmp", "/home", "/root", "/opt", "/run", "/var/lib", "/etc"):  # noqa: S108 - places that must be closed
         parts += ["--tmpfs", place]
     for path in (Path(sys.base_prefix), ROOT):
         parts += ["--ro-bind", str(path), str(path)]
@@ -94,8 +94,8 @@ def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.Com
 @as_a_service
 def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
     tmp_path: Path,
-    mailer: Mailer,  # noqa: F811
-    provider: MailServer,  # noqa: F811
+    mailer: Mailer,  # noqa: F811 - a fixture
+    provider: MailServer,  # noqa: F811 - a fixture
 ) -> None:
     server = AServer(tmp_path / "server")
     server.store.close()

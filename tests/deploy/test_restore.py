@@ -127,11 +127,11 @@ def _used(debian: Debian, folder: Path, origin: str) -> tuple[Counsellor, str]:
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
     said = els.desk("card", "--out", folder / "els.card").stdout
     groups = next(line for line in said.splitlines() if len(line.split()) == 10)
-    card = debian.path("/var/tmp/els.card")  # noqa: S108
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
         *("--fingerprint", groups.strip()),
     )
     with serving(debian) as served:

@@ -38,7 +38,7 @@ LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
 def test_all_programs_at_rest_take_little(
     tmp_path: Path,
     mould: tuple[Path, int],
-    folder: Path,  # noqa: F811
+    folder: Path,  # noqa: F811 - a fixture
 ) -> None:
     state = tmp_path / "state"
     shutil.copytree(mould[0] / "server", state)

@@ -148,7 +148,7 @@ def test_days_of_mixed_traffic_leave_nothing_behind(site: House, long_run: bool)
     assert last.database <= second.database + quarter * reports, said
     assert last.files <= second.files + quarter, said
     assert last.memory <= second.memory + ROOM, said
-    print(said)  # noqa: T201
+    print(said)  # noqa: T201 - a figure to be read with -s
 
 
 def _tuple(use: Use) -> tuple[int, ...]:

@@ -120,5 +120,5 @@ def test_leaving_at_one_worker_ends_the_session_at_all(serve: Callable[..., Serv
             assert "code" in thief.get("/nl/conversation").form_with("code").names()
         before = set(serving.workers())
         serving.process.send_signal(signal.SIGHUP)
-        wait_until(lambda old=before: not old & set(serving.workers()))  # type: ignore[misc]
+        wait_until(lambda old=before: not old & set(serving.workers()))  # type: ignore[misc]  # a default binds it now
         wait_until(lambda: serving.status() == 200)

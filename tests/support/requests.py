@@ -125,7 +125,7 @@ def in_process(app: Flask, call: Call) -> Answer:
     """Through WSGI, with nothing in between; what the app lets through goes through."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def start(status: str, headers: list[tuple[str, str]], *_: object) -> Any:  # noqa: ANN401
+    def start(status: str, headers: list[tuple[str, str]], *_: object) -> Any:  # noqa: ANN401 - of a WSGI server or a test
         begun.append((status, headers))
 
     pieces = app.wsgi_app(call.environ(), start)
@@ -151,7 +151,7 @@ class Visitor:
 class Maker:
     """Makes calls for one site. ``desk`` signs one: (method, target, body) to a header."""
 
-    def __init__(self, rng: random.Random, app: Flask, origin: str, desk: Any) -> None:  # noqa: ANN401
+    def __init__(self, rng: random.Random, app: Flask, origin: str, desk: Any) -> None:  # noqa: ANN401 - of a WSGI server or a test
         self.rng = rng
         self.origin = origin
         self.host = urllib.parse.urlsplit(origin).netloc

@@ -49,7 +49,7 @@ class Thief:
             connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"").fetchall()
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
-                for row in connection.execute(f'SELECT * FROM "{table}"').fetchall():  # noqa: S608
+                for row in connection.execute(f'SELECT * FROM "{table}"').fetchall():  # noqa: S608 - names read from the database itself
                     values = [v.encode() if isinstance(v, str) else v for v in row]
                     self.opened += [v for v in values if isinstance(v, bytes)]
             keys = connection.execute("SELECT file_key FROM opened WHERE file_key IS NOT NULL")

@@ -91,7 +91,7 @@ class TorNetwork:
             self.onion = (self.hidden / "hostname").read_text().strip()
             self.start_clients()
             for name in self._socks:
-                _wait(lambda name=name: self._bootstrapped(name), name, self.logs)  # type: ignore[misc]
+                _wait(lambda name=name: self._bootstrapped(name), name, self.logs)  # type: ignore[misc]  # a default binds it now
             yield self
         finally:
             for process in self._processes.values():

@@ -179,7 +179,7 @@ def command(
         *("bwrap", "--unshare-all", *network, "--die-with-parent", "--new-session"),
         *("--uid", account[0], "--gid", account[1], "--ro-bind", str(system or "/"), "/"),
         *("--dev", "/dev", "--proc", "/proc"),
-        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108
+        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108 - places that are covered
         *own,
         *("--tmpfs", "/run", "--tmpfs", "/var/lib", *folders),
         *(word for place in closed for word in ("--remount-ro", place)),

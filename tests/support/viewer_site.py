@@ -95,7 +95,7 @@ class ViewerSite:
         page.goto(self.url)
         page.wait_for_selector("[data-ready]", state="attached", timeout=120_000)
 
-    def look(self, page: Page, kind: str, content: bytes, **options: object) -> Any:  # noqa: ANN401
+    def look(self, page: Page, kind: str, content: bytes, **options: object) -> Any:  # noqa: ANN401 - what the page answers
         """Have a file drawn; what came of it, as the script above answers."""
         self.files["one"] = content
         return page.evaluate("([k, c, o]) => look(k, c, o)", [kind, "/files/one", options])

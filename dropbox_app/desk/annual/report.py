@@ -1,7 +1,8 @@
 """Puts a report together in fixed slots: what the employer saw, bands, and agreed sentences.
 
 ``Seen`` holds everything that is printed beside the figures and the counsellor's own words, and
-nothing of a case. So in form A the report is a function of what the employer knows already.
+nothing of a case. So in form A, where no band over three years was agreed, the report is a
+function of what the employer knows already.
 """
 
 import datetime

@@ -47,7 +47,7 @@ def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - as datacla
     return dataclasses.field(default=default, metadata={READER: reader})
 
 
-def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401
+def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A text of one line, or of several where it may be longer than a name."""
 
     def read(value: Json) -> str:
@@ -65,12 +65,12 @@ def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401
     return _field(Reader(read, f"text, at most {most:,} characters", needed), "")
 
 
-def word(allowed: Collection[str]) -> Any:  # noqa: ANN401
+def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
     """One of the fixed words."""
     return _field(Reader(lambda value: _one_of(value, allowed), _listed(allowed)), "")
 
 
-def words(allowed: Collection[str]) -> Any:  # noqa: ANN401
+def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A list of fixed words, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def words(allowed: Collection[str]) -> Any:  # noqa: ANN401
     return _field(Reader(read, f"list of {_listed(allowed)}"), ())
 
 
-def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401
+def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A list of names or references, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
@@ -98,14 +98,14 @@ def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401
     return _field(Reader(read, f"list of at most {most} texts"), ())
 
 
-def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401
+def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A whole number within its limits; None if it was not given."""
     return _field(
         Reader(lambda value: _whole(value, least, most), f"{unit}, {least:,} to {most:,}"), None
     )
 
 
-def day(*, needed: bool = False) -> Any:  # noqa: ANN401
+def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A day; None if it was not given."""
 
     def read(value: Json) -> datetime.date:
@@ -119,7 +119,7 @@ def day(*, needed: bool = False) -> Any:  # noqa: ANN401
     return _field(Reader(read, "day, as 2027-01-31", needed), None)
 
 
-def flag() -> Any:  # noqa: ANN401
+def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
     """True or false; None if it was not given."""
 
     def read(value: Json) -> bool:
@@ -130,7 +130,7 @@ def flag() -> Any:  # noqa: ANN401
     return _field(Reader(read, "true or false"), None)
 
 
-def thread_id() -> Any:  # noqa: ANN401
+def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
     """The id of a thread or of a message, 64 hexadecimal digits; empty if it was not given."""
 
     def read(value: Json) -> str:
@@ -141,7 +141,7 @@ def thread_id() -> Any:  # noqa: ANN401
     return _field(Reader(read, "id of 64 hexadecimal digits"), "")
 
 
-def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN401
+def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
     """An object from fixed words to fixed words; empty if it was not given."""
 
     def read(value: Json) -> Mapping[str, str]:
@@ -151,7 +151,7 @@ def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN4
     return _field_of_object(Reader(read, limits))
 
 
-def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401
+def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
     """An object from fixed words to whole numbers; empty if it was not given."""
 
     def read(value: Json) -> Mapping[str, int]:
@@ -161,7 +161,7 @@ def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401
     return _field_of_object(Reader(read, limits))
 
 
-def _field_of_object(reader: Reader) -> Any:  # noqa: ANN401
+def _field_of_object(reader: Reader) -> Any:  # noqa: ANN401 - as dataclasses.field
     return dataclasses.field(default_factory=dict, metadata={READER: reader})
 
 

@@ -79,7 +79,7 @@ def load(database: Database, site: str) -> State | None:
         key, others = _TABLES[table]
         order = "number" if table in ("item", "owed", "thread") else "rowid"
         # The names of tables and columns are the constants above.
-        sql = f"SELECT {', '.join((*key, *others))} FROM {table} WHERE site = ? ORDER BY {order}"  # noqa: S608
+        sql = f"SELECT {', '.join((*key, *others))} FROM {table} WHERE site = ? ORDER BY {order}"  # noqa: S608 - names of our own tables and columns
         return database.run(sql, (site,))
 
     state.items = {item.id: item for item in map(_read_item, rows("item"))}
@@ -138,7 +138,7 @@ def save(database: Database, site: str, old: Rows, new: Rows) -> None:
             conflict = ", ".join(f"{name} = excluded.{name}" for name in others)
             # The names of tables and columns are the constants above.
             database.run_many(
-                f"INSERT INTO {table} ({columns}) VALUES ({holders}) "  # noqa: S608
+                f"INSERT INTO {table} ({columns}) VALUES ({holders}) "  # noqa: S608 - names of our own tables and columns
                 f"ON CONFLICT ({', '.join(named)}) DO "
                 + (f"UPDATE SET {conflict}" if conflict else "NOTHING"),
                 [(site, *one, *after[one]) for one in changed],

@@ -28,7 +28,7 @@ UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as inside
 _READY = b"ready\n"
 # Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
 # /tmp is the sandbox's own, in memory.
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - inside the sandbox
 INSTALL = "apt-get install bubblewrap mat2"
 _SAID = {
     UNREADABLE: "It is damaged, or not what it seems; mat2 could not read it.",

@@ -141,7 +141,7 @@ def test_every_report_that_was_confirmed_before_it_is_in_a_backup_made_meanwhile
     box.stop()
     new = operator.restored(made)
     before = [(code, text) for moment, code, text in crowd.confirmed if moment <= asked]
-    print(f"{rate:.0f} reports a second; a backup took {took:.2f} s; {len(before)} before it")  # noqa: T201
+    print(f"{rate:.0f} reports a second; a backup took {took:.2f} s; {len(before)} before it")  # noqa: T201 - a figure to be read with -s
     assert crowd.failed == []
     assert len(before) > 10
     site = sites.load(new.folder).settings.site

@@ -239,7 +239,7 @@ def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
 
 
 def seen(origin: str) -> list[Finding]:
-    straight = lambda backend: httpcore.ConnectionPool(network_backend=backend)  # noqa: E731
+    straight = lambda backend: httpcore.ConnectionPool(network_backend=backend)  # noqa: E731 - one line, used once
     return list(visit.look(origin, straight, origin, (origin,)))
 
 

@@ -34,7 +34,7 @@ def made(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     templates: list[str] = []
     real = PageRenderer.render
 
-    def make(self: PageRenderer, template: str, *given: Any, **named: Any) -> str:  # noqa: ANN401
+    def make(self: PageRenderer, template: str, *given: Any, **named: Any) -> str:  # noqa: ANN401 - stands in for any page
         templates.append(template)
         return real(self, template, *given, **named)
 

@@ -16,7 +16,7 @@ MANY = 20_000  # files and folders of one place
 SHOWN = 5  # secrets of one place that are named
 _DEEP = 8  # folders in folders
 # Where an operator may have left something; nothing is written there.
-PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108
+PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108 - places that are searched
 DESK = "vault.age"
 # What a file begins with or holds, and what it then is.
 MARKS = {

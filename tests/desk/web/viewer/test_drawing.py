@@ -291,7 +291,7 @@ def test_a_document_comes_out_as_pictures_without_author_and_attachment(
     assert shown == b""
     again = site.look(page, "application/pdf", copy, to=2, type="image/png")
     assert [(one["width"], one["height"]) for one in again["seen"]] == [(833, 833)] * 2
-    assert decoded(site.kept[2]).convert("RGB").getpixel((300, 600))[2] > 200  # type: ignore[index]
+    assert decoded(site.kept[2]).convert("RGB").getpixel((300, 600))[2] > 200  # type: ignore[index]  # three numbers
 
 
 # what cannot be drawn
