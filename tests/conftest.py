@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from tests.support.drop_box import box, counsellor, mould
 
@@ -103,6 +104,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["KLANKBORD_LONG"] = "1"
     quick = config.getoption("--quick")
     settings.load_profile("long" if _long() else "quick" if quick else "short")
+    if not _long():
+        # Hypothesis also draws the constants of whichever modules are loaded by then, which depends
+        # on the tests that ran before: the same examples every time means without them.
+        pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -14,6 +14,7 @@ from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
 from dropbox_app.server.web import desk_api
+from dropbox_app.server.web.early_answers import let_answers_arrive
 from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.error_pages import handle_errors
 from dropbox_app.server.web.fault_log import fault_location, logger, set_up_logging
@@ -113,6 +114,7 @@ def create_app(
 
     app.before_request(site_finder(sites))
     app.before_request(check_request)
+    let_answers_arrive(app)
     for views in _VIEWS:
         app.register_blueprint(views.blueprint)
     handle_errors(app, _pages_of_no_site(day))

@@ -186,6 +186,20 @@ def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: S
     assert time.monotonic() - began < 2
 
 
+def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: Serving) -> None:
+    """To the app itself: what nginx meets when it writes and has not yet read the answer."""
+    sealed = file(2, 600_000)
+    target, signed = _signed_file(serving, sealed, SigningKey(bytes(32)))
+    head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nAuthorization: {signed}\r\n"
+    head += f"X-Klankbord-Way: domain\r\nContent-Length: {len(sealed)}\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(serving.socket))
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 401"
+        connection.sendall(sealed)  # no broken pipe
+
+
 def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> None:
     head = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")

@@ -1,0 +1,41 @@
+"""An answer that is given before the body was read must arrive all the same.
+
+If the app closed a connection on which nginx is still writing, nginx could meet that before it
+reads the answer, and would say "cannot be reached" instead. So the rest is read and dropped until
+nginx, which has its answer, closes.
+"""
+
+import socket
+import time
+
+from flask import Flask, Response, request
+
+PATIENCE = 1.0  # seconds; without nginx in front nobody closes first
+_CHUNK = 64 * 1024
+
+
+def let_answers_arrive(app: Flask) -> None:
+    """Read what is left of a refused body, once the answer to it was sent."""
+
+    @app.after_request
+    def drop_the_rest(response: Response) -> Response:
+        connection = request.environ.get("gunicorn.socket")
+        if response.status_code >= 400 and request.content_length and connection:
+            body = request.environ["wsgi.input"]
+            response.call_on_close(lambda: _drop(body, connection))
+        return response
+
+
+def _drop(body: object, connection: socket.socket) -> None:
+    """Read ``body`` to its end, until it breaks off, or for about PATIENCE."""
+    deadline = time.monotonic() + PATIENCE
+    waits = connection.gettimeout()
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not body.read(_CHUNK):  # type: ignore[attr-defined] # PEP 3333 names no class
+                break
+    except OSError:
+        pass  # gone, or silent for too long
+    finally:
+        connection.settimeout(waits)
