@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
-import json
 import re
 import subprocess
 import tomllib
@@ -18,10 +16,9 @@ import pytest
 from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.server.backup import directory, manifest
 from dropbox_app.server.cli.main import main as server
-from dropbox_app.server.config.settings import Law, Limits, Retention, Settings
 from dropbox_app.server.doctor.finding import FIELDS, Check, State
-from dropbox_app.server.notify.config import Mailed, MailSettings
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
+from tests.support import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (*(ROOT / "scripts").iterdir(), *(ROOT / "scripts" / "dev").iterdir())
@@ -147,44 +144,9 @@ def test_the_table_of_the_desk_holds_its_commands_and_no_others() -> None:
     assert sorted(named) == sorted(desk.commands)
 
 
-Group = Settings | Retention | Limits | Law | MailSettings | Mailed
-GROUPS: tuple[type[Group], ...] = (Settings, Retention, Limits, Law, MailSettings, Mailed)
-
-
-def _settings(group: type[Group]) -> list[dataclasses.Field[object]]:
-    """What an operator can set; what is not shown (a password) is not among it."""
-    return [item for item in dataclasses.fields(group) if item.repr]
-
-
-def _default(item: dataclasses.Field[object]) -> str:
-    if isinstance(item.default, bool):
-        return str(item.default).lower()
-    if item.default in ("", None):
-        return '""'
-    if item.default == ():
-        return "[]"
-    if isinstance(item.default, tuple):
-        return json.dumps(item.default)
-    return str(item.default)
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_setting_and_its_default_is_described(group: type[Group]) -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", text(REFERENCE), re.MULTILINE))
-    for item in _settings(group):
-        if item.name in ("retention", "limits", "law"):
-            assert f"`[{item.name}]`" in text(REFERENCE)
-        elif item.default is dataclasses.MISSING:
-            assert item.name in rows
-        else:
-            assert rows[item.name] == _default(item)
-
-
-def test_no_setting_is_invented() -> None:
-    known = {item.name for group in GROUPS for item in _settings(group)}
-    rows = re.findall(r"^\| `(\w+)` \|", text(REFERENCE), re.MULTILINE)
-    assert set(rows) <= known
-    assert len(rows) == len(set(rows))
+def test_the_reference_is_what_the_code_gives() -> None:
+    """Settings, commands and refusals; ``scripts/dev/reference`` writes them."""
+    assert reference.PAGE.read_text("utf-8") == reference.written(), "run scripts/dev/reference"
 
 
 def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:

@@ -124,49 +124,54 @@ def check(machine: Machine) -> None:
         stop("run it as root: sudo deploy/install")
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """Return the options of the installer; ``deploy/reference.md`` lists them."""
     about, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="deploy/install", description=about, epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--name", help="the organisation, as reporters read it")
-    parser.add_argument("--run-by", help="who runs this server; the pages say so")
-    parser.add_argument("--run-by-employer", action="store_true", help="that is the employer")
-    parser.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
-    parser.add_argument("--phone", help="the counsellor's telephone; '' for none")
-    parser.add_argument("--hours", default="", help="when it is answered")
-    parser.add_argument(
+    made.add_argument("--name", help="the organisation, as reporters read it")
+    made.add_argument("--run-by", help="who runs this server; the pages say so")
+    made.add_argument("--run-by-employer", action="store_true", help="that is the employer")
+    made.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
+    made.add_argument("--phone", help="the counsellor's telephone; '' for none")
+    made.add_argument("--hours", default="", help="when it is answered")
+    made.add_argument(
         "--controller", help="who answers for the personal data, and how to reach them; '' for none"
     )
-    parser.add_argument(
+    made.add_argument(
         "--other-contact", nargs=2, metavar=("NAME", "PHONE"),
         help="whom to call if it is about a counsellor; '' '' for none",
     )  # fmt: skip
-    parser.add_argument(
+    made.add_argument(
         "--mail", action=argparse.BooleanOptionalAction,
         help="one mail a day that tells each counsellor whether to look",
     )  # fmt: skip
-    parser.add_argument("--site", metavar="NAME", help="an onion address for one more site")
-    parser.add_argument("--desks", action="store_true", help="an onion address for desks alone")
-    parser.add_argument(
+    made.add_argument("--site", metavar="NAME", help="an onion address for one more site")
+    made.add_argument("--desks", action="store_true", help="an onion address for desks alone")
+    made.add_argument(
         "--desk", nargs=2, metavar=("NAME", "KEY"), help="let a desk in there, by its key"
     )
-    parser.add_argument("--no-desk", metavar="NAME", help="let a desk in there no more")
-    parser.add_argument(
+    made.add_argument("--no-desk", metavar="NAME", help="let a desk in there no more")
+    made.add_argument(
         "--restore", metavar="BACKUP", type=Path, help="on a new machine: klankbord-DAY.age"
     )
-    parser.add_argument("--key", type=Path, help="what backup-key printed")
-    parser.add_argument("--onion-key", type=Path, help="hs_ed25519_secret_key of the old machine")
-    parser.add_argument(
+    made.add_argument("--key", type=Path, help="what backup-key printed")
+    made.add_argument("--onion-key", type=Path, help="hs_ed25519_secret_key of the old machine")
+    made.add_argument(
         "--withdrawn", metavar="LIST", type=Path, action="append", default=[],
         help="one more list of what was withdrawn",
     )  # fmt: skip
-    parser.add_argument("--old", action="store_true", help="also a backup that is too old")
-    parser.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
-    parser.add_argument("--prepare", action="store_true", help="only make the program; for upgrade")
-    parser.add_argument("--uninstall", action="store_true", help="take away what this made")
-    asked = parser.parse_args()
+    made.add_argument("--old", action="store_true", help="also a backup that is too old")
+    made.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
+    made.add_argument("--prepare", action="store_true", help="only make the program; for upgrade")
+    made.add_argument("--uninstall", action="store_true", help="take away what this made")
+    return made
+
+
+def main() -> None:
+    asked = parser().parse_args()
     os.umask(0o022)
     machine = Machine(asked.dry_run)
     check(machine)

@@ -90,37 +90,41 @@ _TEMPLATE = """\
 # Settings of this site. After a change: `klankbord-server site check`, then SIGHUP to the server
 # (`systemctl reload klankbord`).
 
-# The site id. Every retrieval code hangs on it: if it is lost or changed, every code is lost.
+# The site id. Never change it: it is part of every code, so without it no code works.
 site = {site}
 
 # The organisation, as reporters read it.
 name = {name}
 
-# Every address under which the site is dialled: scheme://host[:port], lower-case.
-# Plain http only for .onion and for this machine itself.
+# Every address of the site, as scheme://host[:port] in lower case. Plain http is only for .onion
+# and for this machine itself.
 origins = {origins}
 
-# Where desks dial it, and nobody else: for an onion address that lets in who has a key. Once one
-# stands here, desks are answered at no other address, and reporters not at this one.
+# Addresses for desks only, such as an onion address that only clients with a key can reach. Once
+# there is one, desks get an answer at no other address, and reporters get none there.
 desk_origins = {desk_origins}
 
-# Who runs this server; the pages say so. If that is the employer, they also say what it could see.
+# Who runs this server. The pages say so.
 run_by = {run_by}
+# Whether that is the employer. The pages then say what the employer could see.
 run_by_is_employer = {run_by_is_employer}
 
-# Who is controller in the sense of the GDPR, with an address if you like: for the privacy page.
+# Who is the controller in the sense of the GDPR, and how to reach them. The privacy page names
+# them, or says that nobody is named.
 controller = {controller}
 
-# The counsellor's telephone and hours: the drop box is never the only way.
+# The counsellor's telephone: the drop box is never the only way.
 phone = {phone}
+# When somebody answers that telephone.
 hours = {hours}
 
-# Counsellors with a telephone of their own, by the name of the card as `card list` says it, such as
-# {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
+# Counsellors with a telephone of their own, by the name of the card as `card list` shows it.
+# `hours` may be left out. Such as {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
 telephones = {telephones}
 
-# Whom to call if it is about a counsellor: somebody who is none of them, such as a colleague
-# elsewhere. A site with one counsellor needs it.
+# Whom reporters can call if it is about a counsellor: somebody who is none of them, such as a
+# colleague elsewhere. If a site with one counsellor names nobody, `site check` and `doctor` call it
+# wrong.
 other_contact = {other_contact}
 
 # The languages of the pages: "nl" and "en" always, and "pl", "uk" or "ar" (Polish, Ukrainian,
@@ -130,58 +134,68 @@ languages = {languages}
 # Where "leave quickly" goes: a harmless site that does not block Tor.
 leave_to = {leave_to}
 
-# Within how many working days a counsellor answers. Each desk has to fetch that often; after two
-# working days more without a fetch, the pages say that nobody has looked.
+# Within how many working days a counsellor answers. The pages promise it, and each desk has to
+# fetch that often. After two working days more without a fetch, the pages say that nobody has
+# looked.
 response_days = {response_days}
 
-# Whom to call who needs help now, in the place of 112 and 113: at most six such as
+# Whom to call for help now, in place of 112 and 113: at most six tables such as
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
 
-# In days.
+# How long things are kept, in days.
 [retention]
-# What a reporter sent: after each addressed counsellor has fetched it.
+# What a reporter sent, after each addressed counsellor has fetched it.
 reporter_items = {reporter_items}
-# What a counsellor sent: the same.
+# What a counsellor sent, likewise.
 counsellor_items = {counsellor_items}
-# At most, while a counsellor has not fetched it.
+# At most this long, while an addressed counsellor has not fetched it.
 unfetched = {unfetched}
-# A conversation after the last message of either side.
+# A conversation, after the last message of either side.
 idle = {idle}
-# From when on its page says that the end is near.
+# How long before its end the page of a conversation says so.
 notice = {notice}
-# A conversation after an announced absence that would outlive it.
+# A conversation, after an announced absence that would outlive it.
 absence = {absence}
-# After so long without a fetch a desk may not come back: nothing of its reporters is removed.
+# After so long without a fetch, a desk may not come back: nothing of its reporters is removed.
 silent_desk = {silent_desk}
-# The list of withdrawn conversations; longer than the oldest backup lives.
+# The list of withdrawn conversations. Must be more than `backup`.
 withdrawn_ids = {withdrawn_ids}
+# How long a backup may be kept, wherever a copy is. The server keeps its own 14 days, or this if it
+# is less.
 backup = {backup}
 
-# In bytes where nothing else is said.
+# The most that is accepted, in bytes where nothing else is said.
 [limits]
+# All free text of one message.
 text = {text}
+# One file, before it is sealed.
 file = {file}
 # A number of files.
 files_per_message = {files_per_message}
 # One conversation. Files leave room for messages: message_bytes, or a tenth if that is less.
 mailbox_bytes = {mailbox_bytes}
-# The messages of one conversation, a number and their bytes: half of each is the reporter's.
+# A number: the messages of one conversation, half for the reporter and half for the counsellors. At
+# least 10.
 messages = {messages}
+# The same messages, sealed, divided likewise. At least 1048576.
 message_bytes = {message_bytes}
-# All conversations. Files leave a tenth to words.
+# The whole site. Files leave a tenth to messages.
 site_bytes = {site_bytes}
-# Below this much free disk nothing new is taken, and below twice as much no files.
+# Below this much free disk nothing new is accepted, and below twice as much no files.
 free_bytes = {free_bytes}
 
-# What the law says here, on the pages about exceptions and privacy: a draft of this program
-# (general, education or government), or texts of your own in content/nl/law-exceptions.md,
-# content/nl/law-privacy.md and the same in content/en. No lawyer has read the drafts.
+# What the law says here, on the pages about exceptions and privacy: a draft of this program, or
+# texts of your own in content/nl/law-exceptions.md, content/nl/law-privacy.md and the same in
+# content/en. No lawyer has read the drafts.
 [law]
+# Which draft the pages show where the site has no text of its own: general, education or
+# government.
 draft = {law_draft}
-# Who wrote the texts of your own.
+# Who wrote the site's own texts.
 author = {law_author}
-# The lawyer who read what is shown, and on which day, such as 2026-11-29 without quotes.
+# The lawyer who read what is shown. Only together with `read_on`.
 read_by = {law_read_by}
+# On which day, such as 2026-11-29 without quotes.
 read_on = {law_read_on}
 """

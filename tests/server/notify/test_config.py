@@ -118,6 +118,6 @@ def test_the_installers_file_is_right_once_it_is_filled_in(mailer: Mailer) -> No
         text, count = re.subn(f'^{key} = ""$', f'{key} = "{value}"', text, flags=re.MULTILINE)
         assert count == 1
     head, table = text.split("\n# [[counsellor]]\n")
-    mailer.write(mailer.file, f"{head}\n[[counsellor]]\n" + table.replace("# ", ""))
+    mailer.write(mailer.file, f"{head}\n[[counsellor]]\n" + re.sub("(?m)^# ", "", table))
     read = config.read(mailer.file)
     assert read.counsellor[0].cards == ("./els",)

@@ -33,9 +33,6 @@ from tests.server.web.test_report import kept
 from tests.server.web.test_words import catalogue
 from tests.support.server_folder import AServer
 
-REFERENCE = Path(__file__).parents[3] / "deploy" / "reference.md"
-BEGIN, END = "<!-- refusals: from the code -->\n", "<!-- refusals: end -->\n"
-
 # What is to be mended in a form, and what is said when its session is over: no exceptions.
 PROBLEMS = {
     "errors.text_missing": 422,
@@ -103,7 +100,7 @@ def made(row: Refusal) -> KlankbordError:
 
 
 def table() -> str:
-    """The guide's table: from REFUSALS, PAGES, PROBLEMS and the catalogues."""
+    """The table of the reference: from REFUSALS, PAGES, PROBLEMS and the catalogues."""
     said = {lang: words(lang).catalogue.gettext for lang in LANGUAGES}
     lines = ["| what | page | Dutch | English | desk API |", "|---|---|---|---|---|"]
 
@@ -124,19 +121,6 @@ def table() -> str:
         add(HTTPStatus(code).phrase, code, f"error.{code}.body", code)
     add("no HTTP", "400, by itself", "", "400")
     return "\n".join(lines) + "\n"
-
-
-def write() -> None:
-    """Put the table into the guide."""
-    before, _, rest = REFERENCE.read_text("utf-8").partition(BEGIN)
-    REFERENCE.write_text(before + BEGIN + table() + END + rest.partition(END)[2], "utf-8")
-
-
-def test_the_guide_has_the_table_of_the_code() -> None:
-    text = REFERENCE.read_text("utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
-    shown = text.partition(BEGIN)[2].partition(END)[0]
-    assert shown == table(), "run: .venv/bin/python -m tests.server.web.test_refusals"
 
 
 def exceptions() -> set[str]:
@@ -406,7 +390,3 @@ def test_a_post_that_waited_too_long_without_a_session_asks_for_the_code(
     assert told.status == 503
     sent = browser.submit(told, told.form_with("text", "code"), code=code)
     assert "Niet kwijt." in sent.text
-
-
-if __name__ == "__main__":
-    write()
