@@ -1,0 +1,176 @@
+"""Every command in the operator's guides: taken by its program, run by a test, or not tried.
+
+Commands of this project are parsed by the programs themselves. Each other command is in a table
+with the test that runs it, or with the reason why none does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from dropbox_app.desk.cli.main import main as desk
+from dropbox_app.server.cli.main import main as server
+from tests.support.debian import made
+from tests.support.drop_box import ROOT
+
+GUIDES = ("install", "routine", "emergencies", "extras", "scale", "by-hand", "desk")
+PROGRAMS = {
+    "klankbord-server": server,
+    "klankbord-desk": desk,
+    "scripts/counsellor": desk,
+    "klankbord-notify": server,
+}
+ETC = ROOT / "deploy" / "etc" / "systemd" / "system"
+DEBIANS_UNITS = {"tor", "tor@mail"}
+# What the documents leave out, as it could be.
+EXAMPLES = {"$D": "--dir desk", "THREAD": "0a1b2c3d", "YYYY-MM-DD": "2026-11-29", "...": ""}
+
+# By how a command begins: the test that runs it or compares it.
+RUN = {
+    "(umask 077; ssh root@MACHINE klankbord-server backup-key": "tests/deploy/test_install.py",
+    "age -d -i backup-key.txt": "tests/server/backup/test_other_age.py",
+    "minisign -Vm SHA256SUMS": "tests/server/release/test_folder.py",
+    "runuser -u klankbord -- ssh-keygen": "tests/server/backup/test_offsite.py",
+    "python3 -m venv .venv": "tests/server/web/test_oldest.py",
+    ".venv/bin/pip install": "tests/server/web/test_oldest.py",
+    "kill -HUP PID": "tests/e2e/test_two_sites.py",
+    "git clone ADDRESS klankbord": "tests/deploy/test_guides.py",
+    "cd klankbord": "tests/deploy/test_guides.py",
+}
+# By how a command begins: why no test runs it.
+NOT_TRIED = {
+    "apt-get install": "Debian's own; the installer's test runs it for its packages",
+    "git pull": "git's own",
+    "git checkout OLD": "git's own",
+    "install -": "coreutils' own",
+    "sudo install -": "coreutils' own",
+    "rm -r": "coreutils' own",
+    "cp deploy/": "coreutils' own",
+    "echo ": "the shell's own; tests/deploy/test_tor_journey.py sets the same line",
+    "nano ": "an editor",
+    "age -p": "it asks for a passphrase at a terminal",
+    "age -d FILE.age": "it asks for a passphrase at a terminal",
+    "runuser -u klankbord -- sh -c 'ssh-keyscan": "it needs another machine",
+    "find /srv/klankbord-backups": "for another machine, and only an example",
+    "sha256sum -c": "coreutils' own",
+    "tor-instance-create mail": "it needs systemd",
+    'alias pc="podman-compose': "no container runs in tests",
+    "pc ": "no container runs in tests",
+    "podman ": "no container runs in tests",
+    "nginx -e stderr": "tests/support/fronts.py starts it with the settings of its test",
+    'D="--dir': "a shell variable of the next lines",
+}
+
+
+def shown(name: str) -> list[str]:
+    """Every command that a guide shows: the lines of its blocks, and code spans with a space."""
+    text = (ROOT / "deploy" / "guide" / f"{name}.md").read_text("utf-8")
+    lines = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
+    spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    starts = tuple({*PROGRAMS, "deploy/install", "systemctl", "/opt/", ".venv/", *RUN, *NOT_TRIED})
+    found = [line.strip() for line in re.sub(r"\\\n *", " ", lines).splitlines()]
+    spans = [" ".join(one.split()) for one in spans]
+    found += [one for one in spans if one.startswith(starts) and " " in one]
+    return [one for one in found if one and not one.startswith("#")]
+
+
+COMMANDS = sorted({one for name in GUIDES for one in shown(name)})
+
+
+def _words(command: str) -> list[str]:
+    for left_out, example in EXAMPLES.items():
+        command = command.replace(left_out, example)
+    words = shlex.split(command.removeprefix("sudo -u klankbord "))
+    return words[: words.index(">")] if ">" in words else words
+
+
+def _parse(command: click.Command, name: str, words: list[str]) -> None:
+    """Let click read the words without doing anything; a file need not be there."""
+    context = click.Context(command, info_name=name)
+    if isinstance(command, click.Group):
+        _, left, _ = command.make_parser(context).parse_args([*words])
+        if left:
+            called, inner, more = command.resolve_command(context, left)
+            assert called is not None
+            assert inner is not None
+            _parse(inner, called, more)
+        return
+    if not words:  # it is only mentioned
+        return
+    try:
+        command.make_context(name, [*words])
+    except click.BadParameter as error:
+        if not re.search(r"does not exist|No such file|is missing", str(error)):
+            raise
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_of_the_guides_is_taken_or_its_test_is_named(command: str) -> None:
+    words = _words(command) if not command.startswith("(") else [command]
+    program = words[0].removeprefix(".venv/bin/").removeprefix("/opt/klankbord/current/bin/")
+    if program == "klankbord-notify":
+        program, words = "klankbord-server", ["", "notify", *words[1:]]
+    if program in PROGRAMS:
+        _parse(PROGRAMS[program], program, words[1:])
+    elif program == "deploy/install":
+        sys.path.insert(0, str(ROOT / "deploy"))
+        from installer.main import parser
+
+        if "--help" not in words:
+            parser().parse_args(words[1:])
+    elif program == "systemctl":
+        for unit in (one for one in words[2:] if not one.startswith("-")):
+            name = unit if "." in unit else f"{unit}.service"
+            assert unit in DEBIANS_UNITS or (ETC / name).is_file(), unit
+    else:
+        known = [one for one in (*RUN, *NOT_TRIED) if command.startswith(one)]
+        assert known, "say in RUN which test runs it, or in NOT_TRIED why none does"
+
+
+def test_the_tables_name_commands_that_are_shown_and_tests_that_are_there() -> None:
+    for start in (*RUN, *NOT_TRIED):
+        assert any(one.startswith(start) for one in COMMANDS), start
+    for test in RUN.values():
+        assert (ROOT / test).is_file(), test
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs root and debootstrap"
+)
+def test_the_steps_of_the_install_guide_lead_to_a_site(tmp_path: Path) -> None:
+    """As far as a Debian without systemd goes: to the site, its check and its first backup."""
+    steps = shown("install")
+    wanted = (
+        "apt-get install git python3", "git clone ADDRESS klankbord", "cd klankbord",
+        "deploy/install --dry-run", "deploy/install",
+    )  # fmt: skip
+    assert [one for one in wanted if one not in steps] == []
+    with made("trixie") as debian:
+        subprocess.run(
+            ["git", "clone", "--quiet", "--bare", ROOT, debian.path("/srv/source.git")], check=True
+        )
+        debian.enter("chown", "-R", "root:root", "/srv/source.git")
+        answers = "--name Example --run-by Foundation --phone '' --domain ''"
+        script = ["set -e", "cd /root", "export DEBIAN_FRONTEND=noninteractive"]
+        for step in wanted:
+            step = step.replace("ADDRESS", "/srv/source.git")
+            step = step.replace("apt-get install", "apt-get install --yes")
+            script.append(f"{step} {answers}" if step.startswith("deploy/install") else step)
+        said = debian.enter("sh", "-c", "\n".join(script))
+        assert "Nothing was changed." in said
+        assert re.search(r"http://[a-z2-7]{56}\.onion", said)
+        (doctor,) = [one for one in steps if one.endswith(" doctor") and one.startswith("/opt/")]
+        assert " fine, " in debian.enter("sh", "-c", doctor, check=False)
+        for command in ("site check", "backup-key", "backup", "backup --check", "status", "move"):
+            debian.enter("sh", "-c", f"klankbord-server {command}", check=command != "status")
