@@ -150,6 +150,21 @@ def test_run_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
     assert "usage:" in done.stderr
 
 
+# Words that read as Dutch with English letters, each with what to write instead.
+ODD = {
+    "anew": "again", "as ever": "as before", "all the same": "still", "own machine": "own computer",
+    "closed room": "sandbox", "let go of": "close", "hangs on": "depends on",
+    "given back": "sent again", "ring the counsellor": "call the counsellor",
+    "looks over": "checks", "the moment of": "the time of", "what is past its time": "expired data",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("document", [*OPERATOR, "README.md", "CONTRIBUTING.md"])
+def test_a_guide_has_no_odd_words(document: str) -> None:
+    said = " ".join(text(document).lower().split())
+    assert {odd: better for odd, better in ODD.items() if re.search(rf"\b{odd}\b", said)} == {}
+
+
 def test_one_version_everywhere() -> None:
     version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
     first = re.search(r"^## \[([^\]]+)\]", text("CHANGELOG.md"), re.MULTILINE)

@@ -79,7 +79,7 @@ def install(machine: Machine, asked: argparse.Namespace) -> None:
 
 
 def serve(machine: Machine, changed: bool) -> None:
-    """Start the server, now and with the machine; with ``changed`` start it anew."""
+    """Start the server, now and with the machine; with ``changed`` restart it."""
     say("The service")
     changed |= machine.ship(UNIT)
     machine.service("daemon-reload")

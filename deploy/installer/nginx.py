@@ -66,7 +66,7 @@ def _end_debians_own(machine: Machine) -> None:
 
 
 def serve(machine: Machine, changed: bool) -> None:
-    """Start nginx, now and with the machine; with ``changed`` start it anew."""
+    """Start nginx, now and with the machine; with ``changed`` restart it."""
     machine.service("daemon-reload")
     machine.service("enable", UNIT.stem)
     machine.service("restart" if changed else "start", UNIT.stem)

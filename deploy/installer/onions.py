@@ -68,7 +68,7 @@ def _is_ours(name: str) -> bool:
 
 
 def write(machine: Machine, wanted: Iterable[str]) -> bool:
-    """Tor's settings for these addresses, and anew for those that are there already.
+    """Tor's settings for these addresses, and again for those that are there already.
 
     Returns whether any of them is another than before.
     """
@@ -155,7 +155,7 @@ def dismiss(machine: Machine, site: str | None, desk: str) -> None:
     if desk not in admitted(site):
         stop(f"no desk is called {desk!r} there")
     machine.run(*AS_TOR, "rm", _clients(of_desks(site)) / f"{desk}.auth")
-    # Tor has to be started anew: else whoever is inside may stay.
+    # Tor has to be restarted: otherwise whoever is inside may stay.
     machine.service("restart", "tor")
 
 

@@ -14,7 +14,7 @@ from installer.program import COMMAND, DATA
 def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) -> tuple[str, bool]:
     """Make the site, or give the one that is there its addresses.
 
-    Returns the invitation, and whether a server that runs has to read its settings anew.
+    Returns the invitation, and whether a server that runs has to read its settings again.
     """
     say("The site")
     if not (DATA / "site.toml").is_file():
@@ -74,7 +74,7 @@ def ending(invitation: str, moved: bool) -> None:
 
 
 def take_up(machine: Machine) -> None:
-    """Let the server that runs read its settings anew; visits go on."""
+    """Let a running server read its settings again; visits go on."""
     machine.service("try-reload-or-restart", "klankbord")
 
 

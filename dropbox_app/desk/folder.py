@@ -109,7 +109,7 @@ class Workplace:
     _swept: set[str] = field(default_factory=set)
 
     def change_key_if_due(self) -> None:
-        """Write the database anew if something was forgotten or destroyed since it got its key."""
+        """Rewrite the database if something was forgotten or destroyed since it got its key."""
         if self.database.rewrite_is_due:
             self.database.rewrite(self.vault)
 

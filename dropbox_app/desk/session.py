@@ -92,7 +92,7 @@ class Desk:
         return self._courier
 
     def connect(self, courier: Courier) -> None:
-        """Take a courier and compare clocks; nothing that hangs on a day happens before."""
+        """Take a courier and compare clocks; nothing that depends on a day happens before."""
         self._courier = courier
         self.server_day = courier.challenge()
         if not self.agreed:

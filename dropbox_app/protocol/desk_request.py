@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
 @dataclass(frozen=True)
 class Claim:
-    """What an Authorization header says; true only after ``check``."""
+    """The contents of an Authorization header; not to be trusted before ``check``."""
 
     origin: str
     identity: VerifyKey

@@ -77,7 +77,7 @@ class Recipient:
 
 
 class _Secret:
-    """What every secret type here has in common."""
+    """The base of every secret type of this module."""
 
     __slots__ = ("_raw",)
 

@@ -152,7 +152,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Kind:
-    """Who may write a kind, and how the fields of its own are read."""
+    """The authors that may write a kind, and how its own fields are read."""
 
     by_reporter: bool
     read: Callable[[dict[str, Json]], dict[str, Json]]

@@ -132,17 +132,17 @@ class ReporterKeys:
 
     @property
     def access_token(self) -> bytes:
-        """What opens the mailbox at the server."""
+        """Return the access token, which opens the mailbox at the server."""
         return self._part(b"klankbord/v1/access")
 
     @functools.cached_property
     def reply(self) -> Seed:
-        """What opens the messages."""
+        """Return the key that opens the messages."""
         return Seed(self._part(b"klankbord/v1/reply"))
 
     @functools.cached_property
     def signing(self) -> SigningKey:
-        """What signs the reporter's messages."""
+        """Return the key that signs the reporter's messages."""
         return SigningKey(self._part(b"klankbord/v1/sign"))
 
     @property
@@ -180,7 +180,7 @@ def mailbox_id(verify: VerifyKey) -> str:
 
 
 def access_id(token: bytes) -> str:
-    """What the server keeps of an access token."""
+    """Return the hash of an access token, which is all that the server keeps of it."""
     return sha256_hex(b"klankbord/v1/access\n" + token)
 
 

@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pins:
-    """What a desk keeps of a thread, and holds the server to."""
+    """The state of a thread that a desk keeps, and compares with what the server hands out."""
 
     verify: str
     recipient: str
@@ -138,7 +138,7 @@ class Thread:
         )
 
     def pins(self) -> Pins | None:
-        """What to keep of this thread; None before the reporter's keys are known."""
+        """Return the state to keep of this thread; None before the reporter's keys are known."""
         if self.reporter is None:
             return None
         newest = {by: (message.n, message.digest) for by, message in self.newest.items()}

@@ -1,4 +1,4 @@
-"""What looks into a stranger's file does so in a closed room, within bounds."""
+"""What looks into a stranger's file does so in a sandbox, within limits."""
 
 import contextlib
 import json

@@ -134,7 +134,7 @@ def send(
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
     """Keep a thread longer at the server, by a sealed notice that says so to the reporter.
 
-    The server counts its idle term anew from any addition (SPEC section 9); it does not learn
+    The server counts its idle term again from any addition (SPEC section 9); it does not learn
     that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
     """
     if open_thread.open_case(desk, mailbox).closed:

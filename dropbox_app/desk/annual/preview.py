@@ -1,5 +1,7 @@
-"""Explains to the counsellor why a report looks as it does. It is for her eyes, and no file of it
-goes to the employer: the reason of a figure gives the figure away.
+"""Explains to the counsellor why a report looks as it does.
+
+Only the counsellor sees it, and no file of it goes to the employer: the reason of a figure gives
+the figure away.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The desk's database: SQLCipher, one file for all sites, under a key that only the vault holds.
 
-Everything that the desk has opened is in it. The file is written anew under another key after
+Everything that the desk has opened is in it. The file is rewritten under another key after
 something was forgotten or a sealing key was destroyed, so that an older copy of the file does not
 open with what the vault holds from then on (SPEC, the local store).
 """

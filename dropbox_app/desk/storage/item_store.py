@@ -91,7 +91,7 @@ class LocalStore:
     def forget(self, state: State, mailbox: str) -> None:
         """As ``save``; nothing in the register names the thread any more.
 
-        The database must then be written anew under another key.
+        The database must then be rewritten under another key.
         """
         with self._database.transaction():
             self.save(state)
@@ -99,7 +99,7 @@ class LocalStore:
             self._database.expect_rewrite()
 
     def expect_rewrite(self) -> None:
-        """Have the database written anew under another key at the end of this work."""
+        """Have the database rewritten under another key at the end of this work."""
         with self._database.transaction():
             self._database.expect_rewrite()
 

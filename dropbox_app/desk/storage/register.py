@@ -44,7 +44,7 @@ def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
 def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, Json]]]]) -> None:
     """Put other events in the place of some, by their numbers, or none; all or nothing.
 
-    The database must then be written anew under another key.
+    The database must then be rewritten under another key.
     """
     with database.transaction():
         for number, given in changes:

@@ -20,7 +20,7 @@ class Item:
 
     ``server_says`` is who wrote it according to the server; the truth is inside. ``store`` is the
     store id under which it arrived. ``sealed_for``: how many recipients its header has, 0 if it
-    is no header of ours; a copy that was sealed anew no longer shows it. ``fetched``: the server
+    is no header of ours; a copy that was sealed again no longer shows it. ``fetched``: the server
     was told. ``checked``: the pins of its thread know it. ``sent``: for own messages, whether the
     server has them. ``seen``: it was shown.
     """

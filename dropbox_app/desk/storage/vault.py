@@ -117,7 +117,7 @@ class Vault:
     def open(cls, disk: Disk, passphrase: str, *, log_n: int = USUAL) -> "Vault":
         """Open the vault of a desk. Raises NotSetUp, WrongPassphrase or Damaged.
 
-        A vault that opens with another form of the same passphrase is sealed anew with today's.
+        A vault that opens with another form of the same passphrase is sealed again with today's.
         """
         try:
             sealed = disk.read(NAME)

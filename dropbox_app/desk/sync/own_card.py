@@ -100,7 +100,7 @@ def readable(desk: Desk, shown: Shown) -> list[Card]:
 def take_over(desk: Desk, shown: Shown) -> None:
     """After a restore from backup: go on above the serial that the own identity last signed.
 
-    Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys anew.
+    Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys again.
     """
     newest = max(own_cards(desk, shown), key=lambda card: card.serial, default=None)
     if newest is not None and newest.raw != desk.state.card:

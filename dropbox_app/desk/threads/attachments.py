@@ -61,7 +61,7 @@ class CaseFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be sent; ``pieces`` begins anew each time."""
+    """A file to be sent; ``pieces`` begins again each time."""
 
     name: str
     type: str
@@ -193,7 +193,7 @@ def seal(
 
 
 def again(desk: Desk, message: Message) -> list[Source]:
-    """The files of an own message, to be sealed anew for others than before."""
+    """The files of an own message, to be sealed again for others than before."""
 
     def opener(file: Attachment) -> Callable[[], Iterator[bytes]]:
         return lambda: pieces(desk, CaseFile(file.sha256, "waiting", file, message))

@@ -1,4 +1,4 @@
-"""A closed room for programs that read strangers' files: bubblewrap, on Linux only.
+"""A sandbox for programs that read strangers' files: bubblewrap, on Linux only.
 
 Inside there is the system's own /usr, to read, and a folder in memory; no network, no home, no
 desk, no terminal, no other process, nothing of this one's environment, an empty keyring; and bounds
@@ -85,7 +85,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
         run = Running(process)
         if run.answer.readline(len(_READY)) != _READY:
             raise NoSandbox(
-                "bubblewrap could not make its closed room on this computer, so nothing looked "
+                "bubblewrap could not make its sandbox on this computer, so nothing looked "
                 "into the file. It needs user namespaces; some systems switch them off."
             )
         _feed(process, pieces)

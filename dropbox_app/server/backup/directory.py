@@ -132,8 +132,10 @@ def drop(one: Kept) -> None:
 def too_old(
     folder: Path, today: datetime.date, days: int, newest: Kept | None = None
 ) -> list[Kept]:
-    """What is past its days, or of a day to come (a clock was wrong then); and, once there is a
-    newer one of a day, the others of that day."""
+    """Return the backups to remove: those that expired, and older ones of a day with a newer one.
+
+    A backup of a day to come was made while a clock was wrong, and is removed too.
+    """
     return [
         one
         for one in kept(folder)

@@ -63,7 +63,7 @@ class Keys:
             raise BackupError("there is no secret key in the file that was given with --key")
 
     def chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        """What a sealed file holds, piece by piece; whole only at the end. Raises BackupError."""
+        """Yield the contents of a sealed file; complete only at the end. Raises BackupError."""
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:

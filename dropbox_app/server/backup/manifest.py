@@ -54,7 +54,7 @@ def of(place: Place) -> Iterator[Path]:
 
 
 def prefix(place: Place) -> str:
-    """What stands before the names of a site's files in a backup."""
+    """Return the prefix of the names of a site's files in a backup."""
     return "" if place.name == paths.OWN else f"{paths.SITES}/{place.name}/"
 
 

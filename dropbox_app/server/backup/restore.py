@@ -38,7 +38,7 @@ Days = dict[str, datetime.date]  # withdrawn mailboxes
 
 @dataclass(frozen=True)
 class RestoredSite:
-    """What came back of a site."""
+    """The counts of what was restored of a site."""
 
     name: str
     organisation: str  # empty if the settings in the backup are wrong
@@ -49,7 +49,7 @@ class RestoredSite:
 
 @dataclass(frozen=True)
 class Restored:
-    """What came back. ``listed``: whether the list that belongs beside the backup was there."""
+    """The result of a restore. ``listed``: whether the list beside the backup was there."""
 
     sites: tuple[RestoredSite, ...]
     listed: bool

@@ -45,7 +45,7 @@ def card_add(
 ) -> None:
     """Put a counsellor's card in use, once its ten groups are confirmed.
 
-    Ring the counsellor, on a number you knew before, and have the ten groups read out. Several
+    Call the counsellor on a number that you already knew, and have the ten groups read out. Several
     cards are confirmed one by one, in one call; each goes to the site that it was made for.
 
     \b

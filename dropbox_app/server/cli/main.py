@@ -69,7 +69,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
     On a real server nginx is in front, at a socket file that only nginx can open: it names the
     way by which each request came, and without that a request gets 421. A TCP address is for
-    trying the program out on your own machine.
+    trying the program out on your own computer.
 
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock

@@ -212,7 +212,7 @@ def run(
 
 
 def address_of(bind: str) -> tuple[str, int] | Path:
-    """What ``--bind`` names: host and port, or a socket's path. Raises ValueError for its form."""
+    """Return the host and port, or the socket's path, of ``--bind``. Raises ValueError."""
     if bind.startswith("unix:"):
         path = bind.removeprefix("unix:").removeprefix("//")
         if path.strip("/"):
@@ -262,8 +262,11 @@ def _try_socket(path: Path) -> None:
 
 
 def _set_limits() -> None:
-    """Set limits of this process: no core dump, which would hold texts and keys, as little freed
-    memory as possible, and enough open files for the connections."""
+    """Set limits of this process.
+
+    No core dump, which would hold texts and keys; as little freed memory as possible; enough open
+    files for the connections.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)

@@ -27,7 +27,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def _of_a_new_site(command: _Command) -> _Command:
-    """What one may say of a new site."""
+    """The options that describe a new site."""
     for option in reversed(
         (
             click.option("--name", required=True, help="The organisation, as reporters read it."),
@@ -234,7 +234,7 @@ def site_check_command(folder: Path | None, called: str | None, only_settings: b
     "--desk-origin",
     "desk_origins",
     multiple=True,
-    help="An address for desks alone from now on; '' for none any more.",
+    help="An address for desks only from now on; '' for none any more.",
 )
 def move(
     folder: Path | None,
@@ -326,8 +326,10 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
 
 
 def _build(target: Path, text: str, site_id: str) -> None:
-    """Fill a new or empty folder; it is a site once its settings are there. Else it is left as it
-    was: the parent folder may be one that this account cannot write in."""
+    """Fill a new or empty folder, which is a site once its settings are there.
+
+    If that fails, the folder is left as it was: the account may not be able to write in its parent.
+    """
     new = not target.exists()
     try:
         target.mkdir(0o700, parents=True, exist_ok=True)

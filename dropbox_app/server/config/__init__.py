@@ -1,1 +1,1 @@
-"""What the operator wrote: settings, addresses and own pages of each site."""
+"""The operator's files: settings, addresses and own pages of each site."""

@@ -1,4 +1,4 @@
-"""What is wrong with the sites of a server, as far as it shows without a look at what they keep.
+"""Finds faults in the sites of a server without looking at what they keep.
 
 ``site check`` and every start say the same; ``doctor`` looks further.
 """
@@ -109,7 +109,7 @@ def missing(place: Place) -> Iterator[Fault]:
 
 
 def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
-    """All that can be wrong with a site whose settings are right."""
+    """Yield the faults of a site whose settings are right."""
     place = read.place
     try:
         if inspect.old(place.folder / DATABASE):

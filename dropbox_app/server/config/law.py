@@ -1,4 +1,4 @@
-"""What the law says here: a text of the site, or one of the drafts that come with the program.
+"""The text on the law: the site's own, or one of the drafts that come with the program.
 
 What this program does is fixed in the templates and tested. What the law says is not: it stands
 in blocks that a site replaces with ``content/{nl,en}/BLOCK.md``, and the pages say whose text it is

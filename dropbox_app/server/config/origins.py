@@ -17,8 +17,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def read(value: object) -> tuple[str, ...]:
-    """A list of them as it stands in a file. Raises SettingsError, whose words go on from its
-    name."""
+    """Return the origins of a list as a settings file holds it.
+
+    Raises SettingsError; its text begins after the name of the setting.
+    """
     if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
         raise SettingsError(" must be a list of texts")
     try:

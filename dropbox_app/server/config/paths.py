@@ -56,7 +56,7 @@ def places(folder: Path) -> tuple[Place, ...]:
 
 
 def names(folder: Path) -> list[str]:
-    """What the folders in ``sites`` are called, whatever that is. Raises SettingsError."""
+    """Return the names of all folders in ``sites``, valid or not. Raises SettingsError."""
     try:
         with os.scandir(folder / SITES) as entries:
             found = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]

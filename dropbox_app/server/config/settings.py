@@ -121,9 +121,9 @@ class Law:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator says about the site; the reporter's pages show it as it stands here."""
+    """The operator's settings of a site, as the reporter's pages show them."""
 
-    site: str  # 16 random bytes in hex, made by init; every code hangs on it
+    site: str  # 16 random bytes in hex, made by init; it is part of every code
     name: str  # the organisation
     origins: tuple[str, ...]  # where the site is dialled: scheme://host[:port]
     desk_origins: tuple[str, ...] = ()  # where desks dial it; if empty, there too

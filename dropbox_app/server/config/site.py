@@ -92,7 +92,7 @@ class Site:
             return card
 
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """What ``pin`` would say to this card, without putting it in use."""
+        """Return what ``pin`` would say to this card, without putting it in use."""
         if not CARD_NAME.fullmatch(name):
             raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
         card = cards.parse(raw)

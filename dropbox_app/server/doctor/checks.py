@@ -143,7 +143,7 @@ def _database_repair(folder: Path) -> str:
 
 
 def _access(folder: Path, name: str) -> Iterator[Finding]:
-    """Nobody but the server's own user may read anything here, and that user may read it all."""
+    """Check that only the server's own account can read the files, and can read all of them."""
     owner = folder.stat().st_uid
     open_to, of_others = [], []
     try:
@@ -267,7 +267,7 @@ def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[
 def _server(
     folder: Path, places: tuple[Place, ...], read: Reading, today: datetime.date
 ) -> Iterator[Finding]:
-    """What all sites share."""
+    """Yield the findings about what all sites share."""
     known = {place.name for place in places}
     misnamed = [fault for fault in read.faults if fault.site not in known]
     for fault in misnamed:

@@ -83,18 +83,22 @@ FIELDS = tuple(field.name for field in fields(Finding))
 
 
 def fine(check: Check, site: str = "") -> Finding:
+    """Return a finding that is as it should be."""
     return Finding(check, site, "fine")
 
 
 def note(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    """Return a finding for the operator to judge."""
     return Finding(check, site, "note", fault, repair)
 
 
 def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    """Return a finding that has to be repaired."""
     return Finding(check, site, "wrong", fault, repair)
 
 
 def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
+    """Return a finding that could not be checked."""
     return Finding(check, site, "unseen", fault, repair)
 
 

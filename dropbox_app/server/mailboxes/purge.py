@@ -15,7 +15,7 @@ STEP = 100  # mailboxes
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge removed, as counts, and whether the log could be emptied after it."""
+    """The counts of what a purge removed, and whether the log could be emptied after it."""
 
     mailboxes: int
     items: int  # of mailboxes that live on

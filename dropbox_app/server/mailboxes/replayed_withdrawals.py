@@ -1,4 +1,4 @@
-"""What a desk gives back to a server that was restored and nobody else could: withdrawals.
+"""Re-apply withdrawals that a desk reports after the server was restored from an old backup.
 
 A desk's own messages go the way on which they came. A withdrawal is the reporter's, so it counts by
 the reporter's signature, whoever brings it (SPEC section 7).

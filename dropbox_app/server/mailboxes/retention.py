@@ -14,7 +14,7 @@ HALF_SENT = 2  # days for a mailbox without a message, and for a file whose mess
 
 @dataclass(frozen=True)
 class Addressees:
-    """What the rules ask about those whom the reporter's newest message addresses."""
+    """The facts that the rules need about the addressees of the reporter's newest message."""
 
     silent: bool  # no desk of theirs has fetched for the set number of days
     absences: tuple[datetime.date, ...] = ()  # the last days of what their cards announce

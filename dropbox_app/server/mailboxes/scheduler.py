@@ -1,4 +1,4 @@
-"""What a serving site does by itself: purge once a day, and empty a log that was held.
+"""The upkeep of a serving site: purge once a day, and empty a log that was held.
 
 Every worker has a thread for it, for all sites; the first to lock the server's folder does the
 work, and if it dies another takes over.

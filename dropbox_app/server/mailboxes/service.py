@@ -45,7 +45,7 @@ MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 @dataclass(frozen=True)
 class Conversation:
-    """What the holder of an access id may list."""
+    """The items that the holder of an access id may list."""
 
     mailbox: str
     items: tuple[ItemInfo, ...]

@@ -28,6 +28,10 @@ def check_message(sealed: bytes, identities: int) -> str:
 
 
 def texts_of(to: Iterable[VerifyKey]) -> list[str]:
+    """Return the identities that a message goes to, as texts.
+
+    Raises BadShape unless there are 1 to MAX_TO of them, each once.
+    """
     identities = [str(identity) for identity in to]
     if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
         raise BadShape(f"a message goes to 1 to {MAX_TO} counsellors, each once")

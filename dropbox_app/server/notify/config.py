@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Nobody gets two mails a day, and no card is told to two."""
+    """Check that nobody gets two mails a day, and that no card is told to two people."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card stands twice; put the cards of one together")

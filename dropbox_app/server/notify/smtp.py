@@ -24,7 +24,7 @@ _NOT_TAKEN = 400  # from this answer on
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
-    """A mail as it goes out; its length hangs on the addresses, the subject and the sentence alone.
+    """A mail as it goes out; its length depends on the addresses, the subject and the sentence.
 
     The Message-ID is random, the Date to the minute (the provider writes down when it came anyway):
     neither tells of this machine, its clock or its site.

@@ -1,4 +1,4 @@
-"""What an upgrade does to the server's data, as the server's own account.
+"""The part of an upgrade that changes the server's data, as the server's own account.
 
     python -m dropbox_app.server.release.data hosts|try|keep|back|drop DIR
 

@@ -217,7 +217,7 @@ class Upgrade:
                 raise UpgradeError(f"the server does not serve {host}: {fault}")
 
     def _asked(self, host: str) -> str:
-        """What is wrong with the first page at a host; nothing if it came."""
+        """Return the fault of the first page at a host; empty if the page came."""
         connection = http.client.HTTPConnection(host, timeout=_ANSWER)
         try:
             with closing(connection), socket.socket(socket.AF_UNIX) as end:

@@ -87,8 +87,11 @@ class Addressing:
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Files sealed and staged, to go with one message. ``after``: the number of the reporter's
-    newest message when the form was made, by which the same form sent twice is known."""
+    """Files sealed and staged, to go with one message.
+
+    ``after``: the number of the reporter's newest message when the form was made. By it the server
+    recognises a form that is sent twice.
+    """
 
     to: tuple[VerifyKey, ...]
     attachments: tuple[Attachment, ...]
@@ -98,7 +101,7 @@ class Enclosed:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a message. ``left_out``: chosen, but without a valid key today."""
+    """The result of sending. ``left_out``: chosen, but without a valid key today."""
 
     left_out: tuple[VerifyKey, ...]
 
@@ -316,7 +319,7 @@ class ReporterAgent:
         raise StoreBusy("another session of the same code kept writing")
 
     def withdraw(self, root: bytes, *, lang: str) -> None:
-        """Take everything back. If nobody can be told today, it is taken back all the same.
+        """Take everything back. Even if nobody can be told today, it is taken back.
 
         What is over but still stored goes too. Raises Gone or StoreBusy.
         """
@@ -371,8 +374,11 @@ class ReporterAgent:
         )
 
     def _read(self, keys: ReporterKeys) -> tuple[Conversation | None, list[Arrived]]:
-        """What is here, with its messages. What is listed and not there was removed meanwhile,
-        and all may be gone: the list is read again. What the same list misses twice is lost."""
+        """Return the conversation with its messages; None once it is gone.
+
+        If a listed message is missing, it may have been removed meanwhile, so the list is read
+        again. A message that the same list misses twice is lost.
+        """
         before = None
         while True:
             conversation = self._mailboxes.conversation(keys.access)

@@ -58,6 +58,8 @@ def core_count() -> int:
 
 
 def slots_for(workers: int) -> int:
-    """Return the slots of each of ``workers`` processes: together one for each core, at least one
-    for each process."""
+    """Return the slots of each of ``workers`` processes.
+
+    Together they have one for each core, and each process has at least one.
+    """
     return max(1, core_count() // workers)

@@ -1,1 +1,1 @@
-"""What a site keeps: sealed bytes, ids and days. It knows no protocol and no rules."""
+"""The storage of a site: sealed bytes, ids and days, without protocol and rules."""

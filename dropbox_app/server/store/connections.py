@@ -1,4 +1,4 @@
-"""Connections to databases, with every setting that something promised hangs on.
+"""Connections to databases, with every setting that a promise depends on.
 
 A thread has one to each database that it uses, and OPEN at most: a server with hundreds of sites
 would else keep thousands of files open.
@@ -32,7 +32,7 @@ def read_only(path: Path) -> bool:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Raises StoreBusy, StoreError. Transactions begin where the store says so."""
-    mode = "ro&immutable=1" if read_only(path) else "rw"  # one that is gone is not made anew, empty
+    mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing one is not made again
     with failures():
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",

@@ -44,7 +44,7 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def as_its_folder(handle: int, folder: Path) -> None:
-    """What root makes belongs to who owns the folder."""
+    """Give a file that root made to the owner of its folder."""
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(handle, owner.st_uid, owner.st_gid)
@@ -113,7 +113,7 @@ def open_untouched(path: Path) -> BinaryIO:
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """What a file of at most so many bytes holds. Raises NoFile, OSError."""
+    """Return the contents of a file of at most so many bytes. Raises NoFile, OSError."""
     with open_untouched(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -30,7 +30,7 @@ _Seen = TypeVar("_Seen")
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen. ``faults``: what was looked at, and the fault or nothing."""
+    """The result of a check. ``faults``: each thing checked, with its fault or nothing."""
 
     faults: tuple[tuple[Part, str], ...]
     old: bool  # the next start brings it up to date

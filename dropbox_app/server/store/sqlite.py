@@ -386,8 +386,11 @@ class SqliteStore:
             return 0
 
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log. False if a reader holds it: then every later write of this
-        process tries again, and the upkeep does for all processes. So too on a full disk."""
+        """Empty the write-ahead log. Returns whether that was done.
+
+        If a reader holds the log, or the disk is full, every later write of this process tries
+        again, and the upkeep does so for all processes.
+        """
         try:
             return self._truncate(LOG_SECONDS)
         except (SiteFull, StoreError):

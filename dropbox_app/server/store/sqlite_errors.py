@@ -1,4 +1,4 @@
-"""What SQLite or the disk could not do, in the server's own errors."""
+"""Turns failures of SQLite and the disk into the server's own errors."""
 
 import sqlite3
 from collections.abc import Iterator

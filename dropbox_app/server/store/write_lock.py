@@ -51,7 +51,7 @@ class Turns:
                 return handle
             waiting = _Waiting(handle)
         if not waiting.came(end - time.monotonic()):
-            self._waiting = waiting  # the next one need not queue anew
+            self._waiting = waiting  # the next one need not queue again
             raise StoreBusy("another process was writing for too long")
         return waiting.handle
 

@@ -1,1 +1,1 @@
-"""What answers over HTTP: the site without JavaScript, and the desk API."""
+"""The HTTP server: the site without JavaScript, and the desk API."""

@@ -123,6 +123,6 @@ def create_app(
 
 
 def _pages_of_no_site(today: Callable[[], datetime.date]) -> PageRenderer:
-    """What renders the error pages that belong to no site."""
+    """Return the renderer of error pages that belong to no site."""
     nobody = People((), begun=False)
     return PageRenderer(Settings(site="", name="", origins=()), lambda _day: nobody, today)

@@ -1,4 +1,4 @@
-"""What pages need besides their HTML: one style sheet, and one script of a few lines.
+"""The assets of the pages: one style sheet, and one script of a few lines.
 
 The script does nothing but "leave quickly", which works without it too, by its link. Every page
 contains the script, so that it costs no request. The content security policy allows it by its hash

@@ -231,7 +231,7 @@ def nothing(rest: str) -> Response:
 
 @blueprint.errorhandler(KlankbordError)
 def refusal(error: KlankbordError) -> Response:
-    """What a view could not do, as JSON with its status."""
+    """Return an error of a view as JSON with its status."""
     if isinstance(error, OutOfStep):
         return _json({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)

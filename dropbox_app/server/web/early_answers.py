@@ -1,4 +1,4 @@
-"""An answer that is given before the body was read must arrive all the same.
+"""An answer that is given before the body was read must still arrive.
 
 If the app closed a connection on which nginx is still writing, nginx could meet that before it
 reads the answer, and would say "cannot be reached" instead. So the rest is read and dropped until

@@ -26,8 +26,14 @@ class EndedSessions:
         self._table = SharedTable(buckets, slots)
 
     def end(self, session: bytes, start: int, until: int) -> None:
-        """Remember that a session has ended. ``session``: 16 bytes. ``start``, ``until``: the
-        seconds at which it began and after which it is over by itself."""
+        """Remember that a session has ended.
+
+        Args:
+            session: 16 bytes.
+            start: the second at which it began.
+            until: the second after which it expires by itself.
+
+        """
         now = self._now()
         with self._table.locked() as rows:
             known = start <= rows.mark or rows.get(session, now) is not None

@@ -238,7 +238,7 @@ def _busy_page(pages: PageRenderer) -> Response:
 
 
 def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
-    """What was typed, after a refusal or a fault of ours, ready to be sent once more."""
+    """Show what was typed, after a refusal or a fault of ours, ready to be sent again."""
     told = words(lang)
     first = request.path.endswith(("/report", "/return"))
     if status == 403:

@@ -89,7 +89,7 @@ class ReportForm(_Open):
         return given
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """All that must be corrected before the report can be sent."""
+        """Return all that must be corrected before the report can be sent."""
         found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
@@ -246,7 +246,7 @@ def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Prob
 
 
 def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Problem:
-    """What to mend where what was typed cannot be read as seven words."""
+    """Return what to correct in a text that cannot be read as seven words."""
     if isinstance(error, UnknownLetter):
         return Problem(name, "errors.code_letter", {"letter": error.letter})
     return Problem(name, "errors.code_count", {"count": error.count}, error.count)

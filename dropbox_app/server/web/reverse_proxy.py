@@ -59,8 +59,10 @@ class Pace:
 
 
 class PacedBody:
-    """The body of a request, as WSGI wants it. A read raises TooSlow as soon as ``STEP`` more bytes
-    are there after the time of the body is over."""
+    """The body of a request, as WSGI wants it.
+
+    A read raises TooSlow if ``STEP`` more bytes have come after the time allowed for the body.
+    """
 
     def __init__(self, body: IO[bytes], pace: Pace) -> None:
         self._body = body

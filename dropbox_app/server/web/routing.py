@@ -1,4 +1,4 @@
-"""What the rules of all blueprints share: the language in front of a path, and a bare redirect."""
+"""Shared by the rules of all blueprints: the language in front of a path, and a bare redirect."""
 
 from flask import Response
 

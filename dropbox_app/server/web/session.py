@@ -67,7 +67,7 @@ def csrf_key(key: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class VisitMemory:
-    """What the workers of a server remember of visits, in memory that they share."""
+    """The memory of visits that the workers of a server share."""
 
     ended: EndedSessions
     posts: RepeatedPosts
@@ -75,8 +75,11 @@ class VisitMemory:
 
 @dataclass(frozen=True, repr=False)
 class Post:
-    """A report as it was posted. ``name`` is known to the server; without the post nobody can make
-    ``key``, under which its answer is sealed. An empty name: it is not to be remembered."""
+    """A report as it was posted.
+
+    The server knows ``name``. Nobody can derive ``key``, under which the answer is sealed, without
+    the post. An empty name means that the report is not to be remembered.
+    """
 
     name: bytes = b""
     key: bytes = b""

@@ -37,7 +37,7 @@ RETRY_AFTER = 2.0  # seconds before a site that could not be opened is tried aga
 
 @dataclass(frozen=True)
 class ProcessResources:
-    """What all sites of one process share."""
+    """The objects that all sites of one process share."""
 
     today: Callable[[], date]
     now: Callable[[], float]

@@ -39,7 +39,7 @@ DROPPED = 4  # times what may be sent: so much is still read, to be dropped, for
 
 _PIECE = 64 * 1024
 _PARTS = 100
-_LOOK = 16 * 1024 * 1024  # bytes after which it is seen anew whether there is room
+_LOOK = 16 * 1024 * 1024  # bytes after which it is checked again whether there is room
 
 Fields: TypeAlias = "MultiDict[str, str]"
 

@@ -47,7 +47,7 @@ class Machine:
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """What a path is called on the machine itself."""
+        """Return the name of a path on the machine itself."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
@@ -110,13 +110,13 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """What the server's folder is called on the machine itself."""
+        """Return the name of the server's folder on the machine itself."""
         return self.name(self.folder)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What doctor asks of a file or folder."""
+    """The facts about a file or folder that doctor needs."""
 
     owner: int
     group: int
@@ -135,7 +135,7 @@ def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "")
 
 
 def as_root(folder: Path) -> str:
-    """What to type for the whole look: the installed command drops root's rights."""
+    """Return the command for a complete check; the installed one drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 

@@ -80,7 +80,7 @@ def _walls(front: Unit) -> Faults:
 
 
 def _kept(settings: list[tuple[str, ...]]) -> Faults:
-    """What the settings keep or tell of a visit."""
+    """Yield the settings that keep or reveal something of a visit."""
     for wanted in (("access_log", "off"), ("error_log",)):
         if not any(one[: len(wanted)] == wanted for one in settings):
             yield wrong("proxy", f"nginx keeps its default log: no {' '.join(wanted)}", _MEND)

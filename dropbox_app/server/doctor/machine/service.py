@@ -111,7 +111,7 @@ def _all(machine: Machine) -> list[str]:
 
 
 def account(machine: Machine) -> Faults:
-    """Nobody logs in to the account, and nobody else is in its groups."""
+    """Check that nobody can log in to the account, and that nobody else is in its groups."""
     accounts = _entries(machine, "passwd", 7)
     own = next((one for one in accounts if one[0] == ACCOUNT), None)
     folder = machine.stat(machine.server)
@@ -139,7 +139,7 @@ def account(machine: Machine) -> Faults:
 
 
 def _members(group: list[str], accounts: list[list[str]]) -> Faults:
-    """Whoever is in a group beside the accounts that have to be."""
+    """Yield a fault for each member of a group who does not have to be in it."""
     allowed = {group[0], "root"}
     for other in sorted({one for one in group[3].split(",") if one} - allowed):
         yield wrong(

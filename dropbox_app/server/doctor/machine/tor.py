@@ -147,7 +147,7 @@ def tor(machine: Machine) -> Faults:
 
 
 def _told(known: Config) -> Faults:
-    """What Tor tells of visits, to whom."""
+    """Yield the settings by which Tor reveals visits."""
     for line in known.lines["log"]:
         severities = re.sub(r"\[[^\]]*\]", "", line).replace(",", " ").split()
         first = severities[0].partition("-")[0] if severities else "notice"

@@ -1,1 +1,1 @@
-"""What the pages show, worked out before a template sees it."""
+"""The data that templates show, computed before they are rendered."""

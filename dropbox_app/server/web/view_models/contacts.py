@@ -67,7 +67,7 @@ def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Con
 
 
 def _dialled(number: str) -> str:
-    """What a telephone dials: digits and a plus, without the (0) that is left out after one."""
+    """Return what a telephone dials: digits and a plus, without the (0) after a plus."""
     return re.sub("[^0-9+]", "", number.replace("(0)", "") if "+" in number else number)
 
 

@@ -34,7 +34,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/code")
 def check(lang: str) -> Response:
-    """ "Try it now", the one box, and the language of the page that has both.
+    """Take "try it now", the one box, and the language of the page that has both.
 
     Without a token: all it can change is that the words leave the session, and the cookie is sent
     with no post of another site.
@@ -109,8 +109,10 @@ def code_page(
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    """The page. ``day``: that of the report, if not today. ``again``: it was sent before.
-    ``unsafe``: the person said so in the form, so help comes first; the page is as long as without.
+    """Return the page with the code.
+
+    ``day``: that of the report, if not today. ``again``: it was sent before. ``unsafe``: the person
+    said so in the form, so help comes first; the page is as long as without.
 
     ``here`` is set once the browser has shown that it keeps the cookie: only then do a link to
     the other language, and a look at what was typed, lead back to this page.

@@ -29,11 +29,13 @@ def without_slash(lang: str) -> Response:
 
 @blueprint.get(f"{LANG}/")
 def landing(lang: str) -> Response:
+    """Show the first page."""
     return current_site().pages.shared_page("landing.html", lang, path="")
 
 
 @blueprint.get(f"{LANG}/safety")
 def safety(lang: str) -> Response:
+    """Show the page on safety, with the onion addresses of the site."""
     site = current_site()
     onions = tuple(origin for origin in site.settings.origins if origin.endswith(".onion"))
     return site.pages.shared_page(

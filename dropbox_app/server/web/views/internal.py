@@ -1,4 +1,4 @@
-"""What nginx asks about a request before it takes in the request's body."""
+"""Answers nginx's questions about a request before it reads the request's body."""
 
 from flask import Blueprint
 

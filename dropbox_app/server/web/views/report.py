@@ -29,7 +29,7 @@ blueprint = Blueprint("report", __name__)
 
 @dataclass(frozen=True)
 class Posted:
-    """What a report form held, to be shown again."""
+    """The contents of a report form, to be shown again."""
 
     text: str = ""
     counsellor: str = ""
@@ -55,6 +55,8 @@ class Question:
 
 @blueprint.get(f"{LANG}/report")
 def empty_form(lang: str) -> Response:
+    """Show the empty form of a report."""
+
     def context(people: People) -> dict[str, Any]:
         return {
             "switch_form": "main-form" if people.open else None,
@@ -140,6 +142,7 @@ def _first(
 
 @blueprint.get(f"{LANG}/return")
 def empty_code_form(lang: str) -> Response:
+    """Show the empty form for a code."""
     context = {
         "switch_form": "main-form",
         "problems": {},
