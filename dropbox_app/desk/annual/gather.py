@@ -11,7 +11,7 @@ from typing import Any
 from dropbox_app.desk.annual.bill import Ordered
 from dropbox_app.desk.annual.counting import Case
 from dropbox_app.desk.annual.periods import Issued, Term
-from dropbox_app.desk.annual.report import Counsellor, Seen
+from dropbox_app.desk.annual.report import Counsellor, Seen, Training
 from dropbox_app.desk.annual.suppression import TERM_YEARS, Form
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import events as e
@@ -92,13 +92,17 @@ def price(events: Iterable[e.Event], term: Term) -> int | None:
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
     """Return the trainings that the employer ordered and pays apart."""
     return [
-        Ordered(one.date, one.title or one.what, one.price)
+        Ordered(_training(one), one.price)
         for one in events
         if isinstance(one, e.Activity)
         and one.employer == employer
         and one.what in _TRAININGS
         and one.price
     ]
+
+
+def _training(one: e.Activity) -> Training:
+    return Training(one.date, one.title, one.people or 0, one.what)
 
 
 def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str, str]:
@@ -143,11 +147,7 @@ def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str
         counsellor=_counsellor(events, term.employer, year, name),
         term_band=term.term_band,
         regulations=frozenset(regulations),
-        trainings=tuple(
-            (one.date, one.title or one.what, one.people or 0)
-            for one in activities
-            if one.what in _TRAININGS
-        ),
+        trainings=tuple(_training(one) for one in activities if one.what in _TRAININGS),
         talks=tuple(one.date for one in activities if one.what == "talk_with_management"),
         discussed_with=frozenset(_sheet(events, term.employer, year).get("discussed_with", ())),
     )

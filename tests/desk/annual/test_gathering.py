@@ -15,7 +15,7 @@ from dropbox_app.desk.register import events as e
 from dropbox_app.desk.register import retention
 from dropbox_app.desk.register.cases import in_order
 from dropbox_app.desk.register.categories import MAIN_GROUPS
-from tests.desk.annual.worlds import TODAY, agreed, cases, day
+from tests.desk.annual.worlds import TODAY, agreed, cases, day, issue
 
 YEAR = 2025
 
@@ -164,3 +164,37 @@ def test_a_talk_is_never_on_the_bill() -> None:
     talk = e.Activity(date=day(YEAR, 3), employer="Zorg", what="talk_with_management", price=300)
     training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", price=700)
     assert drafts.bill([*agreed("Zorg", 400), talk, training], "Zorg", YEAR).total == 2_400 + 700
+
+
+def trained(title: str, headcount: int) -> list[e.Event]:
+    training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", title=title,
+                          people=9, price=700)  # fmt: skip
+    return [*agreed("Zorg", headcount), training]
+
+
+def test_form_a_names_a_training_by_its_kind_and_not_by_the_counsellors_words() -> None:
+    plain, telling = trained("", 12), trained("Na het voorval met Fatima in het magazijn", 12)
+    assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
+    printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
+    assert all("training" in text.decode() for text in printed.values())
+
+
+def test_the_titles_of_trainings_that_are_printed_are_looked_through_in_the_preview() -> None:
+    draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
+    assert any("Fatima" in one for one in draft.preview)
+    assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)
+
+
+def test_an_internal_counsellor_says_nothing_of_a_price() -> None:
+    inside = e.Employer(date=day(YEAR, 0), employer="Zorg", counsellor_kind="internal")
+    for events, paid in ((agreed("Zorg", 12), True), ([*agreed("Zorg", 12), inside], False)):
+        section = next(o for o in made(events, "Zorg").report.sections if o.slot == "protection")
+        assert any("prijs" in one for one in section.sentences) is paid
+
+
+def test_the_preview_says_what_the_other_counsellor_learns_from_a_joint_band() -> None:
+    agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
+                            shared_with="De interne")  # fmt: skip
+    draft = made([agreement], "Zorg", joint={"other": 9})
+    assert any("weet De interne dat er ook mensen bij jou kwamen" in one for one in draft.preview)
+    assert not any("De interne" in one for one in made(agreed("Zorg", 400), "Zorg").preview)
