@@ -65,8 +65,8 @@ def _own_context(lang: str, page: str) -> dict[str, Any]:
     read = current_site().read
     if page == "help":
         listed = read.referrals
-        unchecked = any(entry.checked is None for entry in listed.entries)
-        return {"doors": listed.by_topic(), "compiled": listed.compiled, "unchecked": unchecked}
+        contents = {"doors": listed.by_topic(), "compiled": listed.compiled}
+        return contents | {"unchecked": listed.unchecked()}
     if page not in _LAW:
         return {}
     block = _LAW[page]
