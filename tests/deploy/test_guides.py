@@ -155,7 +155,8 @@ def test_the_steps_of_the_install_guide_lead_to_a_site(tmp_path: Path) -> None:
         "apt-get install git python3", "git clone ADDRESS klankbord", "cd klankbord",
         "deploy/install --dry-run", "deploy/install",
     )  # fmt: skip
-    assert [one for one in wanted if one not in steps] == []
+    guide = (ROOT / "deploy" / "guide" / "install.md").read_text("utf-8")
+    assert [one for one in wanted if f"`{one}`" not in guide] == []
     with made("trixie") as debian:
         subprocess.run(
             ["git", "clone", "--quiet", "--bare", ROOT, debian.path("/srv/source.git")], check=True

@@ -226,10 +226,18 @@ def installer() -> Iterator[str]:
         from installer.main import parser
     finally:
         sys.path.pop(0)
+    found: list[argparse.Action] = []
+
+    class Collected(argparse.HelpFormatter):
+        def add_argument(self, action: argparse.Action) -> None:
+            found.append(action)
+
     made: argparse.ArgumentParser = parser()
+    made.formatter_class = Collected
+    made.format_help()
     yield "### deploy/install\n"
     rows = []
-    for action in made._actions:  # argparse has no public list of them
+    for action in found:
         names = "`, `".join(one for one in action.option_strings if one.startswith("--"))
         value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
         value = " ".join(value) if isinstance(value, tuple) else value
