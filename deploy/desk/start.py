@@ -1,4 +1,4 @@
-"""What the program of the folder runs: ``klankbord-desk``, as an installed one would."""
+"""Starts ``klankbord-desk`` from the folder, as an installed one would."""
 
 import os
 import sys

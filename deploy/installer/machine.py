@@ -1,4 +1,4 @@
-"""What the installer does to a machine: programs that it runs and files that it writes, shown."""
+"""The installer's changes to a machine: each program and file is shown."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Machine:
     def _done(
         self, command: Sequence[str | Path], given: str, source: Path | None = None
     ) -> subprocess.CompletedProcess[str] | None:
-        """What a program did, its last words shown if it failed; None if it is only shown."""
+        """Run a program, and show its last lines if it failed. Returns None if it is only shown."""
         say("  $ " + shlex.join(str(part) for part in command))
         if self.dry:
             return None

@@ -1,4 +1,4 @@
-"""What a daily mail to counsellors needs on a machine, and how it goes again.
+"""Sets up the daily mail to counsellors on a machine, and removes it.
 
 Part of ``deploy/install``.
 """
@@ -36,7 +36,7 @@ exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server notify "$@"
 
 
 def prepare(machine: Machine) -> None:
-    """What a daily mail to counsellors needs. Nothing is sent before the operator turns it on."""
+    """Set up the daily mail. Nothing is sent before the operator turns it on."""
     say("The daily mail to counsellors")
     packages(machine, ["ca-certificates"])
     machine.write(COMMAND, WRAPPER, 0o755)  # first: by it ``leave`` knows of the rest

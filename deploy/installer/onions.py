@@ -35,7 +35,7 @@ WRITE = 'umask 077 && rm -f "$1.new" && cat > "$1.new" && mv -T "$1.new" "$1"'
 
 
 def of_site(site: str | None) -> str:
-    """What the address of a site is called here; None is the site in the folder itself."""
+    """Return the name of a site's address here; None is the site in the folder itself."""
     return f"site-{site}" if site else OWN
 
 
@@ -50,7 +50,7 @@ def folder(name: str) -> Path:
 
 
 def there() -> list[str]:
-    """What addresses this machine has: by their files, or by a key that lies in their folder."""
+    """Return the addresses of this machine, by their files or by the key in their folder."""
     found = {path.stem for path in TOR_FILES.glob("klankbord-*.conf")}
     found |= {path.name for path in kept() if (path / "hs_ed25519_secret_key").is_file()}
     return sorted(name.removeprefix("klankbord-") for name in found)

@@ -1,4 +1,4 @@
-"""What the installer asks where no option answers it, each answer looked at before the next.
+"""Asks what no option answers, and checks each answer before the next question.
 
 Part of ``deploy/install``.
 """

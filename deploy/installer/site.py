@@ -38,7 +38,7 @@ def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) ->
 
 
 def ending(invitation: str, moved: bool) -> None:
-    """What the operator does next, as far as it is not done."""
+    """Say what the operator does next, as far as it is not done."""
     say("\nDone. The addresses, for the poster:\n")
     for origin in json.loads(invitation)["origins"]:
         say(f"    {origin}")

@@ -43,7 +43,7 @@ def utc_today() -> datetime.date:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a desk stands on; tests hand in another day, way and cost (by its name)."""
+    """The surroundings of a desk; tests give another day, transport and cost (by its name)."""
 
     today: Callable[[], datetime.date] = utc_today
     transport: Callable[[Proxy | None], Transport] = HttpTransport
@@ -52,7 +52,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Invitation:
-    """What the operator's ``init`` printed."""
+    """The invitation that the operator's ``init`` printed."""
 
     site: str
     name: str
@@ -126,7 +126,7 @@ class Workplace:
         return Desk(self.vault, store, state, self.machine.today())
 
     def names(self, hint: str = "") -> dict[str, str]:
-        """What the sites are called, by id; all, or the one that ``hint`` names.
+        """Return the names of the sites by id: all, or the one that ``hint`` names.
 
         A complete name goes before a part of one or the beginning of an id. Raises NotFound.
         """

@@ -28,7 +28,7 @@ class News:
 
 @dataclass
 class Report:
-    """What the person is told after the work: plain news, and what is wrong."""
+    """The messages for the person after the work: plain news, and what is wrong."""
 
     news: list[News] = field(default_factory=list)
     new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that came in
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def alarms(self) -> list[str]:
-        """What is wrong, as sentences."""
+        """Return what is wrong, as sentences."""
         return [one.sentence for one in self.news if one.is_alarm]
 
     def note(self, sentence: str, key: str, thread: str = "") -> None:
@@ -116,7 +116,7 @@ class Desk:
 
     @property
     def clocks(self) -> str:
-        """What to tell when the days differ."""
+        """Return what to tell when the days differ."""
         return (
             f"This computer says it is {self.today}, the server says {self.server_day}. No key "
             "was made or destroyed and nothing can be written. Set this computer's date right; "

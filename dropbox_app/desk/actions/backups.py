@@ -34,7 +34,7 @@ _ROOM = 64 * 1024 * 1024  # bytes that must be free besides what is unpacked
 
 @dataclass(frozen=True)
 class Held:
-    """What a backup holds of one site. ``read_to_end``: the last day on which all was fetched."""
+    """The contents of a backup for one site. ``read_to_end``: the last day of a complete fetch."""
 
     employer: str
     threads: int
@@ -168,7 +168,7 @@ def _unpack(contents: Iterator[bytes], disk: Disk) -> None:
 
 
 class _Sink(io.BufferedIOBase):
-    """What a tar is written to."""
+    """The file that a tar is written to."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
@@ -179,7 +179,7 @@ class _Sink(io.BufferedIOBase):
 
 
 class _Source(io.BufferedIOBase):
-    """What a tar is read from: pieces, of whatever length they come."""
+    """The file that a tar is read from: pieces of any length."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

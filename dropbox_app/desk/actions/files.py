@@ -252,12 +252,12 @@ def source(name: str, content: bytes) -> Source:
 
 
 def listed(held: metadata.Metadata) -> str:
-    """What was found in a file beside what it shows, in words."""
+    """Return in words what was found in a file besides what it shows."""
     return ", ".join(held.words) or "nothing, mat2 found nothing in it"
 
 
 def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
-    """What a file holds beside what it shows, or why that is not known."""
+    """Return what a file holds besides what it shows, or why that is not known."""
     if findings is None or file.attachment is None:
         return ""
     try:

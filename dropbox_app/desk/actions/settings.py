@@ -1,4 +1,4 @@
-"""What the counsellor chose for this desk: language, lock, rhythm of fetching, way to the sites."""
+"""The counsellor's settings of this desk: language, lock, interval of fetching, proxy."""
 
 from dataclasses import asdict, dataclass, replace
 

@@ -23,7 +23,7 @@ AT_ONCE = 25  # sites that are fetched at the same time
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of one site's fetch. ``failure``: why it was not done to its end."""
+    """The result of one site's fetch. ``failure``: why it was not completed."""
 
     site: str
     employer: str
@@ -158,7 +158,7 @@ def destroy_overdue(desk: Desk) -> Report:
 
 @dataclass(frozen=True)
 class Absence:
-    """What came of announcing an absence, or its end, at one site."""
+    """The result of announcing an absence, or its end, at one site."""
 
     employer: str
     stand_in: str  # the name, as the site gives it

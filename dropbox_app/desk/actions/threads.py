@@ -47,7 +47,7 @@ class Opened:
 
     @property
     def listed(self) -> Listed:
-        """What a list says of it."""
+        """Return the row of a list for it."""
         return _listed(self.desk, self.case.mailbox, summary.of(self.case))
 
 

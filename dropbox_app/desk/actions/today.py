@@ -1,4 +1,4 @@
-"""What waits today, over all sites: for the counsellor, for the reporters, and to be sent."""
+"""Today's work at all sites: what waits for the counsellor, for reporters, and to be sent."""
 
 import datetime
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ _EXTENDED = {
 
 @dataclass(frozen=True)
 class Message:
-    """What is to be sent: its kind and body as SPEC section 4 has them, and files with it."""
+    """A message to send: its kind and body as in SPEC section 4, and its files."""
 
     kind: str
     body: Mapping[str, Json]
@@ -69,7 +69,7 @@ def question(step: str, with_whom: str, scope: str, language: str = "") -> Messa
 
 
 def options(raw: bytes, language: str = "") -> Message:
-    """What the reporter can choose from: JSON or TOML of 2 to 6 options. Raises Unfit."""
+    """Return the reporter's choices from JSON or TOML of 2 to 6 options. Raises Unfit."""
     try:
         text = raw.decode("utf-8-sig")
         value: object = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)

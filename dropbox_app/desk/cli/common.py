@@ -1,4 +1,4 @@
-"""What every command of the desk needs: shared options, passphrase, files, errors as sentences."""
+"""Shared by every command of the desk: options, passphrase, files, errors as sentences."""
 
 import contextlib
 import datetime
@@ -107,7 +107,7 @@ def _given(name: str) -> Any:  # noqa: ANN401 - a path or a text, as declared ab
 
 
 def machine() -> Machine:
-    """What the desk stands on: the real one unless a caller in Python handed in another."""
+    """Return the surroundings of the desk: the real ones unless a caller in Python gave others."""
     found = click.get_current_context().find_object(Machine)
     return found or Machine()
 
@@ -184,7 +184,7 @@ def at_work() -> Iterator[Workplace]:
 
 
 def site_hint() -> str:
-    """What ``--site`` named, or nothing."""
+    """Return the site that ``--site`` named, or nothing."""
     return str(_given("site") or "")
 
 

@@ -75,7 +75,7 @@ def answer(field: str, value: str) -> str:
 
 
 def profile(given: Profile) -> str:
-    """What reporters read of a counsellor beside the name."""
+    """Return what reporters read about a counsellor besides the name."""
     languages = ", ".join(LANGUAGE.get(code, code) for code in given.languages)
     return visible(
         f"{given.name}; {PERSON[given.kind]}; for {SCOPE[given.scope]}; reads and writes "

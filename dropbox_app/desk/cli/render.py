@@ -1,4 +1,4 @@
-"""What the desk says of threads, for people and for programs."""
+"""Renders threads for people and for programs."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,7 +123,7 @@ def found(one: Found) -> Iterator[str]:
 
 
 def whole(opened: Opened) -> dict[str, object]:
-    """What ``read --json`` prints."""
+    """Return what ``read --json`` prints."""
     case = opened.case
     read = case.thread
     return summary(opened.listed) | {
@@ -314,7 +314,7 @@ def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
 
 
 def contents(case: Case, message: Message) -> Iterator[str]:
-    """All that a message says, behind the bar; of its files, at the margin, where they are."""
+    """Yield the lines of a message, behind the bar, and of its files, at the margin."""
     states = (
         {file.item: file.state for file in attachments.of_case(case)} if message.attachments else {}
     )
@@ -392,7 +392,7 @@ def _groups(identity: str) -> str:
 
 
 def _step(case: Case, request: Json) -> str:
-    """What was asked in the request that an answer points to."""
+    """Return the question of the request that an answer points to."""
     asked = (message for message in case.thread.genuine() if message.digest == request)
     return next((_joined(m.body["step"]) for m in asked if "step" in m.body), "no longer here")
 

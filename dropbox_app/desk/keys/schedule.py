@@ -71,7 +71,7 @@ def fill(
 
 
 def windows(seeds: Sequence[HeldSeed]) -> list[Window]:
-    """What a card says of the seeds."""
+    """Return the entries of a card for the seeds."""
     return [Window(one.seed.recipient(), one.first, one.until) for one in seeds]
 
 

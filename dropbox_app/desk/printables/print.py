@@ -27,7 +27,7 @@ _ONION = ".onion"
 
 @dataclass(frozen=True)
 class Site:
-    """What is printed of a site: who, where, and the ten groups of the counsellor's identity."""
+    """The printed facts of a site: counsellor, address, and the ten groups of the identity."""
 
     employer: str
     counsellor: str

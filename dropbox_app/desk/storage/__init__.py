@@ -1,1 +1,1 @@
-"""What lies on the counsellor's disk, and how it is sealed."""
+"""The desk's storage on the counsellor's disk, and how it is sealed."""

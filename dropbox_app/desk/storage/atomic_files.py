@@ -19,7 +19,7 @@ NEW = ".new"  # what is being written; what is left of it after a crash is remov
 
 
 def _nothing(_: str) -> None:
-    """What happens between two steps of a write outside the crash tests."""
+    """Do nothing between two steps of a write; the crash tests replace this."""
 
 
 class Disk:

@@ -45,7 +45,7 @@ class WrongFile(Exception):
 
 @dataclass(frozen=True)
 class _Opened:
-    """What the database has of an item: a message's contents, or how an attachment opens."""
+    """The database's record of an item: a message's contents, or how an attachment opens."""
 
     contents: bytes | None
     sealed: bytes | None

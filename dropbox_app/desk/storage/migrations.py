@@ -136,7 +136,7 @@ class _OldStore:
         return [*self.seeds] if digest.hexdigest() == item else [self.archive]
 
     def contents(self, item: Item) -> bytes | None:
-        """What is in a message; None if it does not open."""
+        """Return the contents of a message; None if it does not open."""
         if not item.sealed_for or not self.path(item.id).is_file():
             return None
         try:

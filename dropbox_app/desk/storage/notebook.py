@@ -1,4 +1,4 @@
-"""What the counsellor writes for this desk alone: notes on threads, own snippets, settings.
+"""The counsellor's own writing at this desk: notes on threads, snippets, settings.
 
 All of it is in the database, and so in its backups. Nothing of it is ever sent.
 """

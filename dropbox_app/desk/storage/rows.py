@@ -41,7 +41,7 @@ def exists(database: Database, site: str) -> bool:
 
 
 def names(database: Database) -> dict[str, str]:
-    """What the sites of this desk are called, by id. Raises Damaged."""
+    """Return the names of this desk's sites by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
     try:
         return {str(site): text_of(from_line(str(line).encode()), "name") for site, line in found}
@@ -62,7 +62,7 @@ def response_days(database: Database) -> dict[str, int]:
 
 
 def damage(error: FormatError) -> Damaged:
-    """What to raise where a row does not hold what was written: SQLite gave back a bad page."""
+    """Return the error for a row that does not hold what was written: SQLite read a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )

@@ -81,7 +81,7 @@ def _thread(row: Row) -> ThreadRow:
 
 
 def words_of(message: Message) -> str:
-    """All that is text in a message, and the names of its files, as search finds it."""
+    """Return all text of a message, and the names of its files, as search finds them."""
     names = [file.name for file in message.attachments]
     return "\n".join([*_texts(dict(message.body)), *names])
 

@@ -1,4 +1,4 @@
-"""What a desk knows of one site beside the contents of its items (SPEC, the local store).
+"""The desk's state of one site, besides the contents of its items (SPEC, the local store).
 
 It is held in memory; ``storage/rows.py`` writes what changed to the database, all of it or none.
 """
@@ -51,7 +51,7 @@ class Owed:
 
 @dataclass
 class ThreadState:
-    """What the desk keeps of a mailbox: the pins, and what the server said of it last."""
+    """The desk's record of a mailbox: the pins, and what the server said of it last."""
 
     verify: str = ""
     recipient: str = ""
@@ -70,7 +70,7 @@ class ThreadState:
 
 @dataclass(frozen=True)
 class Profile:
-    """What stands on the card beside the keys."""
+    """The contents of the card besides the keys."""
 
     name: str
     kind: Kind

@@ -1,4 +1,4 @@
-"""What comes in: the inbox to its end, each item brought home, the server held to its word.
+"""Reads the inbox to its end, fetches each item, and checks what the server claims.
 
 An item is safe on the disk, and the state that knows it too, before the server is told. A crash
 at any step leaves a state from which the next round goes on (SPEC sections 7 and 9).

@@ -1,4 +1,4 @@
-"""What a list shows of a thread, so that no list opens every message of every thread.
+"""The row of a thread in a list, so that no list opens every message of every thread.
 
 It is kept in the database beside the thread; any change of the thread drops it there, and the
 next list makes it again.

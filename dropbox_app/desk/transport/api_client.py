@@ -193,7 +193,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the site shows to everybody."""
+    """The facts that the site shows to everybody."""
 
     day: datetime.date
     cards: tuple[bytes, ...]

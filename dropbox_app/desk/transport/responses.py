@@ -1,4 +1,4 @@
-"""What stands in the answers of a server, checked for its form before anything is made of it.
+"""Reads a server's answers, and checks their form before anything uses them.
 
 Each raises BadAnswer, in a sentence for the counsellor.
 """

@@ -1,1 +1,1 @@
-"""What a stranger's file is and holds, without opening it in this process."""
+"""Finds what a stranger's file is and holds, without opening it in this process."""

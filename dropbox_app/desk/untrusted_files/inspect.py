@@ -82,7 +82,7 @@ class Inspector:
         self._last = window[-_OVERLAP:]
 
     def findings(self, name: str, declared: str) -> Findings:
-        """What was found, held against what the sender said."""
+        """Return what was found, compared with what the sender said."""
         kind = types.recognise(self._head, zip_parts=" ".join(self._marks).encode())
         found = (
             *_mismatches(kind, name, declared),

@@ -1,4 +1,4 @@
-"""What a file holds beside what it shows, and copies without it: mat2, in the sandbox.
+"""Finds what a file holds besides what it shows, and makes copies without it: mat2, sandboxed.
 
 mat2 (metadata anonymisation toolkit) knows the common pictures, documents, recordings and films.
 A copy counts as clean only when a second, fresh look finds nothing in it any more.
@@ -37,7 +37,7 @@ _NO_DATE = {"-1", "0000:00:00 00:00:00"}
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file holds beside what it shows, by mat2's reckoning."""
+    """The metadata that mat2 finds in a file, besides what the file shows."""
 
     notes: tuple[tuple[str, str], ...]
 
@@ -59,7 +59,7 @@ class Metadata:
 
 
 def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
-    """What a file holds. Raises NoSandbox, Unseen, and what ``pieces`` raises."""
+    """Return what a file holds. Raises NoSandbox, Unseen, and what ``pieces`` raises."""
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")
     with sandbox.running("show", kind.extension, pieces, size) as run:

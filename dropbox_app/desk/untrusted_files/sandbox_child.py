@@ -1,4 +1,4 @@
-"""What runs inside the sandbox, by the system's own Python: never imported by the desk.
+"""The program inside the sandbox, for the system's own Python: the desk never imports it.
 
 Called as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. It says ``ready``, takes a file from
 standard input, and answers on standard output: one JSON line, and for ``clean`` the cleaned file
@@ -80,7 +80,7 @@ def leave_keyring() -> None:
 
 
 def show(path: str) -> int:
-    """What metadata a file holds, as one JSON line of pairs."""
+    """Write the metadata of a file as one JSON line of pairs."""
     if _locked(path):
         return LOCKED
     parser = _parser(path)
@@ -96,7 +96,7 @@ def show(path: str) -> int:
 
 
 def clean(path: str) -> int:
-    """What metadata a file holds, then the file without it."""
+    """Write the metadata of a file, then the file without it."""
     if _locked(path):
         return LOCKED
     parser = _parser(path)

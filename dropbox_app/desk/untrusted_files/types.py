@@ -198,7 +198,7 @@ def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
 
 
 def claims(name: str, declared: str) -> Iterator[tuple[str, Kind]]:
-    """What the name and the declared type say that a file is, where the desk knows them."""
+    """Return what the name and the declared type say a file is, if the desk knows them."""
     end = name.rpartition(".")[2].lower() if "." in name else ""
     if end in _BY_EXTENSION:
         yield f"its name ends in .{end}", _BY_EXTENSION[end]
