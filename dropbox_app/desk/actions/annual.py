@@ -39,7 +39,7 @@ def show(
     """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound."""
     wanted = periods.year(year)
     events = register.every(place)
-    name = _name(events, employer)
+    name = name_of(events, employer)
     frozen = _frozen(events, name, wanted)
     if frozen is not None:
         if frozen.language != language:
@@ -83,7 +83,7 @@ def freeze(
     wanted = periods.year(year)
     with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
         events = register.every(place)
-        name = _name(events, employer)
+        name = name_of(events, employer)
         made = _draft(place, events, name, wanted, language, own)
         register.record(
             place,
@@ -104,7 +104,7 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
     """Return the bill of a year as a file. Raises Unfit, NotFound."""
     events = register.every(place)
     wanted = periods.year(year)
-    made = render.bill(drafts.bill(events, _name(events, employer), wanted), language)
+    made = render.bill(drafts.bill(events, name_of(events, employer), wanted), language)
     return Written(f"{made.name}.{kind}", render.report(made, kind))
 
 
@@ -123,8 +123,11 @@ def _counsellor(place: Workplace) -> str:
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 
-def _name(events: list[Event], wanted: str) -> str:
-    """The employer that is meant: an exact name first, then the only one with it as a part."""
+def name_of(events: list[Event], wanted: str) -> str:
+    """Return the employer that is meant: an exact name, else the only one with it as a part.
+
+    Raises NotFound.
+    """
     names = sorted({one.employer for one in events if isinstance(one, Employer)})
     if wanted in names:
         return wanted

@@ -16,6 +16,7 @@ from dropbox_app.desk.register.events import (
     Employer,
     Event,
     Freeze,
+    Joint,
     OfCase,
     OfEmployer,
     Statistic,
@@ -38,6 +39,7 @@ class _Known:
     frozen: list[Freeze]
     agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
     sheets: list[Employer]
+    joint: list[Joint]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -46,7 +48,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
     """
-    known = _Known({}, {}, [], {}, [])
+    known = _Known({}, {}, [], {}, [], [])
     for event in [*there, *(one.event for one in given)]:
         _file(known, event)
     known.frozen += [one for one in there if isinstance(one, Freeze)]
@@ -64,7 +66,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement take the place of the one that it corrects, and note a sheet's group."""
+    """Let an agreement take the place of the one that it corrects; note groups and counts."""
     if isinstance(event, Agreement):
         before = known.agreements.get((event.employer, event.date))
         if before is not None and event.price is None:
@@ -72,6 +74,8 @@ def _stand(known: _Known, event: Event) -> None:
         known.agreements[event.employer, event.date] = event
     elif isinstance(event, Employer) and event.group:
         known.sheets.append(event)
+    elif isinstance(event, Joint):
+        known.joint.append(event)
 
 
 def _file(known: _Known, event: Event) -> None:
@@ -93,6 +97,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
         found += _agreement(known, event)
     if isinstance(event, Employer) and event.group:
         found += _group(known, event)
+    if isinstance(event, Joint):
+        found += _joint(known, event)
     if isinstance(event, Freeze):
         found += [
             ("first_year", f"the report of {other.first_year} to {other.last_year} was issued on "
@@ -259,7 +265,23 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
     return one.date <= (other.until or last) and other.date <= (one.until or last)
 
 
-def _years(one: Freeze) -> set[int]:
+def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
+    """One of the two makes the report: two reports of the same years could be subtracted."""
+    own = [one for one in known.frozen if one.employer == event.employer]
+    for one in own:
+        if _years(one) & _years(event):
+            return [("first_year", f"the report of {one.last_year} was issued on {one.date} and "
+                     "does not change any more; counts of it are of no use")]  # fmt: skip
+    for other in known.joint:
+        same = other.employer == event.employer and _years(other) & _years(event)
+        if same and bool(other.given) is not bool(event.given):
+            did = "were given to" if other.given else "came from"
+            return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
+                     "you makes the report")]  # fmt: skip
+    return []
+
+
+def _years(one: Freeze | Joint) -> set[int]:
     if one.first_year is None or one.last_year is None:
         return set()
     return set(range(one.first_year, one.last_year + 1))
