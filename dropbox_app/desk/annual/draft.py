@@ -18,6 +18,7 @@ from dropbox_app.desk.annual import (
 from dropbox_app.desk.annual.report import OwnWords, Report, build
 from dropbox_app.desk.annual.suppression import Figure, Form
 from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register import names
 from dropbox_app.desk.register.categories import MAIN_GROUPS
 from dropbox_app.desk.register.events import Employer, Event
 
@@ -55,6 +56,13 @@ def draft(
     None takes those that she received. Only the sum is made into bands. Raises Unfit with what
     to do.
     """
+    known = names.employers(events)
+    if twice := names.same(known, employer):
+        raise Unfit(
+            f"The register has {employer} as {twice[0]} too. Under two names it would get two"
+            " reports, and each would count a part. Make them one: 'register rename'.",
+            "two_names", employer=employer, other=twice[0],
+        )  # fmt: skip
     term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
     form = periods.form(term)
     joint = _joint(events, term, form, year) if joint is None else joint
@@ -74,6 +82,7 @@ def draft(
     found = dict.fromkeys(one for text in checked for one in words.check(text, departments=avoid))
     why = preview.preview(seen, figures, counts, left_out, advice, [*found],
                           term.shared_with, language)  # fmt: skip
+    why += preview.near(names.near(known, employer), language)
     return Draft(made, form, figures, advice, tuple(why))
 
 

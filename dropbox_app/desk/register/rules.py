@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import categories, consents, groups
+from dropbox_app.desk.register import categories, consents, groups, names
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
@@ -40,6 +40,7 @@ class _Known:
     agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
     sheets: list[Employer]
     joint: list[Joint]
+    spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -48,7 +49,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
     """
-    known = _Known({}, {}, [], {}, [], [])
+    known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:
         _file(known, event)
     known.frozen += [one for one in there if isinstance(one, Freeze)]
@@ -66,7 +67,9 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement take the place of the one that it corrects; note groups and counts."""
+    """Let an agreement take the place of the one that it corrects; note groups, counts, names."""
+    if isinstance(event, OfEmployer):
+        known.spelled.setdefault(names.plain(event.employer), set()).add(event.employer)
     if isinstance(event, Agreement):
         before = known.agreements.get((event.employer, event.date))
         if before is not None and event.price is None:
@@ -89,7 +92,9 @@ def _file(known: _Known, event: Event) -> None:
 def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     if not isinstance(event, OfEmployer):
         return []
-    found = _frozen(known, event)
+    found = _frozen(known, event) + _spelling(known, "employer", event.employer)
+    if isinstance(event, Employer) and event.group:
+        found += _spelling(known, "group", event.group)
     if isinstance(event, OfCase):
         wrong = _references(known, event)
         found += wrong or _step(known, event)
@@ -118,6 +123,14 @@ def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
             return [("date", f"the report of {event.date.year} was issued on {one.date} and does "
                      "not change any more; record this on a day of a later year")]  # fmt: skip
     return []
+
+
+def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
+    """An employer has one name: under two it would have two reports."""
+    there = known.spelled.get(names.plain(name), set())
+    if not there or name in there or not names.plain(name):
+        return []
+    return [(field, f"the register has this employer as {min(there)!a}; write it the same way")]
 
 
 def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
