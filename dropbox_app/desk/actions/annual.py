@@ -10,7 +10,8 @@ from dropbox_app.desk.annual.report import OwnWords, Report, as_draft
 from dropbox_app.desk.annual.suppression import Figure
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register.events import Employer, Event, Freeze
+from dropbox_app.desk.register import names
+from dropbox_app.desk.register.events import Event, Freeze
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ def name_of(events: list[Event], wanted: str) -> str:
 
     Raises NotFound.
     """
-    names = sorted({one.employer for one in events if isinstance(one, Employer)})
-    if wanted in names:
+    known = sorted(names.employers(events))
+    if wanted in known:
         return wanted
-    found = [one for one in names if wanted.strip().casefold() in one.casefold()]
+    found = [one for one in known if wanted.strip().casefold() in one.casefold()]
     if len(found) != 1:
         raise NotFound(
             f"{'More than one' if found else 'No'} employer in the register is called {wanted!a}."
