@@ -20,6 +20,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
 from tests.support.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.support.ports import free_port
+from tests.support.processes import until
 from tests.support.server_folder import file, ids
 from tests.support.serving import PROGRAM, Serving
 
@@ -183,7 +184,7 @@ def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: S
     assert _put_file(serving, 3_000_000, own) == 200
     began = time.monotonic()
     assert _put_file(serving, 600_000, SigningKey(bytes(32))) == 401
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20  # nginx would wait for the rest for 60 s
 
 
 def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: Serving) -> None:
@@ -213,10 +214,7 @@ def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
         store.add_mailbox(*ids("one"), datetime.date(2026, 1, 1))
     assert made.stop() == 0
     made.start()
-    deadline = time.monotonic() + 10
-    while store.mailboxes():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not store.mailboxes(), "nothing is purged", 60)
     assert "upkeep" not in made.log.read_text()
     made.close()
 
