@@ -61,7 +61,7 @@ def front(recorder: Recorder) -> Iterator[Front]:
 def come(front: Front, way: str, circuit: int = 1) -> socket.socket:
     """A connection by one of the three ways."""
     if way == "domain":
-        return socket.create_connection(("127.0.0.1", front.port or 0), timeout=20)
+        return socket.create_connection(("127.0.0.1", front.port or 0), timeout=60)
     return connect(front.onion if way == "onion" else front.desks, line(circuit))
 
 
