@@ -15,6 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import kill_group
+
 SETTINGS = Path(__file__).parents[2] / "deploy" / "etc" / "klankbord" / "nginx"
 RUN = "/run/klankbord-nginx/"
 APP = "/run/klankbord/app.sock"
@@ -128,6 +130,7 @@ def nginx(
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "MALLOC_PERTURB_": "165",
             },
+            start_new_session=True,
         )
     made = Front(folder, port, log, process)
     try:
@@ -141,8 +144,7 @@ def nginx(
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(60)
-        process.kill()
-        process.wait(60)
+        kill_group(process)  # a strace that started it has gone, and left it running
 
 
 def _listens(front: Front) -> bool:
