@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - what looks like a Latin letter is one of the Ukrainian words
 """One story everywhere: how soon somebody reads, who can read, what leaving does.
 
 A table, key by key. Every sentence of the pages on one of these subjects is in it with what it has
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
+from dropbox_app.server.config.languages import DRAFTS
 from tests.server.web.test_words import catalogue, texts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,6 +112,85 @@ def test_every_sentence_on_a_subject_is_in_the_table_and_says_what_it_has_to(
         for text in known[key]:
             for one in wanted:
                 assert one[lang] in text, (key, one[lang], text)
+
+
+# The same in the translations that are drafts: what each key has to hold, in the order of DRAFTS.
+TOLD_BY_DRAFTS = {
+    ("landing.time", "conversation.empty", "info.next2"): (
+        "zwykle w ciągu", "протягом {days} робоч", "عادة خلال",
+    ),
+    ("code.when",): ("Wróć po", "Поверніться через", "عُد بعد"),
+    ("person.silent",): (
+        "od co najmniej {days} dni powszednich", "протягом щонайменше {days} будніх днів",
+        "{days} من الأيام على الأقل، من دون حساب عطلة نهاية الأسبوع",
+    ),
+    ("safety.not_daily",): (
+        "nie czyta się codziennie", "читають не щодня", "لا تُقرأ الرسائل هنا كل يوم",
+    ),
+    ("landing.sealed_one",): ("Po wysłaniu", "Після надсилання", "بعد الإرسال"),
+    ("landing.sealed_one", "code.holders", "files.who", "withdraw.cannot4"): (
+        "ylko {counsellor}", "ільки {counsellor}", "إلا {counsellor}",
+    ),
+    ("landing.sealed_many", "privacy.kept_messages", "person.stand_in", "report.wanted_help",
+     "privacy.kept_files"): (
+        "Tylko wybrana osoba może", "Тільки той, кого ви виберете, може", "إلا من تختاره",
+    ),
+    ("landing.sealed_one", "landing.sealed_many", "code.holders", "privacy.kept_messages"): (
+        "I ty, ze swoim kodem.", "І ви, зі своїм кодом.", "وأنت، برمزك.",
+    ),
+    ("files.who",): ("nawet ze swoim kodem", "навіть зі своїм кодом", "ولا حتى برمزك"),
+    ("withdraw.cannot4",): ("każdy, kto ma twój kod", "той, хто має ваш код", "ومن عنده رمزك"),
+    ("landing.run_by", "landing.run_by_employer", "landing.run_by_some_employer",
+     "landing.run_by_unknown", "technical.not1", "conversation.translating"): (
+        "razem z tobą", "разом із вами", "على ما تكتبه وتقرؤه",
+    ),
+    ("landing.run_by", "technical.not1"): (
+        "iedy piszesz lub czytasz", "оки ви пишете чи читаєте", "بينما تكتب أو تقرأ",
+    ),
+    ("code.finder", "info.cannot3", "technical.not3"): (
+        "może przeczytać twoją rozmowę", "може прочитати вашу розмову", "يستطيع قراءة محادثتك",
+    ),
+    ("other.before",): (
+        "Poprzednia osoba może nadal czytać", "Попередня особа ще може читати",
+        "الشخص السابق ما زال يستطيع قراءة",
+    ),
+    ("frame.leave_help",): (
+        "Historia przeglądarki nie jest usuwana", "Історія браузера не стирається",
+        "سجل المتصفح لا يُمحى",
+    ),
+    ("safety.private",): (
+        "zwykle nie zapamiętuje wtedy tej wizyty", "зазвичай не запам’ятовує відвідування",
+        "لا يحتفظ المتصفح عادة بالزيارة",
+    ),
+}  # fmt: skip
+LOOKS_IN_DRAFTS = {
+    "soon": (r"\{days\}|codziennie", r"\{days\}|щодня", r"\{days\}|كل يوم"),
+    "readers": (
+        r"[Tt]ylko (wybrana osoba|\{counsellor\}).*otworzyć|czyta\w+ razem z tobą"
+        r"|może przeczytać twoją rozmowę|może nadal czytać",
+        r"[Тт]ільки (той, кого|\{counsellor\}).*відкри|відкри.*тільки \{counsellor\}"
+        r"|читати разом із вами|може прочитати вашу розмову|ще може читати",
+        r"فتح.*إلا (من تختاره|\{counsellor\})|على ما تكتبه وتقرؤه|يستطيع قراءة (محادثتك|ما أرسلته)",
+    ),
+    "leaving": ("Historia przeglądarki|wizyty", "Історія браузера|відвідування",
+                "سجل المتصفح|بالزيارة"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_the_drafts_tell_the_same_story(lang: str) -> None:
+    """Every key of the table is told by each, and no other key is on one of its subjects."""
+    number = DRAFTS.index(lang)
+    known = {key: texts(message) for key, message in catalogue(lang).items()}
+    for keys, told in TOLD_BY_DRAFTS.items():
+        for key in keys:
+            assert all(told[number] in text for text in known[key]), (key, known[key])
+    covered = {key for keys in TOLD_BY_DRAFTS for key in keys}
+    for subject, (story, _) in SUBJECTS.items():
+        assert set(story) <= covered
+        looks = LOOKS_IN_DRAFTS[subject][number]
+        found = {key for key, each in known.items() if any(re.search(looks, t) for t in each)}
+        assert found == set(story), subject
 
 
 # What a document may not say of how often a desk fetches or a counsellor reads, since it is

@@ -10,7 +10,7 @@ import functools
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,14 +59,6 @@ class Referrals:
     compiled: datetime.date
     entries: tuple[Referral, ...]
 
-    def unchecked(self) -> Literal["", "some", "all"]:
-        """Which entries with a telephone or site nobody has checked yet; "" if there is none."""
-        told = [entry for entry in self.entries if entry.phone or entry.site]
-        missing = [entry for entry in told if entry.checked is None]
-        if not missing:
-            return ""
-        return "all" if missing == told else "some"
-
     def by_topic(self) -> dict[str, tuple[Referral, ...]]:
         """Every topic of TOPICS that has a door, with its doors in the order of the list."""
         found = {
@@ -74,6 +66,15 @@ class Referrals:
             for topic in TOPICS
         }
         return {topic: entries for topic, entries in found.items() if entries}
+
+
+def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
+    """How many of the entries with a telephone or a site nobody has checked yet; "" for none."""
+    told = [entry for entry in entries if entry.phone or entry.site]
+    missing = [entry for entry in told if entry.checked is None]
+    if not missing:
+        return ""
+    return "all" if missing == told else "some"
 
 
 @functools.cache

@@ -108,7 +108,9 @@ class Words:
         if len(names) < 2:
             return "".join(names)
         if self.right_to_left:
-            return f"{'، '.join(names[:-1])} {self.say(last)} {names[-1]}"
+            # "and" is written to the word that follows it; "or" is a word.
+            gap = "" if last == "word.and" else " "
+            return f"{'، '.join(names[:-1])} {self.say(last)}{gap}{names[-1]}"
         return f"{', '.join(names[:-1])} {self.say(last)} {names[-1]}"
 
 

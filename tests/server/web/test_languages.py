@@ -10,7 +10,7 @@ from dropbox_app.server.config import check, loader, settings
 from dropbox_app.server.config.languages import DRAFTS, PAGE_LANGUAGES
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.web.i18n import words
-from dropbox_app.server.web.padding import PACKED
+from dropbox_app.server.web.padding import PACKED, PLAIN
 from tests.server.web.conftest import START, House
 from tests.server.web.test_before import STILL
 
@@ -79,13 +79,28 @@ def test_the_message_says_in_which_language_its_page_was(wide: House, lang: str)
     }
 
 
-def test_a_site_has_one_length_in_all_its_languages(wide: House) -> None:
+@pytest.mark.parametrize(("headers", "length"), [(GZIP, PACKED), ({}, PLAIN)])
+def test_a_site_has_one_length_in_all_its_languages(
+    wide: House, headers: dict[str, str], length: int
+) -> None:
+    """For a client that takes gzip, and for one that does not: other letters are two bytes."""
     found = {
-        f"/{lang}/{path}": len(wide.browser().request("GET", f"/{lang}/{path}", headers=GZIP).body)
+        f"/{lang}/{path}": len(
+            wide.browser().request("GET", f"/{lang}/{path}", headers=headers).body
+        )
         for lang in PAGE_LANGUAGES
         for path in STILL
     }
-    assert {path: size for path, size in found.items() if size != PACKED} == {}
+    assert {path: size for path, size in found.items() if size != length} == {}
+
+
+@pytest.mark.parametrize("lang", DRAFTS)
+def test_a_code_and_an_error_are_as_long_in_each_language(wide: House, lang: str) -> None:
+    """Whoever says that they are not safe gets as much as others."""
+    pages = [wide.browser().tell("Coś.", lang, safe=safe) for safe in ("", "yes", "no")]
+    pages.append(wide.browser().post(f"/{lang}/report", text=""))
+    pages.append(wide.browser().post(f"/{lang}/return", code="een twee"))
+    assert [len(page.body) for page in pages] == [PLAIN] * len(pages)
 
 
 def test_the_operator_is_told_which_translation_nobody_has_read(

@@ -128,6 +128,19 @@ def test_numbers_have_their_plural() -> None:
     assert "1 working day." in words("en").count("code.when", 1, days=1)
 
 
+def test_names_in_a_row_are_joined_as_the_language_does() -> None:
+    assert words("nl").listed(["A", "B", "C"]) == "A, B en C"
+    assert words("en").listed(["A", "B"], "word.or") == "A or B"
+    assert words("ar").listed(["A", "B", "C"]) == "A، B وC"
+    assert words("ar").listed(["A", "B"], "word.or") == "A أو B"
+    assert words("ar").listed(["A"]) == "A"
+
+
+def test_two_of_something_in_arabic_is_one_word_and_its_figure_follows() -> None:
+    assert "يومي عمل (2)" in words("ar").count("landing.time", 2, days=2)
+    assert "3 أيام عمل" in words("ar").count("landing.time", 3, days=3)
+
+
 def test_a_number_is_written_as_the_language_does() -> None:
     assert "12.000 tekens" in words("nl").count("errors.text_long", 12_000, over=12_000)
     assert "12,000 characters" in words("en").count("errors.text_long", 12_000, over=12_000)

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response
 from markupsafe import Markup
 
-from dropbox_app.server.config import law
+from dropbox_app.server.config import law, referrals
 from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.web.routing import LANG
 from dropbox_app.server.web.sites import current_site
@@ -65,8 +65,10 @@ def _own_context(lang: str, page: str) -> dict[str, Any]:
     read = current_site().read
     if page == "help":
         listed = read.referrals
-        contents = {"doors": listed.by_topic(), "compiled": listed.compiled}
-        return contents | {"unchecked": listed.unchecked()}
+        doors = listed.by_topic()
+        # Said with each topic: who comes from "what happened" lands there, below the top.
+        missing = {topic: referrals.unchecked(entries) for topic, entries in doors.items()}
+        return {"doors": doors, "compiled": listed.compiled, "unchecked": missing}
     if page not in _LAW:
         return {}
     block = _LAW[page]
