@@ -13,7 +13,7 @@ import waitress
 from waitress.server import BaseWSGIServer
 
 from dropbox_app.desk.folder import Machine
-from dropbox_app.desk.web import window
+from dropbox_app.desk.web import strangers, window
 from dropbox_app.desk.web.app import create_app
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
@@ -84,8 +84,12 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
         inbuf_overflow=_NEVER_A_FILE,
         outbuf_overflow=_NEVER_A_FILE,
         max_request_body_size=MOST + 1024 * 1024,
+        max_request_header_size=strangers.MOST_HEADER,
+        channel_timeout=strangers.MOST_SILENT,
+        cleanup_interval=10,
         clear_untrusted_proxy_headers=True,
     )
+    server.channel_class = strangers.behind(gate)
     gate.port = int(server.effective_port)
     return server, gate
 
