@@ -27,7 +27,7 @@ class Listed:
     """One thread in a list: where it belongs, the counsellor's own name for it, and its summary.
 
     ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
-    for one, or the site did not say.
+    for one, or the site did not say. ``away_until``: the absence on which that day falls.
     """
 
     site: str
@@ -36,6 +36,7 @@ class Listed:
     label: str
     summary: Summary
     answer_by: datetime.date | None
+    away_until: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -152,23 +153,33 @@ def _summarised(
     desks: dict[str, Desk] = {}
     found = []
     with place.database.transaction():
-        promised = rows.response_days(place.database)
+        promised = rows.promises(place.database)
         for row in there:
             summed = summary.read(row.summary) if row.summary is not None else None
             if summed is None:
                 if row.site not in desks:
                     desks[row.site] = place.desk(row.site)
                 summed = summary.make(desks[row.site], row.mailbox)
-            by = _answer_by(summed, promised[row.site])
-            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed, by))
+            known = promised[row.site]
+            by = _answer_by(summed, known.response_days)
+            away = _during(by, known.away_until)
+            found.append(
+                Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away)
+            )
     return found
 
 
 def _listed(desk: Desk, mailbox: str, summed: Summary) -> Listed:
     state = desk.state
     by = _answer_by(summed, state.response_days)
-    return Listed(state.site, state.name, mailbox, state.threads[mailbox].label, summed, by)
+    away = _during(by, state.away.until if state.away else None)
+    return Listed(state.site, state.name, mailbox, state.threads[mailbox].label, summed, by, away)
 
 
 def _answer_by(summed: Summary, days: int) -> datetime.date | None:
     return turn.answer_by(summed.since, days) if summed.since and days else None
+
+
+def _during(day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
+    """The last day of an absence if a day falls on it."""
+    return until if day is not None and until is not None and day <= until else None
