@@ -1,6 +1,8 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
 import datetime
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +10,7 @@ from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage import notebook, rows
 from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.storage.search import ThreadRow
 from dropbox_app.desk.threads import open_thread, summary, turn
@@ -50,6 +52,14 @@ class Opened:
     def listed(self) -> Listed:
         """What a list says of it."""
         return _listed(self.desk, self.case.mailbox, summary.of(self.case))
+
+
+@dataclass(frozen=True)
+class FoundNote:
+    """A private note of the counsellor's own that a search found."""
+
+    listed: Listed
+    text: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,28 @@ def search(place: Workplace, text: str) -> list[Found]:
         genuine = hit.item not in line.summary.false
         found.append(Found(line, hit.item, messages.parse(hit.contents), genuine))
     return found
+
+
+def search_notes(place: Workplace, text: str) -> list[FoundNote]:
+    """The private notes of all sites in which all words of ``text`` stand, as ``search`` has it.
+
+    At most 50.
+    """
+    wanted = [re.compile(rf"\b{re.escape(word)}") for word in _folded(text).split()]
+    hits = [
+        (site, mailbox, note)
+        for site, mailbox, note in notebook.notes(place.database)
+        if wanted and all(word.search(_folded(note)) for word in wanted)
+    ][:MOST_FOUND]
+    there = [queries.thread(place.database, site, mailbox) for site, mailbox, _ in hits]
+    listed = _summarised(place, there, place.names())
+    return [FoundNote(one, note) for one, (_, _, note) in zip(listed, hits, strict=True)]
+
+
+def _folded(text: str) -> str:
+    """A text without capitals and accents."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:

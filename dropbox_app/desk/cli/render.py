@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from dropbox_app.desk.actions.sites import Site
-from dropbox_app.desk.actions.threads import Found, Listed, Opened
+from dropbox_app.desk.actions.threads import Found, FoundNote, Listed, Opened
 from dropbox_app.desk.actions.today import Read, Today
 from dropbox_app.desk.cli import labels
 from dropbox_app.desk.cli.terminal import block, visible
@@ -101,6 +101,11 @@ def hit(one: Found) -> dict[str, object]:
         "text": one.message.text,
         "verified": one.genuine,
     }
+
+
+def note_hit(one: FoundNote) -> dict[str, object]:
+    """One private note of ``search --json``."""
+    return {"thread": summary(one.listed), "kind": "note", "by": "own", "text": one.text}
 
 
 def site(one: Site) -> dict[str, object]:

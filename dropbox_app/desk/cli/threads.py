@@ -120,7 +120,7 @@ def show_today(as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def search(words: tuple[str, ...], as_json: bool) -> None:
-    """Find messages, of all sites, in which all WORDS stand; the beginning of a word will do.
+    """Find messages and your own notes in which all WORDS stand; the beginning of a word will do.
 
     Only what this desk has opened is searched, on this computer alone.
 
@@ -130,14 +130,18 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
     """
     with common.at_work() as place:
         found = threads.search(place, " ".join(words))
+        notes = threads.search_notes(place, " ".join(words))
     if as_json:
-        click.echo(render.dumps([render.hit(one) for one in found]))
+        hits = [*map(render.hit, found), *map(render.note_hit, notes)]
+        click.echo(render.dumps(hits))
         return
     for one in found:
         for line in render.found(one):
             click.echo(line)
-    if not found:
-        click.echo("No message has all of these words.")
+    for note in notes:
+        click.echo(f"{note.listed.mailbox[:8]}  YOUR OWN NOTE  {visible(note.text)[:200]}")
+    if not found and not notes:
+        click.echo("No message and no note of yours has all of these words.")
 
 
 @click.command()

@@ -161,3 +161,13 @@ def test_today_says_which_employer_was_fetched_too_long_ago(
     late = window.get(running.home).text
     assert "Hier is binnen 2 werkdagen antwoord beloofd: haal op." in late
     assert "op tijd opgehaald" not in late
+
+
+def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:
+    window = running.at_work()
+    window.press(opened(running, window), "own", label="Zaak", note="Denk aan de sleutelbos")
+    page = window.get(f"{running.home}threads")
+    found = window.submit(page, page.form_with("words"), words="sleutel")
+    assert "1 eigen notitie gevonden" in found.text
+    assert "je eigen notitie" in found.text
+    assert "Geen bericht heeft al deze woorden." in found.text
