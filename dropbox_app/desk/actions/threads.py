@@ -82,19 +82,25 @@ def list_threads(place: Workplace, site: str = "") -> list[Listed]:
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
     """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    place_of, mailbox = locate(place, name, site)
+    return place.desk(place_of), mailbox
+
+
+def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
+    """The site's id and the mailbox of a thread, as ``find``, without loading the site."""
     given = name.strip().lower()
     if len(given) < open_thread.LEAST_PREFIX:
         least = open_thread.LEAST_PREFIX
         raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
     names = place.names(site)
-    found = [row for row in queries.threads_like(place.database, given) if row.site in names]
+    found = queries.threads_like(place.database, given, names)
     if len({row.site for row in found}) > 1:
         raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
     if len(found) > 1:
         raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
     if not found:
         raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return place.desk(found[0].site), found[0].mailbox
+    return found[0].site, found[0].mailbox
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
