@@ -9,7 +9,14 @@ import pytest
 
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.actions import backups, sites, threads, whole, writing
-from dropbox_app.desk.errors import AlreadyWaiting, CannotReach, Kept, NotFound, Unfit
+from dropbox_app.desk.errors import (
+    AlreadyWaiting,
+    CannotReach,
+    Kept,
+    NoSuchCounsellor,
+    NotFound,
+    Unfit,
+)
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
@@ -247,6 +254,27 @@ def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path
     card = cards.parse((tmp_path / "cards" / "01.card").read_bytes())
     assert card.identity.fingerprint() in said
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
+
+
+def test_at_each_site_the_colleague_who_is_known_there_stands_in(
+    offices: Offices, clock: Clock, tmp_path: Path
+) -> None:
+    first, second, *others = offices.peers
+    known = {
+        peer.site: Office(tmp_path / f"bas-{number}", peer, clock, "Bas de Wit").set_up()
+        for number, peer in enumerate((first, second))
+    }
+    groups = "\n".join(one.fingerprint() for one in known.values())
+    until = clock().replace(month=3)
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        done = sites.away(place, until, everywhere=True, stand_in=groups)
+        announced = {one.site: one.away for one in sites.sites(place)}
+    for peer in (first, second):
+        away = announced[peer.site]
+        assert away is not None
+        assert away.stand_in == known[peer.site]
+    assert [announced[peer.site] for peer in others] == [None] * len(others)
+    assert sum(isinstance(one.failure, NoSuchCounsellor) for one in done) == len(others)
 
 
 def test_an_absence_at_some_sites_is_told_for_each_and_leaves_the_others(

@@ -207,3 +207,18 @@ def test_a_database_of_a_newer_version_is_left_alone(office: Office) -> None:
     with office.open() as place:
         place.database.run("PRAGMA user_version = 4")
     assert "install the newest" in office.run("list", code=1).stderr
+
+
+def test_search_finds_own_notes_and_says_that_they_are_no_message(
+    office: Office, thread: str
+) -> None:
+    with office.open() as place:
+        notes.write_note(place, thread, "Vraag naar het rooster van Jérôme.")
+    for words in (("rooster",), ("ROO", "jerome"), ("jérôme",)):
+        (hit,) = office.json("search", *words)
+        assert (hit["kind"], hit["thread"]["id"]) == ("note", thread)
+    assert "YOUR OWN NOTE" in office.run("search", "rooster").stdout
+    for words in (("ooster",), ("rooster", "chef"), ("rooster.*",)):
+        assert office.json("search", *words) == []
+    office.forget(thread)
+    assert office.json("search", "rooster") == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dropbox_app.desk.actions import threads, today, writing
+from dropbox_app.desk.actions import sites, threads, today, writing
 from dropbox_app.desk.errors import Kept
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.protocol.encoding import Json
@@ -210,3 +210,27 @@ def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str
 def test_weekends_are_no_working_days(since: str, days: int, last: str) -> None:
     day = datetime.date.fromisoformat
     assert turn.answer_by(day(since), days) == day(last)
+
+
+def test_a_site_that_was_read_longer_ago_than_it_promises_an_answer_is_named(
+    office: Office, peer: Peer, clock: Clock, thread: str
+) -> None:
+    """Read on a Tuesday, with an answer promised in two working days: late from Friday on."""
+    for day, late in (("2027-01-05", False), ("2027-01-07", False), ("2027-01-08", True)):
+        clock.to(day)
+        (read,) = office.json("today")["read"]
+        assert (read["read_to_end"], read["late"]) == ("2027-01-05", late)
+        assert ("not fetched since 2027-01-05" in office.run("today").stdout) == late
+    office.fetch_quietly()
+    assert not office.json("today")["read"][0]["late"]
+
+
+def test_a_promised_day_that_falls_in_an_absence_says_so(office: Office, thread: str) -> None:
+    assert one(office)["away_until"] is None
+    with office.open() as place:
+        sites.away(place, datetime.date(2027, 1, 6))
+    assert (one(office)["answer_by"], one(office)["away_until"]) == ("2027-01-07", None)
+    with office.open() as place:
+        sites.away(place, datetime.date(2027, 1, 7))
+    assert one(office)["away_until"] == "2027-01-07"
+    assert "(you are away until 2027-01-07)" in office.run("today").stdout

@@ -11,8 +11,8 @@ MAX_NOTE = 20_000  # characters
 
 def note(place: Workplace, name: str, site: str = "") -> str:
     """Return the note on a thread, empty if there is none. Raises NotFound."""
-    desk, mailbox = threads.find(place, name, site)
-    return notebook.note(place.database, desk.state.site, mailbox)
+    found, mailbox = threads.locate(place, name, site)
+    return notebook.note(place.database, found, mailbox)
 
 
 def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
@@ -28,6 +28,6 @@ def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
             "is as it was.",
             "note_long", most=MAX_NOTE, given=len(kept),
         )  # fmt: skip
-    desk, mailbox = threads.find(place, name, site)
-    notebook.keep_note(place.database, desk.state.site, mailbox, kept)
+    found, mailbox = threads.locate(place, name, site)
+    notebook.keep_note(place.database, found, mailbox, kept)
     return kept

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
-from dropbox_app.desk.errors import CannotReach, DeskError, Unfit
+from dropbox_app.desk.errors import CannotReach, DeskError, NoSuchCounsellor, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk, Report
@@ -178,8 +178,9 @@ def away(
 ) -> list[Absence]:
     """Announce an absence on the card of one site, of the ids in ``at``, or of all; None ends it.
 
-    With one site what goes wrong is raised. Several are told at once, each over a connection of
-    its own, and what goes wrong is told for each.
+    ``stand_in`` has a colleague on each line, who has other groups at each site; at each the one
+    who is found there stands in. With one site what goes wrong is raised. Several are told at
+    once, each over a connection of its own, and what goes wrong is told for each.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")
@@ -197,6 +198,19 @@ def away(
         return sorted(pool.map(one, desks), key=lambda done: done.employer.casefold())
 
 
+def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:
+    """The colleague of this site among those given, one on a line. Raises NotFound or Unfit."""
+    unknown = None
+    for who in filter(str.strip, given.splitlines()):
+        try:
+            return outbox.counsellor(desk, who, confirmed)
+        except NoSuchCounsellor as error:
+            unknown = error
+    if unknown is not None:
+        raise unknown
+    return None
+
+
 def _away(
     place: Workplace,
     desk: Desk,
@@ -208,7 +222,7 @@ def _away(
     try:
         with place.connected(desk):
             desk.need_day()
-            who = outbox.counsellor(desk, stand_in, confirmed) if stand_in else None
+            who = _stand_in(desk, stand_in, confirmed)
             announced = Away(until, who.identity if who else None) if until else None
             schedule.months(desk.today, announced)  # said before anything is changed
             desk.state.away = announced

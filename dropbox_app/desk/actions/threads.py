@@ -1,6 +1,8 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
 import datetime
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +10,7 @@ from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage import notebook, rows
 from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.storage.search import ThreadRow
 from dropbox_app.desk.threads import open_thread, summary, turn
@@ -27,7 +29,7 @@ class Listed:
     """One thread in a list: where it belongs, the counsellor's own name for it, and its summary.
 
     ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
-    for one, or the site did not say.
+    for one, or the site did not say. ``away_until``: the absence on which that day falls.
     """
 
     site: str
@@ -36,6 +38,7 @@ class Listed:
     label: str
     summary: Summary
     answer_by: datetime.date | None
+    away_until: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,14 @@ class Opened:
     def listed(self) -> Listed:
         """Return the row of a list for it."""
         return _listed(self.desk, self.case.mailbox, summary.of(self.case))
+
+
+@dataclass(frozen=True)
+class FoundNote:
+    """A private note of the counsellor's own that a search found."""
+
+    listed: Listed
+    text: str
 
 
 @dataclass(frozen=True)
@@ -71,19 +82,25 @@ def list_threads(place: Workplace, site: str = "") -> list[Listed]:
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
     """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    place_of, mailbox = locate(place, name, site)
+    return place.desk(place_of), mailbox
+
+
+def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
+    """The site's id and the mailbox of a thread, as ``find``, without loading the site."""
     given = name.strip().lower()
     if len(given) < open_thread.LEAST_PREFIX:
         least = open_thread.LEAST_PREFIX
         raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
     names = place.names(site)
-    found = [row for row in queries.threads_like(place.database, given) if row.site in names]
+    found = queries.threads_like(place.database, given, names)
     if len({row.site for row in found}) > 1:
         raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
     if len(found) > 1:
         raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
     if not found:
         raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return place.desk(found[0].site), found[0].mailbox
+    return found[0].site, found[0].mailbox
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
@@ -119,6 +136,28 @@ def search(place: Workplace, text: str) -> list[Found]:
     return found
 
 
+def search_notes(place: Workplace, text: str) -> list[FoundNote]:
+    """The private notes of all sites in which all words of ``text`` stand, as ``search`` has it.
+
+    At most 50.
+    """
+    wanted = [re.compile(rf"\b{re.escape(word)}") for word in _folded(text).split()]
+    hits = [
+        (site, mailbox, note)
+        for site, mailbox, note in notebook.notes(place.database)
+        if wanted and all(word.search(_folded(note)) for word in wanted)
+    ][:MOST_FOUND]
+    there = [queries.thread(place.database, site, mailbox) for site, mailbox, _ in hits]
+    listed = _summarised(place, there, place.names())
+    return [FoundNote(one, note) for one, (_, _, note) in zip(listed, hits, strict=True)]
+
+
+def _folded(text: str) -> str:
+    """A text without capitals and accents."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in apart if not unicodedata.combining(sign))
+
+
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
     """Give a thread the counsellor's own name; an empty one takes it away. Raises Unfit.
 
@@ -152,23 +191,33 @@ def _summarised(
     desks: dict[str, Desk] = {}
     found = []
     with place.database.transaction():
-        promised = rows.response_days(place.database)
+        promised = rows.promises(place.database)
         for row in there:
             summed = summary.read(row.summary) if row.summary is not None else None
             if summed is None:
                 if row.site not in desks:
                     desks[row.site] = place.desk(row.site)
                 summed = summary.make(desks[row.site], row.mailbox)
-            by = _answer_by(summed, promised[row.site])
-            found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed, by))
+            known = promised[row.site]
+            by = _answer_by(summed, known.response_days)
+            away = _during(by, known.away_until)
+            found.append(
+                Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away)
+            )
     return found
 
 
 def _listed(desk: Desk, mailbox: str, summed: Summary) -> Listed:
     state = desk.state
     by = _answer_by(summed, state.response_days)
-    return Listed(state.site, state.name, mailbox, state.threads[mailbox].label, summed, by)
+    away = _during(by, state.away.until if state.away else None)
+    return Listed(state.site, state.name, mailbox, state.threads[mailbox].label, summed, by, away)
 
 
 def _answer_by(summed: Summary, days: int) -> datetime.date | None:
     return turn.answer_by(summed.since, days) if summed.since and days else None
+
+
+def _during(day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
+    """The last day of an absence if a day falls on it."""
+    return until if day is not None and until is not None and day <= until else None

@@ -6,6 +6,23 @@ from dataclasses import dataclass
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage.rows import Promise
+from dropbox_app.desk.threads import turn
+
+
+@dataclass(frozen=True)
+class Read:
+    """When a site was last read to its end; None if never.
+
+    ``late``: longer ago than the working days within which the site promises an answer.
+    """
+
+    site: str
+    employer: str
+    day: datetime.date | None
+    response_days: int
+    late: bool
 
 
 @dataclass(frozen=True)
@@ -16,12 +33,14 @@ class Today:
     whose reporter does not feel safe, then those with an answer about consent, then the oldest.
     ``to_send``: threads with a message that the server does not have yet; such a thread may also
     be among ``mine``. ``theirs``: threads in which the reporter is to answer, the oldest first.
+    ``read``: each site by its employer's name, those that are late first.
     """
 
     day: datetime.date
     mine: tuple[Listed, ...]
     to_send: tuple[Listed, ...]
     theirs: tuple[Listed, ...]
+    read: tuple[Read, ...]
 
 
 def today(place: Workplace, site: str = "") -> Today:
@@ -36,7 +55,26 @@ def today(place: Workplace, site: str = "") -> Today:
         mine=tuple(sorted(mine, key=_urgency)),
         to_send=tuple(to_send),
         theirs=tuple(one for one in theirs if (one.site, one.mailbox) not in known),
+        read=tuple(_read(place, site)),
     )
+
+
+def _read(place: Workplace, site: str) -> list[Read]:
+    known, day = rows.promises(place.database), place.machine.today()
+    found = [
+        Read(
+            one, employer, known[one].read_to_end, known[one].response_days, _late(known[one], day)
+        )
+        for one, employer in place.names(site).items()
+    ]
+    return sorted(found, key=lambda one: (not one.late, one.employer.casefold()))
+
+
+def _late(known: Promise, day: datetime.date) -> bool:
+    if known.read_to_end is None:
+        return True
+    days = known.response_days
+    return bool(days) and day > turn.answer_by(known.read_to_end, days)
 
 
 def _oldest(one: Listed) -> tuple[datetime.date, str]:

@@ -217,10 +217,13 @@ def list_sites(as_json: bool) -> None:
 @click.command()
 @shared
 @click.option("--until", metavar="DAY", help="The last day of your absence.")
-@click.option("--stand-in", metavar="WHO", help="Who stands in: ten groups, identity, or name.")
+@click.option(
+    "--stand-in", metavar="WHO", multiple=True,
+    help="Who stands in: ten groups, identity, or name; once for each site with --all.",
+)  # fmt: skip
 @click.option("--back", is_flag=True, help="You are back; take the announcement away.")
 @click.option("--all", "everywhere", is_flag=True, help="At all sites of this desk.")
-def away(until: str | None, stand_in: str | None, back: bool, everywhere: bool) -> None:
+def away(until: str | None, stand_in: tuple[str, ...], back: bool, everywhere: bool) -> None:
     """Announce an absence on your card, with keys past its end, or take it back.
 
     \b
@@ -231,13 +234,13 @@ def away(until: str | None, stand_in: str | None, back: bool, everywhere: bool) 
     """
     if back == (until is not None) or (back and stand_in):
         raise click.UsageError("Give either --until DAY (and --stand-in WHO), or --back.")
-    if everywhere and stand_in:
-        raise click.UsageError("A stand-in is named for one site: give --site NAME with it.")
     last = common.read_day(until) if until else None
     with common.at_work() as place:
         done = sites.away(
             place, last, site=common.site_hint(), everywhere=everywhere,
-            stand_in=stand_in or "", confirmed=common.confirm_groups,
+            stand_in="\n".join(stand_in),
+            # Questions of several sites would come at once; their groups say for themselves.
+            confirmed=(lambda _: False) if everywhere else common.confirm_groups,
         )  # fmt: skip
     for one in done:
         name = f"{visible(one.employer)}: " if everywhere else ""

@@ -32,7 +32,7 @@ from dropbox_app.desk.cli.common import DeskGroup, shared
 @page.options
 @click.version_option(package_name="klankbord", prog_name="klankbord-desk")
 @click.pass_context
-def main(context: click.Context, no_browser: bool, port: int) -> None:
+def main(context: click.Context, no_browser: bool, port: int, lang: str | None) -> None:
     """The counsellor's desk: fetch, read and answer what was sealed to you.
 
     \b
@@ -41,11 +41,11 @@ def main(context: click.Context, no_browser: bool, port: int) -> None:
       klankbord-desk fetch
     """
     if context.invoked_subcommand is None:
-        context.invoke(page.open_page, no_browser=no_browser, port=port)
-    elif no_browser or port:
+        context.invoke(page.open_page, no_browser=no_browser, port=port, lang=lang)
+    elif no_browser or port or lang:
         raise click.UsageError(
-            "--no-browser and --port are for the page: give them after 'open', or without a "
-            "command."
+            "--no-browser, --port and --lang are for the page: give them after 'open', or without "
+            "a command."
         )
 
 

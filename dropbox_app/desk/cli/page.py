@@ -7,6 +7,7 @@ import click
 
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
+from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -22,13 +23,16 @@ def options(command: F) -> F:
     no_browser = click.option(
         "--no-browser", is_flag=True, help="Print the address instead of opening a window."
     )
-    return no_browser(port(command))
+    lang = click.option(
+        "--lang", type=click.Choice(LANGUAGES), help="Of the page; kept for the next time."
+    )
+    return no_browser(port(lang(command)))
 
 
 @click.command("open")
 @shared
 @options
-def open_page(no_browser: bool, port: int) -> None:
+def open_page(no_browser: bool, port: int, lang: str | None) -> None:
     """Open the desk's page in a window of its own; the same as no command at all.
 
     The page is served to this computer alone. The address that --no-browser prints works once,
@@ -47,6 +51,7 @@ def open_page(no_browser: bool, port: int) -> None:
         passphrase=common.given_passphrase,
         port=port,
         browser=not no_browser,
+        language=lang or "",
         show=click.echo,
     )
 

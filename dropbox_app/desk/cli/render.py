@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from dropbox_app.desk.actions.sites import Site
-from dropbox_app.desk.actions.threads import Found, Listed, Opened
-from dropbox_app.desk.actions.today import Today
+from dropbox_app.desk.actions.threads import Found, FoundNote, Listed, Opened
+from dropbox_app.desk.actions.today import Read, Today
 from dropbox_app.desk.cli import labels
 from dropbox_app.desk.cli.terminal import block, visible
 from dropbox_app.desk.threads import attachments
@@ -80,7 +80,14 @@ def summary(one: Listed) -> dict[str, object]:
         "consent": one.summary.consent,
         "since": one.summary.since.isoformat() if one.summary.since else None,
         "answer_by": one.answer_by.isoformat() if one.answer_by else None,
+        "away_until": one.away_until.isoformat() if one.away_until else None,
     }
+
+
+def read_site(one: Read) -> dict[str, object]:
+    """One site of ``today --json``: when it was last read."""
+    day = one.day.isoformat() if one.day else None
+    return {"site": one.site, "employer": one.employer, "read_to_end": day, "late": one.late}
 
 
 def hit(one: Found) -> dict[str, object]:
@@ -94,6 +101,11 @@ def hit(one: Found) -> dict[str, object]:
         "text": one.message.text,
         "verified": one.genuine,
     }
+
+
+def note_hit(one: FoundNote) -> dict[str, object]:
+    """One private note of ``search --json``."""
+    return {"thread": summary(one.listed), "kind": "note", "by": "own", "text": one.text}
 
 
 def site(one: Site) -> dict[str, object]:
@@ -214,6 +226,10 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
             yield f"{heading}:"
             for line in listing(threads, several=several):
                 yield f"  {line}"
+    for site in found.read:
+        if site.late:
+            said = f"not fetched since {site.day}" if site.day else "never fetched"
+            yield f"{site.employer}: {said}; 'fetch' looks for what is new."
 
 
 def _your_turn(one: Listed) -> str:
@@ -222,7 +238,10 @@ def _your_turn(one: Listed) -> str:
         return ""
     answer = one.summary.consent
     said = f", consent: {labels.answer('answer', answer)}" if answer else ""
-    return f"your turn{said}" + (f", answer promised by {one.answer_by}" if one.answer_by else "")
+    if one.answer_by is None:
+        return f"your turn{said}"
+    away = f" (you are away until {one.away_until})" if one.away_until else ""
+    return f"your turn{said}, answer promised by {one.answer_by}{away}"
 
 
 def reading(case: Case) -> Iterator[str]:

@@ -106,8 +106,9 @@ def show_today(as_json: bool) -> None:
         several = len(place.vault.sites) > 1 and not common.site_hint()
     if as_json:
         groups = {"mine": found.mine, "to_send": found.to_send, "theirs": found.theirs}
+        read = [render.read_site(one) for one in found.read]
         shown = {name: [render.summary(one) for one in group] for name, group in groups.items()}
-        click.echo(render.dumps({"day": found.day.isoformat(), **shown}))
+        click.echo(render.dumps({"day": found.day.isoformat(), **shown, "read": read}))
         return
     lines = [*render.today(found, several=several)]
     for line in lines or ["Nothing waits. 'fetch' brings what came in."]:
@@ -119,7 +120,7 @@ def show_today(as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def search(words: tuple[str, ...], as_json: bool) -> None:
-    """Find messages, of all sites, in which all WORDS stand; the beginning of a word will do.
+    """Find messages and your own notes in which all WORDS stand; the beginning of a word will do.
 
     Only what this desk has opened is searched, on this computer alone.
 
@@ -129,14 +130,18 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
     """
     with common.at_work() as place:
         found = threads.search(place, " ".join(words))
+        notes = threads.search_notes(place, " ".join(words))
     if as_json:
-        click.echo(render.dumps([render.hit(one) for one in found]))
+        hits = [*map(render.hit, found), *map(render.note_hit, notes)]
+        click.echo(render.dumps(hits))
         return
     for one in found:
         for line in render.found(one):
             click.echo(line)
-    if not found:
-        click.echo("No message has all of these words.")
+    for note in notes:
+        click.echo(f"{note.listed.mailbox[:8]}  YOUR OWN NOTE  {visible(note.text)[:200]}")
+    if not found and not notes:
+        click.echo("No message and no note of yours has all of these words.")
 
 
 @click.command()

@@ -12,6 +12,12 @@ def note(database: Database, site: str, mailbox: str) -> str:
     return str(found[0][0]) if found else ""
 
 
+def notes(database: Database) -> list[tuple[str, str, str]]:
+    """Return all notes on threads: site, mailbox and text."""
+    found = database.run("SELECT site, mailbox, text FROM note ORDER BY site, mailbox")
+    return [(str(site), str(mailbox), str(text)) for site, mailbox, text in found]
+
+
 def keep_note(database: Database, site: str, mailbox: str, text: str) -> None:
     """Keep a note on a thread that is there; an empty one removes it. It goes with the thread."""
     if not text:

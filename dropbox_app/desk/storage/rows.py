@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import cast, get_args
 
 from dropbox_app.desk.errors import Damaged
@@ -49,16 +50,39 @@ def names(database: Database) -> dict[str, str]:
         raise damage(error) from None
 
 
-def response_days(database: Database) -> dict[str, int]:
-    """Within how many working days the sites promise an answer, by id; 0 if that is not known.
+@dataclass(frozen=True)
+class Promise:
+    """What is known of a site without loading it.
 
-    Raises Damaged.
+    It promises an answer within ``response_days`` working days; 0 if that is not known.
+    ``read_to_end`` is the last day on which all was fetched, ``away_until`` the last day of an
+    announced absence; None if there is none.
     """
+
+    response_days: int
+    read_to_end: datetime.date | None
+    away_until: datetime.date | None
+
+
+def promises(database: Database) -> dict[str, Promise]:
+    """What every site promises, and when it was read, by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
     try:
-        return {str(site): _response_days(from_line(str(line).encode())) for site, line in found}
+        return {str(site): _promise(from_line(str(line).encode())) for site, line in found}
     except FormatError as error:
         raise damage(error) from None
+
+
+def response_days(database: Database) -> dict[str, int]:
+    """Within how many working days the sites promise an answer, by id; 0 if that is not known."""
+    return {site: one.response_days for site, one in promises(database).items()}
+
+
+def _promise(fields: dict[str, Json]) -> Promise:
+    away = _read_away(fields.get("away"))
+    return Promise(
+        _response_days(fields), _day(fields.get("read_to_end")), away.until if away else None
+    )
 
 
 def damage(error: FormatError) -> Damaged:

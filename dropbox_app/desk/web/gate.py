@@ -83,11 +83,20 @@ class Gate:
             return self._enter(path.removeprefix(LINK_PATH), environ, start_response)
         if not self._asked_by_page(environ):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
-        if not path.startswith(self.prefix + "/") or not self._has_cookie(environ):
+        if not self.is_own(environ):
             return _answer(start_response, "404 Not Found", _CLOSED)
         environ["SCRIPT_NAME"] = self.prefix
         environ["PATH_INFO"] = path.removeprefix(self.prefix)
         return self._app(environ, _with_headers(start_response))
+
+    def is_own(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request comes from the page's own window. Its header is enough to tell."""
+        return (
+            self._from_here(environ)
+            and self._asked_by_page(environ)
+            and environ.get("PATH_INFO", "").startswith(self.prefix + "/")
+            and self._has_cookie(environ)
+        )
 
     def _from_here(self, environ: WSGIEnvironment) -> bool:
         """Whether address and method are those of the page, and the browser says who asks."""

@@ -13,12 +13,13 @@ import waitress
 from waitress.server import BaseWSGIServer
 
 from dropbox_app.desk.folder import Machine
-from dropbox_app.desk.web import window
+from dropbox_app.desk.web import strangers, window
 from dropbox_app.desk.web.app import create_app
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.gate import HOST, Gate
 from dropbox_app.desk.web.here import Page
+from dropbox_app.desk.web.i18n import words
 from dropbox_app.desk.web.link import Link, handed_over
 from dropbox_app.desk.web.uploads import MOST
 
@@ -36,18 +37,22 @@ def serve(
     passphrase: Callable[[], str | None],
     port: int,
     browser: bool,
+    language: str,
     show: Callable[[str], object],
 ) -> None:
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
     If ``passphrase`` returns one, the desk is opened at once; it is not kept. With ``browser`` a
     window is opened, and the program ends a minute after it was closed; else ``show`` gets the
-    one-time address.
+    one-time address. Where no browser is found, it gets a sentence with that address.
+    ``language``: of the page, kept with the desk; empty for the one that was chosen before.
     Raises what opening the desk raises, and OSError if the port is taken.
     """
     _leave_no_core()
     lock = DeskLock(folder, machine)
     page = Page(lock, Fetching(lock))
+    if language:
+        page.language = page.chosen_language = language
     server, gate = listen(page, port)
     try:
         if (given := passphrase()) is not None:
@@ -58,7 +63,10 @@ def serve(
             stack.enter_context(_ending_politely())
             if browser:
                 file = stack.enter_context(handed_over(address))
-                page.private_window = stack.enter_context(window.opened(file))
+                found = stack.enter_context(window.opened(file))
+                page.private_window = found == "own"
+                if found == "none":
+                    show(words(page.language).say("window.none", address=address))
             else:
                 show(address)
             stack.enter_context(_ticking(page, ends_with_window=browser))
@@ -84,8 +92,12 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
         inbuf_overflow=_NEVER_A_FILE,
         outbuf_overflow=_NEVER_A_FILE,
         max_request_body_size=MOST + 1024 * 1024,
+        max_request_header_size=strangers.MOST_HEADER,
+        channel_timeout=strangers.MOST_SILENT,
+        cleanup_interval=10,
         clear_untrusted_proxy_headers=True,
     )
+    server.channel_class = strangers.behind(gate)
     gate.port = int(server.effective_port)
     return server, gate
 

@@ -16,6 +16,7 @@ import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 _LINUX = (
     "microsoft-edge", "microsoft-edge-stable", "google-chrome", "google-chrome-stable", "chromium",
@@ -36,19 +37,19 @@ _SWITCHES = (
     "--no-first-run", "--no-default-browser-check", "--disable-sync", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-breakpad",
 )  # fmt: skip
+Kind = Literal["own", "ordinary", "none"]
 _PATIENCE = 5  # seconds that a browser gets to end by itself
 
 
 @contextlib.contextmanager
-def opened(file: Path) -> Iterator[bool]:
-    """Open a browser at ``file``; yields whether it is a window of its own.
+def opened(file: Path) -> Iterator[Kind]:
+    """Open a browser at ``file``; yields whether it is a window of its own, or that none was found.
 
-    At the end that window is closed and its profile removed.
+    At the end a window of its own is closed and its profile removed.
     """
     program = find(os.environ)
     if program is None:
-        webbrowser.open(file.as_uri())
-        yield False
+        yield "ordinary" if webbrowser.open(file.as_uri()) else "none"
         return
     own = Path(tempfile.mkdtemp(prefix="klankbord-window-"))
     try:
@@ -59,7 +60,7 @@ def opened(file: Path) -> Iterator[bool]:
             start_new_session=True,  # Ctrl-C is for the program, which then ends the window
         ) as browser:  # fmt: skip
             try:
-                yield True
+                yield "own"
             finally:
                 _end(browser)
     finally:

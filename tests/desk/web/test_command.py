@@ -112,7 +112,32 @@ def test_without_a_command_the_options_of_the_page_count(office: Office, tmp_pat
     assert started.end() == (0, "")
 
 
-@pytest.mark.parametrize("option", [("--no-browser",), ("--port", "7000")])
+def test_the_language_of_the_page_is_chosen_at_the_start_and_kept(
+    office: Office, tmp_path: Path
+) -> None:
+    for options in (("--lang", "en"), ()):
+        started = Started(office, tmp_path, options=("--no-browser", *options))
+        window, home = started.window()
+        assert '<html lang="en"' in window.get(home).html
+        assert started.end() == (0, "")
+
+
+def test_without_any_browser_the_address_to_open_by_hand_is_told(
+    office: Office, tmp_path: Path
+) -> None:
+    nothing = {"PATH": str(tmp_path / "none"), "BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    started = Started(office, tmp_path, options=("--port", "0"), environment=nothing)
+    assert started.process.stdout is not None
+    said = started.process.stdout.readline()
+    assert "Er is geen browser gevonden. Open dit adres zelf" in said
+    address = urllib.parse.urlsplit(said.split()[-1])
+    started.url, started.link = f"http://{address.netloc}", address.path
+    window, home = started.window()
+    assert 'data-page="today"' in window.get(home).html
+    assert started.end()[0] == 0
+
+
+@pytest.mark.parametrize("option", [("--no-browser",), ("--port", "7000"), ("--lang", "en")])
 def test_options_of_the_page_before_another_command_are_refused(
     office: Office, option: tuple[str, ...]
 ) -> None:

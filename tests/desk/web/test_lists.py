@@ -150,3 +150,24 @@ def test_no_address_tells_a_conversation_apart_in_the_next_run(
     assert thread[:6] not in first
     assert running.page.handles.of("site", "mailbox") not in first
     assert window.get(f"{running.home}t/zzzzzzzz/").status == 404
+
+
+def test_today_says_which_employer_was_fetched_too_long_ago(
+    running: Running, thread: str, clock: Clock
+) -> None:
+    window = running.at_work()
+    assert "1 werkgever is op tijd opgehaald" in window.get(running.home).text
+    clock.to("2027-01-08")
+    late = window.get(running.home).text
+    assert "Hier is binnen 2 werkdagen antwoord beloofd: haal op." in late
+    assert "op tijd opgehaald" not in late
+
+
+def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:
+    window = running.at_work()
+    window.press(opened(running, window), "own", label="Zaak", note="Denk aan de sleutelbos")
+    page = window.get(f"{running.home}threads")
+    found = window.submit(page, page.form_with("words"), words="sleutel")
+    assert "1 eigen notitie gevonden" in found.text
+    assert "je eigen notitie" in found.text
+    assert "Geen bericht heeft al deze woorden." in found.text

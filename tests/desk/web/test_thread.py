@@ -5,7 +5,7 @@ import threading
 
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running, Window
-from tests.support.fake_server import Peer, Reporter
+from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.plain_browser import MULTIPART, Page, multipart
 
 
@@ -274,3 +274,19 @@ def test_script_in_a_report_is_text(running: Running, peer: Peer, office: Office
     page = opened(running, window)
     assert attack not in page.html
     assert attack in page.text
+
+
+def test_a_colleague_who_takes_over_is_named_by_the_ten_groups_and_never_by_a_name_alone(
+    running: Running, reporter: Reporter, thread: str, office: Office, peer: Peer, clock: Clock
+) -> None:
+    bas = Office(office.folder.with_name("bas"), peer, clock, "Bas de Wit").set_up()
+    window = running.at_work()
+    fields = {"step": "overdragen", "with": "Bas", "scope": "alles wat hier staat"}
+    asked = window.press(opened(running, window), "consent", **fields, successor="Bas de Wit")
+    assert "tien groepjes" in asked.text
+    assert len(reporter.thread().entries) == 1
+    assert dict(asked.form_to("consent").fields)["successor"] == "Bas de Wit"
+    window.press(asked, "consent", successor=bas.fingerprint(), formal="1")
+    sent = reporter.thread().entries[-1].message
+    assert sent is not None
+    assert sent.body["successor"] == str(bas)

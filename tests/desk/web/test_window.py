@@ -37,8 +37,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.slow
 def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
     address = running.gate.link.address(running.url)
-    with handed_over(address) as file, window.opened(file) as own:
-        assert own
+    with handed_over(address) as file, window.opened(file) as found:
+        assert found == "own"
         until(lambda: running.page.last_ping is not None, "the window shows no page", 60)
     assert [*system.iterdir()] == []
 

@@ -33,8 +33,6 @@ def announce() -> ResponseReturnValue:
         return _page(told.say("away.past"), until, ticked), 422
     if not ticked:
         return _page(told.say("away.no_site"), until, ticked), 422
-    if stand_in and len(ticked) > 1:
-        return _page(told.say("away.one_stand_in"), until, ticked), 422
     with here.page().lock.send_away(ticked):
         done = sites.away(place, until, at=ticked, stand_in=stand_in)
     said = [(one, sentence(told, one.failure) if one.failure else "") for one in done]
@@ -48,8 +46,9 @@ def _page(problem: str, until: datetime.date | None, ticked: list[str]) -> str:
         for one in found
     ]
     return render_template(
-        "away.html", problem=problem, rows=rows, until=until, today=here.place().machine.today()
-    )
+        "away.html", problem=problem, rows=rows, until=until, today=here.place().machine.today(),
+        stand_in=request.form.get("stand_in", ""),
+    )  # fmt: skip
 
 
 def _day(text: str) -> datetime.date:

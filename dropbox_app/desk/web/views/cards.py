@@ -71,11 +71,15 @@ def move(handle: str) -> ResponseReturnValue:
     return redirect(url_for("cards.card", handle=handle, said="moved"), 303)
 
 
-@blueprint.get("/site/<handle>/file")
+@blueprint.post("/site/<handle>/file")
 def file(handle: str) -> ResponseReturnValue:
-    """Hand out the card for the operator; it is public."""
+    """Hand out the card for the operator; it is public.
+
+    A card that the site does not have yet is issued anew first if its keys are no longer those
+    of today. That is why a look at an address does not do it.
+    """
     site = _site(handle)
-    here.page().lock.settle(site)  # a card that the site does not have yet is made of today
+    here.page().lock.settle(site)
     shown = sites.card(here.place(), site)
     return send_file(
         io.BytesIO(shown.raw), "application/octet-stream", as_attachment=True,

@@ -109,6 +109,7 @@ def _with_snippet(handle: str, name: str, text: str) -> ResponseReturnValue:
 def consent(handle: str) -> ResponseReturnValue:
     """Ask whether a step is good; a formal one only after a second look."""
     step, with_whom, scope = (request.form.get(name, "") for name in ("step", "with", "scope"))
+    successor = request.form.get("successor", "").strip()
     if is_formal(step, with_whom) and "formal" not in request.form:
         return _page(handle, _typed("consent", here.told().say("consent.formal")), 409)
     return _send(
@@ -117,6 +118,7 @@ def consent(handle: str) -> ResponseReturnValue:
         lambda: writing.question(
             *(_needed(one, "consent.empty") for one in (step, with_whom, scope))
         ),
+        successor,
     )
 
 
@@ -226,14 +228,16 @@ def _typed(form: str, problem: str) -> Typed:
     return Typed(form, problem, dict(request.form.items()))
 
 
-def _send(handle: str, form: str, made: Callable[[], writing.Message]) -> ResponseReturnValue:
-    """Send what ``made`` returns."""
+def _send(
+    handle: str, form: str, made: Callable[[], writing.Message], successor: str = ""
+) -> ResponseReturnValue:
+    """Send what ``made`` returns. ``successor``: the ten groups of a colleague who takes over."""
 
     def send(site: str, mailbox: str, message: writing.Message) -> None:
         place, page = here.place(), here.page()
         desk, box = threads.find(place, mailbox, site)
         try:
-            writing.send(place, desk, box, message)
+            writing.send(place, desk, box, message, successor=successor)
         finally:
             page.say(*(news(here.told(), one) for one in desk.report.news))
 

@@ -50,6 +50,7 @@ def threads() -> ResponseReturnValue:
         turns=[*TURNS],
         words=words,
         hits=_hits(words, employer) if words else [],
+        notes=_notes(words, employer) if words else [],
     )
 
 
@@ -63,6 +64,15 @@ def _hits(words: str, employer: str) -> list[dict[str, object]]:
             "genuine": one.genuine,
         }
         for one in actions.search(here.place(), words)
+        if not employer or one.listed.employer == employer
+    ]
+
+
+def _notes(words: str, employer: str) -> list[tuple[Listed, str]]:
+    """The counsellor's own notes that a search found: the conversation, and how the note begins."""
+    return [
+        (one.listed, _beginning(one.text))
+        for one in actions.search_notes(here.place(), words)
         if not employer or one.listed.employer == employer
     ]
 

@@ -1,0 +1,106 @@
+"""A look at a page changes nothing of the desk: each address that answers GET, and what it does."""
+
+import hashlib
+import re
+from typing import Any
+
+import pytest
+
+from dropbox_app.desk.web.app import create_app
+from dropbox_app.protocol import card as cards
+from tests.desk.conftest import PASSPHRASE
+from tests.desk.web.conftest import Running, Window
+from tests.support.fake_server import Peer, Reporter
+
+# What a look may change after all: by address, the columns, and why.
+MAY_CHANGE = {
+    # What was new has then been seen: that is noted, by writing those rows again.
+    "thread.thread": ("item.seen", "item.number", "sqlite_sequence.seq"),
+}
+# A summary is made of what is there, and can be made again at any time.
+MADE_OF_OTHERS = ("summary",)
+OF_SITES = ("cards",)  # blueprints whose handle is an employer's; of others, a conversation's
+ASKED_AS = {"files.content": "empty"}  # by a script
+
+
+@pytest.fixture
+def window(running: Running, reporter: Reporter) -> Window:
+    """A desk with a report that has a file, and with an employer whose site has no card yet.
+
+    That card was made two months ago, so another one is due as soon as somebody asks for it.
+    """
+    made = running.at_work()
+    reporter.attach("Zie", ("foto.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(100)))
+    running.fetch(made)
+    other = Peer(running.office.clock).invitation("Bakkerij").decode()
+    made.press(made.get(f"{running.home}cards/new"), "new", invitation=other, proxy="")
+    running.office.clock.to("2027-03-05")
+    return made
+
+
+def addresses(running: Running) -> dict[str, list[str]]:
+    """Every address that answers GET, by endpoint, with handles of what is there."""
+    with running.lock.use() as place:
+        sites = [running.page.handles.of(site, "") for site in place.names()]
+        rows = place.database.run("SELECT site, mailbox FROM thread")
+        threads = [running.page.handles.of(str(site), str(mailbox)) for site, mailbox in rows]
+        files = place.database.run("SELECT id FROM item WHERE what != 'message'")
+    (thread,) = threads
+    own = {"thread": thread, "language": "nl", "name": "listening", "filename": "page.js"}
+    own["file"] = running.page.files.of(thread, str(files[0][0]))
+    app, found = create_app(running.page), {}
+    for rule in app.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()):
+            continue
+        of_site = rule.endpoint.partition(".")[0] in OF_SITES
+        with app.test_request_context():
+            found[rule.endpoint] = [
+                app.url_for(rule.endpoint, **{"handle": handle} | own, _external=False)
+                if "handle" in rule.arguments
+                else re.sub(r"<(?:\w+:)?(\w+)>", lambda part: own[part[1]], rule.rule)
+                for handle in (sites if of_site else [thread])
+            ]
+    return found
+
+
+def kept(running: Running) -> dict[str, Any]:
+    """All that the desk keeps: each column of its database, and its other files."""
+    found: dict[str, Any] = {}
+    with running.lock.use() as place:
+        run = place.database.run
+        tables = [str(row[0]) for row in run("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            if table in MADE_OF_OTHERS:
+                continue
+            for column in [str(row[1]) for row in run(f"PRAGMA table_info({table})")]:
+                sql = f"SELECT {column} FROM {table}"  # noqa: S608 - names of our own
+                found[f"{table}.{column}"] = run(sql)
+    for path in running.office.folder.rglob("*"):
+        if path.is_file() and not path.name.startswith("desk"):
+            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def test_no_look_at_any_page_changes_what_the_desk_keeps(running: Running, window: Window) -> None:
+    looked = addresses(running)
+    before = kept(running)
+    for endpoint, paths in looked.items():
+        for path in dict.fromkeys(paths):
+            said = {"Sec-Fetch-Dest": ASKED_AS.get(endpoint, "document")}
+            answer = window.request("GET", running.home.rstrip("/") + path, headers=said)
+            assert answer.status == 200, (endpoint, path, answer.status)
+        after = kept(running)
+        changed = {name for name in before | after if before.get(name) != after.get(name)}
+        assert changed <= set(MAY_CHANGE.get(endpoint, ())), endpoint
+        before = after
+
+
+def test_the_button_that_saves_a_card_issues_the_one_that_is_due(
+    running: Running, window: Window
+) -> None:
+    listed = window.get(f"{running.home}cards")
+    pages = [window.get(link) for link in listed.links if "/cards/site/" in link]
+    (page,) = [one for one in pages if "Bakkerij" in one.text]
+    saved = window.press(page, "/file")
+    assert cards.parse(saved.body).issued.isoformat() == "2027-03-05"
+    assert PASSPHRASE.encode() not in saved.body

@@ -1,0 +1,115 @@
+"""What another program of the computer, which knows the port alone, can make the desk hold."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk.web.strangers import MOST_STRANGERS
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running
+from tests.desk.web.test_command import Started
+from tests.support.processes import until
+
+MIB = 1024 * 1024
+# Holds 200 connections with half a header, then sends bodies that nobody asked for, and drips.
+STRANGER = """
+import socket, sys, time
+port, held = int(sys.argv[1]), []
+def connect():
+    one = socket.create_connection(("127.0.0.1", port))
+    one.settimeout(2)
+    held.append(one)
+    return one
+def send(one, data):
+    try:
+        one.sendall(data)
+    except OSError:
+        pass  # it was closed: that is well
+for number in range(200):
+    send(connect(), b"POST /x HTTP/1.1\\r\\nHost: 127.0.0.1:%d\\r\\nX: " % port)
+for kind in (b"Content-Length: 200000000", b"Transfer-Encoding: chunked", b"Expect: 100-continue"):
+    for number in range(10):
+        one = connect()
+        send(one, b"POST /x HTTP/1.1\\r\\nHost: 127.0.0.1:%d\\r\\n%s\\r\\n\\r\\n" % (port, kind))
+        for piece in range(16):
+            send(one, b"10000\\r\\n" + bytes(65536) + b"\\r\\n")
+for number in range(20):
+    send(connect(), b"GET / HTTP/1.1\\r\\n" + b"X: %s\\r\\n" % (b"x" * 60000))
+print("done", flush=True)
+while True:
+    for one in held[-60:]:
+        send(one, b"x")
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def started(office: Office, thread: str, tmp_path: Path) -> Iterator[Started]:
+    made = Started(office, tmp_path)
+    try:
+        yield made
+    finally:
+        made.process.kill()
+        made.process.communicate()
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has at the most had so far."""
+    line = Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    return int(line) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_program_that_knows_the_port_alone_fills_no_memory_and_the_window_goes_on(
+    started: Started,
+) -> None:
+    window, home = started.window()
+    assert 'data-page="today"' in window.get(home).html
+    before = resident(started.process.pid)
+    port = started.url.rpartition(":")[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", STRANGER, port], stdout=subprocess.PIPE, text=True
+    ) as stranger:
+        try:
+            assert stranger.stdout is not None
+            assert stranger.stdout.readline() == "done\n"
+            begun = time.monotonic()
+            for _ in range(10):
+                assert 'data-page="today"' in window.get(home).html
+            assert time.monotonic() - begun < 20
+        finally:
+            stranger.kill()
+    assert resident(started.process.pid) - before < 24 * MIB
+
+
+def test_a_body_without_the_cookie_is_not_read(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.gate.port)) as stranger:
+        stranger.settimeout(20)
+        stranger.sendall(
+            f"POST {running.home}unlock HTTP/1.1\r\nHost: 127.0.0.1:{running.gate.port}\r\n"
+            "Sec-Fetch-Site: same-origin\r\nContent-Length: 1000000\r\n\r\n".encode()
+        )
+        assert b" 403 " in stranger.recv(1000)  # before a single byte of it was sent
+
+
+def test_strangers_take_the_place_of_strangers_and_never_of_the_window(running: Running) -> None:
+    window = running.window()
+    window.get(running.home)
+    held = [
+        socket.create_connection(("127.0.0.1", running.gate.port))
+        for _ in range(3 * MOST_STRANGERS)
+    ]
+    try:
+        until(lambda: len(running.server.active_channels) > 1, "nobody was let in")
+        assert 'data-page="unlock"' in window.get(running.home).html
+        own = [one for one in running.server.active_channels.values() if one.is_own]
+        assert len(own) >= 1
+        assert len(running.server.active_channels) <= MOST_STRANGERS + len(own)
+    finally:
+        for one in held:
+            one.close()
