@@ -24,6 +24,10 @@ from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 _PARTS = ("title", "pro", "con")
+_STOPPED = (
+    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
+    "next 'fetch' sends it."
+)
 _EXTENDED = {
     "nl": "Dit gesprek blijft langer staan, omdat het nog niet klaar is. Op deze pagina staat tot "
     "wanneer in elk geval.",
@@ -110,6 +114,11 @@ def send(
     if not again:
         _refuse_double(desk, mailbox, message)
     before = set(desk.state.items)
+
+    def is_kept() -> bool:
+        items = desk.state.items.values()
+        return any(i.sent == "waiting" for i in items if i.id not in before)
+
     body = dict(message.body)
     try:
         with place.connected(desk):
@@ -120,8 +129,12 @@ def send(
                 desk, mailbox, lang=message.language or language(desk, mailbox),
                 kind=message.kind, body=body, attached=message.files,
             )  # fmt: skip
+    except KeyboardInterrupt:
+        if is_kept():
+            raise Kept(_STOPPED) from None
+        raise
     except (CannotReach, BadAnswer, Unknown) as error:
-        if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
+        if is_kept():
             raise Kept(str(error)) from None
         raise type(error)(
             f"{error} What you give now was not sent and not kept; give the same command again "
