@@ -169,9 +169,10 @@ mailbox_bytes = {mailbox_bytes}
 # The messages of one conversation, a number and their bytes: half of each is the reporter's.
 messages = {messages}
 message_bytes = {message_bytes}
-# All conversations. Files leave a tenth to words.
+# All conversations. Files are taken up to 85 % of it, reporters' words up to 95 %, answers to all.
 site_bytes = {site_bytes}
-# Below this much free disk nothing new is taken, and below twice as much no files.
+# Below this much free disk no reporter's words are taken, below twice as much no files, and
+# below half of it no answers.
 free_bytes = {free_bytes}
 
 # What the law says here, on the pages about exceptions and privacy: a draft of this program
