@@ -35,13 +35,12 @@ from dropbox_app.server.store.interface import (
     MailboxInfo,
     Staged,
     Store,
-)  # fmt: skip
+)
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
 PAGE = 100  # inbox rows a page
-# What may be taken up: the share of ``site_bytes``, and how many times ``free_bytes`` stays free.
-# Words are those of reporters, answers those of counsellors.
+# For files, reporters' words, counsellors' answers: share of ``site_bytes``, times ``free_bytes``.
 FILES, WORDS, ANSWERS = (0.85, 2.0), (0.95, 1.0), (1.0, 0.5)
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
@@ -360,9 +359,7 @@ class Mailboxes:
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
 
-    def _check_room(
-        self, size: int, mailbox: str | None = None, kind: tuple[float, float] = WORDS
-    ) -> None:
+    def _check_room(self, size: int, mailbox: str = "", kind: Sequence[float] = WORDS) -> None:
         limits = self._site.settings.limits
         kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
         if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
