@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, recording, rules
@@ -47,26 +48,27 @@ def add(place: Workplace, given: Sequence[Numbered]) -> Added:
     An event that is there already in the same words is not kept again: the same file may be
     imported twice. Of each event that is kept which the employer's level of recording allows.
     """
-    there = every(place)
-    given = _named(there, given)
-    sheets = cases.sheets(cases.in_order([*there, *(one.event for one in given)]))
-    had = collections.Counter(map(_key, there))
-    left_out: collections.Counter[str] = collections.Counter()
-    new, kept = [], []
-    for one in given:
-        employer = getattr(one.event, "employer", "")
-        event, without = recording.reduced(one.event, cases.level(sheets.get(employer)))
-        if had[_key(event)]:
-            had[_key(event)] -= 1
-            continue
-        left_out.update(without)
-        new.append(one)
-        kept.append(event)
-    faults = rules.faults(there, new)
-    if faults:
-        raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-    rows.add(place.database, map(form.to_json, kept))
-    return Added(len(kept), len(given) - len(kept), dict(left_out))
+    with place.database.transaction():  # nobody else may change what the rules look at
+        there = every(place)
+        given = _named(there, given)
+        sheets = cases.sheets(cases.in_order([*there, *(one.event for one in given)]))
+        had = collections.Counter(map(_key, there))
+        left_out: collections.Counter[str] = collections.Counter()
+        new, kept = [], []
+        for one in given:
+            employer = getattr(one.event, "employer", "")
+            event, without = recording.reduced(one.event, cases.level(sheets.get(employer)))
+            if had[_key(event)]:
+                had[_key(event)] -= 1
+                continue
+            left_out.update(without)
+            new.append(one)
+            kept.append(event)
+        faults = rules.faults(there, new)
+        if faults:
+            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
+        rows.add(place.database, map(form.to_json, kept))
+        return Added(len(kept), len(given) - len(kept), dict(left_out))
 
 
 def record_contact(
@@ -127,9 +129,15 @@ def adopt(place: Workplace) -> int:
 
     It is opened on the day of the first message, or today if the report of that year was issued.
     """
+    listed = threads.list_threads(place)
+    with place.database.transaction():
+        return _adopt(place, listed)
+
+
+def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     there = every(place)
     known = {one.thread for one in there if isinstance(one, Case) and one.thread}
-    new = [one for one in threads.list_threads(place) if one.mailbox not in known]
+    new = [one for one in listed if one.mailbox not in known]
     if not new:
         return 0
     employers = {sheet.site: name for name, sheet in cases.sheets(there).items() if sheet.site}

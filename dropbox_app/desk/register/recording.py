@@ -12,7 +12,8 @@ from dropbox_app.desk.register.events import Event, OfCase
 # The fields that are kept, by level and kind. The level "full" keeps every field.
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
-    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on"),
+    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "began",
+             "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal"),
     "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",

@@ -3,15 +3,17 @@
 Pure functions. Everything that is refused is a ``Fault`` that says what to do.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import categories, consents
+from dropbox_app.desk.register import categories, consents, groups
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
     Contact,
+    Employer,
     Event,
     Freeze,
     OfCase,
@@ -23,6 +25,8 @@ from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
 LEAST_B, LEAST_C = 250, 1_000  # people from which forms B and C may be agreed
+FIXED = ("form", "price", "headcount", "term_band", "shared_with")  # for a whole term
+LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of a term, of one band over a term
 
 
 @dataclass
@@ -32,7 +36,8 @@ class _Known:
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
     frozen: list[Freeze]
-    agreements: list[Agreement]
+    agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
+    sheets: list[Employer]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -41,11 +46,12 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
     """
-    known = _Known({}, {}, [], [])
+    known = _Known({}, {}, [], {}, [])
     for event in [*there, *(one.event for one in given)]:
         _file(known, event)
     known.frozen += [one for one in there if isinstance(one, Freeze)]
-    known.agreements += [one for one in there if isinstance(one, Agreement)]
+    for event in there:
+        _stand(known, event)
     for of_case in known.events_of.values():
         of_case.sort(key=lambda event: event.date)
     found = []
@@ -53,9 +59,19 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
         found += [Fault(one.line, *fault) for fault in _wrong(known, one.event)]
         if isinstance(one.event, Freeze):
             known.frozen.append(one.event)
-        elif isinstance(one.event, Agreement):
-            known.agreements.append(one.event)
+        _stand(known, one.event)
     return found
+
+
+def _stand(known: _Known, event: Event) -> None:
+    """Let an agreement take the place of the one that it corrects, and note a sheet's group."""
+    if isinstance(event, Agreement):
+        before = known.agreements.get((event.employer, event.date))
+        if before is not None and event.price is None:
+            event = dataclasses.replace(event, price=before.price)
+        known.agreements[event.employer, event.date] = event
+    elif isinstance(event, Employer) and event.group:
+        known.sheets.append(event)
 
 
 def _file(known: _Known, event: Event) -> None:
@@ -75,6 +91,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
         found += wrong or _step(known, event)
     if isinstance(event, Agreement):
         found += _agreement(known, event)
+    if isinstance(event, Employer) and event.group:
+        found += _group(known, event)
     if isinstance(event, Freeze):
         found += [
             ("first_year", f"the report of {other.first_year} to {other.last_year} was issued on "
@@ -87,8 +105,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
-    if isinstance(event, Freeze | Statistic):
-        return []
+    if isinstance(event, Agreement | Freeze | Statistic):
+        return []  # an agreement has its own rule: it may be older than the report
     for one in known.frozen:
         if one.employer == event.employer and event.date.year in _years(one):
             return [("date", f"the report of {event.date.year} was issued on {one.date} and does "
@@ -130,21 +148,106 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
+    """Say what is wrong with an agreement beside the others of its employer.
+
+    One with the same first day corrects the earlier one, until a report of the term was issued.
+    """
+    found = _by_itself(event)
+    before = known.agreements.get((event.employer, event.date))
+    if before is not None and (issued := _issued_in(known, before)):
+        found += _corrects(before, event, issued)
+    for other in known.agreements.values():
+        if other.employer != event.employer or other.date == event.date:
+            continue
+        if not _overlap(other, event):
+            continue
+        until = other.until or "its end"
+        for field in FIXED:
+            if _differ(other, event, field):
+                found.append((field, f"it is fixed until {until} by the agreement of {other.date}; "
+                              "change it from the next term on"))  # fmt: skip
+    return found
+
+
+def _by_itself(event: Agreement) -> list[tuple[str, str]]:
     found = []
     if event.form and event.headcount is None:
         found.append(("headcount", "is missing; the form of the report depends on it"))
     elif event.headcount is not None and event.headcount < _least(event.form):
         found.append(("form", f"form {event.form} is for {_least(event.form):,} people or more; "
                       f"with {event.headcount:,} agree on a stricter one"))  # fmt: skip
-    for other in known.agreements:
-        if other.employer != event.employer or not _overlap(other, event):
-            continue
-        until = other.until or "its end"
-        for field in ("form", "price", "headcount"):
-            if getattr(other, field) != getattr(event, field):
-                found.append((field, f"it is fixed until {until} by the agreement of {other.date}; "
-                              "change it from the next term on"))  # fmt: skip
+    if event.term_band and event.headcount is not None:
+        fits = LEAST_BAND <= event.headcount < LEAST_B and event.form in ("", "A")
+        if not fits:
+            found.append(("term_band", f"one band over {BAND_YEARS} years exists in form A, for "
+                          f"{LEAST_BAND} to {LEAST_B - 1} people"))  # fmt: skip
+    if event.term_band and event.until and event.until.year - event.date.year + 1 < BAND_YEARS:
+        found.append(("until", f"one band over {BAND_YEARS} years needs a term that touches "
+                      f"{BAND_YEARS} calendar years; this one never gets to it"))  # fmt: skip
     return found
+
+
+def _corrects(before: Agreement, event: Agreement, issued: Freeze) -> list[tuple[str, str]]:
+    """What of an agreement may no longer be corrected once a report of its term was issued."""
+    sentence = (f"the report of {issued.last_year} was issued under this agreement, which says "
+                "{!a}; that stays until the term ends")  # fmt: skip
+    found = [
+        (field, sentence.format(_value(before, field)))
+        for field in FIXED
+        if _differ(before, event, field)
+    ]
+    if before.until and event.until and event.until < before.until:
+        found.append(("until", f"the report of {issued.last_year} was issued under this agreement, "
+                      "so its last day may be later, not earlier"))  # fmt: skip
+    return found
+
+
+def _differ(one: Agreement, other: Agreement, field: str) -> bool:
+    """A price that one of them leaves out is no other price."""
+    if field == "price" and None in (one.price, other.price):
+        return False
+    return _value(one, field) != _value(other, field)
+
+
+def _value(agreed: Agreement, field: str) -> object:
+    """A field as it holds: a form that is left out is the one of the headcount."""
+    value = getattr(agreed, field)
+    if field == "form" and not value and agreed.headcount is not None:
+        return "C" if agreed.headcount >= LEAST_C else "B" if agreed.headcount >= LEAST_B else "A"
+    return bool(value) if field == "term_band" else value
+
+
+def _issued_in(known: _Known, agreed: Agreement) -> Freeze | None:
+    """Return a report of this term. A year of two terms belongs to the first of them."""
+    first, last = agreed.date.year, agreed.until.year if agreed.until else datetime.MAXYEAR
+    first += any(
+        one.employer == agreed.employer
+        and one.date < agreed.date
+        and (one.until is None or one.until.year >= first)
+        for one in known.agreements.values()
+    )
+    for one in known.frozen:
+        if one.employer == agreed.employer and any(first <= year <= last for year in _years(one)):
+            return one
+    return None
+
+
+def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
+    """A group is chosen before any report: one that is changed later could be subtracted."""
+    said = groups.standing(known.sheets)
+    before = said.get(event.employer, frozenset())
+    if event.group in before:
+        return []
+    below = groups.members(said, event.employer) | {event.employer}
+    if event.group in below:
+        return [("group", f"{event.group!a} is this employer itself, or belongs to it already")]
+    counted_in = groups.above(said, event.employer)
+    had = next((one.employer for one in known.frozen if one.employer in below | counted_in), "")
+    if had:
+        return [("group", f"{had!a} had a report already; a group is chosen before the first "
+                 "report and stays. From a next term on, record the employer under a new "
+                 "name")]  # fmt: skip
+    return []
 
 
 def _least(form: str) -> int:

@@ -257,6 +257,7 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
     try:
         with _damage(disk, held):
             connection.execute("PRAGMA cipher_log_level = NONE").fetchall()
+            connection.execute("PRAGMA cipher_memory_security = ON").fetchall()
             connection.execute(f"PRAGMA key = {_quoted(held)}").fetchall()
             for pragma in _CHOSEN:
                 connection.execute(pragma).fetchall()

@@ -12,6 +12,7 @@ from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.draft import Draft
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
 from dropbox_app.desk.web.i18n import Words, words
@@ -33,15 +34,6 @@ class Beginning:
     proxy: str = ""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A form of a conversation that came while the desk was locked; shown again once it is open."""
-
-    handle: str
-    form: str
-    fields: dict[str, str]
-
-
 @dataclass
 class Page:
     """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
@@ -56,10 +48,19 @@ class Page:
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
-    refused: Refused | None = None
+    draft: Draft = field(default_factory=Draft)
     _proposed: str = ""
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.lock.when_locked = self._drop
+
+    def _drop(self) -> None:
+        """Drop what was read, drawn or given while the desk was open."""
+        self._said, self._proposed, self.beginning = [], "", Beginning()
+        if not self.fetching.under_way:
+            self.fetching.last = None
 
     def unlock(self, given: str) -> None:
         """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
@@ -72,6 +73,7 @@ class Page:
                 settings.choose(place, language=self.chosen_language)
                 self.chosen_language = ""
             self.go_by(settings.settings(place))
+            self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
         """Return a drawn passphrase; ``again``: the one shown before, which may be on paper now."""
@@ -103,14 +105,6 @@ class Page:
             return False
         self._pressed.add(pressed)
         return True
-
-    def take_refused(self, handle: str) -> Refused | None:
-        """Return the form of a conversation that was refused by the lock, once."""
-        found = self.refused
-        if found is None or found.handle != handle:
-            return None
-        self.refused = None
-        return found
 
     def press_again(self, pressed: tuple[str, int]) -> None:
         """Let a form be sent once more, because nothing came of it."""

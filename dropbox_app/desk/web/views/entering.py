@@ -33,8 +33,8 @@ def open_desk() -> ResponseReturnValue:
         page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
-    if page.refused is not None:
-        return redirect(url_for("thread.thread", handle=page.refused.handle), 303)
+    if page.draft.handle:
+        return redirect(url_for("thread.thread", handle=page.draft.handle), 303)
     return redirect(url_for("today.today"), 303)
 
 
@@ -43,7 +43,6 @@ def open_desk() -> ResponseReturnValue:
 def lock() -> ResponseReturnValue:
     """Lock the desk; what was typed and not sent is gone."""
     here.page().lock.lock()
-    here.page().take_said()
     return redirect(url_for("entering.unlock"), 303)
 
 
