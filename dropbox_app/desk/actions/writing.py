@@ -19,7 +19,7 @@ from dropbox_app.desk.sync import outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.card import Card
-from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.encoding import Json, with_line_ends
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 
@@ -56,13 +56,14 @@ class Sent:
 
 def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
     """An answer."""
-    return Message("reply", {"text": text}, files, language)
+    return Message("reply", {"text": with_line_ends(text)}, files, language)
 
 
 def notice(status: str, text: str = "", language: str = "") -> Message:
     """Where the thread stands: received, read, closed or reopened."""
     body: dict[str, Json] = {"status": status}
-    return Message("notice", body | {"text": text} if text else body, language=language)
+    given = {"text": with_line_ends(text)} if text else {}
+    return Message("notice", body | given, language=language)
 
 
 def question(step: str, with_whom: str, scope: str, language: str = "") -> Message:
