@@ -364,10 +364,9 @@ class Mailboxes:
         kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
         if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
             raise MailboxFull("the mailbox has no room left")
-        share, floor = kind
-        if self._store.used() + size > limits.site_bytes * share:
+        if self._store.used() + size > limits.site_bytes * kind[0]:
             raise SiteFull("the site has no room left")
-        if self._store.free() - size < limits.free_bytes * floor:
+        if self._store.free() - size < limits.free_bytes * kind[1]:
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
