@@ -40,7 +40,7 @@ def running(folder: Path, port: int, end: signal.Signals) -> Iterator[dict[str, 
             assert process.poll() is None
             yield json.loads(announcement.read_text())
             process.send_signal(end)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=60)
         finally:
             process.kill()
         assert process.returncode == 0

@@ -49,7 +49,7 @@ class Stage(Machine):
     def stop(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
     def reload(self) -> None:
@@ -80,7 +80,7 @@ class Stage(Machine):
 
 
 def until(there: object, what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not there():  # type: ignore[operator]  # a callable
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
@@ -125,7 +125,7 @@ def authority(port: int) -> Iterator[None]:
     finally:
         for one in (pebble, names):
             one.terminate()
-            one.wait(20)
+            one.wait(60)
 
 
 def served() -> dict[str, str]:
@@ -140,7 +140,7 @@ def served() -> dict[str, str]:
 
 def asked(path: str) -> dict[str, object]:
     """What port 80 answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=60)
     connection.request("GET", path, headers={"Host": "somebody.example"})
     answer = connection.getresponse()
     return {

@@ -141,7 +141,7 @@ def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: 
         code = tell(browser, "nl", "Een verhaal van vroeger.").code
     finally:
         serving.kill()  # and everything in its name space of processes
-        serving.wait(30)
+        serving.wait(60)
     return code
 
 

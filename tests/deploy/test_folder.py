@@ -144,5 +144,5 @@ def set_up_over_the_page(els: Elsewhere, invitation: str) -> str:
             assert len(frame.body) > 1_000_000, "what draws files is not in it"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
     return " ".join(groups)

@@ -94,7 +94,7 @@ def bounded() -> Iterator[Bounds]:
     try:
         yield Bounds(made)
     finally:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while made is not None and made.exists():  # its processes have ended, and go in a moment
             with suppress(OSError):
                 made.rmdir()

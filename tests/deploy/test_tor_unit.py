@@ -107,9 +107,9 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(60)
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 @needs_tor

@@ -111,7 +111,7 @@ def _hold(
 ) -> None:
     with Disk(root, Clock("2027-01-05")).locked():
         ready.set()
-        done.wait(20)
+        done.wait(60)
 
 
 def test_a_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
@@ -120,12 +120,12 @@ def test_a_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
     other = context.Process(target=_hold, args=(office.folder, ready, done))
     other.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         with pytest.raises(InUse, match="wait until it has ended"):
             office.fetch()
     finally:
         done.set()
-        other.join(20)
+        other.join(60)
     office.fetch_quietly()
 
 
@@ -134,9 +134,9 @@ def test_the_lock_ends_with_the_process_that_held_it(office: Office) -> None:
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
     other.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     other.kill()
-    other.join(20)
+    other.join(60)
     office.fetch_quietly()
 
 
@@ -219,7 +219,7 @@ def test_sites_that_are_fetched_at_once_may_all_be_the_first_to_need_a_folder(
     for attempt in range(30):
         disk = Disk(tmp_path / str(attempt), clock)
         disk.make()
-        together = threading.Barrier(4, timeout=20)
+        together = threading.Barrier(4, timeout=60)
 
         def write(site: int, disk: Disk = disk, together: threading.Barrier = together) -> None:
             together.wait()

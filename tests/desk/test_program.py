@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +11,26 @@ import pytest
 
 from dropbox_app.desk import folder
 from tests.desk.conftest import PASSPHRASE
-from tests.support.fake_server import Peer
+from tests.support.fake_server import Clock, Peer
 
 DESK = Path(sys.executable).parent / "klankbord-desk"
 
 
-@pytest.fixture
-def program(tmp_path: Path, peer: Peer) -> Path:
-    """A desk made by the installed program, at its usual cost."""
-    (tmp_path / "i.json").write_bytes(
-        peer.invitation().replace(b'"2027-01-05"', b'"2025-01-05"')  # any day that is past
-    )
-    (tmp_path / "pass").write_text(PASSPHRASE + "\n")
-    done = _call(tmp_path, "init", "i.json", "--name", "Els", "--kind", "external")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
+    """A desk made by the installed program, at its usual cost, and the server that invited it."""
+    peer, folder = Peer(Clock("2025-01-05")), tmp_path_factory.mktemp("program")
+    (folder / "i.json").write_bytes(peer.invitation())
+    (folder / "pass").write_text(PASSPHRASE + "\n")
+    done = _call(folder, "init", "i.json", "--name", "Els", "--kind", "external")
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder, peer
+
+
+@pytest.fixture
+def program(made_once: tuple[Path, Peer], tmp_path: Path) -> Path:
+    """A copy of that desk, for one test."""
+    return Path(shutil.copytree(made_once[0], tmp_path / "program"))
 
 
 def _call(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -55,8 +61,10 @@ def test_the_installed_program(program: Path) -> None:
     assert wrong.stderr == "The passphrase does not fit this desk; try again.\n"
 
 
-def test_the_installed_program_says_when_nothing_answers(program: Path, peer: Peer) -> None:
-    line = {"v": 1, "origins": ["http://127.0.0.1:1"], "site": peer.site, "name": "X",
+def test_the_installed_program_says_when_nothing_answers(
+    program: Path, made_once: tuple[Path, Peer]
+) -> None:
+    line = {"v": 1, "origins": ["http://127.0.0.1:1"], "site": made_once[1].site, "name": "X",
             "day": "2025-01-05"}  # fmt: skip
     (program / "m.json").write_text(json.dumps(line, sort_keys=True, separators=(",", ":")))
     assert _call(program, "move", "m.json").returncode == 0

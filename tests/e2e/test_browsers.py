@@ -412,8 +412,9 @@ def _seen_after_back(person: Person) -> str:
     """All that can be read after a Back, in fields too. Chromium asks before it posts again."""
     with contextlib.suppress(playwright.Error):
         person.page.go_back(wait_until="commit", timeout=5_000)
-    person.page.wait_for_timeout(300)
     page = person.page
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(300)  # a page that was kept alive may still lead away by a script
     fields = [place.input_value() for place in page.locator("textarea").all()]
     return "\n".join([page.locator("body").inner_text(), *fields])
 

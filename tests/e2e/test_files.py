@@ -80,7 +80,7 @@ class Sender:
 SENDERS: list[Sender] = []  # of the running test
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, what

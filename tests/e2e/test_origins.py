@@ -45,16 +45,19 @@ ADDRESSES = {
     ),
 }
 # As people come: to an onion with Tor Browser, to a domain with any other. All with --long.
-WAYS = [("firefox", "onion"), ("chromium", "https")]
-if LONG:
-    WAYS += [("chromium", "onion"), ("firefox", "https")]
-in_browsers = pytest.mark.parametrize(
-    ("name", "address"),
-    [
-        pytest.param(name, ADDRESSES[address], marks=here(name), id=f"{name}-{address}")
-        for name, address in WAYS
-    ],
-)
+ONION_WAY, DOMAIN_WAY = ("firefox", "onion"), ("chromium", "https")
+EVERY_WAY = [ONION_WAY, DOMAIN_WAY, ("chromium", "onion"), ("firefox", "https")]
+
+
+def ways(*default: tuple[str, str]) -> pytest.MarkDecorator:
+    """Try a test in these browsers and addresses; with --long in all of them."""
+    return pytest.mark.parametrize(
+        ("name", "address"),
+        [
+            pytest.param(name, ADDRESSES[address], marks=here(name), id=f"{name}-{address}")
+            for name, address in (EVERY_WAY if LONG else default)
+        ],
+    )
 
 
 @dataclass
@@ -208,7 +211,7 @@ def _refused(town: Town, way: Way, address: Address, person: Person, path: str, 
     return post
 
 
-@in_browsers
+@ways(ONION_WAY, DOMAIN_WAY)
 def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
     town: Town, name: str, address: Address
 ) -> None:
@@ -254,7 +257,7 @@ def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
     newcomer.close()
 
 
-@in_browsers
+@ways(ONION_WAY, DOMAIN_WAY)
 def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> None:
     """Also for someone whom a link without a referrer led here from another site."""
     person = town.person(name, address)
@@ -290,7 +293,7 @@ def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> No
     again.close()
 
 
-@in_browsers
+@ways(ONION_WAY)
 def test_a_refused_text_is_still_there_and_one_press_sends_it(
     town: Town, name: str, address: Address
 ) -> None:
@@ -323,7 +326,7 @@ def _is_kept(person: Person, text: str, theirs: str) -> None:
     assert theirs not in person.page.content()
 
 
-@in_browsers
+@ways(ONION_WAY, DOMAIN_WAY)
 def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -> None:
     """Neither to a stranger nor to a sister, neither in a frame nor as an object."""
     person = town.person(name, address)
@@ -349,7 +352,7 @@ def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -
     person.close()
 
 
-@in_browsers
+@ways(ONION_WAY)
 def test_another_site_ends_no_session(town: Town, name: str, address: Address) -> None:
     """Its links and pictures of "leave" and "stop" come without her cookie, and end nothing."""
     person = town.person(name, address)

@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser, box: DropBox) -> Iterator[Page]:
     """Somebody's page, with scripts off as in Tor Browser at "Safest"."""
     context = chromium.new_context(base_url=box.url, java_script_enabled=False)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 

@@ -61,7 +61,7 @@ def front(recorder: Recorder) -> Iterator[Front]:
 def come(front: Front, way: str, circuit: int = 1) -> socket.socket:
     """A connection by one of the three ways."""
     if way == "domain":
-        return socket.create_connection(("127.0.0.1", front.port or 0), timeout=20)
+        return socket.create_connection(("127.0.0.1", front.port or 0), timeout=60)
     return connect(front.onion if way == "onion" else front.desks, line(circuit))
 
 
@@ -97,7 +97,7 @@ def check_told(passed: Passed, way: str) -> None:
     assert passed.header("X-Klankbord-Way") == [way]
     (since,) = passed.header("X-Klankbord-Since")
     assert re.fullmatch(r"[0-9]{10}\.[0-9]{3}", since)
-    assert 0 <= time.time() - float(since) < 10
+    assert 0 <= time.time() - float(since) < 100
     # Who it is, of a report alone.
     by = "127.0.0.1" if way == "domain" else "fc00:dead:beef:4dad::0:1"
     of_report = (passed.method, passed.target) == ("POST", "/nl/report")

@@ -89,7 +89,7 @@ class Person:
             base_url=home,
             ignore_https_errors=True,  # the certificates are made for the test
         )
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
         self.asked_of_others: list[str] = []
         self.context.on("request", lambda request: self._note(request.url))

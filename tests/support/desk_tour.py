@@ -50,7 +50,7 @@ def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str
     running.page.language = lang
     running.page.private_window = True  # as most people see it: without the note on browsers
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     try:
         yield from _first_run(running, page, lang)
         yield from _first_day(running, page, lang)

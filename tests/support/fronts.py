@@ -131,7 +131,7 @@ def nginx(
         )
     made = Front(folder, port, log, process)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not _listens(made):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -140,9 +140,9 @@ def nginx(
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(60)
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def _listens(front: Front) -> bool:

@@ -111,7 +111,7 @@ class Hostile:
 def call(
     box: DropBox, method: str, target: str, body: bytes = b"", authorization: str = ""
 ) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(box.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(box.url).netloc, timeout=60)
     headers = {"Authorization": authorization} if authorization else {}
     connection.request(method, target, body or None, headers)
     answer = connection.getresponse()

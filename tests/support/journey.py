@@ -279,7 +279,7 @@ def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-        acting.join(30)
+        acting.join(60)
 
 
 def _waits(inode: str) -> bool:

@@ -79,7 +79,7 @@ class Net:
             thread.join()
             loop.close()
 
-    def wait_for_posts(self, number: int, seconds: float = 20) -> list[Post]:
+    def wait_for_posts(self, number: int, seconds: float = 60) -> list[Post]:
         """The POSTs since the last call: as many as these, answered."""
         until(
             lambda: sum(post.status > 0 for post in self.posts) >= number,

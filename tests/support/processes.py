@@ -18,7 +18,7 @@ _EXITING = 0x4
 _SIGKILL = 1 << (signal.SIGKILL - 1)
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Wait for a condition; fail with ``what`` if it is still false after so many seconds."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -62,7 +62,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     """kill -9 of a process and of all that it started in its own group; wait for their end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     until(lambda: not _group(process.pid), "a process of the group survived")
 
 

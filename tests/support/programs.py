@@ -18,7 +18,7 @@ def _why_no_strace() -> str:
     tried = subprocess.run(
         [STRACE, "-DD", "-f", "-o", "/dev/null", "true"],
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     return "" if tried.returncode == 0 else "strace may not attach to a process here"

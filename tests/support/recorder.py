@@ -47,7 +47,7 @@ class Recorder:
                 yield self
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
-                thread.join(10)
+                thread.join(60)
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):

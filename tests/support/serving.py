@@ -103,7 +103,7 @@ class Serving:
         """Stop the app; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         wait_until(lambda: not self._accepts())  # workers that lost their master end by themselves
         return code
 
@@ -139,7 +139,7 @@ class Serving:
 
     def raw(self, request: bytes) -> bytes:
         """What comes back for these bytes, at the domain's port."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             return exchanged(connection, request)
 
 
@@ -162,7 +162,7 @@ def read_all(connection: socket.socket) -> bytes:
     return answer
 
 
-def wait_until(what: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(what: Callable[[], object], seconds: float = 60) -> None:
     """Ask again and again until it is so."""
     deadline = time.monotonic() + seconds
     while not what():

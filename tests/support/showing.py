@@ -20,7 +20,7 @@ class Showing:
         self.pages = pages
         self.asked: set[str] = set()
         self._home = f"http://127.0.0.1:{port}"
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         self.page: Shown = context.new_page()
 
     def show(self, name: str) -> Shown:

@@ -248,9 +248,9 @@ class TorBrowser(PlainBrowser):
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
+        process.wait(60)
     process.kill()
-    process.wait(10)
+    process.wait(60)
 
 
 def _run(*command: str | Path) -> str:

@@ -258,12 +258,12 @@ def started(
                 with suppress(subprocess.TimeoutExpired):
                     service.wait(30)
                 service.kill()
-                service.wait(10)
+                service.wait(60)
 
 
 def _listens(service: subprocess.Popen[bytes], sockets: Sequence[Path], log: Path) -> None:
     """Wait until somebody answers at each of these."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     for path in sockets:
         while True:
             with socket.socket(socket.AF_UNIX) as made, suppress(OSError):

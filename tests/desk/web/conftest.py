@@ -77,7 +77,7 @@ class Running:
 
     def _close_sockets(self) -> None:
         """End the server's loop from inside: it goes on while any socket is open."""
-        self._pulled.wait(20)  # the trigger is closed here, so never before it was pulled
+        self._pulled.wait(60)  # the trigger is closed here, so never before it was pulled
         for channel in [*self.server.active_channels.values()]:
             channel.handle_close()
         self.server.close()

@@ -119,7 +119,7 @@ def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
     page.click(".row a")
     page.wait_for_selector("body[data-page=thread]")
     running.lock.lock()
-    page.wait_for_selector("body[data-page=unlock]", timeout=30_000)
+    page.wait_for_selector("body[data-page=unlock]", timeout=60_000)
     assert "chef" not in page.content()
 
 

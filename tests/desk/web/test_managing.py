@@ -223,12 +223,12 @@ def test_no_backup_and_no_other_passphrase_while_something_is_under_way(
             for site in place.names():
                 back(site)  # its last site is done, and it is not
             begun.set()
-            over.wait(20)
+            over.wait(60)
 
     page, chosen = window.get(f"{running.home}backups"), window.get(f"{running.home}settings")
     thread = threading.Thread(target=work)
     thread.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     try:
         answer = window.press(page, "make", path=str(tmp_path / "b.age"))
         assert (answer.status, "over een minuut opnieuw" in answer.text) == (422, True)

@@ -111,15 +111,15 @@ def test_a_site_stays_away_for_a_message_when_a_fetch_that_gave_it_back_ends(
         with lock.use(), lock.send_away(["a", "b"]) as back:
             back("a")
             given_back.set()
-            assert sending.wait(20)
+            assert sending.wait(60)
         over.set()
 
     fetching = threading.Thread(target=fetch)
     fetching.start()
-    assert given_back.wait(20)
+    assert given_back.wait(60)
     with lock.use(), lock.send_away(["a"]):
         sending.set()
-        assert over.wait(20)
+        assert over.wait(60)
         assert lock.is_away("a")
     fetching.join()
     assert not lock.is_away("a")

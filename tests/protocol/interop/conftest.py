@@ -52,4 +52,4 @@ def peer() -> Iterator[Ask]:
 
         yield ask
         stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=60)

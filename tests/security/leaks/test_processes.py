@@ -68,7 +68,7 @@ def test_cores_are_off_and_memory_is_closed_to_its_own_account(box: DropBox, her
     try:
         assert "open" in _reads_memory_of(common.pid), "this test would see no open memory"
     finally:
-        common.communicate(timeout=20)
+        common.communicate(timeout=60)
 
 
 def _reads_memory_of(pid: int) -> str:
@@ -76,7 +76,7 @@ def _reads_memory_of(pid: int) -> str:
         (*as_the_account(), sys.executable, "-c", READ_MEMORY, str(pid)),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0 or "PermissionError" in done.stderr, done.stderr
@@ -136,7 +136,7 @@ def core_of() -> Callable[[Path], bytes]:
             f"resource.setrlimit(resource.RLIMIT_CORE, ({hard}, {hard}));"
             "os.kill(os.getpid(), signal.SIGSEGV)"
         )
-        subprocess.run([sys.executable, "-c", code], cwd=folder, timeout=20, check=False)
+        subprocess.run([sys.executable, "-c", code], cwd=folder, timeout=60, check=False)
         (core,) = folder.glob("core*")
         data = core.read_bytes()
         core.unlink()

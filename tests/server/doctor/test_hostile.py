@@ -175,7 +175,7 @@ def test_a_program_without_an_end_is_ended_and_named(
         machine.write(f"usr/bin/{name}", HOLDS_ON[how], 0o755)
     begun = time.monotonic()
     found = machine.examined()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 100  # each of them would take 600
     seen = {one.check: one.fault for one in found if one.state == "unseen"}
     assert set(seen) == {"account", "socket", "disk encryption"}
     assert "getent did not" in seen["account"]

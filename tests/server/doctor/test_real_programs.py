@@ -78,7 +78,7 @@ def test_asking_a_running_nginx_changes_nothing_and_finds_what_it_reads(made: AM
         assert everything(made.root) == before
     finally:
         running.terminate()
-        running.wait(30)
+        running.wait(60)
     assert sorted(said) == [f"nginx takes settings from {made.path('nginx.conf')}, which are not "
                             "the project's"]  # fmt: skip
 

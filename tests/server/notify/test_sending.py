@@ -353,7 +353,7 @@ def test_killed_at_any_step_of_the_talk_no_second_mail_comes(
         if reached == step:
             process = running.get()
             process.kill()
-            process.wait(30)
+            process.wait(60)
 
     provider.at = kill
     with provider:

@@ -261,7 +261,7 @@ while True:
             confirmed.append(process.stdout.readline().strip())
         process.send_signal(signal.SIGKILL)
         confirmed += process.stdout.read().split()
-        process.wait(30)
+        process.wait(60)
         process.stdout.close()
     again = SqliteStore(server.folder, lambda: DAY)
     for name in confirmed:

@@ -95,7 +95,7 @@ def test_a_file_that_comes_again_where_a_crash_left_it_is_not_swept(
     done = at_the_decision(monkeypatch, meanwhile)
     server.store.sweep()
     assert done == [True]
-    again.join(30)
+    again.join(60)
     assert server.store.read(item) == LARGE
 
 

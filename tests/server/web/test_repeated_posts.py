@@ -93,19 +93,19 @@ def test_a_click_while_the_first_is_being_stored_waits_for_its_code(
 
     def slowly(self: Mailboxes, **named: object) -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         submit(self, **named)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(Mailboxes, "submit", slowly)
     pages: list[Page] = []
     presses = [threading.Thread(target=lambda: pages.append(Click(house).send())) for _ in range(9)]
     presses[0].start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     for press in presses[1:]:
         press.start()
     go_on.set()
     for press in presses:
-        press.join(20)
+        press.join(60)
     assert len({page.code for page in pages}) == 1
     assert len(pages) == 9
     assert house.stored() == 1

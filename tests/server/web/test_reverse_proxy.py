@@ -80,7 +80,7 @@ def test_without_nginx_its_headers_are_not_believed(way: str | None) -> None:
     told = {} if way is None else {"X_Klankbord_Way": way, "X_Klankbord_Since": "1"}
     seen, status = ask(False, **told)
     assert (status, seen.way) == ("200 OK", None)
-    assert seen.waited < 5
+    assert seen.waited < 1000  # and not as long as since 1970
     assert not [name for name in seen.environ if "KLANKBORD" in name]
 
 

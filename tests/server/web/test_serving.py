@@ -20,6 +20,7 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
 from tests.support.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.support.ports import free_port
+from tests.support.processes import until
 from tests.support.server_folder import file, ids
 from tests.support.serving import PROGRAM, Serving
 
@@ -139,7 +140,7 @@ def test_a_long_text_that_comes_in_pieces_is_taken_whole(serving: Serving) -> No
     head += (
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(text)}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as connection:
         for start in range(0, len(text), 30_000):
             connection.sendall(head.encode() if not start else b"")
             connection.sendall(text[start : start + 30_000])
@@ -170,7 +171,7 @@ def _signed_file(serving: Serving, sealed: bytes, signing: SigningKey) -> tuple[
 def _put_file(serving: Serving, size: int, signing: SigningKey) -> int:
     sealed = file(2, size)
     target, signed = _signed_file(serving, sealed, signing)
-    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=60)
     connection.request("PUT", target, sealed, {"Authorization": signed})
     answer = connection.getresponse()
     answer.read()
@@ -183,7 +184,7 @@ def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: S
     assert _put_file(serving, 3_000_000, own) == 200
     began = time.monotonic()
     assert _put_file(serving, 600_000, SigningKey(bytes(32))) == 401
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20  # nginx would wait for the rest for 60 s
 
 
 def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: Serving) -> None:
@@ -213,10 +214,7 @@ def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
         store.add_mailbox(*ids("one"), datetime.date(2026, 1, 1))
     assert made.stop() == 0
     made.start()
-    deadline = time.monotonic() + 10
-    while store.mailboxes():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not store.mailboxes(), "nothing is purged", 60)
     assert "upkeep" not in made.log.read_text()
     made.close()
 
@@ -241,7 +239,7 @@ def test_without_nginx_nothing_of_a_request_is_on_a_disk_or_in_a_log(serving: Se
         )  # fmt: skip
     try:
         browser = PlainBrowser(url)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
                 if browser.get("/static/herkenbaar").status:
@@ -256,6 +254,6 @@ def test_without_nginx_nothing_of_a_request_is_on_a_disk_or_in_a_log(serving: Se
         browser.request("POST", "/nl/report", b"herkenbaar" * 90_000)
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert list(serving.home.rglob("*")) == []
     assert b"herkenbaar" not in serving.log.read_bytes()

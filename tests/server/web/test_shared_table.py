@@ -23,7 +23,7 @@ def in_a_worker(work: Callable[[], object]) -> int:
 
 
 def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -216,7 +216,7 @@ def test_an_endless_loop_is_ended_and_the_page_goes_on_meanwhile(
     )
     assert site.look(page, "image/png", small_png(), seconds=2)["fault"] == "too_slow"
     ticks = page.evaluate("() => { clearInterval(clock); return ticks; }")
-    assert ticks >= 10
+    assert ticks >= 3  # of forty
     assert page.locator("iframe").count() == 0
     end = time.monotonic() + 30
     while _busiest() > 0.5:
