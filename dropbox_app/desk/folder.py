@@ -3,6 +3,7 @@
 One desk serves several sites, each with an identity of its own (SPEC section 3).
 """
 
+import codecs
 import contextlib
 import datetime
 import os
@@ -69,7 +70,7 @@ def read_invitation(raw: bytes) -> Invitation:
     try:
         if len(raw) > MAX_INVITATION:
             raise FormatError("too long")
-        fields = from_line(raw.strip())
+        fields = from_line(_one_line(raw))
         if fields.get("v") != 1:
             raise FormatError("made by a newer version")
         origins, name, site, day = (fields.get(k) for k in ("origins", "name", "site", "day"))
@@ -87,6 +88,17 @@ def read_invitation(raw: bytes) -> Invitation:
             "one line that begins with {.",
             "no_invitation",
         ) from None
+
+
+def _one_line(raw: bytes) -> bytes:
+    """The line of an invitation as a person saved it: with the mark that Notepad or PowerShell puts
+    in front, or broken into several by a mail program. Raises FormatError."""
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise FormatError("no text in UTF-8") from None
+    return "".join(text.splitlines()).strip().encode()
 
 
 def _addresses(given: object) -> tuple[str, ...]:

@@ -95,6 +95,14 @@ def check_day(text: str) -> datetime.date:
         raise FormatError("no such day") from None
 
 
+def with_line_ends(text: str) -> str:
+    """Make line ends of page breaks, as PDFs have them, and of the line breaks of word processors.
+
+    For what a person pasted, before it is cleaned: else the words around them would be joined.
+    """
+    return text.replace("\f", "\n").replace("\v", "\n")
+
+
 def clean_text(text: str) -> str:
     """Make a person's text fit for signing: LF line ends, no control characters.
 

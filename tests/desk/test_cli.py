@@ -1,8 +1,10 @@
 """The command line as a counsellor types it: what it says, where, and with which exit code."""
 
+import codecs
 import json
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -327,6 +329,26 @@ def test_what_is_no_invitation_is_refused(
         ).stderr
     )
     assert not office.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda line: codecs.BOM_UTF8 + line,
+        lambda line: line.decode().replace("\n", "\r\n").encode("utf-16"),
+        lambda line: line.replace(b',"site"', b',\r\n"site"'),
+        lambda line: b"\n  " + line + b"\n\n",
+    ],
+    ids=["Notepad", "PowerShell", "broken by a mail program", "pasted"],
+)
+def test_an_invitation_is_read_however_it_was_saved(
+    tmp_path: Path, peer: Peer, clock: Clock, saved: Callable[[bytes], bytes]
+) -> None:
+    office = Office(tmp_path / "desk", peer, clock)
+    file = tmp_path / "invitation.json"
+    file.write_bytes(saved(peer.invitation()))
+    office.run("init", str(file), "--name", "Els", "--kind", "external")
+    assert "Voorbeeld BV" in office.run("sites").stdout
 
 
 def test_init_leaves_nothing_behind_when_it_is_refused(

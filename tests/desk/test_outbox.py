@@ -1,5 +1,7 @@
 """Writing: to whom the reporter wants now, once, and never lost on the way."""
 
+from pathlib import Path
+
 import pytest
 
 from dropbox_app.desk.errors import CannotReach, DeskError
@@ -179,3 +181,11 @@ def test_a_colleague_gets_what_the_reporter_chose(
     assert office.texts(both.mailbox) == ["Aan jullie beiden", "Van Els", "Van Bas"]
     assert other.texts(both.mailbox) == office.texts(both.mailbox)
     assert all(str(cor) not in kept.to for kept in peer.items.values())
+
+
+def test_a_break_that_was_pasted_ends_a_line(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"pagina 1\x0cpagina 2\x0bregel 2")
+    office.run("reply", thread, "--text-file", str(tmp_path / "a.txt"))
+    assert reporter.texts()[-1] == "pagina 1\npagina 2\nregel 2"

@@ -108,6 +108,7 @@ def test_json_is_ascii(text: str) -> None:
         "\u0915\u094d\u200d\u0937",  # two Devanagari letters, joined
         "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
         "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+        "1\ufe0f\u20e3",  # a keycap, as telephones number lists
     ],
 )
 def test_signs_that_join_are_left_alone_where_they_belong(text: str) -> None:
@@ -124,9 +125,19 @@ def test_signs_that_hide_are_written_out_everywhere_else(text: str) -> None:
     assert "<U+20" in visible(text)
 
 
+@pytest.mark.parametrize("text", ["1\ufe0f", "a\ufe0f\u20e3", "\ufe0f\u20e3", "1\ufe0fa"])
+def test_a_selector_without_its_emoji_is_written_out(text: str) -> None:
+    assert "<U+FE0F>" in visible(text)
+
+
 def test_a_soft_hyphen_in_a_word_is_left_out_and_a_page_break_ends_a_line() -> None:
     assert block("ver\u00adtrouwens\u00adpersoon") == [MARGIN + "vertrouwenspersoon"]
     assert block("pagina 1\x0cpagina 2") == [MARGIN + "pagina 1", MARGIN + "pagina 2"]
+
+
+def test_a_line_break_of_a_word_processor_ends_a_line() -> None:
+    assert block("regel 1\x0bregel 2") == [MARGIN + "regel 1", MARGIN + "regel 2"]
+    assert visible("regel 1\x0bregel 2") == "regel 1<U+000B>regel 2"
 
 
 def _seen(character: str) -> bool:

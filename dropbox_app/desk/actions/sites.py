@@ -1,12 +1,11 @@
 """Actions on the sites of a desk: fetch, card, keys, absence."""
 
 import datetime
-import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
+from dropbox_app.desk.actions.at_once import for_each
 from dropbox_app.desk.errors import CannotReach, DeskError, NoSuchCounsellor, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.keys import schedule
@@ -17,8 +16,6 @@ from dropbox_app.desk.sync import fetch as rounds
 from dropbox_app.desk.sync import outbox, own_card
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Away, Card
-
-AT_ONCE = 25  # sites that are fetched at the same time
 
 
 @dataclass(frozen=True)
@@ -61,26 +58,22 @@ class CardShown:
 
 
 def fetch(
-    place: Workplace, site: str = "", progress: Callable[[Fetched], object] = lambda _: None
+    place: Workplace,
+    site: str = "",
+    progress: Callable[[Fetched], object] = lambda _: None,
+    waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> list[Fetched]:
     """Fetch from all sites at once, or from the one that ``site`` names.
 
     Each goes over a connection, and over Tor a circuit, of its own; a site that does not answer
-    holds up no other. ``progress`` is told of each as it is done, one at a time.
+    holds up no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
+    without news which employers have not answered.
     """
-    desks = place.desks(site)
-    telling = threading.Lock()
-
-    def one(desk: Desk) -> Fetched:
-        done = _fetch(place, desk)
-        with telling:
-            progress(done)
-        return done
-
-    if len(desks) == 1:
-        return [one(desks[0])]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [*pool.map(one, desks)]
+    done = []
+    for one in for_each(place.desks(site), lambda desk: _fetch(place, desk), waiting):
+        progress(one)
+        done.append(one)
+    return sorted(done, key=lambda one: one.site)
 
 
 def _fetch(place: Workplace, desk: Desk) -> Fetched:
@@ -194,8 +187,7 @@ def away(
             return Absence(desk.state.name, "", desk.report, error)
 
     desks = place.desks() if everywhere else [place.desk(chosen) for chosen in at]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return sorted(pool.map(one, desks), key=lambda done: done.employer.casefold())
+    return sorted(for_each(desks, one), key=lambda done: done.employer.casefold())
 
 
 def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:

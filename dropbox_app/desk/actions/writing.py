@@ -19,11 +19,15 @@ from dropbox_app.desk.sync import outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.card import Card
-from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.encoding import Json, with_line_ends
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 _PARTS = ("title", "pro", "con")
+_STOPPED = (
+    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
+    "next 'fetch' sends it."
+)
 _EXTENDED = {
     "nl": "Dit gesprek blijft langer staan, omdat het nog niet klaar is. Op deze pagina staat tot "
     "wanneer in elk geval.",
@@ -52,13 +56,14 @@ class Sent:
 
 def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
     """An answer."""
-    return Message("reply", {"text": text}, files, language)
+    return Message("reply", {"text": with_line_ends(text)}, files, language)
 
 
 def notice(status: str, text: str = "", language: str = "") -> Message:
     """Where the thread stands: received, read, closed or reopened."""
     body: dict[str, Json] = {"status": status}
-    return Message("notice", body | {"text": text} if text else body, language=language)
+    given = {"text": with_line_ends(text)} if text else {}
+    return Message("notice", body | given, language=language)
 
 
 def question(step: str, with_whom: str, scope: str, language: str = "") -> Message:
@@ -110,6 +115,11 @@ def send(
     if not again:
         _refuse_double(desk, mailbox, message)
     before = set(desk.state.items)
+
+    def is_kept() -> bool:
+        items = desk.state.items.values()
+        return any(i.sent == "waiting" for i in items if i.id not in before)
+
     body = dict(message.body)
     try:
         with place.connected(desk):
@@ -120,8 +130,12 @@ def send(
                 desk, mailbox, lang=message.language or language(desk, mailbox),
                 kind=message.kind, body=body, attached=message.files,
             )  # fmt: skip
+    except KeyboardInterrupt:
+        if is_kept():
+            raise Kept(_STOPPED) from None
+        raise
     except (CannotReach, BadAnswer, Unknown) as error:
-        if any(i.sent == "waiting" for i in desk.state.items.values() if i.id not in before):
+        if is_kept():
             raise Kept(str(error)) from None
         raise type(error)(
             f"{error} What you give now was not sent and not kept; give the same command again "

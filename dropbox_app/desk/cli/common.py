@@ -68,8 +68,8 @@ class DeskGroup(click.Group):
             raise _Calm("The question was not answered, so that was not done.") from None
         except KeyboardInterrupt:
             raise _Calm(
-                "Stopped by Ctrl-C before it was done. If something was kept to be sent, "
-                "list shows it."
+                "Stopped by Ctrl-C before it was done. Nothing is lost that was here before. "
+                "'list' shows what waits to be sent."
             ) from None
 
 

@@ -26,6 +26,8 @@ _JOINING = {
     "ARABIC", "SYRIAC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
     "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR",
 }  # fmt: skip
+_BREAKS = {"\f", "\v"}  # a page break as a PDF has it, a line break as Word has it
+_KEYCAP = "\u20e3"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -64,6 +66,13 @@ def _joins(before: str, character: str, after: str) -> bool:
     return False
 
 
+def _selects(before: str, after: str) -> bool:
+    """Whether a selector stands where it makes an emoji: after a picture, or in a keycap."""
+    if after == _KEYCAP:
+        return before in "0123456789#*" and before != ""
+    return bool(before) and unicodedata.category(before) == "So"
+
+
 def _script(character: str) -> str:
     return unicodedata.name(character, "").partition(" ")[0]
 
@@ -77,10 +86,10 @@ def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
             yield character
         elif character == "\t" and line_ends:
             yield TAB
-        elif code == _EMOJI_SELECTOR and before and unicodedata.category(before) == "So":
+        elif code == _EMOJI_SELECTOR and _selects(before, text[place + 1 : place + 2]):
             yield character
-        elif character == "\f" and line_ends:
-            yield "\n"  # a page break, as it is pasted from a PDF
+        elif character in _BREAKS and line_ends:
+            yield "\n"
         elif _joins(before, character, text[place + 1 : place + 2]):
             yield "" if character == _SOFT_HYPHEN else character
         elif category in _INVISIBLE or code in _BLANK or code in _SELECTORS or marks > MOST_MARKS:

@@ -1,6 +1,6 @@
 """Commands about threads: fetch, list, search, read, label, reply and what else is sent, forget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import click
@@ -13,6 +13,8 @@ from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
+
+NAMED = 5  # employers that have not answered, in one line
 
 _LANGUAGE = click.option(
     "--lang",
@@ -34,7 +36,8 @@ def fetch() -> None:
       klankbord-desk fetch
     """
     with common.at_work() as place:
-        done = sites.fetch(place, common.site_hint(), _progress(several=len(place.vault.sites) > 1))
+        several = len(place.vault.sites) > 1
+        done = sites.fetch(place, common.site_hint(), _progress(several=several), _waiting)
         if len(done) == 1 and done[0].failure is not None:
             raise done[0].failure
     if any(one.failure or one.report.alarms for one in done):
@@ -60,6 +63,13 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
             click.echo(f"{name}: nothing new.")
 
     return tell
+
+
+def _waiting(employers: Collection[str]) -> None:
+    """Say on stderr who has not answered yet."""
+    first, more = list(employers)[:NAMED], len(employers) - NAMED
+    names = ", ".join(map(visible, first)) + (f" and {more} more" if more > 0 else "")
+    click.echo(f"Still waiting for {names}.", err=True)
 
 
 def _messages(count: int) -> str:

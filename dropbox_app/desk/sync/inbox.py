@@ -12,7 +12,8 @@ from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.item_store import WrongFile
 from dropbox_app.desk.storage.state import Item, Owed
 from dropbox_app.desk.sync import own_card
-from dropbox_app.desk.threads import open_thread
+from dropbox_app.desk.threads import open_thread, summary
+from dropbox_app.desk.threads.summary import Summary
 from dropbox_app.desk.transport.api_client import Page, Row
 from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.messages import MAX_TO, REPORTER
@@ -61,11 +62,13 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     # By what the state says, not by what came in just now: an earlier round may have broken off.
     fresh = [item for item in desk.state.items.values() if not item.checked]
     desk.take_in(item for item in fresh if item.what == "message")
-    for mailbox in sorted({item.mailbox for item in fresh}):
-        _after_arrival(desk, mailbox)
+    lists = {box: _after_arrival(desk, box) for box in sorted({item.mailbox for item in fresh})}
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
     desk.save()
+    for mailbox, made in lists.items():
+        if not desk.state.threads[mailbox].gone:  # else its status is another by now
+            summary.keep(desk, mailbox, made)
     return listed
 
 
@@ -319,7 +322,8 @@ def _say_fetched(desk: Desk, item: str) -> None:
             raise
 
 
-def _after_arrival(desk: Desk, mailbox: str) -> None:
+def _after_arrival(desk: Desk, mailbox: str) -> Summary:
+    """Tell what came in one thread. Returns what lists show of it: it is opened just now."""
     before = desk.state.thread(mailbox).withdrawn
     case = open_thread.keep_pins(desk, mailbox)
     hidden = open_thread.called_files(desk, case)
@@ -351,6 +355,7 @@ def _after_arrival(desk: Desk, mailbox: str) -> None:
             "doubtful",
             mailbox,
         )
+    return summary.of(case)
 
 
 def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> None:

@@ -65,10 +65,15 @@ def of(case: Case) -> Summary:
 def make(desk: Desk, mailbox: str) -> Summary:
     """Open a thread, summarise it, and keep that until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
+    keep(desk, mailbox, made)
+    return made
+
+
+def keep(desk: Desk, mailbox: str, made: Summary) -> None:
+    """Keep a summary until the thread changes. The state must be saved before."""
     since = made.since.isoformat() if made.since else None
     fields = asdict(made) | {"last_day": made.last_day.isoformat(), "since": since, "form": _FORM}
     desk.store.keep_summary(mailbox, json.dumps(fields))
-    return made
 
 
 def read(kept: str) -> Summary | None:

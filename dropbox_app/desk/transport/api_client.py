@@ -25,6 +25,7 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
 SILENCE_SECONDS = 50.0
+FIRST_SECONDS = 55.0  # until a site answers for the first time, at whichever address
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes a second, for what is large
 MAX_PAGE = 100
@@ -227,20 +228,14 @@ class Courier:
 
     def challenge(self) -> datetime.date:
         """Get a token for what follows; answers the server's day. Raises CannotReach."""
-        for origin in (self._origin,) if self._origin else self._origins:
-            try:
-                fields = self._json(self._transport, "GET", origin, "/api/desk/challenge", {})
-            except CannotReach:
-                if origin == (self._origin or self._origins[-1]):
-                    raise
-                continue
-            token = responses.text(fields, "token")
-            if not _TOKEN.fullmatch(token):
-                raise BadAnswer("The server's challenge has another form; tell the operator.")
-            self._origin, self._token = origin, token
-            self._since = time.monotonic()
-            return responses.day(fields, "day")
-        raise CannotReach("The invitation named no address.")
+        asked = (self._origin,) if self._origin else self._origins
+        origin, fields = self._first(self._transport, asked, "/api/desk/challenge")
+        token = responses.text(fields, "token")
+        if not _TOKEN.fullmatch(token):
+            raise BadAnswer("The server's challenge has another form; tell the operator.")
+        self._origin, self._token = origin, token
+        self._since = time.monotonic()
+        return responses.day(fields, "day")
 
     def inbox(self, after: int) -> Page:
         """One page of the inbox, after the desk's own running number."""
@@ -328,7 +323,7 @@ class Courier:
         transport = self._transport.apart()
         first = [self._origin] if self._origin in self._shown_at else []
         try:
-            fields = self._shown(transport, first or self._shown_at)
+            _, fields = self._first(transport, first or self._shown_at, "/api/site")
         finally:
             transport.close()
         if fields.get("site") != self._site:
@@ -344,11 +339,19 @@ class Courier:
         promised = days if type(days) is int and 0 < days <= MOST_RESPONSE_DAYS else 0
         return Shown(responses.day(fields, "day"), texts, limits, promised)
 
-    def _shown(self, transport: Transport, origins: Sequence[str]) -> dict[str, object]:
-        for origin in origins[:-1]:
-            with contextlib.suppress(CannotReach):
-                return self._json(transport, "GET", origin, "/api/site", {})
-        return self._json(transport, "GET", origins[-1], "/api/site", {})
+    def _first(
+        self, transport: Transport, origins: Sequence[str], target: str
+    ) -> tuple[str, dict[str, object]]:
+        """Return the first address that answers within its share of the time, and its answer."""
+        end = time.monotonic() + FIRST_SECONDS
+        for left in range(len(origins), 0, -1):
+            origin, share = origins[-left], (end - time.monotonic()) / left
+            try:
+                return origin, self._json(transport, origin, target, share)
+            except CannotReach:
+                if left == 1:
+                    raise
+        raise CannotReach("The invitation named no address.")
 
     def close(self) -> None:
         """End the connection."""
@@ -404,9 +407,9 @@ class Courier:
             return read(answer)
 
     def _json(
-        self, transport: Transport, method: str, origin: str, target: str, headers: dict[str, str]
+        self, transport: Transport, origin: str, target: str, seconds: float
     ) -> dict[str, object]:
-        with transport.send(method, origin, target, headers, b"", ANSWER_SECONDS) as answer:
+        with transport.send("GET", origin, target, {}, b"", seconds) as answer:
             _check_status(answer)
             return _read_json(answer)
 

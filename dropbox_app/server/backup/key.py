@@ -6,6 +6,7 @@ as it was, and stays so. This is the one module of the server, beside the report
 name what opens a seal; nothing that serves imports it (tests/test_zones.py).
 """
 
+import codecs
 import datetime
 import os
 from collections.abc import Iterable, Iterator
@@ -55,7 +56,10 @@ class Keys:
         self._seeds: list[Seed] = []
         for path in files:
             with path.open("rb") as file:
-                lines = file.read(_MOST).decode("ascii", "replace").splitlines()
+                raw = file.read(_MOST)
+            # PowerShell's > writes UTF-16; Notepad puts a mark in front.
+            wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            lines = raw.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()
             for line in (line.strip() for line in lines):
                 if line and not line.startswith("#"):
                     self._seeds.append(_parse(line, path))

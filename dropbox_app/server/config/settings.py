@@ -69,7 +69,8 @@ class Limits:
     messages: int = 500  # a number
     message_bytes: int = 8 * MIB
     site_bytes: int = 10 * 1024 * MIB
-    # Of the disk; below it nothing new is taken, and below twice as much no files.
+    # Of the disk; below it no reporter's words are taken, below twice as much no files, and below
+    # half of it no answers.
     free_bytes: int = 256 * MIB
 
 

@@ -180,9 +180,10 @@ mailbox_bytes = {mailbox_bytes}
 messages = {messages}
 # The same messages, sealed, divided likewise. At least 1048576.
 message_bytes = {message_bytes}
-# The whole site. Files leave a tenth to messages.
+# All conversations. Files are taken up to 85 % of it, reporters' words up to 95 %, answers to all.
 site_bytes = {site_bytes}
-# Below this much free disk nothing new is accepted, and below twice as much no files.
+# Below this much free disk no reporter's words are taken, below twice as much no files, and
+# below half of it no answers.
 free_bytes = {free_bytes}
 
 # What the law says here, on the pages about exceptions and privacy: a draft of this program, or

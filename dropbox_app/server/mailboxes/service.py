@@ -40,6 +40,8 @@ from dropbox_app.server.store.interface import (
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
 PAGE = 100  # inbox rows a page
+# For files, reporters' words, counsellors' answers: share of ``site_bytes``, times ``free_bytes``.
+FILES, WORDS, ANSWERS = (0.85, 2.0), (0.95, 1.0), (1.0, 0.5)
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
@@ -134,7 +136,7 @@ class Mailboxes:
         """Whether a reporter's message may bring so many bytes of files; raises as ``add`` does."""
         with self._store.reading():
             mailbox = self._of_access(access).id
-            self._check_room(size, mailbox, files=True)
+            self._check_room(size, mailbox, kind=FILES)
             self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
     def attach(self, *, access: str, sealed: bytes) -> str:
@@ -271,7 +273,7 @@ class Mailboxes:
                 return
             if not set(identities) <= set(addressed):
                 raise NotYours("the reporter's newest message does not address all of them")
-            self._check_room(len(sealed), mailbox)
+            self._check_room(len(sealed), mailbox, kind=ANSWERS)
             self._check_messages(mailbox, by, len(sealed))
             self._check_step(mailbox, by, n, hole=True)
             self._message(mailbox, item, by, n, identities, sealed)
@@ -280,7 +282,7 @@ class Mailboxes:
         """Whether ``put_file`` would take so many bytes, before they come; raises as it does."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
-            self._check_room(size, mailbox, files=True)
+            self._check_room(size, mailbox, kind=FILES)
 
     def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
         """Store this counsellor's attachment; it shows with the next message.
@@ -357,16 +359,14 @@ class Mailboxes:
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
 
-    def _check_room(self, size: int, mailbox: str | None = None, *, files: bool = False) -> None:
-        """``files``: these leave some of all room to words."""
+    def _check_room(self, size: int, mailbox: str = "", kind: Sequence[float] = WORDS) -> None:
         limits = self._site.settings.limits
-        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if files else 0
+        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
         if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
             raise MailboxFull("the mailbox has no room left")
-        kept = limits.site_bytes // 10 if files else 0
-        if self._store.used() + size > limits.site_bytes - kept:
+        if self._store.used() + size > limits.site_bytes * kind[0]:
             raise SiteFull("the site has no room left")
-        if self._store.free() - size < limits.free_bytes * (2 if files else 1):
+        if self._store.free() - size < limits.free_bytes * kind[1]:
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
@@ -430,7 +430,7 @@ class Mailboxes:
             if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
                 raise BadShape("this sealed file is another item already")
             return
-        self._check_room(staged.size, mailbox, files=True)
+        self._check_room(staged.size, mailbox, kind=FILES)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
         # Room for those of an earlier try, and for a thread passed on. What is left of more tries

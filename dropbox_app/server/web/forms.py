@@ -19,7 +19,7 @@ from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
     TextAreaField,
 )
 
-from dropbox_app.protocol.encoding import Json, clean_text
+from dropbox_app.protocol.encoding import Json, clean_text, with_line_ends
 from dropbox_app.protocol.errors import (
     CodeError,
     TooLong,
@@ -35,6 +35,10 @@ from dropbox_app.server.web.view_models.counsellors import People
 # All that a form of this site can hold, but for the token and the language button.
 _MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)
 _FIELDS = ("text", "remark", "counsellor", "request", "answer", "along", "sure", "code", *ANSWERS)
+
+
+def _pasted(text: str | None) -> str | None:
+    return text and with_line_ends(text)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class _Open(FlaskForm):  # type: ignore[misc]  # the base has no types
 class ReportForm(_Open):
     """The nine questions. ``text`` is required; ``counsellor`` where more than one is open."""
 
-    text = TextAreaField()
+    text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
     needs = SelectMultipleField(choices=ANSWERS["needs"][1])
     topics = SelectMultipleField(choices=ANSWERS["topics"][1])
@@ -146,7 +150,7 @@ class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types
 class WriteForm(SessionForm):
     """A follow-up."""
 
-    text = TextAreaField()
+    text = TextAreaField(filters=[_pasted])
 
 
 class ConsentForm(SessionForm):
@@ -154,7 +158,7 @@ class ConsentForm(SessionForm):
 
     request = StringField()
     answer = RadioField(choices=CONSENT_ANSWERS, validate_choice=False)
-    remark = TextAreaField()
+    remark = TextAreaField(filters=[_pasted])
 
     def problems(self) -> list[Problem]:
         if self.answer.data not in CONSENT_ANSWERS:
@@ -165,7 +169,7 @@ class ConsentForm(SessionForm):
 class OtherForm(SessionForm):
     """A message to another counsellor."""
 
-    text = TextAreaField()
+    text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
     along = BooleanField()  # what was written so far goes with it
 

@@ -1,12 +1,13 @@
 """Backups and restores of a server, as the operator types them, with real bytes in it."""
 
+import codecs
 import datetime
 import json
 import os
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -465,6 +466,25 @@ def test_another_key_opens_nothing_and_an_old_one_what_was_sealed_to_it(machine:
     said = machine.types("restore", first, "--key", nonsense, folder=machine.folder / "other")
     assert said.exit_code == 1
     assert "HALF" not in said.output
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda key: codecs.BOM_UTF8 + key,
+        lambda key: key.decode().replace("\n", "\r\n").encode("utf-16"),
+    ],
+    ids=["Notepad", "PowerShell"],
+)
+def test_a_key_opens_its_backups_however_it_was_saved(
+    machine: Machine, saved: Callable[[bytes], bytes]
+) -> None:
+    """On Windows ``ssh SERVER klankbord-server backup-key > backup-key.txt`` writes UTF-16."""
+    machine.server.report("one")
+    machine.does("backup")
+    machine.key.write_bytes(saved(machine.key.read_bytes()))
+    done = machine.restore()
+    assert done.exit_code == 0, done.output
 
 
 def test_what_is_not_empty_is_left_alone(machine: Machine) -> None:

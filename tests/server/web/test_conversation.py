@@ -794,3 +794,11 @@ def test_every_page_of_a_session_has_no_code_in_an_address(reporter: Browser) ->
     for page in pages:
         for link in page().links:
             assert re.fullmatch(r"/[a-z/]*(#[a-z-]+)?|#[a-z0-9-]+|tel:[0-9+]+", link), link
+
+
+@pytest.mark.parametrize("sign", "\f\v", ids=["page break of a PDF", "line break of Word"])
+def test_a_break_that_was_pasted_ends_a_line(house: House, noor: Counsellor, sign: str) -> None:
+    browser = house.browser()
+    browser.come_back(browser.tell(f"pagina 1{sign}pagina 2").code)
+    browser.write_on(f"regel 1{sign}regel 2")
+    assert noor.texts() == ["pagina 1\npagina 2", "regel 1\nregel 2"]

@@ -86,7 +86,7 @@ def test_words_have_room_that_files_leave(tmp_path: Path, monkeypatch: pytest.Mo
     """On the disk, on the site and in the conversation: files stop first, words go on."""
     for limits, free in (
         (Limits(free_bytes=2**30), 2**31 - 1),
-        (Limits(free_bytes=1, site_bytes=220_000), 2**40),
+        (Limits(free_bytes=1, site_bytes=400_000), 2**40),
         (Limits(free_bytes=1, mailbox_bytes=60_000), 2**40),
     ):
         house = House(tmp_path / str(free + limits.site_bytes), limits=limits)

@@ -1,0 +1,64 @@
+"""Work for several sites at the same time, of which none holds up another."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from dropbox_app.desk.session import Desk
+
+AT_ONCE = 25  # sites
+TOLD_EVERY = 10.0  # seconds; how often is told which sites are not done
+_MOMENT = 0.5  # seconds; on Windows no longer wait hears Ctrl-C
+
+T = TypeVar("T")
+
+
+def for_each(
+    desks: Sequence[Desk],
+    work: Callable[[Desk], T],
+    waiting: Callable[[Collection[str]], object] = lambda _: None,
+) -> Iterator[T]:
+    """Do ``work`` for each desk, each in a thread, and yield what came of it as it comes.
+
+    ``waiting`` gets the employers that are not done, each time that ``TOLD_EVERY`` seconds passed
+    without news. What is raised by the work is raised here, once all are done. Ctrl-C ends the
+    wait, and with the program the threads: the desk is safe when it is killed at any moment.
+    """
+    todo: SimpleQueue[Desk] = SimpleQueue()
+    came: SimpleQueue[tuple[Desk, T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                desk = todo.get_nowait()
+                try:
+                    came.put((desk, work(desk), None))
+                except BaseException as error:  # the caller's thread raises it
+                    came.put((desk, None, error))
+
+    for desk in desks:
+        todo.put(desk)
+    for _ in range(min(AT_ONCE, len(desks))):
+        threading.Thread(target=run, name="site", daemon=True).start()
+    left = {desk.state.site: desk.state.name for desk in desks}
+    faults: list[BaseException] = []
+    last = time.monotonic()
+    while left:
+        try:
+            desk, result, fault = came.get(timeout=min(_MOMENT, TOLD_EVERY))
+        except Empty:
+            if time.monotonic() - last >= TOLD_EVERY:
+                waiting(sorted(left.values()))
+                last = time.monotonic()
+            continue
+        last = time.monotonic()
+        del left[desk.state.site]
+        if fault is not None:
+            faults.append(fault)
+        else:
+            yield result  # type: ignore[misc] # there is one where nothing was raised
+    if faults:
+        raise faults[0]

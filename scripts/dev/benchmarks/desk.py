@@ -1,0 +1,162 @@
+"""Whether one reporter, or a server that means harm, can make a desk slow or fill its memory.
+
+Three desks in one run. "plain" has OTHERS threads. "files" has them too, one more thread of ALONG
+messages, each with an ordinary file, and one of PASSING messages, the last with a file. In
+"passed on" each of these files is the thread so far, passed on to the same counsellor. The longer
+thread stands for one that a server made up with a reporter's keys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dev.benchmarks.machine import own_cpu, say
+
+if TYPE_CHECKING:
+    from tests.desk.conftest import Office
+
+OTHERS, ALONG, PASSING = 40, 250, 1_000
+BINDING = 1.5
+MEMORY = 64 * 1024  # KiB above the plain desk
+ROUNDS = 5
+
+
+def measure(folder: Path) -> bool:
+    """Print each cost and its ratio; whether all that bind hold."""
+    desks = {name: _Desk(folder / name, name) for name in ("plain", "files", "passed on")}
+    fetched = {name: own_cpu(desk.office.fetch, 1) for name, desk in desks.items()}
+    good = _line("fetch, to as many files", fetched["passed on"], fetched["files"])
+    plain, full = desks["plain"], desks["passed on"]
+    for command in (["list"], ["today"], ["search", "chef"]):
+        costs = {desk: (float("inf"), 0) for desk in (plain, full)}
+        for _ in range(ROUNDS):
+            for desk, best in costs.items():
+                costs[desk] = min(best, desk.run(*command))
+        good = _line(command[0], costs[full][0], costs[plain][0]) and good
+        good = _memory(command[0], costs[full][1], costs[plain][1]) and good
+    read = plain.run("read", plain.others[0])
+    for number, thread in enumerate(full.hostile):
+        seconds, memory = full.run("read", thread)
+        say(f"read {('along', 'passing')[number]:<19}{seconds:>7.2f} s     not binding")
+        good = _memory("read", memory, read[1]) and good
+        seconds, memory = full.run("forget", thread, "--yes")
+        say(f"forget {('along', 'passing')[number]:<17}{seconds:>7.2f} s")
+        good = _memory("forget", memory, read[1]) and good
+    left = {one["id"] for one in json.loads(full.output("list", "--json"))}
+    held = left == set(full.others)
+    say(f"the {OTHERS} other threads are there: {'held' if held else 'NOT HELD'}")
+    return good and held
+
+
+def _line(name: str, found: float, floor: float) -> bool:
+    held = found <= BINDING * floor
+    said = f"{found:>7.2f} s to {floor:.2f} s   {found / floor:.2f}"
+    say(f"{name:<24}{said}  <= {BINDING} {'held' if held else 'NOT HELD'}")
+    return held
+
+
+def _memory(name: str, found: int, plain: int) -> bool:
+    more = (found - plain) / 1024
+    held = more <= MEMORY / 1024
+    say(f"{name + ', memory':<24}{more:>7.0f} MiB more      {'held' if held else 'NOT HELD'}")
+    return held
+
+
+class _Desk:
+    """A desk in a folder, and a server in this process that has so much for it."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        from tests.desk.conftest import Office
+        from tests.support.fake_server import Clock, Peer, Reporter
+
+        folder.mkdir()
+        clock = Clock(time.strftime("%Y-%m-%d", time.gmtime()))
+        self.office: Office = Office(folder / "desk", Peer(clock), clock)
+        identity = self.office.set_up()
+        self.office.fetch()
+        self.others = []
+        for number in range(OTHERS):
+            one = Reporter(self.office.peer, identity)
+            one.report(f"Het gaat over mijn chef, {number}.")
+            self.others.append(one.mailbox)
+        self.hostile = []
+        if kind != "plain":
+            files = kind == "files"
+            self.hostile.append(_thread(self.office, ALONG, every=1, files=files))
+            self.hostile.append(_thread(self.office, PASSING, every=PASSING - 1, files=files))
+
+    def run(self, *command: str) -> tuple[float, int]:
+        """Seconds of CPU and KiB that a command takes in a process of its own."""
+        started = subprocess.Popen(self._command(*command), stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(started.pid, 0)
+        started.returncode = os.waitstatus_to_exitcode(status)
+        if started.returncode:
+            raise RuntimeError(f"{command[0]} ended with {started.returncode}")
+        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+    def output(self, *command: str) -> str:
+        return subprocess.run(
+            self._command(*command), stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+    def _command(self, *command: str) -> list[str]:
+        desk = Path(sys.executable).with_name("klankbord-desk")
+        secret = str(self.office.passphrase_file)
+        folder = str(self.office.folder)
+        return [str(desk), "--dir", folder, "--passphrase-file", secret, *command]
+
+
+def _thread(office: Office, count: int, *, every: int, files: bool) -> str:
+    """A thread of ``count`` messages, of which each ``every``-th passes on what was before it."""
+    from dropbox_app.protocol import age, messages, thread, writing
+    from dropbox_app.protocol import card as cards
+    from dropbox_app.protocol.encoding import Json
+    from dropbox_app.protocol.messages import Attachment, ReporterPublic
+    from dropbox_app.protocol.padding import attachment_size
+    from dropbox_app.protocol.thread import Thread
+    from tests.support.fake_server import Reporter
+
+    peer, identity = office.peer, office.identity
+    reporter = Reporter(peer, identity)
+    shown = [cards.parse(raw) for raw in peer.cards.values()]
+    key = shown[0].sealing_key(peer.today())
+    if key is None:
+        raise RuntimeError("the card has no key for today")
+    public = ReporterPublic(str(reporter.keys.recipient), reporter.keys.verify)
+    so_far: Thread | None = None
+    lines = b""
+    for number in range(1, count + 1):
+        given: dict[str, object] = {}
+        if number > 1 and (number - 1) % every == 0:
+            sealed = age.seal(lines.ljust(attachment_size(len(lines)), b"\0"), [key])
+            file = peer.keep(
+                reporter.mailbox, "attachment", "reporter", number, sealed, [str(identity)]
+            )
+            attached = [Attachment(file, "a.txt", "text/plain", len(lines))]
+            given = {"attachments": attached} if files else {"passed_on": file}
+        body: dict[str, Json] = {"text": f"Bericht {number} over mijn chef."}
+        draft = writing.from_reporter(
+            reporter.keys, site=peer.site, day=peer.today(), lang="nl",
+            kind="message" if so_far else "report", body=body if so_far else body | {"answers": {}},
+            thread=so_far, wanted=[identity], cards=shown, **given,  # type: ignore[arg-type] # two kinds
+        )  # fmt: skip
+        sealed = draft.seal()
+        item = peer.keep(reporter.mailbox, "message", "reporter", number, sealed, [str(identity)])
+        arrived = thread.open_item(item, sealed, [reporter.keys.reply])
+        if so_far is None:
+            so_far = thread.read(
+                [arrived], site=peer.site, mailbox=reporter.mailbox, viewer=None, reporter=public
+            )
+        message = messages.parse(arrived.plaintext or b"")
+        # Only the newest message counts for the next one: to read them all each time takes minutes.
+        entry = replace(so_far.entries[0], item=item, message=message)
+        so_far = replace(so_far, entries=(entry,), newest={"reporter": message})
+        lines += thread.write_passed_on(so_far)
+    return reporter.mailbox

@@ -1,0 +1,179 @@
+"""Sites that hang, each in its own way, hold up no other; who is waited for is said meanwhile."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.actions import at_once, sites
+from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.cli.threads import NAMED
+from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.folder import Machine
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.transport import api_client
+from dropbox_app.desk.transport.api_client import Answer, HttpTransport, Transport
+from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.fetching import Fetching
+from tests.desk.conftest import PASSPHRASE
+from tests.desk.test_actions import Offices, ToEach
+from tests.support.fake_server import Clock
+from tests.support.processes import until
+
+SITES, HANG = 25, 5
+
+
+class Hung:
+    """Listens at a port, and answers nobody. ``how``: what it does instead."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.over = threading.Event()
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.origin = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+        self.taken: list[socket.socket] = []
+        if how != "never accepted":
+            threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self.listening.accept()
+                self.taken.append(one)
+                if self.how == "trickles":
+                    threading.Thread(target=self._trickle, args=(one,), daemon=True).start()
+                elif self.how == "half an answer":
+                    one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
+
+    def _trickle(self, one: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+            while not self.over.wait(0.05):
+                one.sendall(b" ")
+
+    def close(self) -> None:
+        self.over.set()
+        for one in (self.listening, *self.taken):
+            with contextlib.suppress(OSError):  # else whoever waits in it keeps it open
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+class SomeHang(ToEach):
+    """The way to servers of this process, and to those that hang by real connections."""
+
+    def __init__(self, offices: Offices, hung: Mapping[str, str]) -> None:
+        super().__init__(offices.peers)
+        self.hung = hung
+        self.offices = offices
+        self.real = HttpTransport(None)
+
+    def send(
+        self, method: str, origin: str, target: str, headers: Mapping[str, str],
+        body: bytes | Iterable[bytes], seconds: float,
+    ) -> AbstractContextManager[Answer]:  # fmt: skip
+        if origin in self.hung:
+            return self.real.send(method, self.hung[origin], target, headers, body, seconds)
+        return super().send(method, origin, target, headers, body, seconds)
+
+    def apart(self) -> "SomeHang":
+        return SomeHang(self.offices, self.hung)
+
+
+@pytest.fixture
+def hung() -> Iterator[list[Hung]]:
+    ways = ("never accepted", "says nothing", "trickles", "half an answer", "says nothing")
+    made = [Hung(how) for how in ways]
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def many(tmp_path: Path, clock: Clock, hung: list[Hung]) -> tuple[Offices, Machine]:
+    """A desk of 25 sites, of which 5 hang; one of these has two addresses."""
+    offices = Offices(tmp_path / "many", clock, SITES)
+    leads = {peer.origin: one.origin for peer, one in zip(offices.peers, hung, strict=False)}
+    other = "http://127.0.0.1:7999"
+    leads[other] = hung[1].origin
+    with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
+        for desk in place.desks():
+            if desk.state.site == offices.peers[0].site:
+                desk.state.origins = (*desk.state.origins, other)
+                desk.save()
+
+    def transport(_: object) -> Transport:
+        return SomeHang(offices, leads)
+
+    return offices, Machine(clock, transport, vault.CHEAP_FOR_TESTS)
+
+
+def names(numbers: Iterable[int]) -> set[str]:
+    return {f"Bedrijf {number}" for number in numbers}
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second stands for a minute. What a site may take at most stays below one."""
+    assert max(api_client.FIRST_SECONDS, api_client.SILENCE_SECONDS) < 60
+    assert api_client.CONNECT_SECONDS < 60
+    for name in ("FIRST_SECONDS", "SILENCE_SECONDS", "CONNECT_SECONDS"):
+        monkeypatch.setattr(api_client, name, getattr(api_client, name) / 60)
+    monkeypatch.setattr(at_once, "TOLD_EVERY", 0.2)
+
+
+def test_five_that_hang_are_named_and_the_other_twenty_are_fetched(
+    many: tuple[Offices, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offices, machine = many
+    hurry(monkeypatch)
+    file = offices.folder.parent / "passphrase"
+    file.write_text(PASSPHRASE)
+    file.chmod(0o600)
+    options = ["--dir", str(offices.folder), "--passphrase-file", str(file)]
+    done = CliRunner().invoke(main, [*options, "fetch"], obj=machine, catch_exceptions=False)
+    assert done.exit_code == 1
+    fetched = set(re.findall(r"^(Bedrijf \d+): nothing new", done.stdout, re.MULTILINE))
+    assert fetched == names(range(HANG, SITES))
+    told = {name: done.stderr.count(f"{name}: http://") for name in names(range(HANG))}
+    assert told == dict.fromkeys(names(range(HANG)), 1)
+    first = next(line for line in done.stderr.splitlines() if line.startswith("Still waiting"))
+    assert first.count("Bedrijf") == NAMED
+    assert re.search(r" and \d+ more\.$", first)
+
+
+def test_the_page_tells_whom_it_waits_for_and_has_the_others(
+    many: tuple[Offices, Machine], hung: list[Hung]
+) -> None:
+    offices, machine = many
+    lock = DeskLock(offices.folder, machine)
+    lock.unlock(PASSPHRASE)
+    fetching = Fetching(lock)
+    fetching.start()
+    until(lambda: fetching.last and len(fetching.last.done) == SITES - HANG, "no twenty were done")
+    assert fetching.last is not None
+    assert set(fetching.last.waiting) == names(range(HANG))
+    for one in hung:
+        one.close()
+    until(lambda: not fetching.under_way, "the fetch did not end")
+    failed = {one.employer for one in fetching.last.done if one.failure}
+    assert failed == names(range(HANG))
+    assert all(isinstance(o.failure, CannotReach) for o in fetching.last.done if o.failure)
+    lock.end()
+
+
+@pytest.mark.long
+def test_five_that_hang_end_a_fetch_within_a_minute(many: tuple[Offices, Machine]) -> None:
+    offices, machine = many
+    with workplace.opened(offices.folder, PASSPHRASE, machine) as place:
+        began = time.monotonic()
+        done = sites.fetch(place)
+        assert time.monotonic() - began < 60
+    assert {one.employer for one in done if one.failure} == names(range(HANG))
