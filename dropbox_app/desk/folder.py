@@ -91,8 +91,10 @@ def read_invitation(raw: bytes) -> Invitation:
 
 
 def _one_line(raw: bytes) -> bytes:
-    """The line of an invitation as a person saved it: with the mark that Notepad or PowerShell puts
-    in front, or broken into several by a mail program. Raises FormatError."""
+    """Return the line of an invitation as a person saved it.
+
+    Notepad and PowerShell put a mark in front, a mail program breaks it. Raises FormatError.
+    """
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
