@@ -26,6 +26,7 @@ SLOW = {
         "desk/test_endless_list.py",
         "desk/test_files.py",
         "desk/test_forward_secrecy.py",
+        "desk/register/test_kill.py",
         "desk/test_kill.py",
         "desk/test_large_backups.py",
         "desk/test_migrations.py",

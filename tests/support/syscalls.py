@@ -37,6 +37,8 @@ _NAMES = frozenset(
 )
 _OTHERS = frozenset({"mmap", "prctl", "prlimit64", "setrlimit"})
 
+_RECORDED = WRITES | UNSEEN | _NAMES | _OTHERS
+
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _HANDLE = re.compile(r"(?:-?\d+|AT_FDCWD)<(.*?)>(?:\(deleted\))?(?:,|\)| <)")
@@ -222,14 +224,18 @@ class Call:
 
 @dataclass
 class Watch:
-    """strace around a program: put ``command`` before the program's own."""
+    """strace around a program: put ``command`` before the program's own.
+
+    ``also`` names calls that are recorded besides those by which bytes can leave the program.
+    """
 
     record: Path
+    also: frozenset[str] = frozenset()
 
     @property
     def command(self) -> tuple[str, ...]:
         # -DD: the server itself is our child, and the tracer outlives a kill of its group.
-        calls = ",".join(f"?{name}" for name in sorted(WRITES | UNSEEN | _NAMES | _OTHERS))
+        calls = ",".join(f"?{name}" for name in sorted(_RECORDED | self.also))
         return (
             *(str(STRACE), "-DD", "-f", "-v", "-yy", "-xx", "-s", str(1 << 24), "-qq"),
             *("-A", "-o", str(self.record), "-e", f"trace={calls}", "-e", "signal=none"),

@@ -10,7 +10,8 @@ from dropbox_app.desk.annual.report import OwnWords, Report, as_draft
 from dropbox_app.desk.annual.suppression import Figure
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register.events import Employer, Event, Freeze
+from dropbox_app.desk.register import names
+from dropbox_app.desk.register.events import Event, Freeze
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def show(
     """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound."""
     wanted = periods.year(year)
     events = register.every(place)
-    name = _name(events, employer)
+    name = name_of(events, employer)
     frozen = _frozen(events, name, wanted)
     if frozen is not None:
         if frozen.language != language:
@@ -83,7 +84,7 @@ def freeze(
     wanted = periods.year(year)
     with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
         events = register.every(place)
-        name = _name(events, employer)
+        name = name_of(events, employer)
         made = _draft(place, events, name, wanted, language, own)
         register.record(
             place,
@@ -104,7 +105,7 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
     """Return the bill of a year as a file. Raises Unfit, NotFound."""
     events = register.every(place)
     wanted = periods.year(year)
-    made = render.bill(drafts.bill(events, _name(events, employer), wanted), language)
+    made = render.bill(drafts.bill(events, name_of(events, employer), wanted), language)
     return Written(f"{made.name}.{kind}", render.report(made, kind))
 
 
@@ -123,12 +124,15 @@ def _counsellor(place: Workplace) -> str:
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 
-def _name(events: list[Event], wanted: str) -> str:
-    """The employer that is meant: an exact name first, then the only one with it as a part."""
-    names = sorted({one.employer for one in events if isinstance(one, Employer)})
-    if wanted in names:
+def name_of(events: list[Event], wanted: str) -> str:
+    """Return the employer that is meant: an exact name, else the only one with it as a part.
+
+    Raises NotFound.
+    """
+    known = sorted(names.employers(events))
+    if wanted in known:
         return wanted
-    found = [one for one in names if wanted.strip().casefold() in one.casefold()]
+    found = [one for one in known if wanted.strip().casefold() in one.casefold()]
     if len(found) != 1:
         raise NotFound(
             f"{'More than one' if found else 'No'} employer in the register is called {wanted!a}."

@@ -10,12 +10,21 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.actions.threads import Listed
-from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register import cases, consents, form, lines, recording, rules
+from dropbox_app.desk.register import cases, consents, form, lines, names, recording, rules
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.consents import Entry
-from dropbox_app.desk.register.events import Case, Consent, Contact, Event, Freeze, OfCase
+from dropbox_app.desk.register.events import (
+    Agreement,
+    Case,
+    Consent,
+    Contact,
+    Event,
+    Freeze,
+    OfCase,
+    OfEmployer,
+)
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
@@ -30,11 +39,13 @@ class Added:
 
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
+    ``near``: new names of employers, each with one that was there and is much like it.
     """
 
     kept: int
     there: int
     left_out: dict[str, int]
+    near: tuple[tuple[str, str], ...] = ()
 
 
 def every(place: Workplace, employer: str = "") -> list[Event]:
@@ -68,7 +79,45 @@ def add(place: Workplace, given: Sequence[Numbered]) -> Added:
         if faults:
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
         rows.add(place.database, map(form.to_json, kept))
-        return Added(len(kept), len(given) - len(kept), dict(left_out))
+        near = _near(names.employers(there), names.employers(kept))
+        return Added(len(kept), len(given) - len(kept), dict(left_out), near)
+
+
+def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
+    """New names of employers that are much like one that was there, or like each other."""
+    known, found = set(there), []
+    for name in sorted(new - there):
+        found += [(name, other) for other in names.near(known, name)]
+        known.add(name)
+    return tuple(found)
+
+
+def rename(place: Workplace, old: str, new: str) -> int:
+    """Give an employer another name, and make it one with the employer that has it already.
+
+    Returns how many events changed. Raises NotFound, Unfit, Refused: nothing is changed then.
+    """
+    with place.database.transaction():
+        kept = numbered(place)
+        given = [event for _, event in kept]
+        if old not in names.employers(given) or old == new:
+            raise NotFound(f"No employer in the register is called {old!a}, or not any other.")
+        if sentence := names.forbids(given, old, new):
+            raise Unfit(sentence)
+        changed = [
+            (was, form.read(form.to_json(one))) for was, one in names.renamed(given, old, new)
+        ]
+        numbers = {id(event): number for number, event in kept}
+        both = [one for _, one in changed]
+        both += [one for one in given if isinstance(one, OfEmployer) and one.employer == new]
+        issued = [one for one in both if isinstance(one, Freeze)]
+        agreed = [one for one in cases.in_order(both) if isinstance(one, Agreement)]
+        if faults := rules.faults(issued, [Numbered(0, one) for one in agreed]):
+            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
+        rows.replace(
+            place.database, [(numbers[id(was)], [form.to_json(one)]) for was, one in changed]
+        )
+        return len(changed)
 
 
 def record_contact(
@@ -141,9 +190,10 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     if not new:
         return 0
     employers = {sheet.site: name for name, sheet in cases.sheets(there).items() if sheet.site}
-    made = []
+    made, called = [], names.employers(there)
     for one in new:
         employer = employers.get(one.site) or employers.get(one.employer) or one.employer
+        employer = names.spelled(called, employer)
         days = [item.day for item in place.desk(one.site).state.of(one.mailbox)]
         day = min([*days, place.machine.today()])
         if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(

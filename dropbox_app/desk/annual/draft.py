@@ -18,6 +18,7 @@ from dropbox_app.desk.annual import (
 from dropbox_app.desk.annual.report import OwnWords, Report, build
 from dropbox_app.desk.annual.suppression import Figure, Form
 from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register import names
 from dropbox_app.desk.register.categories import MAIN_GROUPS
 from dropbox_app.desk.register.events import Employer, Event
 
@@ -52,12 +53,21 @@ def draft(
 
     ``counsellor`` is her name. ``own`` are her words, for forms B and C. ``joint`` are the
     situations of another counsellor of the same employer, for the years of ``counted_years``;
-    only the sum is made into bands. Raises Unfit with what to do.
+    None takes those that she received. Only the sum is made into bands. Raises Unfit with what
+    to do.
     """
+    known = names.employers(events)
+    if twice := names.same(known, employer):
+        raise Unfit(
+            f"The register has {employer} as {twice[0]} too. Under two names it would get two"
+            " reports, and each would count a part. Make them one: 'register rename'.",
+            "two_names", employer=employer, other=twice[0],
+        )  # fmt: skip
     term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
     form = periods.form(term)
-    _check_joint(term, joint)
-    counts, left_out = _counts(events, employer, counted_years(term, year), joint or {})
+    joint = _joint(events, term, form, year) if joint is None else joint
+    _check_joint(joint)
+    counts, left_out = _counts(events, employer, counted_years(term, year), joint)
     figures = _figures(form, term, year, counts)
     answers = gather.answers(events, employer, year)
     advice = checklist.advice(answers)
@@ -72,6 +82,7 @@ def draft(
     found = dict.fromkeys(one for text in checked for one in words.check(text, departments=avoid))
     why = preview.preview(seen, figures, counts, left_out, advice, [*found],
                           term.shared_with, language)  # fmt: skip
+    why += preview.near(names.near(known, employer), language)
     return Draft(made, form, figures, advice, tuple(why))
 
 
@@ -88,22 +99,56 @@ def counted_years(term: periods.Term, year: int) -> range:
     return periods.term_band_years(term, year) or range(year, year + 1)
 
 
-def joint_counts(events: Sequence[Event], employer: str, year: int) -> Mapping[str, int]:
-    """Return what another counsellor of this employer needs for a joint report of ``year``."""
-    term = periods.term_of(gather.terms(events), employer, year)
-    return counting.counts(gather.cases(events, employer), counted_years(term, year))
+def joint_counts(
+    events: Sequence[Event], employer: str, year: int, today: datetime.date
+) -> tuple[range, Mapping[str, int]]:
+    """Return what another counsellor of this employer needs for a joint report, and its years.
+
+    Raises Unfit where that report has no figures, or no other counsellor was agreed.
+    """
+    term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
+    if not term.shared_with:
+        raise Unfit(
+            f"The agreement with {employer} names no other counsellor: nobody needs these counts.",
+            "joint_alone", employer=employer,
+        )  # fmt: skip
+    years = periods.figure_years(term, periods.form(term), year)
+    if not years:
+        raise Unfit(
+            f"The report of {employer} for {year} has no figures, so no counts are given away.",
+            "joint_none", employer=employer, year=year,
+        )  # fmt: skip
+    return years, counting.counts(gather.cases(events, employer), years)
 
 
-def _check_joint(term: periods.Term, joint: Mapping[str, int] | None) -> None:
-    """A shared employer gets one report of both counts: each alone would tell the difference."""
-    if term.shared_with and joint is None:
+def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
+    """The counts that came from the other counsellor of a shared employer.
+
+    Each alone would tell the difference: so there is one report, of both counts. One without
+    figures needs none.
+    """
+    years = periods.figure_years(term, form, year)
+    if not term.shared_with or not years:
+        return {}
+    found = gather.exchanged(events, term.employer, years)
+    if found is None:
         raise Unfit(
             f"The report of {term.employer} is made together with {term.shared_with}: one of each"
-            " counsellor would tell, beside the other, what both hide. This version cannot take"
-            " in the other's counts yet, so no report can be made here.",
+            " counsellor would tell, beside the other, what both hide. Take in the counts of"
+            f" {term.shared_with} first ('annual counts import'), or give away yours.",
             "joint_missing", employer=term.employer, other=term.shared_with,
         )  # fmt: skip
-    for group, count in (joint or {}).items():
+    if found.given:
+        raise Unfit(
+            f"Your counts of {year} at {term.employer} were given to {found.counsellor}, who makes"
+            " the report. A second one would tell, beside the first, what both hide.",
+            "joint_given", employer=term.employer, year=year, other=found.counsellor,
+        )  # fmt: skip
+    return found.situations
+
+
+def _check_joint(joint: Mapping[str, int]) -> None:
+    for group, count in joint.items():
         if group not in MAIN_GROUPS or count < 0:
             raise Unfit("The other counsellor's counts are not whole numbers by main group.",
                         "joint_wrong")  # fmt: skip

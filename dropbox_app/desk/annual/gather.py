@@ -116,6 +116,17 @@ def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str,
     return found
 
 
+def exchanged(events: Iterable[e.Event], employer: str, years: range) -> e.Joint | None:
+    """Return the newest counts that two counsellors exchanged of exactly these years."""
+    found = [
+        one
+        for one in events
+        if isinstance(one, e.Joint)
+        and (one.employer, one.first_year, one.last_year) == (employer, years[0], years[-1])
+    ]
+    return found[-1] if found else None
+
+
 def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, ...]:
     """Return the advice of the report that was issued for a year, empty if there was none."""
     return next(

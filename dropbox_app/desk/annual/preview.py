@@ -52,6 +52,12 @@ def preview(
     return lines
 
 
+def near(names: Sequence[str], language: str) -> list[str]:
+    """Return a question on other employers of the register whose names are much like this one."""
+    say = texts(language)["preview"]
+    return [say["near"].format(names=", ".join(names))] if names else []
+
+
 def _amount(count: int, own: Mapping[str, Mapping[str, str]]) -> str:
     said = own["situations"]
     return said["one"] if count == 1 else said["many"].format(count=count)

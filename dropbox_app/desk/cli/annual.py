@@ -6,19 +6,44 @@ from pathlib import Path
 import click
 
 from dropbox_app.desk.actions import annual as actions
+from dropbox_app.desk.actions import joint
 from dropbox_app.desk.annual.render import FORMATS
 from dropbox_app.desk.annual.report import LANGUAGES, OwnWords
+from dropbox_app.desk.annual.sealed_counts import MAX_FILE
 from dropbox_app.desk.annual.words import MAX_WORDS
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.protocol.card import MAX_BYTES as MAX_CARD
+from dropbox_app.protocol.keys import VerifyKey
 
 _MOST = 4 * MAX_WORDS  # bytes of a text in UTF-8
 
 
-@click.command()
+class _Annual(click.Group):
+    """``annual EMPLOYER YEAR`` makes the report, as ``annual report EMPLOYER YEAR`` does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read ``report`` into what names no command."""
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["report", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Annual)
+def annual() -> None:
+    """Make the annual report to an employer, and exchange counts for a joint one.
+
+    \b
+    Example:
+      klankbord-desk annual "Voorbeeld BV" 2026 --preview
+      klankbord-desk annual counts --help
+    """
+
+
+@annual.command()
 @shared
 @click.argument("employer")
 @click.argument("year")
@@ -36,7 +61,7 @@ _MOST = 4 * MAX_WORDS  # bytes of a text in UTF-8
 @click.option("--freeze", is_flag=True, help="Issue it: it does not change any more.")
 @click.option("--bill", is_flag=True, help="The bill of the year instead of the report.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The new file.")
-def annual(
+def report(
     employer: str, year: str, kind: str, lang: str, signals: str | None,
     bottlenecks: str | None, preview: bool, freeze: bool, bill: bool, out: Path | None,
 ) -> None:  # fmt: skip
@@ -80,6 +105,72 @@ def annual(
         return
     write_outside(out, made.data)
     click.echo(f"It is in {visible(str(out))}.")
+
+
+@annual.group()
+def counts() -> None:
+    """Exchange counts for the one report of two counsellors of the same employer.
+
+    One of you exports and the other imports; the other makes the report. It gives the range of
+    the sum alone.
+
+    \b
+    Example:
+      klankbord-desk annual counts export "Voorbeeld BV" 2026 --to sam.card --out counts.age
+      klankbord-desk annual counts import counts.age
+    """
+
+
+@counts.command("export")
+@shared
+@click.argument("employer")
+@click.argument("year")
+@click.option("--to", "card", metavar="FILE", required=True, help="The card of your colleague.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
+              help="The new file.")  # fmt: skip
+def give(employer: str, year: str, card: str, out: Path) -> None:
+    """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
+
+    FILE is what your colleague's 'klankbord-desk card --out FILE' wrote. Only your colleague can
+    open the counts. Each file has the same size, whatever it holds.
+
+    \b
+    Example:
+      klankbord-desk annual counts export "Voorbeeld BV" 2026 --to sam.card --out counts.age
+    """
+    raw = common.read_file(card, MAX_CARD)
+    with common.at_work() as place:
+        try:
+            made = joint.give(place, employer, year, raw, _confirmed)
+        except Refused as refused:
+            raise click.ClickException(visible(str(refused))) from None
+    write_outside(out, made)
+    click.echo(f"Your counts are in {visible(str(out))}. Your colleague makes the report.")
+
+
+@counts.command("import")
+@shared
+@click.argument("file")
+@click.option("--employer", metavar="NAME", default="", help="What you call the employer.")
+def take(file: str, employer: str) -> None:
+    """Take in the counts of a colleague. The report is then about both of you.
+
+    \b
+    Example:
+      klankbord-desk annual counts import counts.age
+    """
+    raw = common.read_file(file, MAX_FILE)
+    with common.at_work() as place:
+        try:
+            taken = joint.take(place, raw, employer, _confirmed)
+        except Refused as refused:
+            raise click.ClickException(visible(str(refused))) from None
+    years = "-".join(str(one) for one in sorted({taken.years[0], taken.years[-1]}))
+    click.echo(visible(f"The counts of {taken.name} for {taken.employer}, {years}, are kept."))
+
+
+def _confirmed(name: str, identity: VerifyKey) -> bool:
+    return common.confirm_identity(f"This is said to be of {name}", identity)
 
 
 def _own(signals: str | None, bottlenecks: str | None) -> OwnWords | None:

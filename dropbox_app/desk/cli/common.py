@@ -22,6 +22,7 @@ from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import check_day
 from dropbox_app.protocol.errors import FormatError, KlankbordError
+from dropbox_app.protocol.keys import VerifyKey
 
 FOLDER_VARIABLE = "KLANKBORD_DESK_DIR"
 MAX_TEXT_FILE = 1_048_576  # bytes; what is too long for a message is said by the protocol
@@ -190,8 +191,13 @@ def site_hint() -> str:
 
 def confirm_groups(card: Card) -> bool:
     """Show the ten groups of a card that was named, and ask; without an answer it is no."""
-    click.echo(f"The site shows a card of {visible(card.name)} with these ten groups:", err=True)
-    click.echo(card.identity.fingerprint(), err=True)
+    return confirm_identity(f"The site shows a card of {card.name}", card.identity)
+
+
+def confirm_identity(said: str, identity: VerifyKey) -> bool:
+    """Show the ten groups of whoever ``said`` names, and ask; without an answer it is no."""
+    click.echo(f"{visible(said)} with these ten groups:", err=True)
+    click.echo(identity.fingerprint(), err=True)
     try:
         return click.confirm("Are they those that your colleague reads out?", err=True)
     except click.Abort:

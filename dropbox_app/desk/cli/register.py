@@ -230,6 +230,30 @@ def destroy(reference: str, yes: bool) -> None:
     click.echo(f"{gone.entries} entries{thread} were destroyed.")
 
 
+@register.command()
+@shared
+@click.argument("old")
+@click.argument("new")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def rename(old: str, new: str, yes: bool) -> None:
+    """Give the employer OLD the name NEW, in everything that the register has.
+
+    If there is an employer NEW, the two become one. The text of an issued report stays as it is.
+
+    \b
+    Example:
+      klankbord-desk register rename "Voorbeeld" "Voorbeeld BV"
+    """
+    with common.at_work() as place:
+        if not yes:
+            click.confirm(visible(f"Make {old} and {new} one employer?"), abort=True, err=True)
+        try:
+            count = actions.rename(place, old, new)
+        except Refused as refused:
+            raise click.ClickException(visible(str(refused))) from None
+    click.echo(f"{count} events now have that name.")
+
+
 _DUE = {
     "answer": "answer the reporter",
     "receipt": "confirm the receipt of a report (7 days)",
@@ -255,6 +279,9 @@ def _tell(added: Added) -> None:
     click.echo(f"{added.kept} events were kept in the register.")
     if added.there:
         click.echo(f"{added.there} were in it already.")
+    for name, other in added.near:
+        click.echo(visible(f"{name} is new here, and much like {other}. If they are one employer:"))
+        click.echo(visible(f"klankbord-desk register rename {name!r} {other!r}"))
     if added.left_out:
         fields_ = ", ".join(f"{name} ({n})" for name, n in sorted(added.left_out.items()))
         click.echo(f"Left out, because less is recorded here: {fields_}.")

@@ -90,7 +90,8 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
             continue
         one = found.get(event.case)
         if one is None:
-            sheet = Case(date=event.date, employer=event.employer, case=event.case)
+            empty = Case(date=event.date, employer=event.employer, case=event.case)
+            sheet = event if isinstance(event, Case) else empty
             one = Standing(event.case, event.employer, event.date, event.date, sheet)
             found[event.case] = one
         _take(one, event)
@@ -105,7 +106,8 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 def _take(one: Standing, event: OfCase) -> None:
     one.last = event.date
     if isinstance(event, Case):
-        one.sheet = merged(one.sheet, event)
+        if event is not one.sheet:
+            one.sheet = merged(one.sheet, event)
         one.group = event.main_group or one.group
         one.aftercare_on = event.aftercare_on or one.aftercare_on
         one.destroy_on = event.destroy_on or one.destroy_on

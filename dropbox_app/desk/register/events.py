@@ -303,6 +303,23 @@ class Freeze(OfEmployer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Joint(OfEmployer):
+    """Counts for a joint report of two counsellors, exchanged on ``date``.
+
+    They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one.
+    ``given``: they were given to the other one, who makes the report; else they came from there.
+    ``situations``: by main group. Later counts of the same years replace earlier ones.
+    """
+
+    kind: ClassVar[str] = "joint"
+    first_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    last_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    counsellor: str = f.text()
+    given: bool | None = f.flag()
+    situations: Mapping[str, int] = f.counted(c.MAIN_GROUPS, 1_000_000, "situations")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Absence(Event):
     """Days on which the counsellor does not work, ``date`` to ``until``, for all employers."""
 
@@ -333,6 +350,6 @@ KINDS: Mapping[str, type[Event]] = {
     one.kind: one
     for one in (
         Employer, Agreement, Case, Contact, Advice, Activity, Hours, Consent, Step, Complaint,
-        Close, Checklist, Statistic, Destruction, Freeze, Absence, Upkeep, Certificate,
+        Close, Checklist, Statistic, Destruction, Freeze, Joint, Absence, Upkeep, Certificate,
     )
 }  # fmt: skip

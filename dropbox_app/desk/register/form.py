@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dropbox_app.desk.errors import DeskError
 from dropbox_app.desk.register import categories
 from dropbox_app.desk.register import fields as f
-from dropbox_app.desk.register.events import KINDS, Absence, Agreement, Case, Event, Freeze
+from dropbox_app.desk.register.events import KINDS, Absence, Agreement, Case, Event, Freeze, Joint
 from dropbox_app.protocol.encoding import Json
 
 
@@ -111,12 +111,12 @@ def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...
                 found.append(Fault(line, "sub_groups", sentence))
     if isinstance(event, Case) and event.case and event.case in event.belongs_with:
         found.append(Fault(line, "belongs_with", "names the case itself; leave it out"))
-    if isinstance(event, Freeze):
+    if isinstance(event, Freeze) or (isinstance(event, Joint) and event.last_year):
         found += _years(event, line)
     return tuple(found)
 
 
-def _years(event: Freeze, line: int) -> list[Fault]:
+def _years(event: Freeze | Joint, line: int) -> list[Fault]:
     first, last = event.first_year, event.last_year
     if first is None or last is None or last < first:
         return [Fault(line, "last_year", "give first_year and last_year, in this order")]

@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import categories, consents, groups
+from dropbox_app.desk.register import categories, consents, groups, names
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
@@ -16,6 +16,7 @@ from dropbox_app.desk.register.events import (
     Employer,
     Event,
     Freeze,
+    Joint,
     OfCase,
     OfEmployer,
     Statistic,
@@ -38,6 +39,8 @@ class _Known:
     frozen: list[Freeze]
     agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
     sheets: list[Employer]
+    joint: list[Joint]
+    spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -46,7 +49,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
     """
-    known = _Known({}, {}, [], {}, [])
+    known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:
         _file(known, event)
     known.frozen += [one for one in there if isinstance(one, Freeze)]
@@ -64,7 +67,9 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement take the place of the one that it corrects, and note a sheet's group."""
+    """Let an agreement take the place of the one that it corrects; note groups, counts, names."""
+    if isinstance(event, OfEmployer):
+        known.spelled.setdefault(names.plain(event.employer), set()).add(event.employer)
     if isinstance(event, Agreement):
         before = known.agreements.get((event.employer, event.date))
         if before is not None and event.price is None:
@@ -72,6 +77,8 @@ def _stand(known: _Known, event: Event) -> None:
         known.agreements[event.employer, event.date] = event
     elif isinstance(event, Employer) and event.group:
         known.sheets.append(event)
+    elif isinstance(event, Joint):
+        known.joint.append(event)
 
 
 def _file(known: _Known, event: Event) -> None:
@@ -85,7 +92,9 @@ def _file(known: _Known, event: Event) -> None:
 def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     if not isinstance(event, OfEmployer):
         return []
-    found = _frozen(known, event)
+    found = _frozen(known, event) + _spelling(known, "employer", event.employer)
+    if isinstance(event, Employer) and event.group:
+        found += _spelling(known, "group", event.group)
     if isinstance(event, OfCase):
         wrong = _references(known, event)
         found += wrong or _step(known, event)
@@ -93,6 +102,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
         found += _agreement(known, event)
     if isinstance(event, Employer) and event.group:
         found += _group(known, event)
+    if isinstance(event, Joint):
+        found += _joint(known, event)
     if isinstance(event, Freeze):
         found += [
             ("first_year", f"the report of {other.first_year} to {other.last_year} was issued on "
@@ -112,6 +123,14 @@ def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
             return [("date", f"the report of {event.date.year} was issued on {one.date} and does "
                      "not change any more; record this on a day of a later year")]  # fmt: skip
     return []
+
+
+def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
+    """An employer has one name: under two it would have two reports."""
+    there = known.spelled.get(names.plain(name), set())
+    if not there or name in there or not names.plain(name):
+        return []
+    return [(field, f"the register has this employer as {min(there)!a}; write it the same way")]
 
 
 def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
@@ -259,7 +278,23 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
     return one.date <= (other.until or last) and other.date <= (one.until or last)
 
 
-def _years(one: Freeze) -> set[int]:
+def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
+    """One of the two makes the report: two reports of the same years could be subtracted."""
+    own = [one for one in known.frozen if one.employer == event.employer]
+    for one in own:
+        if _years(one) & _years(event):
+            return [("first_year", f"the report of {one.last_year} was issued on {one.date} and "
+                     "does not change any more; counts of it are of no use")]  # fmt: skip
+    for other in known.joint:
+        same = other.employer == event.employer and _years(other) & _years(event)
+        if same and bool(other.given) is not bool(event.given):
+            did = "were given to" if other.given else "came from"
+            return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
+                     "you makes the report")]  # fmt: skip
+    return []
+
+
+def _years(one: Freeze | Joint) -> set[int]:
     if one.first_year is None or one.last_year is None:
         return set()
     return set(range(one.first_year, one.last_year + 1))

@@ -134,6 +134,10 @@ def test_every_number_of_a_played_year_is_what_the_bare_lines_say() -> None:
 
 def test_what_another_counsellor_needs_for_a_joint_report_is_the_same_count() -> None:
     internal = played(8, "internal")
+    for one in internal:
+        if one["event"] == "agreement":
+            one["shared_with"] = "De externe"
     raw = "".join(json.dumps(one) + "\n" for one in internal).encode()
     events = [one.event for one in lines.read(raw, TODAY)]
-    assert drafts.joint_counts(events, SHARED, YEAR) == situations(internal, SHARED)
+    years, counts = drafts.joint_counts(events, SHARED, YEAR, TODAY)
+    assert (years, counts) == (range(YEAR, YEAR + 1), situations(internal, SHARED))

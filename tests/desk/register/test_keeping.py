@@ -35,14 +35,14 @@ def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
 ) -> None:
     file = tmp_path / "e.jsonl"
     file.write_bytes(EXAMPLE)
-    assert office.run("register", "import", str(file)).stdout.startswith("24 events")
+    assert office.run("register", "import", str(file)).stdout.startswith("25 events")
     printed = office.run("register", "export", "--json").stdout
     given = [json.loads(line) for line in EXAMPLE.splitlines()]
     assert [json.loads(line) for line in printed.splitlines()] == sorted(
         given, key=lambda one: one["date"]
     )
     again = office.run("register", "import", "-", given=printed).stdout
-    assert again == "0 events were kept in the register.\n24 were in it already.\n"
+    assert again == "0 events were kept in the register.\n25 were in it already.\n"
     assert office.run("register", "export", "--json").stdout == printed
 
 

@@ -1,0 +1,94 @@
+"""Actions on a joint report of two counsellors: give counts away, and take them in.
+
+Nothing is sent: the file goes from hand to hand, by whatever way the two choose.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions.annual import name_of
+from dropbox_app.desk.annual import draft as drafts
+from dropbox_app.desk.annual import periods, sealed_counts
+from dropbox_app.desk.annual.sealed_counts import Counts
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register.events import Joint
+from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.errors import CardError
+from dropbox_app.protocol.keys import VerifyKey
+
+Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and asks
+
+
+def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Confirm) -> bytes:
+    """Return the counts of a year, sealed for the colleague whose card it is.
+
+    The register then says that the colleague makes the report. ``confirmed`` shows the card's ten
+    groups and asks: whoever has the key of that card can open the counts. Raises Unfit, NotFound,
+    Refused.
+    """
+    try:
+        read = cards.parse(card)
+    except CardError as error:
+        raise Unfit(f"This is no card of a counsellor ({error}).") from None
+    if read.site not in place.vault.sites:
+        raise Unfit("This card is of another site than yours. Ask for the card of your own site.")
+    desk, today = place.desk(read.site), place.machine.today()
+    if read.identity == desk.identity:
+        raise Unfit("That is your own card; ask for your colleague's.", "yourself")
+    _ask(confirmed, read.name, read.identity)
+    with place.database.transaction():
+        events = register.every(place)
+        name = name_of(events, employer)
+        years, counts = drafts.joint_counts(events, name, periods.year(year), today)
+        made = Counts(
+            desk.state.site, desk.identity, desk.state.profile.name, name, years, counts
+        )  # fmt: skip
+        _keep(place, made, read.name, given=True)
+    return sealed_counts.seal(made, read, desk.signing, today)
+
+
+def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
+    """Keep the counts of a colleague, and return them under this desk's name of the employer.
+
+    ``employer`` is that name, empty for the one that the colleague uses. Raises Unfit, NotFound,
+    Refused.
+    """
+    found = _opened(place, sealed)
+    _ask(confirmed, found.name, found.by)
+    with place.database.transaction():
+        name = name_of(register.every(place), employer or found.employer)
+        _keep(place, replace(found, employer=name), found.name, given=False)
+    return replace(found, employer=name)
+
+
+def _opened(place: Workplace, sealed: bytes) -> Counts:
+    refused = Unfit("This desk has no site yet.")
+    for site in place.vault.sites:
+        identity = place.desk(site).identity
+        try:
+            return sealed_counts.read(sealed, place.vault.openers(site), site, identity)
+        except Unfit as error:
+            refused = error
+    raise refused
+
+
+def _ask(confirmed: Confirm, name: str, identity: VerifyKey) -> None:
+    if not confirmed(name, identity):
+        raise Unfit("Nothing was done. Ask your colleague to read out the ten groups.")
+
+
+def _keep(place: Workplace, counts: Counts, other: str, *, given: bool) -> None:
+    register.record(
+        place,
+        Joint(
+            date=place.machine.today(),
+            employer=counts.employer,
+            first_year=counts.years[0],
+            last_year=counts.years[-1],
+            counsellor=other,
+            given=given or None,
+            situations=counts.situations,
+        ),
+    )

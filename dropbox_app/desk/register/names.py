@@ -1,0 +1,109 @@
+"""Names of employers: the same one in another spelling, and names that are nearly the same.
+
+An employer under two names has two reports, which can be subtracted, and counts that are split.
+Pure functions.
+"""
+
+import difflib
+import functools
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from dropbox_app.desk.register.events import Employer, Event, Freeze, OfEmployer
+from dropbox_app.desk.register.groups import ever, related
+
+# Words of a name that say nothing of who it is.
+_FORMS = frozenset(
+    ("bv", "nv", "vof", "cv", "ua", "stichting", "vereniging", "cooperatie", "gemeente", "holding",
+     "groep", "group", "de", "het", "the", "inc", "ltd", "gmbh")
+)  # fmt: skip
+_ALIKE = 0.85  # of difflib's ratio, from 0 to 1
+_LEAST = 5  # letters of a name that is compared by likeness
+
+
+@functools.lru_cache(maxsize=4_096)
+def plain(name: str) -> str:
+    """Return a name without case, accents, spaces and signs; empty if it has nothing else."""
+    return "".join(_words(name))
+
+
+def spelled(known: Iterable[str], name: str) -> str:
+    """Return a name as the register writes it, itself if it is not known there."""
+    names = set(known)
+    if name in names:
+        return name
+    wanted = plain(name)
+    return next((one for one in sorted(names) if wanted and plain(one) == wanted), name)
+
+
+def same(known: Iterable[str], name: str) -> list[str]:
+    """Return the other spellings of a name."""
+    return sorted(one for one in set(known) if one != name and plain(one) == plain(name) != "")
+
+
+def near(known: Iterable[str], name: str) -> list[str]:
+    """Return the other names that are much like one: a letter off, or without a legal form."""
+    return sorted(one for one in set(known) if one != name and _near(one, name))
+
+
+def employers(given: Iterable[Event]) -> set[str]:
+    """Return the name of every employer that an event is about."""
+    return {one.employer for one in given if isinstance(one, OfEmployer)}
+
+
+def forbids(given: Sequence[Event], old: str, new: str) -> str:
+    """Return why two employers cannot become one, as a sentence; empty if they can."""
+    if new in related(ever(given), old):
+        return f"{new!a} and {old!a} are a group and its member; they are two employers."
+    years = [
+        {year for one in given if isinstance(one, Freeze) and one.employer == name
+         for year in range(one.first_year or 1, (one.last_year or 0) + 1)}
+        for name in (old, new)
+    ]  # fmt: skip
+    if both := sorted(years[0] & years[1]):
+        return (
+            f"{old!a} and {new!a} each had a report of {both[0]}. That cannot be undone; from now"
+            " on record everything under one of the two names."
+        )
+    return ""
+
+
+def renamed(given: Sequence[Event], old: str, new: str) -> list[tuple[Event, Event]]:
+    """Return the events that name an employer, each with what takes its place.
+
+    The text of an issued report stays as it was handed over.
+    """
+    return [(one, after) for one in given if (after := _renamed(one, old, new)) != one]
+
+
+def _renamed(event: Event, old: str, new: str) -> Event:
+    changes = {}
+    if isinstance(event, OfEmployer) and event.employer == old:
+        changes["employer"] = new
+    if isinstance(event, Employer) and event.group == old:
+        changes["group"] = new
+    return _replaced(event, changes) if changes else event
+
+
+def _replaced(event: Event, changes: dict[str, str]) -> Event:
+    return type(event)(**{**vars(event), **changes})
+
+
+def _words(name: str) -> list[str]:
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    kept = "".join(one for one in letters if one.isalnum() or one.isspace() or one in "-/&+")
+    for sign in "-/&+":
+        kept = kept.replace(sign, " ")
+    return kept.split()
+
+
+def _near(one: str, other: str) -> bool:
+    left, right = plain(one), plain(other)
+    if left == right:
+        return bool(left)
+    bare = [[word for word in _words(name) if word not in _FORMS] for name in (one, other)]
+    if bare[0] and bare[0] == bare[1]:
+        return True
+    if min(len(left), len(right)) < _LEAST:
+        return False
+    return difflib.SequenceMatcher(None, left, right).ratio() >= _ALIKE

@@ -1,0 +1,116 @@
+"""Two counsellors of one employer: counts go sealed from one to the other, and one report comes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.desk.conftest import Office
+from tests.support.fake_server import Clock, Peer
+
+LINES: list[dict[str, object]] = [
+    {"event": "employer", "date": "2024-01-01", "employer": "Zorg"},
+    {"event": "agreement", "date": "2024-01-01", "employer": "Zorg", "headcount": 400,
+     "until": "2027-12-31", "shared_with": "De ander"},
+]  # fmt: skip
+Named = dict[str, Office]
+
+
+def talked(count: int) -> str:
+    """The lines of a register with so many contacts in 2025."""
+    contacts = [{"event": "contact", "date": f"2025-04-{day:02}", "employer": "Zorg"}
+                for day in range(1, count + 1)]  # fmt: skip
+    return "".join(json.dumps(one) + "\n" for one in [*LINES, *contacts])
+
+
+@pytest.fixture
+def two(tmp_path: Path, peer: Peer, clock: Clock) -> Named:
+    """An internal counsellor with four talks and an external one with seven, and their cards."""
+    found = {}
+    for name, count in (("intern", 4), ("extern", 7)):
+        found[name] = Office(tmp_path / name, peer, clock, name.capitalize())
+        found[name].set_up()
+        found[name].run("register", "import", "-", given=talked(count))
+        found[name].run("card", "--out", str(tmp_path / f"{name}.card"))
+    return found
+
+
+@pytest.fixture
+def export(two: Named, tmp_path: Path) -> Callable[..., Path]:
+    def made(name: str = "counts.age", giver: str = "intern", taker: str = "extern") -> Path:
+        out = tmp_path / name
+        card = str(tmp_path / f"{taker}.card")
+        two[giver].run("annual", "counts", "export", "Zorg", "2025", "--to", card,
+                       "--out", str(out), given="y\n")  # fmt: skip
+        return out
+
+    return made
+
+
+def test_the_report_is_about_both_and_says_the_band_of_the_sum_alone(
+    two: Named, export: Callable[..., Path]
+) -> None:
+    assert "together with De ander" in two["extern"].run("annual", "Zorg", "2025", code=1).stderr
+    asked = two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    assert two["intern"].identity.fingerprint() in asked.stderr
+    two["extern"].run("annual", "Zorg", "2025", "--freeze")
+    printed = two["extern"].run("annual", "Zorg", "2025", "--format", "json").stdout
+    assert "10 tot en met 19" in printed
+    assert "Intern" not in printed
+
+
+def test_whoever_gave_the_counts_away_makes_no_report_beside_it(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    export()
+    assert "were given to Extern" in two["intern"].run("annual", "Zorg", "2025", code=1).stderr
+    back = export("back.age", "extern", "intern")
+    told = two["intern"].run("annual", "counts", "import", str(back), given="y\n", code=1)
+    assert "one of you makes the report" in told.stderr
+
+
+def test_only_the_colleague_can_open_the_file_and_all_files_have_one_length(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = export()
+    two["intern"].run("register", "import", "-", given=talked(25))
+    again = export("again.age")
+    assert len(first.read_bytes()) == len(again.read_bytes())
+    assert b"Zorg" not in first.read_bytes()
+    own = two["intern"].run("annual", "counts", "import", str(first), given="y\n", code=1)
+    assert "no counts for this desk" in own.stderr
+    spoilt = tmp_path / "spoilt.age"
+    spoilt.write_bytes(first.read_bytes()[:-1] + b"x")
+    two["extern"].run("annual", "counts", "import", str(spoilt), given="y\n", code=1)
+
+
+def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    two["extern"].run("annual", "counts", "import", str(export()), given="n\n", code=1)
+    assert "together with" in two["extern"].run("annual", "Zorg", "2025", code=1).stderr
+    out = tmp_path / "no.age"
+    card = str(tmp_path / "intern.card")
+    two["extern"].run("annual", "counts", "export", "Zorg", "2025", "--to", card,
+                      "--out", str(out), given="n\n", code=1)  # fmt: skip
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("headcount", "shared", "told"),
+    [(12, "De ander", "has no figures"), (400, None, "names no other counsellor")],
+)
+def test_counts_that_no_report_needs_are_not_given(
+    two: Named, tmp_path: Path, headcount: int, shared: str | None, told: str
+) -> None:
+    changed = {"employer": "Klein", "headcount": headcount, "shared_with": shared}
+    lines = json.dumps(LINES[0] | {"employer": "Klein"}), json.dumps(LINES[1] | changed)
+    two["intern"].run("register", "import", "-", given="\n".join(lines))
+    said = two["intern"].run(
+        "annual", "counts", "export", "Klein", "2025", "--to", str(tmp_path / "extern.card"),
+        "--out", str(tmp_path / "c.age"), given="y\n", code=1,
+    )  # fmt: skip
+    assert told in said.stderr
+    if headcount == 12:  # such a report needs nobody else's counts
+        two["intern"].run("annual", "Klein", "2025")

@@ -1,0 +1,36 @@
+"""The pages of a report and a bill for people who listen to them (PDF/UA-1), by poppler.
+
+No checker of the whole standard can be installed here. typst refuses what it knows to be against
+PDF/UA-1; these are what it lets through: names and values without header cells, and a language.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.desk.annual.test_gathering import YEAR, trained
+from tests.desk.annual.worlds import issue
+
+
+def tags(pdf: Path) -> list[str]:
+    """The structure of a PDF in the order in which it is read aloud."""
+    done = subprocess.run(["pdfinfo", "-struct", str(pdf)], capture_output=True, check=True)
+    lines = done.stdout.decode(errors="replace").splitlines()  # titles are in another encoding
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_every_value_is_read_aloud_with_its_name_under_the_heading_of_its_part(
+    tmp_path: Path, language: str
+) -> None:
+    made = issue(trained("Aanspreken", 400), "Zorg", (YEAR,), formats=("pdf",), language=language)
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+        found = tags(tmp_path / name)
+        assert found[:2] == ["Document", "H1"]
+        assert not {"Table", "Figure", "Art", "NonStruct"} & set(found)
+        assert found.count("Lbl") == found.count("LBody") == found.count("LI") > 0
+        assert found.count("H2") == (1 if len(found) < 40 else 10)
+        assert b"pdfuaid:part>1<" in data
+        assert f"<rdf:li>{language}</rdf:li>".encode() in data

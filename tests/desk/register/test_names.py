@@ -1,0 +1,119 @@
+"""One employer, one name: other spellings are refused, near names told, and two made one."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.annual import draft as drafts
+from dropbox_app.desk.annual.suppression import Band
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register import events as e
+from dropbox_app.desk.register import names
+from tests.desk.annual.worlds import TODAY, agreed, cases
+from tests.desk.conftest import Office
+from tests.desk.register.test_keeping import jsonl, kept
+
+YEAR = 2025
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Voorbeeld BV", "voorbeeld b.v."), ("Café Zorg", "Cafe  Zorg"), ("A-B", "AB"), ("Z&Z", "zz")],
+)
+def test_case_accents_spaces_and_signs_make_no_other_name(one: str, other: str) -> None:
+    assert names.same([one], other) == [one]
+    assert names.spelled([one], other) == one
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Voorbeeld BV", "Voorbeeld"), ("Voorbeeld BV", "Voorbeeldt BV"), ("Stichting Zorg", "Zorg")],
+)
+def test_a_legal_form_or_a_letter_makes_a_near_name(one: str, other: str) -> None:
+    assert names.near([one], other) == [one]
+    assert names.same([one], other) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("Klein", "Groot"), ("Zorg Noord", "Bouw Zuid"),
+                                            ("AB", "AC"), ("!!", "??")])  # fmt: skip
+def test_other_names_are_not_near(one: str, other: str) -> None:
+    assert names.near([one], other) == names.same([one], other) == []
+
+
+def line(event: str, employer: str, **more: object) -> dict[str, Any]:
+    return {"event": event, "date": "2026-03-01", "employer": employer, **more}
+
+
+def test_another_spelling_of_an_employer_is_refused_and_says_the_right_one(office: Office) -> None:
+    office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV")))
+    told = office.run("register", "contact", "zorg b.v.", "--minutes", "5", code=1).stderr
+    assert "the register has this employer as 'Zorg BV'" in told
+    group = jsonl(line("employer", "Winkel", group="ZorgBV"))
+    assert "group" in office.run("register", "import", "-", given=group, code=1).stderr
+    two = jsonl(line("contact", "Bouw"), line("contact", "BOUW"))
+    assert "as 'Bouw'" in office.run("register", "import", "-", given=two, code=1).stderr
+
+
+def test_a_thread_of_a_site_whose_name_is_spelled_otherwise_gets_its_case(
+    office: Office, thread: str
+) -> None:
+    office.run("register", "import", "-", given=jsonl(line("employer", "VOORBEELD B.V.")))
+    (found,) = office.json("register", "cases")
+    assert found["employer"] == "VOORBEELD B.V."
+
+
+def test_a_near_name_is_told_and_two_names_become_one(office: Office) -> None:
+    office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV", headcount=12)))
+    said = office.run("register", "contact", "Zorg", "--minutes", "5").stdout
+    assert "register rename 'Zorg' 'Zorg BV'" in said
+    office.run("register", "import", "-", given=jsonl(line("employer", "Winkel", group="Zorg")))
+    assert "2 events" in office.run("register", "rename", "Zorg", "Zorg BV", "--yes").stdout
+    office.run("register", "rename", "Zorg", "Zorg BV", "--yes", code=1)
+    with office.open() as place:
+        assert {one["employer"] for one in kept(place)} == {"Zorg BV", "Winkel"}
+        assert [one["group"] for one in kept(place) if "group" in one] == ["Zorg BV"]
+
+
+def test_two_employers_that_had_a_report_of_one_year_or_a_group_and_its_member_stay_two(
+    office: Office,
+) -> None:
+    frozen = {"event": "freeze", "date": "2026-02-01", "first_year": 2025, "last_year": 2025}
+    given = [frozen | {"employer": "Zorg"}, frozen | {"employer": "Zorg BV"},
+             line("employer", "Winkel", group="Bouw")]  # fmt: skip
+    office.run("register", "import", "-", given=jsonl(*given))
+    with office.open() as place:
+        before = kept(place)
+        for old, new in (("Zorg", "Zorg BV"), ("Winkel", "Bouw")):
+            with pytest.raises(Unfit):
+                register.rename(place, old, new)
+        assert kept(place) == before
+
+
+def test_an_employer_under_two_names_gets_no_report_until_they_are_one() -> None:
+    # Eight and seven situations are two reports of 0-9, of an employer that has fifteen.
+    cells = {("Zorg", YEAR, "other"): 8, ("ZORG", YEAR, "other"): 7}
+    events = [*agreed("Zorg", 400), *cases(cells, "z"), *agreed("ZORG", 400)]
+
+    def made(given: list[e.Event]) -> drafts.Draft:
+        return drafts.draft(given, "Zorg", YEAR, today=TODAY, counsellor="Noor", language="nl")
+
+    with pytest.raises(Unfit) as caught:
+        made(events)
+    assert caught.value.key == "two_names"
+    changes = {id(was): after for was, after in names.renamed(events, "ZORG", "Zorg")}
+    one = [changes.get(id(event), event) for event in events]
+    # The cases of both have references of their own, as in a register.
+    told = [
+        e.Case(date=x.date, employer="Zorg", case=f"{n}") if isinstance(x, e.Case) else x
+        for n, x in enumerate(one)
+    ]
+    assert [figure.band for figure in made(told).figures] == [Band(10, 19)]
+
+
+def test_the_preview_asks_about_names_that_are_nearly_the_same() -> None:
+    events = [*agreed("Zorg BV", 400), *agreed("Zorg", 12)]
+    draft = drafts.draft(events, "Zorg BV", YEAR, today=TODAY, counsellor="Noor", language="nl")
+    assert any("Kijk naar: Zorg." in one for one in draft.preview)
+    assert "Kijk naar" not in json.dumps([section.sentences for section in draft.report.sections])
