@@ -14,7 +14,15 @@ from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, recording, rules
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.consents import Entry
-from dropbox_app.desk.register.events import Case, Consent, Contact, Event, Freeze, OfCase
+from dropbox_app.desk.register.events import (
+    Case,
+    Consent,
+    Contact,
+    Employer,
+    Event,
+    Freeze,
+    OfCase,
+)
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
@@ -29,11 +37,13 @@ class Added:
 
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
+    ``case``: the reference of the case that was made for a contact.
     """
 
     kept: int
     there: int
     left_out: dict[str, int]
+    case: str = ""
 
 
 def every(place: Workplace, employer: str = "") -> list[Event]:
@@ -41,16 +51,35 @@ def every(place: Workplace, employer: str = "") -> list[Event]:
     return [one for _, one in numbered(place, employer)]
 
 
-def add(place: Workplace, given: Sequence[Numbered]) -> Added:
+def employers(place: Workplace) -> list[str]:
+    """Return the names of all employers, of sites and of the register, in alphabetical order."""
+    sheets = cases.sheets(every(place))
+    called = {sheet.site: name for name, sheet in sheets.items() if sheet.site}
+    sites = {called.get(site) or called.get(name) or name for site, name in place.names().items()}
+    return sorted(sites | set(sheets), key=str.casefold)
+
+
+def levels(place: Workplace) -> dict[str, str]:
+    """Return how much is recorded of cases at each employer, by its name."""
+    sheets = cases.sheets(every(place))
+    return {name: cases.level(sheets.get(name)) for name in employers(place)}
+
+
+def sheet(place: Workplace, employer: str) -> Employer | None:
+    """Return the sheet of an employer; None if the register does not know it."""
+    return cases.sheets(every(place, employer)).get(employer)
+
+
+def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> Added:
     """Keep new events, all or none. Raises Refused with every fault.
 
-    An event that is there already in the same words is not kept again: the same file may be
-    imported twice. Of each event that is kept which the employer's level of recording allows.
+    ``once``: an event that is there already in the same words is not kept again. Of each event
+    that is kept which the employer's level of recording allows.
     """
     there = every(place)
     given = _named(there, given)
     sheets = cases.sheets(cases.in_order([*there, *(one.event for one in given)]))
-    had = collections.Counter(map(_key, there))
+    had = collections.Counter(map(_key, there) if once else ())
     left_out: collections.Counter[str] = collections.Counter()
     new, kept = [], []
     for one in given:
@@ -85,7 +114,8 @@ def record_contact(
         channel=given.channel,
     )  # fmt: skip
     named = _named(every(place), [Numbered(0, opened)])[0].event
-    return record(place, named, replace(given, case=getattr(named, "case", "")))
+    reference = getattr(named, "case", "")
+    return replace(record(place, named, replace(given, case=reference)), case=reference)
 
 
 def record(place: Workplace, *given: Event) -> Added:
@@ -96,8 +126,11 @@ def record(place: Workplace, *given: Event) -> Added:
 
 
 def bring_in(place: Workplace, raw: bytes) -> Added:
-    """Keep the events of a file, all or none. Raises Refused with every fault of every line."""
-    return add(place, lines.read(raw, place.machine.today()))
+    """Keep the events of a file, all or none. Raises Refused with every fault of every line.
+
+    The same file may be imported twice: what is there already is not kept again.
+    """
+    return add(place, lines.read(raw, place.machine.today()), once=True)
 
 
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
@@ -120,6 +153,15 @@ def case(place: Workplace, reference: str) -> Standing:
             "'register cases' lists them."
         )
     return called[0]
+
+
+def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
+    """Return the events of a case with their numbers, in order."""
+    return [
+        (number, event)
+        for number, event in numbered(place, found.employer)
+        if isinstance(event, OfCase) and event.case == found.reference
+    ]
 
 
 def adopt(place: Workplace) -> int:

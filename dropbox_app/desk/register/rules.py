@@ -19,6 +19,7 @@ from dropbox_app.desk.register.events import (
     Statistic,
     Step,
 )
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
@@ -58,6 +59,18 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     return found
 
 
+def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
+    """Return a fault for each entry whose year is in a report that was issued."""
+    issued = [one for one in there if isinstance(one, Freeze)]
+    known = _Known({}, {}, issued, [])
+    return [
+        Fault(0, *fault)
+        for event in changed
+        if isinstance(event, OfEmployer)
+        for fault in _frozen(known, event)
+    ]
+
+
 def _file(known: _Known, event: Event) -> None:
     if not isinstance(event, OfCase) or not event.case:
         return
@@ -91,21 +104,25 @@ def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
         return []
     for one in known.frozen:
         if one.employer == event.employer and event.date.year in _years(one):
-            return [("date", f"the report of {event.date.year} was issued on {one.date} and does "
-                     "not change any more; record this on a day of a later year")]  # fmt: skip
+            said = (f"the report of {event.date.year} was issued on {one.date} and does "
+                    "not change any more; record this on a day of a later year")  # fmt: skip
+            year = str(event.date.year)
+            return [("date", Sentence(said, "frozen", year=year, day=one.date))]
     return []
 
 
 def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     if not event.case:
         if not isinstance(event, Case | Contact):
             found.append(("case", "is missing; name the case that this is about"))
         return found
     if event.case not in known.employer_of:
-        return [("case", f"there is no case {event.case!a}; give its case event too")]
+        said = f"there is no case {event.case!a}; give its case event too"
+        return [("case", Sentence(said, "no_case"))]
     if known.employer_of[event.case] != event.employer:
-        return [("employer", f"case {event.case!a} is a case at another employer")]
+        said = f"case {event.case!a} is a case at another employer"
+        return [("employer", Sentence(said, "other_employer"))]
     if isinstance(event, Case):
         for field in ("belongs_with", "conflicts_with"):
             for other in getattr(event, field):
@@ -130,20 +147,30 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     if event.form and event.headcount is None:
-        found.append(("headcount", "is missing; the form of the report depends on it"))
+        said = "is missing; the form of the report depends on it"
+        found.append(("headcount", Sentence(said, "headcount")))
     elif event.headcount is not None and event.headcount < _least(event.form):
-        found.append(("form", f"form {event.form} is for {_least(event.form):,} people or more; "
-                      f"with {event.headcount:,} agree on a stricter one"))  # fmt: skip
+        least = _least(event.form)
+        said = (f"form {event.form} is for {least:,} people or more; with {event.headcount:,} "
+                "agree on a stricter one")  # fmt: skip
+        found.append(
+            (
+                "form",
+                Sentence(said, "form_small", form=event.form, least=least, given=event.headcount),
+            )
+        )
     for other in known.agreements:
         if other.employer != event.employer or not _overlap(other, event):
             continue
         until = other.until or "its end"
         for field in ("form", "price", "headcount"):
             if getattr(other, field) != getattr(event, field):
-                found.append((field, f"it is fixed until {until} by the agreement of {other.date}; "
-                              "change it from the next term on"))  # fmt: skip
+                said = (f"it is fixed until {until} by the agreement of {other.date}; "
+                        "change it from the next term on")  # fmt: skip
+                key = "fixed_until" if other.until else "fixed"
+                found.append((field, Sentence(said, key, since=other.date, day=other.until)))
     return found
 
 
