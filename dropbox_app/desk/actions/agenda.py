@@ -24,6 +24,16 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
     return [one for one in found if one.day <= last]
 
 
+def dated(place: Workplace, days: int) -> list[Due]:
+    """Return what is due by the register within so many days, what is overdue first.
+
+    Answers to reporters are not in it: ``today.today`` has them.
+    """
+    today = place.machine.today()
+    last = today + datetime.timedelta(days=days)
+    return [one for one in due.agenda(register.every(place), today) if one.day <= last]
+
+
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
     """Return an iCalendar file that marks the days on which something is due, and says no more.
 

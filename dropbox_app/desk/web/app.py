@@ -19,6 +19,7 @@ from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.web import here, uploads
 from dropbox_app.desk.web.desk_lock import Locked
 from dropbox_app.desk.web.errors import news, sentence
+from dropbox_app.desk.web.forms import PLAIN
 from dropbox_app.desk.web.here import EXTENSION, Page
 from dropbox_app.desk.web.views import BLUEPRINTS, thread
 from dropbox_app.protocol.errors import KlankbordError
@@ -27,9 +28,13 @@ _STATIC = "static"
 # What the frame of every page leads to: endpoint, key of its name.
 WAYS = (
     ("today.today", "way.today"),
+    ("contact.new", "way.contact"),
     ("threads.threads", "way.threads"),
+    ("cases.cases", "way.cases"),
     ("settings.more", "way.more"),
 )
+# Forms whose page shows again what was typed, if the desk was locked meanwhile.
+_KEPT_WHILE_LOCKED = frozenset({"contact"})
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
@@ -55,6 +60,7 @@ def create_app(page: Page) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=None,
     )
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters["combine"] = lambda one, other: {**one, **other}
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = page
     app.before_request(_take_desk)
@@ -83,6 +89,8 @@ def _take_desk() -> ResponseReturnValue | None:
         blueprint, _, form = (request.endpoint or "").partition(".")
         if blueprint == "thread" and form != "forget":
             return thread.locked((request.view_args or {})["handle"], form)
+        if blueprint in _KEPT_WHILE_LOCKED:
+            page.keep_typed(request.path, request.form)
         return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
     return None
 
@@ -108,6 +116,8 @@ def _words() -> dict[str, Any]:
         "listed": told.listed,
         "lang": told.lang,
         "size": told.size,
+        "plain": PLAIN,
+        "as_day": datetime.date.fromisoformat,
         "told_news": lambda one: news(told, one),
         "told_error": lambda error: sentence(told, error),
         "ways": WAYS,

@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from flask import abort, current_app, g
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
@@ -50,6 +51,9 @@ class Page:
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
     files: Handles = field(default_factory=Handles)  # of files: by thread and id
+    register: Handles = field(
+        default_factory=Handles
+    )  # of cases, employers, entries: by what it is
     language: str = FIRST_LANGUAGE
     chosen_language: str = ""  # while the desk is locked
     private_window: bool = False
@@ -57,7 +61,9 @@ class Page:
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
     refused: Refused | None = None
+    proposed: Refused | None = None  # a text that another page proposes for a conversation
     _proposed: str = ""
+    _typed: tuple[str, MultiDict[str, str]] | None = None
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
 
@@ -112,6 +118,30 @@ class Page:
         self.refused = None
         return found
 
+    def keep_typed(self, path: str, fields: MultiDict[str, str]) -> None:
+        """Keep what a form of the register had when the lock refused it, in memory alone."""
+        self._typed = (path, fields)
+
+    @property
+    def typed_at(self) -> str:
+        """The path of the form that the lock refused; empty if there is none."""
+        return self._typed[0] if self._typed else ""
+
+    def take_typed(self, path: str) -> MultiDict[str, str] | None:
+        """Return what the form at a path had when the lock refused it, once."""
+        if self._typed is None or self._typed[0] != path:
+            return None
+        fields, self._typed = self._typed[1], None
+        return fields
+
+    def take_proposed(self, handle: str) -> Refused | None:
+        """Return the text that is proposed for a conversation, once."""
+        found = self.proposed
+        if found is None or found.handle != handle:
+            return None
+        self.proposed = None
+        return found
+
     def press_again(self, pressed: tuple[str, int]) -> None:
         """Let a form be sent once more, because nothing came of it."""
         self._pressed.discard(pressed)
@@ -152,6 +182,19 @@ def file_of(handle: str) -> str:
     """The id of a file by its handle in an address; answers 404 if it stands for none."""
     found = page().files.thread(handle)
     if found is None:
+        abort(404)
+    return found[1]
+
+
+def register_handle(kind: str, name: str) -> str:
+    """The handle of a case, an employer or an entry of the register, for addresses."""
+    return page().register.of(kind, name)
+
+
+def registered(kind: str, handle: str) -> str:
+    """What a handle of the register stands for; answers 404 if it stands for none of this kind."""
+    found = page().register.thread(handle)
+    if found is None or found[0] != kind:
         abort(404)
     return found[1]
 

@@ -45,8 +45,9 @@ class Typed:
 def thread(handle: str) -> ResponseReturnValue:
     """Show the conversation; what was new has then been seen."""
     refused = here.page().take_refused(handle)
+    proposed = here.page().take_proposed(handle)
     if refused is None:
-        return _page(handle, Typed())
+        return _page(handle, Typed(proposed.form, "", proposed.fields) if proposed else Typed())
     told = here.told().say("unlock.kept")
     return _page(handle, Typed(refused.form, told, refused.fields))
 
