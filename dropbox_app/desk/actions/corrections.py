@@ -53,7 +53,9 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
     after = [(n, changes.get(n, event)) for n, event in before]
     left = [event for _, event in after if event is not None]
     closed = rules.closed_years(left, [*year_of, *_new(changes)] if year_of else [])
-    faults = closed or _new_faults([event for _, event in before], left)
+    faults = closed or _new_faults(
+        [event for _, event in before], left, _cases([*changes.values(), *_of(before, changes)])
+    )
     if faults:
         raise Refused(tuple(faults))
     with place.database.transaction():
@@ -144,11 +146,28 @@ def _new(changes: Mapping[int, Event | None]) -> list[Event]:
     return [event for event in changes.values() if event is not None]
 
 
-def _new_faults(before: Sequence[Event], after: Sequence[Event]) -> list[form.Fault]:
-    """What does not fit together any more: faults of cases that were none before the change."""
-    had = set(map(str, _faults(before)))
-    return [fault for fault in _faults(after) if str(fault) not in had]
+def _of(before: Sequence[tuple[int, Event]], changes: Mapping[int, Event | None]) -> list[Event]:
+    return [event for number, event in before if number in changes]
 
 
-def _faults(given: Sequence[Event]) -> list[form.Fault]:
-    return rules.faults([], [Numbered(0, one) for one in given if isinstance(one, OfCase)])
+def _cases(given: Sequence[Event | None]) -> set[str]:
+    return {one.case for one in given if isinstance(one, OfCase) and one.case}
+
+
+def _new_faults(
+    before: Sequence[Event], after: Sequence[Event], touched: set[str]
+) -> list[form.Fault]:
+    """What does not fit together any more in the touched cases, and did before the change."""
+    had = set(map(str, _faults(before, touched)))
+    return [fault for fault in _faults(after, touched) if str(fault) not in had]
+
+
+def _faults(given: Sequence[Event], touched: set[str]) -> list[form.Fault]:
+    """What is wrong with the events of some cases, and with those that name one of them."""
+    looked_at: list[Event] = []
+    others: list[Event] = []
+    for one in given:
+        marks = {*one.belongs_with, *one.conflicts_with} if isinstance(one, Case) else set()
+        is_near = isinstance(one, OfCase) and (one.case in touched or marks & touched)
+        (looked_at if is_near else others).append(one)
+    return rules.faults(others, [Numbered(0, one) for one in looked_at])

@@ -108,6 +108,7 @@ class Database:
         self._held = held
         self._lock = threading.RLock()
         self._depth = 0
+        self._rewrites = 0
         self._connection = _connect(disk, held)
 
     @classmethod
@@ -180,6 +181,14 @@ class Database:
                 self._depth = 0
             self._disk.step("committed")
 
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """What changes with every write; None inside a transaction, which may be undone."""
+        with self._lock:
+            if self._depth:
+                return None
+            return self._rewrites, self._connection.total_changes
+
     def expect_rewrite(self) -> None:
         """Note, with the transaction it stands in, that the file must get another key soon."""
         self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
@@ -210,6 +219,7 @@ class Database:
             self._disk.step("switched")
             self._connection.close()
             self._held, self._connection = new, _connect(self._disk, new)
+            self._rewrites += 1
             remove(self._disk, old.file)
 
     def close(self) -> None:

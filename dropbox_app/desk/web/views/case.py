@@ -71,9 +71,7 @@ def _page(handle: str, refusal: Refusal) -> str:
     entries = register.of_case(place, found)
     level = cases.level(register.sheet(place, found.employer))
     others = [
-        (here.register_handle("case", one.reference), one)
-        for one in register.all_cases(place, found.employer)
-        if one.reference != found.reference
+        one for one in register.all_cases(place, found.employer) if one.reference != found.reference
     ]
     return render_template(
         "case.html",
@@ -92,7 +90,8 @@ def _page(handle: str, refusal: Refusal) -> str:
                ("case", "consent", "step", "complaint", "close")},
         sheet=_sheet(found),
         marks={mark: _marked(found, mark, others) for mark in MARKS},
-        others=others[:MOST_OTHERS],
+        others=[(here.register_handle("case", one.reference), one)
+                for one in others[:MOST_OTHERS]],
         labels=_labels(),
         steps=_STEP,
         exception=EXCEPTION,
@@ -292,16 +291,17 @@ def _sheet(found: Standing) -> dict[str, Json]:
     return {name: one for name, one in form.to_json(found.sheet).items() if name not in apart}
 
 
-def _marked(
-    found: Standing, mark: str, others: list[tuple[str, Standing]]
-) -> list[tuple[str, Standing]]:
+def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:
+    """The cases that a mark binds to this one, whichever of the two says so."""
     if mark == "belongs_with":
-        return [pair for pair in others if pair[1].reference in found.related]
-    there = set(found.sheet.conflicts_with)
+        there = found.related
+    else:
+        there = {one.reference for one in others if found.reference in one.sheet.conflicts_with}
+        there |= set(found.sheet.conflicts_with)
     return [
-        pair
-        for pair in others
-        if pair[1].reference in there or found.reference in pair[1].sheet.conflicts_with
+        (here.register_handle("case", one.reference), one)
+        for one in others
+        if one.reference in there
     ]
 
 

@@ -101,13 +101,13 @@ def _done(added: Added, made: Contact, handle: str) -> ResponseReturnValue:
 
 def _page(typed: Typed, problems: list[str]) -> str:
     place = here.place()
-    chosen = typed.get("case", "")
-    cases = [
+    cases = [one for one in register.all_cases(place) if not one.closed]
+    chosen = here.registered("case", typed["case"]) if typed.get("case") else ""
+    listed = [
         (here.register_handle("case", one.reference), one)
-        for one in register.all_cases(place)
-        if not one.closed
+        for number, one in enumerate(cases)
+        if number < MOST_CASES or one.reference == chosen
     ]
-    listed = [pair for n, pair in enumerate(cases) if n < MOST_CASES or pair[0] == chosen]
     return render_template(
         "contact.html",
         asked=forms.asked(here.told(), "contact"),
