@@ -157,6 +157,9 @@ def register_tour(running: Running, page: Page, lang: str) -> Iterator[tuple[str
     """
     texts = TEXTS[lang]
     yield "cases-empty", _go(running, page, "cases", "cases")
+    _go(running, page, "work", "work")
+    page.click("#activity summary")
+    yield "work", page
     yield "employers", _go(running, page, "employers", "employers")
     page.fill("#employer", texts["other"])
     page.click("main button.button")

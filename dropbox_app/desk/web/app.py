@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from jinja2 import StrictUndefined
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from dropbox_app.desk.errors import NotSetUp
@@ -33,8 +34,11 @@ WAYS = (
     ("cases.cases", "way.cases"),
     ("settings.more", "way.more"),
 )
-# Forms whose page shows again what was typed, if the desk was locked meanwhile.
-_KEPT_WHILE_LOCKED = frozenset({"contact"})
+# Forms that came while the desk was locked, and the pages that show again what was typed in them.
+_SHOWN_AGAIN = {
+    "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
+    "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
+}  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
@@ -89,10 +93,19 @@ def _take_desk() -> ResponseReturnValue | None:
         blueprint, _, form = (request.endpoint or "").partition(".")
         if blueprint == "thread" and form != "forget":
             return thread.locked((request.view_args or {})["handle"], form)
-        if blueprint in _KEPT_WHILE_LOCKED:
-            page.keep_typed(request.path, request.form)
+        if request.endpoint in _SHOWN_AGAIN:
+            _keep_typed(_SHOWN_AGAIN[request.endpoint])
         return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
     return None
+
+
+def _keep_typed(shown_by: str) -> None:
+    """Keep the form of this request in memory, for the page at an endpoint."""
+    named = request.view_args or {}
+    where = {"handle": named["handle"]} if "handle" in named else {}
+    kept = MultiDict(request.form)
+    kept.setdefault("form", named.get("what", named.get("kind", "")))
+    here.page().keep_typed(url_for(shown_by, **where), kept)
 
 
 def _leave_desk(_error: BaseException | None) -> None:

@@ -46,11 +46,18 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "agreement": (
         "date", "until", "form", "headcount", "price", "hours", "term_band", "shared_with",
     ),
+    "advice": ("date", "minutes", "topic", "notes"),
+    "activity": ("date", "what", "title", "minutes", "people", "price"),
+    "hours": ("date", "work", "minutes"),
+    "upkeep": ("date", "what", "minutes", "title"),
+    "certificate": ("date", "until", "register_number"),
+    "absence": ("date", "until"),
 }  # fmt: skip
 # Fields whose words depend on the kind, and those that are explained.
 _OWN = frozenset({
     "consent_date", "consent_step", "close_date", "complaint_date", "employer_scope",
-    "agreement_date",
+    "agreement_date", "activity_price",
+    "certificate_date", "absence_date",
 })  # fmt: skip
 _HELPED = frozenset({
     "record_nothing", "again", "label", "goal", "scope", "named", "formal", "destroy_on",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from flask import abort, current_app, g
+from flask import abort, current_app, g, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -124,12 +124,12 @@ class Page:
 
     @property
     def typed_at(self) -> str:
-        """The path of the form that the lock refused; empty if there is none."""
+        """The address of the page whose form the lock refused; empty if there is none."""
         return self._typed[0] if self._typed else ""
 
-    def take_typed(self, path: str) -> MultiDict[str, str] | None:
-        """Return what the form at a path had when the lock refused it, once."""
-        if self._typed is None or self._typed[0] != path:
+    def take_typed(self) -> MultiDict[str, str] | None:
+        """Return what a form of the page of this request had when the lock refused it, once."""
+        if self._typed is None or self._typed[0] != request.script_root + request.path:
             return None
         fields, self._typed = self._typed[1], None
         return fields

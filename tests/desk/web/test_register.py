@@ -58,7 +58,7 @@ def box(page: Answer, what: str) -> Form:
     return next(form for form in page.forms if form.action.split("#")[0].endswith(f"/{what}"))
 
 
-PAGES = ("contact", "cases", "employers", "agenda")
+PAGES = ("contact", "cases", "employers", "agenda", "work")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -521,3 +521,40 @@ def test_today_shows_what_is_late_first_and_the_calendar_three_months(
     assert "Derde" in calendar.text
     case = window.get(next(link for link in calendar.links if "/case/" in link))
     assert "Tweede" in case.text
+
+
+# ander werk
+
+
+def test_advice_a_training_and_a_certificate_are_recorded_apart_from_cases(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}work")
+    window.submit(page, box(page, "advice"), minutes="40", topic="labour_conflict")
+    window.submit(page, box(page, "activity"), what="training", people="22", minutes="180")
+    wrong = window.submit(page, box(page, "upkeep"), what="peer_supervision", minutes="1.441")
+    assert "Minuten: vul een heel getal in" in wrong.text
+    done = window.submit(page, box(page, "certificate"), until="2031-01-04")
+    assert "Vastgelegd: Je certificaat." in done.text
+    kinds = [one["event"] for one in exported(running)]
+    assert kinds == ["advice", "activity", "certificate"]
+    assert "training · 180 minuten" in employer_page(running, window).text
+    with running.lock.use() as place:
+        assert register.all_cases(place) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "values"),
+    [("consent", {"step": "Bijna kwijt"}), ("close", {"outcome": "referred"})],
+)
+def test_a_form_of_a_case_is_there_again_after_the_desk_was_locked(
+    running: Running, window: Window, what: str, values: dict[str, str]
+) -> None:
+    bring_in(running, event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    running.lock.lock()
+    asked = window.submit(page, box(page, what), **values)
+    again = window.press(asked, "unlock", passphrase="een zin die niemand raadt 1729")
+    assert f'<details id="{what}" open>' in again.html
+    fields = box(again, what).fields
+    assert set(values.items()) <= set(fields)

@@ -13,7 +13,7 @@ import dropbox_app.desk.web
 from dropbox_app.desk.register import categories, due
 from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
-from dropbox_app.desk.web.views import case, cases, contact
+from dropbox_app.desk.web.views import case, cases, contact, work
 from dropbox_app.desk.web.views.threads import TURNS
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
 
@@ -55,7 +55,7 @@ def refusal_keys() -> set[str]:
 
 
 # Kinds of entries that the pages show, each with its way to a correction.
-ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement")
+ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement", *work.WORK)
 # Keys that are put together from a prefix and a value.
 MADE = {
     *forms.keys(),
@@ -88,7 +88,7 @@ MADE = {
     *(f"due.{kind}" for kind in due.KINDS),
     *(f"upkeep.{kind}" for kind in categories.UPKEEP),
     *(f"agenda.{part}" for part in ("late", "soon", "later")),
-    "employers.title", "more.employers",
+    "employers.title", "more.employers", "work.title", "more.work",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
     "language.nl", "language.en",
 }  # fmt: skip

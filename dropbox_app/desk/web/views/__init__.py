@@ -23,6 +23,7 @@ from dropbox_app.desk.web.views import (
     thread,
     threads,
     today,
+    work,
 )
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -38,6 +39,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     case.blueprint,
     entry.blueprint,
     employers.blueprint,
+    work.blueprint,
     agenda.blueprint,
     beginning.blueprint,
     cards.blueprint,

@@ -60,7 +60,10 @@ def of_thread(thread: str) -> ResponseReturnValue:
 @blueprint.get("/<handle>")
 def show(handle: str) -> ResponseReturnValue:
     """Show the case."""
-    return _page(handle, Refusal())
+    kept = here.page().take_typed()
+    if kept is None:
+        return _page(handle, Refusal())
+    return _page(handle, Refusal(kept["form"], [here.told().say("unlock.kept")], kept))
 
 
 def _page(handle: str, refusal: Refusal) -> str:
@@ -222,7 +225,10 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
 def sheet(handle: str) -> ResponseReturnValue:
     """Ask for what the case is about."""
     found = register.case(here.place(), here.registered("case", handle))
-    return _sheet_page(handle, found, forms.typed(found.sheet), [])
+    kept = here.page().take_typed()
+    if kept is None:
+        return _sheet_page(handle, found, forms.typed(found.sheet), [])
+    return _sheet_page(handle, found, kept, [here.told().say("unlock.kept")])
 
 
 @blueprint.post("/<handle>/sheet")

@@ -36,7 +36,7 @@ def new() -> ResponseReturnValue:
     if handle:
         found = register.case(place, here.registered("case", handle))
         start.update({"employer": found.employer, "which": "old", "case": handle})
-    kept = here.page().take_typed(request.path)
+    kept = here.page().take_typed()
     if kept is not None:
         return _page(kept, [here.told().say("unlock.kept")])
     return _page(start, [])

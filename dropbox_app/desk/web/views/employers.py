@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from dropbox_app.desk.actions import corrections, register
 from dropbox_app.desk.register import cases, form, hours
 from dropbox_app.desk.register.categories import CHECKED, CHECKLIST
-from dropbox_app.desk.register.events import Agreement, Checklist, Employer
+from dropbox_app.desk.register.events import Activity, Advice, Agreement, Checklist, Employer, Hours
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
@@ -60,7 +60,10 @@ def _list(typed: str, problems: list[str]) -> str:
 @blueprint.get("/<handle>")
 def sheet(handle: str) -> ResponseReturnValue:
     """Show one employer."""
-    return _page(handle, "", MultiDict(), [])
+    kept = here.page().take_typed()
+    if kept is None:
+        return _page(handle, "", MultiDict(), [])
+    return _page(handle, kept["form"], kept, [here.told().say("unlock.kept")])
 
 
 @blueprint.post("/<handle>/<what>")
@@ -154,6 +157,11 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
         checked=CHECKED,
         used={kind: round(minutes / 60, 1) for kind, minutes in used.items()},
         used_all=round(sum(used.values()) / 60, 1),
+        work=[
+            (here.register_handle("entry", str(number)), event)
+            for number, event in reversed(register.numbered(place, name))
+            if isinstance(event, Advice | Activity | Hours) and event.date.year == today.year
+        ],
         year=str(today.year),
         said=here.page().take_said(),
     )

@@ -36,7 +36,7 @@ def open_desk() -> ResponseReturnValue:
     if page.refused is not None:
         return redirect(url_for("thread.thread", handle=page.refused.handle), 303)
     if page.typed_at:
-        return redirect(request.script_root + page.typed_at, 303)
+        return redirect(page.typed_at, 303)
     return redirect(url_for("today.today"), 303)
 
 

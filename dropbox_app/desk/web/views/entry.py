@@ -17,7 +17,10 @@ blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
 def show(handle: str) -> ResponseReturnValue:
     """Show the entry as it is, in a form."""
     event = _entry(handle)
-    return _page(handle, event, forms.typed(event), [])
+    kept = here.page().take_typed()
+    if kept is None:
+        return _page(handle, event, forms.typed(event), [])
+    return _page(handle, event, kept, [here.told().say("unlock.kept")])
 
 
 @blueprint.post("")
