@@ -5,6 +5,7 @@ database gets a new key before ``Workplace`` is closed, so that a copy of today'
 open it. Older backups still hold it.
 """
 
+import datetime
 from collections.abc import Collection, Mapping, Sequence
 
 from dropbox_app.desk.actions import register
@@ -12,7 +13,17 @@ from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, form, recording, rules
-from dropbox_app.desk.register.events import Case, Employer, Event, OfCase, OfEmployer
+from dropbox_app.desk.register.events import (
+    Agreement,
+    Case,
+    Contact,
+    Employer,
+    Event,
+    OfCase,
+    OfEmployer,
+    Statistic,
+)
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
@@ -20,6 +31,8 @@ from dropbox_app.protocol.encoding import Json
 
 # Fields of a case that the figures of an annual report depend on.
 _COUNTED = frozenset({"main_group", "belongs_with"})
+# What an agreement fixes for its term.
+_FIXED = ("date", "form", "headcount", "price", "term_band")
 
 
 def entry(place: Workplace, number: int) -> Event:
@@ -41,7 +54,32 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
     if new is not None and isinstance(new, OfEmployer):
         sheets = cases.sheets(register.every(place))
         new, _ = recording.reduced(new, cases.level(sheets.get(new.employer)))
+    if isinstance(old, Agreement):
+        _keep_term(place, number, old, new)
     change(place, {number: new}, old)
+
+
+def _keep_term(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
+    """Refuse to change what an agreement fixes once anybody may have come in its term.
+
+    The form, price and headcount are chosen before there is anything that they could tell. A term
+    without an end may be given one.
+    """
+    events = [one for n, one in register.numbered(place, old.employer) if n != number]
+    if isinstance(new, Agreement):
+        faults = rules.faults(events, [Numbered(0, new)])
+        if faults:
+            raise Refused(tuple(faults))
+    ends = old.until is None or new is None or getattr(new, "until", None) == old.until
+    same = ends and all(getattr(new, name, None) == getattr(old, name) for name in _FIXED)
+    began = any(
+        isinstance(one, Case | Contact | Statistic)
+        and old.date <= one.date <= (old.until or datetime.date.max)
+        for one in events
+    )
+    if began and not same:
+        said = "there are cases or contacts in its term; it stays as it is until its end"
+        raise Refused((form.Fault(0, "form", Sentence(said, "agreed")),))
 
 
 def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:

@@ -558,3 +558,29 @@ def test_a_form_of_a_case_is_there_again_after_the_desk_was_locked(
     assert f'<details id="{what}" open>' in again.html
     fields = box(again, what).fields
     assert set(values.items()) <= set(fields)
+
+
+def test_a_contact_without_a_case_is_found_at_its_employer_and_corrected(
+    running: Running, window: Window
+) -> None:
+    contact(running, window, minutes="15", record_nothing="1")
+    page = entry_of(window, employer_page(running, window))
+    window.submit(page, page.form_with("minutes"), minutes="20")
+    assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
+
+
+def test_an_agreement_is_corrected_until_somebody_came_in_its_term(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("agreement", "2027-01-01", form="B", headcount=320, price=4800))
+    page = entry_of(window, employer_page(running, window))
+    form = page.form_with("headcount")
+    assert "De verbetering is bewaard." in window.submit(page, form, headcount="330").text
+    contact(running, window, record_nothing="1")
+    for values in ({"form": "A"}, {"price": "1"}, {"date": "2027-01-02"}):
+        refused = window.submit(page, form, headcount="330", **values)
+        assert "ligt de afspraak vast" in refused.text
+    assert "ligt de afspraak vast" in window.press(page, "/remove").text
+    ended = window.submit(page, form, headcount="330", until="2028-12-31")
+    assert "De verbetering is bewaard." in ended.text
+    assert "ligt de afspraak vast" in window.submit(page, form, headcount="330", until="").text

@@ -9,7 +9,16 @@ from werkzeug.datastructures import MultiDict
 from dropbox_app.desk.actions import corrections, register
 from dropbox_app.desk.register import cases, form, hours
 from dropbox_app.desk.register.categories import CHECKED, CHECKLIST
-from dropbox_app.desk.register.events import Activity, Advice, Agreement, Checklist, Employer, Hours
+from dropbox_app.desk.register.events import (
+    Activity,
+    Advice,
+    Agreement,
+    Checklist,
+    Contact,
+    Employer,
+    Event,
+    Hours,
+)
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
@@ -160,11 +169,17 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
         work=[
             (here.register_handle("entry", str(number)), event)
             for number, event in reversed(register.numbered(place, name))
-            if isinstance(event, Advice | Activity | Hours) and event.date.year == today.year
+            if event.date.year == today.year and _is_without_case(event)
         ],
         year=str(today.year),
         said=here.page().take_said(),
     )
+
+
+def _is_without_case(event: Event) -> bool:
+    if isinstance(event, Contact):
+        return not event.case
+    return isinstance(event, Advice | Activity | Hours)
 
 
 def _answers(name: str) -> dict[str, str]:
