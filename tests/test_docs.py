@@ -26,13 +26,20 @@ from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (*(ROOT / "scripts").iterdir(), *(ROOT / "scripts" / "dev").iterdir())
 PROGRAMS: dict[str, click.Command] = {"klankbord-server": server, "klankbord-desk": desk}
+REFERENCE = "deploy/reference.md"
+OPERATOR = (
+    "deploy/README.md",
+    REFERENCE,
+    *(f"deploy/guide/{name}.md"
+      for name in ("install", "routine", "emergencies", "extras", "scale", "by-hand")),
+)  # fmt: skip
 # Where each program is described in full.
-HOME = {"klankbord-server": "deploy/README.md", "klankbord-desk": "README.md"}
+HOME = {"klankbord-server": OPERATOR, "klankbord-desk": ("README.md",)}
 DOCUMENTS = (
     "README.md",
     "SECURITY.md",
     "CHANGELOG.md",
-    "deploy/README.md",
+    *OPERATOR,
     "deploy/desk/README.md",
 )
 # What the documents name in code spans and is an option of another program.
@@ -80,9 +87,9 @@ def script_options() -> set[str]:
     }
 
 
-def code_of(document: str) -> str:
-    """What a document shows as code: its blocks and spans."""
-    source = text(document)
+def code_of(*documents: str) -> str:
+    """What documents show as code: their blocks and spans."""
+    source = "\n".join(text(name) for name in documents)
     blocks = re.findall(r"```.*?\n(.*?)```", source, re.DOTALL)
     rest = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
     return "\n".join([*blocks, *re.findall(r"`([^`]+)`", rest)])
@@ -90,7 +97,7 @@ def code_of(document: str) -> str:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_command_is_described(program: str) -> None:
-    shown = code_of(HOME[program])
+    shown = code_of(*HOME[program])
     missing = [
         words
         for words, _ in commands(PROGRAMS[program])
@@ -101,7 +108,7 @@ def test_every_command_is_described(program: str) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_option_is_described(program: str) -> None:
-    shown = code_of(HOME[program])
+    shown = code_of(*HOME[program])
     missing = {
         option
         for option in options(PROGRAMS[program])
@@ -163,10 +170,10 @@ def _default(item: dataclasses.Field[object]) -> str:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_setting_and_its_default_is_described(group: type[Group]) -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", text("deploy/README.md"), re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", text(REFERENCE), re.MULTILINE))
     for item in _settings(group):
         if item.name in ("retention", "limits", "law"):
-            assert f"`[{item.name}]`" in text("deploy/README.md")
+            assert f"`[{item.name}]`" in text(REFERENCE)
         elif item.default is dataclasses.MISSING:
             assert item.name in rows
         else:
@@ -175,13 +182,13 @@ def test_every_setting_and_its_default_is_described(group: type[Group]) -> None:
 
 def test_no_setting_is_invented() -> None:
     known = {item.name for group in GROUPS for item in _settings(group)}
-    rows = re.findall(r"^\| `(\w+)` \|", text("deploy/README.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|", text(REFERENCE), re.MULTILINE)
     assert set(rows) <= known
     assert len(rows) == len(set(rows))
 
 
 def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
-    source = text("deploy/README.md")
+    source = text("deploy/guide/by-hand.md")
     (part,) = re.findall(
         r"^One folder holds everything of a server:\n\n((?:- .*\n)+)", source, re.M
     )
@@ -300,11 +307,11 @@ def test_every_option_of_the_installer_is_described_in_the_guide() -> None:
     options_of_it = set(re.findall(r"--[a-z][a-z-]+", said)) - {"--help"}
     assert len(options_of_it) > 5
     for option in options_of_it:
-        assert re.search(rf"{option}(?![\w-])", code_of("deploy/README.md")), option
+        assert re.search(rf"{option}(?![\w-])", code_of(*OPERATOR)), option
 
 
 def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
-    guide = text("deploy/README.md")
+    guide = text(REFERENCE)
     table = guide.partition("<!-- checks: compared with the code -->")[2].partition("<!--")[0]
     rows = re.findall(r"^\| ([a-z ]+) \| (site|server|machine) \| .+ \|$", table, re.MULTILINE)
     assert [name for name, _ in rows] == list(get_args(Check))
@@ -314,17 +321,17 @@ def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
 
 
 def test_the_guide_names_every_file_that_belongs_to_it() -> None:
-    guide = text("deploy/README.md")
+    guide = "".join(text(name) for name in OPERATOR)
     for folder in ("etc", "container", "papers/nl", "papers/en"):
-        named = re.findall(rf"\]\({folder}/([^)]+)\)", guide)
+        named = re.findall(rf"\]\((?:\.\./)?{folder}/([^)]+)\)", guide)
         assert named, folder
     for path in (ROOT / "deploy").glob("[ec]*/**/*"):
         if path.is_file() and path.suffix != ".containerignore":
-            assert f"({path.relative_to(ROOT / 'deploy')})" in guide, path
+            assert f"(../{path.relative_to(ROOT / 'deploy')})" in guide, path
 
 
 def test_the_guide_says_where_everything_lies_as_the_files_do() -> None:
-    guide = text("deploy/README.md")
+    guide = "".join(text(name) for name in OPERATOR)
     unit = text("deploy/etc/systemd/system/klankbord.service")
     parts = ("machine", "onions", "program", "tor")
     installer = "".join(text(f"deploy/installer/{name}.py") for name in parts)

@@ -17,6 +17,8 @@ DOCUMENTS = (
     "README.md",
     "SECURITY.md",
     "deploy/README.md",
+    "deploy/reference.md",
+    *(f"deploy/guide/{path.name}" for path in sorted((ROOT / "deploy" / "guide").glob("[!c]*.md"))),
     *(f"deploy/papers/{path.relative_to(ROOT / 'deploy/papers')}"
       for path in sorted((ROOT / "deploy" / "papers").rglob("*.md"))),
 )  # fmt: skip

@@ -117,7 +117,7 @@ def check(machine: Machine) -> None:
     told = release_file.read_text("utf-8") if release_file.is_file() else ""
     number = re.search(r'^VERSION_ID="?(\d+)', told, re.MULTILINE)
     if not re.search(r"^ID=debian$", told, re.MULTILINE) or not number or int(number[1]) < 12:
-        stop("this is for Debian 12 or newer; deploy/README.md says how to do it by hand")
+        stop("this is for Debian 12 or newer; deploy/guide/by-hand.md says how to do it by hand")
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is who this sentence is for
         stop("Python 3.11 or newer is needed")
     if os.geteuid() and not machine.dry:

@@ -56,7 +56,7 @@ def prepare(machine: Machine) -> None:
         return
     say(
         f"\nNothing is mailed yet. Fill in {SETTINGS} and the file"
-        "\n`password` beside it; deploy/README.md says what the mail provider learns. Then:"
+        "\n`password` beside it; deploy/guide/extras.md says what the mail provider learns. Then:"
         "\n\n    klankbord-notify --try"
         "\n    systemctl enable --now klankbord-notify.timer\n"
     )

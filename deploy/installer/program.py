@@ -109,7 +109,7 @@ def program(machine: Machine) -> bool:
         return False
     say(f"  {CURRENT} leads to {place.name} from now on")
     if before:
-        say(f"  (before: {before.name}; it stays, and deploy/README.md says how to go back)")
+        say(f"  (before: {before.name}; it stays, and deploy/guide/routine.md says how to go back)")
     if not machine.dry:
         part = PROGRAM / "current.new"
         part.unlink(missing_ok=True)

@@ -119,7 +119,7 @@ class Workplace:
     def book(self) -> Book:
         """The register as it is kept now."""
         version = self.database.version
-        if self._book is None or version is None or version != self._book_of:
+        if self._book is None or version != self._book_of:
             self._book = Book(register.events(self.database), self._book)
             self._book_of = version
         return self._book
@@ -130,7 +130,7 @@ class Workplace:
         register.add(self.database, given)
         after = self.database.version
         # Nothing else was written meanwhile: the version counts the rows that were.
-        if before and after == (before[0], before[1] + len(given)):
+        if after == (before[0], before[1] + len(given)):
             self._book = book.extended(register.events(self.database, book.last))
             self._book_of = after
 

@@ -242,8 +242,8 @@ def test_the_secret_half_of_the_backup_key_is_for_its_owner_alone_in_the_guide_t
     monkeypatch.setattr(installer.site, "DATA", tmp_path)
     installer.site.ending(INVITATION, moved=False)
     (said,) = re.findall(r"^ +(.* backup-key > .*)$", capsys.readouterr().out, re.MULTILINE)
-    guide = (INSTALL.parent / "README.md").read_text("utf-8")
-    (told,) = re.findall(r"^(.*ssh .* backup-key > .*)$", guide, re.MULTILINE)
+    guide = (INSTALL.parent / "guide" / "install.md").read_text("utf-8")
+    (told,) = re.findall(r"^ *(.*ssh .* backup-key > .*)$", guide, re.MULTILINE)
     assert said.replace("THIS-MACHINE", "MACHINE") == told
     assert told.startswith("(umask 077; ")
 

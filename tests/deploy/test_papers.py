@@ -14,7 +14,8 @@ from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.desk.keys.schedule import KEEP_AT_MOST, KEEP_DAYS
 from dropbox_app.server.cli.main import main as server
 from dropbox_app.server.config.settings import BACKUPS_KEPT, Retention, Settings
-from dropbox_app.server.web.session import IDLE, LONGEST
+from dropbox_app.server.web.ended_sessions import LONGEST
+from dropbox_app.server.web.session import IDLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = ROOT / "deploy" / "papers"

@@ -58,6 +58,19 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
             page.locator("#main-form button.button").click()
 
 
+@pytest.mark.usefixtures("counsellor")
+def test_the_slip_of_the_address_has_no_more_than_how_to_come_back(
+    page: Page, box: DropBox
+) -> None:
+    page.goto("/nl/address")
+    page.emulate_media(media="print")
+    expect(page.locator("h1")).to_be_hidden()
+    printed = page.locator("body").inner_text()
+    assert printed.startswith("Ga naar het adres hieronder en kies")
+    assert printed.rstrip().endswith(box.url)
+    assert len(re.findall(rb"/Type */Page\b(?!s)", page.pdf(format="A4"))) == 1
+
+
 def test_the_way_there_and_back_with_the_keyboard_alone(
     page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:

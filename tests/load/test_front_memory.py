@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.support.memory import memory_of
 from tests.support.serving import Serving, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
@@ -20,22 +20,6 @@ from dropbox_app.server.cli import serve as serving
 renewal.QUIET, renewal.EVERY = 2.0, 0.2
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
-
-
-def memory_of(process: int) -> bytes:
-    """All that a process can read and write."""
-    found = []
-    with Path(f"/proc/{process}/mem").open("rb", 0) as memory:
-        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
-            place, modes, *_ = line.split()
-            if modes.startswith("rw") and "[v" not in line:
-                begin, end = (int(part, 16) for part in place.split("-"))
-                try:
-                    memory.seek(begin)
-                    found.append(memory.read(end - begin))
-                except OSError:
-                    continue  # freed since
-    return b"".join(found)
 
 
 def holders(serving: Serving, *secrets: str) -> set[str]:

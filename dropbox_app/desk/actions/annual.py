@@ -81,22 +81,23 @@ def freeze(
     Raises Unfit if it may not be issued, or if it was.
     """
     wanted = periods.year(year)
-    events = register.every(place)
-    name = _name(events, employer)
-    made = _draft(place, events, name, wanted, language, own)
-    register.record(
-        place,
-        Freeze(
-            date=place.machine.today(),
-            employer=name,
-            first_year=wanted,
-            last_year=wanted,
-            form=made.form,
-            bands={one.group or "all": _band(one) for one in made.figures},
-            advice=made.advice,
-            text=json.dumps(render.as_json(made.report)),
-        ),
-    )
+    with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
+        events = register.every(place)
+        name = _name(events, employer)
+        made = _draft(place, events, name, wanted, language, own)
+        register.record(
+            place,
+            Freeze(
+                date=place.machine.today(),
+                employer=name,
+                first_year=wanted,
+                last_year=wanted,
+                form=made.form,
+                bands={one.group or "all": _band(one) for one in made.figures},
+                advice=made.advice,
+                text=json.dumps(render.as_json(made.report)),
+            ),
+        )
 
 
 def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:

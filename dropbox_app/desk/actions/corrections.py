@@ -5,7 +5,6 @@ database gets a new key before ``Workplace`` is closed, so that a copy of today'
 open it. Older backups still hold it.
 """
 
-import datetime
 from collections.abc import Collection, Mapping, Sequence
 
 from dropbox_app.desk.actions import register
@@ -16,14 +15,11 @@ from dropbox_app.desk.register import cases, form, recording, rules
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
-    Contact,
     Employer,
     Event,
     OfCase,
     OfEmployer,
-    Statistic,
 )
-from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
@@ -31,8 +27,6 @@ from dropbox_app.protocol.encoding import Json
 
 # Fields of a case that the figures of an annual report depend on.
 _COUNTED = frozenset({"main_group", "belongs_with"})
-# What an agreement fixes for its term.
-_FIXED = ("date", "form", "headcount", "price", "term_band")
 
 
 def entry(place: Workplace, number: int) -> Event:
@@ -55,31 +49,26 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
         sheets = cases.sheets(register.every(place))
         new, _ = recording.reduced(new, cases.level(sheets.get(new.employer)))
     if isinstance(old, Agreement):
-        _keep_term(place, number, old, new)
+        _agreed(place, number, old, new)
     change(place, {number: new}, old)
 
 
-def _keep_term(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
-    """Refuse to change what an agreement fixes once anybody may have come in its term.
+def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
+    """Hold an agreement to its rules: once a report was issued under it, little can be corrected.
 
-    The form, price and headcount are chosen before there is anything that they could tell. A term
-    without an end may be given one.
+    Raises Refused.
     """
-    events = [one for n, one in register.numbered(place, old.employer) if n != number]
+    events = [(n, one) for n, one in register.numbered(place, old.employer)]
+    there = [one for _, one in events]
+    if not isinstance(new, Agreement) or new.date != old.date:
+        faults = rules.bound(there, old)
+        there = [one for n, one in events if n != number]
+    else:
+        faults = []
     if isinstance(new, Agreement):
-        faults = rules.faults(events, [Numbered(0, new)])
-        if faults:
-            raise Refused(tuple(faults))
-    ends = old.until is None or new is None or getattr(new, "until", None) == old.until
-    same = ends and all(getattr(new, name, None) == getattr(old, name) for name in _FIXED)
-    began = any(
-        isinstance(one, Case | Contact | Statistic)
-        and old.date <= one.date <= (old.until or datetime.date.max)
-        for one in events
-    )
-    if began and not same:
-        said = "there are cases or contacts in its term; it stays as it is until its end"
-        raise Refused((form.Fault(0, "form", Sentence(said, "agreed")),))
+        faults += rules.faults(there, [Numbered(0, new)])
+    if faults:
+        raise Refused(tuple(faults))
 
 
 def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:
@@ -87,16 +76,16 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 
     The years of ``year_of`` and of what takes their place must be open.
     """
-    before = register.numbered(place)
-    after = [(n, changes.get(n, event)) for n, event in before]
-    left = [event for _, event in after if event is not None]
-    closed = rules.closed_years(left, [*year_of, *_new(changes)] if year_of else [])
-    faults = closed or _new_faults(
-        [event for _, event in before], left, _cases([*changes.values(), *_of(before, changes)])
-    )
-    if faults:
-        raise Refused(tuple(faults))
-    with place.database.transaction():
+    with place.database.transaction():  # nobody else may change what the rules look at
+        before = register.numbered(place)
+        after = [(n, changes.get(n, event)) for n, event in before]
+        left = [event for _, event in after if event is not None]
+        closed = rules.closed_years(left, [*year_of, *_new(changes)] if year_of else [])
+        faults = closed or _new_faults(
+            [event for _, event in before], left, _cases([*changes.values(), *_of(before, changes)])
+        )
+        if faults:
+            raise Refused(tuple(faults))
         rows.replace(
             place.database,
             [
@@ -143,6 +132,10 @@ def _set(
         new |= {name: values[name] for name in ("main_group", "sub_groups") if name in values}
     event: dict[str, Json] = {"event": sheet.kind, "date": today.isoformat(), **fixed, **new}
     made = form.parse(event, today)
+    if "group" in emptied and isinstance(sheet, Employer):
+        faults = rules.bound(place.book().terms, sheet)
+        if faults:
+            raise Refused(tuple(faults))
     if emptied:
         _empty(place, sheet, emptied)
     return register.record(place, made) if new else Added(0, 0, {})

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, recording, rules
@@ -80,26 +81,27 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
     ``once``: an event that is there already in the same words is not kept again. Of each event
     that is kept which the employer's level of recording allows.
     """
-    book = place.book()
-    given = _named(book, given)
-    levels = _levels(book, [one.event for one in given])
-    had = collections.Counter(map(repr, book.events) if once else ())
-    left_out: collections.Counter[str] = collections.Counter()
-    new, kept = [], []
-    for one in given:
-        employer = getattr(one.event, "employer", "")
-        event, without = recording.reduced(one.event, levels.get(employer, ""))
-        if had[repr(event)]:
-            had[repr(event)] -= 1
-            continue
-        left_out.update(without)
-        new.append(one)
-        kept.append(event)
-    faults = rules.faults(_about(book, new), new)
-    if faults:
-        raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-    place.add_events([form.to_json(one) for one in kept])
-    return Added(len(kept), len(given) - len(kept), dict(left_out))
+    with place.database.transaction():  # nobody else may change what the rules look at
+        book = place.book()
+        given = _named(book, given)
+        levels = _levels(book, [one.event for one in given])
+        had = collections.Counter(map(repr, book.events) if once else ())
+        left_out: collections.Counter[str] = collections.Counter()
+        new, kept = [], []
+        for one in given:
+            employer = getattr(one.event, "employer", "")
+            event, without = recording.reduced(one.event, levels.get(employer, ""))
+            if had[repr(event)]:
+                had[repr(event)] -= 1
+                continue
+            left_out.update(without)
+            new.append(one)
+            kept.append(event)
+        faults = rules.faults(_about(book, new), new)
+        if faults:
+            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
+        place.add_events([form.to_json(one) for one in kept])
+        return Added(len(kept), len(given) - len(kept), dict(left_out))
 
 
 def record_contact(
@@ -178,8 +180,15 @@ def adopt(place: Workplace) -> int:
     known = {one.sheet.thread for one in place.book().standings.values()}
     if all(mailbox in known for _, mailbox in queries.pairs(place.database)):
         return 0
+    listed = threads.list_threads(place)
+    with place.database.transaction():
+        return _adopt(place, listed)
+
+
+def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     there = every(place)
-    new = [one for one in threads.list_threads(place) if one.mailbox not in known]
+    known = {one.thread for one in there if isinstance(one, Case) and one.thread}
+    new = [one for one in listed if one.mailbox not in known]
     if not new:
         return 0
     employers = {sheet.site: name for name, sheet in place.book().sheets.items() if sheet.site}

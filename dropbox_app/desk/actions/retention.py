@@ -28,12 +28,12 @@ def destroy(place: Workplace, found: Standing) -> Destroyed:
     today's file does not open what was destroyed. Older backups still hold it.
     """
     conversation = _forget(place, found.sheet.thread)
-    numbered = register.numbered(place)
-    given = [event for _, event in numbered]
-    number = {id(event): n for n, event in numbered}
-    entries = sum(isinstance(one, OfCase) and one.case == found.reference for one in given)
-    proof = Destruction(date=place.machine.today(), entries=entries, conversation=conversation)
     with place.database.transaction():
+        numbered = register.numbered(place)
+        given = [event for _, event in numbered]
+        number = {id(event): n for n, event in numbered}
+        entries = sum(isinstance(one, OfCase) and one.case == found.reference for one in given)
+        proof = Destruction(date=place.machine.today(), entries=entries, conversation=conversation)
         rows.replace(
             place.database,
             [

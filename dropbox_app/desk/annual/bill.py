@@ -8,15 +8,16 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dropbox_app.desk.annual.report import Training
+from dropbox_app.desk.annual.suppression import Form
 from dropbox_app.desk.errors import Unfit
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """A training or talk that the employer ordered, with its own price in whole euros."""
+    """A training that the employer ordered, with its own price in whole euros."""
 
-    day: datetime.date
-    name: str
+    training: Training
     price: int
 
 
@@ -26,6 +27,7 @@ class Bill:
 
     employer: str
     year: int
+    form: Form
     fixed: int
     ordered: tuple[Ordered, ...]
 
@@ -40,20 +42,23 @@ class Bill:
         return self.fixed + sum(one.price for one in self.ordered)
 
 
-def bill(employer: str, year: int, yearly: int | None, ordered: Sequence[Ordered]) -> Bill:
+def bill(
+    employer: str, year: int, form: Form, yearly: int | None, ordered: Sequence[Ordered]
+) -> Bill:
     """Return the bill of a year.
 
-    ``yearly`` is the price in euros of a whole calendar year as the agreement says. Raises Unfit if
+    ``form`` is that of the report: in form A a training has no name of its own. ``yearly`` is
+    the price in euros of a whole calendar year as the agreement says. Raises Unfit if
     there is none, since a price made up afterwards would follow the work.
     """
     if yearly is None:
         raise Unfit(
             f"No fixed price is written down for {employer}. It is agreed before a term begins"
-            " and stays for the whole term: add it to the employer.",
+            " and stays for the whole term: add it to the agreement.",
             "no_price", employer=employer,
         )  # fmt: skip
-    own = sorted((o for o in ordered if o.day.year == year), key=lambda one: (one.day, one.name))
-    return Bill(employer, year, yearly, tuple(own))
+    own = sorted((o for o in ordered if o.training.day.year == year), key=lambda one: one.training)
+    return Bill(employer, year, form, yearly, tuple(own))
 
 
 def euros(amount: int, language: str) -> str:

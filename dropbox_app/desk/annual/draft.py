@@ -67,18 +67,20 @@ def draft(
     made = build(seen, figures, advice, last, written, language)
     avoid = [name for one in events if isinstance(one, Employer) and one.employer == employer
              for name in one.avoid]  # fmt: skip
-    found = [
-        *words.check(written.signals, departments=avoid),
-        *words.check(written.bottlenecks, departments=avoid),
-    ]
-    why = preview.preview(seen, figures, counts, left_out, advice, found, language)
+    titles = [] if form is Form.A else [one.title for one in seen.trainings]
+    checked = (written.signals, written.bottlenecks, *titles)
+    found = dict.fromkeys(one for text in checked for one in words.check(text, departments=avoid))
+    why = preview.preview(seen, figures, counts, left_out, advice, [*found],
+                          term.shared_with, language)  # fmt: skip
     return Draft(made, form, figures, advice, tuple(why))
 
 
 def bill(events: Sequence[Event], employer: str, year: int) -> bills.Bill:
     """Return the bill of a calendar year. Raises Unfit if there is no term or no fixed price."""
     term = periods.term_of(gather.terms(events), employer, year)
-    return bills.bill(employer, year, gather.price(events, term), gather.ordered(events, employer))
+    price, ordered = gather.price(events, term), gather.ordered(events, employer)
+    form = term.form or (suppression.form_for(term.headcount) if term.headcount else Form.A)
+    return bills.bill(employer, year, form, price, ordered)
 
 
 def counted_years(term: periods.Term, year: int) -> range:

@@ -6,16 +6,17 @@ what it must not see; nothing but counts is ever made of that.
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from dropbox_app.desk.annual.bill import Ordered
 from dropbox_app.desk.annual.counting import Case
 from dropbox_app.desk.annual.periods import Issued, Term
-from dropbox_app.desk.annual.report import Counsellor, Seen
-from dropbox_app.desk.annual.suppression import Form
+from dropbox_app.desk.annual.report import Counsellor, Seen, Training
+from dropbox_app.desk.annual.suppression import TERM_YEARS, Form
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import events as e
+from dropbox_app.desk.register import groups
+from dropbox_app.desk.register.cases import in_order, situations, standings
 
 _MINUTES = 60
 _OTHER = "other"  # the main group of what has none
@@ -29,24 +30,22 @@ def terms(events: Iterable[e.Event]) -> list[Term]:
     after the year was counted. Two agreements of one employer that begin on the same day are one,
     the later one wins.
     """
-    sheets: dict[str, list[e.Employer]] = {}
+    known = list(events)
     agreed: dict[tuple[str, datetime.date], e.Agreement] = {}
-    for event in events:
-        if isinstance(event, e.Employer):
-            sheets.setdefault(event.employer, []).append(event)
-        elif isinstance(event, e.Agreement):
+    for event in known:
+        if isinstance(event, e.Agreement):
             agreed[event.employer, event.date] = event
-    return [_term(one, sheets.get(one.employer, [])) for one in agreed.values()]
+    said = groups.ever(known)
+    return [_term(one, groups.related(said, one.employer)) for one in agreed.values()]
 
 
-def _term(agreed: e.Agreement, sheets: Sequence[e.Employer]) -> Term:
+def _term(agreed: e.Agreement, family: frozenset[str]) -> Term:
     if agreed.until is None:
         raise Unfit(
             f"The agreement with {agreed.employer} of {agreed.date} has no last day. The form of"
             " the report is fixed until that day: add it.",
             "no_term_end", employer=agreed.employer,
         )  # fmt: skip
-    groups = [sheet.group for sheet in sheets if sheet.group]
     return Term(
         employer=agreed.employer,
         first_year=agreed.date.year,
@@ -54,46 +53,56 @@ def _term(agreed: e.Agreement, sheets: Sequence[e.Employer]) -> Term:
         headcount=agreed.headcount or 0,
         form=Form(agreed.form) if agreed.form else None,
         term_band=bool(agreed.term_band),
-        under=groups[-1] if groups else "",
+        family=family,
         shared_with=agreed.shared_with,
     )
 
 
 def issued(events: Iterable[e.Event]) -> list[Issued]:
-    """Return every report that was handed over, one for each year that it covers."""
-    return [
-        Issued(one.employer, year, Form(one.form or Form.A))
-        for one in events
-        if isinstance(one, e.Freeze) and one.first_year and one.last_year
-        for year in range(one.first_year, one.last_year + 1)
-    ]
+    """Return every report that was handed over, one for each year that it covers.
+
+    A report in form A that printed a band printed it of the three years up to its own.
+    """
+    found = []
+    for one in events:
+        if not isinstance(one, e.Freeze) or not one.first_year or not one.last_year:
+            continue
+        form, years = Form(one.form or Form.A), range(one.first_year, one.last_year + 1)
+        figures = years
+        if form is Form.A:
+            figures = range(one.last_year - TERM_YEARS + 1, one.last_year + 1)
+            figures = figures if one.bands else range(0)
+        found += [Issued(one.employer, year, form, figures) for year in years]
+    return found
 
 
 def price(events: Iterable[e.Event], term: Term) -> int | None:
     """Return the fixed yearly price of a term in euros, None if none is written down."""
-    return next(
-        (
-            one.price
-            for one in events
-            if isinstance(one, e.Agreement)
-            and one.employer == term.employer
-            and one.price is not None
-            and one.date.year <= term.first_year <= (one.until or one.date).year
-        ),
-        None,
-    )
+    standing = {
+        one.date: one.price
+        for one in events
+        if isinstance(one, e.Agreement)
+        and one.employer == term.employer
+        and one.price is not None
+        and one.date.year <= term.first_year <= (one.until or one.date).year
+    }
+    return standing[min(standing)] if standing else None
 
 
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
     """Return the trainings that the employer ordered and pays apart."""
     return [
-        Ordered(one.date, one.title or one.what, one.price)
+        Ordered(_training(one), one.price)
         for one in events
         if isinstance(one, e.Activity)
         and one.employer == employer
         and one.what in _TRAININGS
         and one.price
     ]
+
+
+def _training(one: e.Activity) -> Training:
+    return Training(one.date, one.title, one.people or 0, one.what)
 
 
 def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str, str]:
@@ -138,11 +147,7 @@ def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str
         counsellor=_counsellor(events, term.employer, year, name),
         term_band=term.term_band,
         regulations=frozenset(regulations),
-        trainings=tuple(
-            (one.date, one.title or one.what, one.people or 0)
-            for one in activities
-            if one.what in _TRAININGS
-        ),
+        trainings=tuple(_training(one) for one in activities if one.what in _TRAININGS),
         talks=tuple(one.date for one in activities if one.what == "talk_with_management"),
         discussed_with=frozenset(_sheet(events, term.employer, year).get("discussed_with", ())),
     )
@@ -183,45 +188,34 @@ def _counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) 
 def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
     """Return everything that counts as a case at an employer, destroyed cases included.
 
-    Cases at the members of a group count for the group. A contact with a reporter that has no
-    case counts as one, unless it goes on with an earlier one. A case and all that its marks lead
-    to carry the same mark ``together``.
+    Cases at the members of a group, and at their members, count for the group. A contact with a
+    reporter that has no case counts as one, unless it goes on with an earlier one. A case and all
+    that its marks lead to carry the same mark ``together``.
     """
     known = list(events)
-    names = {employer} | {
-        one.employer for one in known if isinstance(one, e.Employer) and one.group == employer
-    }
-    own = [one for one in known if isinstance(one, e.OfEmployer) and one.employer in names]
-    own.sort(key=lambda one: one.date)
-    opened: dict[str, Case] = {}
-    marks: dict[str, set[str]] = {}
-    for number, event in enumerate(own):
-        if isinstance(event, e.Case | e.Contact) and event.case:
-            before = opened.get(event.case) or Case(event.case, event.date, _OTHER)
-            opened[event.case] = _with(before, event)
-            if isinstance(event, e.Case):
-                for other in event.belongs_with:
-                    marks.setdefault(event.case, set()).add(other)
-                    marks.setdefault(other, set()).add(event.case)
-        elif isinstance(event, e.Complaint) and event.case:
-            before = opened.get(event.case) or Case(event.case, event.date, _OTHER)
-            held = min(filter(None, (before.held_since, event.date)))
-            opened[event.case] = replace(before, held_since=held)
-        elif (made := _alone(event, number)) is not None:
-            opened[made.key] = made
-    circles = _components(marks)
-    return [replace(case, together=circles.get(case.key, "")) for case in opened.values()]
-
-
-def _with(case: Case, event: e.Case | e.Contact) -> Case:
-    group = event.main_group if isinstance(event, e.Case) else ""
-    if isinstance(event, e.Contact) and case.group == _OTHER:
-        group = event.topic
-    return replace(case, group=group or case.group)
+    names = {employer} | groups.members(groups.standing(known), employer)
+    own = in_order(one for one in known if isinstance(one, e.OfEmployer) and one.employer in names)
+    found = standings(own)
+    circles = {one: min(circle) for circle in situations(found) for one in circle}
+    counted = [
+        Case(
+            key=one.reference,
+            opened=one.counted_on,
+            group=one.counted_group or _OTHER,
+            together=circles[one.reference],
+            held_since=one.held_since,
+        )
+        for one in found.values()
+    ]
+    return counted + [
+        made for number, event in enumerate(own) if (made := _alone(event, number)) is not None
+    ]
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
     """What counts without a reference: such a contact or case, or the row of a destroyed one."""
+    if isinstance(event, e.OfCase) and event.case:
+        return None
     key = f"\0{number}"  # no reference holds this character
     if isinstance(event, e.Contact):
         from_reporter = not event.with_whom or "reporter" in event.with_whom
@@ -230,18 +224,6 @@ def _alone(event: e.Event, number: int) -> Case | None:
     if isinstance(event, e.Case):
         return Case(key, event.date, event.main_group or _OTHER)
     if isinstance(event, e.Statistic) and event.situations:
-        return Case(key, event.date, event.main_group or _OTHER)
+        held = datetime.date(event.held, 1, 1) if event.held else None
+        return Case(key, event.date, event.main_group or _OTHER, held_since=held)
     return None
-
-
-def _components(marks: Mapping[str, set[str]]) -> dict[str, str]:
-    """Name each group of cases that are linked, over any number of links, by its first name."""
-    named: dict[str, str] = {}
-    for start in sorted(marks):
-        waiting = [start]
-        while waiting:
-            one = waiting.pop()
-            if one not in named:
-                named[one] = start
-                waiting += marks.get(one, ())
-    return named

@@ -23,7 +23,7 @@ class Term:
     ``headcount`` is that at its start; 0 is one that nobody wrote down. ``last_year`` is the last
     calendar year that it reports on. ``form`` is what the agreement says; None takes the form
     of the headcount. ``term_band``: the agreement has one band over three years (form A).
-    ``under`` names the group of employers that one report is made for; empty if this is one.
+    ``family`` are the groups above this employer and the members below it, at any distance.
     ``shared_with`` is the other counsellor of a joint report; empty if there is none.
     """
 
@@ -33,17 +33,21 @@ class Term:
     headcount: int
     form: Form | None = None
     term_band: bool = False
-    under: str = ""
+    family: frozenset[str] = frozenset()
     shared_with: str = ""
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A report that was handed over. It does not change any more."""
+    """A report that was handed over. It does not change any more.
+
+    ``figures`` are the calendar years whose situations it printed a band of.
+    """
 
     employer: str
     year: int
     form: Form
+    figures: range = range(0)
 
 
 def year(text: str) -> int:
@@ -78,6 +82,13 @@ def form(term: Term) -> Form:
             "One band over three years exists for 50 to 249 people in form A alone.",
             "term_band",
         )
+    if term.term_band and term.last_year - term.first_year + 1 < TERM_YEARS:
+        raise Unfit(
+            f"The agreement with {term.employer} promises one band over three years, and has"
+            f" {term.first_year} to {term.last_year} alone to report on. Agree on a longer term,"
+            " or on no band.",
+            "term_short", employer=term.employer, first=term.first_year, last=term.last_year,
+        )  # fmt: skip
     return chosen
 
 
@@ -91,14 +102,14 @@ def term_of(terms: Sequence[Term], employer: str, wanted: int) -> Term:
     own = sorted((one for one in terms if one.employer == employer), key=lambda t: t.first_year)
     for before, after in itertools.pairwise(own):
         overlap = after.first_year < before.last_year
-        changed = (after.headcount, after.form, after.term_band, after.under) != (
-            before.headcount, before.form, before.term_band, before.under,
+        changed = (after.headcount, after.form, after.term_band, after.shared_with) != (
+            before.headcount, before.form, before.term_band, before.shared_with,
         )  # fmt: skip
         if overlap and changed:
             raise Unfit(
                 f"Two terms of {employer} overlap, in {after.first_year}, and differ in form,"
-                " headcount or group. A form stays for the whole term: end the first term before"
-                " the second begins.",
+                " headcount or counsellors. A form stays for the whole term: end the first term"
+                " before the second begins.",
                 "form_changed", employer=employer, year=after.first_year,
             )  # fmt: skip
     reached = 0
@@ -133,7 +144,8 @@ def check(
             " second one would show, beside the first, what changed.",
             "issued_already", employer=employer, year=wanted,
         )  # fmt: skip
-    _refuse_nested(terms, issued, term)
+    _refuse_nested(issued, term)
+    _refuse_overlap(issued, term, chosen, wanted)
     for one in issued:
         within = term.first_year <= one.year <= term.last_year
         if one.employer == employer and within and one.form is not chosen:
@@ -145,10 +157,9 @@ def check(
     return term
 
 
-def _refuse_nested(terms: Sequence[Term], issued: Sequence[Issued], term: Term) -> None:
+def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
     """One level of report a group: the whole, or its members, whichever came first."""
-    members = {one.employer for one in terms if one.under == term.employer}
-    other = next((i.employer for i in issued if i.employer in members | {term.under}), "")
+    other = next((one.employer for one in issued if one.employer in term.family), "")
     if other:
         raise Unfit(
             f"{other} had a report already, and {term.employer} belongs to the same group. A"
@@ -156,6 +167,33 @@ def _refuse_nested(terms: Sequence[Term], issued: Sequence[Issued], term: Term) 
             " subtracted from the other would show the rest.",
             "nested", other=other, employer=term.employer,
         )  # fmt: skip
+
+
+def _refuse_overlap(issued: Sequence[Issued], term: Term, chosen: Form, wanted: int) -> None:
+    """A year is in one band: an agreement that is recorded later can move the threes."""
+    years = figure_years(term, chosen, wanted)
+    other = next(
+        (i for i in issued if i.employer == term.employer and _meet(i.figures, years)), None
+    )
+    if other:
+        raise Unfit(
+            f"The report for {other.year} had a band of {other.figures[0]} to"
+            f" {other.figures[-1]}, and this one would have one of {years[0]} to {years[-1]}. Two"
+            " bands that overlap show what happened in one year. Correct the agreement whose"
+            " first day moved these years.",
+            "bands_overlap", year=other.year, first=years[0], last=years[-1],
+        )  # fmt: skip
+
+
+def _meet(one: range, other: range) -> bool:
+    return bool(set(one) & set(other))
+
+
+def figure_years(term: Term, chosen: Form, wanted: int) -> range:
+    """Return the calendar years of the figures in the report of a year, empty if it has none."""
+    if chosen is not Form.A:
+        return range(wanted, wanted + 1)
+    return term_band_years(term, wanted) or range(0)
 
 
 def term_band_years(term: Term, wanted: int) -> range | None:

@@ -16,12 +16,14 @@ def preview(
     left_out: int,
     advice: Sequence[str],
     found: Sequence[Found],
+    shared_with: str,
     language: str,
 ) -> list[str]:
     """Return the sentences of the preview.
 
     ``counts`` are the situations that count, ``left_out`` those that the employer holds itself,
-    ``found`` what was found in the counsellor's own words.
+    ``found`` what was found in the counsellor's own words. ``shared_with`` is the other
+    counsellor of a joint report, who knows their own part of its counts; empty if there is none.
     """
     say, own = texts(language), texts(language)["preview"]
     lines = [own["form"].format(form=seen.form, headcount=seen.headcount, last=seen.term[1])]
@@ -38,8 +40,11 @@ def preview(
     names = ", ".join(say["advice"]["names"][item] for item in advice)
     lines.append(own["advice"].format(items=names))
     lines.append(own["others"])
+    if shared_with and figures:
+        lines.append(own["joint"].format(other=shared_with))
     if seen.form is not Form.A:
         lines.append(own["words"])
+        lines += [own["titles"]] if any(one.title for one in seen.trainings) else []
     lines += [
         own["found"].format(found=f"“{one.text}” ({own['kinds'][one.kind]})") for one in found
     ]

@@ -43,10 +43,14 @@ def report(made: Report, kind: str) -> bytes:
 
 def bill(made: Bill, language: str) -> Report:
     """Return a bill as a report of one section, so that it can be written in each format."""
-    say = texts(language)["bill"]
+    every = texts(language)
+    say = every["bill"]
     rows = [(say["fixed"].format(year=made.year), euros(made.fixed, language))]
     rows += [
-        (f"{day_in(one.day, language)}: {one.name}", euros(one.price, language))
+        (
+            f"{day_in(one.training.day, language)}: {one.training.name(made.form, every)}",
+            euros(one.price, language),
+        )
         for one in made.ordered
     ]
     rows.append((say["total"], euros(made.total, language)))

@@ -40,6 +40,25 @@ class Counsellor:
     upkeep_hours: int | None = None  # in this year, for all employers together
 
 
+@dataclass(frozen=True, order=True)
+class Training:
+    """A training or a talk to staff that the employer ordered.
+
+    ``title`` is the counsellor's own wording, which form A does not print: it may tell why the
+    training was held. ``kind`` is training or information.
+    """
+
+    day: datetime.date
+    title: str
+    people: int = 0
+    kind: str = "training"
+
+    def name(self, form: Form, say: Mapping[str, Any]) -> str:
+        """Return what it is called in the report and on the bill."""
+        fixed = str(say["activities"]["kinds"][self.kind])
+        return fixed if form is Form.A else self.title or fixed
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the employer saw, ordered or wrote down itself in the year of the report."""
@@ -52,7 +71,7 @@ class Seen:
     counsellor: Counsellor
     term_band: bool = False
     regulations: frozenset[str] = frozenset()
-    trainings: tuple[tuple[datetime.date, str, int], ...] = ()  # day, name, people
+    trainings: tuple["Training", ...] = ()
     talks: tuple[datetime.date, ...] = ()  # with management, somebody of the employer being there
     discussed_with: frozenset[str] = frozenset()
 
@@ -165,8 +184,10 @@ def _context(seen: Seen, say: Mapping[str, Any]) -> _Content:
 def _activities(seen: Seen, say: Mapping[str, Any]) -> _Content:
     own, language = say["activities"], say["language"]
     points = [
-        own["training"].format(day=day_in(day, language), name=name, people=people)
-        for day, name, people in sorted(seen.trainings)
+        own["training" if one.people else "without_people"].format(
+            day=day_in(one.day, language), name=one.name(seen.form, say), people=one.people
+        )
+        for one in sorted(seen.trainings)
     ]
     points += [own["talk"].format(day=day_in(day, language)) for day in sorted(seen.talks)]
     return (own["lead"],) if points else (own["none"],), tuple(points), (), ""
@@ -214,7 +235,9 @@ def _advice(advice: Sequence[str], last: Sequence[Followed], say: Mapping[str, A
 def _protection(seen: Seen, say: Mapping[str, Any]) -> _Content:
     own = say["protection"]
     banded = seen.form is not Form.A or seen.term_band
-    return (*own["all"], *(own["bands"] if banded else ())), (), (), ""
+    before, last = own["all"][:-1], own["all"][-1]
+    paid = own[seen.counsellor.kind]  # an internal counsellor sends no bill
+    return (*before, paid, *(own["bands"] if banded else ()), last), (), (), ""
 
 
 def _upkeep(seen: Seen, say: Mapping[str, Any]) -> _Content:

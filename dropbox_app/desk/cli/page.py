@@ -41,11 +41,10 @@ def open_page(no_browser: bool, port: int) -> None:
     # Flask is loaded for this command alone.
     from dropbox_app.desk.web.server import serve
 
-    given = common.given_passphrase()
     serve(
         common.folder(),
         common.machine(),
-        passphrase=given,
+        passphrase=common.given_passphrase,
         port=port,
         browser=not no_browser,
         show=click.echo,

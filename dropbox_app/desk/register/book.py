@@ -95,8 +95,32 @@ class Book:
 
     @cached_property
     def terms(self) -> list[Event]:
-        """What all later events are held against: agreements, and reports that were issued."""
-        return [event for event in self.events if isinstance(event, Agreement | Freeze)]
+        """What later events are held against: agreements, reports that were issued, groups."""
+        return [
+            event
+            for event in self.events
+            if isinstance(event, Agreement | Freeze)
+            or (isinstance(event, Employer) and event.group)
+        ]
+
+    @cached_property
+    def first_of_case(self) -> dict[str, int]:
+        """The number of the first entry of each case, by its reference."""
+        found: dict[str, int] = {}
+        for number, event in self.entries:
+            if isinstance(event, OfCase) and event.case:
+                found.setdefault(event.case, number)
+        return found
+
+    @cached_property
+    def first_of_employer(self) -> dict[str, int]:
+        """The number of the first entry of each employer, by its name."""
+        return {name: entries[0][0] for name, entries in self._of_employer.items()}
+
+    def event(self, number: int) -> Event | None:
+        """Return one event by its number; None if there is none."""
+        found = self._read.get(number)
+        return found[1] if found else None
 
     @property
     def references(self) -> Collection[str]:

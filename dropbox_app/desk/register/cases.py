@@ -30,8 +30,9 @@ class Standing:
 
     ``opened`` and ``last`` are the days of its first and newest event. ``closed``: the day on
     which it was closed, None while it is open. ``sheet``: all fields of its case events, the
-    newest of each. ``minutes``, ``contacts``: of its contacts. ``employer_holds``: a formal
-    complaint or legal report was filed.
+    newest of each. ``group``: its main group, or else that of its first contact that has one.
+    ``minutes``, ``contacts``: of its contacts. ``held_since``: the day of the first formal
+    complaint or legal report.
     """
 
     reference: str
@@ -43,7 +44,8 @@ class Standing:
     outcome: str = ""
     minutes: int = 0
     contacts: int = 0
-    employer_holds: bool = False
+    group: str = ""
+    held_since: datetime.date | None = None
     aftercare_on: datetime.date | None = None
     destroy_on: datetime.date | None = None
     related: set[str] = field(default_factory=set)
@@ -52,6 +54,22 @@ class Standing:
     def name(self) -> str:
         """The counsellor's own name for it, or else its reference."""
         return self.sheet.label or self.reference
+
+    @property
+    def employer_holds(self) -> bool:
+        """Whether the employer got a formal complaint or a legal report of it."""
+        return self.held_since is not None
+
+    @property
+    def counted_on(self) -> datetime.date:
+        """The day on which it is counted: a destroyed case may have begun its situation."""
+        began = self.sheet.began
+        return self.opened if began is None else datetime.date(began, 1, 1)
+
+    @property
+    def counted_group(self) -> str:
+        """The main group in which it is counted, empty if none was given."""
+        return self.group if self.sheet.began is None else self.sheet.began_group
 
     @property
     def phase(self) -> str:
@@ -101,6 +119,7 @@ def _take(one: Standing, event: OfCase) -> None:
     one.last = event.date
     if isinstance(event, Case):
         one.sheet = merged(one.sheet, event)
+        one.group = event.main_group or one.group
         one.aftercare_on = event.aftercare_on or one.aftercare_on
         one.destroy_on = event.destroy_on or one.destroy_on
         if event.phase == "closed":
@@ -114,8 +133,10 @@ def _take(one: Standing, event: OfCase) -> None:
     elif isinstance(event, Contact):
         one.contacts += 1
         one.minutes += event.minutes or 0
+        if one.group in ("", "other"):
+            one.group = event.topic or one.group
     elif isinstance(event, Complaint):
-        one.employer_holds = True
+        one.held_since = one.held_since or event.date
 
 
 def merged(older: E, newer: E) -> E:

@@ -42,7 +42,8 @@ class OfCase(OfEmployer):
 class Employer(OfEmployer):
     """The sheet of an employer. Each field that is given replaces what the sheet said before.
 
-    ``group``: the name of the employer whose report covers this one. ``avoid``: departments,
+    ``group``: the name of the employer whose report covers this one; it is chosen before the
+    first report of either. ``avoid``: departments,
     titles, places and names that must not appear in a report. ``reachable``, ``stand_in``: as the
     report prints them. ``recording``: how much the
     register keeps of cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
@@ -75,6 +76,8 @@ class Agreement(OfEmployer):
     ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
     a year. ``term_band``: form A at 50 to 249 people also gives one band over the term of three
     years. ``hours``: agreed hours a year. ``shared_with``: the other counsellor of a joint report.
+    A later event with the same ``date`` corrects the agreement. Once a report of its term was
+    issued, only a missing price can be added, and ``until`` moved to a later day.
     """
 
     kind: ClassVar[str] = "agreement"
@@ -93,7 +96,8 @@ class Case(OfCase):
 
     ``label``: the counsellor's own name for it. ``thread``: the id of its thread, if it has one.
     ``belongs_with``: references of cases of the same situation, which counts once.
-    ``conflicts_with``: cases whose other side this is. Both marks are private.
+    ``conflicts_with``: cases whose other side this is. Both marks are private. ``began``,
+    ``began_group``: year and main group of the situation, where a destroyed case began it.
     """
 
     kind: ClassVar[str] = "case"
@@ -115,6 +119,8 @@ class Case(OfCase):
     conflicts_with: tuple[str, ...] = f.names()
     aftercare_on: datetime.date | None = f.day()
     destroy_on: datetime.date | None = f.day()
+    began: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    began_group: str = f.word(c.MAIN_GROUPS)
     notes: str = f.text(f.MAX_TEXT)
 
 
@@ -256,12 +262,14 @@ class Statistic(OfEmployer):
     """What stays of a destroyed case or contact: one coded row, tied to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 where it counts
-    with another case, or the employer holds it itself.
+    with another case, or the employer got a complaint or report of it in that year. ``held``: the
+    later year in which the employer got one.
     """
 
     kind: ClassVar[str] = "statistic"
     main_group: str = f.word(c.MAIN_GROUPS)
     situations: int | None = f.number(0, 1, "situations")
+    held: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
     minutes: int | None = f.number(0, 1_000_000, "minutes")
 
 

@@ -13,7 +13,8 @@ from dropbox_app.desk.register.events import Event, OfCase
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
     # The thread stays: without it the same thread would be made a case again and again.
-    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread"),
+    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "began",
+             "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal"),
     "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",

@@ -1,7 +1,8 @@
 """What stays of a case that is destroyed: coded rows, tied to nobody. Pure functions."""
 
 import dataclasses
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 
 from dropbox_app.desk.register import cases
 from dropbox_app.desk.register.cases import Standing
@@ -13,7 +14,8 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
 
     Every event of the case goes; coded rows take the place of the first of them. What names the
     case elsewhere no longer does. Cases that belonged together through it still do, and count as
-    before: also where the employer holds a complaint. ``given`` is in order.
+    before, in the same year and main group: also where the employer holds a complaint. ``given``
+    is in order.
     """
     found = cases.standings(given)
     gone = found[reference]
@@ -34,23 +36,35 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
             after = _unnamed(event, reference)
             if after != event:
                 changes.append((event, [after]))
-    if len(others) > 1:
-        changes[-1][1].extend(_together(found, gone, others))
+    first = _began(found, reference)
+    if len(others) > 1 or (others and first):
+        changes[-1][1].append(_together(found, gone, others, first=first))
     return changes
 
 
+def _began(found: Mapping[str, Standing], reference: str) -> bool:
+    """Whether a case is the one whose year and main group count for its situation."""
+    circle = next(one for one in cases.situations(found) if reference in one)
+    return reference == min(circle, key=lambda one: (found[one].counted_on, one))
+
+
 def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> list[Statistic]:
-    """Count a case: once in the year in which it was opened, and its minutes in each year."""
-    minutes: dict[int, int] = {gone.opened.year: 0}
+    """Count a case: once in the year in which it counts, and its minutes in each year."""
+    began = gone.counted_on.year
+    minutes: dict[int, int] = {began: 0}
     for event in given:
         if isinstance(event, Contact) and event.case == gone.reference:
             minutes[event.date.year] = minutes.get(event.date.year, 0) + (event.minutes or 0)
+    held = gone.held_since.year if gone.held_since else None
+    # What the employer got in the same year counts in no report, whichever years that covers.
+    counts = counted and (held is None or held > began)
     return [
         Statistic(
-            date=gone.opened.replace(year=year, month=1, day=1),
+            date=datetime.date(year, 1, 1),
             employer=gone.employer,
-            main_group=gone.sheet.main_group,
-            situations=int(year == gone.opened.year and counted and not gone.employer_holds),
+            main_group=gone.counted_group if year == began else gone.group,
+            situations=int(year == began and counts),
+            held=held if year == began and counts else None,
             minutes=sum_,
         )
         for year, sum_ in sorted(minutes.items())
@@ -65,13 +79,15 @@ def _unnamed(event: Case, reference: str) -> Case:
     )
 
 
-def _together(found: dict[str, Standing], gone: Standing, others: Sequence[str]) -> list[Event]:
-    first = found[others[0]]
-    left = dict.fromkeys(one for one in first.sheet.belongs_with if one != gone.reference)
+def _together(
+    found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
+) -> Event:
+    """Link the others without the case that goes; where it was the first, keep its year."""
+    one = found[others[0]]
+    left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])
-    return [
-        Case(
-            date=first.last, employer=first.employer, case=first.reference,
-            belongs_with=tuple(left),
-        )
-    ]  # fmt: skip
+    return Case(
+        date=one.last, employer=one.employer, case=one.reference, belongs_with=tuple(left),
+        began=gone.counted_on.year if first else None,
+        began_group=(gone.counted_group or "other") if first else "",
+    )  # fmt: skip

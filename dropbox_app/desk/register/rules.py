@@ -3,15 +3,17 @@
 Pure functions. Everything that is refused is a ``Fault`` that says what to do.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import categories, consents
+from dropbox_app.desk.register import categories, consents, groups
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
     Contact,
+    Employer,
     Event,
     Freeze,
     OfCase,
@@ -24,6 +26,8 @@ from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
 LEAST_B, LEAST_C = 250, 1_000  # people from which forms B and C may be agreed
+FIXED = ("form", "price", "headcount", "term_band", "shared_with")  # for a whole term
+LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of a term, of one band over a term
 
 
 @dataclass
@@ -33,7 +37,8 @@ class _Known:
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
     frozen: list[Freeze]
-    agreements: list[Agreement]
+    agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
+    sheets: list[Employer]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -42,11 +47,12 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
     """
-    known = _Known({}, {}, [], [])
+    known = _Known({}, {}, [], {}, [])
     for event in [*there, *(one.event for one in given)]:
         _file(known, event)
     known.frozen += [one for one in there if isinstance(one, Freeze)]
-    known.agreements += [one for one in there if isinstance(one, Agreement)]
+    for event in there:
+        _stand(known, event)
     for of_case in known.events_of.values():
         of_case.sort(key=lambda event: event.date)
     found = []
@@ -54,21 +60,59 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
         found += [Fault(one.line, *fault) for fault in _wrong(known, one.event)]
         if isinstance(one.event, Freeze):
             known.frozen.append(one.event)
-        elif isinstance(one.event, Agreement):
-            known.agreements.append(one.event)
+        _stand(known, one.event)
     return found
 
 
 def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
     """Return a fault for each entry whose year is in a report that was issued."""
-    issued = [one for one in there if isinstance(one, Freeze)]
-    known = _Known({}, {}, issued, [])
+    known = _known_of(there)
     return [
         Fault(0, *fault)
         for event in changed
         if isinstance(event, OfEmployer)
         for fault in _frozen(known, event)
     ]
+
+
+def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
+    """Return a fault if what an agreement or a group says may not be taken away any more.
+
+    That is so once a report was issued under the agreement, or for one of the group.
+    """
+    known = _known_of(there)
+    if isinstance(changed, Agreement):
+        issued = _issued_in(known, changed)
+        if issued is None:
+            return []
+        year = str(issued.last_year)
+        said = f"the report of {year} was issued under this agreement, which stays"
+        return [Fault(0, "date", Sentence(said, "issued_under", year=year))]
+    said_of = groups.ever(known.sheets)
+    near = groups.related(said_of, changed.employer) | {changed.employer}
+    had = next((one.employer for one in known.frozen if one.employer in near), "")
+    if not had:
+        return []
+    said = f"{had!a} had a report already; a group is chosen before the first report and stays"
+    return [Fault(0, "group", Sentence(said, "group_had", who=had))]
+
+
+def _known_of(there: Sequence[Event]) -> _Known:
+    known = _Known({}, {}, [one for one in there if isinstance(one, Freeze)], {}, [])
+    for event in there:
+        _stand(known, event)
+    return known
+
+
+def _stand(known: _Known, event: Event) -> None:
+    """Let an agreement take the place of the one that it corrects, and note a sheet's group."""
+    if isinstance(event, Agreement):
+        before = known.agreements.get((event.employer, event.date))
+        if before is not None and event.price is None:
+            event = dataclasses.replace(event, price=before.price)
+        known.agreements[event.employer, event.date] = event
+    elif isinstance(event, Employer) and event.group:
+        known.sheets.append(event)
 
 
 def _file(known: _Known, event: Event) -> None:
@@ -88,6 +132,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
         found += wrong or _step(known, event)
     if isinstance(event, Agreement):
         found += _agreement(known, event)
+    if isinstance(event, Employer) and event.group:
+        found += _group(known, event)
     if isinstance(event, Freeze):
         found += [
             ("first_year", f"the report of {other.first_year} to {other.last_year} was issued on "
@@ -100,8 +146,8 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
-    if isinstance(event, Freeze | Statistic):
-        return []
+    if isinstance(event, Agreement | Freeze | Statistic):
+        return []  # an agreement has its own rule: it may be older than the report
     for one in known.frozen:
         if one.employer == event.employer and event.date.year in _years(one):
             said = (f"the report of {event.date.year} was issued on {one.date} and does "
@@ -112,7 +158,7 @@ def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
 
 
 def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    found = []
     if not event.case:
         if not isinstance(event, Case | Contact):
             found.append(("case", "is missing; name the case that this is about"))
@@ -147,31 +193,116 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    if event.form and event.headcount is None:
-        said = "is missing; the form of the report depends on it"
-        found.append(("headcount", Sentence(said, "headcount")))
-    elif event.headcount is not None and event.headcount < _least(event.form):
-        least = _least(event.form)
-        said = (f"form {event.form} is for {least:,} people or more; with {event.headcount:,} "
-                "agree on a stricter one")  # fmt: skip
-        found.append(
-            (
-                "form",
-                Sentence(said, "form_small", form=event.form, least=least, given=event.headcount),
-            )
-        )
-    for other in known.agreements:
-        if other.employer != event.employer or not _overlap(other, event):
+    """Say what is wrong with an agreement beside the others of its employer.
+
+    One with the same first day corrects the earlier one, until a report of the term was issued.
+    """
+    found = _by_itself(event)
+    before = known.agreements.get((event.employer, event.date))
+    if before is not None and (issued := _issued_in(known, before)):
+        found += _corrects(before, event, issued)
+    for other in known.agreements.values():
+        if other.employer != event.employer or other.date == event.date:
+            continue
+        if not _overlap(other, event):
             continue
         until = other.until or "its end"
-        for field in ("form", "price", "headcount"):
-            if getattr(other, field) != getattr(event, field):
+        for field in FIXED:
+            if _differ(other, event, field):
                 said = (f"it is fixed until {until} by the agreement of {other.date}; "
                         "change it from the next term on")  # fmt: skip
                 key = "fixed_until" if other.until else "fixed"
                 found.append((field, Sentence(said, key, since=other.date, day=other.until)))
     return found
+
+
+def _by_itself(event: Agreement) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if event.form and event.headcount is None:
+        said = "is missing; the form of the report depends on it"
+        found.append(("headcount", Sentence(said, "headcount")))
+    elif event.headcount is not None and event.headcount < _least(event.form):
+        least, given = _least(event.form), event.headcount
+        said = (f"form {event.form} is for {least:,} people or more; "
+                f"with {given:,} agree on a stricter one")  # fmt: skip
+        sentence = Sentence(said, "form_small", form=event.form, least=least, given=given)
+        found.append(("form", sentence))
+    if event.term_band and event.headcount is not None:
+        fits = LEAST_BAND <= event.headcount < LEAST_B and event.form in ("", "A")
+        if not fits:
+            said = (f"one band over {BAND_YEARS} years exists in form A, for "
+                    f"{LEAST_BAND} to {LEAST_B - 1} people")  # fmt: skip
+            found.append(("term_band", Sentence(said, "band_unfit")))
+    if event.term_band and event.until and event.until.year - event.date.year + 1 < BAND_YEARS:
+        said = (f"one band over {BAND_YEARS} years needs a term that touches "
+                f"{BAND_YEARS} calendar years; this one never gets to it")  # fmt: skip
+        found.append(("until", Sentence(said, "band_short")))
+    return found
+
+
+def _corrects(before: Agreement, event: Agreement, issued: Freeze) -> list[tuple[str, str]]:
+    """What of an agreement may no longer be corrected once a report of its term was issued."""
+    year = str(issued.last_year)
+    found: list[tuple[str, str]] = []
+    for field in FIXED:
+        if _differ(before, event, field):
+            said = (f"the report of {year} was issued under this agreement, which says "
+                    f"{_value(before, field)!a}; that stays until the term ends")  # fmt: skip
+            found.append((field, Sentence(said, "issued_under", year=year)))
+    if before.until and event.until and event.until < before.until:
+        said = (f"the report of {year} was issued under this agreement, "
+                "so its last day may be later, not earlier")  # fmt: skip
+        found.append(("until", Sentence(said, "issued_until", year=year)))
+    return found
+
+
+def _differ(one: Agreement, other: Agreement, field: str) -> bool:
+    """A price that one of them leaves out is no other price."""
+    if field == "price" and None in (one.price, other.price):
+        return False
+    return _value(one, field) != _value(other, field)
+
+
+def _value(agreed: Agreement, field: str) -> object:
+    """A field as it holds: a form that is left out is the one of the headcount."""
+    value = getattr(agreed, field)
+    if field == "form" and not value and agreed.headcount is not None:
+        return "C" if agreed.headcount >= LEAST_C else "B" if agreed.headcount >= LEAST_B else "A"
+    return bool(value) if field == "term_band" else value
+
+
+def _issued_in(known: _Known, agreed: Agreement) -> Freeze | None:
+    """Return a report of this term. A year of two terms belongs to the first of them."""
+    first, last = agreed.date.year, agreed.until.year if agreed.until else datetime.MAXYEAR
+    first += any(
+        one.employer == agreed.employer
+        and one.date < agreed.date
+        and (one.until is None or one.until.year >= first)
+        for one in known.agreements.values()
+    )
+    for one in known.frozen:
+        if one.employer == agreed.employer and any(first <= year <= last for year in _years(one)):
+            return one
+    return None
+
+
+def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
+    """A group is chosen before any report: one that is changed later could be subtracted."""
+    said = groups.standing(known.sheets)
+    before = said.get(event.employer, frozenset())
+    if event.group in before:
+        return []
+    below = groups.members(said, event.employer) | {event.employer}
+    if event.group in below:
+        why = f"{event.group!a} is this employer itself, or belongs to it already"
+        return [("group", Sentence(why, "group_itself"))]
+    counted_in = groups.above(said, event.employer)
+    had = next((one.employer for one in known.frozen if one.employer in below | counted_in), "")
+    if had:
+        why = (f"{had!a} had a report already; a group is chosen before the first report and "
+                "stays. From a next term on, record the employer under a new name")  # fmt: skip
+        return [("group", Sentence(why, "group_had", who=had))]
+    return []
 
 
 def _least(form: str) -> int:

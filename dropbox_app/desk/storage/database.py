@@ -108,7 +108,7 @@ class Database:
         self._held = held
         self._lock = threading.RLock()
         self._depth = 0
-        self._rewrites = 0
+        self._turns = 0
         self._connection = _connect(disk, held)
 
     @classmethod
@@ -176,18 +176,17 @@ class Database:
                 self.run("COMMIT")
             except BaseException:
                 self._connection.rollback()
+                self._turns += 1
                 raise
             finally:
                 self._depth = 0
             self._disk.step("committed")
 
     @property
-    def version(self) -> tuple[int, int] | None:
-        """What changes with every write; None inside a transaction, which may be undone."""
+    def version(self) -> tuple[int, int]:
+        """What changes with every write, and when one is undone; the second counts rows."""
         with self._lock:
-            if self._depth:
-                return None
-            return self._rewrites, self._connection.total_changes
+            return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
         """Note, with the transaction it stands in, that the file must get another key soon."""
@@ -219,7 +218,7 @@ class Database:
             self._disk.step("switched")
             self._connection.close()
             self._held, self._connection = new, _connect(self._disk, new)
-            self._rewrites += 1
+            self._turns += 1
             remove(self._disk, old.file)
 
     def close(self) -> None:
@@ -267,6 +266,7 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
     try:
         with _damage(disk, held):
             connection.execute("PRAGMA cipher_log_level = NONE").fetchall()
+            connection.execute("PRAGMA cipher_memory_security = ON").fetchall()
             connection.execute(f"PRAGMA key = {_quoted(held)}").fetchall()
             for pragma in _CHOSEN:
                 connection.execute(pragma).fetchall()

@@ -9,6 +9,7 @@ work meanwhile; its site is *away* then, and nobody else writes to that site.
 """
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,7 @@ class DeskLock:
         self.folder = folder
         self.machine = machine
         self.idle_minutes = IDLE_MINUTES
+        self.when_locked: Callable[[], None] = lambda: None
         self._clock = clock
         self._turn = threading.RLock()
         self._free = threading.Condition(self._turn)
@@ -79,6 +81,9 @@ class DeskLock:
         with self._turn:
             self._place = None
             self._close_if_free()
+            self.when_locked()
+        # What views and templates made is often held in circles, which live until they are found.
+        gc.collect()
 
     def touch(self) -> None:
         """Note that the person is there."""

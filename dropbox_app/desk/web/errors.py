@@ -26,6 +26,8 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (errors.NoSuchCounsellor, "fault.no_counsellor"),
     (errors.NotFound, "fault.not_found"),
 )
+# Of these ``most`` is a number of bytes, which a person reads as kB or MB.
+_OF_SIZE = {"large_shown", "large_file"}
 
 
 def sentence(told: Words, error: Exception) -> str:
@@ -34,9 +36,13 @@ def sentence(told: Words, error: Exception) -> str:
         if isinstance(error, kind):
             return told.say(key)
     if isinstance(error, errors.Unfit) and error.key:
-        return told.say(f"unfit.{error.key}", **error.values)
+        values = dict(error.values)
+        if error.key in _OF_SIZE:
+            values["most"] = told.size(int(str(values["most"])))
+        return told.say(f"unfit.{error.key}", **values)
     if isinstance(error, TooLong):
-        return told.say("unfit.text_long", most=error.limit, given=error.size)
+        # Of bytes: for letters with accents it is a little more than needed.
+        return told.say("unfit.text_long", over=error.size - error.limit)
     if isinstance(error, errors.Unfit | MessageError):
         return told.say("fault.unfit", what=str(error))
     if isinstance(error, KlankbordError):

@@ -1,5 +1,6 @@
 """What a view works with: the running page, and the desk that this request may use."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.draft import Draft, Form
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
 from dropbox_app.desk.web.i18n import Words, words
@@ -34,15 +36,6 @@ class Beginning:
     proxy: str = ""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A form of a conversation that came while the desk was locked; shown again once it is open."""
-
-    handle: str
-    form: str
-    fields: dict[str, str]
-
-
 @dataclass
 class Page:
     """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
@@ -60,12 +53,21 @@ class Page:
     clock: Callable[[], float] = time.monotonic
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
-    refused: Refused | None = None
-    proposed: Refused | None = None  # a text that another page proposes for a conversation
+    draft: Draft = field(default_factory=Draft)
+    proposed: tuple[str, Form] | None = None  # a text that another page proposes for a conversation
     _proposed: str = ""
-    _typed: tuple[str, MultiDict[str, str]] | None = None
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.lock.when_locked = self._drop
+
+    def _drop(self) -> None:
+        """Drop what was read, drawn or given while the desk was open."""
+        self._said, self._proposed, self.beginning = [], "", Beginning()
+        self.proposed = None
+        if not self.fetching.under_way:
+            self.fetching.last = None
 
     def unlock(self, given: str) -> None:
         """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
@@ -78,6 +80,7 @@ class Page:
                 settings.choose(place, language=self.chosen_language)
                 self.chosen_language = ""
             self.go_by(settings.settings(place))
+            self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
         """Return a drawn passphrase; ``again``: the one shown before, which may be on paper now."""
@@ -110,37 +113,28 @@ class Page:
         self._pressed.add(pressed)
         return True
 
-    def take_refused(self, handle: str) -> Refused | None:
-        """Return the form of a conversation that was refused by the lock, once."""
-        found = self.refused
-        if found is None or found.handle != handle:
-            return None
-        self.refused = None
-        return found
+    def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
+        """Keep a form of the register that came while the desk was locked, sealed.
 
-    def keep_typed(self, path: str, fields: MultiDict[str, str]) -> None:
-        """Keep what a form of the register had when the lock refused it, in memory alone."""
-        self._typed = (path, fields)
-
-    @property
-    def typed_at(self) -> str:
-        """The address of the page whose form the lock refused; empty if there is none."""
-        return self._typed[0] if self._typed else ""
+        ``where``: the address of the page that shows it again.
+        """
+        pairs = json.dumps([*fields.items(multi=True)])
+        self.draft.keep(where, Form("", {"pairs": pairs}))
 
     def take_typed(self) -> MultiDict[str, str] | None:
-        """Return what a form of the page of this request had when the lock refused it, once."""
-        if self._typed is None or self._typed[0] != request.script_root + request.path:
+        """Return the form that waits for the page of this request, once."""
+        waiting = self.draft.take(place(), request.script_root + request.path)
+        if waiting is None:
             return None
-        fields, self._typed = self._typed[1], None
-        return fields
+        return MultiDict((name, value) for name, value in json.loads(waiting.fields["pairs"]))
 
-    def take_proposed(self, handle: str) -> Refused | None:
+    def take_proposed(self, handle: str) -> Form | None:
         """Return the text that is proposed for a conversation, once."""
         found = self.proposed
-        if found is None or found.handle != handle:
+        if found is None or found[0] != handle:
             return None
         self.proposed = None
-        return found
+        return found[1]
 
     def press_again(self, pressed: tuple[str, int]) -> None:
         """Let a form be sent once more, because nothing came of it."""
@@ -187,8 +181,19 @@ def file_of(handle: str) -> str:
 
 
 def register_handle(kind: str, name: str) -> str:
-    """The handle of a case, an employer or an entry of the register, for addresses."""
-    return page().register.of(kind, name)
+    """The handle of a case, an employer or an entry of the register, for addresses.
+
+    It stands for the number of an entry: a locked desk holds no name of any of them.
+    """
+    book = place().book()
+    firsts = {"case": book.first_of_case, "employer": book.first_of_employer}
+    if kind == "entry":
+        known = name
+    elif name in firsts[kind]:
+        known = str(firsts[kind][name])
+    else:  # an employer whose site is here, and of whom nothing was recorded
+        known = next(site for site, called in place().names().items() if called == name)
+    return page().register.of(kind, known)
 
 
 def registered(kind: str, handle: str) -> str:
@@ -196,7 +201,11 @@ def registered(kind: str, handle: str) -> str:
     found = page().register.thread(handle)
     if found is None or found[0] != kind:
         abort(404)
-    return found[1]
+    if kind == "entry":
+        return found[1]
+    event = place().book().event(int(found[1])) if found[1].isdecimal() else None
+    name = getattr(event, kind, "") or place().names().get(found[1], "")
+    return str(name) or abort(404)
 
 
 def without_desk(view: View) -> View:

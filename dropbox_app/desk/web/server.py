@@ -33,15 +33,16 @@ def serve(
     folder: Path,
     machine: Machine,
     *,
-    passphrase: str | None,
+    passphrase: Callable[[], str | None],
     port: int,
     browser: bool,
     show: Callable[[str], object],
 ) -> None:
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
-    With ``passphrase`` the desk is opened at once. With ``browser`` a window is opened, and the
-    program ends a minute after it was closed; else ``show`` gets the one-time address.
+    If ``passphrase`` returns one, the desk is opened at once; it is not kept. With ``browser`` a
+    window is opened, and the program ends a minute after it was closed; else ``show`` gets the
+    one-time address.
     Raises what opening the desk raises, and OSError if the port is taken.
     """
     _leave_no_core()
@@ -49,8 +50,9 @@ def serve(
     page = Page(lock, Fetching(lock))
     server, gate = listen(page, port)
     try:
-        if passphrase is not None:
-            page.unlock(passphrase)
+        if (given := passphrase()) is not None:
+            page.unlock(given)
+        del given
         address = gate.link.address(gate.origin)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_ending_politely())

@@ -39,7 +39,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
         if not (keys / name).is_file():
             raise BackupError(
                 f"{keys / name} is missing, or this account may not read it; see Backups in "
-                "deploy/README.md"
+                "deploy/guide/routine.md"
             )
     files = [
         path

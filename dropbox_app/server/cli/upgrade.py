@@ -31,5 +31,5 @@ def upgrade_command(release: Path) -> None:
 
     done = Upgrade(Machine(), version("klankbord"), common.say).run(target)
     common.say(
-        f"Klankbord {done} serves. Next: doctor. To go back: see deploy/README.md.", err=True
+        f"Klankbord {done} serves. Next: doctor. To go back: see deploy/guide/routine.md.", err=True
     )

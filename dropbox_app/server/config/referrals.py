@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dropbox_app.protocol.messages import ANSWERS
 from dropbox_app.server.config.settings import TELEPHONE
@@ -58,6 +58,14 @@ class Referrals:
 
     compiled: datetime.date
     entries: tuple[Referral, ...]
+
+    def unchecked(self) -> Literal["", "some", "all"]:
+        """Which entries with a telephone or site nobody has checked yet; "" if there is none."""
+        told = [entry for entry in self.entries if entry.phone or entry.site]
+        missing = [entry for entry in told if entry.checked is None]
+        if not missing:
+            return ""
+        return "all" if missing == told else "some"
 
     def by_topic(self) -> dict[str, tuple[Referral, ...]]:
         """Every topic of TOPICS that has a door, with its doors in the order of the list."""

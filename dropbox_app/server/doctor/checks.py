@@ -31,7 +31,7 @@ from dropbox_app.server.store.inspect import Look
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 SOON = 30  # days: a desk that fetches renews its card long before that
-BACKUPS = "see Backups in deploy/README.md"
+BACKUPS = "see Backups in deploy/guide/routine.md"
 OWN_ACCOUNT = "run as the server's own account"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
 SHOWN = 3  # of many files that have the same fault
@@ -51,7 +51,7 @@ def examine(
         closed = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
         return (wrong("settings", str(error), OWN_ACCOUNT if closed else "check --dir and --site"),)
     except ServerError as error:
-        return (wrong("access", str(error), "see Doctor in deploy/README.md"),)
+        return (wrong("access", str(error), "see Doctor in deploy/guide/routine.md"),)
     if name is None and folder.is_dir():
         origins = tuple(
             origin
@@ -125,7 +125,7 @@ def _settings_repair(said: str, folder: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         if (folder / DATABASE).exists():
             # A new one would have another site id, and end every code.
-            return "never make a new one; see Lost settings in deploy/README.md"
+            return "never make a new one; see Lost settings in deploy/guide/emergencies.md"
         return "check --dir, or make it with init"
     except OSError:
         pass

@@ -36,7 +36,7 @@ EXPIRES = 14  # days before the end of a certificate, which renews itself long b
 # What tells of this machine, of a visit, or of a page; and what none but a web server adds.
 NEVER = ("Via", "Set-Cookie", "ETag", "Last-Modified", "Content-Encoding", "X-Powered-By", "Age")
 OF_GUNICORN = ("Server", "Date")  # nginx takes these two out
-_MEND = "; see Serve in deploy/README.md"
+_MEND = "; see Serve in deploy/guide/by-hand.md"
 
 Pool = Callable[[httpcore.NetworkBackend], httpcore.ConnectionPool]
 Answer = tuple[int, Message, int]  # status, headers, bytes of the body

@@ -103,7 +103,7 @@ class Upgrade:
         if not releases.newer(release.version, self.version):
             raise UpgradeError(
                 f"the release is {release.version} and {self.version} is installed; to go back to "
-                "an older version see deploy/README.md. Nothing was changed"
+                "an older version see deploy/guide/routine.md. Nothing was changed"
             )
         self.say(f"   {release.version}, signed by the key that this machine trusts")
         hosts = self._hosts(old)

@@ -9,14 +9,17 @@ from collections.abc import Callable
 
 from dropbox_app.server.web.shared_table import SharedTable
 
-BUCKETS, SLOTS = 1024, 64
+LONGEST = 4 * 60 * 60  # seconds that a session lasts at most, from its start
+BUCKETS, SLOTS = 4096, 64  # 6 MB, of which only what is used is taken
 
 
 class EndedSessions:
     """``now`` gives seconds, of the clock by which sessions begin. Safe between processes.
 
-    If there is no room for one more, every session that has begun by then ends: none that ended is
-    ever taken up again. Whoever is asked for the code by that keeps what was typed.
+    If there is no room for one more, the oldest sessions end too: all that began no later than the
+    one that gives up its entry. So none that ended is ever taken up again, and a flood of ended
+    sessions shortens the life of the others only as far as it must. A reporter whose session ends
+    in this way is asked for the code and keeps what was typed.
     """
 
     def __init__(
@@ -25,17 +28,22 @@ class EndedSessions:
         self._now = now
         self._table = SharedTable(buckets, slots)
 
-    def end(self, session: bytes, start: int, until: int) -> None:
-        """Remember that a session has ended. ``session``: 16 bytes. ``start``, ``until``: the
-        seconds at which it began and after which it is over by itself."""
-        now = self._now()
+    def end(self, session: bytes, start: int) -> None:
+        """Remember that a session has ended. ``session``: 16 bytes. ``start``: the second at which
+        it began."""
+        now, until = self._now(), _over(start)
         with self._table.locked() as rows:
-            known = start <= rows.mark or rows.get(session, now) is not None
-            if not known and not rows.put(session, until + 1, now):
-                rows.mark = max(rows.mark, now)
-                rows.drop_all()
+            if until <= rows.mark or rows.get(session, now) is not None:
+                return
+            if not rows.put(session, until, now):
+                rows.mark = max(rows.mark, rows.replace_first(session, until))
 
     def has(self, session: bytes, start: int) -> bool:
         """Return True if the session has ended."""
         with self._table.locked() as rows:
-            return start <= rows.mark or rows.get(session, self._now()) is not None
+            return _over(start) <= rows.mark or rows.get(session, self._now()) is not None
+
+
+def _over(start: int) -> int:
+    """The second from which on a session is over by itself."""
+    return start + LONGEST + 1

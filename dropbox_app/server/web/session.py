@@ -25,11 +25,10 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.utils import random as random_bytes
 
-from dropbox_app.server.web.ended_sessions import EndedSessions
+from dropbox_app.server.web.ended_sessions import LONGEST, EndedSessions
 from dropbox_app.server.web.repeated_posts import RepeatedPosts
 
 IDLE = 20 * 60  # seconds without use; not while the code page is open
-LONGEST = 4 * 60 * 60  # seconds from the start
 KEY_BYTES = 32
 
 _WORDS = 96  # bytes kept for the seven words
@@ -196,8 +195,7 @@ class SiteCookie:
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
         """Set the cookie, or nothing unless the session was used: pages without one set none."""
         if session.over:
-            start = session.over["start"]
-            self._memory.ended.end(self._name_of(session.over), start, start + LONGEST)
+            self._memory.ended.end(self._name_of(session.over), session.over["start"])
         if session.ended:
             if session.arrived:
                 self._set(request, response, "", "; Max-Age=0")
@@ -332,7 +330,7 @@ class SiteCookie:
             moved_on = self._name_of(found, b"words")
             if not found["words"]:
                 # The cookie without them has arrived: no older one shows them any more.
-                ended.end(moved_on, start, start + LONGEST)
+                ended.end(moved_on, start)
             elif ended.has(moved_on, start):
                 found["words"] = ""
         return found

@@ -122,6 +122,19 @@ class Rows:
         self._table.write(place, key, until, value)
         return True
 
+    def replace_first(self, key: bytes, until: float, value: bytes = b"") -> float:
+        """Write an entry in place of the one of its bucket whose time is over first.
+
+        Returns that time. If the new entry's own time is over first, that is returned and nothing
+        is written.
+        """
+        first = min(self._table.bucket_of(key), key=self._table.until)
+        before = self._table.until(first)
+        if until <= before:
+            return until
+        self._table.write(first, key, until, value)
+        return before
+
     def change(self, key: bytes, value: bytes) -> None:
         """Give the entry of ``key`` another value, if there is one; its time stays."""
         place = self._find(key)
@@ -139,10 +152,6 @@ class Rows:
         for place in self._table.places():
             if 0 < self._table.until(place) <= now:
                 self._table.wipe(place)
-
-    def drop_all(self) -> None:
-        for place in self._table.places():
-            self._table.wipe(place)
 
     @property
     def mark(self) -> float:

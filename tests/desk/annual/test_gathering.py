@@ -1,14 +1,21 @@
 """What is taken from the register into a report and a bill, and what is refused there."""
 
-import pytest
+from collections.abc import Mapping
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.desk.annual import counting, gather
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import gather
 from dropbox_app.desk.annual.periods import Issued
 from dropbox_app.desk.annual.suppression import Band, Form
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import events as e
-from tests.desk.annual.worlds import TODAY, agreed, cases, day
+from dropbox_app.desk.register import retention
+from dropbox_app.desk.register.cases import in_order
+from dropbox_app.desk.register.categories import MAIN_GROUPS
+from tests.desk.annual.worlds import TODAY, agreed, cases, day, issue
 
 YEAR = 2025
 
@@ -24,6 +31,104 @@ def test_situations_at_the_members_of_a_group_count_for_the_group() -> None:
     member = e.Employer(date=day(YEAR, 0), employer="Winkel", group="Holding")
     events = [*agreed("Holding", 400), member, *cases({("Winkel", YEAR, "other"): 12})]
     assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
+
+
+CHAIN = [
+    e.Employer(date=day(YEAR, 0), employer="Winkel", group="Regio"),
+    e.Employer(date=day(YEAR, 0), employer="Regio", group="Holding"),
+]
+
+
+def test_situations_two_levels_below_a_group_count_for_the_group() -> None:
+    events = [*agreed("Holding", 400), *CHAIN, *cases({("Winkel", YEAR, "other"): 12})]
+    assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Holding", "Winkel"), ("Winkel", "Holding"), ("Regio", "Winkel")]
+)
+def test_of_a_group_of_three_levels_no_two_that_lie_above_each_other_have_a_report(
+    first: str, second: str
+) -> None:
+    events = [one for name in ("Holding", "Regio", "Winkel") for one in agreed(name, 400)]
+    issued = e.Freeze(date=TODAY, employer=first, first_year=YEAR, last_year=YEAR, form="B")
+    with pytest.raises(Unfit) as caught:
+        made([*events, *CHAIN, issued], second)
+    assert caught.value.key == "nested"
+
+
+def test_an_employer_that_left_a_group_gets_no_report_beside_that_of_the_group() -> None:
+    # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
+    events = [
+        *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),
+        *cases({("Winkel", YEAR, "other"): 9, ("Holding", YEAR, "other"): 1}),
+        e.Freeze(date=TODAY, employer="Holding", first_year=YEAR, last_year=YEAR, form="B",
+                 bands={"all": "10-19"}),
+        e.Employer(date=TODAY, employer="Winkel", group="Ander"),
+    ]  # fmt: skip
+    with pytest.raises(Unfit) as caught:
+        made(events, "Winkel")
+    assert caught.value.key == "nested"
+
+
+def test_a_group_that_is_its_own_member_ends() -> None:
+    events = [*agreed("Holding", 400, group="Regio"), *CHAIN]
+    assert [one.band for one in made(events, "Holding").figures] == [Band(0, 9)]
+
+
+def test_a_band_that_was_issued_over_three_years_is_known_as_such() -> None:
+    frozen = e.Freeze(date=TODAY, employer="Zorg", first_year=2027, last_year=2027, form="A",
+                      bands={"all": "0-9"})  # fmt: skip
+    assert gather.issued([frozen]) == [Issued("Zorg", 2027, Form.A, range(2025, 2028))]
+
+
+def test_the_price_of_a_corrected_agreement_is_the_one_on_the_bill() -> None:
+    first, corrected = agreed("Zorg", 400), agreed("Zorg", 400, price=3_000)
+    assert drafts.bill([*first, *corrected], "Zorg", YEAR).total == 3_000
+
+
+REFERENCES = "KLMN"
+LAST = 2028
+
+
+def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
+    """What every report would count: of each year, and of each three years."""
+    found = gather.cases(events, "Zorg")
+    periods = [range(one, one + 1) for one in range(YEAR, LAST + 1)]
+    periods += [range(one, one + 3) for one in range(YEAR, LAST - 1)]
+    return [counting.counts(found, one) for one in periods]
+
+
+YEARLY = st.integers(YEAR, LAST)
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(REFERENCES, YEARLY)),
+    st.fixed_dictionaries(dict.fromkeys(REFERENCES, st.sampled_from(("", *MAIN_GROUPS)))),
+    st.lists(st.tuples(st.sampled_from(REFERENCES), st.sampled_from(REFERENCES)), max_size=4),
+    st.dictionaries(st.sampled_from(REFERENCES), st.integers(0, 2), max_size=2),
+    st.permutations(REFERENCES),
+)
+def test_no_report_counts_otherwise_because_cases_were_destroyed_before_it(
+    opened: dict[str, int], groups: dict[str, str], pairs: list[tuple[str, str]],
+    later: dict[str, int], order: list[str],
+) -> None:  # fmt: skip
+    events: list[e.Event] = []
+    for number, (one, year) in enumerate(opened.items()):
+        with_ = tuple(sorted({b for a, b in pairs if a == one and b != one}))
+        events += [
+            e.Case(date=day(year, number), employer="Zorg", case=one, belongs_with=with_),
+            e.Contact(date=day(year, number), employer="Zorg", case=one, topic=groups[one]),
+        ]
+        if one in later:
+            held = day(year + later[one], 40)
+            events.append(e.Complaint(date=held, employer="Zorg", case=one))
+    events = in_order(events)
+    before = counted(events)
+    for reference in order:
+        changes = {id(one): after for one, after in retention.without(events, reference)}
+        events = in_order(new for one in events for new in changes.get(id(one), [one]))
+        assert counted(events) == before
 
 
 def test_a_shared_employer_gets_no_report_of_one_counsellor_alone() -> None:
@@ -59,3 +164,37 @@ def test_a_talk_is_never_on_the_bill() -> None:
     talk = e.Activity(date=day(YEAR, 3), employer="Zorg", what="talk_with_management", price=300)
     training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", price=700)
     assert drafts.bill([*agreed("Zorg", 400), talk, training], "Zorg", YEAR).total == 2_400 + 700
+
+
+def trained(title: str, headcount: int) -> list[e.Event]:
+    training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", title=title,
+                          people=9, price=700)  # fmt: skip
+    return [*agreed("Zorg", headcount), training]
+
+
+def test_form_a_names_a_training_by_its_kind_and_not_by_the_counsellors_words() -> None:
+    plain, telling = trained("", 12), trained("Na het voorval met Fatima in het magazijn", 12)
+    assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
+    printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
+    assert all("training" in text.decode() for text in printed.values())
+
+
+def test_the_titles_of_trainings_that_are_printed_are_looked_through_in_the_preview() -> None:
+    draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
+    assert any("Fatima" in one for one in draft.preview)
+    assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)
+
+
+def test_an_internal_counsellor_says_nothing_of_a_price() -> None:
+    inside = e.Employer(date=day(YEAR, 0), employer="Zorg", counsellor_kind="internal")
+    for events, paid in ((agreed("Zorg", 12), True), ([*agreed("Zorg", 12), inside], False)):
+        section = next(o for o in made(events, "Zorg").report.sections if o.slot == "protection")
+        assert any("prijs" in one for one in section.sentences) is paid
+
+
+def test_the_preview_says_what_the_other_counsellor_learns_from_a_joint_band() -> None:
+    agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
+                            shared_with="De interne")  # fmt: skip
+    draft = made([agreement], "Zorg", joint={"other": 9})
+    assert any("weet De interne dat er ook mensen bij jou kwamen" in one for one in draft.preview)
+    assert not any("De interne" in one for one in made(agreed("Zorg", 400), "Zorg").preview)

@@ -75,15 +75,16 @@ def test_a_form_stricter_than_the_headcount_may_be_agreed_and_a_wider_one_may_no
 @pytest.mark.parametrize("other", ["the group", "a member"])
 def test_a_group_and_its_member_never_both_have_a_report(other: str) -> None:
     if other == "the group":
-        terms = [replace(TERM, under="Holding"), replace(TERM, employer="Holding")]
+        terms = [replace(TERM, family=frozenset({"Holding"})), replace(TERM, employer="Holding")]
         refused("nested", terms=terms, issued=(Issued("Holding", 2025, Form.B),))
     else:
-        terms = [TERM, replace(TERM, employer="Winkel", under="Jansen")]
+        terms = [replace(TERM, family=frozenset({"Winkel"}))]
         refused("nested", terms=terms, issued=(Issued("Winkel", 2025, Form.B),))
 
 
 def test_two_members_of_a_group_each_have_their_own() -> None:
-    terms = [replace(TERM, under="Holding"), replace(TERM, employer="Winkel", under="Holding")]
+    group = frozenset({"Holding"})
+    terms = [replace(TERM, family=group), replace(TERM, employer="Winkel", family=group)]
     check(terms, [Issued("Winkel", 2026, Form.B)], "Jansen", 2026, TODAY)
 
 
@@ -108,3 +109,19 @@ def test_a_band_over_three_years_exists_for_50_to_249_people_alone() -> None:
         with pytest.raises(Unfit, match="50 to 249"):
             form(Term("Jansen", 2024, 2029, headcount, term_band=True))
     assert form(Term("Jansen", 2024, 2029, 50, term_band=True)) is Form.A
+
+
+def test_a_band_over_three_years_that_would_overlap_an_issued_one_is_refused() -> None:
+    first = Term("Jansen", 2020, 2029, 120, term_band=True)
+    shown = [Issued("Jansen", 2022, Form.A, range(2020, 2023))]
+    # An agreement of a year before, recorded after the report of 2022, moves the threes.
+    moved = replace(first, first_year=2019)
+    refused("bands_overlap", terms=[moved], issued=tuple(shown), wanted=2024)
+    check([first], shown, "Jansen", 2025, TODAY)
+
+
+def test_a_band_over_three_years_is_not_promised_for_two() -> None:
+    with pytest.raises(Unfit) as caught:
+        form(Term("Jansen", 2024, 2025, 120, term_band=True))
+    assert caught.value.key == "term_short"
+    assert form(Term("Jansen", 2024, 2026, 120, term_band=True)) is Form.A

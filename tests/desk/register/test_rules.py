@@ -34,6 +34,9 @@ QUESTIONS = (
 ALL = dict.fromkeys(QUESTIONS, True)
 EXCEPTION = on("03-09", "step", case="K", **ALL)
 TERM = on("01-01", "agreement", until="2027-12-31", form="B", headcount=320, price=4800)
+OLD_TERM = TERM | {"date": "2025-01-01"}
+SMALL = TERM | {"form": "A", "headcount": 120, "until": "2028-12-31"}
+GROUP = on("02-01", "employer", group="Holding")
 ISSUED = {"event": "freeze", "date": "2026-02-01", "employer": "V",
           "first_year": 2025, "last_year": 2025}  # fmt: skip
 
@@ -53,6 +56,13 @@ ISSUED = {"event": "freeze", "date": "2026-02-01", "employer": "V",
         [on("03-01", "contact", with_whom=["manager"])],  # without a case there is no reporter
         [TERM, TERM | {"date": "2028-01-01", "until": None, "form": "A"}],
         [on("01-01", "agreement", form="A", headcount=5_000)],
+        [TERM, TERM | {"headcount": 340, "price": 4_900}],  # a correction before any report
+        [TERM | {"form": "A"}, TERM, TERM | {"date": "2026-06-01"}],  # what was replaced binds not
+        [OLD_TERM | {"price": None}, ISSUED, OLD_TERM],  # a price that was forgotten
+        [OLD_TERM, ISSUED, OLD_TERM | {"until": "2028-12-31"}],
+        [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount
+        [GROUP, GROUP | {"group": "Ander"}],
+        [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
     ],
 )
@@ -87,6 +97,19 @@ def test_what_fits_together_is_kept(good: list[dict[str, Any]]) -> None:
         ([TERM | {"form": "C", "headcount": 999}], "form: form C is for 1,000 people or more"),
         ([TERM, TERM | {"date": "2026-06-01", "form": "A"}], "form: it is fixed until 2027-12-31"),
         ([TERM, TERM | {"date": "2026-06-01", "price": 1}], "price: it is fixed until"),
+        ([OLD_TERM, ISSUED, OLD_TERM | {"headcount": 330}], "headcount: the report of 2025 was"),
+        ([OLD_TERM, ISSUED, OLD_TERM | {"price": 9_000}], "price: the report of 2025 was"),
+        ([OLD_TERM, ISSUED, OLD_TERM | {"form": "A"}], "form: the report of 2025 was issued under"),
+        ([OLD_TERM, ISSUED, OLD_TERM | {"shared_with": "X"}], "shared_with: the report of 2025"),
+        ([OLD_TERM, ISSUED, OLD_TERM | {"until": "2026-06-30"}], "until: the report of 2025 was"),
+        ([SMALL, SMALL | {"date": "2026-06-01", "term_band": True}], "term_band: it is fixed"),
+        ([SMALL | {"term_band": True, "headcount": 300}], "term_band: one band over 3 years"),
+        ([SMALL | {"term_band": True, "until": "2027-12-31"}], "until: one band over 3 years"),
+        ([GROUP | {"group": "V"}], "group: 'V' is this employer itself"),
+        ([GROUP, GROUP | {"employer": "Holding", "group": "V"}], "group: 'V' is this employer"),
+        ([ISSUED, GROUP], "group: 'V' had a report already"),
+        ([GROUP, ISSUED | {"employer": "Holding"}, GROUP | {"group": "Ander"}],
+         "group: 'Holding' had a report already"),
         ([ISSUED, CASE | {"date": "2025-12-31"}], "date: the report of 2025 was issued"),
         ([ISSUED, ISSUED | {"first_year": 2023}], "a year is in one report"),
     ],

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,7 @@ class Started:
         options: tuple[str, ...] = ("--no-browser", "--port", "0"),
         command: tuple[str, ...] = ("open",),
         home: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.log = folder / "page.log"
         self.home = home or folder / "home"
@@ -54,7 +55,12 @@ class Started:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)},
+                env={
+                    **os.environ,
+                    "HOME": str(self.home),
+                    "TMPDIR": str(self.home),
+                    **(environment or {}),
+                },
             )
         assert self.process.stdout is not None
         if "--no-browser" not in options:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from dropbox_app.desk.web.link import handed_over
 from tests.desk.conftest import PASSPHRASE
@@ -142,6 +142,27 @@ def launch(playwright: Playwright, name: str) -> Browser:
     )
 
 
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[Browser]:
+    """The browser of that name, started once for the tests here: each has contexts of its own."""
+    opened = launch(playwright, request.param)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context()
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def attacker() -> Iterator[Attacker]:
     made = Attacker()
@@ -162,29 +183,27 @@ def attacker() -> Iterator[Attacker]:
         pytest.param("chromium", REBOUND, marks=[here("chromium"), pytest.mark.long]),
         pytest.param("firefox", "127.0.0.1", marks=[here("firefox"), pytest.mark.long]),
     ],
+    indirect=["browser"],
 )
 def test_no_hostile_page_gets_through(
-    running: Running, attacker: Attacker, browser: str, home: str
+    running: Running, attacker: Attacker, context: BrowserContext, home: str
 ) -> None:
     recorder = Recorder(running.gate)
     running.server.application = recorder
-    with sync_playwright() as playwright:
-        opened = launch(playwright, browser)
-        context = opened.new_context()
-        own = context.new_page()
-        own.goto(running.gate.link.address(running.url))
-        own.fill("[name=passphrase]", PASSPHRASE)
-        own.press("[name=passphrase]", "Enter")
-        own.wait_for_selector("body[data-page=today]")
-        assert any(kept for *_, kept in recorder.answers), "the browser never sent its cookie"
-        own.goto("about:blank")  # so that every further request is the attacker's
-        recorder.answers.clear()
-        attacker.base = f"http://{home}:{running.gate.port}{running.home}"
-        bad = context.new_page()
-        bad.goto(f"http://{home}:{attacker.port}/attack", wait_until="commit")
-        assert attacker.done.wait(60), "the attack did not end"
-        until(lambda: any(a[1].endswith("/lock?last") for a in recorder.answers), "no last form")
-        opened.close()
+    own = context.new_page()
+    own.goto(running.gate.link.address(running.url))
+    own.fill("[name=passphrase]", PASSPHRASE)
+    own.press("[name=passphrase]", "Enter")
+    own.wait_for_selector("body[data-page=today]")
+    assert any(kept for *_, kept in recorder.answers), "the browser never sent its cookie"
+    own.goto("about:blank")  # so that every further request is the attacker's
+    recorder.answers.clear()
+    attacker.base = f"http://{home}:{running.gate.port}{running.home}"
+    bad = context.new_page()
+    bad.goto(f"http://{home}:{attacker.port}/attack", wait_until="commit")
+    assert attacker.done.wait(60), "the attack did not end"
+    until(lambda: any(a[1].endswith("/lock?last") for a in recorder.answers), "no last form")
+    context.close()
     assert [answer for answer in recorder.answers if answer[2] < 400] == []
     assert len(recorder.answers) > 20, "the attack hardly reached the server"
     if home == "127.0.0.1":
@@ -197,21 +216,22 @@ def test_no_hostile_page_gets_through(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "browser", [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+    "browser",
+    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
+    indirect=True,
 )
 def test_the_link_opens_the_page_from_a_file_and_never_again(
-    running: Running, browser: str
+    running: Running, browser: Browser, context: BrowserContext
 ) -> None:
     address = running.gate.link.address(running.url)
-    with sync_playwright() as playwright, handed_over(address) as file:
-        opened = launch(playwright, browser)
-        context = opened.new_context()
+    with handed_over(address) as file:
         page = context.new_page()
         page.goto(file.as_uri(), wait_until="commit")
         page.wait_for_selector("body[data-page=unlock]")
-        other = opened.new_context().new_page()
+        elsewhere = browser.new_context()
+        other = elsewhere.new_page()
         other.goto(address)
         assert "Deze pagina is gesloten" in other.inner_text("body")
         other.goto(running.url + running.home)
         assert "Deze pagina is gesloten" in other.inner_text("body")
-        opened.close()
+        elsewhere.close()

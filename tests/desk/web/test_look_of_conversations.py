@@ -14,10 +14,20 @@ from tests.support.fake_server import Peer, Reporter
 pytestmark = [here("chromium"), pytest.mark.slow]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a counsellor whose browser was never here before."""
+    made = chromium.new_page()
+    yield made
+    made.close()  # and with it the context that was made for it
 
 
 def enter(running: Running, page: Page) -> None:
@@ -72,13 +82,13 @@ def test_every_page_fits_and_axe_finds_nothing(
     page.click("a[href$=forget]")
     page.wait_for_selector("body[data-page=forget]")
     look(page, faults)
+    context.close()
     assert faults == []
 
 
 def test_an_answer_is_written_by_keyboard_alone(
-    running: Running, chromium: Browser, reporter: Reporter, thread: str
+    running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
-    page = chromium.new_page()
     enter(running, page)
     unlock(page)
     reach(page, ".row a")
@@ -102,9 +112,8 @@ def reach(page: Page, selector: str) -> None:
 
 
 def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
-    running: Running, chromium: Browser, thread: str
+    running: Running, page: Page, thread: str
 ) -> None:
-    page = chromium.new_page()
     enter(running, page)
     unlock(page)
     page.click(".row a")
@@ -114,8 +123,7 @@ def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
     assert "chef" not in page.content()
 
 
-def test_nothing_is_asked_of_anybody_else(running: Running, chromium: Browser, thread: str) -> None:
-    page = chromium.new_page()
+def test_nothing_is_asked_of_anybody_else(running: Running, page: Page, thread: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []
@@ -129,10 +137,9 @@ def test_nothing_is_asked_of_anybody_else(running: Running, chromium: Browser, t
 
 
 def test_once_the_program_has_ended_nothing_of_a_conversation_stays_on_the_screen(
-    running: Running, chromium: Browser, reporter: Reporter, thread: str
+    running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
     """But what was being typed: it was not kept anywhere."""
-    page = chromium.new_page()
     page.clock.install()
     enter(running, page)
     unlock(page)

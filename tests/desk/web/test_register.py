@@ -466,7 +466,8 @@ def test_form_price_and_headcount_are_fixed_for_the_term(running: Running, windo
     assert 'value="4.800"' in small.html
     done = window.submit(page, box(page, "agreement"), **term)
     assert "liggen vast tot en met 31 december 2028" in done.text
-    other = window.submit(page, box(page, "agreement"), **(term | {"price": "1", "form": "A"}))
+    late = term | {"date": "2027-01-05", "price": "1", "form": "A"}
+    other = window.submit(page, box(page, "agreement"), **late)
     assert other.status == 422
     assert "dit ligt vast tot en met 31 december 2028" in other.text
 
@@ -569,18 +570,30 @@ def test_a_contact_without_a_case_is_found_at_its_employer_and_corrected(
     assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
 
 
-def test_an_agreement_is_corrected_until_somebody_came_in_its_term(
+def test_an_agreement_is_corrected_until_a_report_of_its_term_was_issued(
     running: Running, window: Window
 ) -> None:
-    bring_in(running, event("agreement", "2027-01-01", form="B", headcount=320, price=4800))
+    bring_in(running, event("agreement", "2026-01-01", form="B", headcount=320, price=4800))
     page = entry_of(window, employer_page(running, window))
     form = page.form_with("headcount")
     assert "De verbetering is bewaard." in window.submit(page, form, headcount="330").text
-    contact(running, window, record_nothing="1")
-    for values in ({"form": "A"}, {"price": "1"}, {"date": "2027-01-02"}):
+    bring_in(running, event("freeze", first_year=2026, last_year=2026))
+    for values in ({"form": "A"}, {"price": "1"}, {"date": "2026-01-02"}):
         refused = window.submit(page, form, headcount="330", **values)
-        assert "ligt de afspraak vast" in refused.text
-    assert "ligt de afspraak vast" in window.press(page, "/remove").text
+        assert "is het jaarverslag over 2026 uitgebracht" in refused.text
+    assert "is het jaarverslag over 2026 uitgebracht" in window.press(page, "/remove").text
     ended = window.submit(page, form, headcount="330", until="2028-12-31")
     assert "De verbetering is bewaard." in ended.text
-    assert "ligt de afspraak vast" in window.submit(page, form, headcount="330", until="").text
+
+
+def test_the_group_of_an_employer_stays_once_it_had_a_report(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("employer", "2026-01-01", group="Concern"),
+        event("freeze", first_year=2026, last_year=2026) | {"employer": "Concern"},
+    )  # fmt: skip
+    page = employer_page(running, window)
+    for group in ("", "Ander"):
+        refused = window.submit(page, box(page, "employer"), group=group)
+        assert "over Concern is al een jaarverslag uitgebracht" in refused.text

@@ -10,11 +10,14 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
+from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import categories, due
 from dropbox_app.desk.web import forms
+from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
 from dropbox_app.desk.web.views import case, cases, contact, work
 from dropbox_app.desk.web.views.threads import TURNS
+from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
@@ -175,3 +178,16 @@ def test_everything_that_a_fetch_can_tell_has_its_words_here() -> None:
 def test_titles_say_nothing_of_what_the_page_is_for() -> None:
     assert texts(catalogue("nl")["title.page"]) == ["Bericht"]
     assert texts(catalogue("en")["title.page"]) == ["Message"]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_limit_is_said_in_letters_or_megabytes_never_in_bytes(lang: str) -> None:
+    told = words(lang)
+    large = Unfit("-", "large_file", name="foto.jpg", most=100 * 1024 * 1024)
+    assert "100 MB" in sentence(told, large)
+    assert "100 MB" in sentence(told, Unfit("-", "large_shown", most=100 * 1024 * 1024))
+    said = sentence(told, TooLong(70_000, 60_000))
+    assert {"nl": "10.000 letters te veel", "en": "10,000 letters too many"}[lang] in said
+    assert not any(
+        "bytes" in text for message in catalogue(lang).values() for text in texts(message)
+    )

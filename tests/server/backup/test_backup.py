@@ -564,7 +564,7 @@ def test_site_with_wrong_settings_is_backed_up_and_comes_back_closed(
         assert done.exit_code == 1
         assert "site.toml is gone, so it is not in the backup" in done.stderr
         said = machine.types("doctor").stdout
-        assert "see Lost settings in deploy/README.md" in said
+        assert "see Lost settings in deploy/guide/emergencies.md" in said
         assert "make it with init" not in said
     done = machine.restore(file=first)
     assert done.exit_code == 0, done.output

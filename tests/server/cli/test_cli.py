@@ -273,14 +273,14 @@ def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
         (ready.folder / name).unlink(missing_ok=True)
     database.write_bytes(b"damaged" * 1000)
     done = ready.types("doctor")
-    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
+    assert (done.exit_code, "see Backups in deploy/guide/routine.md" in done.stdout) == (1, True)
     for command in ("serve", "purge"):
         done = ready.types(command)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert "restore it from a backup" in done.stderr
     database.unlink()
     done = ready.types("doctor")
-    assert (done.exit_code, "see Backups in deploy/README.md" in done.stdout) == (1, True)
+    assert (done.exit_code, "see Backups in deploy/guide/routine.md" in done.stdout) == (1, True)
 
 
 def test_doctor_on_a_folder_that_is_none(operator: Operator) -> None:

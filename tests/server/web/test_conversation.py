@@ -1,7 +1,9 @@
 """The conversation: what is shown, what may be done in it, and that nothing typed is lost."""
 
 import concurrent.futures
+import datetime
 import re
+import zoneinfo
 from collections.abc import Callable
 
 import pytest
@@ -726,7 +728,25 @@ def test_an_end_that_is_near_is_said(house: House, noor: Counsellor) -> None:
     house.clock.pass_days(80)
     noor.threads()
     page = house.browser().come_back(code)
-    assert "Dan wissen we dit gesprek over 10 dagen." in page.text
+    assert "Dan wissen we dit gesprek na 31 januari." in page.text
+
+
+def test_what_is_deleted_after_a_day_is_there_until_that_day_ends_in_amsterdam(
+    house: House, noor: Counsellor
+) -> None:
+    """Days are those of UTC; midnight in Amsterdam comes an hour earlier, or two."""
+    code = house.browser().tell("Begin").code
+    noor.threads()
+    house.clock.pass_days(80)
+    noor.threads()
+    house.clock.pass_days(9)
+    house.clock.pass_minutes(10 * 60 + 59)
+    amsterdam = zoneinfo.ZoneInfo("Europe/Amsterdam")
+    local = datetime.datetime.fromtimestamp(house.clock.now(), amsterdam)
+    assert (local.day, local.hour, local.minute) == (31, 23, 59)
+    page = house.browser().come_back(code)
+    assert page.path == "/nl/conversation"
+    assert "Dan wissen we dit gesprek na 31 januari." in page.text
 
 
 def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:

@@ -155,20 +155,25 @@ def test_a_site_replaces_the_list_and_a_wrong_one_costs_only_itself(house: House
 
 @both
 def test_no_entry_is_claimed_checked_when_it_was_not(house: House, lang: str) -> None:
-    """The page says that some are unchecked until each has a day; the operator hears which."""
-    said = words(lang).say("help.unchecked")
-    assert any(entry.checked is None for entry in shipped().entries)
-    assert said in house.browser().get(f"/{lang}/help").text
+    """The page says that none was checked, then that some were not; the operator hears which."""
+    none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
+    assert all(entry.checked is None for entry in shipped().entries)
+    text = house.browser().get(f"/{lang}/help").text
+    assert (none in text, some in text) == (True, False)
+    first = words(lang).say("topics.bullying")
+    assert text.index(none) < text.rindex(first)  # before the list, not at its end
     told = " ".join(notes(loader.read(house.folder)))
     unchecked = [entry.name for entry in shipped().entries if entry.checked is None]
     assert unchecked[0] in told
     assert f"and {len(unchecked) - check.SHOWN} more" in told
     path = house.folder / "content" / referrals.FILE_NAME
     path.parent.mkdir()
-    path.write_text(OWN)
-    house.restart()
-    assert "checked = " in OWN
-    assert said not in house.browser().get(f"/{lang}/help").text
+    without = OWN.partition("[[referral]]")[2].replace("checked = 2026-11-01\n", "")
+    for listed, wanted in ((OWN + "[[referral]]" + without, (False, True)), (OWN, (False, False))):
+        path.write_text(listed)
+        house.restart()
+        text = house.browser().get(f"/{lang}/help").text
+        assert (none in text, some in text) == wanted
 
 
 def notes(read: loader.Reading) -> list[str]:

@@ -1,8 +1,12 @@
 """A session that ended stays ended, also for who has copied its cookie."""
 
-import pytest
+import random
 
-from dropbox_app.server.web.ended_sessions import EndedSessions
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropbox_app.server.web.ended_sessions import LONGEST, EndedSessions
 from tests.server.web.conftest import Browser, House
 from tests.support.plain_browser import Page
 
@@ -97,35 +101,66 @@ def test_leaving_one_session_leaves_another_of_the_same_code(house: House) -> No
     assert is_open(there.get("/nl/conversation"))
 
 
-@pytest.fixture
-def ended() -> EndedSessions:
-    return EndedSessions(lambda: 1000.0, buckets=2, slots=3)
-
-
 def name(n: int) -> bytes:
     return n.to_bytes(16, "big")
 
 
-def test_where_there_is_no_room_all_sessions_end_and_none_is_forgotten(
-    ended: EndedSessions,
-) -> None:
+def test_where_there_is_no_room_the_oldest_sessions_end_and_none_is_forgotten() -> None:
+    ended = EndedSessions(lambda: 1000.0, buckets=1, slots=3)
     for n in range(3):
-        ended.end(name(n), 900, 2000)
-    assert not ended.has(name(7), 990)
-    ended.end(name(3), 900, 2000)
-    assert all(ended.has(name(n), 900) for n in range(4))
-    assert ended.has(name(7), 990)
-    assert not ended.has(name(7), 1001)
+        ended.end(name(n), 900 + n)
+    assert not ended.has(name(7), 900)
+    ended.end(name(3), 950)
+    assert all(ended.has(name(n), start) for n, start in enumerate((900, 901, 902, 950)))
+    assert ended.has(name(7), 900)
+    assert not ended.has(name(7), 901)
+
+
+def test_the_oldest_of_all_takes_no_place_of_a_younger_one() -> None:
+    ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
+    ended.end(name(1), 900)
+    ended.end(name(2), 901)
+    ended.end(name(3), 800)
+    assert all(ended.has(name(n), start) for n, start in ((1, 900), (2, 901), (3, 800)))
+    assert not ended.has(name(9), 801)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=60))
+def test_no_session_that_ended_is_taken_up_again_whatever_else_ends(
+    ends: list[tuple[int, int]],
+) -> None:
+    """Each is a session's number and how many seconds pass before it ends."""
+    now = 1000
+    known: dict[int, int] = {}
+    ended = EndedSessions(lambda: float(now), buckets=2, slots=2)
+    for n, passed in ends:
+        now += passed
+        start = known.setdefault(n, now - n % 7)
+        ended.end(name(n), start)
+        assert all(ended.has(name(one), began) for one, began in known.items())
+    assert not ended.has(name(99), now + 1)
+
+
+def test_a_flood_of_ended_sessions_ends_no_young_one() -> None:
+    """Ten times more than there is room for, one a second: the newest quarter of them stays."""
+    now = 0.0
+    ended = EndedSessions(lambda: now, buckets=16, slots=16)
+    draw = random.Random(7)  # noqa: S311 - no secret
+    for second in range(2560):
+        now = float(second)
+        ended.end(draw.randbytes(16), second)
+    assert not ended.has(name(1), 2560 - 64)
+    assert ended.has(name(1), 2560 - 512)
 
 
 def test_the_room_of_what_is_over_is_used_again() -> None:
     now = [1000.0]
     ended = EndedSessions(lambda: now[0], buckets=1, slots=2)
-    ended.end(name(1), 900, 1100)
-    ended.end(name(2), 900, 1500)
-    now[0] = 1200.0
-    ended.end(name(3), 1150, 1500)
-    assert ended.has(name(2), 900)
+    ended.end(name(1), 900)
+    ended.end(name(2), 1000)
+    now[0] = 902.0 + LONGEST
+    ended.end(name(3), 1150)
+    assert ended.has(name(2), 1000)
     assert ended.has(name(3), 1150)
     assert not ended.has(name(9), 950)
 
@@ -133,6 +168,6 @@ def test_the_room_of_what_is_over_is_used_again() -> None:
 def test_the_same_session_takes_one_place_however_often_it_ends() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     for _ in range(50):
-        ended.end(name(1), 900, 2000)
-    ended.end(name(2), 900, 2000)
+        ended.end(name(1), 900)
+    ended.end(name(2), 900)
     assert not ended.has(name(3), 900)

@@ -33,7 +33,7 @@ from tests.server.web.test_report import kept
 from tests.server.web.test_words import catalogue
 from tests.support.server_folder import AServer
 
-GUIDE = Path(__file__).parents[3] / "deploy" / "README.md"
+REFERENCE = Path(__file__).parents[3] / "deploy" / "reference.md"
 BEGIN, END = "<!-- refusals: from the code -->\n", "<!-- refusals: end -->\n"
 
 # What is to be mended in a form, and what is said when its session is over: no exceptions.
@@ -128,12 +128,12 @@ def table() -> str:
 
 def write() -> None:
     """Put the table into the guide."""
-    before, _, rest = GUIDE.read_text("utf-8").partition(BEGIN)
-    GUIDE.write_text(before + BEGIN + table() + END + rest.partition(END)[2], "utf-8")
+    before, _, rest = REFERENCE.read_text("utf-8").partition(BEGIN)
+    REFERENCE.write_text(before + BEGIN + table() + END + rest.partition(END)[2], "utf-8")
 
 
 def test_the_guide_has_the_table_of_the_code() -> None:
-    text = GUIDE.read_text("utf-8")
+    text = REFERENCE.read_text("utf-8")
     assert text.count(BEGIN) == text.count(END) == 1
     shown = text.partition(BEGIN)[2].partition(END)[0]
     assert shown == table(), "run: .venv/bin/python -m tests.server.web.test_refusals"

@@ -18,6 +18,7 @@ from dropbox_app.desk.register.events import Close, Complaint, Consent, Contact,
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.web import forms, here
+from dropbox_app.desk.web.draft import Form
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.i18n import words
 from dropbox_app.protocol.encoding import Json
@@ -217,7 +218,7 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
     day = told.date(step.date, place.machine.today())
     key = "tell.with" if step.partner else "tell.done"
     text = told.say(key, day=day, step=step.step or told.say("tell.step"), who=step.partner)
-    here.page().proposed = here.Refused(thread, "reply", {"text": text})
+    here.page().proposed = (thread, Form("reply", {"text": text}))
     return redirect(url_for("thread.thread", handle=thread, _anchor="write"), 303)
 
 
@@ -293,7 +294,18 @@ def _shown(found: Standing) -> tuple[str, ...]:
 
 def _sheet(found: Standing) -> dict[str, Json]:
     """What the sheet says, without what has its own place on the page."""
-    apart = ("event", "date", "employer", "case", "label", "thread", "phase", *MARKS)
+    apart = (
+        "event",
+        "date",
+        "employer",
+        "case",
+        "label",
+        "thread",
+        "phase",
+        "began",
+        "began_group",
+        *MARKS,
+    )
     return {name: one for name, one in form.to_json(found.sheet).items() if name not in apart}
 
 

@@ -33,10 +33,11 @@ def open_desk() -> ResponseReturnValue:
         page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
-    if page.refused is not None:
-        return redirect(url_for("thread.thread", handle=page.refused.handle), 303)
-    if page.typed_at:
-        return redirect(page.typed_at, 303)
+    waiting = page.draft.handle
+    if waiting.startswith("/"):  # a form of the register, by the address of its page
+        return redirect(waiting, 303)
+    if waiting:
+        return redirect(url_for("thread.thread", handle=waiting), 303)
     return redirect(url_for("today.today"), 303)
 
 
@@ -45,7 +46,6 @@ def open_desk() -> ResponseReturnValue:
 def lock() -> ResponseReturnValue:
     """Lock the desk; what was typed and not sent is gone."""
     here.page().lock.lock()
-    here.page().take_said()
     return redirect(url_for("entering.unlock"), 303)
 
 

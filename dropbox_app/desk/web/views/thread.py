@@ -13,6 +13,7 @@ from dropbox_app.desk.errors import Kept, Unfit
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.desk.web import here
+from dropbox_app.desk.web.draft import Form
 from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.reading import conversation, is_formal
 from dropbox_app.protocol.errors import KlankbordError
@@ -44,12 +45,12 @@ class Typed:
 @blueprint.get("/")
 def thread(handle: str) -> ResponseReturnValue:
     """Show the conversation; what was new has then been seen."""
-    refused = here.page().take_refused(handle)
+    waiting = here.page().draft.take(here.place(), handle)
     proposed = here.page().take_proposed(handle)
-    if refused is None:
-        return _page(handle, Typed(proposed.form, "", proposed.fields) if proposed else Typed())
+    if waiting is None:
+        return _page(handle, Typed(proposed.name, "", proposed.fields) if proposed else Typed())
     told = here.told().say("unlock.kept")
-    return _page(handle, Typed(refused.form, told, refused.fields))
+    return _page(handle, Typed(waiting.name, told, waiting.fields))
 
 
 def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
@@ -217,9 +218,8 @@ def _uploaded() -> list[Source]:
 
 
 def locked(handle: str, form: str) -> ResponseReturnValue:
-    """Ask for the passphrase, and keep the form in memory until the desk is open again."""
-    page = here.page()
-    page.refused = here.Refused(handle, form, dict(request.form.items()))
+    """Ask for the passphrase, and keep the form sealed until the desk is open again."""
+    here.page().draft.keep(handle, Form(form, dict(request.form.items())))
     return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
 
 

@@ -59,7 +59,7 @@ def system(machine: Machine) -> Faults:
         yield wrong(
             "system", f"Debian {version} is too old" + (f": its support ended on {end}" if end and
             machine.today > end else ""),
-            "install on a newer Debian: see Restore in deploy/README.md",
+            "install on a newer Debian: see Restore in deploy/guide/emergencies.md",
         )  # fmt: skip
     elif end is None:
         yield note(

@@ -56,7 +56,7 @@ def proxy(machine: Machine) -> Faults:
     if front is None:
         yield unseen(
             "proxy", f"there is no {NGINX} here, so what stands in front of the server was not "
-            "looked at", "see Serve in deploy/README.md; deploy/install sets it up",
+            "looked at", "see Serve in deploy/guide/by-hand.md; deploy/install sets it up",
         )  # fmt: skip
         return
     yield from _walls(front)

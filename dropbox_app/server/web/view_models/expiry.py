@@ -22,7 +22,10 @@ class Ending:
         days = (view.expires - today).days
         self._soon = ""
         if days <= retention.notice:
-            self._soon = told.count("conversation.expires_soon", days, days=days)
+            # The last whole day: in the Netherlands the day of UTC on which it goes begins after
+            # midnight, and "in one day" could be within the hour.
+            last = told.date(view.expires - datetime.timedelta(days=1), today)
+            self._soon = told.say("conversation.expires_soon", date=last)
         # Part of ``expires`` ends with a fetch: that much is not promised.
         idle = view.last_added + datetime.timedelta(days=retention.idle)
         earliest = told.date(min(view.expires, max(idle, today)), today)

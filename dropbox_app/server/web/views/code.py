@@ -132,7 +132,6 @@ def code_page(
         unsafe=unsafe,
         person=person,
         holders=person.name if person else told.say("word.counsellor"),
-        received=day,
         earliest=day + datetime.timedelta(days=site.settings.retention.idle),
         typed=clean_text(typed),
         right=right,

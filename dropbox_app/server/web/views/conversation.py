@@ -180,7 +180,6 @@ def _page(
         others=others,
         waiting=teller.waiting(),
         waiting_for=teller.names(view.thread.wanted),
-        received=newest.day if newest else site.today(),
         receivers=receivers,
         write_help=" ".join(help_parts),
         text=text,

@@ -18,7 +18,7 @@ from dropbox_app.server.web.sites import current_site
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("more.before", ("about", "exceptions", "role", "safety")),
     ("more.happened", ("what", "help", "options")),
-    ("more.site", ("real", "privacy", "accessibility", "technical")),
+    ("more.site", ("address", "real", "privacy", "accessibility", "technical")),
 )
 # The keys of their titles, in that list and in their own headings.
 TITLES = {
@@ -29,6 +29,7 @@ TITLES = {
     "what": "what.title",
     "help": "help.title",
     "options": "options.title",
+    "address": "address.title",
     "real": "real.title",
     "privacy": "privacy.title",
     "accessibility": "accessibility.title",
@@ -64,8 +65,8 @@ def _own_context(lang: str, page: str) -> dict[str, Any]:
     read = current_site().read
     if page == "help":
         listed = read.referrals
-        unchecked = any(entry.checked is None for entry in listed.entries)
-        return {"doors": listed.by_topic(), "compiled": listed.compiled, "unchecked": unchecked}
+        contents = {"doors": listed.by_topic(), "compiled": listed.compiled}
+        return contents | {"unchecked": listed.unchecked()}
     if page not in _LAW:
         return {}
     block = _LAW[page]

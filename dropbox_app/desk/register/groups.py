@@ -1,0 +1,49 @@
+"""Which employers belong together: a group has one report, or each of its members its own.
+
+A group may be the member of another one, over any number of levels. Pure functions.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from dropbox_app.desk.register.events import Employer, Event
+
+Above = Mapping[str, frozenset[str]]  # the groups right above each employer
+
+
+def standing(given: Iterable[Event]) -> Above:
+    """Return the group of each employer as its newest sheet that names one says."""
+    return {
+        one.employer: frozenset({one.group})
+        for one in given
+        if isinstance(one, Employer) and one.group
+    }
+
+
+def ever(given: Iterable[Event]) -> Above:
+    """Return every group that an employer was ever said to belong to."""
+    found: dict[str, frozenset[str]] = {}
+    for one in given:
+        if isinstance(one, Employer) and one.group:
+            found[one.employer] = found.get(one.employer, frozenset()) | {one.group}
+    return found
+
+
+def above(said: Above, employer: str) -> frozenset[str]:
+    """Return the groups above an employer, at any distance, itself not included."""
+    found: set[str] = set()
+    waiting = [employer]
+    while waiting:
+        new = said.get(waiting.pop(), frozenset()) - found
+        found |= new
+        waiting += new
+    return frozenset(found - {employer})
+
+
+def members(said: Above, employer: str) -> frozenset[str]:
+    """Return the members of a group, and their members, at any distance, itself not included."""
+    return frozenset(one for one in said if employer in above(said, one)) - {employer}
+
+
+def related(said: Above, employer: str) -> frozenset[str]:
+    """Return all employers above and below one: no two of these may both have a report."""
+    return above(said, employer) | members(said, employer)

@@ -1,0 +1,100 @@
+"""What the program still holds once the desk is locked.
+
+The program runs with allocators that overwrite what is freed. So what is found in its memory is
+what it still holds, and no trace of what it gave back. (Of a long text, a buffer that grew can
+leave a trace all the same.)
+"""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running, Window
+from tests.desk.web.test_command import Started
+from tests.support.memory import memory_of
+from tests.support.plain_browser import Page as Answer
+
+OVERWRITING = {"PYTHONMALLOC": "pymalloc_debug", "MALLOC_PERTURB_": "165"}
+REPORT, LABEL, NOTE, DRAFT = "over mijn chef", "Zaak qx7z", "notitie jw8k", "antwoord vb3m"
+
+
+@pytest.fixture
+def started(office: Office, thread: str, tmp_path: Path) -> Iterator[Started]:
+    made = Started(office, tmp_path, environment=OVERWRITING)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            made.process.kill()
+        made.process.communicate()
+
+
+def held(started: Started) -> set[str]:
+    memory = memory_of(started.process.pid)
+    return {one for one in (REPORT, LABEL, NOTE, DRAFT, PASSPHRASE) if one.encode() in memory}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc to overwrite")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
+def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started: Started) -> None:
+    window, home = started.window()
+    found = re.search(r'href="([^"]*/t/[^"]+)"', window.get(home).html)
+    assert found
+    shown = window.get(found[1])
+    window.press(shown, "own", label=LABEL, note=NOTE)
+    assert REPORT in window.get(found[1]).text
+    assert {REPORT, PASSPHRASE} <= held(started)
+    asked = window.press(window.get(home), "lock")
+    assert held(started) == set()
+    # Its button is pressed in a window that shows the conversation still.
+    window.press(shown, "reply", text=DRAFT)
+    assert held(started) == set()
+    again = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert DRAFT in dict(again.form_to("reply").fields)["text"]
+    window.press(window.get(home), "lock")
+    assert held(started) == set()
+
+
+def test_a_form_that_came_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
+    window = running.at_work()
+    shown = opened(running, window)
+    running.lock.lock()
+    asked = window.press(shown, "reply", text=DRAFT)
+    running.lock.lock()  # as the clock does, each second
+    again = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert DRAFT in dict(again.form_to("reply").fields)["text"]
+    assert dict(opened(running, window).form_to("reply").fields)["text"].strip() == ""
+
+
+def test_a_form_waits_through_a_second_lock_until_it_was_shown(
+    running: Running, thread: str
+) -> None:
+    window = running.at_work()
+    shown = opened(running, window)
+    running.lock.lock()
+    window.press(shown, "reply", text=DRAFT)
+    for _ in range(2):
+        running.page.unlock(PASSPHRASE)
+        running.lock.lock()
+    running.page.unlock(PASSPHRASE)
+    assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
+
+
+def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running: Running) -> None:
+    running.at_work()
+    proposed = running.page.proposed_passphrase(again=False)
+    assert running.page.proposed_passphrase(again=True) == proposed
+    running.lock.lock()
+    assert running.page.proposed_passphrase(again=True) != proposed
+
+
+def opened(running: Running, window: Window) -> Answer:
+    found = re.search(r'href="([^"]*/t/[^"]+)"', window.get(running.home).html)
+    assert found
+    return window.get(found[1])
