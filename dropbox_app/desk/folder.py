@@ -7,14 +7,15 @@ import codecs
 import contextlib
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dropbox_app.desk.errors import AlreadyThere, DeskError, NotFound, Unfit
 from dropbox_app.desk.keys import schedule
+from dropbox_app.desk.register.book import Book
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import migrations, rows, vault
+from dropbox_app.desk.storage import migrations, register, rows, vault
 from dropbox_app.desk.storage.atomic_files import LOCK, NEW, Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.item_store import LocalStore
@@ -24,7 +25,7 @@ from dropbox_app.desk.sync import own_card
 from dropbox_app.desk.transport.api_client import Courier, HttpTransport, Transport
 from dropbox_app.desk.transport.proxy import Proxy, read_origin, read_proxy
 from dropbox_app.protocol import card as cards
-from dropbox_app.protocol.encoding import check_day, check_hex, from_line
+from dropbox_app.protocol.encoding import Json, check_day, check_hex, from_line
 from dropbox_app.protocol.errors import CardError, FormatError
 from dropbox_app.protocol.keys import SigningKey
 
@@ -121,11 +122,31 @@ class Workplace:
     database: Database
     machine: Machine
     _swept: set[str] = field(default_factory=set)
+    _book: Book | None = None
+    _book_of: object = None  # the database's version that the book was read from
 
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
         if self.database.rewrite_is_due:
             self.database.rewrite(self.vault)
+
+    def book(self) -> Book:
+        """The register as it is kept now."""
+        version = self.database.version
+        if self._book is None or version != self._book_of:
+            self._book = Book(register.events(self.database), self._book)
+            self._book_of = version
+        return self._book
+
+    def add_events(self, given: Sequence[dict[str, Json]]) -> None:
+        """Keep events of the register, all or none; the book need not be read anew for them."""
+        book, before = self.book(), self.database.version
+        register.add(self.database, given)
+        after = self.database.version
+        # Nothing else was written meanwhile: the version counts the rows that were.
+        if after == (before[0], before[1] + len(given)):
+            self._book = book.extended(register.events(self.database, book.last))
+            self._book_of = after
 
     def desk(self, site: str) -> Desk:
         """The desk for one site, not connected. Raises NotSetUp or Damaged.

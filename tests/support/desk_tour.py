@@ -26,6 +26,8 @@ TEXTS = {
         "step": "Bellen met de bedrijfsarts",
         "with": "De bedrijfsarts",
         "scope": "Dat iemand van de afdeling zich niet prettig voelt. Geen namen.",
+        "call": "Roosters in het magazijn",
+        "other": "Timmerfabriek Jansen",
     },
     "en": {
         "employer": "Korenaar Bakery",
@@ -35,6 +37,8 @@ TEXTS = {
         "step": "Calling the company doctor",
         "with": "The company doctor",
         "scope": "That somebody in the department does not feel well. No names.",
+        "call": "Hours at the warehouse",
+        "other": "Jansen Joinery",
     },
 }
 
@@ -54,6 +58,7 @@ def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str
     try:
         yield from _first_run(running, page, lang)
         yield from _first_day(running, page, lang)
+        yield from register_tour(running, page, lang)
         yield from _the_rest(running, page, folder)
     finally:
         page.close()
@@ -111,7 +116,7 @@ def _first_day(running: Running, page: Page, lang: str) -> Iterator[tuple[str, P
     yield "thread", _at(page, "thread")
     page.select_option("#snippet", "listening")
     page.click("button[name=insert]")
-    page.wait_for_function("document.querySelector('#text').value !== ''")
+    page.wait_for_function("document.querySelector('#text')?.value > ''")
     yield "thread-snippet", _at(page, "thread")
     page.click(".write .button")
     page.wait_for_selector("main [role=status]")
@@ -143,6 +148,104 @@ def _fetch(running: Running, page: Page) -> None:
     page.wait_for_selector("body[data-page=fetch] .lead")
     running.wait_for_fetch()
     _go(running, page, "fetch", "fetch")
+
+
+def register_tour(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
+    """Walk through the pages of the register, as they are and where something is refused.
+
+    The desk is open and has one employer; the page stands still as in ``tour``.
+    """
+    texts = TEXTS[lang]
+    yield "cases-empty", _go(running, page, "cases", "cases")
+    _go(running, page, "work", "work")
+    page.click("#activity summary")
+    yield "work", page
+    yield "employers", _go(running, page, "employers", "employers")
+    page.fill("#employer", texts["other"])
+    page.click("main button.button")
+    _at(page, "employer")
+    page.click("#employer summary")
+    page.check("[name=recording][value=full]")
+    page.fill("#sheet-headcount", "320")
+    page.click("#employer button.button")
+    page.wait_for_selector("main [role=status]")
+    _at(page, "employer")
+    page.click("#agreement summary")
+    page.fill("#agreement-date", "2027-01-01")
+    page.check("[name=form][value=B]")
+    page.fill("#agreement-headcount", "100")
+    page.fill("#agreement-hours", "60")
+    page.click("#agreement button.button")
+    page.wait_for_selector("[role=alert]")
+    yield "employer-refused", _at(page, "employer")
+    page.fill("#agreement-headcount", "320")
+    page.click("#agreement button.button")
+    page.wait_for_selector("main [role=status]")
+    _at(page, "employer")
+    page.click("#checklist summary")
+    yield "employer", page
+    yield from _contact_and_case(running, page, texts)
+
+
+def _contact_and_case(
+    running: Running, page: Page, texts: dict[str, str]
+) -> Iterator[tuple[str, Page]]:
+    _go(running, page, "contact", "contact")
+    page.select_option("#employer", texts["other"])
+    yield "contact", page
+    page.fill("#other_minutes", "1500")
+    page.click("main button.button")
+    page.wait_for_selector("[role=alert]")
+    yield "contact-refused", _at(page, "contact")
+    page.fill("#other_minutes", "")
+    for choice in ("minutes][value='45'", "how][value=telephone", "topic][value=labour_conflict",
+                   "help][value=listening", "which][value=new"):  # fmt: skip
+        page.check(f"[name={choice}]")
+    page.fill("#new_case", texts["call"])
+    page.click("main button.button")
+    page.wait_for_selector("main [role=status]")
+    yield "contact-done", _at(page, "contact")
+    page.click("main p a")
+    _at(page, "case")
+    page.click("#consent summary")
+    for name in ("step", "scope"):
+        page.fill(f"#consent-{name}", texts[name])
+    page.fill("#consent-partner", texts["with"])
+    page.check("#consent [name=answer][value=yes]")
+    yield "case-consent", page
+    page.click("#consent button.button")
+    page.wait_for_selector("main [role=status]")
+    _at(page, "case")
+    page.click("#step-1 summary")
+    page.check("#step-1-named")
+    page.click("#step-1 button.button")
+    page.wait_for_selector("[role=alert]")
+    yield "case-step-refused", _at(page, "case")
+    page.uncheck("#step-1-named")
+    page.click("#step-1 button.button")
+    page.wait_for_selector("main [role=status]")
+    yield "case", _at(page, "case")
+    page.click("a[href$=sheet]")
+    _at(page, "case-sheet")
+    page.click("summary >> nth=2")
+    yield "case-sheet", page
+    page.go_back()
+    _at(page, "case")
+    page.click("#close summary")
+    page.fill("#close-aftercare_on", running.office.clock().isoformat())
+    page.fill("#close-destroy_on", "")
+    page.click("#close button.button")
+    page.wait_for_selector("main [role=status]")
+    page.click("a[href$=destroy]")
+    yield "case-destroy", _at(page, "case-destroy")
+    page.go_back()
+    _at(page, "case")
+    page.click("#entries ~ ul .row a >> nth=0")
+    yield "entry", _at(page, "entry")
+    yield "cases", _go(running, page, "cases", "cases")
+    running.office.clock.to("2027-01-08")
+    yield "agenda", _go(running, page, "agenda", "agenda")
+    yield "today-calendar", _go(running, page, "", "today")
 
 
 def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str, Page]]:

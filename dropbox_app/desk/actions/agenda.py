@@ -17,11 +17,21 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
     own days off are no working days here; the site does not know them.
     """
     register.adopt(place)
-    given = register.every(place)
     today = place.machine.today()
-    found = sorted([*due.agenda(given, today), *_answers(place, due.days_off(given))])
+    off = due.days_off(register.every(place))
+    found = sorted([*_due(place, today), *_answers(place, off)], key=due.in_order)
     last = datetime.date.max if days is None else today + datetime.timedelta(days=days)
     return [one for one in found if one.day <= last]
+
+
+def dated(place: Workplace, days: int) -> list[Due]:
+    """Return what is due by the register within so many days, what is overdue first.
+
+    Answers to reporters are not in it: ``today.today`` has them.
+    """
+    today = place.machine.today()
+    last = today + datetime.timedelta(days=days)
+    return _due(place, today, last)
 
 
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
@@ -30,6 +40,14 @@ def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
     What is overdue is marked today.
     """
     return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
+
+
+def _due(
+    place: Workplace, today: datetime.date, last: datetime.date = datetime.date.max
+) -> list[Due]:
+    book = place.book()
+    given = [event for event in book.events if isinstance(event, due.LOOKED_AT)]
+    return due.until(last, given, today, book.standings.values(), book.sheets)
 
 
 def _answers(place: Workplace, off: set[datetime.date]) -> list[Due]:

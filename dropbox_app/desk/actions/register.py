@@ -13,6 +13,7 @@ from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, names, recording, rules
+from dropbox_app.desk.register.book import Book
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.consents import Entry
 from dropbox_app.desk.register.events import (
@@ -20,6 +21,7 @@ from dropbox_app.desk.register.events import (
     Case,
     Consent,
     Contact,
+    Employer,
     Event,
     Freeze,
     OfCase,
@@ -28,6 +30,7 @@ from dropbox_app.desk.register.events import (
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
+from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.threads import open_thread
 
 _ANSWERS = {"yes": "yes", "no": "no", "tell-me-more": "tell_me_more", "withdrawn": "withdrawn"}
@@ -40,46 +43,69 @@ class Added:
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
     ``near``: new names of employers, each with one that was there and is much like it.
+    ``case``: the reference of the case that was made for a contact.
     """
 
     kept: int
     there: int
     left_out: dict[str, int]
     near: tuple[tuple[str, str], ...] = ()
+    case: str = ""
 
 
 def every(place: Workplace, employer: str = "") -> list[Event]:
     """Return all events in order, or those of an employer."""
-    return [one for _, one in numbered(place, employer)]
+    if not employer:
+        return place.book().events
+    return [event for _, event in place.book().at(employer)]
 
 
-def add(place: Workplace, given: Sequence[Numbered]) -> Added:
+def employers(place: Workplace) -> list[str]:
+    """Return the names of all employers, of sites and of the register, in alphabetical order."""
+    sheets = place.book().sheets
+    called = {sheet.site: name for name, sheet in sheets.items() if sheet.site}
+    sites = {called.get(site) or called.get(name) or name for site, name in place.names().items()}
+    return sorted(sites | set(sheets), key=str.casefold)
+
+
+def levels(place: Workplace) -> dict[str, str]:
+    """Return how much is recorded of cases at each employer, by its name."""
+    sheets = place.book().sheets
+    return {name: cases.level(sheets.get(name)) for name in employers(place)}
+
+
+def sheet(place: Workplace, employer: str) -> Employer | None:
+    """Return the sheet of an employer; None if the register does not know it."""
+    return place.book().sheets.get(employer)
+
+
+def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> Added:
     """Keep new events, all or none. Raises Refused with every fault.
 
-    An event that is there already in the same words is not kept again: the same file may be
-    imported twice. Of each event that is kept which the employer's level of recording allows.
+    ``once``: an event that is there already in the same words is not kept again. Of each event
+    that is kept which the employer's level of recording allows.
     """
     with place.database.transaction():  # nobody else may change what the rules look at
-        there = every(place)
-        given = _named(there, given)
-        sheets = cases.sheets(cases.in_order([*there, *(one.event for one in given)]))
-        had = collections.Counter(map(_key, there))
+        book = place.book()
+        given = _named(book, given)
+        levels = _levels(book, [one.event for one in given])
+        had = collections.Counter(map(repr, book.events) if once else ())
         left_out: collections.Counter[str] = collections.Counter()
         new, kept = [], []
         for one in given:
             employer = getattr(one.event, "employer", "")
-            event, without = recording.reduced(one.event, cases.level(sheets.get(employer)))
-            if had[_key(event)]:
-                had[_key(event)] -= 1
+            event, without = recording.reduced(one.event, levels.get(employer, ""))
+            if had[repr(event)]:
+                had[repr(event)] -= 1
                 continue
             left_out.update(without)
             new.append(one)
             kept.append(event)
-        faults = rules.faults(there, new)
+        faults = rules.faults(_about(book, new), new)
         if faults:
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        rows.add(place.database, map(form.to_json, kept))
-        near = _near(names.employers(there), names.employers(kept))
+        near = _near(set(book.first_of_employer), names.employers(kept))
+        place.add_events([form.to_json(one) for one in kept])
         return Added(len(kept), len(given) - len(kept), dict(left_out), near)
 
 
@@ -135,8 +161,9 @@ def record_contact(
         date=given.date, employer=given.employer, label=new_case, main_group=given.topic,
         channel=given.channel,
     )  # fmt: skip
-    named = _named(every(place), [Numbered(0, opened)])[0].event
-    return record(place, named, replace(given, case=getattr(named, "case", "")))
+    named = _named(place.book(), [Numbered(0, opened)])[0].event
+    reference = getattr(named, "case", "")
+    return replace(record(place, named, replace(given, case=reference)), case=reference)
 
 
 def record(place: Workplace, *given: Event) -> Added:
@@ -147,21 +174,26 @@ def record(place: Workplace, *given: Event) -> Added:
 
 
 def bring_in(place: Workplace, raw: bytes) -> Added:
-    """Keep the events of a file, all or none. Raises Refused with every fault of every line."""
-    return add(place, lines.read(raw, place.machine.today()))
+    """Keep the events of a file, all or none. Raises Refused with every fault of every line.
+
+    The same file may be imported twice: what is there already is not kept again.
+    """
+    return add(place, lines.read(raw, place.machine.today()), once=True)
 
 
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
     """Return every case, the newest first; a thread without a case gets one. Raises NotFound."""
     adopt(place)
-    found = cases.standings(every(place, employer))
-    return sorted(found.values(), key=lambda one: (one.last, one.reference), reverse=True)
+    found = [
+        one for one in place.book().standings.values() if not employer or one.employer == employer
+    ]
+    return sorted(found, key=lambda one: (one.last, one.reference), reverse=True)
 
 
 def case(place: Workplace, reference: str) -> Standing:
     """Return one case by its reference or label. Raises NotFound."""
     adopt(place)
-    found = cases.standings(every(place))
+    found = place.book().standings
     if reference in found:
         return found[reference]
     called = [one for one in found.values() if one.name.casefold() == reference.casefold()]
@@ -173,11 +205,23 @@ def case(place: Workplace, reference: str) -> Standing:
     return called[0]
 
 
+def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
+    """Return the events of a case with their numbers, in order."""
+    return [
+        (number, event)
+        for number, event in numbered(place, found.employer)
+        if isinstance(event, OfCase) and event.case == found.reference
+    ]
+
+
 def adopt(place: Workplace) -> int:
     """Make a case of every thread that has none; return how many were made.
 
     It is opened on the day of the first message, or today if the report of that year was issued.
     """
+    known = {one.sheet.thread for one in place.book().standings.values()}
+    if all(mailbox in known for _, mailbox in queries.pairs(place.database)):
+        return 0
     listed = threads.list_threads(place)
     with place.database.transaction():
         return _adopt(place, listed)
@@ -189,8 +233,9 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     new = [one for one in listed if one.mailbox not in known]
     if not new:
         return 0
-    employers = {sheet.site: name for name, sheet in cases.sheets(there).items() if sheet.site}
-    made, called = [], names.employers(there)
+    book = place.book()
+    employers = {sheet.site: name for name, sheet in book.sheets.items() if sheet.site}
+    made, called = [], set(book.first_of_employer)
     for one in new:
         employer = employers.get(one.site) or employers.get(one.employer) or one.employer
         employer = names.spelled(called, employer)
@@ -265,25 +310,39 @@ def export(place: Workplace) -> str:
 
 def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
     """Return events with their numbers. They were checked when they were kept."""
-    return [(one.number, form.read(one.fields)) for one in rows.events(place.database, employer)]
+    return place.book().at(employer) if employer else place.book().entries
 
 
-def _named(there: Sequence[Event], given: Sequence[Numbered]) -> list[Numbered]:
+def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
+    """How much is recorded at the employers of some events, these included."""
+    names = {one.employer for one in given if isinstance(one, OfEmployer)}
+    there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
+    sheets = cases.sheets(cases.in_order([*there, *given]))
+    return {name: cases.level(sheets.get(name)) for name in names}
+
+
+def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
+    """The events against which the rules hold new ones: those of the cases that they name."""
+    named: dict[str, None] = {}
+    for one in given:
+        if isinstance(one.event, OfCase):
+            named[one.event.case] = None
+        if isinstance(one.event, Case):
+            named |= dict.fromkeys([*one.event.belongs_with, *one.event.conflicts_with])
+    return [*book.terms, *(event for name in named for event in book.of_case(name))]
+
+
+def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
     """Give a reference to every case that has none: its year, and the next number of that year."""
-    used = {one.case for one in there if isinstance(one, OfCase)}
-    used |= {one.event.case for one in given if isinstance(one.event, OfCase)}
+    used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:
         event = one.event
         if isinstance(event, Case) and not event.case:
             number = 1
-            while f"{event.date.year}-{number}" in used:
+            while (name := f"{event.date.year}-{number}") in used or name in book.references:
                 number += 1
-            event = replace(event, case=f"{event.date.year}-{number}")
+            event = replace(event, case=name)
             used.add(event.case)
         found.append(Numbered(one.line, event))
     return found
-
-
-def _key(event: Event) -> str:
-    return repr(event)

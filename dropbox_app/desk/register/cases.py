@@ -84,17 +84,30 @@ def in_order(given: Iterable[Event]) -> list[Event]:
 
 def standings(given: Sequence[Event]) -> dict[str, Standing]:
     """Return every case by its reference, the oldest first. ``given`` is in order."""
-    found: dict[str, Standing] = {}
+    of_case: dict[str, list[Event]] = {}
     for event in given:
-        if not isinstance(event, OfCase) or not event.case:
-            continue
-        one = found.get(event.case)
-        if one is None:
-            empty = Case(date=event.date, employer=event.employer, case=event.case)
-            sheet = event if isinstance(event, Case) else empty
-            one = Standing(event.case, event.employer, event.date, event.date, sheet)
-            found[event.case] = one
-        _take(one, event)
+        if isinstance(event, OfCase) and event.case:
+            of_case.setdefault(event.case, []).append(event)
+    return related({reference: standing(events) for reference, events in of_case.items()})
+
+
+def standing(given: Sequence[Event]) -> Standing:
+    """Return the case that events say together. They are of one case, in order."""
+    first = given[0]
+    assert isinstance(first, OfCase)  # noqa: S101 - as is said
+    empty = Case(date=first.date, employer=first.employer, case=first.case)
+    sheet = first if isinstance(first, Case) else empty
+    one = Standing(first.case, first.employer, first.date, first.date, sheet)
+    for event in given:
+        if isinstance(event, OfCase):
+            _take(one, event)
+    return one
+
+
+def related(found: dict[str, Standing]) -> dict[str, Standing]:
+    """Return the cases, each with those of the same situation, whichever of them says so."""
+    for one in found.values():
+        one.related = set()
     for one in found.values():
         for other in one.sheet.belongs_with:
             if other in found:
@@ -159,8 +172,10 @@ def sheets(given: Sequence[Event]) -> dict[str, Employer]:
     found: dict[str, Employer] = {}
     for event in given:
         if isinstance(event, OfEmployer):
-            empty = Employer(date=event.date, employer=event.employer)
-            one = found.setdefault(event.employer, empty)
+            one = found.get(event.employer)
+            if one is None:
+                one = Employer(date=event.date, employer=event.employer)
+                found[event.employer] = one
             if isinstance(event, Employer):
                 found[event.employer] = merged(one, event)
     return found

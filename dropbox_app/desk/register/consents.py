@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.register.events import Consent, Contact, Event, Step
+from dropbox_app.desk.register.fields import Sentence
 
 GOOD_FOR = 14  # days that a step may rest on a consent
 
@@ -56,15 +57,18 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)
     if not step.consent:
-        return (("consent", "is missing; name the consent that the step rests on, or answer the "
-                 "questions of an exception"),)  # fmt: skip
+        said = ("is missing; name the consent that the step rests on, or answer the questions of "
+                "an exception")  # fmt: skip
+        return (("consent", Sentence(said, "consent_missing")),)
     asked = [one for one in given if isinstance(one, Consent) and one.case == step.case]
     mine = [one for one in asked if one.consent == step.consent]
     if not mine:
-        return (("consent", f"there is no consent {step.consent!a} in this case; record it first"),)
+        said = f"there is no consent {step.consent!a} in this case; record it first"
+        return (("consent", Sentence(said, "no_consent")),)
     before = [one for one in mine if one.date <= step.date]
     if not before:
-        return (("date", f"the consent was given on {mine[0].date}, after the step; ask first"),)
+        said = f"the consent was given on {mine[0].date}, after the step; ask first"
+        return (("date", Sentence(said, "consent_later", day=mine[0].date)),)
     newest = before[0]
     for one in before[1:]:
         newest = _with_question(one, newest)
@@ -75,21 +79,27 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
     """Say what the newest answer does not cover."""
     age = (step.date - newest.date).days
     if newest.answer == "withdrawn":
-        return (("consent", f"it was withdrawn on {newest.date}; do not take the step"),)
+        said = f"it was withdrawn on {newest.date}; do not take the step"
+        return (("consent", Sentence(said, "withdrawn", day=newest.date)),)
     if newest.answer != "yes":
-        return (("consent", f"the answer of {newest.date} is no yes; ask the reporter"),)
+        said = f"the answer of {newest.date} is no yes; ask the reporter"
+        return (("consent", Sentence(said, "no_yes", day=newest.date)),)
     if age > GOOD_FOR:
-        return (("consent", f"it is {age} days old; after {GOOD_FOR} days ask again"),)
+        said = f"it is {age} days old; after {GOOD_FOR} days ask again"
+        return (("consent", Sentence(said, "too_old", age=age, most=GOOD_FOR)),)
     if isinstance(step, Contact):
         return ()
     found = []
     if step.named and not newest.named:
-        found.append(("named", "the consent is for a step without a name; ask again"))
+        said = "the consent is for a step without a name; ask again"
+        found.append(("named", Sentence(said, "unnamed")))
     if step.formal and not newest.formal:
-        found.append(("formal", "the consent is not for a formal step; ask again"))
+        said = "the consent is not for a formal step; ask again"
+        found.append(("formal", Sentence(said, "informal")))
     asked, told = newest.partner.casefold(), step.partner.casefold()
     if asked and told and asked != told:
-        found.append(("partner", "the consent is for a step with somebody else; ask again"))
+        said = "the consent is for a step with somebody else; ask again"
+        found.append(("partner", Sentence(said, "partner", who=newest.partner)))
     return tuple(found)
 
 
@@ -116,7 +126,7 @@ def _begins_exception(step: Step) -> bool:
 
 def _exception(step: Step) -> tuple[tuple[str, str], ...]:
     found = [
-        (name, f"an exception needs a yes to: {question}?")
+        (name, Sentence(f"an exception needs a yes to: {question}?", "exception"))
         for name, question in _EXCEPTION
         if not getattr(step, name)
     ]

@@ -2,7 +2,7 @@
 
 import calendar
 import datetime
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.register import cases, consents
@@ -12,6 +12,7 @@ from dropbox_app.desk.register.events import (
     Agreement,
     Certificate,
     Consent,
+    Employer,
     Event,
     Step,
     Upkeep,
@@ -28,7 +29,10 @@ KINDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, order=True)
+LOOKED_AT = (Absence, Agreement, Certificate, Consent, Step, Upkeep)
+
+
+@dataclass(frozen=True)
 class Due:
     """One row of the agenda.
 
@@ -50,13 +54,28 @@ def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
 
     What begins or ends on a day before ``today`` and needs nothing any more is left out.
     """
+    return until(
+        datetime.date.max, given, today, cases.standings(given).values(), cases.sheets(given)
+    )
+
+
+def until(
+    last: datetime.date,
+    given: Sequence[Event],
+    today: datetime.date,
+    found_cases: Iterable[Standing],
+    sheets: Mapping[str, Employer],
+) -> list[Due]:
+    """Return what is due until a day, as ``agenda`` does, of cases and sheets that are known.
+
+    Of ``given`` only events of the kinds in ``LOOKED_AT`` are needed.
+    """
     found: list[Due] = []
-    sheets = cases.sheets(given)
     of_case: dict[str, list[Event]] = {}
     for event in given:
         if isinstance(event, Consent | Step):
             of_case.setdefault(event.case, []).append(event)
-    for one in cases.standings(given).values():
+    for one in found_cases:
         sheet = sheets.get(one.employer)
         terms = bool(sheet and sheet.legal_terms)
         found += _of_case(one, of_case.get(one.reference, []), today, legal_terms=terms)
@@ -66,7 +85,12 @@ def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
         elif isinstance(event, Agreement) and event.until and event.until >= today:
             found.append(Due(event.until, "term_ends", event.employer))
     found += _certificate(given)
-    return sorted(found)
+    return sorted((one for one in found if one.day <= last), key=in_order)
+
+
+def in_order(one: Due) -> tuple[object, ...]:
+    """Return by what the agenda is sorted: the day, then what it is about."""
+    return one.day, one.kind, one.employer, one.case, one.name, one.upkeep, one.hours
 
 
 def days_off(given: Iterable[Event]) -> set[datetime.date]:

@@ -28,17 +28,42 @@ MAX_YEARS_AHEAD = 25  # of a day that lies ahead, such as the day of destruction
 YEARS = range(2000, 2100)
 
 
+class Sentence(str):
+    """What is wrong, in English. ``key`` names the same in the page's own words, if it has some.
+
+    ``values`` fill those words in. Days and numbers are given as such.
+    """
+
+    key: str
+    values: Mapping[str, object]
+
+    def __new__(cls, sentence: str, key: str, **values: object) -> "Sentence":
+        """Return the English sentence, with its key and values."""
+        made = super().__new__(cls, sentence)
+        made.key, made.values = key, values
+        return made
+
+
 class Wrong(Exception):
-    """A value that a field cannot hold; the sentence says what it may hold."""
+    """A value that a field cannot hold; ``sentence`` says what it may hold."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How one field is read, and its limits in words for the reference."""
+    """How one field is read, and its limits in words for the reference.
+
+    ``shape`` says how a form asks for it; ``allowed`` are the fixed words, if it holds some.
+    """
 
     read: Callable[[Json], Any]
     limits: str
     needed: bool = False
+    shape: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -57,17 +82,25 @@ def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 
         if most <= MAX_NAME:
             kept = " ".join(kept.split())
         if len(kept) > most:
-            raise Wrong(f"has {len(kept):,} characters; {most:,} is the limit")
+            said = f"has {len(kept):,} characters; {most:,} is the limit"
+            raise Wrong(Sentence(said, "long", given=len(kept), most=most))
         if needed and not kept:
-            raise Wrong("is empty")
+            raise Wrong(Sentence("is empty", "missing"))
         return kept
 
-    return _field(Reader(read, f"text, at most {most:,} characters", needed), "")
+    shape = "line" if most <= MAX_NAME else "text"
+    return _field(Reader(read, f"text, at most {most:,} characters", needed, shape), "")
 
 
 def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
     """One of the fixed words."""
-    return _field(Reader(lambda value: _one_of(value, allowed), _listed(allowed)), "")
+    return _field(
+        Reader(
+            lambda value: _one_of(value, allowed), _listed(allowed), shape="word",
+            allowed=tuple(allowed),
+        ),
+        "",
+    )  # fmt: skip
 
 
 def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -79,7 +112,8 @@ def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.fie
             raise Wrong("names something twice; leave out one of the two")
         return found
 
-    return _field(Reader(read, f"list of {_listed(allowed)}"), ())
+    limits = f"list of {_listed(allowed)}"
+    return _field(Reader(read, limits, shape="words", allowed=tuple(allowed)), ())
 
 
 def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -89,20 +123,20 @@ def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
         found = []
         for one in _list(value, most):
             if not isinstance(one, str) or not one.strip() or len(one) > MAX_NAME:
-                raise Wrong(f"holds something that is no text of 1 to {MAX_NAME} characters")
+                said = f"holds something that is no text of 1 to {MAX_NAME} characters"
+                raise Wrong(Sentence(said, "names", most=MAX_NAME))
             found.append(" ".join(clean_text(one).split()))
         if len(set(found)) != len(found):
-            raise Wrong("names something twice; leave out one of the two")
+            raise Wrong(Sentence("names something twice; leave out one of the two", "twice"))
         return tuple(found)
 
-    return _field(Reader(read, f"list of at most {most} texts"), ())
+    return _field(Reader(read, f"list of at most {most} texts", shape="names"), ())
 
 
 def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A whole number within its limits; None if it was not given."""
-    return _field(
-        Reader(lambda value: _whole(value, least, most), f"{unit}, {least:,} to {most:,}"), None
-    )
+    limits = f"{unit}, {least:,} to {most:,}"
+    return _field(Reader(lambda value: _whole(value, least, most), limits, shape="number"), None)
 
 
 def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -114,9 +148,10 @@ def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
         try:
             return check_day(value)
         except FormatError:
-            raise Wrong(f"{value[:40]!a} is no day; write it as 2027-01-31") from None
+            said = f"{value[:40]!a} is no day; write it as 2027-01-31"
+            raise Wrong(Sentence(said, "no_day")) from None
 
-    return _field(Reader(read, "day, as 2027-01-31", needed), None)
+    return _field(Reader(read, "day, as 2027-01-31", needed, "day"), None)
 
 
 def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -127,7 +162,7 @@ def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
             raise Wrong("is neither true nor false")
         return value
 
-    return _field(Reader(read, "true or false"), None)
+    return _field(Reader(read, "true or false", shape="flag"), None)
 
 
 def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -174,9 +209,11 @@ def _one_of(value: Json, allowed: Collection[str]) -> str:
 
 def _whole(value: Json, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Wrong(f"is no whole number; it may be {least:,} to {most:,}")
+        said = f"is no whole number; it may be {least:,} to {most:,}"
+        raise Wrong(Sentence(said, "number", least=least, most=most))
     if not least <= value <= most:
-        raise Wrong(f"{value} is out of range; it may be {least:,} to {most:,}")
+        said = f"{value} is out of range; it may be {least:,} to {most:,}"
+        raise Wrong(Sentence(said, "number", least=least, most=most))
     return value
 
 

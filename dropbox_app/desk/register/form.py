@@ -75,7 +75,8 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
     faults, kept = [], {}
     for field, reader in known.items():
         if reader.needed and given.get(field) is None:
-            faults.append(Fault(line, field, f"is missing; it is {reader.limits}"))
+            said = f.Sentence(f"is missing; it is {reader.limits}", "missing")
+            faults.append(Fault(line, field, said))
     for field, one in given.items():
         if field not in known:
             sentence = f"is no field of {name}; there are: {', '.join(known)}"
@@ -84,7 +85,7 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
             try:
                 kept[field] = known[field].read(one)
             except f.Wrong as wrong:
-                faults.append(Fault(line, field, str(wrong)))
+                faults.append(Fault(line, field, wrong.sentence))
     if faults:
         raise Refused(tuple(faults))
     return kind(**kept)
@@ -96,19 +97,21 @@ def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...
     if event.date > today:
         sentence = f"{event.date} lies ahead; an event is recorded on its day or later"
         if not isinstance(event, Absence | Agreement):
-            found.append(Fault(line, "date", sentence))
+            found.append(Fault(line, "date", f.Sentence(sentence, "ahead")))
     latest = today + datetime.timedelta(days=366 * f.MAX_YEARS_AHEAD)
     for name in _AHEAD:
         day = getattr(event, name, None)
         if day is not None and day < event.date:
-            found.append(Fault(line, name, f"{day} is before the event's own date, {event.date}"))
+            said = f"{day} is before the event's own date, {event.date}"
+            found.append(Fault(line, name, f.Sentence(said, "before", day=event.date)))
         elif day is not None and day > latest:
-            found.append(Fault(line, name, f"{day} is more than {f.MAX_YEARS_AHEAD} years ahead"))
+            said = f"{day} is more than {f.MAX_YEARS_AHEAD} years ahead"
+            found.append(Fault(line, name, f.Sentence(said, "far", most=f.MAX_YEARS_AHEAD)))
     if isinstance(event, Case) and event.main_group:
         for sub in event.sub_groups:
             if categories.group_of(sub) != event.main_group:
                 sentence = f"{sub} belongs to {categories.group_of(sub)}, not to {event.main_group}"
-                found.append(Fault(line, "sub_groups", sentence))
+                found.append(Fault(line, "sub_groups", f.Sentence(sentence, "sub_group")))
     if isinstance(event, Case) and event.case and event.case in event.belongs_with:
         found.append(Fault(line, "belongs_with", "names the case itself; leave it out"))
     if isinstance(event, Freeze) or (isinstance(event, Joint) and event.last_year):

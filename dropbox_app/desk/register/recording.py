@@ -12,7 +12,8 @@ from dropbox_app.desk.register.events import Event, OfCase
 # The fields that are kept, by level and kind. The level "full" keeps every field.
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
-    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "began",
+    # The thread stays: without it the same thread would be made a case again and again.
+    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "began",
              "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal"),
@@ -22,7 +23,7 @@ _COUNTED = {
     "close": (*_ALWAYS, "destroy_on"),
 }  # fmt: skip
 _MINIMAL = {
-    "case": (*_COUNTED["case"], "label", "thread", "channel", "role", "phase", "conflicts_with",
+    "case": (*_COUNTED["case"], "label", "channel", "role", "phase", "conflicts_with",
              "aftercare_on"),
     "contact": (*_COUNTED["contact"], "channel", "how", "with_whom", "help", "consent"),
     "consent": (*_COUNTED["consent"], "step", "partner", "scope", "source", "message"),

@@ -22,6 +22,7 @@ from dropbox_app.desk.register.events import (
     Statistic,
     Step,
 )
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
@@ -64,6 +65,46 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
             known.frozen.append(one.event)
         _stand(known, one.event)
     return found
+
+
+def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
+    """Return a fault for each entry whose year is in a report that was issued."""
+    known = _known_of(there)
+    return [
+        Fault(0, *fault)
+        for event in changed
+        if isinstance(event, OfEmployer)
+        for fault in _frozen(known, event)
+    ]
+
+
+def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
+    """Return a fault if what an agreement or a group says may not be taken away any more.
+
+    That is so once a report was issued under the agreement, or for one of the group.
+    """
+    known = _known_of(there)
+    if isinstance(changed, Agreement):
+        issued = _issued_in(known, changed)
+        if issued is None:
+            return []
+        year = str(issued.last_year)
+        said = f"the report of {year} was issued under this agreement, which stays"
+        return [Fault(0, "date", Sentence(said, "issued_under", year=year))]
+    said_of = groups.ever(known.sheets)
+    near = groups.related(said_of, changed.employer) | {changed.employer}
+    had = next((one.employer for one in known.frozen if one.employer in near), "")
+    if not had:
+        return []
+    said = f"{had!a} had a report already; a group is chosen before the first report and stays"
+    return [Fault(0, "group", Sentence(said, "group_had", who=had))]
+
+
+def _known_of(there: Sequence[Event]) -> _Known:
+    known = _Known({}, {}, [one for one in there if isinstance(one, Freeze)], {}, [], [], {})
+    for event in there:
+        _stand(known, event)
+    return known
 
 
 def _stand(known: _Known, event: Event) -> None:
@@ -120,8 +161,10 @@ def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
         return []  # an agreement has its own rule: it may be older than the report
     for one in known.frozen:
         if one.employer == event.employer and event.date.year in _years(one):
-            return [("date", f"the report of {event.date.year} was issued on {one.date} and does "
-                     "not change any more; record this on a day of a later year")]  # fmt: skip
+            said = (f"the report of {event.date.year} was issued on {one.date} and does "
+                    "not change any more; record this on a day of a later year")  # fmt: skip
+            year = str(event.date.year)
+            return [("date", Sentence(said, "frozen", year=year, day=one.date))]
     return []
 
 
@@ -130,7 +173,9 @@ def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
     there = known.spelled.get(names.plain(name), set())
     if not there or name in there or not names.plain(name):
         return []
-    return [(field, f"the register has this employer as {min(there)!a}; write it the same way")]
+    written = min(there)
+    said = f"the register has this employer as {written!a}; write it the same way"
+    return [(field, Sentence(said, "spelled", name=written))]
 
 
 def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
@@ -140,9 +185,11 @@ def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
             found.append(("case", "is missing; name the case that this is about"))
         return found
     if event.case not in known.employer_of:
-        return [("case", f"there is no case {event.case!a}; give its case event too")]
+        said = f"there is no case {event.case!a}; give its case event too"
+        return [("case", Sentence(said, "no_case"))]
     if known.employer_of[event.case] != event.employer:
-        return [("employer", f"case {event.case!a} is a case at another employer")]
+        said = f"case {event.case!a} is a case at another employer"
+        return [("employer", Sentence(said, "other_employer"))]
     if isinstance(event, Case):
         for field in ("belongs_with", "conflicts_with"):
             for other in getattr(event, field):
@@ -183,41 +230,50 @@ def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
         until = other.until or "its end"
         for field in FIXED:
             if _differ(other, event, field):
-                found.append((field, f"it is fixed until {until} by the agreement of {other.date}; "
-                              "change it from the next term on"))  # fmt: skip
+                said = (f"it is fixed until {until} by the agreement of {other.date}; "
+                        "change it from the next term on")  # fmt: skip
+                key = "fixed_until" if other.until else "fixed"
+                found.append((field, Sentence(said, key, since=other.date, day=other.until)))
     return found
 
 
 def _by_itself(event: Agreement) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     if event.form and event.headcount is None:
-        found.append(("headcount", "is missing; the form of the report depends on it"))
+        said = "is missing; the form of the report depends on it"
+        found.append(("headcount", Sentence(said, "headcount")))
     elif event.headcount is not None and event.headcount < _least(event.form):
-        found.append(("form", f"form {event.form} is for {_least(event.form):,} people or more; "
-                      f"with {event.headcount:,} agree on a stricter one"))  # fmt: skip
+        least, given = _least(event.form), event.headcount
+        said = (f"form {event.form} is for {least:,} people or more; "
+                f"with {given:,} agree on a stricter one")  # fmt: skip
+        sentence = Sentence(said, "form_small", form=event.form, least=least, given=given)
+        found.append(("form", sentence))
     if event.term_band and event.headcount is not None:
         fits = LEAST_BAND <= event.headcount < LEAST_B and event.form in ("", "A")
         if not fits:
-            found.append(("term_band", f"one band over {BAND_YEARS} years exists in form A, for "
-                          f"{LEAST_BAND} to {LEAST_B - 1} people"))  # fmt: skip
+            said = (f"one band over {BAND_YEARS} years exists in form A, for "
+                    f"{LEAST_BAND} to {LEAST_B - 1} people")  # fmt: skip
+            found.append(("term_band", Sentence(said, "band_unfit")))
     if event.term_band and event.until and event.until.year - event.date.year + 1 < BAND_YEARS:
-        found.append(("until", f"one band over {BAND_YEARS} years needs a term that touches "
-                      f"{BAND_YEARS} calendar years; this one never gets to it"))  # fmt: skip
+        said = (f"one band over {BAND_YEARS} years needs a term that touches "
+                f"{BAND_YEARS} calendar years; this one never gets to it")  # fmt: skip
+        found.append(("until", Sentence(said, "band_short")))
     return found
 
 
 def _corrects(before: Agreement, event: Agreement, issued: Freeze) -> list[tuple[str, str]]:
     """What of an agreement may no longer be corrected once a report of its term was issued."""
-    sentence = (f"the report of {issued.last_year} was issued under this agreement, which says "
-                "{!a}; that stays until the term ends")  # fmt: skip
-    found = [
-        (field, sentence.format(_value(before, field)))
-        for field in FIXED
-        if _differ(before, event, field)
-    ]
+    year = str(issued.last_year)
+    found: list[tuple[str, str]] = []
+    for field in FIXED:
+        if _differ(before, event, field):
+            said = (f"the report of {year} was issued under this agreement, which says "
+                    f"{_value(before, field)!a}; that stays until the term ends")  # fmt: skip
+            found.append((field, Sentence(said, "issued_under", year=year)))
     if before.until and event.until and event.until < before.until:
-        found.append(("until", f"the report of {issued.last_year} was issued under this agreement, "
-                      "so its last day may be later, not earlier"))  # fmt: skip
+        said = (f"the report of {year} was issued under this agreement, "
+                "so its last day may be later, not earlier")  # fmt: skip
+        found.append(("until", Sentence(said, "issued_until", year=year)))
     return found
 
 
@@ -259,13 +315,14 @@ def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
         return []
     below = groups.members(said, event.employer) | {event.employer}
     if event.group in below:
-        return [("group", f"{event.group!a} is this employer itself, or belongs to it already")]
+        why = f"{event.group!a} is this employer itself, or belongs to it already"
+        return [("group", Sentence(why, "group_itself"))]
     counted_in = groups.above(said, event.employer)
     had = next((one.employer for one in known.frozen if one.employer in below | counted_in), "")
     if had:
-        return [("group", f"{had!a} had a report already; a group is chosen before the first "
-                 "report and stays. From a next term on, record the employer under a new "
-                 "name")]  # fmt: skip
+        why = (f"{had!a} had a report already; a group is chosen before the first report and "
+                "stays. From a next term on, record the employer under a new name")  # fmt: skip
+        return [("group", Sentence(why, "group_had", who=had))]
     return []
 
 

@@ -108,6 +108,7 @@ class Database:
         self._held = held
         self._lock = threading.RLock()
         self._depth = 0
+        self._turns = 0
         self._connection = _connect(disk, held)
 
     @classmethod
@@ -175,10 +176,17 @@ class Database:
                 self.run("COMMIT")
             except BaseException:
                 self._connection.rollback()
+                self._turns += 1
                 raise
             finally:
                 self._depth = 0
             self._disk.step("committed")
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What changes with every write, and when one is undone; the second counts rows."""
+        with self._lock:
+            return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
         """Note, with the transaction it stands in, that the file must get another key soon."""
@@ -210,6 +218,7 @@ class Database:
             self._disk.step("switched")
             self._connection.close()
             self._held, self._connection = new, _connect(self._disk, new)
+            self._turns += 1
             remove(self._disk, old.file)
 
     def close(self) -> None:

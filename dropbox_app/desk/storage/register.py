@@ -6,31 +6,20 @@ it is in the full-text index. Deleting makes a rewrite of the database due, as `
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from dropbox_app.desk.storage.database import Database, Row
 from dropbox_app.protocol.encoding import Json
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An event as it is kept. ``number`` is given once and never again."""
+def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
+    """Return all events in the order of their days and then of their coming.
 
-    number: int
-    fields: dict[str, Json]
-
-
-def events(database: Database, employer: str = "") -> list[Kept]:
-    """Return all events in the order of their days and then of their coming, or an employer's."""
-    condition = "WHERE employer = ? " if employer else ""
-    order = "ORDER BY day, number"
-    return [
-        _kept(row)
-        for row in database.run(
-            f"SELECT number, fields FROM event {condition}{order}",  # noqa: S608 - both are ours
-            (employer,) if employer else (),
-        )
-    ]
+    Each has its number, which is given once and never again, and its JSON. ``after``: only those
+    with a higher number.
+    """
+    sql = "SELECT number, fields FROM event WHERE number > ? ORDER BY day, number"
+    found = database.run(sql, (after,))
+    return [_kept(row) for row in found]
 
 
 def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
@@ -65,12 +54,13 @@ def unlink(database: Database, mailbox: str) -> None:
         "(SELECT reference FROM event WHERE instr(fields, ?) AND reference != '')",
         (mailbox,),
     )
-    for kept in map(_kept, found):
-        left = {key: one for key, one in kept.fields.items() if key not in ("thread", "message")}
-        if left != kept.fields:
+    for number, text in map(_kept, found):
+        fields = json.loads(text)
+        left = {key: one for key, one in fields.items() if key not in ("thread", "message")}
+        if left != fields:
             database.run(
                 "UPDATE event SET fields = ? WHERE number = ?",
-                (json.dumps(left, ensure_ascii=False), kept.number),
+                (json.dumps(left, ensure_ascii=False), number),
             )
 
 
@@ -78,8 +68,8 @@ def _columns(fields: dict[str, Json]) -> tuple[str, ...]:
     return tuple(str(fields.get(key) or "") for key in ("event", "date", "employer", "case"))
 
 
-def _kept(row: Row) -> Kept:
+def _kept(row: Row) -> tuple[int, str]:
     number, fields = row
     if not isinstance(number, int):
         raise TypeError("the number of an event is a whole number")
-    return Kept(number, json.loads(str(fields)))
+    return number, str(fields)

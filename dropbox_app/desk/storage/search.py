@@ -39,6 +39,12 @@ def threads(database: Database) -> list[ThreadRow]:
     return [_thread(row) for row in database.run(_THREADS)]
 
 
+def pairs(database: Database) -> list[tuple[str, str]]:
+    """The site and mailbox of every thread."""
+    found = database.run("SELECT site, mailbox FROM thread")
+    return [(str(site), str(mailbox)) for site, mailbox in found]
+
+
 def thread(database: Database, site: str, mailbox: str) -> ThreadRow:
     """One thread that is there."""
     condition = "WHERE thread.site = ? AND thread.mailbox = ?"

@@ -13,12 +13,14 @@ from typing import Any
 from flask import Flask, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from jinja2 import StrictUndefined
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.web import here, uploads
 from dropbox_app.desk.web.desk_lock import Locked
 from dropbox_app.desk.web.errors import news, sentence
+from dropbox_app.desk.web.forms import PLAIN
 from dropbox_app.desk.web.here import EXTENSION, Page
 from dropbox_app.desk.web.views import BLUEPRINTS, thread
 from dropbox_app.protocol.errors import KlankbordError
@@ -27,9 +29,16 @@ _STATIC = "static"
 # What the frame of every page leads to: endpoint, key of its name.
 WAYS = (
     ("today.today", "way.today"),
+    ("contact.new", "way.contact"),
     ("threads.threads", "way.threads"),
+    ("cases.cases", "way.cases"),
     ("settings.more", "way.more"),
 )
+# Forms that came while the desk was locked, and the pages that show again what was typed in them.
+_SHOWN_AGAIN = {
+    "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
+    "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
+}  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
@@ -55,6 +64,7 @@ def create_app(page: Page) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=None,
     )
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters["combine"] = lambda one, other: {**one, **other}
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = page
     app.before_request(_take_desk)
@@ -83,8 +93,19 @@ def _take_desk() -> ResponseReturnValue | None:
         blueprint, _, form = (request.endpoint or "").partition(".")
         if blueprint == "thread" and form != "forget":
             return thread.locked((request.view_args or {})["handle"], form)
+        if request.endpoint in _SHOWN_AGAIN:
+            _keep_typed(_SHOWN_AGAIN[request.endpoint])
         return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
     return None
+
+
+def _keep_typed(shown_by: str) -> None:
+    """Keep the form of this request in memory, for the page at an endpoint."""
+    named = request.view_args or {}
+    where = {"handle": named["handle"]} if "handle" in named else {}
+    kept = MultiDict(request.form)
+    kept.setdefault("form", named.get("what", named.get("kind", "")))
+    here.page().keep_typed(url_for(shown_by, **where), kept)
 
 
 def _leave_desk(_error: BaseException | None) -> None:
@@ -108,6 +129,8 @@ def _words() -> dict[str, Any]:
         "listed": told.listed,
         "lang": told.lang,
         "size": told.size,
+        "plain": PLAIN,
+        "as_day": datetime.date.fromisoformat,
         "told_news": lambda one: news(told, one),
         "told_error": lambda error: sentence(told, error),
         "ways": WAYS,

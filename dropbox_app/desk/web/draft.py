@@ -18,14 +18,14 @@ _SETTING = "draft_key"
 
 @dataclass(frozen=True)
 class Form:
-    """A form of a conversation: which one, and its fields."""
+    """A form of a conversation or of the register: which one, and its fields."""
 
     name: str
     fields: dict[str, str]
 
 
 class Draft:
-    """The one form that waits, for the conversation that ``handle`` names; empty if none does."""
+    """The one form that waits. ``handle``: the conversation or address it is for; empty if none."""
 
     def __init__(self) -> None:
         self.handle = ""
@@ -48,7 +48,7 @@ class Draft:
         self.handle, self._sealed = handle, age.seal(written, [self._recipient])
 
     def take(self, place: Workplace, handle: str) -> Form | None:
-        """Return the form that waits for a conversation, once."""
+        """Return the form that waits for a conversation or an address, once."""
         if not self._sealed or handle != self.handle:
             return None
         sealed, self.handle, self._sealed = self._sealed, "", b""

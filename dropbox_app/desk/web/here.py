@@ -1,18 +1,20 @@
 """What a view works with: the running page, and the desk that this request may use."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from flask import abort, current_app, g
+from flask import abort, current_app, g, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.desk_lock import DeskLock
-from dropbox_app.desk.web.draft import Draft
+from dropbox_app.desk.web.draft import Draft, Form
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.handles import Handles
 from dropbox_app.desk.web.i18n import Words, words
@@ -42,6 +44,9 @@ class Page:
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
     files: Handles = field(default_factory=Handles)  # of files: by thread and id
+    register: Handles = field(
+        default_factory=Handles
+    )  # of cases, employers, entries: by what it is
     language: str = FIRST_LANGUAGE
     chosen_language: str = ""  # while the desk is locked
     private_window: bool = False
@@ -49,6 +54,7 @@ class Page:
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
     draft: Draft = field(default_factory=Draft)
+    proposed: tuple[str, Form] | None = None  # a text that another page proposes for a conversation
     _proposed: str = ""
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
@@ -59,6 +65,7 @@ class Page:
     def _drop(self) -> None:
         """Drop what was read, drawn or given while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
+        self.proposed = None
         if not self.fetching.under_way:
             self.fetching.last = None
 
@@ -106,6 +113,29 @@ class Page:
         self._pressed.add(pressed)
         return True
 
+    def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
+        """Keep a form of the register that came while the desk was locked, sealed.
+
+        ``where``: the address of the page that shows it again.
+        """
+        pairs = json.dumps([*fields.items(multi=True)])
+        self.draft.keep(where, Form("", {"pairs": pairs}))
+
+    def take_typed(self) -> MultiDict[str, str] | None:
+        """Return the form that waits for the page of this request, once."""
+        waiting = self.draft.take(place(), request.script_root + request.path)
+        if waiting is None:
+            return None
+        return MultiDict((name, value) for name, value in json.loads(waiting.fields["pairs"]))
+
+    def take_proposed(self, handle: str) -> Form | None:
+        """Return the text that is proposed for a conversation, once."""
+        found = self.proposed
+        if found is None or found[0] != handle:
+            return None
+        self.proposed = None
+        return found[1]
+
     def press_again(self, pressed: tuple[str, int]) -> None:
         """Let a form be sent once more, because nothing came of it."""
         self._pressed.discard(pressed)
@@ -148,6 +178,34 @@ def file_of(handle: str) -> str:
     if found is None:
         abort(404)
     return found[1]
+
+
+def register_handle(kind: str, name: str) -> str:
+    """The handle of a case, an employer or an entry of the register, for addresses.
+
+    It stands for the number of an entry: a locked desk holds no name of any of them.
+    """
+    book = place().book()
+    firsts = {"case": book.first_of_case, "employer": book.first_of_employer}
+    if kind == "entry":
+        known = name
+    elif name in firsts[kind]:
+        known = str(firsts[kind][name])
+    else:  # an employer whose site is here, and of whom nothing was recorded
+        known = next(site for site, called in place().names().items() if called == name)
+    return page().register.of(kind, known)
+
+
+def registered(kind: str, handle: str) -> str:
+    """What a handle of the register stands for; answers 404 if it stands for none of this kind."""
+    found = page().register.thread(handle)
+    if found is None or found[0] != kind:
+        abort(404)
+    if kind == "entry":
+        return found[1]
+    event = place().book().event(int(found[1])) if found[1].isdecimal() else None
+    name = getattr(event, kind, "") or place().names().get(found[1], "")
+    return str(name) or abort(404)
 
 
 def without_desk(view: View) -> View:

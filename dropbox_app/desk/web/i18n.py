@@ -84,7 +84,7 @@ class Words:
         """The values of a sentence, with the thousands of a number parted: 12.000 or 12,000."""
         return {
             name: babel.numbers.format_decimal(value, locale=self._locale)
-            if isinstance(value, int)
+            if isinstance(value, int | float)
             else value
             for name, value in values.items()
         }

@@ -214,7 +214,7 @@ def _room(site: Site, look: Look, name: str) -> Iterator[Finding]:
     limits = site.settings.limits
     free = shutil.disk_usage(site.folder).free
     low = f"{free} bytes of the disk are free" if free < limits.free_bytes else ""
-    yield _verdict("free disk", low, "make room: nothing new is taken until then", name)
+    yield _verdict("free disk", low, "make room: no report is taken until then", name)
     most = limits.site_bytes
     full = f"{look.used} of {most} bytes are taken" if look.used > 0.8 * most else ""
     yield _verdict("room", full, "run purge, or raise limits.site_bytes in site.toml", name)

@@ -11,8 +11,11 @@ from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
 from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register import categories, due
+from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
+from dropbox_app.desk.web.views import case, cases, contact, work
 from dropbox_app.desk.web.views.threads import TURNS
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
@@ -43,8 +46,30 @@ def unfit_keys() -> set[str]:
     return found
 
 
+def refusal_keys() -> set[str]:
+    """The key of everything that the register refuses in the page's own words."""
+    found = set()
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Sentence"):
+                key = node.args[1]
+                found |= {ast.literal_eval(key)} if isinstance(key, ast.Constant) else set()
+    return found
+
+
+# Kinds of entries that the pages show, each with its way to a correction.
+ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement", *work.WORK)
 # Keys that are put together from a prefix and a value.
 MADE = {
+    *forms.keys(),
+    *(f"wrong.{key}" for key in (*refusal_keys(), "fixed", "fixed_until")),
+    *(f"contact.case_{which}" for which in contact.WHICH),
+    *(f"cases.state_{state}" for state in cases.STATES),
+    *(f"case.{mark}{end}" for mark in case.MARKS for end in ("", "_help")),
+    *(f"case.answer_{answer}" for answer in (*categories.ANSWERS, "open")),
+    *(f"entry.kind_{kind}" for kind in ENTRIES),
+    *(f"recording.{level}" for level in categories.LEVELS),
+    *(f"choice.source.{source}" for source in categories.SOURCES),
     *(f"unfit.{key}" for key in unfit_keys()),
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
     *(f"answer.{name}" for name in ANSWERS),
@@ -58,6 +83,15 @@ MADE = {
     "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
     "snippets.said_kept", "snippets.said_back", "snippets.title", "away.title", "posters.title",
     "cards.title", "backup.title", "settings.title",
+    *(f"employer.kept_{what}" for what in ("employer", "agreement", "checklist")),
+    *(f"hours.{kind}" for kind in ("contact", "advice", "activity", *categories.WORK)),
+    *(f"checklist.{one}" for one in categories.CHECKLIST),
+    *(f"checked.{one}" for one in categories.CHECKED),
+    *(f"choice.scope.{one}" for one in categories.SCOPES),
+    *(f"due.{kind}" for kind in due.KINDS),
+    *(f"upkeep.{kind}" for kind in categories.UPKEEP),
+    *(f"agenda.{part}" for part in ("late", "soon", "later")),
+    "employers.title", "more.employers", "work.title", "more.work",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
     "language.nl", "language.en",
 }  # fmt: skip

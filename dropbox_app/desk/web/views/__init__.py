@@ -3,11 +3,17 @@
 from flask import Blueprint
 
 from dropbox_app.desk.web.views import (
+    agenda,
     away,
     backups,
     beginning,
     cards,
+    case,
+    cases,
+    contact,
+    employers,
     entering,
+    entry,
     fetching,
     files,
     posters,
@@ -17,6 +23,7 @@ from dropbox_app.desk.web.views import (
     thread,
     threads,
     today,
+    work,
 )
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -27,6 +34,13 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     save_all.blueprint,
     thread.blueprint,
     threads.blueprint,
+    contact.blueprint,
+    cases.blueprint,
+    case.blueprint,
+    entry.blueprint,
+    employers.blueprint,
+    work.blueprint,
+    agenda.blueprint,
     beginning.blueprint,
     cards.blueprint,
     away.blueprint,

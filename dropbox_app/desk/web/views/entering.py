@@ -33,8 +33,11 @@ def open_desk() -> ResponseReturnValue:
         page.unlock(request.form.get("passphrase", ""))
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
-    if page.draft.handle:
-        return redirect(url_for("thread.thread", handle=page.draft.handle), 303)
+    waiting = page.draft.handle
+    if waiting.startswith("/"):  # a form of the register, by the address of its page
+        return redirect(waiting, 303)
+    if waiting:
+        return redirect(url_for("thread.thread", handle=waiting), 303)
     return redirect(url_for("today.today"), 303)
 
 

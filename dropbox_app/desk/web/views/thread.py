@@ -46,8 +46,9 @@ class Typed:
 def thread(handle: str) -> ResponseReturnValue:
     """Show the conversation; what was new has then been seen."""
     waiting = here.page().draft.take(here.place(), handle)
+    proposed = here.page().take_proposed(handle)
     if waiting is None:
-        return _page(handle, Typed())
+        return _page(handle, Typed(proposed.name, "", proposed.fields) if proposed else Typed())
     told = here.told().say("unlock.kept")
     return _page(handle, Typed(waiting.name, told, waiting.fields))
 

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import today as actions
 from dropbox_app.desk.web import here
+from dropbox_app.desk.web.views import agenda
 
 blueprint = Blueprint("today", __name__)
 
@@ -17,6 +18,7 @@ def today() -> ResponseReturnValue:
     return render_template(
         "today.html",
         work=actions.today(here.place()),
+        due=agenda.rows(agenda.SOON),
         most=AT_ONCE,
         said=here.page().take_said(),
     )

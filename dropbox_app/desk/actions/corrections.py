@@ -1,0 +1,204 @@
+"""Corrections in the register: an entry that is changed or removed, a field that is emptied.
+
+What was wrong is replaced and not kept beside what is right: nobody can ask for it later. The
+database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not
+open it. Older backups still hold it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions.register import Added
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import cases, form, recording, rules
+from dropbox_app.desk.register.events import (
+    Agreement,
+    Case,
+    Employer,
+    Event,
+    OfCase,
+    OfEmployer,
+)
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.desk.register.lines import Numbered
+from dropbox_app.desk.storage import register as rows
+from dropbox_app.protocol.encoding import Json
+
+# Fields of a case that the figures of an annual report depend on.
+_COUNTED = frozenset({"main_group", "belongs_with"})
+
+
+def entry(place: Workplace, number: int) -> Event:
+    """Return one entry of the register by its number. Raises NotFound."""
+    found = [event for one, event in register.numbered(place) if one == number]
+    if not found:
+        raise NotFound("This entry is not in the register any more.")
+    return found[0]
+
+
+def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
+    """Put other fields in the place of an entry's, or remove it where ``values`` is None.
+
+    Raises Refused if what is left does not fit together, or a report of its year was issued;
+    NotFound. Nothing is changed then.
+    """
+    old = entry(place, number)
+    new = None if values is None else form.parse(values, place.machine.today())
+    if new is not None and isinstance(new, OfEmployer):
+        sheets = cases.sheets(register.every(place))
+        new, _ = recording.reduced(new, cases.level(sheets.get(new.employer)))
+    if isinstance(old, Agreement):
+        _agreed(place, number, old, new)
+    change(place, {number: new}, old)
+
+
+def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
+    """Hold an agreement to its rules: once a report was issued under it, little can be corrected.
+
+    Raises Refused.
+    """
+    events = [(n, one) for n, one in register.numbered(place, old.employer)]
+    there = [one for _, one in events]
+    if not isinstance(new, Agreement) or new.date != old.date:
+        faults = rules.bound(there, old)
+        there = [one for n, one in events if n != number]
+    else:
+        faults = []
+    if isinstance(new, Agreement):
+        faults += rules.faults(there, [Numbered(0, new)])
+    if faults:
+        raise Refused(tuple(faults))
+
+
+def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:
+    """Replace or remove entries by their numbers, all or none. Raises Refused.
+
+    The years of ``year_of`` and of what takes their place must be open.
+    """
+    with place.database.transaction():  # nobody else may change what the rules look at
+        before = register.numbered(place)
+        after = [(n, changes.get(n, event)) for n, event in before]
+        left = [event for _, event in after if event is not None]
+        closed = rules.closed_years(left, [*year_of, *_new(changes)] if year_of else [])
+        faults = closed or _new_faults(
+            [event for _, event in before], left, _cases([*changes.values(), *_of(before, changes)])
+        )
+        if faults:
+            raise Refused(tuple(faults))
+        rows.replace(
+            place.database,
+            [
+                (number, [form.to_json(event)] if event is not None else [])
+                for number, event in changes.items()
+            ],
+        )
+
+
+def set_sheet(
+    place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
+) -> Added:
+    """Make the sheet of a case say what ``values`` say, in the fields that were shown.
+
+    What is new is an entry of today. A field that is empty now is removed from every entry of
+    the case. Raises Refused, NotFound.
+    """
+    found = register.case(place, reference)
+    fixed: dict[str, Json] = {"employer": found.employer, "case": found.reference}
+    return _set(place, found.sheet, fixed, values, shown)
+
+
+def set_employer(
+    place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
+) -> Added:
+    """Make the sheet of an employer say what ``values`` say, in the fields that were shown.
+
+    As ``set_sheet`` does for a case. Raises Refused.
+    """
+    today = place.machine.today()
+    had = register.sheet(place, employer) or Employer(date=today, employer=employer)
+    return _set(place, had, {"employer": employer}, values, shown)
+
+
+def _set(
+    place: Workplace, sheet: Case | Employer, fixed: Mapping[str, Json],
+    values: Mapping[str, Json], shown: Collection[str],
+) -> Added:  # fmt: skip
+    had = form.to_json(sheet)
+    today = place.machine.today()
+    new = {name: values[name] for name in shown if name in values and values[name] != had.get(name)}
+    emptied = {name for name in shown if name in had and name not in values}
+    if new.keys() & {"main_group", "sub_groups"}:  # they are checked together
+        new |= {name: values[name] for name in ("main_group", "sub_groups") if name in values}
+    event: dict[str, Json] = {"event": sheet.kind, "date": today.isoformat(), **fixed, **new}
+    made = form.parse(event, today)
+    if "group" in emptied and isinstance(sheet, Employer):
+        faults = rules.bound(place.book().terms, sheet)
+        if faults:
+            raise Refused(tuple(faults))
+    if emptied:
+        _empty(place, sheet, emptied)
+    return register.record(place, made) if new else Added(0, 0, {})
+
+
+def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
+    """Take a private mark between two cases away, wherever it was made. Raises Refused."""
+    changes: dict[int, Event | None] = {}
+    touched = []
+    for number, event in register.numbered(place):
+        if not isinstance(event, Case) or event.case not in (reference, other):
+            continue
+        away = other if event.case == reference else reference
+        marked = getattr(event, mark)
+        if away in marked:
+            left: list[Json] = [one for one in marked if one != away]
+            changes[number] = form.read(form.to_json(event) | {mark: left})
+            touched.append(event)
+    change(place, changes, *(touched if mark in _COUNTED else ()))
+
+
+def _empty(place: Workplace, sheet: Case | Employer, names: Collection[str]) -> None:
+    changes: dict[int, Event | None] = {}
+    counted = []
+    for number, event in register.numbered(place, sheet.employer):
+        if type(event) is not type(sheet) or getattr(event, "case", "") != getattr(
+            sheet, "case", ""
+        ):
+            continue
+        had = form.to_json(event)
+        given = [name for name in names if name in had]
+        if given:
+            changes[number] = form.read({key: had[key] for key in had if key not in given})
+            counted += [event] if _COUNTED.intersection(given) else []
+    change(place, changes, *counted)
+
+
+def _new(changes: Mapping[int, Event | None]) -> list[Event]:
+    return [event for event in changes.values() if event is not None]
+
+
+def _of(before: Sequence[tuple[int, Event]], changes: Mapping[int, Event | None]) -> list[Event]:
+    return [event for number, event in before if number in changes]
+
+
+def _cases(given: Sequence[Event | None]) -> set[str]:
+    return {one.case for one in given if isinstance(one, OfCase) and one.case}
+
+
+def _new_faults(
+    before: Sequence[Event], after: Sequence[Event], touched: set[str]
+) -> list[form.Fault]:
+    """What does not fit together any more in the touched cases, and did before the change."""
+    had = set(map(str, _faults(before, touched)))
+    return [fault for fault in _faults(after, touched) if str(fault) not in had]
+
+
+def _faults(given: Sequence[Event], touched: set[str]) -> list[form.Fault]:
+    """What is wrong with the events of some cases, and with those that name one of them."""
+    looked_at: list[Event] = []
+    others: list[Event] = []
+    for one in given:
+        marks = {*one.belongs_with, *one.conflicts_with} if isinstance(one, Case) else set()
+        is_near = isinstance(one, OfCase) and (one.case in touched or marks & touched)
+        (looked_at if is_near else others).append(one)
+    return rules.faults(others, [Numbered(0, one) for one in looked_at])

@@ -1,0 +1,162 @@
+"""The register in memory: its events as they are kept, and what they say together, made once.
+
+A desk that is open reads the register for every page. Reading 40,000 events anew takes seconds, so
+what did not change since the book of before is taken from it. The book is dropped with the desk.
+"""
+
+import bisect
+import datetime
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from dropbox_app.desk.register import cases, form
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import (
+    Agreement,
+    Employer,
+    Event,
+    Freeze,
+    Joint,
+    OfCase,
+    OfEmployer,
+)
+
+Numbered = tuple[int, Event]
+
+
+class Book:
+    """All events in order, with their numbers; ``rows`` are their numbers and JSON texts.
+
+    ``older``: the book of before; what is the same in both is not read again.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, str]], older: "Book | None" = None) -> None:
+        had = older._read if older else {}
+        self._read: dict[int, tuple[str, Event]] = {
+            number: _parsed(number, text, had) for number, text in rows
+        }
+        self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
+        self._older = older._made if older else ({}, {})
+
+    def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
+        """Return a book with more events, which may be of earlier days; this one stays."""
+        made = Book(())
+        made._read, made.entries, made._older = dict(self._read), list(self.entries), self._made
+        for number, text in rows:
+            made._read[number] = _parsed(number, text, {})
+            bisect.insort(made.entries, (number, made._read[number][1]), key=_place)
+        return made
+
+    @property
+    def last(self) -> int:
+        """The highest number."""
+        return max(self._read, default=0)
+
+    @property
+    def _made(self) -> tuple[dict[str, list[Event]], dict[str, Standing]]:
+        return self._of_case, self.standings
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The events without their numbers."""
+        return [event for _, event in self.entries]
+
+    @cached_property
+    def _of_employer(self) -> dict[str, list[Numbered]]:
+        found: dict[str, list[Numbered]] = {}
+        for one in self.entries:
+            if isinstance(one[1], OfEmployer):
+                found.setdefault(one[1].employer, []).append(one)
+        return found
+
+    @cached_property
+    def _of_case(self) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            if isinstance(event, OfCase) and event.case:
+                found.setdefault(event.case, []).append(event)
+        return found
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """Every case by its reference, the oldest first."""
+        groups, standings = self._older
+        found = {}
+        for reference, events in self._of_case.items():
+            same = _same(groups.get(reference, ()), events)
+            found[reference] = standings[reference] if same else cases.standing(events)
+        self._older = ({}, {})
+        return cases.related(found)
+
+    @cached_property
+    def sheets(self) -> dict[str, Employer]:
+        """The sheet of every employer that an event names."""
+        return cases.sheets(self.events)
+
+    @cached_property
+    def terms(self) -> list[Event]:
+        """What later events are held against.
+
+        Agreements, reports that were issued, counts of two counsellors, groups, and the name of
+        every employer.
+        """
+        called = [
+            Employer(date=self._of_employer[name][0][1].date, employer=name)
+            for name in self._of_employer
+        ]
+        return called + [
+            event
+            for event in self.events
+            if isinstance(event, Agreement | Freeze | Joint)
+            or (isinstance(event, Employer) and event.group)
+        ]
+
+    @cached_property
+    def first_of_case(self) -> dict[str, int]:
+        """The number of the first entry of each case, by its reference."""
+        found: dict[str, int] = {}
+        for number, event in self.entries:
+            if isinstance(event, OfCase) and event.case:
+                found.setdefault(event.case, number)
+        return found
+
+    @cached_property
+    def first_of_employer(self) -> dict[str, int]:
+        """The number of the first entry of each employer, by its name."""
+        return {name: entries[0][0] for name, entries in self._of_employer.items()}
+
+    def event(self, number: int) -> Event | None:
+        """Return one event by its number; None if there is none."""
+        found = self._read.get(number)
+        return found[1] if found else None
+
+    @property
+    def references(self) -> Collection[str]:
+        """The references of all cases."""
+        return self._of_case.keys()
+
+    def of_case(self, reference: str) -> list[Event]:
+        """Return the events of one case, in order."""
+        return self._of_case.get(reference, [])
+
+    def at(self, employer: str) -> list[Numbered]:
+        """Return the events of one employer, with their numbers."""
+        return self._of_employer.get(employer, [])
+
+
+def _parsed(number: int, text: str, had: Mapping[int, tuple[str, Event]]) -> tuple[str, Event]:
+    known = had.get(number)
+    if known is not None and known[0] == text:
+        return known
+    return text, form.read(json.loads(text))
+
+
+def _place(one: Numbered) -> tuple[datetime.date, int]:
+    return one[1].date, one[0]
+
+
+def _same(older: Sequence[Event], newer: Sequence[Event]) -> bool:
+    return len(older) == len(newer) and all(
+        one is other for one, other in zip(older, newer, strict=True)
+    )

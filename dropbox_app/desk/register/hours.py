@@ -1,0 +1,45 @@
+"""The counsellor's private account: what was agreed with an employer, and the hours it took.
+
+It is never printed for an employer: a price or a report that follows hours tells how much there
+was to do.
+"""
+
+from collections.abc import Iterable
+
+from dropbox_app.desk.register.events import (
+    Activity,
+    Advice,
+    Contact,
+    Event,
+    Hours,
+    OfEmployer,
+    Statistic,
+)
+
+# The kinds of work, in the order in which the account lists them; Hours have their own words.
+WITH_REPORTERS, ADVICE, ACTIVITY = "contact", "advice", "activity"
+
+
+def minutes(given: Iterable[Event], employer: str, year: int) -> dict[str, int]:
+    """Return the minutes of a calendar year at an employer, by kind of work; most first.
+
+    What stays of destroyed cases counts with contacts.
+    """
+    found: dict[str, int] = {}
+    for event in given:
+        if not isinstance(event, OfEmployer) or event.employer != employer:
+            continue
+        kind = _kind(event)
+        if kind and event.date.year == year:
+            found[kind] = found.get(kind, 0) + (getattr(event, "minutes", None) or 0)
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def _kind(event: OfEmployer) -> str:
+    if isinstance(event, Contact | Statistic):
+        return WITH_REPORTERS
+    if isinstance(event, Advice):
+        return ADVICE
+    if isinstance(event, Activity):
+        return ACTIVITY
+    return (event.work or "other") if isinstance(event, Hours) else ""

@@ -1,0 +1,349 @@
+"""Zaak: what was asked and done, what the reporter agreed to, and how it ends."""
+
+import datetime
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from dropbox_app.desk.actions import corrections, register, retention, threads, writing
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.register import cases, consents, due, form
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.categories import GROUPS
+from dropbox_app.desk.register.events import Close, Complaint, Consent, Contact, Step
+from dropbox_app.desk.register.fields import Sentence
+from dropbox_app.desk.register.form import Fault, Refused
+from dropbox_app.desk.web import forms, here
+from dropbox_app.desk.web.draft import Form
+from dropbox_app.desk.web.forms import Typed
+from dropbox_app.desk.web.i18n import words
+from dropbox_app.protocol.encoding import Json
+
+blueprint = Blueprint("case", __name__, url_prefix="/case")
+
+AFTERCARE_WEEKS, DESTROY_MONTHS = 6, 12  # after the close, as the forms propose them
+MOST_OTHERS = 200  # cases that can be marked from here
+MARKS = ("belongs_with", "conflicts_with")
+EXCEPTION = (
+    "consent_was_sought", "no_other_way", "serious_harm", "moral_distress",
+    "as_small_as_possible",
+)  # fmt: skip
+_ENTRIES = (Contact, Step, Complaint, Close, Consent)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A form of the page that was refused: which, why, and what was typed in it."""
+
+    form: str = ""
+    problems: list[str] = field(default_factory=list)
+    fields: Typed = field(default_factory=MultiDict)
+
+    def of(self, form: str, start: Mapping[str, str]) -> Typed:
+        """Return what a form shows."""
+        return self.fields if self.form == form else MultiDict(dict(start))
+
+
+@blueprint.get("/of/<thread>")
+def of_thread(thread: str) -> ResponseReturnValue:
+    """Lead to the case of a conversation; it is made if there is none yet."""
+    _, mailbox = here.thread_of(thread)
+    found = [one for one in register.all_cases(here.place()) if one.sheet.thread == mailbox]
+    if not found:
+        abort(404)
+    return redirect(url_for("case.show", handle=here.register_handle("case", found[0].reference)))
+
+
+@blueprint.get("/<handle>")
+def show(handle: str) -> ResponseReturnValue:
+    """Show the case."""
+    kept = here.page().take_typed()
+    if kept is None:
+        return _page(handle, Refusal())
+    return _page(handle, Refusal(kept["form"], [here.told().say("unlock.kept")], kept))
+
+
+def _page(handle: str, refusal: Refusal) -> str:
+    place, told, page = here.place(), here.told(), here.page()
+    found = register.case(place, here.registered("case", handle))
+    register.take_consents(place, found)
+    today = place.machine.today()
+    entries = register.of_case(place, found)
+    level = cases.level(register.sheet(place, found.employer))
+    others = [
+        one for one in register.all_cases(place, found.employer) if one.reference != found.reference
+    ]
+    return render_template(
+        "case.html",
+        handle_here=handle,
+        case=found,
+        level=level,
+        ledger=consents.ledger([event for _, event in entries], found.reference, today),
+        good_for=consents.GOOD_FOR,
+        entries=[
+            (here.register_handle("entry", str(number)), event)
+            for number, event in reversed(entries)
+            if isinstance(event, _ENTRIES)
+        ],
+        thread=_thread(found),
+        asked={kind: forms.asked(told, kind, level) for kind in
+               ("case", "consent", "step", "complaint", "close")},
+        sheet=_sheet(found),
+        marks={mark: _marked(found, mark, others) for mark in MARKS},
+        others=[(here.register_handle("case", one.reference), one)
+                for one in others[:MOST_OTHERS]],
+        labels=_labels(),
+        steps=_STEP,
+        exception=EXCEPTION,
+        refusal=refusal,
+        starts=_starts(today),
+        once=secrets.token_urlsafe(12),
+        said=page.take_said(),
+    )  # fmt: skip
+
+
+@blueprint.post("/<handle>/<what>")
+def keep(handle: str, what: str) -> ResponseReturnValue:
+    """Record what one of the page's forms says."""
+    if what not in _FORMS:
+        abort(404)
+    place, page = here.place(), here.page()
+    found = register.case(place, here.registered("case", handle))
+    pressed = (request.form.get("once", ""), hash((what, *sorted(request.form.items(multi=True)))))
+    if not page.first_press(pressed):
+        return _back(handle)
+    try:
+        done = _FORMS[what](found)
+    except Refused as error:
+        page.press_again(pressed)
+        today = place.machine.today()
+        kind = {"answer": "consent", "exception": "step"}.get(what, what)
+        problems = forms.problems(here.told(), today, error, kind)
+        return _page(handle, Refusal(request.form.get("form", what), problems, request.form)), 422
+    page.say(here.told().say(done))
+    return _back(handle)
+
+
+def _record(found: Standing, kind: str, names: tuple[str, ...] = (), **fixed: Json) -> None:
+    place = here.place()
+    values = forms.given(kind, names, employer=found.employer, case=found.reference, **fixed)
+    register.record(place, form.parse(values, place.machine.today()))
+
+
+def _consent(found: Standing) -> str:
+    """What the reporter said in person: a question of its own."""
+    used = {event.consent for _, event in register.of_case(here.place(), found)
+            if isinstance(event, Consent)}  # fmt: skip
+    number = next(n for n in range(1, len(used) + 2) if f"{found.reference}.{n}" not in used)
+    _record(found, "consent", consent=f"{found.reference}.{number}", source="oral")
+    return "case.consent_done"
+
+
+def _answer(found: Standing) -> str:
+    """A later answer to a question that is there."""
+    name = request.form.get("consent", "")
+    _record(found, "consent", ("date", "answer"), consent=name, source="oral")
+    return "case.consent_done"
+
+
+def _step(found: Standing) -> str:
+    """A step outside the confidential talk that was done with the reporter's consent."""
+    _record(found, "step", _STEP, consent=request.form.get("consent", "") or None)
+    return "case.step_told" if _thread(found) else "case.step_done"
+
+
+def _exception(found: Standing) -> str:
+    """A step without consent. A question that was not ticked was answered with no."""
+    answers = {name: bool(request.form.get(name)) for name in EXCEPTION}
+    _record(found, "step", (*_STEP, "why"), **answers)
+    return "case.exception_done"
+
+
+def _complaint(found: Standing) -> str:
+    _record(found, "complaint")
+    return "case.complaint_done"
+
+
+def _close(found: Standing) -> str:
+    _record(found, "close")
+    return "case.close_done"
+
+
+def _reopen(found: Standing) -> str:
+    today = here.place().machine.today().isoformat()
+    _record(found, "case", ("date",), date=today, phase="reopened")
+    return "case.reopen_done"
+
+
+def _mark(found: Standing) -> str:
+    """A private mark between this case and another, or its end."""
+    mark = request.form.get("mark", "")
+    if mark not in MARKS:
+        abort(404)
+    if not request.form.get("other"):
+        said = Sentence("is missing; choose one", "choose_case")
+        raise Refused((Fault(0, "case", said),))
+    other = here.registered("case", request.form["other"])
+    if request.form.get("away"):
+        corrections.unmark(here.place(), found.reference, other, mark)
+        return "case.mark_away"
+    now = dict.fromkeys([*getattr(found.sheet, mark), other])
+    today = here.place().machine.today().isoformat()
+    _record(found, "case", ("date",), date=today, **{mark: list(now)})
+    return "case.mark_done"
+
+
+_STEP = ("date", "step", "partner", "named", "formal")
+_FORMS: Mapping[str, Callable[[Standing], str]] = {
+    "consent": _consent, "answer": _answer, "step": _step, "exception": _exception,
+    "complaint": _complaint, "close": _close, "reopen": _reopen, "mark": _mark,
+}  # fmt: skip
+
+
+@blueprint.post("/<handle>/tell/<entry>")
+def tell(handle: str, entry: str) -> ResponseReturnValue:
+    """Lead to the conversation, with a text that tells the reporter what was done."""
+    place = here.place()
+    found = register.case(place, here.registered("case", handle))
+    step = corrections.entry(place, int(here.registered("entry", entry)))
+    thread = _thread(found)
+    if not thread or not isinstance(step, Step):
+        abort(404)
+    site, mailbox = here.thread_of(thread)
+    told = words(writing.language(place.desk(site), mailbox))
+    day = told.date(step.date, place.machine.today())
+    key = "tell.with" if step.partner else "tell.done"
+    text = told.say(key, day=day, step=step.step or told.say("tell.step"), who=step.partner)
+    here.page().proposed = (thread, Form("reply", {"text": text}))
+    return redirect(url_for("thread.thread", handle=thread, _anchor="write"), 303)
+
+
+@blueprint.get("/<handle>/sheet")
+def sheet(handle: str) -> ResponseReturnValue:
+    """Ask for what the case is about."""
+    found = register.case(here.place(), here.registered("case", handle))
+    kept = here.page().take_typed()
+    if kept is None:
+        return _sheet_page(handle, found, forms.typed(found.sheet), [])
+    return _sheet_page(handle, found, kept, [here.told().say("unlock.kept")])
+
+
+@blueprint.post("/<handle>/sheet")
+def keep_sheet(handle: str) -> ResponseReturnValue:
+    """Keep what the case is about; a field that was emptied is emptied."""
+    place, told = here.place(), here.told()
+    found = register.case(place, here.registered("case", handle))
+    shown = _shown(found)
+    try:
+        corrections.set_sheet(place, found.reference, forms.given("case", shown), shown)
+    except Refused as error:
+        problems = forms.problems(told, place.machine.today(), error, "case")
+        return _sheet_page(handle, found, request.form, problems), 422
+    place.change_key_if_due()
+    here.page().say(told.say("case.sheet_done"))
+    return _back(handle)
+
+
+@blueprint.get("/<handle>/destroy")
+def last_look(handle: str) -> ResponseReturnValue:
+    """Show once more what goes, before it is destroyed for good."""
+    found = register.case(here.place(), here.registered("case", handle))
+    entries = register.of_case(here.place(), found)
+    return render_template(
+        "case_destroy.html", handle_here=handle, case=found, sheet=_sheet(found),
+        labels=_labels(), entries=len(entries), thread=_thread(found),
+    )  # fmt: skip
+
+
+@blueprint.post("/<handle>/destroy")
+def destroy(handle: str) -> ResponseReturnValue:
+    """Destroy the case and its conversation; the database gets another key at once."""
+    place = here.place()
+    found = register.case(place, here.registered("case", handle))
+    thread = _thread(found)
+    if thread:
+        here.page().lock.settle(here.thread_of(thread)[0])
+    retention.destroy(place, found)
+    place.change_key_if_due()
+    here.page().say(here.told().say("destroy.done"))
+    return redirect(url_for("today.today"), 303)
+
+
+def _sheet_page(handle: str, found: Standing, typed: Typed, problems: list[str]) -> str:
+    level = cases.level(register.sheet(here.place(), found.employer))
+    return render_template(
+        "case_sheet.html", handle_here=handle, case=found, typed=typed, problems=problems,
+        asked=[one for name, one in forms.asked(here.told(), "case", level).items()
+               if name in _shown(found)],
+        level=level, groups=GROUPS,
+    )  # fmt: skip
+
+
+def _labels() -> dict[str, str]:
+    return {name: one.label for name, one in forms.asked(here.told(), "case").items()}
+
+
+def _shown(found: Standing) -> tuple[str, ...]:
+    level = cases.level(register.sheet(here.place(), found.employer))
+    return tuple(forms.asked(here.told(), "case", level))
+
+
+def _sheet(found: Standing) -> dict[str, Json]:
+    """What the sheet says, without what has its own place on the page."""
+    apart = (
+        "event",
+        "date",
+        "employer",
+        "case",
+        "label",
+        "thread",
+        "phase",
+        "began",
+        "began_group",
+        *MARKS,
+    )
+    return {name: one for name, one in form.to_json(found.sheet).items() if name not in apart}
+
+
+def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:
+    """The cases that a mark binds to this one, whichever of the two says so."""
+    if mark == "belongs_with":
+        there = found.related
+    else:
+        there = {one.reference for one in others if found.reference in one.sheet.conflicts_with}
+        there |= set(found.sheet.conflicts_with)
+    return [
+        (here.register_handle("case", one.reference), one)
+        for one in others
+        if one.reference in there
+    ]
+
+
+def _thread(found: Standing) -> str:
+    """The handle of the case's conversation; empty if there is none."""
+    if not found.sheet.thread:
+        return ""
+    try:
+        desk, mailbox = threads.find(here.place(), found.sheet.thread)
+    except NotFound:
+        return ""
+    return here.page().handles.of(desk.state.site, mailbox)
+
+
+def _starts(today: datetime.date) -> dict[str, dict[str, str]]:
+    """What forms show before anything is typed."""
+    after = today + datetime.timedelta(weeks=AFTERCARE_WEEKS)
+    end = due.months_after(today, DESTROY_MONTHS)
+    day = {"date": today.isoformat()}
+    return {
+        "day": day,
+        "close": day | {"aftercare_on": after.isoformat(), "destroy_on": end.isoformat()},
+    }
+
+
+def _back(handle: str) -> ResponseReturnValue:
+    return redirect(url_for("case.show", handle=handle, _anchor="main"), 303)

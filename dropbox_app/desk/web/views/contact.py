@@ -1,0 +1,124 @@
+"""Nieuw contact: what was asked and done, in 40 seconds, also what came by telephone."""
+
+import secrets
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions.register import Added
+from dropbox_app.desk.errors import NotFound
+from dropbox_app.desk.register import form
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Contact
+from dropbox_app.desk.register.fields import Sentence
+from dropbox_app.desk.register.form import Fault, Refused
+from dropbox_app.desk.web import forms, here
+from dropbox_app.desk.web.forms import Typed
+
+blueprint = Blueprint("contact", __name__, url_prefix="/contact")
+
+MINUTES = ("5", "10", "15", "20", "30", "45", "60", "90")  # to choose from by mouse
+MOST_CASES = 200  # that can be chosen here; the page of a case leads here too
+WHICH = ("none", "new", "old")  # the case of a contact
+
+
+@blueprint.get("")
+def new() -> ResponseReturnValue:
+    """Ask for a contact of today; of the case that an address names, if it names one."""
+    place = here.place()
+    start: Typed = MultiDict({"date": place.machine.today().isoformat(), "which": "none"})
+    names = register.employers(place)
+    if len(names) == 1:
+        start["employer"] = names[0]
+    handle = request.args.get("case", "")
+    if handle:
+        found = register.case(place, here.registered("case", handle))
+        start.update({"employer": found.employer, "which": "old", "case": handle})
+    kept = here.page().take_typed()
+    if kept is not None:
+        return _page(kept, [here.told().say("unlock.kept")])
+    return _page(start, [])
+
+
+@blueprint.post("")
+def keep() -> ResponseReturnValue:
+    """Keep the contact, or show the form again with what was typed and what is wrong."""
+    place, page = here.place(), here.page()
+    pressed = (request.form.get("once", ""), hash(tuple(sorted(request.form.items(multi=True)))))
+    if not page.first_press(pressed):
+        return redirect(url_for("contact.new"), 303)
+    which, handle = request.form.get("which", ""), request.form.get("case", "")
+    if request.form.get("record_nothing"):
+        which = "none"
+    try:
+        reference = here.registered("case", handle) if which == "old" and handle else ""
+        if which == "old" and not reference:
+            raise Refused((Fault(0, "case", Sentence("is missing; choose one", "choose_case")),))
+        made = _contact(register.case(place, reference) if reference else None)
+        label = request.form.get("new_case", "") if which == "new" else None
+        added = register.record_contact(place, made, reference, label)
+    except (Refused, NotFound) as error:
+        page.press_again(pressed)
+        if isinstance(error, NotFound):
+            raise
+        today = place.machine.today()
+        return _page(request.form, forms.problems(here.told(), today, error, "contact")), 422
+    return _done(added, made, handle if which == "old" else "")
+
+
+def _contact(of: Standing | None) -> Contact:
+    """The contact of the form; its employer is that of its case. Raises Refused."""
+    employer = request.form.get("employer", "") or (of.employer if of else "")
+    typed_minutes = request.form.get("other_minutes", "").strip()
+    values = forms.given("contact", employer=employer or None)
+    if typed_minutes:
+        values["minutes"] = forms.number(typed_minutes)
+    if consent := request.form.get("consent", ""):
+        values["consent"] = consent
+    read = form.parse(values, here.place().machine.today())
+    assert isinstance(read, Contact)  # noqa: S101 - its kind was given
+    return read
+
+
+def _done(added: Added, made: Contact, handle: str) -> ResponseReturnValue:
+    told, page = here.told(), here.page()
+    if made.minutes is None:
+        page.say(told.say("contact.done", employer=made.employer))
+    else:
+        minutes = told.count("contact.minutes", made.minutes)
+        page.say(told.say("contact.done_minutes", employer=made.employer, minutes=minutes))
+    if added.left_out and not made.record_nothing:
+        names = [told.say(f"field.{name}").lower() for name in added.left_out if name != "case"]
+        page.say(told.say("contact.left_out", what=told.listed(names)))
+    if added.case and not handle:
+        handle = here.register_handle("case", added.case)
+    if request.form.get("back") and handle:
+        return redirect(url_for("case.show", handle=handle), 303)
+    return redirect(url_for("contact.new", done=handle or None, _anchor="main"), 303)
+
+
+def _page(typed: Typed, problems: list[str]) -> str:
+    place = here.place()
+    cases = [one for one in register.all_cases(place) if not one.closed]
+    chosen = here.registered("case", typed["case"]) if typed.get("case") else ""
+    listed = [
+        (here.register_handle("case", one.reference), one)
+        for number, one in enumerate(cases)
+        if number < MOST_CASES or one.reference == chosen
+    ]
+    return render_template(
+        "contact.html",
+        asked=forms.asked(here.told(), "contact"),
+        typed=typed,
+        problems=problems,
+        levels=register.levels(place),
+        cases=listed,
+        more_cases=len(listed) < len(cases),
+        minutes=MINUTES,
+        which=WHICH,
+        once=secrets.token_urlsafe(12),
+        done=request.args.get("done", ""),
+        said=here.page().take_said(),
+    )

@@ -1,0 +1,97 @@
+"""One entry of the register: corrected, or removed, by the person who made it."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.register import cases, form, rules
+from dropbox_app.desk.register.events import Event, OfCase, OfEmployer
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.desk.web import forms, here
+from dropbox_app.desk.web.forms import Typed
+
+blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
+
+
+@blueprint.get("")
+def show(handle: str) -> ResponseReturnValue:
+    """Show the entry as it is, in a form."""
+    event = _entry(handle)
+    kept = here.page().take_typed()
+    if kept is None:
+        return _page(handle, event, forms.typed(event), [])
+    return _page(handle, event, kept, [here.told().say("unlock.kept")])
+
+
+@blueprint.post("")
+def keep(handle: str) -> ResponseReturnValue:
+    """Put what was typed in its place."""
+    event = _entry(handle)
+    values = form.to_json(event)
+    shown = {one.name for one in _asked(event)}
+    left = {name: one for name, one in values.items() if name not in shown and name != "event"}
+    given = forms.given(event.kind, shown) | left
+    try:
+        corrections.correct(here.place(), _number(handle), given)
+    except Refused as error:
+        return _refused(handle, event, request.form, error)
+    return _done(event, "entry.kept")
+
+
+@blueprint.post("/remove")
+def remove(handle: str) -> ResponseReturnValue:
+    """Remove it for good."""
+    event = _entry(handle)
+    try:
+        corrections.correct(here.place(), _number(handle), None)
+    except Refused as error:
+        return _refused(handle, event, forms.typed(event), error)
+    return _done(event, "entry.removed")
+
+
+def _refused(handle: str, event: Event, typed: Typed, error: Refused) -> ResponseReturnValue:
+    today = here.place().machine.today()
+    return _page(handle, event, typed, forms.problems(here.told(), today, error, event.kind)), 422
+
+
+def _done(event: Event, key: str) -> ResponseReturnValue:
+    here.place().change_key_if_due()
+    here.page().say(here.told().say(key))
+    return redirect(_back(event), 303)
+
+
+def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
+    place, told = here.place(), here.told()
+    closed = Refused(tuple(rules.closed_years(register.every(place), [event])))
+    case = event.case if isinstance(event, OfCase) else ""
+    about = [event.employer] if isinstance(event, OfEmployer) else []
+    return render_template(
+        "entry.html", handle_here=handle, kind=event.kind, typed=typed, problems=problems,
+        asked=_asked(event), back=_back(event), case=case,
+        about=" · ".join([*about, told.day(event.date, place.machine.today())]),
+        closed=forms.problems(told, place.machine.today(), closed, event.kind),
+    )  # fmt: skip
+
+
+def _asked(event: Event) -> list[forms.Asked]:
+    """The fields that the employer's level of recording keeps, and those that it has already."""
+    employer = event.employer if isinstance(event, OfEmployer) else ""
+    level = cases.level(register.sheet(here.place(), employer))
+    there = form.to_json(event)
+    kept = forms.asked(here.told(), event.kind, level)
+    every = forms.asked(here.told(), event.kind)
+    return [one for name, one in every.items() if name in kept or name in there]
+
+
+def _back(event: Event) -> str:
+    if isinstance(event, OfCase) and event.case:
+        return url_for("case.show", handle=here.register_handle("case", event.case))
+    return url_for("today.today")
+
+
+def _entry(handle: str) -> Event:
+    return corrections.entry(here.place(), _number(handle))
+
+
+def _number(handle: str) -> int:
+    return int(here.registered("entry", handle))

@@ -1,0 +1,98 @@
+"""The register's pages in Chromium: readable, whole, and a contact by keys or by mouse alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.desk.conftest import PASSPHRASE
+from tests.desk.web.conftest import Running
+from tests.desk.web.test_look_of_managing import LOOKS, check, chromium, enter
+from tests.support.browsers import here
+from tests.support.desk_tour import register_tour
+
+pytestmark = here("chromium")
+
+__all__ = ["chromium"]
+
+
+def unlocked(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
+    page = enter(running, browser, scheme, tmp_path)
+    page.fill("#passphrase", PASSPHRASE)
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=today]")
+    return page
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
+)
+def test_every_page_of_the_register_is_whole_readable_and_large_enough_to_touch(
+    running: Running, chromium: Browser, tmp_path: Path, language: str, scheme: str
+) -> None:
+    page = unlocked(running, chromium, scheme, tmp_path)
+    running.page.language = language
+    for _ in register_tour(running, page, language):
+        check(page)
+    page.context.close()
+
+
+@pytest.fixture
+def presses(running: Running, chromium: Browser, tmp_path: Path) -> Iterator["Presses"]:
+    page = unlocked(running, chromium, "light", tmp_path)
+    yield Presses(page)
+    page.context.close()
+
+
+class Presses:
+    """A person at the page: counts each click, and each key."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.clicks = self.keys = 0
+
+    def click(self, selector: str) -> None:
+        self.page.click(selector)
+        self.clicks += 1
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.keys += 1
+
+    def tab_to(self, selector: str) -> None:
+        for _ in range(60):
+            self.press("Tab")
+            if self.page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+
+def test_a_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
+    page = presses.page
+    presses.click(".ways a[href$=contact]")
+    page.wait_for_selector("[data-page=contact]")
+    for choice in ("minutes][value='45'", "how][value=telephone", "channel][value=telephone",
+                   "topic][value=labour_conflict", "which][value=new",
+                   "help][value=listening", "help][value=advice"):  # fmt: skip
+        presses.click(f"label:has([name={choice}])")
+    presses.click("main button.button")
+    page.wait_for_selector("main [role=status]")
+    assert presses.clicks == 9
+
+
+def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
+    page = presses.page
+    presses.tab_to(".ways a[href$=contact]")
+    presses.press("Enter")
+    page.wait_for_selector("[data-page=contact]")
+    presses.tab_to("#other_minutes")
+    presses.press("4", "5")
+    presses.tab_to("[name=how]")
+    presses.press("ArrowDown", "ArrowUp")  # telephone
+    presses.tab_to("[name=topic]")
+    presses.press("Space")
+    presses.press("Enter")
+    page.wait_for_selector("main [role=status]")
+    assert presses.keys <= 30

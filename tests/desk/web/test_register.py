@@ -1,0 +1,599 @@
+"""The register's pages: a contact, the cases, one case with its consents, corrections."""
+
+import json
+
+import pytest
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.register.events import Contact, Step
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running, Window
+from tests.desk.web.test_thread import opened
+from tests.support.fake_server import Clock, Reporter
+from tests.support.plain_browser import Form
+from tests.support.plain_browser import Page as Answer
+
+EMPLOYER = "Voorbeeld BV"
+
+
+@pytest.fixture
+def window(running: Running) -> Window:
+    return running.at_work()
+
+
+def bring_in(running: Running, *values: dict[str, object]) -> None:
+    raw = "\n".join(map(json.dumps, values)).encode()
+    with running.lock.use() as place:
+        register.bring_in(place, raw)
+
+
+def event(kind: str, day: str = "2027-01-05", **fields: object) -> dict[str, object]:
+    return {"event": kind, "date": day, "employer": EMPLOYER, **fields}
+
+
+def exported(running: Running) -> list[dict[str, object]]:
+    with running.lock.use() as place:
+        return [json.loads(line) for line in register.export(place).splitlines()]
+
+
+def contacts(running: Running) -> list[dict[str, object]]:
+    return [one for one in exported(running) if one["event"] == "contact"]
+
+
+def contact(running: Running, window: Window, **values: str | list[str]) -> Answer:
+    page = window.get(f"{running.home}contact")
+    return window.submit(page, page.form_with("which"), **values)
+
+
+def case_page(running: Running, window: Window, name: str) -> Answer:
+    listed = window.get(f"{running.home}cases")
+    for link in listed.links:
+        if "/case/" in link and name in (page := window.get(link)).text:
+            return page
+    raise AssertionError(f"no case is called {name}")
+
+
+def box(page: Answer, what: str) -> Form:
+    """The form of a case's page that goes to what it records."""
+    return next(form for form in page.forms if form.action.split("#")[0].endswith(f"/{what}"))
+
+
+PAGES = ("contact", "cases", "employers", "agenda", "work")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+    assert 'data-page="unlock"' in running.window().get(running.home + path).html
+
+
+# nieuw contact
+
+
+def test_only_the_employer_and_the_day_are_needed(running: Running, window: Window) -> None:
+    page = contact(running, window)
+    assert f"Vastgelegd bij {EMPLOYER}." in page.text
+    assert contacts(running) == [event("contact")]
+
+
+def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
+    running: Running, window: Window
+) -> None:
+    page = contact(
+        running, window, minutes="45", how="telephone", topic="labour_conflict", which="new",
+        new_case="Rooster", help=["listening", "advice"],
+    )  # fmt: skip
+    assert "45 minuten" in page.text
+    case = window.get(next(link for link in page.links if "/case/" in link))
+    assert "Rooster" in case.text
+    assert "45 minuten" in case.text
+    (kept,) = contacts(running)
+    assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
+
+
+def test_of_a_contact_with_nothing_recorded_only_day_employer_and_minutes_are_kept(
+    running: Running, window: Window
+) -> None:
+    contact(
+        running, window, other_minutes="12", record_nothing="1", topic="integrity", which="new",
+        new_case="Zeldzaamwoord", notes="Zeldzaamwoord",
+    )  # fmt: skip
+    assert contacts(running) == [event("contact", minutes=12, record_nothing=True)]
+    assert "Zeldzaamwoord" not in json.dumps(exported(running))
+
+
+def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_not(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}contact")
+    for _ in range(2):
+        window.submit(page, page.form_with("which"), record_nothing="1", minutes="15")
+    assert len(contacts(running)) == 1
+    contact(running, window, record_nothing="1", minutes="15")
+    assert len(contacts(running)) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"other_minutes": "1441"}, "Minuten: vul een heel getal in, van 0 tot 1.440."),
+        ({"other_minutes": "een uur"}, "Minuten: vul een heel getal in"),
+        ({"date": "6-1-2027"}, "Dag: deze dag moet nog komen."),
+        ({"date": "31-2-2026"}, "Dag: dit is geen dag."),
+        ({"date": ""}, "Dag: vul dit in."),
+        ({"employer": ""}, "Werkgever: vul dit in."),
+        ({"which": "old"}, "Kies bij welke zaak dit hoort."),
+        ({"which": "new", "with_whom": "hr"}, "Hiervoor is toestemming van de melder nodig."),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_typed_stays(
+    running: Running, window: Window, values: dict[str, str], said: str
+) -> None:
+    bring_in(running, event("case", case="K"))
+    page = contact(running, window, **({"topic": "integrity", "notes": "Wat ik typte"} | values))
+    assert page.status == 422
+    assert said in page.text
+    assert "Wat ik typte" in page.html
+    assert contacts(running) == []
+
+
+@pytest.mark.parametrize("level", ["none", "minimal", "full"])
+def test_the_page_says_which_fields_the_employers_level_does_not_keep(
+    running: Running, window: Window, level: str
+) -> None:
+    bring_in(running, event("employer", recording=level))
+    assert f'data-level="{level}" selected' in window.get(f"{running.home}contact").html
+    page = contact(running, window, how="telephone", topic="integrity", notes="Geheimpje")
+    (kept,) = contacts(running)
+    wanted = {"none": {"topic"}, "minimal": {"topic", "how"}, "full": {"topic", "how", "notes"}}
+    assert set(kept) == {"event", "date", "employer"} | wanted[level]
+    assert ("Niet bewaard" in page.text) == (level != "full")
+
+
+def test_what_was_typed_is_there_again_after_the_desk_was_locked(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}contact")
+    running.lock.lock()
+    asked = window.submit(page, page.form_with("which"), notes="Bijna kwijt", help=["listening"])
+    assert asked.status == 403
+    again = window.press(asked, "unlock", passphrase="een zin die niemand raadt 1729")
+    assert 'data-page="contact"' in again.html
+    assert "Bijna kwijt" in again.html
+    assert contacts(running) == []
+
+
+# zaken
+
+
+def test_open_cases_come_first_and_are_found_by_employer_and_words(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running,
+        event("case", "2026-03-01", case="A", label="Rooster", phase="informal"),
+        event("case", "2026-04-01", case="B", label="Pesten", main_group="unwanted_behaviour"),
+        event("close", "2026-12-01", case="B", outcome="referred"),
+        event("case", "2026-02-01", case="C", label="Anders") | {"employer": "Bakker"},
+    )
+    page = window.get(f"{running.home}cases")
+    assert page.text.index("Rooster") < page.text.index("Anders") < page.text.index("Pesten")
+    assert "3 zaken" in page.text
+    at_one = window.press(page, "cases", employer="Bakker")
+    assert "1 zaak" in at_one.text
+    assert "Rooster" not in at_one.text
+    found = window.press(page, "cases", words="ongewenst pest")
+    assert "Pesten" in found.text
+    assert "Rooster" not in found.text
+    assert "pest" not in found.path
+    assert "Pesten" not in window.press(page, "cases", state="open").text
+
+
+def test_a_conversation_leads_to_its_case_which_takes_employer_and_day_from_it(
+    running: Running, thread: str, window: Window
+) -> None:
+    page = opened(running, window)
+    case = window.get(next(link for link in page.links if "/case/of/" in link))
+    assert 'data-page="case"' in case.html
+    (made,) = exported(running)
+    assert (made["employer"], made["date"], made["thread"]) == (EMPLOYER, "2027-01-05", thread)
+    assert 'data-page="thread"' in window.get(
+        next(link for link in case.links if "/t/" in link)
+    ).html  # fmt: skip
+
+
+def test_a_thread_has_one_case_also_where_only_numbers_are_recorded(
+    running: Running, thread: str, window: Window
+) -> None:
+    bring_in(running, event("employer", recording="none"))
+    for _ in range(3):
+        assert "1 zaak" in window.get(f"{running.home}cases").text
+
+
+def test_the_sheet_of_a_case_is_filled_in_changed_and_emptied(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("employer", recording="full"), event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    form = window.get(next(link for link in page.links if link.endswith("/sheet")))
+    done = window.submit(
+        form, form.form_to("sheet"), main_group="integrity",
+        sub_groups=["bribery", "danger"], role="witness",
+        goal="Dat het veilig is", needs=["make_it_stop"], phase="informal",
+    )  # fmt: skip
+    for said in ("omkoping", "zag of hoorde het", "Dat het veilig is", "er loopt iets"):
+        assert said in done.text
+    form = window.get(next(link for link in done.links if link.endswith("/sheet")))
+    done = window.submit(form, form.form_to("sheet"), goal="", sub_groups=["danger"], needs=[])
+    assert "Dat het veilig is" not in json.dumps(exported(running))
+    assert "omkoping" not in done.text
+    assert "dat het stopt" not in done.text
+    wrong = window.submit(
+        form, form.form_to("sheet"), main_group="labour_conflict", sub_groups=["danger"]
+    )
+    assert wrong.status == 422
+    assert "Wat er speelt: wat je aankruiste, hoort niet bij het onderwerp." in wrong.text
+
+
+# toestemming
+
+
+@pytest.fixture
+def agreed(running: Running, window: Window) -> Answer:
+    """The page of a case with a yes of today: talking with the director, without a name."""
+    bring_in(running, event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    return window.submit(
+        page, box(page, "consent"), step="Praten", partner="De directeur", scope="Geen namen",
+        answer="yes",
+    )  # fmt: skip
+
+
+def step(window: Window, page: Answer, **values: str) -> Answer:
+    return window.submit(page, box(page, "step"), **values)
+
+
+def test_an_oral_consent_shows_how_long_it_is_good_and_a_step_rests_on_it(
+    running: Running, window: Window, agreed: Answer
+) -> None:
+    assert "Je mag dit nog 14 dagen doen." in agreed.text
+    done = step(window, agreed)
+    assert "Vastgelegd dat het gedaan is." in done.text
+    assert "Stap gedaan" in done.text
+    with running.lock.use() as place:
+        (made,) = [one for one in register.every(place) if isinstance(one, Step)]
+    assert (made.consent, made.partner) == ("K.1", "De directeur")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"named": "1"}, "De melder vond het goed zonder naam."),
+        ({"formal": "1"}, "De melder vond een officiële stap niet goed."),
+        ({"partner": "HR"}, "De melder vond het goed met: De directeur."),
+        ({"date": "2027-01-04"}, "De toestemming kwam pas op"),
+    ],
+)
+def test_a_step_that_is_wider_than_its_consent_is_refused_and_says_what_to_do(
+    window: Window, agreed: Answer, values: dict[str, str], said: str
+) -> None:
+    done = step(window, agreed, **values)
+    assert done.status == 422
+    assert said.casefold() in done.text.casefold()
+    assert "Stap gedaan" not in done.text
+
+
+def test_a_consent_too_old_or_withdrawn_carries_no_step(
+    running: Running, window: Window, agreed: Answer, clock: Clock
+) -> None:
+    clock.to("2027-01-20")
+    page = case_page(running, window, "Zaak")
+    assert "Dit ja is 15 dagen oud." in page.text
+    assert "Na 14 dagen geldt een ja niet meer." in step(window, page).text
+    again = window.submit(page, box(page, "answer"), answer="withdrawn")
+    assert "Doe dit niet, tot de melder ja zegt." in again.text
+    assert "ingetrokken. Doe deze stap niet." in step(window, again).text
+
+
+def test_an_exception_needs_a_yes_to_every_question(
+    running: Running, window: Window, agreed: Answer
+) -> None:
+    answers = dict.fromkeys(
+        ("consent_was_sought", "no_other_way", "serious_harm", "moral_distress"), "1"
+    )
+    page = window.submit(agreed, box(agreed, "exception"), step="112 gebeld", **answers)
+    assert page.status == 422
+    assert "Vertel je zo weinig mogelijk: een uitzondering mag alleen" in page.text
+    assert "112 gebeld" in page.html
+    done = window.submit(page, box(page, "exception"), as_small_as_possible="1")
+    assert "De uitzondering is vastgelegd." in done.text
+
+
+def test_what_was_done_can_be_told_to_the_reporter_in_a_text_that_is_not_sent_yet(
+    running: Running, thread: str, window: Window, reporter: Reporter
+) -> None:
+    page = opened(running, window)
+    case = window.get(next(link for link in page.links if "/case/of/" in link))
+    agreed = window.submit(
+        case, box(case, "consent"), step="praten", partner="De directeur", answer="yes"
+    )  # fmt: skip
+    done = step(window, agreed)
+    before = len(running.office.peer.items)
+    told = window.press(done, "/tell/")
+    assert 'data-page="thread"' in told.html
+    assert "heb ik gedaan wat we afspraken: praten. Met: De directeur." in told.html
+    assert len(running.office.peer.items) == before
+
+
+# hoe een zaak eindigt
+
+
+def test_a_case_is_closed_reopened_and_destroyed_after_one_last_look(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("case", case="K", label="Zeldzaam"), event("contact", case="K"))
+    page = case_page(running, window, "Zeldzaam")
+    closed = window.submit(page, box(page, "close"), outcome="referred")
+    assert "De zaak is gesloten." in closed.text
+    close = next(one for one in exported(running) if one["event"] == "close")
+    assert (close["aftercare_on"], close["destroy_on"]) == ("2027-02-16", "2028-01-05")
+    page = window.submit(closed, box(closed, "reopen"))
+    assert "De zaak is weer open." in page.text
+    look = window.get(next(link for link in page.links if link.endswith("/destroy")))
+    assert "Nog één keer kijken" in look.text
+    assert "De zaak is vernietigd." in window.press(look, "destroy").text
+    assert {one["event"] for one in exported(running)} == {"statistic", "destruction"}
+
+
+def test_private_marks_bind_two_cases_and_come_off_again(running: Running, window: Window) -> None:
+    bring_in(
+        running,
+        event("case", case="K", label="Eerste"),
+        event("case", case="L", label="Tweede", conflicts_with=["K"]),
+    )
+    page = case_page(running, window, "Eerste")
+    assert "ook de andere kant van deze zaak praat met jou" in page.text
+    assert "Wat er was" in page.text
+    assert "Kies bij welke zaak dit hoort." in window.submit(page, box(page, "mark"), other="").text
+    other = next(one for one in box(page, "mark").choices["other"] if one)
+    joined = window.submit(page, box(page, "mark"), other=other)
+    with running.lock.use() as place:
+        assert register.case(place, "L").related == {"K"}
+    window.submit(joined, next(f for f in joined.forms if ("away", "1", "") in f.buttons))
+    with running.lock.use() as place:
+        assert register.case(place, "L").related == set()
+
+
+# verbeteren
+
+
+def entry_of(window: Window, page: Answer) -> Answer:
+    return window.get(next(link for link in page.links if "/entry/" in link))
+
+
+def test_an_entry_is_corrected_and_what_was_wrong_is_gone(running: Running, window: Window) -> None:
+    bring_in(
+        running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
+        event("contact", case="K", minutes=450, notes="Verkeerdwoord"),
+    )  # fmt: skip
+    page = entry_of(window, case_page(running, window, "Zaak"))
+    done = window.submit(page, page.form_with("minutes"), minutes="45", notes="")
+    assert "De verbetering is bewaard." in done.text
+    (kept,) = contacts(running)
+    assert kept == event("contact", case="K", minutes=45)
+    with running.lock.use() as place:
+        assert not place.database.rewrite_is_due, "what was replaced is in no page of the file"
+
+
+def test_an_entry_is_removed_unless_something_rests_on_it(
+    running: Running, window: Window, agreed: Answer
+) -> None:
+    done = step(window, agreed)
+    rows = [link for link in done.links if "/entry/" in link]
+    consent = window.get(rows[1])
+    refused = window.press(consent, "/remove")
+    assert refused.status == 422
+    assert "deze toestemming is er niet" in refused.text.casefold()
+    gone = window.press(window.get(rows[0]), "/remove")
+    assert "Verwijderd." in gone.text
+    assert "Stap gedaan" not in gone.text
+
+
+def test_an_entry_of_a_year_whose_report_was_issued_is_shown_and_not_changed(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("case", "2026-03-01", case="K", label="Zaak"),
+        event("contact", "2026-03-01", case="K", minutes=10),
+        event("freeze", "2027-01-04", first_year=2026, last_year=2026),
+    )  # fmt: skip
+    page = entry_of(window, case_page(running, window, "Zaak"))
+    assert "het jaarverslag over 2026 is op 4 januari uitgebracht" in page.text
+    assert page.forms[1:] == []
+
+
+def test_a_contact_typed_twice_on_the_command_line_is_counted_twice(office: Office) -> None:
+    for _ in range(2):
+        office.run("register", "contact", EMPLOYER, "--minutes", "9", "--record-nothing")
+    with office.open() as place:
+        assert len([one for one in register.every(place) if isinstance(one, Contact)]) == 2
+
+
+# werkgevers
+
+
+def employer_page(running: Running, window: Window, name: str = EMPLOYER) -> Answer:
+    listed = window.get(f"{running.home}employers")
+    for link in listed.links:
+        if "/employers/" in link and f"<h1>{name}</h1>" in (page := window.get(link)).html:
+            return page
+    raise AssertionError(f"no employer is called {name}")
+
+
+def test_an_employer_without_a_site_is_added_once(running: Running, window: Window) -> None:
+    page = window.get(f"{running.home}employers")
+    added = window.press(page, "employers", employer=" Bakker  Jansen ")
+    assert "<h1>Bakker Jansen</h1>" in added.html
+    again = window.press(page, "employers", employer="bakker jansen")
+    assert "<h1>Bakker Jansen</h1>" in again.html
+    assert [one["employer"] for one in exported(running)] == ["Bakker Jansen"]
+    assert "Werkgever: vul dit in." in window.press(page, "employers", employer=" ").text
+
+
+def test_the_sheet_of_an_employer_is_filled_in_and_decides_what_is_recorded(
+    running: Running, window: Window
+) -> None:
+    page = employer_page(running, window)
+    done = window.submit(
+        page, box(page, "employer"), headcount="1.200", recording="full", scope="both",
+        contact_person="Hoofd personeelszaken", avoid="Magazijn\nTeamleider",
+        discussed_with=["management", "works_council"],
+    )  # fmt: skip
+    for said in ("1200", "ongewenst gedrag en integriteit", "Magazijn, Teamleider"):
+        assert said in done.text
+    contact(running, window, notes="Een aantekening")
+    assert contacts(running)[0]["notes"] == "Een aantekening"
+    emptied = window.submit(done, box(done, "employer"), contact_person="")
+    assert "Hoofd personeelszaken" not in json.dumps(exported(running))
+    assert "Hoofd personeelszaken" not in emptied.text
+
+
+def test_form_price_and_headcount_are_fixed_for_the_term(running: Running, window: Window) -> None:
+    page = employer_page(running, window)
+    term = {"date": "2027-01-01", "until": "2028-12-31", "form": "B", "headcount": "320",
+            "price": "4.800", "hours": "60"}  # fmt: skip
+    small = window.submit(page, box(page, "agreement"), **(term | {"headcount": "249"}))
+    assert "vorm B is er vanaf 250 mensen" in small.text
+    assert 'value="4.800"' in small.html
+    done = window.submit(page, box(page, "agreement"), **term)
+    assert "liggen vast tot en met 31 december 2028" in done.text
+    late = term | {"date": "2027-01-05", "price": "1", "form": "A"}
+    other = window.submit(page, box(page, "agreement"), **late)
+    assert other.status == 422
+    assert "dit ligt vast tot en met 31 december 2028" in other.text
+
+
+def test_hours_are_counted_by_kind_against_what_was_agreed(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running,
+        event("agreement", "2027-01-01", hours=60),
+        event("contact", minutes=90), event("contact", "2026-12-31", minutes=600),
+        event("advice", minutes=30), event("hours", work="travel", minutes=45),
+    )  # fmt: skip
+    page = employer_page(running, window)
+    assert "2,8 uur van de 60 die je afsprak" in page.text
+    assert "gesprekken met melders 1,5 uur" in page.text
+    assert "reizen 0,8 uur" in page.text
+
+
+def test_the_checklist_is_answered_and_keeps_only_what_changed(
+    running: Running, window: Window
+) -> None:
+    page = employer_page(running, window)
+    done = window.submit(page, box(page, "checklist"), poster="yes", onboarding="no")
+    assert "De antwoorden zijn bewaard." in done.text
+    window.submit(done, box(done, "checklist"), onboarding="partly")
+    kept = [one["items"] for one in exported(running) if one["event"] == "checklist"]
+    assert kept == [{"poster": "yes", "onboarding": "no"}, {"onboarding": "partly"}]
+
+
+# op de kalender
+
+
+def test_today_shows_what_is_late_first_and_the_calendar_three_months(
+    running: Running, window: Window
+) -> None:
+    close = {"outcome": "referred", "destroy_on": "2029-01-01"}
+    bring_in(
+        running,
+        event("case", "2026-10-01", case="A", label="Eerste"),
+        event("case", "2026-10-01", case="B", label="Tweede"),
+        event("case", "2026-10-01", case="C", label="Derde"),
+        event("close", "2026-11-01", case="A", aftercare_on="2027-01-10", **close),
+        event("close", "2026-11-01", case="B", aftercare_on="2027-01-02", **close),
+        event("close", "2026-11-01", case="C", aftercare_on="2027-03-20", **close),
+    )
+    page = window.get(running.home)
+    assert page.text.index("Te laat · 2 januari") < page.text.index("Tweede")
+    assert page.text.index("Tweede") < page.text.index("Eerste")
+    assert "Derde" not in page.text
+    calendar = window.get(next(link for link in page.links if link.endswith("/agenda")))
+    assert "Derde" in calendar.text
+    case = window.get(next(link for link in calendar.links if "/case/" in link))
+    assert "Tweede" in case.text
+
+
+# ander werk
+
+
+def test_advice_a_training_and_a_certificate_are_recorded_apart_from_cases(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}work")
+    window.submit(page, box(page, "advice"), minutes="40", topic="labour_conflict")
+    window.submit(page, box(page, "activity"), what="training", people="22", minutes="180")
+    wrong = window.submit(page, box(page, "upkeep"), what="peer_supervision", minutes="1.441")
+    assert "Minuten: vul een heel getal in" in wrong.text
+    done = window.submit(page, box(page, "certificate"), until="2031-01-04")
+    assert "Vastgelegd: Je certificaat." in done.text
+    kinds = [one["event"] for one in exported(running)]
+    assert kinds == ["advice", "activity", "certificate"]
+    assert "training · 180 minuten" in employer_page(running, window).text
+    with running.lock.use() as place:
+        assert register.all_cases(place) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "values"),
+    [("consent", {"step": "Bijna kwijt"}), ("close", {"outcome": "referred"})],
+)
+def test_a_form_of_a_case_is_there_again_after_the_desk_was_locked(
+    running: Running, window: Window, what: str, values: dict[str, str]
+) -> None:
+    bring_in(running, event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    running.lock.lock()
+    asked = window.submit(page, box(page, what), **values)
+    again = window.press(asked, "unlock", passphrase="een zin die niemand raadt 1729")
+    assert f'<details id="{what}" open>' in again.html
+    fields = box(again, what).fields
+    assert set(values.items()) <= set(fields)
+
+
+def test_a_contact_without_a_case_is_found_at_its_employer_and_corrected(
+    running: Running, window: Window
+) -> None:
+    contact(running, window, minutes="15", record_nothing="1")
+    page = entry_of(window, employer_page(running, window))
+    window.submit(page, page.form_with("minutes"), minutes="20")
+    assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
+
+
+def test_an_agreement_is_corrected_until_a_report_of_its_term_was_issued(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("agreement", "2026-01-01", form="B", headcount=320, price=4800))
+    page = entry_of(window, employer_page(running, window))
+    form = page.form_with("headcount")
+    assert "De verbetering is bewaard." in window.submit(page, form, headcount="330").text
+    bring_in(running, event("freeze", first_year=2026, last_year=2026))
+    for values in ({"form": "A"}, {"price": "1"}, {"date": "2026-01-02"}):
+        refused = window.submit(page, form, headcount="330", **values)
+        assert "is het jaarverslag over 2026 uitgebracht" in refused.text
+    assert "is het jaarverslag over 2026 uitgebracht" in window.press(page, "/remove").text
+    ended = window.submit(page, form, headcount="330", until="2028-12-31")
+    assert "De verbetering is bewaard." in ended.text
+
+
+def test_the_group_of_an_employer_stays_once_it_had_a_report(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("employer", "2026-01-01", group="Concern"),
+        event("freeze", first_year=2026, last_year=2026) | {"employer": "Concern"},
+    )  # fmt: skip
+    page = employer_page(running, window)
+    for group in ("", "Ander"):
+        refused = window.submit(page, box(page, "employer"), group=group)
+        assert "over Concern is al een jaarverslag uitgebracht" in refused.text
