@@ -6,12 +6,13 @@ import pytest
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.register.events import Contact, Step
-from tests.desk.conftest import Office
+from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_thread import opened
 from tests.support.fake_server import Clock, Reporter
 from tests.support.plain_browser import Form
 from tests.support.plain_browser import Page as Answer
+from tests.support.thief import Thief
 
 EMPLOYER = "Voorbeeld BV"
 
@@ -380,8 +381,10 @@ def test_an_entry_is_corrected_and_what_was_wrong_is_gone(running: Running, wind
     assert "De verbetering is bewaard." in done.text
     (kept,) = contacts(running)
     assert kept == event("contact", case="K", minutes=45)
-    with running.lock.use() as place:
-        assert not place.database.rewrite_is_due, "what was replaced is in no page of the file"
+    running.close()
+    thief = Thief(running.office.folder, PASSPHRASE)
+    assert thief.knows("Zaak")
+    assert not thief.knows("Verkeerdwoord")  # in no page of the file either
 
 
 def test_an_entry_is_removed_unless_something_rests_on_it(
@@ -398,17 +401,34 @@ def test_an_entry_is_removed_unless_something_rests_on_it(
     assert "Stap gedaan" not in gone.text
 
 
+def test_what_was_removed_is_in_no_page_of_the_file(running: Running, window: Window) -> None:
+    bring_in(
+        running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
+        event("contact", case="K", minutes=45, notes="Verkeerdwoord"),
+    )  # fmt: skip
+    page = entry_of(window, case_page(running, window, "Zaak"))
+    assert "Verwijderd." in window.press(page, "/remove").text
+    running.close()
+    thief = Thief(running.office.folder, PASSPHRASE)
+    assert thief.knows("Zaak")
+    assert not thief.knows("Verkeerdwoord")
+
+
 def test_an_entry_of_a_year_whose_report_was_issued_is_shown_and_not_changed(
     running: Running, window: Window
 ) -> None:
     bring_in(
         running, event("case", "2026-03-01", case="K", label="Zaak"),
         event("contact", "2026-03-01", case="K", minutes=10),
-        event("freeze", "2027-01-04", first_year=2026, last_year=2026),
     )  # fmt: skip
+    before = entry_of(window, case_page(running, window, "Zaak"))
+    bring_in(running, event("freeze", "2027-01-04", first_year=2026, last_year=2026))
     page = entry_of(window, case_page(running, window, "Zaak"))
     assert "het jaarverslag over 2026 is op 4 januari uitgebracht" in page.text
     assert page.forms[1:] == []
+    window.submit(before, before.form_with("minutes"), minutes="45")
+    window.press(before, "/remove")
+    assert contacts(running) == [event("contact", "2026-03-01", case="K", minutes=10)]
 
 
 def test_a_contact_typed_twice_on_the_command_line_is_counted_twice(office: Office) -> None:
