@@ -1,11 +1,14 @@
 """A look at a page changes nothing of the desk: each address that answers GET, and what it does."""
 
+import datetime
 import hashlib
 import re
 from typing import Any
 
 import pytest
 
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.register.events import Contact
 from dropbox_app.desk.web.app import create_app
 from dropbox_app.protocol import card as cards
 from tests.desk.conftest import PASSPHRASE
@@ -19,7 +22,7 @@ MAY_CHANGE = {
 }
 # A summary is made of what is there, and can be made again at any time.
 MADE_OF_OTHERS = ("summary",)
-OF_SITES = ("cards",)  # blueprints whose handle is an employer's; of others, a conversation's
+OF_SITES = ("cards",)  # blueprints whose handle is a site's
 ASKED_AS = {"files.content": "empty"}  # by a script
 
 
@@ -28,6 +31,7 @@ def window(running: Running, reporter: Reporter) -> Window:
     """A desk with a report that has a file, and with an employer whose site has no card yet.
 
     That card was made two months ago, so another one is due as soon as somebody asks for it.
+    The conversation has its case: the first look at the register makes one of each conversation.
     """
     made = running.at_work()
     reporter.attach("Zie", ("foto.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(100)))
@@ -35,6 +39,9 @@ def window(running: Running, reporter: Reporter) -> Window:
     other = Peer(running.office.clock).invitation("Bakkerij").decode()
     made.press(made.get(f"{running.home}cards/new"), "new", invitation=other, proxy="")
     running.office.clock.to("2027-03-05")
+    assert made.get(f"{running.home}cases").status == 200
+    with running.lock.use() as place:
+        register.record(place, Contact(date=datetime.date(2027, 3, 5), employer="Bakkerij"))
     return made
 
 
@@ -45,20 +52,28 @@ def addresses(running: Running) -> dict[str, list[str]]:
         rows = place.database.run("SELECT site, mailbox FROM thread")
         threads = [running.page.handles.of(str(site), str(mailbox)) for site, mailbox in rows]
         files = place.database.run("SELECT id FROM item WHERE what != 'message'")
+        book, of = place.book(), running.page.register.of
     (thread,) = threads
+    contact = next(number for number, one in book.entries if isinstance(one, Contact))
+    (case,), (employer, *_) = book.first_of_case.values(), book.first_of_employer.values()
+    handles = dict.fromkeys(OF_SITES, sites) | {
+        "case": [of("case", str(case))],
+        "employers": [of("employer", str(employer))],
+        "entry": [of("entry", str(contact))],
+    }
     own = {"thread": thread, "language": "nl", "name": "listening", "filename": "page.js"}
     own["file"] = running.page.files.of(thread, str(files[0][0]))
     app, found = create_app(running.page), {}
     for rule in app.url_map.iter_rules():
         if "GET" not in (rule.methods or ()):
             continue
-        of_site = rule.endpoint.partition(".")[0] in OF_SITES
+        about = rule.endpoint.partition(".")[0]
         with app.test_request_context():
             found[rule.endpoint] = [
                 app.url_for(rule.endpoint, **{"handle": handle} | own, _external=False)
                 if "handle" in rule.arguments
                 else re.sub(r"<(?:\w+:)?(\w+)>", lambda part: own[part[1]], rule.rule)
-                for handle in (sites if of_site else [thread])
+                for handle in handles.get(about, [thread])
             ]
     return found
 
