@@ -216,8 +216,10 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
     site, mailbox = here.thread_of(thread)
     told = words(writing.language(place.desk(site), mailbox))
     day = told.date(step.date, place.machine.today())
-    key = "tell.with" if step.partner else "tell.done"
-    text = told.say(key, day=day, step=step.step or told.say("tell.step"), who=step.partner)
+    key, nameless = "tell.with" if step.partner else "tell.done", "tell.step"
+    if not step.consent:  # an exception: nothing was agreed
+        key, nameless = "tell.exception", "tell.exception_step"
+    text = told.say(key, day=day, step=step.step or told.say(nameless), who=step.partner)
     here.page().proposed = (thread, Form("reply", {"text": text}))
     return redirect(url_for("thread.thread", handle=thread, _anchor="write"), 303)
 

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from dropbox_app.desk.actions import corrections, register
 from dropbox_app.desk.register import cases, form, rules
 from dropbox_app.desk.register.events import Event, OfCase, OfEmployer
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
@@ -62,14 +63,21 @@ def _done(event: Event, key: str) -> ResponseReturnValue:
 
 def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
     place, told = here.place(), here.told()
-    closed = Refused(tuple(rules.closed_years(register.every(place), [event])))
+    frozen = [
+        fault.sentence.values
+        for fault in rules.closed_years(register.every(place), [event])
+        if isinstance(fault.sentence, Sentence)
+    ]
     case = event.case if isinstance(event, OfCase) else ""
     about = [event.employer] if isinstance(event, OfEmployer) else []
     return render_template(
         "entry.html", handle_here=handle, kind=event.kind, typed=typed, problems=problems,
         asked=_asked(event), back=_back(event), case=case,
         about=" · ".join([*about, told.day(event.date, place.machine.today())]),
-        closed=forms.problems(told, place.machine.today(), closed, event.kind),
+        closed=[
+            told.say("entry.closed", year=one["year"], day=told.day(one["day"], place.machine.today()))
+            for one in frozen
+        ],
     )  # fmt: skip
 
 
