@@ -1,5 +1,7 @@
 """One entry of the register: corrected, or removed, by the person who made it."""
 
+import datetime
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -10,6 +12,7 @@ from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
+from dropbox_app.desk.web.i18n import Words
 
 blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
 
@@ -63,22 +66,22 @@ def _done(event: Event, key: str) -> ResponseReturnValue:
 
 def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
     place, told = here.place(), here.told()
-    frozen = [
-        fault.sentence.values
-        for fault in rules.closed_years(register.every(place), [event])
-        if isinstance(fault.sentence, Sentence)
-    ]
+    closed = rules.closed_years(register.every(place), [event])
     case = event.case if isinstance(event, OfCase) else ""
     about = [event.employer] if isinstance(event, OfEmployer) else []
     return render_template(
         "entry.html", handle_here=handle, kind=event.kind, typed=typed, problems=problems,
         asked=_asked(event), back=_back(event), case=case,
         about=" · ".join([*about, told.day(event.date, place.machine.today())]),
-        closed=[
-            told.say("entry.closed", year=one["year"], day=told.day(one["day"], place.machine.today()))
-            for one in frozen
-        ],
+        closed=[_closed(told, one.sentence, place.machine.today()) for one in closed],
     )  # fmt: skip
+
+
+def _closed(told: Words, said: str, today: datetime.date) -> str:
+    values = said.values if isinstance(said, Sentence) else {}
+    day = values.get("day")
+    when = told.date(day, today) if isinstance(day, datetime.date) else ""
+    return told.say("entry.closed", year=values.get("year", ""), day=when)
 
 
 def _asked(event: Event) -> list[forms.Asked]:
