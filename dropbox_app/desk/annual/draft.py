@@ -125,26 +125,36 @@ def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -
     """The counts that came from the other counsellor of a shared employer.
 
     Each alone would tell the difference: so there is one report, of both counts. One without
-    figures needs none.
+    figures needs none. What was exchanged counts, whatever the agreement says by now.
     """
     years = periods.figure_years(term, form, year)
+    found = gather.exchanged(events, term.employer, years) if years else []
+    given = next((one for one in reversed(found) if one.given), None)
+    if given is not None:
+        raise Unfit(
+            f"Your counts of {year} at {term.employer} were given to {given.counsellor}, who makes"
+            " the report. A second one would tell, beside the first, what both hide.",
+            "joint_given", employer=term.employer, year=year, other=given.counsellor,
+        )  # fmt: skip
+    if found and not term.shared_with:
+        other = found[-1].counsellor
+        raise Unfit(
+            f"You took in the counts of {other} at {term.employer}, and the agreement names no"
+            " other counsellor. A report without these counts would tell, beside a joint one, what"
+            " both hide. Name the other counsellor in the agreement (shared_with).",
+            "joint_unshared", employer=term.employer, other=other,
+        )  # fmt: skip
     if not term.shared_with or not years:
         return {}
-    found = gather.exchanged(events, term.employer, years)
-    if found is None:
+    same = [one for one in found if (one.first_year, one.last_year) == (years[0], years[-1])]
+    if not same:
         raise Unfit(
             f"The report of {term.employer} is made together with {term.shared_with}: one of each"
             " counsellor would tell, beside the other, what both hide. Take in the counts of"
             f" {term.shared_with} first ('annual counts import'), or give away yours.",
             "joint_missing", employer=term.employer, other=term.shared_with,
         )  # fmt: skip
-    if found.given:
-        raise Unfit(
-            f"Your counts of {year} at {term.employer} were given to {found.counsellor}, who makes"
-            " the report. A second one would tell, beside the first, what both hide.",
-            "joint_given", employer=term.employer, year=year, other=found.counsellor,
-        )  # fmt: skip
-    return found.situations
+    return same[-1].situations
 
 
 def _check_joint(joint: Mapping[str, int]) -> None:

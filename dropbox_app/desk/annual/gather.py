@@ -116,15 +116,15 @@ def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str,
     return found
 
 
-def exchanged(events: Iterable[e.Event], employer: str, years: range) -> e.Joint | None:
-    """Return the newest counts that two counsellors exchanged of exactly these years."""
-    found = [
+def exchanged(events: Iterable[e.Event], employer: str, years: range) -> list[e.Joint]:
+    """Return the counts that two counsellors exchanged of any of these years, the newest last."""
+    return [
         one
         for one in events
         if isinstance(one, e.Joint)
-        and (one.employer, one.first_year, one.last_year) == (employer, years[0], years[-1])
+        and one.employer == employer
+        and set(range(one.first_year or 1, (one.last_year or 0) + 1)).intersection(years)
     ]
-    return found[-1] if found else None
 
 
 def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ class Agreement(OfEmployer):
     a year. ``term_band``: form A at 50 to 249 people also gives one band over the term of three
     years. ``hours``: agreed hours a year. ``shared_with``: the other counsellor of a joint report.
     A later event with the same ``date`` corrects the agreement. Once a report of its term was
-    issued, only a missing price can be added, and ``until`` moved to a later day.
+    issued, or counts for one were exchanged, only a missing price can be added, and ``until``
+    moved to a later day; after an exchange also a missing ``shared_with``.
     """
 
     kind: ClassVar[str] = "agreement"

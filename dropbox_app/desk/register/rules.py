@@ -5,7 +5,7 @@ Pure functions. Everything that is refused is a ``Fault`` that says what to do.
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.register import categories, consents, groups, names
@@ -42,6 +42,11 @@ class _Known:
     sheets: list[Employer]
     joint: list[Joint]
     spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
+
+    @property
+    def told(self) -> list[Freeze | Joint]:
+        """Reports that were issued, and counts for one that were given or taken."""
+        return [*self.frozen, *self.joint]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
@@ -81,23 +86,18 @@ def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
     """Return a fault if what an agreement or a group says may not be taken away any more.
 
-    That is so once a report was issued under the agreement, or for one of the group.
+    That is so once a report was issued under the agreement, or for one of the group, or counts
+    for a joint report were given or taken.
     """
     known = _known_of(there)
     if isinstance(changed, Agreement):
         issued = _issued_in(known, changed)
         if issued is None:
             return []
-        year = str(issued.last_year)
-        said = f"the report of {year} was issued under this agreement, which stays"
-        return [Fault(0, "date", Sentence(said, "issued_under", year=year))]
-    said_of = groups.ever(known.sheets)
-    near = groups.related(said_of, changed.employer) | {changed.employer}
-    had = next((one.employer for one in known.frozen if one.employer in near), "")
-    if not had:
-        return []
-    said = f"{had!a} had a report already; a group is chosen before the first report and stays"
-    return [Fault(0, "group", Sentence(said, "group_had", who=had))]
+        return [Fault(0, "date", _under(issued, "which stays"))]
+    near = groups.related(groups.ever(known.sheets), changed.employer) | {changed.employer}
+    had = _had(known, near)
+    return [Fault(0, "group", _group_stays(had))] if had else []
 
 
 def _known_of(there: Sequence[Event]) -> _Known:
@@ -261,20 +261,38 @@ def _by_itself(event: Agreement) -> list[tuple[str, str]]:
     return found
 
 
-def _corrects(before: Agreement, event: Agreement, issued: Freeze) -> list[tuple[str, str]]:
-    """What of an agreement may no longer be corrected once a report of its term was issued."""
-    year = str(issued.last_year)
+def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> list[tuple[str, str]]:
+    """What of an agreement may no longer be corrected once a report of its term was issued.
+
+    Or counts exchanged: of these, the other counsellor may still be named where nobody is.
+    """
     found: list[tuple[str, str]] = []
     for field in FIXED:
-        if _differ(before, event, field):
-            said = (f"the report of {year} was issued under this agreement, which says "
-                    f"{_value(before, field)!a}; that stays until the term ends")  # fmt: skip
-            found.append((field, Sentence(said, "issued_under", year=year)))
+        names_now = field == "shared_with" and isinstance(issued, Joint) and not before.shared_with
+        if _differ(before, event, field) and not names_now:
+            rest = f"which says {_value(before, field)!a}; that stays until the term ends"
+            found.append((field, _under(issued, rest)))
     if before.until and event.until and event.until < before.until:
-        said = (f"the report of {year} was issued under this agreement, "
-                "so its last day may be later, not earlier")  # fmt: skip
-        found.append(("until", Sentence(said, "issued_until", year=year)))
+        found.append(("until", _until(issued)))
     return found
+
+
+def _under(issued: Freeze | Joint, rest: str) -> Sentence:
+    """What was done under an agreement, and what follows from it."""
+    year = str(issued.last_year)
+    if isinstance(issued, Freeze):
+        said = f"the report of {year} was issued under this agreement, {rest}"
+        return Sentence(said, "issued_under", year=year)
+    other = issued.counsellor
+    said = f"counts of {year} were exchanged with {other!a} under this agreement, {rest}"
+    return Sentence(said, "joint_under", year=year, other=other)
+
+
+def _until(issued: Freeze | Joint) -> Sentence:
+    said = _under(issued, "so its last day may be later, not earlier")
+    if isinstance(issued, Freeze):
+        return Sentence(said, "issued_until", **said.values)
+    return Sentence(said, "joint_until", **said.values)
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
@@ -292,8 +310,11 @@ def _value(agreed: Agreement, field: str) -> object:
     return bool(value) if field == "term_band" else value
 
 
-def _issued_in(known: _Known, agreed: Agreement) -> Freeze | None:
-    """Return a report of this term. A year of two terms belongs to the first of them."""
+def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
+    """Return a report of this term, or counts for one that were given or taken.
+
+    A year of two terms belongs to the first of them.
+    """
     first, last = agreed.date.year, agreed.until.year if agreed.until else datetime.MAXYEAR
     first += any(
         one.employer == agreed.employer
@@ -301,9 +322,9 @@ def _issued_in(known: _Known, agreed: Agreement) -> Freeze | None:
         and (one.until is None or one.until.year >= first)
         for one in known.agreements.values()
     )
-    for one in known.frozen:
-        if one.employer == agreed.employer and any(first <= year <= last for year in _years(one)):
-            return one
+    for done in known.told:
+        if done.employer == agreed.employer and any(first <= y <= last for y in _years(done)):
+            return done
     return None
 
 
@@ -318,12 +339,23 @@ def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
         why = f"{event.group!a} is this employer itself, or belongs to it already"
         return [("group", Sentence(why, "group_itself"))]
     counted_in = groups.above(said, event.employer)
-    had = next((one.employer for one in known.frozen if one.employer in below | counted_in), "")
-    if had:
-        why = (f"{had!a} had a report already; a group is chosen before the first report and "
-                "stays. From a next term on, record the employer under a new name")  # fmt: skip
-        return [("group", Sentence(why, "group_had", who=had))]
-    return []
+    had = _had(known, below | counted_in)
+    more = ". From a next term on, record the employer under a new name"
+    return [("group", _group_stays(had, more))] if had else []
+
+
+def _had(known: _Known, near: Collection[str]) -> Freeze | Joint | None:
+    """Return a report of one of these employers, or counts for one that were given or taken."""
+    return next((one for one in known.told if one.employer in near), None)
+
+
+def _group_stays(had: Freeze | Joint, more: str = "") -> Sentence:
+    who, rest = had.employer, f"a group is chosen before the first report and stays{more}"
+    if isinstance(had, Freeze):
+        return Sentence(f"{who!a} had a report already; {rest}", "group_had", who=who)
+    other = had.counsellor
+    said = f"counts of {who!a} were exchanged with {other!a} already; {rest}"
+    return Sentence(said, "group_joint", who=who, other=other)
 
 
 def _least(form: str) -> int:

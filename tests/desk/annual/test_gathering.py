@@ -140,6 +140,23 @@ def test_a_shared_employer_gets_no_report_of_one_counsellor_alone() -> None:
     assert made([agreement], "Zorg", joint={"other": 12}).figures[0].band == Band(10, 19)
 
 
+@pytest.mark.parametrize("shared", ["De interne", ""])
+@pytest.mark.parametrize("given", [True, None])
+def test_counts_that_were_exchanged_count_whatever_the_agreement_says(
+    given: bool | None, shared: str
+) -> None:
+    agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
+                            shared_with=shared)  # fmt: skip
+    joint = e.Joint(date=TODAY, employer="Zorg", first_year=YEAR, last_year=YEAR,
+                    counsellor="De interne", given=given, situations={"other": 12})  # fmt: skip
+    if shared and not given:
+        assert made([agreement, joint], "Zorg").figures[0].band == Band(10, 19)
+        return
+    with pytest.raises(Unfit) as caught:
+        made([agreement, joint], "Zorg")
+    assert caught.value.key == ("joint_given" if given else "joint_unshared")
+
+
 @pytest.mark.parametrize("joint", [{"other": -1}, {"everything": 3}])
 def test_counts_of_another_counsellor_that_cannot_be_are_refused(joint: dict[str, int]) -> None:
     with pytest.raises(Unfit) as caught:

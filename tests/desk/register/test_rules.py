@@ -39,6 +39,8 @@ SMALL = TERM | {"form": "A", "headcount": 120, "until": "2028-12-31"}
 GROUP = on("02-01", "employer", group="Holding")
 ISSUED = {"event": "freeze", "date": "2026-02-01", "employer": "V",
           "first_year": 2025, "last_year": 2025}  # fmt: skip
+TAKEN = ISSUED | {"event": "joint", "counsellor": "X"}
+SHARED = OLD_TERM | {"shared_with": "X"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,8 @@ ISSUED = {"event": "freeze", "date": "2026-02-01", "employer": "V",
         [OLD_TERM | {"price": None}, ISSUED, OLD_TERM],  # a price that was forgotten
         [OLD_TERM, ISSUED, OLD_TERM | {"until": "2028-12-31"}],
         [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount
+        [OLD_TERM, TAKEN, SHARED],  # the counts came before the agreement named the other
+        [SHARED, TAKEN, SHARED | {"until": "2028-12-31"}],
         [GROUP, GROUP | {"group": "Ander"}],
         [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
@@ -102,6 +106,11 @@ def test_what_fits_together_is_kept(good: list[dict[str, Any]]) -> None:
         ([OLD_TERM, ISSUED, OLD_TERM | {"form": "A"}], "form: the report of 2025 was issued under"),
         ([OLD_TERM, ISSUED, OLD_TERM | {"shared_with": "X"}], "shared_with: the report of 2025"),
         ([OLD_TERM, ISSUED, OLD_TERM | {"until": "2026-06-30"}], "until: the report of 2025 was"),
+        ([SHARED, TAKEN | {"given": True}, OLD_TERM], "shared_with: counts of 2025 were exchanged"),
+        ([SHARED, TAKEN, SHARED | {"shared_with": "Y"}], "shared_with: counts of 2025 were"),
+        ([OLD_TERM, TAKEN, OLD_TERM | {"headcount": 330}], "headcount: counts of 2025 were"),
+        ([SHARED, TAKEN, SHARED | {"until": "2026-06-30"}], "until: counts of 2025 were"),
+        ([TAKEN, GROUP], "group: counts of 'V' were exchanged with 'X' already"),
         ([SMALL, SMALL | {"date": "2026-06-01", "term_band": True}], "term_band: it is fixed"),
         ([SMALL | {"term_band": True, "headcount": 300}], "term_band: one band over 3 years"),
         ([SMALL | {"term_band": True, "until": "2027-12-31"}], "until: one band over 3 years"),

@@ -606,6 +606,19 @@ def test_an_agreement_is_corrected_until_a_report_of_its_term_was_issued(
     assert "De verbetering is bewaard." in ended.text
 
 
+def test_an_agreement_under_which_counts_were_given_away_stays(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("agreement", "2026-01-01", form="B", headcount=320, shared_with="De ander"),
+        event("joint", first_year=2026, last_year=2026, counsellor="De ander", given=True),
+    )  # fmt: skip
+    page = entry_of(window, employer_page(running, window))
+    emptied = window.submit(page, page.form_with("shared_with"), shared_with="")
+    for refused in (emptied, window.press(page, "/remove")):
+        assert "aantallen van 2026 uitgewisseld met De ander" in refused.text
+
+
 def test_the_group_of_an_employer_stays_once_it_had_a_report(
     running: Running, window: Window
 ) -> None:
