@@ -12,6 +12,7 @@ from dropbox_app.desk.register.events import (
     Case,
     Close,
     Complaint,
+    Consent,
     Contact,
     Employer,
     Event,
@@ -28,8 +29,9 @@ E = TypeVar("E", bound=OfEmployer)
 class Standing:
     """A case as its events say together.
 
-    ``opened`` and ``last`` are the days of its first and newest event. ``closed``: the day on
-    which it was closed, None while it is open. ``sheet``: all fields of its case events, the
+    ``opened`` and ``last`` are the days of its first and newest event; an answer that the
+    reporter signed does not open it. ``closed``: the day on which it was closed, None while it is
+    open. ``sheet``: all fields of its case events, the
     newest of each. ``group``: its main group, or else that of its first contact that has one.
     ``minutes``, ``contacts``: of its contacts. ``held_since``: the day of the first formal
     complaint or legal report.
@@ -93,7 +95,7 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 def standing(given: Sequence[Event]) -> Standing:
     """Return the case that events say together. They are of one case, in order."""
-    first = given[0]
+    first = next((one for one in given if not is_signed(one)), given[0])
     assert isinstance(first, OfCase)  # noqa: S101 - as is said
     empty = Case(date=first.date, employer=first.employer, case=first.case)
     sheet = first if isinstance(first, Case) else empty
@@ -102,6 +104,15 @@ def standing(given: Sequence[Event]) -> Standing:
         if isinstance(event, OfCase):
             _take(one, event)
     return one
+
+
+def is_signed(event: Event) -> bool:
+    """Whether it is an answer that the reporter signed in the thread.
+
+    Such an answer keeps its day, also where it is fetched after the report of its year was issued:
+    it counts nowhere, and does not change in which year its case counts.
+    """
+    return isinstance(event, Consent) and event.source == "thread"
 
 
 def related(found: dict[str, Standing]) -> dict[str, Standing]:

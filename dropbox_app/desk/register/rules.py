@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dropbox_app.desk.register import categories, consents, groups, names
+from dropbox_app.desk.register import cases, categories, consents, groups, names
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
@@ -133,7 +133,8 @@ def _file(known: _Known, event: Event) -> None:
 def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     if not isinstance(event, OfEmployer):
         return []
-    found = _frozen(known, event) + _spelling(known, "employer", event.employer)
+    found = [] if cases.is_signed(event) else _frozen(known, event)
+    found += _spelling(known, "employer", event.employer)
     if isinstance(event, Employer) and event.group:
         found += _spelling(known, "group", event.group)
     if isinstance(event, OfCase):

@@ -146,6 +146,34 @@ def test_a_signed_answer_enters_the_ledger_and_gets_too_old(
         assert len([e for e in register.every(place) if isinstance(e, Consent)]) == 1
 
 
+@pytest.fixture
+def year_end(clock: Clock) -> None:
+    clock.to("2026-12-28")
+
+
+@pytest.mark.usefixtures("year_end")
+@pytest.mark.parametrize("adopted", ["2026-12-28", "2027-01-05"])
+def test_a_signed_answer_that_is_fetched_after_the_report_of_its_year_keeps_its_day(
+    office: Office, reporter: Reporter, thread: str, clock: Clock, adopted: str
+) -> None:
+    office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
+    asked = office.case(thread).thread.entries[-1].message
+    assert asked is not None
+    if adopted == "2026-12-28":
+        office.run("register", "cases")
+    clock.to("2026-12-30")
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes"})
+    clock.to("2027-01-05")
+    issued = {"event": "freeze", "date": "2027-01-02", "employer": "Voorbeeld BV",
+              "first_year": 2026, "last_year": 2026}  # fmt: skip
+    office.run("register", "import", "-", given=jsonl(issued))
+    office.fetch_quietly()
+    (found,) = office.json("register", "cases")
+    (one,) = office.json("register", "consents", found["case"])
+    assert (one["date"], one["answer"]) == ("2026-12-30", "yes")
+    assert office.json("register", "cases")[0]["opened"] == adopted
+
+
 def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_sent(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
