@@ -16,7 +16,8 @@ _COUNTED = {
     "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "began",
              "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
-    "consent": (*_ALWAYS, "consent", "answer", "named", "formal"),
+    # Source and message stay: without them the same signed answer would be entered at each look.
+    "consent": (*_ALWAYS, "consent", "answer", "named", "formal", "source", "message"),
     "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",
              "serious_harm", "moral_distress", "as_small_as_possible"),
     "complaint": (*_ALWAYS, "what"),
@@ -26,7 +27,7 @@ _MINIMAL = {
     "case": (*_COUNTED["case"], "label", "channel", "role", "phase", "conflicts_with",
              "aftercare_on"),
     "contact": (*_COUNTED["contact"], "channel", "how", "with_whom", "help", "consent"),
-    "consent": (*_COUNTED["consent"], "step", "partner", "scope", "source", "message"),
+    "consent": (*_COUNTED["consent"], "step", "partner", "scope"),
     "step": (*_COUNTED["step"], "step", "partner", "why"),
     "complaint": (*_COUNTED["complaint"], "body"),
     "close": (*_COUNTED["close"], "outcome", "referral", "aftercare_on"),

@@ -146,6 +146,25 @@ def test_a_signed_answer_enters_the_ledger_and_gets_too_old(
         assert len([e for e in register.every(place) if isinstance(e, Consent)]) == 1
 
 
+@pytest.mark.parametrize("level", ["none", "minimal", "full"])
+def test_a_signed_answer_is_entered_once_at_every_level_of_recording(
+    office: Office, reporter: Reporter, thread: str, level: str
+) -> None:
+    office.run("register", "import", "-", given=jsonl(SHEET | {"recording": level}))
+    office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
+    asked = office.case(thread).thread.entries[-1].message
+    assert asked is not None
+    answer = reporter.send("consent-answer", {"request": asked.digest, "answer": "yes"})
+    office.fetch_quietly()
+    (found,) = office.json("register", "cases")
+    for _ in range(2):
+        assert len(office.json("register", "consents", found["case"])) == 1
+    with office.open() as place:
+        (one,) = [e for e in register.every(place) if isinstance(e, Consent)]
+    assert (one.answer, one.source, one.message) == ("yes", "thread", answer)
+    assert bool(one.step) == (level != "none")
+
+
 @pytest.fixture
 def year_end(clock: Clock) -> None:
     clock.to("2026-12-28")
