@@ -239,6 +239,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     for one in new:
         employer = employers.get(one.site) or employers.get(one.employer) or one.employer
         employer = names.spelled(called, employer)
+        called.add(employer)  # a second new site may spell it otherwise
         days = [item.day for item in place.desk(one.site).state.of(one.mailbox)]
         day = min([*days, place.machine.today()])
         if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(

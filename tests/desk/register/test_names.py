@@ -1,6 +1,7 @@
 """One employer, one name: other spellings are refused, near names told, and two made one."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from dropbox_app.desk.annual.suppression import Band
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import events as e
 from dropbox_app.desk.register import names
+from dropbox_app.protocol import card as cards
 from tests.desk.annual.worlds import TODAY, agreed, cases
 from tests.desk.conftest import Office
 from tests.desk.register.test_keeping import jsonl, kept
+from tests.support.fake_server import Clock, Peer, Reporter
 
 YEAR = 2025
 
@@ -62,6 +65,23 @@ def test_a_thread_of_a_site_whose_name_is_spelled_otherwise_gets_its_case(
     office.run("register", "import", "-", given=jsonl(line("employer", "VOORBEELD B.V.")))
     (found,) = office.json("register", "cases")
     assert found["employer"] == "VOORBEELD B.V."
+
+
+def test_new_sites_whose_names_differ_in_signs_or_case_alone_get_their_cases(
+    office: Office, thread: str, clock: Clock, tmp_path: Path
+) -> None:
+    second = Peer(clock)
+    joined = Office(office.folder, second, clock)
+    (tmp_path / "two.json").write_bytes(second.invitation("VOORBEELD B.V."))
+    joined.run("init", str(tmp_path / "two.json"), "--name", "Els", "--kind", "external")
+    card = office.run("card", "--site", second.site[:8]).stdout.encode()
+    second.add_card(card)
+    other = Reporter(second, cards.parse(card).identity)
+    other.report("Bij de ander")
+    joined.run("fetch", "--site", second.site[:8])
+    found = office.json("register", "cases")
+    assert {one["thread"] for one in found} == {thread, other.mailbox}
+    assert len({one["employer"] for one in found}) == 1
 
 
 def test_a_near_name_is_told_and_two_names_become_one(office: Office) -> None:
