@@ -20,6 +20,7 @@ from dropbox_app.desk.register.events import (
     OfCase,
     OfEmployer,
 )
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import register as rows
@@ -27,6 +28,8 @@ from dropbox_app.protocol.encoding import Json
 
 # Fields of a case that the figures of an annual report depend on.
 _COUNTED = frozenset({"main_group", "belongs_with"})
+# Fields of an answer that the reporter signed which the counsellor fills in herself.
+OF_SIGNED = frozenset({"named", "formal"})
 
 
 def entry(place: Workplace, number: int) -> Event:
@@ -40,17 +43,34 @@ def entry(place: Workplace, number: int) -> Event:
 def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
     """Put other fields in the place of an entry's, or remove it where ``values`` is None.
 
-    Raises Refused if what is left does not fit together, or a report of its year was issued;
-    NotFound. Nothing is changed then.
+    Raises Refused if what is left does not fit together, a report of its year was issued, or the
+    reporter signed it; NotFound. Nothing is changed then.
     """
     old = entry(place, number)
     new = None if values is None else form.parse(values, place.machine.today())
+    if cases.is_signed(old):
+        _signed(old, new)
     if new is not None and isinstance(new, OfEmployer):
         sheets = cases.sheets(register.every(place))
         new, _ = recording.reduced(new, cases.level(sheets.get(new.employer)))
     if isinstance(old, Agreement):
         _agreed(place, number, old, new)
     change(place, {number: new}, old)
+
+
+def _signed(old: Event, new: Event | None) -> None:
+    """Keep what the reporter signed as it is; the rest is the counsellor's. Raises Refused.
+
+    Removed, it would be entered again at the next look at its case.
+    """
+    left = [
+        {name: one for name, one in form.to_json(event).items() if name not in OF_SIGNED}
+        for event in (old, new)
+        if event is not None
+    ]
+    if new is None or left[0] != left[1]:
+        said = "the reporter signed this answer in the thread, so it is not changed or removed"
+        raise Refused((form.Fault(0, "source", Sentence(said, "signed")),))
 
 
 def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:

@@ -1,11 +1,13 @@
 """The register's pages: a contact, the cases, one case with its consents, corrections."""
 
 import json
+from typing import Any
 
 import pytest
 
-from dropbox_app.desk.actions import register
-from dropbox_app.desk.register.events import Contact, Step
+from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.register.events import Consent, Contact, Step
+from dropbox_app.desk.register.form import Refused, read
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_thread import opened
@@ -399,6 +401,33 @@ def test_an_entry_is_removed_unless_something_rests_on_it(
     gone = window.press(window.get(rows[0]), "/remove")
     assert "Verwijderd." in gone.text
     assert "Stap gedaan" not in gone.text
+
+
+def test_an_answer_that_the_reporter_signed_is_shown_and_not_changed_or_removed(
+    running: Running, window: Window
+) -> None:
+    oral = event("consent", case="K", consent="a", step="Praten", scope="Rooster", answer="no")
+    bring_in(running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
+             oral)  # fmt: skip
+    typed = entry_of(window, case_page(running, window, "Zaak"))  # a form from before it was known
+    signed: dict[str, Any] = {**oral, "source": "thread", "message": "ab" * 32}
+    with running.lock.use() as place:
+        (number,) = (n for n, one in register.numbered(place) if isinstance(one, Consent))
+        corrections.change(place, {number: read(signed)})
+    page = entry_of(window, case_page(running, window, "Zaak"))
+    assert "De melder gaf dit antwoord zelf, in het gesprek." in page.text
+    assert "Praten" in page.text
+    assert "Rooster" in page.text
+    assert not any(one.action.endswith("/remove") for one in page.forms)
+    for values in ({"answer": "yes"}, {"date": "2027-01-04"}, {"scope": "Alles"}):
+        window.submit(typed, typed.form_with("answer"), **values)
+        with running.lock.use() as place, pytest.raises(Refused):
+            corrections.correct(place, number, signed | values)
+    assert window.press(typed, "/remove").status == 422
+    assert signed in exported(running)
+    done = window.submit(page, page.form_with("named"), named="1")
+    assert "De verbetering is bewaard." in done.text
+    assert signed | {"named": True} in exported(running)
 
 
 def test_what_was_removed_is_in_no_page_of_the_file(running: Running, window: Window) -> None:

@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.actions.corrections import OF_SIGNED
 from dropbox_app.desk.register import cases, form, rules
 from dropbox_app.desk.register.events import Event, OfCase, OfEmployer
 from dropbox_app.desk.register.fields import Sentence
@@ -13,6 +14,7 @@ from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.i18n import Words
+from dropbox_app.protocol.encoding import Json
 
 blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
 
@@ -71,7 +73,7 @@ def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
     about = [event.employer] if isinstance(event, OfEmployer) else []
     return render_template(
         "entry.html", handle_here=handle, kind=event.kind, typed=typed, problems=problems,
-        asked=_asked(event), back=_back(event), case=case,
+        asked=_asked(event), signed=_signed(event), back=_back(event), case=case,
         about=" · ".join([*about, told.day(event.date, place.machine.today())]),
         closed=[_closed(told, one.sentence, place.machine.today()) for one in closed],
     )  # fmt: skip
@@ -91,7 +93,21 @@ def _asked(event: Event) -> list[forms.Asked]:
     there = form.to_json(event)
     kept = forms.asked(here.told(), event.kind, level)
     every = forms.asked(here.told(), event.kind)
-    return [one for name, one in every.items() if name in kept or name in there]
+    return [
+        one
+        for name, one in every.items()
+        if (name in kept or name in there) and (name in OF_SIGNED or not cases.is_signed(event))
+    ]
+
+
+def _signed(event: Event) -> list[tuple[str, str, Json]]:
+    """What the reporter signed, to be read: label, field, value. Empty for every other entry."""
+    if not cases.is_signed(event):
+        return []
+    there = form.to_json(event)
+    every = forms.asked(here.told(), event.kind).items()
+    return [(one.label, name, there[name]) for name, one in every
+            if name in there and name not in OF_SIGNED]  # fmt: skip
 
 
 def _back(event: Event) -> str:
