@@ -413,8 +413,8 @@ def _seen_after_back(person: Person) -> str:
     with contextlib.suppress(playwright.Error):
         person.page.go_back(wait_until="commit", timeout=5_000)
     page = person.page
-    page.wait_for_load_state("load")
-    page.wait_for_timeout(300)  # a page that was kept alive may still lead away by a script
+    # No event says the end: a page that was kept alive, or a browser's own, may have no "load".
+    page.wait_for_timeout(300)
     fields = [place.input_value() for place in page.locator("textarea").all()]
     return "\n".join([page.locator("body").inner_text(), *fields])
 

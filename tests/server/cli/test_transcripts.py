@@ -27,6 +27,7 @@ from dropbox_app.server.cli import common, main
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.web import fault_log
 from tests.support.server_folder import ids, message
 from tests.vectors import world
 
@@ -132,6 +133,7 @@ def test_commands_do_and_say_what_the_transcript_shows(
         if mark == "@":
             desk.happens(shlex.split(typed) if not typed.startswith("edit") else typed.split(" "))
             continue
+        monkeypatch.setattr(fault_log.logger, "handlers", [])  # as in a process of its own
         code, out, err = desk.types(typed)
         where = f"{path.name}:{step.line}: {typed}"
         assert code == step.code, f"{where}\n{out}{err}"
