@@ -156,9 +156,10 @@ def _set(
         faults = rules.bound(place.book().terms, sheet)
         if faults:
             raise Refused(tuple(faults))
-    if emptied:
-        _empty(place, sheet, emptied)
-    return register.record(place, made) if new else Added(0, 0, {})
+    with place.database.transaction():  # what is refused has emptied nothing
+        if emptied:
+            _empty(place, sheet, emptied)
+        return register.record(place, made) if new else Added(0, 0, {})
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:

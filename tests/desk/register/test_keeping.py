@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropbox_app.desk.actions import backups, register
+from dropbox_app.desk.actions import backups, corrections, register
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register.events import Consent
 from dropbox_app.desk.register.form import Refused
@@ -227,3 +227,17 @@ def test_what_is_refused_keeps_nothing(office: Office) -> None:
         with pytest.raises(Refused):
             register.bring_in(place, jsonl(CONTACT, CONTACT | {"case": "none"}).encode())
         assert kept(place) == []
+
+
+def test_a_sheet_that_is_refused_has_emptied_no_field(office: Office) -> None:
+    issued = {"event": "freeze", "date": "2026-02-01", "employer": "Voorbeeld BV",
+              "first_year": 2025, "last_year": 2025}  # fmt: skip
+    given = jsonl(SHEET | {"notes": "Blijft staan", "reachable": "dinsdag"}, issued)
+    office.run("register", "import", "-", given=given)
+    with office.open() as place:
+        before = kept(place)
+        with pytest.raises(Refused):
+            corrections.set_employer(
+                place, "Voorbeeld BV", {"group": "Concern"}, ("notes", "reachable", "group")
+            )
+        assert kept(place) == before
