@@ -28,6 +28,7 @@ from tests.support.processes import until
 
 OVERWRITING = {"PYTHONMALLOC": "pymalloc_debug", "MALLOC_PERTURB_": "165"}
 REPORT, LABEL, NOTE, DRAFT = "over mijn chef", "Zaak qx7z", "notitie jw8k", "antwoord vb3m"
+EMPLOYER = "Bakkerij fk6d"
 SITE_AWAY = "Voor deze werkgever wordt net iets opgehaald of verstuurd."
 
 
@@ -44,7 +45,8 @@ def started(office: Office, thread: str, tmp_path: Path) -> Iterator[Started]:
 
 def held(started: Started) -> set[str]:
     memory = memory_of(started.process.pid)
-    return {one for one in (REPORT, LABEL, NOTE, DRAFT, PASSPHRASE) if one.encode() in memory}
+    looked_for = (REPORT, LABEL, NOTE, DRAFT, PASSPHRASE, EMPLOYER)
+    return {one for one in looked_for if one.encode() in memory}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc to overwrite")
@@ -55,8 +57,9 @@ def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started:
     assert found
     shown = window.get(found[1])
     window.press(shown, "own", label=LABEL, note=NOTE)
+    window.press(window.get(f"{home}employers"), "employers", employer=EMPLOYER)
     assert REPORT in window.get(found[1]).text
-    assert {REPORT, PASSPHRASE} <= held(started)
+    assert {REPORT, PASSPHRASE, EMPLOYER} <= held(started)
     asked = window.press(window.get(home), "lock")
     assert held(started) == set()
     # Its button is pressed in a window that shows the conversation still.
