@@ -5,6 +5,7 @@ needed. What was typed is kept in a form's own fields, so that a page can show i
 """
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ PLAIN = frozenset(
     for name, one in form.readers(kind).items()
     if one.shape in ("line", "text")
 ) - {"scope"}  # it is a fixed word on the sheet of an employer
+# Groups of three figures, and between them the same sign each time.
+_GROUPED = re.compile(r"[1-9]\d{0,2}([.,\s])\d{3}(?:\1\d{3})*")
 MOST_RADIOS = 8  # a longer list is a select
 
 
@@ -172,8 +175,13 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
 
 
 def number(text: str) -> Json:
-    """Return a whole number as it was typed; what is none comes back as it is, to be refused."""
-    plain = text.strip().replace(".", "").replace(",", "").replace(" ", "")
+    """Return a whole number as it was typed; what is none comes back as it is, to be refused.
+
+    One sign may stand between its thousands: 1.250. But 7,5 is not 75.
+    """
+    plain = text.strip()
+    if _GROUPED.fullmatch(plain):
+        plain = "".join(one for one in plain if one.isdecimal())
     return int(plain) if plain.isdecimal() and len(plain) < 12 else text.strip() or None
 
 

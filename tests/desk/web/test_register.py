@@ -6,6 +6,7 @@ import pytest
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.register.events import Contact, Step
+from dropbox_app.desk.web import forms
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_thread import opened
@@ -91,6 +92,25 @@ def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
     assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
 
 
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        (" 75 ", 75), ("0", 0), ("1.250", 1250), ("1 250", 1250), ("1,250", 1250),
+        ("1.250.000", 1_250_000), ("1\xa0250", 1250),
+    ],
+)  # fmt: skip
+def test_a_whole_number_is_read_also_with_signs_between_thousands(typed: str, number: int) -> None:
+    assert forms.number(typed) == number
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["7,5", "7.5", "0,250", "1.250,00", "1,250.50", "1.250 000", "12.50", "-5", "1."],
+)
+def test_what_is_no_whole_number_is_never_read_as_another_one(typed: str) -> None:
+    assert forms.number(typed) == typed
+
+
 def test_of_a_contact_with_nothing_recorded_only_day_employer_and_minutes_are_kept(
     running: Running, window: Window
 ) -> None:
@@ -118,6 +138,7 @@ def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_no
     [
         ({"other_minutes": "1441"}, "Minuten: vul een heel getal in, van 0 tot 1.440."),
         ({"other_minutes": "een uur"}, "Minuten: vul een heel getal in"),
+        ({"other_minutes": "7,5"}, "Minuten: vul een heel getal in"),
         ({"date": "6-1-2027"}, "Dag: deze dag moet nog komen."),
         ({"date": "31-2-2026"}, "Dag: dit is geen dag."),
         ({"date": ""}, "Dag: vul dit in."),
