@@ -168,6 +168,6 @@ def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: 
     window.press(opened(running, window), "own", label="Zaak", note="Denk aan de sleutelbos")
     page = window.get(f"{running.home}threads")
     found = window.submit(page, page.form_with("words"), words="sleutel")
-    assert "1 eigen notitie gevonden" in found.text
+    assert "1 eigen aantekening gevonden" in found.text
     assert "je eigen notitie" in found.text
     assert "Geen bericht heeft al deze woorden." in found.text

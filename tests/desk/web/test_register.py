@@ -292,7 +292,7 @@ def test_an_oral_consent_shows_how_long_it_is_good_and_a_step_rests_on_it(
         ({"named": "1"}, "De melder vond het goed zonder naam."),
         ({"formal": "1"}, "De melder vond een officiële stap niet goed."),
         ({"partner": "HR"}, "De melder vond het goed met: De directeur."),
-        ({"date": "2027-01-04"}, "De toestemming kwam pas op"),
+        ({"date": "2027-01-04"}, "De toestemming is van"),
     ],
 )
 def test_a_step_that_is_wider_than_its_consent_is_refused_and_says_what_to_do(
@@ -313,7 +313,7 @@ def test_a_consent_too_old_or_withdrawn_carries_no_step(
     assert "Na 14 dagen geldt een ja niet meer." in step(window, page).text
     again = window.submit(page, box(page, "answer"), answer="withdrawn")
     assert "Doe dit niet, tot de melder ja zegt." in again.text
-    assert "ingetrokken. Doe deze stap niet." in step(window, again).text
+    assert "ingetrokken. Doe de stap niet." in step(window, again).text
 
 
 def test_an_exception_needs_a_yes_to_every_question(
