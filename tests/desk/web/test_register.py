@@ -1,5 +1,7 @@
 """The register's pages: a contact, the cases, one case with its consents, corrections."""
 
+import contextlib
+import datetime
 import json
 
 import pytest
@@ -638,3 +640,80 @@ def test_the_group_of_an_employer_stays_once_it_had_a_report(
     for group in ("", "Ander"):
         refused = window.submit(page, box(page, "employer"), group=group)
         assert "over Concern is al een jaarverslag uitgebracht" in refused.text
+
+
+# een volle schijf
+
+TYPED = "Wat ik typte. " * 30
+SHORT = "Wat ik typte"
+
+
+def fill_the_disk(running: Running) -> None:
+    """Let the database grow no further, and fill what it has."""
+    with running.lock.use() as place:
+        place.database.run("PRAGMA max_page_count = 1")  # the least that it can be: as it is
+        number = 0
+        for title in ("x" * 190, ""):
+            with contextlib.suppress(OSError):
+                while number < 10_000:
+                    number += 1
+                    day = datetime.date(2019, 1, 1) + datetime.timedelta(days=number)
+                    kept = {"event": "upkeep", "date": day.isoformat(), "what": "training"}
+                    more = {"title": title} if title else {}
+                    register.bring_in(place, json.dumps(kept | more).encode())
+        assert number < 10_000
+
+
+def empty_the_disk(running: Running) -> None:
+    with running.lock.use() as place:
+        place.database.run("PRAGMA max_page_count = 1000000")
+
+
+def form_of(running: Running, window: Window, name: str) -> tuple[Answer, Form]:
+    if name == "contact":
+        page = window.get(f"{running.home}contact")
+        return page, page.form_with("which")
+    if name == "employer":
+        page = employer_page(running, window)
+        return page, box(page, "employer")
+    if name == "employers":
+        page = window.get(f"{running.home}employers")
+        return page, page.form_with("employer")
+    if name == "entry":
+        page = entry_of(window, employer_page(running, window))
+        return page, page.form_with("notes")
+    if name == "advice":
+        page = window.get(f"{running.home}work")
+        return page, box(page, "advice")
+    page = case_page(running, window, "Zaak")
+    if name == "sheet":
+        page = window.get(next(link for link in page.links if link.endswith("/sheet")))
+        return page, page.form_with("notes")
+    return page, box(page, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "typed"),
+    [
+        ("contact", "notes", TYPED), ("advice", "notes", TYPED), ("consent", "scope", SHORT),
+        ("sheet", "notes", TYPED), ("employer", "notes", TYPED), ("entry", "notes", TYPED),
+        ("employers", "employer", SHORT),
+    ],
+)  # fmt: skip
+def test_on_a_full_disk_what_was_typed_stays_and_the_button_works_again(
+    running: Running, window: Window, name: str, field: str, typed: str
+) -> None:
+    bring_in(
+        running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
+        event("contact", minutes=10, notes="Eerst"),
+    )  # fmt: skip
+    page, form = form_of(running, window, name)
+    fill_the_disk(running)
+    refused = window.submit(page, form, **{field: typed})
+    assert refused.status == 409
+    assert "of de schijf niet vol is" in refused.text
+    assert typed.strip() in refused.html
+    assert SHORT not in json.dumps(exported(running))
+    empty_the_disk(running)
+    window.submit(page, form, **{field: typed})
+    assert SHORT in json.dumps(exported(running))
