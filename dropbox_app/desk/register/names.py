@@ -5,7 +5,6 @@ Pure functions.
 """
 
 import difflib
-import functools
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +20,6 @@ _ALIKE = 0.85  # of difflib's ratio, from 0 to 1
 _LEAST = 5  # letters of a name that is compared by likeness
 
 
-@functools.lru_cache(maxsize=4_096)
 def plain(name: str) -> str:
     """Return a name without case, accents, spaces and signs; empty if it has nothing else."""
     return "".join(_words(name))

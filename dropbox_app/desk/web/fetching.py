@@ -67,18 +67,30 @@ class Fetching:
         """Begin a fetch if it is time for one and the desk is open."""
         if not self._lock.is_open:
             self._next = 0.0
-            if not self.under_way:
-                self.last = None  # it names employers and threads
+            self.drop()
         elif self.every_minutes and not self._next:
             self._plan()
         elif self.every_minutes and self._clock() >= self._next:
             self.start()
+
+    def drop(self) -> None:
+        """Drop what came of the last fetch, unless one is under way: it names employers."""
+        if not self.under_way:
+            self.last = self.failure = None
 
     def _plan(self) -> None:
         spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
         self._next = self._clock() + 60 * self.every_minutes * spread
 
     def _run(self) -> None:
+        try:
+            self._fetch()
+        finally:
+            self._running.release()
+            if not self._lock.is_open:  # it was locked meanwhile
+                self.drop()
+
+    def _fetch(self) -> None:
         try:
             self._plan()
             with self._lock.use() as place:
@@ -95,8 +107,9 @@ class Fetching:
         except Locked:
             pass
         except (KlankbordError, OSError) as error:
-            self.failure = error
+            # Without its trace, whose frames hold the desk, its keys and its register.
+            error.__cause__ = error.__context__ = None
+            self.failure = error.with_traceback(None)
         finally:
             if self.last is not None:
                 self.last.over = True
-            self._running.release()

@@ -5,6 +5,7 @@ needed. What was typed is kept in a form's own fields, so that a page can show i
 """
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,10 +16,13 @@ from dropbox_app.desk.register import form, recording
 from dropbox_app.desk.register.events import KINDS, Event, OfCase
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
+from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import Words
 from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.errors import KlankbordError
 
 Typed = MultiDict[str, str]
+NOT_KEPT = (KlankbordError, OSError)  # nothing came of a form, which is shown again with its text
 
 # What the pages ask for, by kind of event and in this order.
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -73,6 +77,8 @@ PLAIN = frozenset(
     for name, one in form.readers(kind).items()
     if one.shape in ("line", "text")
 ) - {"scope"}  # it is a fixed word on the sheet of an employer
+# Groups of three figures, and between them the same sign each time.
+_GROUPED = re.compile(r"[1-9]\d{0,2}([.,\s])\d{3}(?:\1\d{3})*")
 MOST_RADIOS = 8  # a longer list is a select
 
 
@@ -151,9 +157,19 @@ def typed(event: Event) -> Typed:
     return made
 
 
-def problems(told: Words, today: datetime.date, error: Refused, kind: str) -> list[str]:
-    """Return a sentence for each fault of an event, with its field by the name on the page."""
-    return [_problem(told, today, fault, kind) for fault in error.faults]
+def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> list[str]:
+    """Return a sentence for each fault of an event, with its field by the name on the page.
+
+    Of what is no fault of the event, such as a full disk: one sentence that says what it was.
+    """
+    if isinstance(error, Refused):
+        return [_problem(told, today, fault, kind) for fault in error.faults]
+    return [sentence(told, error)]
+
+
+def status(error: Exception) -> int:
+    """Return the status of a page that shows a form again: 422, or 409 if it was not the form."""
+    return 422 if isinstance(error, Refused) else 409
 
 
 def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
@@ -164,16 +180,21 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
         name: told.date(one, today) if isinstance(one, datetime.date) else one
         for name, one in said.values.items()
     }
-    sentence = told.say(f"wrong.{said.key}", **values)
+    wrong = told.say(f"wrong.{said.key}", **values)
     if fault.field not in (*ASKED.get(kind, ()), "employer"):
-        return sentence[:1].upper() + sentence[1:]
+        return wrong[:1].upper() + wrong[1:]
     label = told.say(f"field.{_key(kind, fault.field)}")
-    return f"{label.rstrip('?')}: {sentence}"
+    return f"{label.rstrip('?')}: {wrong}"
 
 
 def number(text: str) -> Json:
-    """Return a whole number as it was typed; what is none comes back as it is, to be refused."""
-    plain = text.strip().replace(".", "").replace(",", "").replace(" ", "")
+    """Return a whole number as it was typed; what is none comes back as it is, to be refused.
+
+    One sign may stand between its thousands: 1.250. But 7,5 is not 75.
+    """
+    plain = text.strip()
+    if _GROUPED.fullmatch(plain):
+        plain = "".join(one for one in plain if one.isdecimal())
     return int(plain) if plain.isdecimal() and len(plain) < 12 else text.strip() or None
 
 

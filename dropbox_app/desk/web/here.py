@@ -66,8 +66,7 @@ class Page:
         """Drop what was read, drawn or given while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
         self.proposed = None
-        if not self.fetching.under_way:
-            self.fetching.last = None
+        self.fetching.drop()
 
     def unlock(self, given: str) -> None:
         """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.

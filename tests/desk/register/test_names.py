@@ -1,6 +1,7 @@
 """One employer, one name: other spellings are refused, near names told, and two made one."""
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,19 @@ def test_a_legal_form_or_a_letter_makes_a_near_name(one: str, other: str) -> Non
                                             ("AB", "AC"), ("!!", "??")])  # fmt: skip
 def test_other_names_are_not_near(one: str, other: str) -> None:
     assert names.near([one], other) == names.same([one], other) == []
+
+
+def test_no_name_stays_in_memory_once_it_was_compared() -> None:
+    class Name(str):
+        __slots__ = ("__weakref__",)
+
+    one, other = Name("Voorbeeld BV"), Name("voorbeeld b.v.")
+    held = weakref.ref(one), weakref.ref(other)
+    assert names.same([one], other)
+    assert names.near([one], other)
+    assert names.spelled([one], other)
+    del one, other
+    assert [one() for one in held] == [None, None]
 
 
 def line(event: str, employer: str, **more: object) -> dict[str, Any]:

@@ -6,22 +6,30 @@ leave a trace all the same.)
 """
 
 import contextlib
+import gc
 import os
 import re
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.web import desk_lock
+from dropbox_app.desk.web.desk_lock import DeskLock
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_command import Started
 from tests.support.memory import memory_of
 from tests.support.plain_browser import Page as Answer
+from tests.support.processes import until
 
 OVERWRITING = {"PYTHONMALLOC": "pymalloc_debug", "MALLOC_PERTURB_": "165"}
 REPORT, LABEL, NOTE, DRAFT = "over mijn chef", "Zaak qx7z", "notitie jw8k", "antwoord vb3m"
+EMPLOYER = "Bakkerij fk6d"
+SITE_AWAY = "Voor deze werkgever wordt net iets opgehaald of verstuurd."
 
 
 @pytest.fixture
@@ -37,7 +45,8 @@ def started(office: Office, thread: str, tmp_path: Path) -> Iterator[Started]:
 
 def held(started: Started) -> set[str]:
     memory = memory_of(started.process.pid)
-    return {one for one in (REPORT, LABEL, NOTE, DRAFT, PASSPHRASE) if one.encode() in memory}
+    looked_for = (REPORT, LABEL, NOTE, DRAFT, PASSPHRASE, EMPLOYER)
+    return {one for one in looked_for if one.encode() in memory}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc to overwrite")
@@ -48,8 +57,9 @@ def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started:
     assert found
     shown = window.get(found[1])
     window.press(shown, "own", label=LABEL, note=NOTE)
+    window.press(window.get(f"{home}employers"), "employers", employer=EMPLOYER)
     assert REPORT in window.get(found[1]).text
-    assert {REPORT, PASSPHRASE} <= held(started)
+    assert {REPORT, PASSPHRASE, EMPLOYER} <= held(started)
     asked = window.press(window.get(home), "lock")
     assert held(started) == set()
     # Its button is pressed in a window that shows the conversation still.
@@ -92,6 +102,38 @@ def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running:
     assert running.page.proposed_passphrase(again=True) == proposed
     running.lock.lock()
     assert running.page.proposed_passphrase(again=True) != proposed
+
+
+@pytest.mark.parametrize("moment", ["after it", "during it"])
+def test_a_fetch_that_failed_keeps_nothing_of_a_locked_desk(
+    running: Running, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr(desk_lock, "PATIENCE", 0.1)
+    window = running.at_work()
+    held = weakref.ref(desk_of(running.lock))
+    with site_kept_away(running.lock):
+        assert running.fetching.start()
+        if moment == "after it":
+            running.wait_for_fetch()
+            assert SITE_AWAY in window.get(f"{running.home}fetch").text
+        running.lock.lock()
+        running.wait_for_fetch()
+    # The thread of the window's last request may still be on its way out.
+    until(lambda: gc.collect() >= 0 and held() is None, "something holds the desk")
+    running.page.unlock(PASSPHRASE)
+    assert SITE_AWAY not in window.get(f"{running.home}fetch").text
+
+
+def desk_of(lock: DeskLock) -> Workplace:
+    with lock.use() as place:
+        return place
+
+
+@contextlib.contextmanager
+def site_kept_away(lock: DeskLock) -> Iterator[None]:
+    with lock.use() as place, lock.send_away(place.names()):
+        del place
+        yield
 
 
 def opened(running: Running, window: Window) -> Answer:

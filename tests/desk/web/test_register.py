@@ -1,5 +1,7 @@
 """The register's pages: a contact, the cases, one case with its consents, corrections."""
 
+import contextlib
+import datetime
 import json
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from dropbox_app.desk.actions import corrections, register
 from dropbox_app.desk.register.events import Consent, Contact, Step
 from dropbox_app.desk.register.form import Refused, read
+from dropbox_app.desk.web import forms
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_thread import opened
@@ -93,6 +96,25 @@ def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
     assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
 
 
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        (" 75 ", 75), ("0", 0), ("1.250", 1250), ("1 250", 1250), ("1,250", 1250),
+        ("1.250.000", 1_250_000), ("1\xa0250", 1250),
+    ],
+)  # fmt: skip
+def test_a_whole_number_is_read_also_with_signs_between_thousands(typed: str, number: int) -> None:
+    assert forms.number(typed) == number
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["7,5", "7.5", "0,250", "1.250,00", "1,250.50", "1.250 000", "12.50", "-5", "1."],
+)
+def test_what_is_no_whole_number_is_never_read_as_another_one(typed: str) -> None:
+    assert forms.number(typed) == typed
+
+
 def test_of_a_contact_with_nothing_recorded_only_day_employer_and_minutes_are_kept(
     running: Running, window: Window
 ) -> None:
@@ -120,6 +142,7 @@ def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_no
     [
         ({"other_minutes": "1441"}, "Minuten: vul een heel getal in, van 0 tot 1.440."),
         ({"other_minutes": "een uur"}, "Minuten: vul een heel getal in"),
+        ({"other_minutes": "7,5"}, "Minuten: vul een heel getal in"),
         ({"date": "6-1-2027"}, "Dag: deze dag moet nog komen."),
         ({"date": "31-2-2026"}, "Dag: dit is geen dag."),
         ({"date": ""}, "Dag: vul dit in."),
@@ -659,3 +682,80 @@ def test_the_group_of_an_employer_stays_once_it_had_a_report(
     for group in ("", "Ander"):
         refused = window.submit(page, box(page, "employer"), group=group)
         assert "over Concern is al een jaarverslag uitgebracht" in refused.text
+
+
+# een volle schijf
+
+TYPED = "Wat ik typte. " * 30
+SHORT = "Wat ik typte"
+
+
+def fill_the_disk(running: Running) -> None:
+    """Let the database grow no further, and fill what it has."""
+    with running.lock.use() as place:
+        place.database.run("PRAGMA max_page_count = 1")  # the least that it can be: as it is
+        number = 0
+        for title in ("x" * 190, ""):
+            with contextlib.suppress(OSError):
+                while number < 10_000:
+                    number += 1
+                    day = datetime.date(2019, 1, 1) + datetime.timedelta(days=number)
+                    kept = {"event": "upkeep", "date": day.isoformat(), "what": "training"}
+                    more = {"title": title} if title else {}
+                    register.bring_in(place, json.dumps(kept | more).encode())
+        assert number < 10_000
+
+
+def empty_the_disk(running: Running) -> None:
+    with running.lock.use() as place:
+        place.database.run("PRAGMA max_page_count = 1000000")
+
+
+def form_of(running: Running, window: Window, name: str) -> tuple[Answer, Form]:
+    if name == "contact":
+        page = window.get(f"{running.home}contact")
+        return page, page.form_with("which")
+    if name == "employer":
+        page = employer_page(running, window)
+        return page, box(page, "employer")
+    if name == "employers":
+        page = window.get(f"{running.home}employers")
+        return page, page.form_with("employer")
+    if name == "entry":
+        page = entry_of(window, employer_page(running, window))
+        return page, page.form_with("notes")
+    if name == "advice":
+        page = window.get(f"{running.home}work")
+        return page, box(page, "advice")
+    page = case_page(running, window, "Zaak")
+    if name == "sheet":
+        page = window.get(next(link for link in page.links if link.endswith("/sheet")))
+        return page, page.form_with("notes")
+    return page, box(page, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "typed"),
+    [
+        ("contact", "notes", TYPED), ("advice", "notes", TYPED), ("consent", "scope", SHORT),
+        ("sheet", "notes", TYPED), ("employer", "notes", TYPED), ("entry", "notes", TYPED),
+        ("employers", "employer", SHORT),
+    ],
+)  # fmt: skip
+def test_on_a_full_disk_what_was_typed_stays_and_the_button_works_again(
+    running: Running, window: Window, name: str, field: str, typed: str
+) -> None:
+    bring_in(
+        running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
+        event("contact", minutes=10, notes="Eerst"),
+    )  # fmt: skip
+    page, form = form_of(running, window, name)
+    fill_the_disk(running)
+    refused = window.submit(page, form, **{field: typed})
+    assert refused.status == 409
+    assert "of de schijf niet vol is" in refused.text
+    assert typed.strip() in refused.html
+    assert SHORT not in json.dumps(exported(running))
+    empty_the_disk(running)
+    window.submit(page, form, **{field: typed})
+    assert SHORT in json.dumps(exported(running))

@@ -70,7 +70,11 @@ def show(handle: str) -> ResponseReturnValue:
 def _page(handle: str, refusal: Refusal) -> str:
     place, told, page = here.place(), here.told(), here.page()
     found = register.case(place, here.registered("case", handle))
-    register.take_consents(place, found)
+    try:
+        register.take_consents(place, found)
+    except OSError:
+        if not refusal.form:
+            raise  # what was typed is shown again also on a full disk
     today = place.machine.today()
     entries = register.of_case(place, found)
     level = cases.level(register.sheet(place, found.employer))
@@ -118,12 +122,15 @@ def keep(handle: str, what: str) -> ResponseReturnValue:
         return _back(handle)
     try:
         done = _FORMS[what](found)
-    except Refused as error:
+    except forms.NOT_KEPT as error:
         page.press_again(pressed)
-        today = place.machine.today()
         kind = {"answer": "consent", "exception": "step"}.get(what, what)
-        problems = forms.problems(here.told(), today, error, kind)
-        return _page(handle, Refusal(request.form.get("form", what), problems, request.form)), 422
+        problems = forms.problems(here.told(), place.machine.today(), error, kind)
+        refusal = Refusal(request.form.get("form", what), problems, request.form)
+        return _page(handle, refusal), forms.status(error)
+    except BaseException:
+        page.press_again(pressed)
+        raise
     page.say(here.told().say(done))
     return _back(handle)
 
@@ -242,10 +249,10 @@ def keep_sheet(handle: str) -> ResponseReturnValue:
     shown = _shown(found)
     try:
         corrections.set_sheet(place, found.reference, forms.given("case", shown), shown)
-    except Refused as error:
+        place.change_key_if_due()
+    except forms.NOT_KEPT as error:
         problems = forms.problems(told, place.machine.today(), error, "case")
-        return _sheet_page(handle, found, request.form, problems), 422
-    place.change_key_if_due()
+        return _sheet_page(handle, found, request.form, problems), forms.status(error)
     here.page().say(told.say("case.sheet_done"))
     return _back(handle)
 

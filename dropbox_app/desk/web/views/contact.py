@@ -59,12 +59,16 @@ def keep() -> ResponseReturnValue:
         made = _contact(register.case(place, reference) if reference else None)
         label = request.form.get("new_case", "") if which == "new" else None
         added = register.record_contact(place, made, reference, label)
-    except (Refused, NotFound) as error:
+    except NotFound:
         page.press_again(pressed)
-        if isinstance(error, NotFound):
-            raise
-        today = place.machine.today()
-        return _page(request.form, forms.problems(here.told(), today, error, "contact")), 422
+        raise
+    except forms.NOT_KEPT as error:
+        page.press_again(pressed)
+        problems = forms.problems(here.told(), place.machine.today(), error, "contact")
+        return _page(request.form, problems), forms.status(error)
+    except BaseException:
+        page.press_again(pressed)
+        raise
     return _done(added, made, handle if which == "old" else "")
 
 

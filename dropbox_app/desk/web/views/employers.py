@@ -19,7 +19,6 @@ from dropbox_app.desk.register.events import (
     Event,
     Hours,
 )
-from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.protocol.encoding import Json
@@ -45,9 +44,9 @@ def add() -> ResponseReturnValue:
             values = {"date": place.machine.today().isoformat(), "employer": name}
             made = form.parse({"event": "employer", **values}, place.machine.today())
             register.record(place, made)
-        except Refused as error:
-            today = place.machine.today()
-            return _list(name, forms.problems(here.told(), today, error, "employer")), 422
+        except forms.NOT_KEPT as error:
+            problems = forms.problems(here.told(), place.machine.today(), error, "employer")
+            return _list(name, problems), forms.status(error)
     handle = here.register_handle("employer", name)
     return redirect(url_for("employers.sheet", handle=handle), 303)
 
@@ -84,10 +83,10 @@ def keep(handle: str, what: str) -> ResponseReturnValue:
     name = here.registered("employer", handle)
     try:
         _FORMS[what](name)
-    except Refused as error:
+        place.change_key_if_due()
+    except forms.NOT_KEPT as error:
         problems = forms.problems(here.told(), place.machine.today(), error, what)
-        return _page(handle, what, request.form, problems), 422
-    place.change_key_if_due()
+        return _page(handle, what, request.form, problems), forms.status(error)
     here.page().say(here.told().say(f"employer.kept_{what}"))
     return redirect(url_for("employers.sheet", handle=handle, _anchor="main"), 303)
 

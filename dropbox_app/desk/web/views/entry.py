@@ -10,7 +10,6 @@ from dropbox_app.desk.actions.corrections import OF_SIGNED
 from dropbox_app.desk.register import cases, form, rules
 from dropbox_app.desk.register.events import Event, OfCase, OfEmployer
 from dropbox_app.desk.register.fields import Sentence
-from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.i18n import Words
@@ -39,7 +38,8 @@ def keep(handle: str) -> ResponseReturnValue:
     given = forms.given(event.kind, shown) | left
     try:
         corrections.correct(here.place(), _number(handle), given)
-    except Refused as error:
+        here.place().change_key_if_due()
+    except forms.NOT_KEPT as error:
         return _refused(handle, event, request.form, error)
     return _done(event, "entry.kept")
 
@@ -50,18 +50,19 @@ def remove(handle: str) -> ResponseReturnValue:
     event = _entry(handle)
     try:
         corrections.correct(here.place(), _number(handle), None)
-    except Refused as error:
+    except forms.NOT_KEPT as error:
         return _refused(handle, event, forms.typed(event), error)
+    here.place().change_key_if_due()
     return _done(event, "entry.removed")
 
 
-def _refused(handle: str, event: Event, typed: Typed, error: Refused) -> ResponseReturnValue:
+def _refused(handle: str, event: Event, typed: Typed, error: Exception) -> ResponseReturnValue:
     today = here.place().machine.today()
-    return _page(handle, event, typed, forms.problems(here.told(), today, error, event.kind)), 422
+    problems = forms.problems(here.told(), today, error, event.kind)
+    return _page(handle, event, typed, problems), forms.status(error)
 
 
 def _done(event: Event, key: str) -> ResponseReturnValue:
-    here.place().change_key_if_due()
     here.page().say(here.told().say(key))
     return redirect(_back(event), 303)
 

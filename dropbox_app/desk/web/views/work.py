@@ -9,7 +9,6 @@ from werkzeug.datastructures import MultiDict
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.register import form
 from dropbox_app.desk.register.events import KINDS, OfEmployer
-from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 
@@ -43,9 +42,13 @@ def keep(kind: str) -> ResponseReturnValue:
         values["employer"] = request.form.get("employer", "")
     try:
         register.record(place, form.parse(values, today))
-    except Refused as error:
+    except forms.NOT_KEPT as error:
         page.press_again(pressed)
-        return _page(kind, request.form, forms.problems(told, today, error, kind)), 422
+        problems = forms.problems(told, today, error, kind)
+        return _page(kind, request.form, problems), forms.status(error)
+    except BaseException:
+        page.press_again(pressed)
+        raise
     page.say(told.say("work.done", what=told.say(f"entry.kind_{kind}")))
     return redirect(url_for("work.work", _anchor="main"), 303)
 
