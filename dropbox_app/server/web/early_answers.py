@@ -5,6 +5,7 @@ reads the answer, and would say "cannot be reached" instead. So the rest is read
 nginx, which has its answer, closes.
 """
 
+import select
 import socket
 import time
 
@@ -27,15 +28,26 @@ def let_answers_arrive(app: Flask) -> None:
 
 
 def _drop(body: object, connection: socket.socket) -> None:
-    """Read ``body`` to its end, until it breaks off, or for about PATIENCE."""
+    """Read ``body`` to its end, until it breaks off, or for PATIENCE; then nothing more is read.
+
+    A read of the body goes on until it has all that was asked for, however slowly it drips in. So
+    it is never let wait: each one takes what is there, and the waiting is done here. Gunicorn closes
+    the connection of a body that was late, as nginx does with one that it could not write in time.
+    """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()
+    arrived = select.poll()
+    arrived.register(connection, select.POLLIN)
+    connection.settimeout(0)
     try:
         while (left := deadline - time.monotonic()) > 0:
-            connection.settimeout(left)
-            if not body.read(_CHUNK):  # type: ignore[attr-defined] # PEP 3333 names no class
-                break
+            try:
+                if not body.read(_CHUNK):  # type: ignore[attr-defined] # PEP 3333 names no class
+                    return
+            except BlockingIOError:  # there is more to come
+                arrived.poll(1000 * left)
+        connection.shutdown(socket.SHUT_RD)  # or gunicorn would go on to wait for the rest
     except OSError:
-        pass  # gone, or silent for too long
+        pass  # gone
     finally:
         connection.settimeout(waits)

@@ -18,6 +18,7 @@ import pytest
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.server.web.early_answers import PATIENCE
 from tests.support.plain_browser import MULTIPART, PlainBrowser, multipart
 from tests.support.ports import free_port
 from tests.support.processes import until
@@ -199,6 +200,26 @@ def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: S
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 401"
         connection.sendall(sealed)  # no broken pipe
+
+
+def test_who_drips_after_a_refusal_holds_the_app_no_longer_than_its_patience(
+    serving: Serving,
+) -> None:
+    """To the app itself, one byte at a time: each one arrives in good time."""
+    head = f"PUT /api/desk/mailboxes/{'0' * 64}/files/{'0' * 64} HTTP/1.1\r\n"
+    head += f"Host: 127.0.0.1:{serving.port}\r\nX-Klankbord-Way: domain\r\n"
+    head += "Content-Length: 600000\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(serving.socket))
+        connection.sendall(head.encode())
+        assert connection.recv(10) == b"HTTP/1.1 4"
+        began = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - began < 10 * PATIENCE:
+                connection.sendall(b"x")
+                time.sleep(PATIENCE / 20)
+        assert time.monotonic() - began < 10 * PATIENCE
 
 
 def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> None:
