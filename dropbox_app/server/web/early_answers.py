@@ -31,8 +31,8 @@ def _drop(body: object, connection: socket.socket) -> None:
     """Read ``body`` to its end, until it breaks off, or for PATIENCE; then nothing more is read.
 
     A read of the body goes on until it has all that was asked for, however slowly it drips in. So
-    it is never let wait: each one takes what is there, and the waiting is done here. Gunicorn closes
-    the connection of a body that was late, as nginx does with one that it could not write in time.
+    it is never let wait: each one takes what is there, and the waiting is done here. Gunicorn
+    closes the connection of a body that came late, as nginx does then.
     """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()
