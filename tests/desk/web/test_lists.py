@@ -169,5 +169,5 @@ def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: 
     page = window.get(f"{running.home}threads")
     found = window.submit(page, page.form_with("words"), words="sleutel")
     assert "1 eigen aantekening gevonden" in found.text
-    assert "je eigen notitie" in found.text
+    assert "je eigen aantekening" in found.text
     assert "Geen bericht heeft al deze woorden." in found.text
