@@ -14,6 +14,7 @@ from dropbox_app.server.store.interface import IN_DATABASE, Digest
 
 START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
 PART = ".part"  # of a name: a file on its way in
+BESIDE = ("-journal", "-wal", "-shm")  # of a name: what SQLite writes beside a database
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
@@ -95,13 +96,24 @@ class StagedFile:
                 self._file.close()
 
 
+def _part_of(path: Path) -> Path:
+    for end in BESIDE:
+        if path.name.endswith(PART + end):
+            return path.with_name(path.name.removesuffix(end))
+    return path
+
+
 @contextlib.contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody is writing this file (any more); nobody is, then, as long as this lasts."""
+    """Whether nobody is writing this file (any more); nobody is, then, as long as this lasts.
+
+    What SQLite writes beside a part file has no lock: it belongs to that part.
+    """
+    locked = _part_of(path)
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(locked, os.O_RDONLY)
     except FileNotFoundError:
-        yield False
+        yield locked != path  # its part is gone, so it was left behind
         return
     try:
         try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropbox_app.server.errors import StoreError
-from dropbox_app.server.store.blobs import locked_part
+from dropbox_app.server.store.blobs import BESIDE, locked_part
 from dropbox_app.server.store.connections import connect
 from dropbox_app.server.store.files import as_its_folder, remove
 from dropbox_app.server.store.interface import IN_DATABASE
@@ -37,7 +37,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
             connection.close()
         yield path
     finally:
-        for more in ("", "-journal", "-wal", "-shm"):
+        for more in ("", *BESIDE):
             remove(path.with_name(path.name + more), day)
         os.close(handle)
 

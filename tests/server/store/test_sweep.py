@@ -55,6 +55,20 @@ def test_a_copy_for_a_backup_that_has_its_name_but_not_yet_its_lock_is_kept(
             assert database.execute("SELECT count(*) FROM items").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
+def test_what_sqlite_writes_beside_a_copy_is_kept_as_long_as_the_copy_is_made(
+    server: AServer, end: str
+) -> None:
+    with snapshot.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
+        beside = copy.with_name(copy.name + end)
+        beside.write_bytes(b"of the copy")
+        assert server.store.sweep() == 0
+        assert beside.exists()
+    beside.write_bytes(b"left by a crash")
+    assert server.store.sweep() == 1
+    assert not beside.exists()
+
+
 def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A sweep comes exactly between a file's name and its lock; what it removed, once it came."""
     real, swept = fcntl.flock, list[int]()
