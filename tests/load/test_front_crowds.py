@@ -113,6 +113,26 @@ def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
         assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
 
 
+def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
+    serve: Callable[..., Serving],
+) -> None:
+    """nginx counts a request only once its head is whole: all that bounds these is its room.
+
+    Where that is full it cuts off the next that comes, whoever it is.
+    """
+    serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
+    half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()
+    with contextlib.ExitStack() as crowd:
+        cut_off = select.poll()
+        for _ in range(5_000):
+            one = crowd.enter_context(socket.create_connection(("127.0.0.1", serving.port), 60))
+            one.sendall(half)
+            cut_off.register(one, select.POLLIN | select.POLLHUP)
+        read = serving.raw(half + b"b\r\nConnection: close\r\n\r\n")
+        assert read.startswith(b"HTTP/1.1 200 "), read[:80]
+        assert not cut_off.poll(0)
+
+
 def test_one_circuit_that_never_stops_keeps_nobody_out(serve: Callable[..., Serving]) -> None:
     serving = serve(changes={})
     fields = f"code={'+'.join(generate('nl'))}".encode()
