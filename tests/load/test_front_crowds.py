@@ -113,6 +113,19 @@ def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
         assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
 
 
+def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., Serving]) -> None:
+    """Ten longer than any report, forty as long as one; in Cyrillic a letter takes six bytes."""
+    serving = serve(changes={})
+    heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
+    heads += [post(serving, "/nl/report", FORM, 170_000)] * 40
+    crowd = [serving.connect(100 + n // 2, head + b"text=a") for n, head in enumerate(heads)]
+    with held(*crowd):
+        browser = serving.browser(9)
+        page = browser.get("/nl/report")
+        text = "Ї" * 17_000
+        assert browser.submit(page, page.form_with("text"), text=text).code
+
+
 def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
     serve: Callable[..., Serving],
 ) -> None:
