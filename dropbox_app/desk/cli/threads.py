@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Tell of each site as it is done; by name where there are several."""
+    """Report each site as it is done, by name if there are several."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)
@@ -66,7 +66,7 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
 
 
 def _waiting(employers: Collection[str]) -> None:
-    """Say on stderr who has not answered yet."""
+    """Report on stderr which sites have not answered yet."""
     first, more = list(employers)[:NAMED], len(employers) - NAMED
     names = ", ".join(map(visible, first)) + (f" and {more} more" if more > 0 else "")
     click.echo(f"Still waiting for {names}.", err=True)
@@ -334,7 +334,7 @@ def _send(
 
 
 def _sent(thread: str, send: Callable[[Workplace, Desk, str], writing.Sent]) -> None:
-    """Send to a thread that was named, and say what became of it."""
+    """Send to a named thread, and report the result."""
     with common.at_work() as place:
         desk, mailbox = threads.find(place, thread, common.site_hint())
         try:

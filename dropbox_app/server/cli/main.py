@@ -104,7 +104,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove what a crash left, and note the site's id. Raises ServerError, OSError."""
+    """Remove the leftovers of a crash, and note the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
         if store.site_id() is None:  # an older version wrote it
