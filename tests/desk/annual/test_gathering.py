@@ -158,7 +158,7 @@ def test_counts_that_were_exchanged_count_whatever_the_agreement_says(
 
 
 @pytest.mark.parametrize("joint", [{"other": -1}, {"everything": 3}])
-def test_counts_of_another_counsellor_that_cannot_be_are_refused(joint: dict[str, int]) -> None:
+def test_impossible_counts_of_another_counsellor_are_refused(joint: dict[str, int]) -> None:
     with pytest.raises(Unfit) as caught:
         made(agreed("Zorg", 400), "Zorg", joint=joint)
     assert caught.value.key == "joint_wrong"
@@ -196,7 +196,7 @@ def test_form_a_names_a_training_by_its_kind_and_not_by_the_counsellors_words() 
     assert all("training" in text.decode() for text in printed.values())
 
 
-def test_the_titles_of_trainings_that_are_printed_are_looked_through_in_the_preview() -> None:
+def test_the_preview_checks_the_printed_titles_of_trainings() -> None:
     draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
     assert any("Fatima" in one for one in draft.preview)
     assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)

@@ -102,7 +102,7 @@ def test_a_frozen_report_covers_whole_years_that_are_over() -> None:
     assert "in this order" in faults(value | {"last_year": 2025})["last_year"]
 
 
-def test_every_fault_of_a_file_is_told_with_its_line() -> None:
+def test_every_fault_of_a_file_is_reported_with_its_line() -> None:
     raw = b'\xef\xbb\xbf{"event": "advice"}\r\n\r\nnothing\n{"a": 1, "a": 2}\n\xff\n[1]\n'
     with pytest.raises(Refused) as refused:
         lines.read(raw, TODAY)
@@ -112,7 +112,7 @@ def test_every_fault_of_a_file_is_told_with_its_line() -> None:
     ]  # fmt: skip
 
 
-def test_no_more_than_a_hundred_faults_are_told() -> None:
+def test_at_most_a_hundred_faults_are_reported() -> None:
     with pytest.raises(Refused) as refused:
         lines.read(b"{}\n" * 5_000, TODAY)
     assert len(refused.value.faults) == lines.MOST_FAULTS

@@ -61,7 +61,7 @@ def test_a_backup_under_way_disturbs_nobody_and_is_whole(box: DropBox, tmp_path:
     source.close()
 
 
-def test_a_lock_that_lasts_is_a_calm_page_and_starts_nobody_anew(box: DropBox) -> None:
+def test_a_lasting_lock_gives_a_calm_page_and_restarts_no_worker(box: DropBox) -> None:
     """The text is kept, reading goes on, a worker that is killed meanwhile is replaced."""
     story = told(box, TEXT)
     holder = _opened(box)
