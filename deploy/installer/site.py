@@ -66,7 +66,7 @@ def ending(invitation: str, moved: bool) -> None:
     if not (DATA / "backup-key").is_file():
         say(
             "\nNo backups are made yet: they are sealed to a key that only you have. Make it from"
-            "\nyour own machine, so that it never lies on this one; then one comes each day:"
+            "\nyour own computer, so that it never lies on this one; then one comes each day:"
             "\n\n    (umask 077;"
             " ssh root@THIS-MACHINE klankbord-server backup-key > backup-key.txt)"
             "\n\nKeep that file at two places: without it no backup opens."

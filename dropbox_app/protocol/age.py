@@ -294,7 +294,7 @@ def _hybrid_enc(stanza: Stanza) -> bytes:
 
 
 def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
-    # All of them are read before one is tried, so what is refused does not hang on their order.
+    # All of them are read before one is tried, so what is refused does not depend on their order.
     wrapped = [(_hybrid_enc(s), s.body) for s in header.stanzas if s.args[0] == _HYBRID]
     for enc, body in wrapped:
         for seed in seeds:

@@ -81,7 +81,7 @@ def payload_chunks(
     """Open a payload chunk by chunk.
 
     ``begun`` is the part of the payload that was read already; ``read(n)`` returns at most ``n``
-    bytes, and none at the end. Only authenticated chunks come, in order; that it was whole (no
+    bytes, and none at the end. Only authenticated chunks come, in order; that it is complete (no
     damaged chunk, no missing end, nothing after the end) is only known at the end: else
     PayloadFailure. Raises HeaderFailure if even the nonce is not there, as age does.
     """

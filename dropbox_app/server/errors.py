@@ -57,7 +57,7 @@ class OutOfStep(Refused):
 
 
 class Gone(Refused):
-    """There is no such conversation: it never was, it has ended, or it was taken back."""
+    """There is no such conversation: it never was, it has ended, or it was withdrawn."""
 
 
 class MailboxFull(Refused):

@@ -144,7 +144,7 @@ def test_the_kernel_keys_of_the_user_stay_outside() -> None:
     assert done.stdout == "True\n[-1, -1]\n", done.stderr
 
 
-def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless notes are not taken, and neither is a cleaned copy without end."""
     monkeypatch.setattr(sandbox, "SECONDS", 5)
     inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")

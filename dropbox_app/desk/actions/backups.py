@@ -106,9 +106,7 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
     new = folder.with_name(f".{folder.name}-restoring")
     if new.exists():
-        raise AlreadyThere(
-            f"{new} is left from a restore that was broken off; remove it, then try again."
-        )
+        raise AlreadyThere(f"{new} is left from an interrupted restore; remove it, then try again.")
     try:
         names = []
         with _unpacked(new, file, passphrase, machine) as place:
@@ -164,7 +162,7 @@ def _unpack(contents: Iterator[bytes], disk: Disk) -> None:
     except (tarfile.TarError, EOFError):
         raise Damaged("This is no backup of a desk, or it is damaged.") from None
     while source.read(CHUNK):
-        """The archive is over; that the file was whole shows at its end."""
+        """The archive has ended; its end shows that the file is complete."""
 
 
 class _Sink(io.BufferedIOBase):

@@ -66,7 +66,7 @@ def fetch(
     """Fetch from all sites at once, or from the one named by ``site``.
 
     Each goes over a connection, and over Tor a circuit, of its own; a site that does not answer
-    holds up no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
+    delays no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
     without news which employers have not answered.
     """
     done = []

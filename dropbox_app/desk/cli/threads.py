@@ -26,7 +26,7 @@ _LANGUAGE = click.option(
 @click.command()
 @shared
 def fetch() -> None:
-    """Bring home what came in, look after your keys and card, and look at the site.
+    """Fetch new messages, renew your keys and card, and check the site.
 
     Run it at least as often as the site promises an answer: every second working day, or what
     the site says instead. Ends with exit code 1 if something is wrong.
@@ -361,7 +361,7 @@ def _items(count: int) -> str:
 def forget(thread: str, yes: bool) -> None:
     """Delete a thread from this computer for good: its messages, files and keys' notes.
 
-    The server keeps what it has until its own terms are over, and backups of this desk keep what
+    The server keeps what it has until its own terms end, and backups of this desk keep what
     they hold. The fetched messages do not come back; a new message of the reporter does.
 
     \b

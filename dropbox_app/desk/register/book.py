@@ -1,6 +1,6 @@
 """The register in memory: its events, and everything derived from them, computed once.
 
-A desk that is open reads the register for every page. Reading 40,000 events anew takes seconds, so
+A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
 what did not change since the book of before is taken from it. The book is dropped with the desk.
 """
 

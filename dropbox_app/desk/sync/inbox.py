@@ -109,7 +109,7 @@ def _meet_store(desk: Desk, store: str) -> None:
             thread.listed = {}
         desk.report.note(
             "The server was restored from a backup, so it may have lost what came after it. This "
-            "desk reads everything again and gives back what the server lacks. If the operator "
+            "desk reads everything again and sends again what the server lacks. If the operator "
             "knows of no restore, ask what happened.",
             "server_restored",
         )

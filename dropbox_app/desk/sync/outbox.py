@@ -378,7 +378,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
                 given += 1
             except Refused:
                 desk.report.note(
-                    f"The restored server did not take back all of thread {mailbox[:8]}; the "
+                    f"The restored server did not accept all of thread {mailbox[:8]}; the "
                     "reporter may not see your newest messages.",
                     "not_taken_back",
                     mailbox,

@@ -32,7 +32,7 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
         desk.need_day()
     state = desk.state
     if state.away is not None and state.away.until < desk.today:
-        state.away = None  # it is over; the next card says so
+        state.away = None  # it has ended; the next card says so
     wanted = schedule.months(desk.today, state.away)
     held = desk.vault.seeds(state.site)
     current = cards.parse(state.card) if state.card else None

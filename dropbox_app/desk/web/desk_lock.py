@@ -141,7 +141,7 @@ class DeskLock:
     def settle_all(self) -> None:
         """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
 
-        Nothing else begins then before this request is over. Raises SiteAway as ``settle``.
+        Nothing else begins then before this request has ended. Raises SiteAway as ``settle``.
         """
         if not self._free.wait_for(lambda: not self._working, PATIENCE):
             raise SiteAway("A fetch is under way; try again in a minute.")

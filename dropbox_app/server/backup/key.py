@@ -1,7 +1,7 @@
 """The operator's own key for backups, and everything that is sealed to it or opened with it.
 
-The server's folder holds the public half, in a file; the secret half is printed once, and given
-back for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
+The server's folder holds the public half, in a file; the secret half is printed once, and needed
+for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
 as it was, and stays so. This is the one module of the server, beside the reporter's agent, that may
 name what opens a seal; nothing that serves imports it (tests/test_zones.py).
 """
@@ -118,12 +118,12 @@ class Writing:
         try:
             age.open_with_file_key(read, plain.update, self._sealer.file_key)
         except AgeError as error:
-            raise BackupError(f"the disk gave back something else: {error}") from None
+            raise BackupError(f"the disk returned something else: {error}") from None
         if (plain.hexdigest(), sealed.hexdigest()) != (
             self._plain.hexdigest(),
             self._sealed.hexdigest(),
         ):
-            raise BackupError("the disk gave back something else than was written")
+            raise BackupError("the disk returned something else than was written")
         return sealed.hexdigest()
 
     def _put(self, data: bytes) -> None:

@@ -215,7 +215,7 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
     if (today - day).days > most:
         raise BackupError(
             f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
-            "since may come back. To restore it all the same, say --old"
+            "since may come back. To restore it anyway, say --old"
         )
 
 

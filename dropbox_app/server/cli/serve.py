@@ -7,7 +7,7 @@ Nothing of a request is logged: no address, target, header or time. Nothing of a
 a file.
 
 With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it takes in requests and
-gives out answers, so that no slow client holds a thread. A TCP address is for one's own machine:
+gives out answers, so that no slow client holds a thread. A TCP address is for one's own computer:
 there gunicorn's own pages for what is no HTTP are in plain English and have no policy.
 """
 
@@ -162,7 +162,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. A reading with a fault is not taken up."""
+        """Run in the master before new workers start. A reading with a fault is not used."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
@@ -185,7 +185,7 @@ def take(folder: Path, before: Reading | None = None) -> Reading:
     for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
     if before is not None and read.wrong:
-        logger.warning("nothing was taken up; the sites are served as before")
+        logger.warning("nothing was loaded; the sites are served as before")
         return before
     return read
 

@@ -196,7 +196,7 @@ def site_retire(folder: Path | None, called: str) -> None:
     "--settings",
     "only_settings",
     is_flag=True,
-    help="Look at settings and pages alone: a server takes up nothing if one of them is wrong.",
+    help="Look at settings and pages alone: a server loads nothing if one of them is wrong.",
 )
 def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Say what is wrong with the sites: file, line, what is expected.

@@ -27,7 +27,7 @@ def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
         if named.card.over(today):
             until = named.card.sealing[-1].until
             path = site.folder / CARDS / f"{named.file_name}.card"
-            yield f"{path}: it is over since {until}; a fetch of the counsellor's desk renews it"
+            yield f"{path}: it expired on {until}; a fetch of the counsellor's desk renews it"
 
 
 def telephone_faults(site: Site) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A mistake costs at most its own site: one with wrong settings stays closed while the others are
 served, one with a wrong page of its own shows the default text there. No mistake raises. A running
-server takes up no reading with a fault at all (``cli.serve``).
+server uses no reading with a fault at all (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 SITES = "sites"
-RESTORING = ".restoring"  # where a restore works; while it is there, nothing is whole
+RESTORING = ".restoring"  # where a restore works; while it is there, nothing is complete
 OWN = "."  # what the site in the folder itself is called
 FORM = "1 to 40 of a-z, 0-9 and -"
 
@@ -47,7 +47,7 @@ def named(folder: Path, name: str) -> Place:
 def places(folder: Path) -> tuple[Place, ...]:
     """Return every site of a server, the one in the folder itself first. Raises SettingsError."""
     if os.path.exists(folder / RESTORING):  # of a closed folder the next line says more
-        raise SettingsError(f"{folder}: a restore was broken off here; run it again")
+        raise SettingsError(f"{folder}: a restore was interrupted here; run it again")
     found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
     # Without settings it is still one, if a broken one, where its database is.
     if not found or any(os.path.exists(folder / name) for name in (FILE_NAME, DATABASE)):

@@ -180,7 +180,7 @@ mailbox_bytes = {mailbox_bytes}
 messages = {messages}
 # The same messages, sealed, divided likewise. At least 1048576.
 message_bytes = {message_bytes}
-# All conversations. Files are taken up to 85 % of it, reporters' words up to 95 %, answers to all.
+# All conversations. Files are accepted to 85 % of it, reporters' words to 95 %, answers to all.
 site_bytes = {site_bytes}
 # Below this much free disk no reporter's words are taken, below twice as much no files, and
 # below half of it no answers.

@@ -99,7 +99,7 @@ class Site:
         if card.site != self.settings.site:
             raise CardError("the card was made for another site")
         if card.over(day):
-            raise CardError(f"the card is over: its last key was for {card.sealing[-1].until}")
+            raise CardError(f"the card has expired: its last key was for {card.sealing[-1].until}")
         known = self.card_of(card.identity)
         if known is not None:
             raise CardError(f"this counsellor has a card here already: {known.file_name}")

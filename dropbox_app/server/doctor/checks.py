@@ -245,7 +245,7 @@ def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
     for named in site.cards():
         until = named.card.sealing[-1].until
         if named.card.over(today):
-            fault = f"{named.file_name}: it is over since {until}"
+            fault = f"{named.file_name}: it expired on {until}"
         elif (until - today).days < SOON:
             fault = f"{named.file_name}: its keys end on {until}"
         else:

@@ -156,4 +156,4 @@ def _certificate(machine: Machine) -> tuple[str, str, str]:
     if not found:
         return "", f"{_UNSEEN}; doctor, as root, does", ""
     over = datetime.date.fromisoformat(found[1]) <= machine.today
-    return found[1], f"ends on {found[1]}", "the certificate is over" if over else ""
+    return found[1], f"ends on {found[1]}", "the certificate has expired" if over else ""

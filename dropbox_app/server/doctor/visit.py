@@ -163,7 +163,7 @@ def _headers(
 
 
 class _Bounded(httpcore.NetworkBackend):
-    """Opens connections, and closes all of them when the time for a page is over.
+    """Opens connections, and closes all of them when the time for a page has run out.
 
     However little comes at a time: httpcore bounds each step alone, and what it says to a SOCKS
     proxy not at all.

@@ -184,7 +184,7 @@ class Mailboxes:
         """Withdraw the report: remove the access and every other item at once.
 
         The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key)
-        everything goes, and so it does where the time of the mailbox is over. Raises OutOfStep,
+        everything goes, and so it does if the mailbox has expired. Raises OutOfStep,
         BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []

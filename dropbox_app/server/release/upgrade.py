@@ -80,13 +80,13 @@ class Upgrade:
             if self._note.exists():
                 note = json.loads(self._note.read_text("utf-8"))
                 if note["serves"]:
-                    self.say("An earlier upgrade was broken off at its very end: finishing it.")
+                    self.say("An earlier upgrade was interrupted at its very end: finishing it.")
                     self._finish(self.machine.current)
                     return self.version
-                self.say("An earlier upgrade was broken off after the switch: going back first.")
+                self.say("An earlier upgrade was interrupted after the switch: going back first.")
                 self._go_back()
                 raise UpgradeError(
-                    "the upgrade that was broken off was taken back, and the version before serves "
+                    "the interrupted upgrade was undone, and the version before serves "
                     "again; type the same command once more to upgrade"
                 )
             try:

@@ -322,7 +322,7 @@ class ReporterAgent:
     def withdraw(self, root: bytes, *, lang: str) -> None:
         """Withdraw everything, even if no counsellor can be told today.
 
-        What is over but still stored goes too. Raises Gone or StoreBusy.
+        An expired conversation that is still stored is removed too. Raises Gone or StoreBusy.
         """
         keys = reporter_keys(root)
         for _ in range(TRIES):

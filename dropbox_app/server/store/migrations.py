@@ -86,7 +86,7 @@ def m002_served(db: Database) -> None:
 def m003_cover(db: Database) -> None:
     """Add zeros before each sealed file, as many as a row has in a page that it shares.
 
-    What follows them lies in pages of its own, which are overwritten when they are given back.
+    What follows them lies in pages of its own, which are overwritten when they are freed.
     When SQLite parts or joins shared pages it leaves copies of rows in the room between, and
     secure_delete does not reach those: they would outlive the file.
     """

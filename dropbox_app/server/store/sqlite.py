@@ -126,7 +126,7 @@ class SqliteStore:
         """Close every thread's connection. The store cannot be used after that.
 
         The last to close it removes the write-ahead log. The times of the database and of its
-        folders become the beginning of the day: else they would tell the moment of the last report.
+        folders become the beginning of the day: else they would show the time of the last report.
         """
         self._connections.close()
         with suppress(OSError):  # a folder that is gone, or another account's

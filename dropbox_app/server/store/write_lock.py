@@ -11,7 +11,7 @@ from pathlib import Path
 from dropbox_app.server.errors import StoreBusy
 from dropbox_app.server.store.connections import BUSY_SECONDS
 
-WAITING = "waits for a turn"  # the name of a thread that does
+WAITING = "waits for the write lock"  # the name of a thread that does
 
 
 class Turns:
@@ -19,8 +19,8 @@ class Turns:
 
     SQLite alone would let a waiting process ask again and again, ever less often: with two busy
     workers one of them then waits for a second. A lock of the system wakes it at once, but waits
-    for ever: for a command that was stopped in its turn, too. So a thread does the waiting, and
-    who has waited long enough goes.
+    forever, even for a command that was stopped while it held the lock. So a thread does the
+    waiting, and a writer that has waited long enough gives up.
     """
 
     def __init__(self, folder: Path) -> None:

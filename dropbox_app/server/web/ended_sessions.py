@@ -17,7 +17,7 @@ class EndedSessions:
     """``now`` returns seconds, on the clock of the sessions. Safe between processes.
 
     If there is no room for one more, the oldest sessions end too: all that began no later than the
-    one that gives up its entry. So none that ended is ever taken up again, and a flood of ended
+    one that gives up its entry. So none that ended is ever open again, and a flood of ended
     sessions shortens the life of the others only as far as it must. A reporter whose session ends
     in this way is asked for the code and keeps what was typed.
     """
@@ -50,5 +50,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """Return the second from which a session is over anyway."""
+    """Return the second from which a session has ended anyway."""
     return start + LONGEST + 1

@@ -125,8 +125,7 @@ class Rows:
     def replace_first(self, key: bytes, until: float, value: bytes = b"") -> float:
         """Write an entry in place of the one of its bucket that expires first.
 
-        Returns that time. If the new entry's own time is over first, that is returned and nothing
-        is written.
+        Returns that time. If the new entry expires first, returns its time and writes nothing.
         """
         first = min(self._table.bucket_of(key), key=self._table.until)
         before = self._table.until(first)

@@ -140,8 +140,8 @@ class Taking:
 
     ``admit`` gets the fields before the first file and says for whom the files are sealed, or
     raises why they are not taken; ``look`` raises if there is no room any more. ``error``: why
-    nothing is taken, from whatever point on. ``reading``: whether what is not taken is read all
-    the same; else reading ends with the first file.
+    nothing is taken, from whatever point on. ``reading``: whether what is not taken is still read
+    anyway; else reading ends with the first file.
     """
 
     reading = True

@@ -57,7 +57,7 @@ def test_of_a_group_of_three_levels_no_two_that_lie_above_each_other_have_a_repo
     assert caught.value.key == "nested"
 
 
-def test_an_employer_that_left_a_group_gets_no_report_beside_that_of_the_group() -> None:
+def test_an_employer_that_left_a_group_gets_no_report_besides_the_groups() -> None:
     # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
     events = [
         *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),

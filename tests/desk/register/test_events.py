@@ -90,12 +90,12 @@ def test_a_fault_names_line_field_and_what_to_do(
 
 
 @pytest.mark.parametrize("minutes", [-1, 1_441, 1.5, "45", True])
-def test_minutes_are_whole_and_between_none_and_a_day(minutes: object) -> None:
+def test_minutes_are_a_whole_number_up_to_a_day(minutes: object) -> None:
     value = {"event": "contact", "date": "2026-05-06", "employer": "V", "minutes": minutes}
     assert "0 to 1,440" in faults(value)["minutes"]
 
 
-def test_a_frozen_report_covers_whole_years_that_are_over() -> None:
+def test_a_frozen_report_covers_past_calendar_years() -> None:
     value = {"event": "freeze", "date": "2026-01-02", "employer": "V", "first_year": 2026}
     assert "in this order" in faults(value)["last_year"]
     assert "was not over" in faults(value | {"last_year": 2026})["last_year"]

@@ -342,7 +342,7 @@ def test_a_backup_killed_anywhere_leaves_no_valid_file(
 
 def _broken_off(folder: Path) -> bool:
     done = DropBox(folder).server("site", "check", check=False)
-    return done.returncode == 1 and "broken off" in done.stdout + done.stderr
+    return done.returncode == 1 and "interrupted" in done.stdout + done.stderr
 
 
 @needs_root

@@ -512,7 +512,7 @@ def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) ->
     (target / "cards").mkdir()
     named = machine.types("doctor", folder=target)
     assert named.exit_code == 1
-    assert "a restore was broken off here; run it again" in named.stdout
+    assert "a restore was interrupted here; run it again" in named.stdout
     assert machine.restore().exit_code == 0
     assert not (target / ".restoring").exists()
 

@@ -377,10 +377,10 @@ def test_an_expired_card_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(common, "today", lambda: DAY + datetime.timedelta(400))
     done = two.types("site", "check")
     assert done.exit_code == 1
-    assert re.search(r"cards/anna\.card: it is over since", done.stdout)
+    assert re.search(r"cards/anna\.card: it expired on", done.stdout)
 
 
-def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_taken_up(
+def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_loaded(
     two: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = two.folder / "sites" / "een"

@@ -253,7 +253,7 @@ def test_an_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
         ("chris", world.issue_card("chris", site=world.OTHER_SITE), DAY, "another site"),
         ("chris", good.replace(b"Chris", b"Kris!"), DAY, "signature"),
         ("chris", b"nothing", DAY, "two lines"),
-        ("chris", good, over, "over"),
+        ("chris", good, over, "expired"),
         ("../chris", good, DAY, "a-z, 0-9"),
         ("Chris", good, DAY, "a-z, 0-9"),
         ("", good, DAY, "a-z, 0-9"),

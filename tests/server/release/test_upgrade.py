@@ -215,7 +215,7 @@ def _killed_and_again(installed: Installed, last: str) -> None:
     try:
         installed.upgrade(release)
     except UpgradeError as error:
-        assert "taken back" in str(error)  # noqa: PT017 - one of two right ends
+        assert "undone" in str(error)  # noqa: PT017 - one of two right ends
         assert installed.current == "old"
         assert installed.is_clean()
         installed.upgrade(release)

@@ -408,7 +408,7 @@ def test_a_change_of_counsellor_that_comes_too_late_keeps_the_text(two: House, l
     assert noor.texts() == ["Het begin.", TEXT]
 
 
-def test_an_expired_session_and_a_card_that_is_over_lose_nothing_together(two: House) -> None:
+def test_an_expired_session_and_an_expired_card_lose_nothing_together(two: House) -> None:
     code = begun(two)
     browser = two.browser()
     page = browser.come_back(code)

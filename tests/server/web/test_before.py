@@ -197,7 +197,7 @@ def test_a_site_without_a_card_is_not_open_yet(tmp_path: Path) -> None:
     house.close()
 
 
-def test_when_every_card_is_over_nobody_can_be_written_to_but_reading_goes_on(
+def test_with_only_expired_cards_nobody_can_be_written_to_and_reading_still_works(
     house: House,
 ) -> None:
     browser = house.browser()

@@ -255,7 +255,7 @@ def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counse
     assert len(noor.texts()) == 2
 
 
-def test_a_yes_to_a_handover_turns_the_next_message(two: House) -> None:
+def test_a_yes_to_a_handover_redirects_the_next_message(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -273,7 +273,7 @@ def test_a_yes_to_a_handover_turns_the_next_message(two: House) -> None:
     assert sam.texts() == ["Dag Sam.", "Nog iets."]
 
 
-def test_a_handover_that_is_taken_back_in_time_turns_nothing(two: House) -> None:
+def test_a_handover_that_is_withdrawn_in_time_changes_nothing(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -330,7 +330,7 @@ def test_what_a_change_of_counsellor_does_and_does_not_do_is_said(two: House) ->
     assert noor.texts() == ["Het begin."]  # it is as the page says
 
 
-def test_all_who_may_hold_something_are_named_before_it_is_taken_back(two: House) -> None:
+def test_all_who_may_hold_something_are_named_before_a_withdrawal(two: House) -> None:
     browser, _ = _turned(two)
     page = browser.get("/nl/withdraw")
     for said in (
@@ -693,7 +693,7 @@ def test_a_message_that_is_missing_in_between_is_said(
     assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
 
 
-def test_a_newest_message_that_is_missing_is_said_without_blame(
+def test_a_missing_newest_message_is_reported_without_blame(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Only one author's word says that it was ever there."""

@@ -126,7 +126,7 @@ def test_the_oldest_session_displaces_no_younger_one() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=60))
-def test_no_session_that_ended_is_taken_up_again_whatever_else_ends(
+def test_no_ended_session_is_opened_again_whatever_else_ends(
     ends: list[tuple[int, int]],
 ) -> None:
     """Each is a session's number and how many seconds pass before it ends."""

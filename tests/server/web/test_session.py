@@ -162,7 +162,7 @@ def test_a_restart_ends_a_session_and_loses_nothing(house: House) -> None:
     assert browser.submit(page, page.form_with("code"), code=code).path == "/nl/conversation"
 
 
-def test_leaving_ends_it_first_and_then_goes_away(house: House) -> None:
+def test_leaving_ends_the_session_first_and_then_redirects(house: House) -> None:
     for way, target in (("leave", "https://www.wikipedia.org/"), ("stop", "/nl/")):
         browser = house.browser()
         browser.come_back(browser.tell("Iets.").code)

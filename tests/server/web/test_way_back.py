@@ -72,7 +72,7 @@ def test_a_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
 
 
 @both
-def test_a_session_that_was_not_used_is_said_to_be_over(house: House, lang: str) -> None:
+def test_an_unused_session_is_reported_as_ended(house: House, lang: str) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.", lang).code, lang)
     house.clock.pass_minutes(21)

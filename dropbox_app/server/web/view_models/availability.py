@@ -1,6 +1,6 @@
 """Sentences on whether a counsellor can be written to, the same on every page.
 
-A card that is over, an announced absence, a desk that has collected nothing for longer than the
+An expired card, an announced absence, a desk that has collected nothing for longer than the
 site promises an answer (SPEC sections 3 and 9). Where somebody else can be written to, that is
 said with it.
 """

@@ -26,9 +26,9 @@ def ask_code(
     code: str = "",
     reason: str = "",
 ) -> Response:
-    """Return the page that asks for the code. ``reason``: why it is asked for again.
+    """Return the page that asks for the code.
 
-    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": the session is over;
+    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": it has ended;
     "closed": there is none, as after "leave quickly" or in a browser that keeps no cookies.
     """
     pages = current_site().pages
