@@ -16,7 +16,7 @@ from dropbox_app.desk.register.events import Event, Freeze
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer; ``name`` is what it is called, the same for every employer."""
+    """A file for the employer; ``name`` is its suggested name, the same for every employer."""
 
     name: str
     data: bytes
@@ -77,7 +77,7 @@ def write(
 def freeze(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None
 ) -> None:
-    """Issue a report: from now on it stays as it is, and so does its year.
+    """Issue a report: from now on neither it nor its year can change.
 
     Raises Unfit if it may not be issued, or if it was.
     """
@@ -120,12 +120,12 @@ def _draft(
 
 
 def _counsellor(place: Workplace) -> str:
-    """The counsellor's name as her cards have it."""
+    """Return the counsellor's name as it is on the cards."""
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer that is meant: an exact name, else the only one with it as a part.
+    """Return the employer with this exact name, or else the only one whose name contains it.
 
     Raises NotFound.
     """

@@ -1,4 +1,4 @@
-"""Actions on the register: keep events, read them, cases, consents from threads.
+"""Actions on the register: keep and read events, cases, and consents from threads.
 
 Nothing of the register is ever sent. It is in the desk's database and its backups alone, until
 somebody asks for an export.
@@ -47,7 +47,7 @@ HELD_BACK = Sentence(
 
 @dataclass(frozen=True)
 class Added:
-    """What became of events that were given.
+    """The result of adding events. ``kept``: how many are new.
 
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
@@ -84,7 +84,7 @@ def levels(place: Workplace) -> dict[str, str]:
 
 
 def sheet(place: Workplace, employer: str) -> Employer | None:
-    """Return the sheet of an employer; None if the register does not know it."""
+    """Return the sheet of an employer; None if the register has none."""
     return place.book().sheets.get(employer)
 
 
@@ -119,7 +119,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
-    """New names of employers that are much like one that was there, or like each other."""
+    """Return new names of employers that are much like an existing one, or like each other."""
     known, found = set(there), []
     for name in sorted(new - there):
         found += [(name, other) for other in names.near(known, name)]
@@ -128,7 +128,7 @@ def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
 
 
 def rename(place: Workplace, old: str, new: str) -> int:
-    """Give an employer another name, and make it one with the employer that has it already.
+    """Rename an employer; if another one has the new name, merge the two.
 
     Returns how many events changed. Raises NotFound, Unfit, Refused: nothing is changed then.
     """
@@ -158,7 +158,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
 def record_contact(
     place: Workplace, given: Contact, reference: str = "", new_case: str | None = None
 ) -> Added:
-    """Keep one contact: in a case that is there, in a new one, or without a case.
+    """Keep one contact: in an existing case, in a new one, or without a case.
 
     ``reference`` is a case's reference or label; ``new_case`` the label of a new case, which may
     be empty. Raises Refused, NotFound.
@@ -185,7 +185,7 @@ def record(place: Workplace, *given: Event) -> Added:
 def bring_in(place: Workplace, raw: bytes) -> Added:
     """Keep the events of a file, all or none. Raises Refused with every fault of every line.
 
-    The same file may be imported twice: what is there already is not kept again.
+    The same file may be imported twice: existing events are not kept again.
     """
     return add(place, lines.read(raw, place.machine.today()), once=True)
 
@@ -269,7 +269,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
 
 
 def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
-    """Return the consents of a case as they are today, those of its thread too. Raises NotFound."""
+    """Return the consents of a case as of today, those of its thread too. Raises NotFound."""
     found = case(place, reference)
     take_consents(place, found)
     day = place.machine.today()
@@ -368,7 +368,7 @@ def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
 
 
 def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
-    """How much is recorded at the employers of some events, these included."""
+    """Return how much is recorded at each employer, with these events included."""
     names = {one.employer for one in given if isinstance(one, OfEmployer)}
     there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
     sheets = cases.sheets(cases.in_order([*there, *given]))
@@ -376,7 +376,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """The events against which the rules hold new ones: those of the cases that they name."""
+    """Return the events to check new ones against: those of the cases that they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -387,7 +387,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give a reference to every case that has none: its year, and the next number of that year."""
+    """Give every case without a reference one: its year, and that year's next number."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

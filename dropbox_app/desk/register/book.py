@@ -1,6 +1,6 @@
-"""The register in memory: its events as they are kept, and what they say together, made once.
+"""The register in memory: its events, and everything derived from them, computed once.
 
-A desk that is open reads the register for every page. Reading 40,000 events anew takes seconds, so
+A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
 what did not change since the book of before is taken from it. The book is dropped with the desk.
 """
 
@@ -96,7 +96,7 @@ class Book:
 
     @cached_property
     def terms(self) -> list[Event]:
-        """What later events are held against.
+        """What later events are checked against.
 
         Agreements, reports that were issued, counts of two counsellors, groups, and the name of
         every employer.
@@ -114,7 +114,7 @@ class Book:
 
     @cached_property
     def first_of_case(self) -> dict[str, int]:
-        """The number of the first entry of each case, by its reference."""
+        """The number of each case's first entry, by reference."""
         found: dict[str, int] = {}
         for number, event in self.entries:
             if isinstance(event, OfCase) and event.case:
@@ -123,7 +123,7 @@ class Book:
 
     @cached_property
     def first_of_employer(self) -> dict[str, int]:
-        """The number of the first entry of each employer, by its name."""
+        """The number of each employer's first entry, by name."""
         return {name: entries[0][0] for name, entries in self._of_employer.items()}
 
     def event(self, number: int) -> Event | None:

@@ -113,7 +113,7 @@ class Database:
 
     @classmethod
     def create(cls, disk: Disk, held: DatabaseKey) -> "Database":
-        """Make an empty database in place of whatever a crash left under its name."""
+        """Create an empty database, replacing whatever a crash left under its name."""
         remove(disk, held.file)
         made = cls(disk, held)
         try:
@@ -162,7 +162,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is run inside, safe on disk at the end; may be nested."""
+        """Run everything inside completely or not at all; on disk at the end; may be nested."""
         with self._lock:
             if self._depth:
                 yield
@@ -184,12 +184,12 @@ class Database:
 
     @property
     def version(self) -> tuple[int, int]:
-        """What changes with every write, and when one is undone; the second counts rows."""
+        """Return a value that changes with every write, and with every rollback."""
         with self._lock:
             return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
-        """Note, with the transaction it stands in, that the file must get another key soon."""
+        """Record, in the same transaction, that the file must get another key soon."""
         self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
 
     @property
@@ -198,7 +198,7 @@ class Database:
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
     def rewrite(self, vault: Vault) -> None:
-        """Write the database to the other file under a new key, then drop the old file and key.
+        """Write the database to the other file under a new key, then delete the old file and key.
 
         The vault is the switch: killed before it is written, the old file counts and the new one
         is removed at the next start; killed after it, the old one is removed then.
@@ -222,7 +222,7 @@ class Database:
             remove(self._disk, old.file)
 
     def close(self) -> None:
-        """Empty the write-ahead log and close; the file then carries no hour."""
+        """Empty the write-ahead log and close; the file then shows no hour."""
         with self._lock:
             with contextlib.suppress(sqlcipher.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -231,11 +231,11 @@ class Database:
             self._disk.date("")
 
     def flush(self) -> None:
-        """Bring everything from the write-ahead log into the file, for a backup."""
+        """Write everything from the write-ahead log to the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _add(self, *statements: str) -> None:
-        """Add tables that this version has and an older one had not, and write its number."""
+        """Add tables that an older version lacked, and write this version's number."""
         with self.transaction():
             for statement in statements:
                 self.run(statement)
@@ -254,7 +254,7 @@ class Database:
 
 
 def remove(disk: Disk, name: str) -> None:
-    """Remove a database file, and what SQLite keeps beside it."""
+    """Remove a database file, and the files that SQLite keeps beside it."""
     disk.remove(*(name + side for side in _SIDE_FILES))
 
 
@@ -277,12 +277,12 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
 
 
 def _quoted(held: DatabaseKey) -> str:
-    """Write a raw key as SQLCipher reads it: no derivation, the vault's scrypt has done that."""
+    """Return a raw key as SQLCipher reads it, without derivation: the vault's scrypt did that."""
     return f"\"x'{held.key.hex()}'\""
 
 
 def _private(disk: Disk, name: str) -> None:
-    """Make the file, for its owner only, before SQLite opens it; its side files follow its mode."""
+    """Create the file for its owner only, before SQLite opens it; side files follow its mode."""
     path = disk.path(name)
     if not path.exists():
         path.touch(mode=0o600)
@@ -290,7 +290,7 @@ def _private(disk: Disk, name: str) -> None:
 
 @contextlib.contextmanager
 def _damage(disk: Disk, held: DatabaseKey) -> Iterator[None]:
-    """Say in a sentence what SQLite found; a full disk is the machine's own trouble."""
+    """Raise Damaged with a sentence for what SQLite found; a full disk is reported as such."""
     try:
         yield
     except sqlcipher.OperationalError as error:

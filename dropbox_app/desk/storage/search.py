@@ -1,4 +1,4 @@
-"""Questions to the whole database, of all sites at once, that load no site: lists and search."""
+"""Queries on the whole database, for all sites at once, without loading one: lists and search."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dropbox_app.protocol.messages import Message
 
 @dataclass(frozen=True)
 class ThreadRow:
-    """A thread as lists need it; ``summary`` is None if the thread changed since it was made."""
+    """A thread for lists; ``summary`` is None if the thread changed since it was made."""
 
     site: str
     mailbox: str
@@ -35,24 +35,24 @@ _THREADS = (
 
 
 def threads(database: Database) -> list[ThreadRow]:
-    """Every thread of every site."""
+    """Return every thread of every site."""
     return [_thread(row) for row in database.run(_THREADS)]
 
 
 def of_reporters(database: Database) -> list[str]:
-    """The mailboxes in which something was verified to be a reporter's."""
+    """Return the mailboxes in which something was verified to be a reporter's."""
     found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
     return [str(mailbox) for (mailbox,) in found]
 
 
 def thread(database: Database, site: str, mailbox: str) -> ThreadRow:
-    """One thread that is there."""
+    """Return one existing thread."""
     condition = "WHERE thread.site = ? AND thread.mailbox = ?"
     return _thread(database.run(_THREADS + condition, (site, mailbox))[0])
 
 
 def threads_like(database: Database, beginning: str, sites: Iterable[str]) -> list[ThreadRow]:
-    """The threads of some sites whose id begins like that; it is taken as it is, not as a pattern.
+    """Return the threads of some sites whose id begins with this text, taken literally.
 
     An id is hex, so all that begin like that lie before the same with a "g": an index finds them.
     """
@@ -65,10 +65,10 @@ def threads_like(database: Database, beginning: str, sites: Iterable[str]) -> li
 
 
 def find(database: Database, words: str, most: int) -> list[Hit]:
-    """``most`` messages at most, those that came last first.
+    """Return at most ``most`` messages that contain all of ``words``, the latest first.
 
-    In each stand all of ``words``, whole or as the beginning of a word; capitals and accents do
-    not count. No words find nothing.
+    A word may also be the beginning of one; capitals and accents do not count. Without words
+    nothing is found.
     """
     wanted = " ".join(f'"{word}"*' for word in words.replace('"', " ").split())
     if not wanted:
@@ -94,7 +94,7 @@ def _thread(row: Row) -> ThreadRow:
 
 
 def words_of(message: Message) -> str:
-    """Return all text of a message, and the names of its files, as search finds them."""
+    """Return all text of a message, and its file names, for search."""
     names = [file.name for file in message.attachments]
     return "\n".join([*_texts(dict(message.body)), *names])
 

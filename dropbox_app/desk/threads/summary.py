@@ -1,4 +1,4 @@
-"""The row of a thread in a list, so that no list opens every message of every thread.
+"""The row of a thread in a list, so that a list need not open every message.
 
 It is kept in the database beside the thread; any change of the thread drops it there, and the
 next list makes it again.
@@ -68,7 +68,7 @@ def of(case: Case) -> Summary:
 
 
 def make(desk: Desk, mailbox: str) -> Summary:
-    """Open a thread, summarise it, and keep that until the thread changes."""
+    """Open a thread, summarise it, and keep the summary until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
     keep(desk, mailbox, made)
     return made
@@ -83,7 +83,7 @@ def keep(desk: Desk, mailbox: str, made: Summary) -> None:
 
 
 def read(kept: str) -> Summary | None:
-    """Read what ``make`` kept; the database has authenticated it. None if it is of another form."""
+    """Read what ``make`` kept; None if it has another form."""
     fields = json.loads(kept)
     if fields.pop("form", None) != _FORM:
         return None

@@ -1,4 +1,4 @@
-"""``Store``, the interface of what keeps sealed bytes, ids and days (SPEC section 5).
+"""``Store``, the interface of the storage of sealed bytes, ids and days (SPEC section 5).
 
 The rules are in ``mailboxes``; a store offers small steps, and transactions in which the rules
 hold. Ids, accesses and identities are opaque texts here. ``sqlite`` implements it.
@@ -17,7 +17,7 @@ IN_DATABASE = 1024 * 1024  # larger sealed files lie in a folder beside the data
 
 @dataclass(frozen=True)
 class ItemInfo:
-    """One sealed object. ``n`` of an attachment is that of the message it came with."""
+    """One sealed object. ``n`` of an attachment is the number of the message it belongs to."""
 
     id: str  # hex SHA-256 of the sealed file
     what: What
@@ -48,7 +48,7 @@ class MailboxInfo:
 
 @dataclass(frozen=True)
 class Addressed:
-    """That an item is for a counsellor, and the day on which that one fetched it."""
+    """A counsellor whom an item is for, and the day on which that counsellor fetched it."""
 
     item: str
     identity: str
@@ -56,14 +56,14 @@ class Addressed:
 
 
 class Digest(Protocol):
-    """A growing SHA-256; handed in, since the store calls no primitive itself."""
+    """A growing SHA-256, passed in because the store calls no primitive itself."""
 
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
 class Staged(Protocol):
-    """A sealed file on its way in: in memory while small, else already on disk, unnamed.
+    """A sealed file being received: in memory while small, else in a nameless file on disk.
 
     A context manager: what was not taken into the store by ``add_item`` is removed on leaving.
     """
@@ -78,16 +78,16 @@ class Staged(Protocol):
 
 
 class Store(Protocol):
-    """The steps. Every writing step stands inside ``with store.writing():``."""
+    """The steps. Every step that writes is called inside ``with store.writing():``."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """One transaction, alone; on disk when left without an exception. Raises StoreBusy."""
+        """One exclusive transaction, on disk when left without an exception. Raises StoreBusy."""
 
     def reading(self) -> AbstractContextManager[None]:
         """One unchanging view over several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """For one who goes through all mailboxes, step by step; transactions stand inside."""
+        """For going through all mailboxes step by step, with transactions inside."""
 
     def close(self) -> None: ...
 
@@ -97,7 +97,7 @@ class Store(Protocol):
     def mailbox(self, mailbox: str) -> MailboxInfo | None: ...
     def mailbox_of(self, access: str) -> MailboxInfo | None: ...
     def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
-        """The ids behind ``after``, in order; without a limit all of them."""
+        """The ids after ``after``, in order; without a limit all of them."""
 
     def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None: ...
     def touch(self, mailbox: str, day: datetime.date) -> None: ...
@@ -123,7 +123,7 @@ class Store(Protocol):
     def listed(self, identity: str, after: str, most: int) -> list[str]: ...
     def is_addressed(self, identity: str, item: str) -> bool: ...
     def waits(self, identity: str) -> bool:
-        """Whether anything lies here that this counsellor's desk has not fetched."""
+        """Whether there is anything that this counsellor's desk has not fetched."""
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool: ...
     def last_fetch(self, identity: str) -> datetime.date | None: ...
@@ -142,10 +142,10 @@ class Store(Protocol):
     def redate(self, day: datetime.date) -> None: ...
     def sweep(self) -> int: ...
     def keep_room(self) -> None:
-        """Keep some room back on the disk for what makes room. Raises SiteFull."""
+        """Reserve room on the disk for operations that free space. Raises SiteFull."""
 
     def make_room(self) -> bool:
-        """Give up the room that was kept. Whether there was any."""
+        """Release the reserved room; return whether there was any."""
 
     def log_size(self) -> int: ...
     def truncate_log(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""Read what nginx says of a request, and bound how long a large body or answer may take.
+"""Reads nginx's headers about a request, and limits the time for a large body or answer.
 
 On a real server nginx is in front of the app, at a socket file that only nginx can open
 (``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's own of these names:
@@ -42,7 +42,7 @@ class TooSlow(ConnectionResetError):
 
 
 class Pace:
-    """The time that one transfer has left.
+    """The remaining time of one transfer. ``clock`` gives seconds that only increase.
 
     ``clock`` gives seconds that only increase. Not safe between threads; a transfer has one.
     """
@@ -59,7 +59,7 @@ class Pace:
 
 
 class PacedBody:
-    """The body of a request, as WSGI wants it.
+    """The body of a request, as WSGI expects it.
 
     A read raises TooSlow if ``STEP`` more bytes have come after the time allowed for the body.
     """
@@ -94,7 +94,7 @@ class PacedBody:
 
 
 class PacedAnswer:
-    """The pieces of an answer. The next piece raises TooSlow after its time, which ends the answer.
+    """The pieces of an answer. A piece that is late raises TooSlow, which ends the answer.
 
     The server asks for a piece when it has sent the one before.
     """
@@ -157,7 +157,7 @@ def _is_streamed(environ: WSGIEnvironment) -> bool:
 
 
 def _waited(since: str) -> float:
-    """Seconds between nginx's first sight of a request and now, by the clock that both read."""
+    """Return the seconds since nginx first saw the request, by the clock that both use."""
     try:
         waited = time.time() - float(since)
     except ValueError:

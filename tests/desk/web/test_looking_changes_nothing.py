@@ -96,7 +96,7 @@ def kept(running: Running) -> dict[str, Any]:
     return found
 
 
-def test_no_look_at_any_page_changes_what_the_desk_keeps(running: Running, window: Window) -> None:
+def test_opening_any_page_changes_nothing_at_the_desk(running: Running, window: Window) -> None:
     looked = addresses(running)
     before = kept(running)
     for endpoint, paths in looked.items():

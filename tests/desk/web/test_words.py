@@ -163,7 +163,7 @@ def test_a_missing_key_is_an_error_and_never_a_key_on_a_page(lang: str) -> None:
 @pytest.mark.parametrize(
     "word", ["item", "mailbox", "seal", "hex", "thread", "verzegel", "sleutelbos"]
 )
-def test_no_text_has_a_word_of_the_machinery(word: str) -> None:
+def test_no_text_has_a_technical_word(word: str) -> None:
     for lang in LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):

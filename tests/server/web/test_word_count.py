@@ -60,6 +60,8 @@ def test_from_the_first_page_to_sent_there_is_little_to_read(
 
 
 @pytest.mark.parametrize(("lang", "most"), [("nl", MOST), ("en", MOST_ENGLISH)])
-def test_nor_is_there_much_where_one_chooses_between_two(two: House, lang: str, most: int) -> None:
+def test_the_way_with_two_counsellors_has_little_to_read_too(
+    two: House, lang: str, most: int
+) -> None:
     each = {page: count(two.browser().get(f"/{lang}/{page}")) for page in WAY}
     assert sum(each.values()) <= most, each

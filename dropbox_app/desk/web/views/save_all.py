@@ -1,4 +1,4 @@
-"""Save everything of a conversation: its messages and files, readable, in one new folder."""
+"""Saves a whole conversation, its messages and files, in readable form in one new folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +23,14 @@ MOST_NUMBERED = 100  # folders of one day in one place
 
 @blueprint.get("/")
 def ask(handle: str) -> ResponseReturnValue:
-    """Ask where to, and whether also what could do harm."""
+    """Ask for the folder, and whether to include files that could do harm."""
     here.thread_of(handle)
     return _page(handle)
 
 
 @blueprint.post("/")
 def save(handle: str) -> ResponseReturnValue:
-    """Write everything into a new folder within the one that was named."""
+    """Write everything to a new folder within the named one."""
     site, mailbox = here.thread_of(handle)
     told, place = here.told(), here.place()
 
@@ -54,7 +54,7 @@ def _page(handle: str, problem: str = "", done: SavedAll | None = None) -> str:
 
 
 def _new_folder(inside: Path, day: str) -> Path:
-    """A path in a folder that is not taken: the day, and a number if there are several."""
+    """Return a free path in a folder: the day, with a number if there are several."""
     names = (f"{day}-{number}" if number > 1 else day for number in range(1, MOST_NUMBERED))
     return next((inside / name for name in names if not (inside / name).exists()), inside / day)
 
