@@ -395,7 +395,7 @@ def test_who_was_left_out_is_named(two: House) -> None:
     two.clock.pass_days(60)
     page = browser.come_back(code)
     assert "Aan Noor Visser kun je nu niet schrijven." in page.text
-    assert "Je kunt zelf wel lezen, en verder met iemand anders." in page.text
+    assert "Je kunt zelf wel lezen. En je kunt verder met iemand anders." in page.text
     other = browser.get("/nl/counsellor")
     browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
     assert sam.texts() == ["Dag Sam."]
