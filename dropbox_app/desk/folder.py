@@ -312,6 +312,18 @@ def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str)
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
     """Raise Unfit for what a card refuses, before anything is made."""
+    given, most = len(profile.register_number), cards.MAX_REGISTER_NUMBER
+    if given > most:
+        raise Unfit(
+            f"A register number has at most {most} characters; this one has {given}.",
+            "register_number_long", most=most, given=given,
+        )  # fmt: skip
+    given, most = max(map(len, profile.sentence.values()), default=0), cards.MAX_SENTENCE
+    if given > most:
+        raise Unfit(
+            f"A sentence for reporters has at most {most} characters; this one has {given}.",
+            "sentence_long", most=most, given=given,
+        )  # fmt: skip
     seeds, _ = schedule.fill([], schedule.months(today, None))
     try:
         cards.issue(
@@ -325,6 +337,8 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
             sealing=schedule.windows(seeds),
             away=None,
             signing=SigningKey.generate(),
+            register_number=profile.register_number,
+            sentence=profile.sentence,
         )
     except CardError as error:
         raise Unfit(f"The card cannot be made like that: {error}.") from None
