@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 import httpcore
 
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
-from dropbox_app.desk.transport import responses
+from dropbox_app.desk.transport import pace, responses
 from dropbox_app.desk.transport.proxy import Connect, Direct, NoProxy, Proxy, Socks, read_origin
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
@@ -26,8 +26,6 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
 SILENCE_SECONDS = 50.0
 FIRST_SECONDS = 55.0  # until a site answers for the first time, at whichever address
-ANSWER_SECONDS = 180.0
-SLOWEST = 4_096  # bytes a second, for what is large
 MAX_PAGE = 100
 MOST_RESPONSE_DAYS = 60  # working days; what is above is no promise
 MAX_LISTED = 1_000  # threads in one part of their list
@@ -162,10 +160,9 @@ class HttpTransport:
 
 
 def _no_proxy(proxy: Proxy) -> str:
-    where = f"{proxy.host}:{proxy.port}"
-    if proxy.kind == "http":
-        return f"The proxy does not answer at {where}; is it running?"
-    return f"Tor does not answer at {where}; is it running? (Tor Browser's is at 9150.)"
+    said = f"{{}} does not answer at {proxy.host}:{proxy.port}; is it running?"
+    tor = said.format("Tor") + " (Tor Browser's is at 9150.)"
+    return said.format("The proxy") if proxy.kind == "http" else tor
 
 
 @dataclass(frozen=True)
@@ -225,6 +222,7 @@ class Courier:
         self._origin = ""
         self._token = ""
         self._since = 0.0
+        self._round = pace.Round()
 
     def challenge(self) -> datetime.date:
         """Get a token for what follows; answers the server's day. Raises CannotReach."""
@@ -280,11 +278,12 @@ class Courier:
 
         Raises Refused with status 404 if the server does not have it (any more).
         """
-        seconds = ANSWER_SECONDS + size / SLOWEST
+        seconds = self._round.another() + size / pace.SLOWEST
 
         def read(answer: Answer) -> None:
-            left = size
+            left, watched = size, pace.File(self._round)
             for piece in answer.pieces:
+                watched.came(piece)
                 take(piece)
                 left -= len(piece)
                 if left < 0:
@@ -307,7 +306,8 @@ class Courier:
 
     def put_file(self, mailbox: str, file: SealedFile) -> None:
         """Send a sealed attachment, before the message that names it. Raises Refused."""
-        seconds = ANSWER_SECONDS + file.size / SLOWEST
+        seconds = self._round.another() + file.size / pace.SLOWEST
+        self._round.moved(file.size)
         target = f"/api/desk/mailboxes/{mailbox}/files/{file.id}"
         self._signed("PUT", target, file, _read_json, seconds)
 
@@ -343,7 +343,7 @@ class Courier:
         self, transport: Transport, origins: Sequence[str], target: str
     ) -> tuple[str, dict[str, object]]:
         """Return the first address that answers within its share of the time, and its answer."""
-        end = time.monotonic() + FIRST_SECONDS
+        end = time.monotonic() + self._round.another(FIRST_SECONDS)
         for left in range(len(origins), 0, -1):
             origin, share = origins[-left], (end - time.monotonic()) / left
             try:
@@ -358,7 +358,7 @@ class Courier:
         self._transport.close()
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, object]:
-        return self._signed(method, target, body, _read_json, ANSWER_SECONDS)
+        return self._signed(method, target, body, _read_json, self._round.another())
 
     def _signed(
         self,

@@ -251,8 +251,8 @@ BROKEN: dict[str, Broken] = {
     ),
     "a secret key that PowerShell wrote, in UTF-16": (
         "secrets", lambda m: m.write(
-            "root/backup-key.txt", "AGE-SECRET-KEY-PQ-1QQQQQQQQQQQQQ\n", 0o600, "utf-16"
-        ), "/root/backup-key.txt", "shred -u",
+            "srv/backup-key.txt", "AGE-SECRET-KEY-PQ-1QQQQQQQQQQQQQ\n", 0o600, "utf-16"
+        ), "/srv/backup-key.txt", "shred -u",
     ),
     "a copy of the onion's key with the operator": (
         "secrets", lambda m: m.write("srv/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
