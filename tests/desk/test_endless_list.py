@@ -50,6 +50,9 @@ class Endless:
         ]
         yield Answer(200, iter((json.dumps({"mailboxes": part, "more": True}).encode(),)))
 
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
     def apart(self) -> "Endless":
         return self
 

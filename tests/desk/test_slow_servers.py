@@ -53,6 +53,9 @@ class Late:
         if self.now == end:
             raise CannotReach("it took too long")
 
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
     def apart(self) -> "Late":
         return self
 

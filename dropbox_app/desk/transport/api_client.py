@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 import httpcore
 
-from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Unknown
 from dropbox_app.desk.transport import pace, responses
 from dropbox_app.desk.transport.proxy import Connect, Direct, NoProxy, Proxy, Socks, read_origin
 from dropbox_app.protocol import desk_request
@@ -36,11 +36,6 @@ LIST_SECONDS = 1_800.0  # for all parts together
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
 
-_REFUSALS = {
-    404: "The server does not have it (any more).",
-    503: "The server is busy now; try again in some minutes.",
-    507: "The server has no room left; tell the operator.",
-}
 _ENDLESS = (
     "ALARM: the server's list of your threads {0}. It was not read on and nothing was compared "
     "with it; what came in is kept. Tell the operator."
@@ -88,6 +83,9 @@ class Transport(Protocol):
 
     def apart(self) -> "Transport":
         """The same way over a connection, and a circuit, that shares nothing with this one."""
+
+    def break_off(self) -> None:
+        """Have what waits in ``send``, in another thread, raise CannotReach within a minute."""
 
     def close(self) -> None:
         """End the connection."""
@@ -153,6 +151,11 @@ class HttpTransport:
         """As Transport."""
         return HttpTransport(self._proxy)
 
+    def break_off(self) -> None:
+        """As Transport: within a second, but for the opening of a connection."""
+        for way in (self._near[0], self._far[0]):
+            way.broken_off = True
+
     def close(self) -> None:
         """As Transport."""
         for _, pool in (self._near, self._far):
@@ -215,6 +218,7 @@ class Courier:
         desk_origins: Sequence[str] = (),
     ) -> None:
         self._transport = transport
+        self._ways = [transport]
         self._origins = tuple(desk_origins or origins)
         self._shown_at = tuple(origins)
         self._site = site
@@ -321,10 +325,12 @@ class Courier:
         At an address of reporters: at one that only desks can reach, a server would know who asks.
         """
         transport = self._transport.apart()
+        self._ways.append(transport)
         first = [self._origin] if self._origin in self._shown_at else []
         try:
             _, fields = self._first(transport, first or self._shown_at, "/api/site")
         finally:
+            self._ways.remove(transport)
             transport.close()
         if fields.get("site") != self._site:
             raise BadAnswer("Another site answers at this address; tell the operator.")
@@ -352,6 +358,12 @@ class Courier:
                 if left == 1:
                     raise
         raise CannotReach("The invitation named no address.")
+
+    def break_off(self) -> None:
+        """Have what another thread does here raise CannotReach; nothing more is asked."""
+        self._round.break_off()
+        for way in tuple(self._ways):
+            way.break_off()
 
     def close(self) -> None:
         """End the connection."""
@@ -403,35 +415,19 @@ class Courier:
         if body:
             headers["Content-Type"] = "application/octet-stream"
         with self._transport.send(method, self._origin, target, headers, body, seconds) as answer:
-            _check_status(answer)
+            responses.check_status(answer.status, answer.pieces)
             return read(answer)
 
     def _json(
         self, transport: Transport, origin: str, target: str, seconds: float
     ) -> dict[str, object]:
         with transport.send("GET", origin, target, {}, b"", seconds) as answer:
-            _check_status(answer)
+            responses.check_status(answer.status, answer.pieces)
             return _read_json(answer)
 
 
 def _read_json(answer: Answer) -> dict[str, object]:
     return responses.read(answer.pieces)
-
-
-def _check_status(answer: Answer) -> None:
-    """Raise for every answer that is no success; what stands in it is not believed."""
-    if 200 <= answer.status < 300:
-        return
-    if answer.status == 401:
-        raise Unknown(
-            "The server does not know this desk: either the operator has not added the card yet "
-            "(see 'klankbord-desk card'), or it was retired."
-        )
-    if answer.status == 409:
-        with contextlib.suppress(BadAnswer):
-            raise OutOfStep(responses.number(_read_json(answer), "n"))
-    sentence = _REFUSALS.get(answer.status, f"The server refused this (status {answer.status}).")
-    raise Refused(sentence, answer.status)
 
 
 def _row(entry: dict[str, object]) -> Row:

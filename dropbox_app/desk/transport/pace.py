@@ -14,6 +14,7 @@ _ROUND = (
     "The server answers so slowly that this round was ended after {0:.0f} minutes. What came is "
     "kept; fetch again to go on. If this stays, tell the operator."
 )
+_BROKEN_OFF = "The desk was locked, which ended this round. What came is kept; fetch again."
 _FILE = "A file came too slowly: less than {0} bytes a second. Fetch again."
 
 
@@ -22,17 +23,28 @@ class Round:
 
     def __init__(self) -> None:
         self._end = 0.0
+        self._broken_off = False
+
+    def break_off(self) -> None:
+        """End it now, from another thread."""
+        self._broken_off = True
 
     def another(self, seconds: float = ANSWER_SECONDS) -> float:
         """Return the seconds for one more answer. Raises CannotReach if the round is over.
 
         An answer that has begun may end after it.
         """
+        self.check()
         now = time.monotonic()
         self._end = self._end or now + ROUND_SECONDS
         if self._end <= now:
             raise CannotReach(_ROUND.format(ROUND_SECONDS / 60))
         return seconds
+
+    def check(self) -> None:
+        """Raise CannotReach if the round was broken off."""
+        if self._broken_off:
+            raise CannotReach(_BROKEN_OFF)
 
     def moved(self, size: int) -> None:
         """Add the time of ``size`` bytes of a file that came, or that goes out."""
@@ -47,7 +59,8 @@ class File:
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def came(self, piece: bytes) -> None:
-        """Count a piece. Raises CannotReach if the file is too slow so far."""
+        """Count a piece. Raises CannotReach if the file is too slow so far, or the round over."""
+        self._whole.check()
         self._whole.moved(len(piece))
         self._end += len(piece) / SLOWEST
         if time.monotonic() > self._end:
