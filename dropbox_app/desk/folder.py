@@ -122,6 +122,8 @@ class Workplace:
     database: Database
     machine: Machine
     _swept: set[str] = field(default_factory=set)
+    _couriers: set[Courier] = field(default_factory=set)
+    _broken_off: bool = False
     _book: Book | None = None
     _book_of: object = None  # the database's version that the book was read from
 
@@ -207,11 +209,24 @@ class Workplace:
         courier = Courier(
             transport, state.origins, state.site, desk.signing, desk_origins=state.desk_origins
         )
+        self._couriers.add(courier)
         try:
+            if self._broken_off:
+                courier.break_off()
             desk.connect(courier)
             yield desk
         finally:
+            self._couriers.discard(courier)
             courier.close()
+
+    def break_off(self) -> None:
+        """Have all work with servers end within a minute: it raises CannotReach, and loses nothing.
+
+        From another thread; nothing is connected afterwards.
+        """
+        self._broken_off = True
+        for courier in tuple(self._couriers):
+            courier.break_off()
 
 
 @contextlib.contextmanager

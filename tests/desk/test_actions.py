@@ -159,6 +159,9 @@ class ToEach:
         (peer,) = (peer for peer in self.peers if peer.origin == origin)
         return PeerTransport(peer).send(method, origin, target, headers, body, seconds)
 
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
     def apart(self) -> "ToEach":
         return ToEach(self.peers)
 
