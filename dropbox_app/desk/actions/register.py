@@ -29,8 +29,8 @@ from dropbox_app.desk.register.events import (
 )
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
+from dropbox_app.desk.storage import lists
 from dropbox_app.desk.storage import register as rows
-from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.threads import open_thread
 
 _ANSWERS = {"yes": "yes", "no": "no", "tell-me-more": "tell_me_more", "withdrawn": "withdrawn"}
@@ -220,7 +220,7 @@ def adopt(place: Workplace) -> int:
     It is opened on the day of the first message, or today if the report of that year was issued.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
-    if all(mailbox in known for _, mailbox in queries.pairs(place.database)):
+    if all(mailbox in known for _, mailbox in lists.pairs(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():

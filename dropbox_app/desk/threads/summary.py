@@ -1,7 +1,7 @@
 """The row of a thread in a list, so that no list opens every message of every thread.
 
-It is kept in the database beside the thread; any change of the thread drops it there, and the
-next list makes it again.
+It is kept in the database beside the thread, with the columns that lists choose and order by; any
+change of the thread drops it there, and the next list makes it again.
 """
 
 import datetime
@@ -9,11 +9,12 @@ import json
 from dataclasses import asdict, dataclass
 
 from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 
-_FORM = 2  # what is kept in another form is made again
+FORM = 2  # what is kept in another form is made again
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,22 @@ def make(desk: Desk, mailbox: str) -> Summary:
 
 def keep(desk: Desk, mailbox: str, made: Summary) -> None:
     """Keep a summary until the thread changes. The state must be saved before."""
-    since = made.since.isoformat() if made.since else None
-    fields = asdict(made) | {"last_day": made.last_day.isoformat(), "since": since, "form": _FORM}
-    desk.store.keep_summary(mailbox, json.dumps(fields))
+    desk.store.keep_summary(mailbox, row(made))
 
 
-def read(kept: str) -> Summary | None:
-    """Read what ``make`` kept; the database has authenticated it. None if it is of another form."""
+def row(made: Summary) -> SummaryRow:
+    """Return a summary as it is kept."""
+    since, last_day = made.since.isoformat() if made.since else "", made.last_day.isoformat()
+    return SummaryRow(
+        form=FORM, turn=made.turn, since=since, last_day=last_day, unread=made.unread,
+        waiting=made.waiting, not_safe=made.not_safe, consent=bool(made.consent),
+        fields=json.dumps(asdict(made) | {"last_day": last_day, "since": since}),
+    )  # fmt: skip
+
+
+def read(kept: str) -> Summary:
+    """Read what ``row`` wrote in this form; the database has authenticated it."""
     fields = json.loads(kept)
-    if fields.pop("form", None) != _FORM:
-        return None
     fields["last_day"] = datetime.date.fromisoformat(fields["last_day"])
     fields["since"] = datetime.date.fromisoformat(fields["since"]) if fields["since"] else None
     fields["false"] = tuple(fields["false"])
