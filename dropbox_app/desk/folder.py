@@ -126,6 +126,7 @@ class Workplace:
     _broken_off: bool = False
     _book: Book | None = None
     _book_of: object = None  # the database's version that the book was read from
+    summarised: object = None  # the database's version in which no summary was missing
 
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""

@@ -32,8 +32,8 @@ from dropbox_app.desk.register.events import (
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
+from dropbox_app.desk.storage import lists
 from dropbox_app.desk.storage import register as rows
-from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol.messages import REPORTER, Message
 
@@ -230,7 +230,7 @@ def adopt(place: Workplace) -> int:
     on the day that the reporter signed, or today if the report of that year was issued.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
-    if known.issuperset(queries.of_reporters(place.database)):
+    if known.issuperset(lists.of_reporters(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():

@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
 
-VERSION = 3
+VERSION = 4
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHOSEN = (
     "PRAGMA foreign_keys = ON",
@@ -25,6 +25,7 @@ _CHOSEN = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
 )
+# Version 1. A new database is made like that, and then brought up as an older one is.
 _SCHEMA = """
 CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
 CREATE TABLE item (
@@ -96,6 +97,29 @@ CREATE TABLE event (
     "CREATE INDEX event_of_case ON event (reference)",
 )
 
+# What version 4 has that version 3 had not: columns by which lists choose and order their rows.
+_SUMMARY = (
+    "ALTER TABLE summary RENAME TO older",
+    """
+CREATE TABLE summary (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, form INTEGER NOT NULL, turn TEXT NOT NULL,
+    since TEXT NOT NULL, last_day TEXT NOT NULL, unread INTEGER NOT NULL, waiting INTEGER NOT NULL,
+    not_safe INTEGER NOT NULL, consent INTEGER NOT NULL, fields TEXT NOT NULL,
+    UNIQUE (site, mailbox)
+)""",
+    # Whole, so that a choice among ten thousand reads none of the rows that it leaves out.
+    "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
+    "waiting, not_safe, consent)",
+    """
+INSERT INTO summary
+SELECT site, mailbox, 2, fields ->> 'turn', coalesce(fields ->> 'since', ''),
+    fields ->> 'last_day', fields ->> 'unread', fields ->> 'waiting', fields ->> 'not_safe',
+    fields ->> 'consent' != '', json_remove(fields, '$.form')
+FROM older WHERE fields ->> 'form' = 2""",
+    "DROP TABLE older",
+)
+_ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # to which version they were added
+
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
@@ -118,7 +142,7 @@ class Database:
         made = cls(disk, held)
         try:
             made._connection.executescript(_SCHEMA)
-            made._add(*_NOTEBOOK, *_REGISTER)
+            made._add(0)
             disk.step(f"made {held.file}")
         except BaseException:
             made.close()
@@ -133,10 +157,8 @@ class Database:
         found = cls(disk, held)
         try:
             (version,) = found.run("PRAGMA user_version")[0]
-            if version == 1:
-                found._add(*_NOTEBOOK, *_REGISTER)
-            elif version == 2:
-                found._add(*_REGISTER)
+            if version in _ADDED:
+                found._add(version)
             elif version != VERSION:
                 raise Damaged(
                     f"{disk.path(held.file)} was written by another version of this program; "
@@ -234,11 +256,12 @@ class Database:
         """Write everything from the write-ahead log to the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _add(self, *statements: str) -> None:
-        """Add tables that an older version lacked, and write this version's number."""
+    def _add(self, version: int) -> None:
+        """Add the tables that an older version had not, and write the number of this one."""
         with self.transaction():
-            for statement in statements:
-                self.run(statement)
+            for before, statements in _ADDED.items():
+                for statement in statements if before >= version else ():
+                    self.run(statement)
             self.run(f"PRAGMA user_version = {VERSION}")
 
     def _copy_to(self, new: DatabaseKey) -> None:
