@@ -7,7 +7,7 @@ import click
 from dropbox_app.desk.actions import agenda, retention
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
-from dropbox_app.desk.cli import common, render
+from dropbox_app.desk.cli import common, register_files, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register import categories as c
@@ -253,6 +253,9 @@ def rename(old: str, new: str, yes: bool) -> None:
             raise click.ClickException(visible(str(refused))) from None
     click.echo(f"{count} events now have that name.")
 
+
+for _command in register_files.COMMANDS:
+    register.add_command(_command)
 
 _DUE = {
     "answer": "answer the reporter",

@@ -93,7 +93,7 @@ MADE = {
     *(f"agenda.{part}" for part in ("late", "soon", "later")),
     "employers.title", "more.employers", "work.title", "more.work",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
-    "language.nl", "language.en",
+    "language.nl", "language.en", "casecopy.for_reporter", "casecopy.for_employer", "casecopy.case",
 }  # fmt: skip
 
 
