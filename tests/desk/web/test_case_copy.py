@@ -70,7 +70,7 @@ def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
     assert "Rooster" not in written
     assert file.name == "2027-01-05.txt"
     assert file.stat().st_mode & 0o077 == 0
-    assert "niet verzegeld" in answer.text
+    assert "ligt open" in answer.text
 
 
 def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
