@@ -1,14 +1,17 @@
-"""Commands of the register that write a file to hand over: a redacted copy of a case."""
+"""The register and files: a redacted copy of a case to hand over, and tables that are taken in."""
 
 from pathlib import Path
 from typing import cast
 
 import click
 
-from dropbox_app.desk.actions import copies
+from dropbox_app.desk.actions import copies, earlier, register
+from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import tables
 from dropbox_app.desk.register.redacted import READERS, SHEET, Copy, Field, Part, Reader
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.encoding import Json
@@ -54,6 +57,16 @@ def copy(
     left = [f"{number}.{name}" for number, name in sorted(there - chosen)]
     click.echo(f"Not chosen: {', '.join(left) or 'nothing'}.", err=True)
     click.echo(f"Never in a copy: {', '.join(_withheld(made)) or 'nothing'}.", err=True)
+
+
+def taken(place: Workplace, raw: bytes) -> Added:
+    """Keep the events of a file: lines of JSON, or a table. Raises Refused."""
+    if not tables.is_table(raw):
+        return register.bring_in(place, raw)
+    from dropbox_app.desk.web.i18n import words  # the page's words; other commands need no page
+    from dropbox_app.desk.web.vocabulary import vocabulary
+
+    return earlier.take(place, raw, vocabulary(words("en")))
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
