@@ -11,7 +11,6 @@ from dropbox_app.desk.actions import sites, threads, today
 from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.errors import Kept
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.storage import lists
 from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.sync import outbox
 from dropbox_app.desk.threads import open_thread, summary

@@ -95,27 +95,47 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
     that is kept which the employer's level of recording allows.
     """
     with place.database.transaction():  # nobody else may change what the rules look at
-        book = place.book()
-        given = _named(book, given)
-        levels = _levels(book, [one.event for one in given])
-        had = collections.Counter(map(repr, book.events) if once else ())
-        left_out: collections.Counter[str] = collections.Counter()
-        new, kept = [], []
-        for one in given:
-            employer = getattr(one.event, "employer", "")
-            event, without = recording.reduced(one.event, levels.get(employer, ""))
-            if had[repr(event)]:
-                had[repr(event)] -= 1
-                continue
-            left_out.update(without)
-            new.append(one)
-            kept.append(event)
-        faults = rules.faults(_about(book, new), new) + _held_back(place, new)
-        if faults:
-            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        near = _near(set(book.first_of_employer), names.employers(kept))
-        place.add_events([form.to_json(one) for one in kept])
-        return Added(len(kept), len(given) - len(kept), dict(left_out), near)
+        looked = _look(place, given, once=once)
+        if looked.faults:
+            raise Refused(looked.faults[: lines.MOST_FAULTS])
+        place.add_events([form.to_json(one.event) for one in looked.new])
+        return looked.added
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What would become of events that are given: those that are new, as kept, and faults."""
+
+    added: Added
+    new: tuple[Numbered, ...]
+    faults: tuple[Fault, ...]
+
+
+def look(place: Workplace, given: Sequence[Numbered]) -> Looked:
+    """Return what ``add`` would do with events, where what is there already is not kept again."""
+    return _look(place, given, once=True)
+
+
+def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
+    book = place.book()
+    given = _named(book, given)
+    levels = _levels(book, [one.event for one in given])
+    had = collections.Counter(map(repr, book.events) if once else ())
+    left_out: collections.Counter[str] = collections.Counter()
+    new, kept = [], []
+    for one in given:
+        employer = getattr(one.event, "employer", "")
+        event, without = recording.reduced(one.event, levels.get(employer, ""))
+        if had[repr(event)]:
+            had[repr(event)] -= 1
+            continue
+        left_out.update(without)
+        new.append(one)
+        kept.append(Numbered(one.line, event))
+    faults = rules.faults(_about(book, new), new) + _held_back(place, new)
+    near = _near(set(book.first_of_employer), names.employers([one.event for one in kept]))
+    added = Added(len(kept), len(given) - len(kept), dict(left_out), near)
+    return Looked(added, tuple(kept), tuple(faults))
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:

@@ -58,6 +58,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
     (case,), (employer, *_) = book.first_of_case.values(), book.first_of_employer.values()
     handles = dict.fromkeys(OF_SITES, sites) | {
         "case": [of("case", str(case))],
+        "case_copy": [of("case", str(case))],
         "employers": [of("employer", str(employer))],
         "entry": [of("entry", str(contact))],
     }

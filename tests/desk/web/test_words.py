@@ -57,6 +57,12 @@ def refusal_keys() -> set[str]:
     return found
 
 
+def table_keys() -> set[str]:
+    """The key of everything that is refused of a table as a whole."""
+    source = (PAGE.parent / "register" / "tables.py").read_text()
+    return set(re.findall(r'_refused\(\s*"([a-z_]+)"', source))
+
+
 # Kinds of entries that the pages show, each with its way to a correction.
 ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement", *work.WORK)
 # Keys that are put together from a prefix and a value.
@@ -93,7 +99,10 @@ MADE = {
     *(f"agenda.{part}" for part in ("late", "soon", "later")),
     "employers.title", "more.employers", "work.title", "more.work",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
-    "language.nl", "language.en",
+    "language.nl", "language.en", "casecopy.for_reporter", "casecopy.for_employer", "casecopy.case",
+    "exchange.title", "more.exchange", "field.case", "field.event",
+    *(f"exchange.state_{state}" for state in ("wrong", "new", "there")),
+    *(f"wrong.{key}" for key in table_keys()),
 }  # fmt: skip
 
 
