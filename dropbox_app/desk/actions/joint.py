@@ -3,17 +3,17 @@
 Nothing is sent: the file goes from hand to hand, by whatever way the two choose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.actions.annual import name_of
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import periods, sealed_counts
+from dropbox_app.desk.annual import gather, periods, sealed_counts
 from dropbox_app.desk.annual.sealed_counts import Counts
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register.events import Joint
+from dropbox_app.desk.register.events import Event, Joint
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
@@ -24,9 +24,9 @@ Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and a
 def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Confirm) -> bytes:
     """Return the counts of a year, sealed for the colleague whose card it is.
 
-    The register then says that the colleague makes the report. ``confirmed`` shows the card's ten
-    groups and asks: whoever has the key of that card can open the counts. Raises Unfit, NotFound,
-    Refused.
+    The register then says that the colleague makes the report, and the year is closed: given
+    again, they are the same counts. ``confirmed`` shows the card's ten groups and asks: whoever
+    has the key of that card can open the counts. Raises Unfit, NotFound, Refused.
     """
     try:
         read = cards.parse(card)
@@ -42,10 +42,13 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         events = register.every(place)
         name = name_of(events, employer)
         years, counts = drafts.joint_counts(events, name, periods.year(year), today)
+        before = _given(events, name, years)
         made = Counts(
-            desk.state.site, desk.identity, desk.state.profile.name, name, years, counts
+            desk.state.site, desk.identity, desk.state.profile.name, name, years,
+            before.situations if before else counts,
         )  # fmt: skip
-        _keep(place, made, read.name, given=True)
+        if before is None:
+            _keep(place, made, read.name, given=True)
     return sealed_counts.seal(made, read, desk.signing, today)
 
 
@@ -61,6 +64,19 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
         name = name_of(register.every(place), employer or found.employer)
         _keep(place, replace(found, employer=name), found.name, given=False)
     return replace(found, employer=name)
+
+
+def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:
+    """The counts of these years that were given away, None if there were none."""
+    found = gather.exchanged(events, employer, years)
+    return next(
+        (
+            one
+            for one in reversed(found)
+            if one.given and (one.first_year, one.last_year) == (years[0], years[-1])
+        ),
+        None,
+    )
 
 
 def _opened(place: Workplace, sealed: bytes) -> Counts:
