@@ -8,7 +8,7 @@ import collections
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import report_words, threads
 from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
@@ -148,6 +148,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
             place.database, [(number, [form.to_json(one)]) for number, one in after.items()]
         )
         _keep_site(place, old, new)
+        report_words.move(place, old, new)
         return len(changed)
 
 

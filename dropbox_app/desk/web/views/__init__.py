@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from dropbox_app.desk.web.views import (
     agenda,
+    annual,
     away,
     backups,
     beginning,
@@ -16,6 +17,7 @@ from dropbox_app.desk.web.views import (
     entry,
     fetching,
     files,
+    joint,
     posters,
     save_all,
     settings,
@@ -39,6 +41,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     case.blueprint,
     entry.blueprint,
     employers.blueprint,
+    annual.blueprint,
+    joint.blueprint,
     work.blueprint,
     agenda.blueprint,
     beginning.blueprint,
