@@ -148,6 +148,15 @@ class Workplace:
             self._book = book.extended(register.events(self.database, book.last))
             self._book_of = after
 
+    def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
+        """Put other events in the place of some, as ``register.replace``; the book goes along."""
+        with self.database.transaction():  # what is undone changes the version too
+            book, gone = self.book(), {number for number, _ in changes}
+            register.replace(self.database, changes)
+            new = [*register.some(self.database, gone), *register.events(self.database, book.last)]
+            self._book = book.replaced(gone, new)
+            self._book_of = self.database.version
+
     def desk(self, site: str) -> Desk:
         """The desk for one site, not connected. Raises NotSetUp or Damaged.
 

@@ -29,7 +29,6 @@ from dropbox_app.desk.register.events import (
 )
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
-from dropbox_app.desk.storage import register as rows
 from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.threads import open_thread
 
@@ -159,9 +158,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
         agreed = [one for one in cases.in_order(both) if isinstance(one, Agreement)]
         if faults := rules.faults(issued, [Numbered(0, one) for one in agreed]):
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        rows.replace(
-            place.database, [(numbers[id(was)], [form.to_json(one)]) for was, one in changed]
-        )
+        place.replace_events([(numbers[id(was)], [form.to_json(one)]) for was, one in changed])
         return len(changed)
 
 
