@@ -128,7 +128,9 @@ class Workplace:
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
         if self.database.rewrite_is_due:
-            self.database.rewrite(self.vault)
+            before, after = self.database.rewrite(self.vault)
+            if self._book_of == before:
+                self._book_of = after
 
     def book(self) -> Book:
         """The register as it is kept now."""
