@@ -131,7 +131,9 @@ class Workplace:
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
         if self.database.rewrite_is_due:
-            self.database.rewrite(self.vault)
+            before, after = self.database.rewrite(self.vault)
+            if self._book_of == before:
+                self._book_of = after
 
     def book(self) -> Book:
         """Return the register as it is now."""
@@ -150,6 +152,15 @@ class Workplace:
         if after == (before[0], before[1] + len(given)):
             self._book = book.extended(register.events(self.database, book.last))
             self._book_of = after
+
+    def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
+        """Put other events in the place of some, as ``register.replace``; the book goes along."""
+        with self.database.transaction():  # what is undone changes the version too
+            book, gone = self.book(), {number for number, _ in changes}
+            register.replace(self.database, changes)
+            new = [*register.some(self.database, gone), *register.events(self.database, book.last)]
+            self._book = book.replaced(gone, new)
+            self._book_of = self.database.version
 
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.

@@ -34,7 +34,6 @@ from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import lists
-from dropbox_app.desk.storage import register as rows
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol.messages import REPORTER, Message
 
@@ -173,9 +172,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
         agreed = [one for one in both if isinstance(one, Agreement)]
         if faults := rules.faults(told, [Numbered(0, one) for one in agreed]):
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        rows.replace(
-            place.database, [(number, [form.to_json(one)]) for number, one in after.items()]
-        )
+        place.replace_events([(number, [form.to_json(one)]) for number, one in after.items()])
         _keep_site(place, old, new)
         report_words.move(place, old, new)
         return len(changed)

@@ -219,14 +219,17 @@ class Database:
         """Whether something was forgotten or destroyed since the file got its key."""
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
-    def rewrite(self, vault: Vault) -> None:
+    def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
         """Write the database to the other file under a new key, then delete the old file and key.
+
+        Returns ``version`` as it was and as it is: what was read at the one holds at the other.
 
         The vault is the switch: killed before it is written, the old file counts and the new one
         is removed at the next start; killed after it, the old one is removed then.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()
+            before = self.version
             remove(self._disk, new.file)
             self._copy_to(new)
             self._disk.sync(new.file)
@@ -241,7 +244,9 @@ class Database:
             self._connection.close()
             self._held, self._connection = new, _connect(self._disk, new)
             self._turns += 1
+            after = self.version
             remove(self._disk, old.file)
+            return before, after
 
     def close(self) -> None:
         """Empty the write-ahead log and close; the file then shows no hour."""
