@@ -151,6 +151,12 @@ def test_run_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
     assert "usage:" in done.stderr
 
 
+@pytest.mark.parametrize("document", ["CHANGELOG.md", "dropbox_app/protocol/SPEC.md"])
+def test_a_line_outside_a_table_has_at_most_140_characters(document: str) -> None:
+    lines = enumerate(text(document).splitlines(), 1)
+    assert [n for n, line in lines if len(line) > 140 and "| " not in line[:4]] == []
+
+
 def test_one_version_everywhere() -> None:
     version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
     first = re.search(r"^## \[([^\]]+)\]", text("CHANGELOG.md"), re.MULTILINE)

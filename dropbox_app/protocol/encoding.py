@@ -120,8 +120,11 @@ def sha256_hex(data: bytes) -> str:
 class Digest(Protocol):
     """A SHA-256 that is updated as bytes arrive."""
 
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the bytes so far, in lower-case hex."""
 
 
 def new_digest(data: bytes = b"") -> Digest:

@@ -76,6 +76,7 @@ class Gate:
         return f"http://{HOST}:{self.port}"
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass a request on, or refuse it."""
         path = environ.get("PATH_INFO", "")
         if not self._from_here(environ):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")

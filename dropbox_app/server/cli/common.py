@@ -29,6 +29,7 @@ class Refused(click.ClickException):
     """A refusal as shown to the operator; a terminal obeys nothing in it."""
 
     def format_message(self) -> str:
+        """Return the message with everything escaped that a terminal would obey."""
         return "\n".join(map(visible, self.message.split("\n")))
 
 
@@ -41,6 +42,7 @@ class Group(click.Group):
     """Turns every refusal into one sentence and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run the command; turn a KlankbordError or OSError into a refusal."""
         try:
             return super().invoke(ctx)
         except KlankbordError as error:
@@ -74,6 +76,7 @@ class GivenFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - as click has it
+        """Return the path, if this account can read it."""
         self.check(value, param, ctx)
         return super().convert(value, param, ctx)
 

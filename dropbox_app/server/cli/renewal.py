@@ -55,6 +55,7 @@ class Renewal:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, and note whether it could leave something in memory."""
         asks_only = environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_COOKIE" not in environ
         self._begin(secret=not asks_only)
         try:

@@ -124,6 +124,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         super().__init__()
 
     def load_config(self) -> None:
+        """Hand the settings to gunicorn."""
         for name, value in self._settings.items():
             self.cfg.set(name, value)
 

@@ -40,15 +40,18 @@ class State:
             raise MailError(f"{path} is damaged; remove it once today's mails have come") from None
 
     def begin(self, cards: Iterable[str]) -> None:
+        """Note that the mail about these cards is about to be sent."""
         self.begun |= set(cards)
         self._write()
 
     def not_taken(self, cards: Iterable[str]) -> None:
+        """Note that the provider did not accept that mail."""
         if self.begun & set(cards):
             self.begun -= set(cards)
             self._write()
 
     def taken(self, cards: Iterable[str]) -> None:
+        """Note that the provider accepted that mail."""
         self.sent |= set(cards)
         self._write()
 

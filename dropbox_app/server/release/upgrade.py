@@ -52,6 +52,7 @@ class Machine:
 
     @property
     def current(self) -> Path:
+        """The link to the program in use."""
         return self.program / "current"
 
 

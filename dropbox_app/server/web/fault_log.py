@@ -13,6 +13,7 @@ class OneLine(logging.Formatter):
     """Formats a name from a folder so that a terminal obeys nothing in it."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line, escaped."""
         return visible(super().format(record))
 
 

@@ -58,6 +58,7 @@ class Problem:
         return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
     def say(self, told: Words) -> str:
+        """Return the problem as a sentence."""
         if self.number is not None:
             return told.count(self.key, self.number, **self.values)
         return told.say(self.key, **self.values)
@@ -161,6 +162,7 @@ class ConsentForm(SessionForm):
     remark = TextAreaField(filters=[_pasted])
 
     def problems(self) -> list[Problem]:
+        """Return what must be corrected before the answer can be sent."""
         if self.answer.data not in CONSENT_ANSWERS:
             return [Problem("answer", "errors.answer_missing")]
         return []
@@ -174,6 +176,7 @@ class OtherForm(SessionForm):
     along = BooleanField()  # what was written so far goes with it
 
     def problems(self, people: People, limit: int) -> list[Problem]:
+        """Return what must be corrected before the message can be sent."""
         found = []
         person = people.chosen(self.counsellor.data or "")
         if person is None:
@@ -189,6 +192,7 @@ class WithdrawForm(SessionForm):
     sure = BooleanField()
 
     def problems(self) -> list[Problem]:
+        """Return what must be corrected before the conversation is deleted."""
         return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
 
 

@@ -53,6 +53,7 @@ class Words:
 
     @property
     def right_to_left(self) -> bool:
+        """Whether the language is written from right to left."""
         return self.lang in RIGHT_TO_LEFT
 
     @property

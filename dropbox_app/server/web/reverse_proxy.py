@@ -69,6 +69,7 @@ class PacedBody:
         self._pace = pace
 
     def read(self, size: int = -1) -> bytes:
+        """Read at most ``size`` bytes; all that is left if it is negative. Raises TooSlow."""
         pieces = []
         while size != 0:
             piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))
@@ -79,9 +80,11 @@ class PacedBody:
         return b"".join(pieces)
 
     def readline(self, size: int = -1) -> bytes:
+        """Read a line of at most ``size`` bytes. Raises TooSlow."""
         return self._counted(self._body.readline(size))
 
     def readlines(self, hint: int = -1) -> list[bytes]:
+        """Read all lines. Raises TooSlow."""
         return list(self)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -110,6 +113,7 @@ class PacedAnswer:
             self._pace.check(len(piece))
 
     def close(self) -> None:
+        """Close the answer that is sent."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -126,6 +130,7 @@ class ReverseProxy:
         self._behind_nginx = behind_nginx
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request that came through nginx or, without it, over TCP."""
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
         visitor = environ.pop(_VISITOR, "")

@@ -69,9 +69,11 @@ class SharedTable:
         return float(_UNTIL.unpack_from(self._memory, place)[0])
 
     def key(self, place: int) -> bytes:
+        """Return the key of the entry at a position."""
         return self._memory[place + _UNTIL.size : place + _HEAD.size]
 
     def value(self, place: int) -> bytes:
+        """Return the value of the entry at a position."""
         return self._memory[place + _HEAD.size : place + self._width]
 
     def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
@@ -83,6 +85,7 @@ class SharedTable:
         _UNTIL.pack_into(self._memory, place, until)
 
     def wipe(self, place: int) -> None:
+        """Overwrite the entry at a position with zeros."""
         self._memory[place : place + self._width] = bytes(self._width)
 
     @property
@@ -154,6 +157,7 @@ class Rows:
 
     @property
     def mark(self) -> float:
+        """The table's own time, see ``SharedTable.mark``."""
         return self._table.mark
 
     @mark.setter

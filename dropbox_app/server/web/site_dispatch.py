@@ -61,9 +61,11 @@ class SiteSessions(SessionInterface):
     """Each site's own cookie. Flask opens a session before the site is known: an empty one."""
 
     def open_session(self, app: Flask, request: Request) -> ReporterSession:
+        """Return an empty session."""
         return ReporterSession()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie of the site that was found, if any."""
         hosted: HostedSite | None = g.get("hosted_site")
         if hosted is not None and isinstance(session, ReporterSession):
             hosted.cookie.write(request, session, response)

@@ -64,6 +64,7 @@ class OpenSite:
 
     @property
     def settings(self) -> Settings:
+        """The settings of the site."""
         return self.config.settings
 
     @classmethod
@@ -113,6 +114,7 @@ class HostedSite:
 
     @cached_property
     def cookie(self) -> SiteCookie:
+        """The cookie of the site."""
         shared = self._shared
         site = self._read.settings.site if self._read is not None else ""  # it opens nothing
         is_https, memory = self.hosts.is_https, shared.memory

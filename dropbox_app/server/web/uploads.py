@@ -217,6 +217,7 @@ class Taking:
             self._look(self._addressing)
 
     def keep(self, attachment: Attachment) -> None:
+        """Keep a sealed file for the message."""
         self._attachments.append(attachment)
 
 
@@ -233,6 +234,7 @@ class Part:
         self._open: tuple[AttachmentSealer, Staged] | None = None
 
     def start(self) -> None:
+        """Open the place for the sealed bytes, unless nothing is accepted any more."""
         if self._taking.error is not None or self._open is not None:
             return
         try:
@@ -241,6 +243,7 @@ class Part:
             self._taking.refuse(error)
 
     def write(self, data: bytes) -> None:
+        """Seal the next bytes, or drop them."""
         if data:
             self.start()
         if self._taking.error is None and self._open is not None:

@@ -62,10 +62,12 @@ class Request:
 
     @property
     def may_take_back(self) -> bool:
+        """Whether the yes can be withdrawn by an answer."""
         return self.answerable and self.said == "yes"
 
     @property
     def may_change(self) -> bool:
+        """Whether a no or a withdrawn yes can be changed."""
         return self.answerable and self.said in ("no", "withdrawn")
 
 
