@@ -1,7 +1,6 @@
 """Actions on the annual report: look at it, write it, issue it, and make the bill."""
 
 import datetime
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import form, names
 from dropbox_app.desk.register.categories import CHECKED
 from dropbox_app.desk.register.events import Agreement, Employer, Event, Freeze, Joint
-from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.encoding import Json, sha256_hex
 
 # What a report takes from the employer's sheet.
 FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
@@ -158,7 +157,7 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
 def states(place: Workplace) -> list[State]:
     """Return how the reports of all employers and years stand, the newest year first.
 
-    Of an employer without an agreement: the last year that is over, if its register has anything.
+    Of an employer without an agreement: the last year that ended, if its register has anything.
     """
     events, today = place.book().terms, place.machine.today()
     found = [
@@ -263,7 +262,7 @@ def _draft(
 
 
 def _seal(made: Report) -> str:
-    return hashlib.sha256(json.dumps(render.as_json(made)).encode()).hexdigest()
+    return sha256_hex(json.dumps(render.as_json(made)).encode())
 
 
 def _counsellor(place: Workplace) -> str:

@@ -99,7 +99,7 @@ CREATE TABLE event (
 
 # What version 4 has that version 3 had not: columns by which lists choose and order their rows.
 _SUMMARY = (
-    "ALTER TABLE summary RENAME TO older",
+    "DROP TABLE summary",  # lists make it again from the messages
     """
 CREATE TABLE summary (
     site TEXT NOT NULL, mailbox TEXT NOT NULL, form INTEGER NOT NULL, turn TEXT NOT NULL,
@@ -110,13 +110,6 @@ CREATE TABLE summary (
     # Whole, so that a choice among ten thousand reads none of the rows that it leaves out.
     "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
     "waiting, not_safe, consent)",
-    """
-INSERT INTO summary
-SELECT site, mailbox, 2, fields ->> 'turn', coalesce(fields ->> 'since', ''),
-    fields ->> 'last_day', fields ->> 'unread', fields ->> 'waiting', fields ->> 'not_safe',
-    fields ->> 'consent' != '', json_remove(fields, '$.form')
-FROM older WHERE fields ->> 'form' = 2""",
-    "DROP TABLE older",
 )
 _ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # to which version they were added
 
