@@ -118,6 +118,15 @@ class Office:
 DAY = "2027-01-05"
 
 
+def without_columns(place: Workplace) -> None:
+    """Give the database the table of summaries that it had before version 4, and none in it."""
+    place.database.run("DROP TABLE summary")
+    place.database.run(
+        "CREATE TABLE summary (site TEXT NOT NULL, mailbox TEXT NOT NULL, fields TEXT NOT NULL, "
+        "UNIQUE (site, mailbox))"
+    )
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock(DAY)

@@ -194,7 +194,7 @@ def test_a_second_list_opens_no_thread(
 def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str) -> None:
     before = office.json("list")
     with office.open() as place:
-        place.database.run('UPDATE summary SET fields = \'{"last_day": "2027-01-05"}\'')
+        place.database.run("UPDATE summary SET form = 1, fields = '{}'")
     assert office.json("list") == before
 
 
