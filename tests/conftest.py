@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from tests.support.drop_box import box, counsellor, mould
+from tests.support.routes import KnownRule
 
 __all__ = ["box", "counsellor", "mould"]  # fixtures
 
@@ -111,6 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is started from here writes no bytecode all the same, or it would be seen as a leak.
     sys.dont_write_bytecode = False
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    Flask.url_rule_class = KnownRule
     if config.getoption("--long"):
         # In the environment, so that xdist's workers and started programs see it too.
         os.environ["KLANKBORD_LONG"] = "1"
