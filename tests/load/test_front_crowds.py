@@ -113,6 +113,39 @@ def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
         assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
 
 
+def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., Serving]) -> None:
+    """Ten longer than any report, forty as long as one; in Cyrillic a letter takes six bytes."""
+    serving = serve(changes={})
+    heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
+    heads += [post(serving, "/nl/report", FORM, 170_000)] * 40
+    crowd = [serving.connect(100 + n // 2, head + b"text=a") for n, head in enumerate(heads)]
+    with held(*crowd):
+        browser = serving.browser(9)
+        page = browser.get("/nl/report")
+        text = "Ї" * 17_000
+        assert browser.submit(page, page.form_with("text"), text=text).code
+
+
+def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
+    serve: Callable[..., Serving],
+) -> None:
+    """nginx counts a request only once its head is whole: all that bounds these is its room.
+
+    Where that is full it cuts off the next that comes, whoever it is.
+    """
+    serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
+    half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()
+    with contextlib.ExitStack() as crowd:
+        cut_off = select.poll()
+        for _ in range(5_000):
+            one = crowd.enter_context(socket.create_connection(("127.0.0.1", serving.port), 60))
+            one.sendall(half)
+            cut_off.register(one, select.POLLIN | select.POLLHUP)
+        read = serving.raw(half + b"b\r\nConnection: close\r\n\r\n")
+        assert read.startswith(b"HTTP/1.1 200 "), read[:80]
+        assert not cut_off.poll(0)
+
+
 def test_one_circuit_that_never_stops_keeps_nobody_out(serve: Callable[..., Serving]) -> None:
     serving = serve(changes={})
     fields = f"code={'+'.join(generate('nl'))}".encode()

@@ -5,6 +5,7 @@ somebody asks for an export.
 """
 
 import collections
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,13 +27,21 @@ from dropbox_app.desk.register.events import (
     Freeze,
     OfCase,
     OfEmployer,
+    Step,
 )
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import search as queries
 from dropbox_app.desk.threads import open_thread
+from dropbox_app.protocol.messages import REPORTER, Message
 
 _ANSWERS = {"yes": "yes", "no": "no", "tell-me-more": "tell_me_more", "withdrawn": "withdrawn"}
+HELD_BACK = Sentence(
+    "the server holds back what the reporter wrote after this yes, which may take it back; fetch "
+    "again, or ask again",
+    "held_back",
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
     that is kept which the employer's level of recording allows.
     """
     with place.database.transaction():  # nobody else may change what the rules look at
-        looked = _look(place.book(), given, once=once)
+        looked = _look(place, given, once=once)
         if looked.faults:
             raise Refused(looked.faults[: lines.MOST_FAULTS])
         place.add_events([form.to_json(one.event) for one in looked.new])
@@ -103,10 +112,11 @@ class Looked:
 
 def look(place: Workplace, given: Sequence[Numbered]) -> Looked:
     """Return what ``add`` would do with events, where what is there already is not kept again."""
-    return _look(place.book(), given, once=True)
+    return _look(place, given, once=True)
 
 
-def _look(book: Book, given: Sequence[Numbered], *, once: bool) -> Looked:
+def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
+    book = place.book()
     given = _named(book, given)
     levels = _levels(book, [one.event for one in given])
     had = collections.Counter(map(repr, book.events) if once else ())
@@ -121,7 +131,7 @@ def _look(book: Book, given: Sequence[Numbered], *, once: bool) -> Looked:
         left_out.update(without)
         new.append(one)
         kept.append(Numbered(one.line, event))
-    faults = rules.faults(_about(book, new), new)
+    faults = rules.faults(_about(book, new), new) + _held_back(place, new)
     near = _near(set(book.first_of_employer), names.employers([one.event for one in kept]))
     added = Added(len(kept), len(given) - len(kept), dict(left_out), near)
     return Looked(added, tuple(kept), tuple(faults))
@@ -231,12 +241,13 @@ def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
 
 
 def adopt(place: Workplace) -> int:
-    """Make a case of every thread that has none; return how many were made.
+    """Make a case of every thread of a reporter's that has none; return how many were made.
 
-    It is opened on the day of the first message, or today if the report of that year was issued.
+    What a server made up is none: a message of the reporter's must have been verified. It is opened
+    on the day that the reporter signed, or today if the report of that year was issued.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
-    if all(mailbox in known for _, mailbox in queries.pairs(place.database)):
+    if known.issuperset(queries.of_reporters(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():
@@ -246,18 +257,17 @@ def adopt(place: Workplace) -> int:
 def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     there = every(place)
     known = {one.thread for one in there if isinstance(one, Case) and one.thread}
-    new = [one for one in listed if one.mailbox not in known]
-    if not new:
-        return 0
+    new = [(one, one.summary.began) for one in listed if one.mailbox not in known]
     book = place.book()
     employers = {sheet.site: name for name, sheet in book.sheets.items() if sheet.site}
     made, called = [], set(book.first_of_employer)
-    for one in new:
+    for one, began in new:
+        if began is None:
+            continue
         employer = employers.get(one.site) or employers.get(one.employer) or one.employer
         employer = names.spelled(called, employer)
         called.add(employer)  # a second new site may spell it otherwise
-        days = [item.day for item in place.desk(one.site).state.of(one.mailbox)]
-        day = min([*days, place.machine.today()])
+        day = min(began, place.machine.today())
         if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(
             e.first_year or 0, (e.last_year or 0) + 1) for e in there):  # fmt: skip
             day = place.machine.today()
@@ -270,7 +280,8 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
                 channel="drop_box",
             )
         )
-    record(place, *sorted(made, key=lambda one: one.date))
+    if made:
+        record(place, *sorted(made, key=lambda one: one.date))
     return len(made)
 
 
@@ -283,41 +294,84 @@ def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
 
 
 def take_consents(place: Workplace, found: Standing) -> int:
-    """Enter the reporter's signed answers of a case's thread; return how many were new."""
-    if not found.sheet.thread:
+    """Enter the reporter's signed answers of a case's thread; return how many were new.
+
+    They count in the order in which they were signed, whatever came in first: an answer is left
+    out if a later one to the same question is there already and its day is not later.
+    """
+    opened = _thread(place, found)
+    if opened is None:
         return 0
-    try:
-        desk, mailbox = threads.find(place, found.sheet.thread)
-    except NotFound:
-        return 0
-    known = {one.message for one in every(place, found.employer) if isinstance(one, Consent)}
-    opened = open_thread.open_case(desk, mailbox)
-    asked = {m.digest: m for m in opened.thread.genuine() if m.kind == "consent-request"}
+    there = {
+        one.message: one.date for one in every(place, found.employer) if isinstance(one, Consent)
+    }
+    items = {one.message.digest: one.item for one in opened.thread.entries if one.message}
     made = []
-    for entry in opened.thread.entries:
-        said = entry.message
-        if not entry.genuine or said is None or said.kind != "consent-answer":
+    for question in opened.thread.genuine():
+        if question.kind != "consent-request":
             continue
-        question = asked.get(str(said.body["request"]))
-        if question is None or entry.item in known:
-            continue
-        made.append(
-            Consent(
-                date=min(said.day, place.machine.today()),
-                employer=found.employer,
-                case=found.reference,
-                consent=question.digest[:16],
-                step=str(question.body["step"])[:4_000],
-                partner=str(question.body["with"])[:200],
-                scope=str(question.body["scope"])[:4_000],
-                answer=_ANSWERS[str(said.body["answer"])],
-                source="thread",
-                message=entry.item,
-            )
-        )
+        day, todo = datetime.date.min, []
+        for said in opened.thread.answers(question.digest):
+            # Not before the answers that were signed before it, whatever day it says.
+            day = max(day, min(said.day, place.machine.today()))
+            entered = there.get(said.digest) or there.get(items[said.digest])
+            if entered is None:
+                todo.append(_consent(found, question, said, day))
+            else:
+                day = max(day, entered)
+                todo = [one for one in todo if one.date < entered]
+        made += todo
     if made:
         record(place, *made)
     return len(made)
+
+
+def _thread(place: Workplace, found: Standing) -> open_thread.Case | None:
+    """Open the thread of a case; None where it has none here."""
+    if not found.sheet.thread:
+        return None
+    try:
+        return open_thread.open_case(*threads.find(place, found.sheet.thread))
+    except NotFound:
+        return None
+
+
+def _consent(found: Standing, question: Message, said: Message, day: datetime.date) -> Consent:
+    return Consent(
+        date=day,
+        employer=found.employer,
+        case=found.reference,
+        consent=question.digest[:16],
+        step=str(question.body["step"])[:4_000],
+        partner=str(question.body["with"])[:200],
+        scope=str(question.body["scope"])[:4_000],
+        answer=_ANSWERS[str(said.body["answer"])],
+        source="thread",
+        message=said.digest,
+    )
+
+
+def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
+    """Refuse steps on a yes of a thread after which something of the reporter's did not come."""
+    faults = []
+    for line, one in ((each.line, each.event) for each in given):
+        if not isinstance(one, Step | Contact) or not one.consent or not one.case:
+            continue
+        found = place.book().standings.get(one.case)
+        opened = _thread(place, found) if found else None
+        if opened is None:
+            continue
+        last = max(
+            (said.n for question in opened.thread.genuine()
+             if question.kind == "consent-request" and question.digest[:16] == one.consent
+             for said in opened.thread.answers(question.digest)),
+            default=None,
+        )  # fmt: skip
+        missing = [*opened.thread.gaps.get(REPORTER, ())]
+        missing += [opened.thread.withheld[REPORTER]] if REPORTER in opened.thread.withheld else []
+        if last is not None and any(n > last for n in missing):
+            faults.append(Fault(line, "consent", HELD_BACK))
+    return faults
 
 
 def export(place: Workplace) -> str:

@@ -188,8 +188,8 @@ class Consent(OfCase):
 
     ``consent``: the reference of the question; a later answer with the same one replaces it.
     ``step``, ``partner``, ``scope``: the step, with whom, and what is told, as it was asked.
-    ``message``: the id of the signed answer. ``named``: the reporter may be named. ``formal``: the
-    step is a formal complaint or report.
+    ``message``: the digest of the signed answer (SPEC 4). ``named``: the reporter may be named.
+    ``formal``: the step is a formal complaint or report.
     """
 
     kind: ClassVar[str] = "consent"

@@ -39,10 +39,10 @@ def threads(database: Database) -> list[ThreadRow]:
     return [_thread(row) for row in database.run(_THREADS)]
 
 
-def pairs(database: Database) -> list[tuple[str, str]]:
-    """The site and mailbox of every thread."""
-    found = database.run("SELECT site, mailbox FROM thread")
-    return [(str(site), str(mailbox)) for site, mailbox in found]
+def of_reporters(database: Database) -> list[str]:
+    """The mailboxes in which something was verified to be a reporter's."""
+    found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
+    return [str(mailbox) for (mailbox,) in found]
 
 
 def thread(database: Database, site: str, mailbox: str) -> ThreadRow:

@@ -12,8 +12,10 @@ from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
+from dropbox_app.protocol.messages import REPORTER
 
-_FORM = 2  # what is kept in another form is made again
+_FORM = 3  # what is kept in another form is made again
+_DAYS = ("last_day", "since", "began")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Summary:
     ``unverified`` what could not be verified, ``waiting`` own messages that the server does not
     have. ``status`` is open, withdrawn or gone. ``turn``, ``since``, ``first_words``,
     ``not_safe``, ``consent`` and ``closed`` are those of ``threads/turn.py``. ``false``: the items
-    that are not shown as what their author wrote.
+    that are not shown as what their author wrote. ``began``: the day of the reporter's first
+    message that is here, as it was signed; None where there is none.
     """
 
     last_day: datetime.date
@@ -40,6 +43,7 @@ class Summary:
     not_safe: bool
     consent: str
     false: tuple[str, ...]
+    began: datetime.date | None
 
 
 def of(case: Case) -> Summary:
@@ -59,6 +63,7 @@ def of(case: Case) -> Summary:
         not_safe=standing.not_safe,
         consent=standing.consent,
         false=tuple(entry.item for entry in case.entries if not entry.genuine),
+        began=next((m.day for m in case.thread.genuine() if m.by == REPORTER), None),
     )
 
 
@@ -71,8 +76,9 @@ def make(desk: Desk, mailbox: str) -> Summary:
 
 def keep(desk: Desk, mailbox: str, made: Summary) -> None:
     """Keep a summary until the thread changes. The state must be saved before."""
-    since = made.since.isoformat() if made.since else None
-    fields = asdict(made) | {"last_day": made.last_day.isoformat(), "since": since, "form": _FORM}
+    fields = asdict(made) | {"form": _FORM}
+    for name in _DAYS:
+        fields[name] = fields[name] and fields[name].isoformat()
     desk.store.keep_summary(mailbox, json.dumps(fields))
 
 
@@ -81,7 +87,7 @@ def read(kept: str) -> Summary | None:
     fields = json.loads(kept)
     if fields.pop("form", None) != _FORM:
         return None
-    fields["last_day"] = datetime.date.fromisoformat(fields["last_day"])
-    fields["since"] = datetime.date.fromisoformat(fields["since"]) if fields["since"] else None
+    for name in _DAYS:
+        fields[name] = fields[name] and datetime.date.fromisoformat(fields[name])
     fields["false"] = tuple(fields["false"])
     return Summary(**fields)

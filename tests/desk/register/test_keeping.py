@@ -154,14 +154,16 @@ def test_a_signed_answer_is_entered_once_at_every_level_of_recording(
     office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
     asked = office.case(thread).thread.entries[-1].message
     assert asked is not None
-    answer = reporter.send("consent-answer", {"request": asked.digest, "answer": "yes"})
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes"})
     office.fetch_quietly()
+    answer = office.case(thread).thread.entries[-1].message
+    assert answer is not None
     (found,) = office.json("register", "cases")
     for _ in range(2):
         assert len(office.json("register", "consents", found["case"])) == 1
     with office.open() as place:
         (one,) = [e for e in register.every(place) if isinstance(e, Consent)]
-    assert (one.answer, one.source, one.message) == ("yes", "thread", answer)
+    assert (one.answer, one.source, one.message) == ("yes", "thread", answer.digest)
     assert bool(one.step) == (level != "none")
 
 

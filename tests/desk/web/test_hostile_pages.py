@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright
 
 from dropbox_app.desk.web.link import handed_over
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
 from tests.support.processes import until
 
 REBOUND = "rebound.example"
@@ -144,7 +144,7 @@ def launch(playwright: Playwright, name: str) -> Browser:
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
+    with driver() as started:
         yield started
 
 

@@ -1,15 +1,13 @@
 """A browser that alters what a page reads back of pictures, as Tor Browser does."""
 
-from playwright.sync_api import sync_playwright
-
-from tests.support.browsers import PROGRAMS, here
+from tests.support.browsers import PROGRAMS, driver, here
 from tests.support.hostile_files import small_png
 from tests.support.viewer_site import ViewerSite
 
 
 @here("firefox")
 def test_it_is_found_out_and_nothing_is_shown_or_kept(site: ViewerSite) -> None:
-    with sync_playwright() as playwright:
+    with driver() as playwright:
         running = playwright.firefox.launch(
             channel="moz-firefox",
             executable_path=PROGRAMS["firefox"],
