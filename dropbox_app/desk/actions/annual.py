@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk.actions import register, report_words
+from dropbox_app.desk.annual import counting, gaps, gather, periods, render
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import gather, periods, render
-from dropbox_app.desk.annual.gaps import Gap, gaps
+from dropbox_app.desk.annual.counting import Situation
+from dropbox_app.desk.annual.gaps import Gap
 from dropbox_app.desk.annual.periods import Term
 from dropbox_app.desk.annual.report import OwnWords, Report, as_draft
 from dropbox_app.desk.annual.suppression import Figure
@@ -85,7 +86,7 @@ def show(
                 "issued_words",
             )
         return Shown(frozen, True, ())
-    made = _draft(place, events, name, wanted, language, own, reader)
+    made = _draft(place, name, wanted, language, own, reader)
     return Shown(as_draft(made.report), False, made.preview, _seal(made.report))
 
 
@@ -118,7 +119,7 @@ def freeze(
     with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
         events = register.every(place)
         name = name_of(events, employer)
-        made = _draft(place, events, name, wanted, language, own)
+        made = _draft(place, name, wanted, language, own)
         if seal and seal != _seal(made.report):
             raise Unfit(
                 "The report has changed since you looked at it. It was not issued: look again.",
@@ -175,7 +176,7 @@ def state(place: Workplace, employer: str, year: int) -> State:
 
 def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
     """Return what the report of a year and its bill leave empty."""
-    return gaps(register.every(place, employer), employer, year)
+    return gaps.gaps(place.book().apart_from_cases, employer, year)
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
@@ -222,6 +223,11 @@ def _last_day(place: Workplace, year: int) -> datetime.date:
     return min(datetime.date(year, 12, 31), place.machine.today())
 
 
+def has_price(place: Workplace, employer: str, year: int) -> bool:
+    """Return whether a price was agreed for a year, so that there can be a bill."""
+    return gaps.has_price(place.book().apart_from_cases, employer, year)
+
+
 def answers(place: Workplace, employer: str, year: int) -> dict[str, str]:
     """Return how things stood at an employer at the end of a year, by item of the checklist."""
     return dict(gather.answers(register.every(place, employer), employer, year))
@@ -251,14 +257,25 @@ def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[
 
 
 def _draft(
-    place: Workplace, events: list[Event], employer: str, year: int, language: str,
+    place: Workplace, employer: str, year: int, language: str,
     own: OwnWords | None, reader: str = "",
 ) -> drafts.Draft:  # fmt: skip
     words = report_words.kept(place, employer, year).own if own is None else own
     return drafts.draft(
-        events, employer, year, today=place.machine.today(), language=language or "nl", own=words,
-        counsellor=_counsellor(place), reader=reader,
+        place.book().apart_from_cases, employer, year, today=place.machine.today(), own=words,
+        language=language or "nl", counsellor=_counsellor(place), reader=reader,
+        situations=_situations(place, employer),
     )  # fmt: skip
+
+
+def _situations(place: Workplace, employer: str) -> list[Situation]:
+    """The situations of an employer, made once as long as the register stays as it is."""
+    book = place.book()
+    name = f"situations {employer}"
+    if name not in book.made:
+        book.made[name] = counting.situations(gather.cases(book.events, employer))
+    found: list[Situation] = book.made[name]
+    return found
 
 
 def _seal(made: Report) -> str:

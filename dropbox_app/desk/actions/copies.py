@@ -12,6 +12,7 @@ from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import redacted
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.events import Event, Step
+from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.register.redacted import Copy, Field, Part, Reader
 
 MOST_NAMES = 200  # that are blacked out of one copy
@@ -45,7 +46,10 @@ def copy(
     found = register.case(place, reference)
     events = _events(place, found)
     today = place.machine.today()
-    good = [one.good for one in register.consent_ledger(place, found.reference)]
+    good = [
+        one.good and _carries(place, found, one.newest.consent)
+        for one in register.consent_ledger(place, found.reference)
+    ]
     done = [one.date for one in events if isinstance(one, Step) and not one.consent]
     if not redacted.may_have(reader, good, done, today):
         raise Unfit(
@@ -60,6 +64,14 @@ def copy(
         )  # fmt: skip
     known = redacted.known_names(events, _other_sides(place, found), _of_sheet(place, found))
     return redacted.copy(redacted.parts(found, events), chosen, [*names, *known], sign)
+
+
+def _carries(place: Workplace, found: Standing, consent: str) -> bool:
+    """Whether a step of today may be recorded as done on a consent."""
+    step = Step(
+        date=place.machine.today(), employer=found.employer, case=found.reference, consent=consent
+    )
+    return not register.look(place, [Numbered(0, step)]).faults
 
 
 def _events(place: Workplace, found: Standing) -> list[Event]:

@@ -15,6 +15,7 @@ from dropbox_app.desk.annual import (
     suppression,
     words,
 )
+from dropbox_app.desk.annual.counting import Situation
 from dropbox_app.desk.annual.report import OwnWords, Report, build
 from dropbox_app.desk.annual.suppression import Figure, Form
 from dropbox_app.desk.errors import Unfit
@@ -49,19 +50,24 @@ def draft(
     own: OwnWords | None = None,
     joint: Mapping[str, int] | None = None,
     reader: str = "",
+    situations: Sequence[Situation] | None = None,
 ) -> Draft:
     """Return the report of one calendar year.
 
     ``counsellor`` is her name. ``own`` are her words, for forms B and C. ``joint`` are the
     situations of another counsellor of the same employer, for the years of ``counted_years``;
     None takes those that she received. Only the sum is made into bands. ``reader``: the language
-    of the preview, if that is not the one of the report. Raises Unfit with what to do.
+    of the preview, if that is not the one of the report. ``situations`` are those of the employer,
+    if they were made of the register before: ``events`` need hold no cases then. Raises Unfit with
+    what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
     joint = _joint(events, term, form, year) if joint is None else joint
     _check_joint(joint)
-    counts, left_out = _counts(events, employer, counted_years(term, year), joint)
+    if situations is None:
+        situations = counting.situations(gather.cases(events, employer))
+    counts, left_out = _counts(situations, counted_years(term, year), joint)
     figures = _figures(form, term, year, counts)
     answers = gather.answers(events, employer, year)
     advice = checklist.advice(answers)
@@ -192,12 +198,11 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 
 
 def _counts(
-    events: Sequence[Event], employer: str, years: range, joint: Mapping[str, int]
+    situations: Sequence[Situation], years: range, joint: Mapping[str, int]
 ) -> tuple[Mapping[str, int], int]:
     """Return the situations that count, of both counsellors, and how many of hers do not."""
-    own = gather.cases(events, employer)
-    counted = Counter(counting.counts(own, years))
-    every = sum(one.year in years for one in counting.situations(own))
+    counted = Counter(counting.counted(situations, years))
+    every = sum(one.year in years for one in situations)
     return counted + Counter(joint), every - counted.total()
 
 

@@ -33,12 +33,13 @@ def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
         "checklist": unknown,
         "upkeep": who.upkeep_hours is None,
         "discussed_with": not gather.sheet(events, employer, year).get("discussed_with"),
-        "price": who.kind == "external" and not _has_price(events, employer, year),
+        "price": who.kind == "external" and not has_price(events, employer, year),
     }
     return tuple(name for name, is_missing in missing.items() if is_missing)
 
 
-def _has_price(events: Sequence[Event], employer: str, year: int) -> bool:
+def has_price(events: Sequence[Event], employer: str, year: int) -> bool:
+    """Return whether there can be a bill of a year: a price was agreed."""
     try:
         drafts.bill(events, employer, year)
     except Unfit:

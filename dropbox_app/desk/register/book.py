@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from dropbox_app.desk.register import cases, form
 from dropbox_app.desk.register.cases import Standing
@@ -38,6 +39,7 @@ class Book:
         }
         self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
         self._older = older._made if older else ({}, {})
+        self.made: dict[str, Any] = {}  # by its name, what others make of these events, to be kept
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
         """Return a book with more events, which may be of earlier days; this one stays."""
@@ -67,6 +69,12 @@ class Book:
     def events(self) -> list[Event]:
         """The events without their numbers."""
         return [event for _, event in self.entries]
+
+    @cached_property
+    def apart_from_cases(self) -> list[Event]:
+        """The events that are in no case, and the name of every employer."""
+        named = [one for one in self.terms if isinstance(one, Employer) and not one.group]
+        return named + [one for one in self.events if not isinstance(one, OfCase)]
 
     @cached_property
     def _of_employer(self) -> dict[str, list[Numbered]]:

@@ -11,13 +11,16 @@ from typing import Literal
 
 from dropbox_app.desk.storage.database import Database, Row, Value
 
-Which = Literal["all", "mine", "to_send", "theirs", "counsellor", "reporter", "nobody", "awaited"]
+Which = Literal[
+    "all", "mine", "unsafe", "to_send", "theirs", "counsellor", "reporter", "nobody", "awaited"
+]
 Order = Literal["newest", "oldest", "urgent"]
 
 _WHICH: Mapping[Which, str] = {
     "all": "1",
     # The groups of Today: the last leaves out what is in one of the others.
     "mine": "(turn = 'counsellor' OR unread > 0)",
+    "unsafe": "(turn = 'counsellor' OR unread > 0) AND not_safe",
     "to_send": "waiting > 0",
     "theirs": "turn = 'reporter' AND unread = 0 AND waiting = 0",
     # By whose turn it is.

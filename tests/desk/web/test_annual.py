@@ -76,13 +76,20 @@ def test_what_was_filled_in_for_the_report_is_in_it_and_no_longer_missing(
     bring_in(running, AGREED)
     page = report_page(running, window)
     asked = window.get(linked(page, "/facts"))
+    bring_in(
+        running, {"event": "certificate", "date": "2024-01-01", "register_number": "VP-17"},
+        {"event": "upkeep", "date": "2026-05-01", "what": "training", "minutes": 480},
+    )  # fmt: skip
     done = window.submit(
         asked, asked.form_with("reachable"), reachable="06 12345678", poster="no",
         discussed_with="works_council",
     )  # fmt: skip
     assert "06 12345678" in done.text
     assert "Hang posters van de vertrouwenspersoon op" in done.text
-    assert "Hoe mensen je bereiken" not in done.text
+    for filled in ("Hoe mensen je bereiken", "Je registratienummer", "Je uren scholing"):
+        assert filled in page.text
+        assert filled not in done.text
+    assert "Wie je vervangt als je weg bent" in done.text
     kept = [one for one in exported(running) if one["event"] in ("employer", "checklist")]
     assert {one["date"] for one in kept} == {"2026-12-31"}
     assert [one["items"] for one in kept if "items" in one] == [{"poster": "no"}]

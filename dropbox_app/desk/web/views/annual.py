@@ -146,7 +146,8 @@ def _page(handle: str, year: int, typed: Typed | None, problem: str) -> str:
     shown, refused = _shown(name, year, state)
     kept = report_words.kept(place, name, year)
     agreed = annual.agreed(place, name, year)
-    gaps = () if state.issued or state.given_to else annual.empty(place, name, year)
+    empty = annual.empty(place, name, year)
+    gaps = () if state.issued or state.given_to else empty
     return render_template(
         "annual_report.html",
         handle_here=handle, name=name, year=year, state=state, shown=shown,
@@ -155,7 +156,7 @@ def _page(handle: str, year: int, typed: Typed | None, problem: str) -> str:
         words=typed if typed is not None else MultiDict(vars(kept.own)),
         language=chosen or kept.language or told.lang,
         languages=LANGUAGES, formats=FORMATS, most=MAX_WORDS,
-        has_bill="price" not in annual.empty(place, name, year),
+        has_bill=annual.has_price(place, name, year),
         said=here.page().take_said(),
     )  # fmt: skip
 
