@@ -62,6 +62,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
         "entry": [of("entry", str(contact))],
     }
     own = {"thread": thread, "language": "nl", "name": "listening", "filename": "page.js"}
+    own["key"] = "over"  # of an answer that is not kept any more: leads to Today
     own["file"] = running.page.files.of(thread, str(files[0][0]))
     app, found = create_app(running.page), {}
     for rule in app.url_map.iter_rules():

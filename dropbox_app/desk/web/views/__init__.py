@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from dropbox_app.desk.web.views import (
     agenda,
+    answers,
     away,
     backups,
     beginning,
@@ -28,6 +29,7 @@ from dropbox_app.desk.web.views import (
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
+    answers.blueprint,
     today.blueprint,
     fetching.blueprint,
     files.blueprint,
