@@ -113,6 +113,39 @@ def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
         assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
 
 
+def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., Serving]) -> None:
+    """Ten longer than any report, forty as long as one; in Cyrillic a letter takes six bytes."""
+    serving = serve(changes={})
+    heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
+    heads += [post(serving, "/nl/report", FORM, 170_000)] * 40
+    crowd = [serving.connect(100 + n // 2, head + b"text=a") for n, head in enumerate(heads)]
+    with held(*crowd):
+        browser = serving.browser(9)
+        page = browser.get("/nl/report")
+        text = "Ї" * 17_000
+        assert browser.submit(page, page.form_with("text"), text=text).code
+
+
+def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
+    serve: Callable[..., Serving],
+) -> None:
+    """nginx counts a request only once its head is whole: all that bounds these is its room.
+
+    Where that is full it cuts off the next that comes, whoever it is.
+    """
+    serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
+    half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()
+    with contextlib.ExitStack() as crowd:
+        cut_off = select.poll()
+        for _ in range(5_000):
+            one = crowd.enter_context(socket.create_connection(("127.0.0.1", serving.port), 60))
+            one.sendall(half)
+            cut_off.register(one, select.POLLIN | select.POLLHUP)
+        read = serving.raw(half + b"b\r\nConnection: close\r\n\r\n")
+        assert read.startswith(b"HTTP/1.1 200 "), read[:80]
+        assert not cut_off.poll(0)
+
+
 def test_one_circuit_that_never_stops_keeps_nobody_out(serve: Callable[..., Serving]) -> None:
     serving = serve(changes={})
     fields = f"code={'+'.join(generate('nl'))}".encode()
@@ -136,7 +169,7 @@ def _there(connection: socket.socket) -> bytes:
     return b""
 
 
-def test_slow_strangers_take_no_place_from_a_reporters_files(
+def test_slow_clients_take_no_slot_from_a_reporters_files(
     serve: Callable[..., Serving],
 ) -> None:
     """Twenty, half of them with a false cookie, at 2.5 kB/s; there are six places in all."""
@@ -184,7 +217,7 @@ def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
     return answer
 
 
-def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
+def test_six_files_are_transferred_at_once_two_for_one_circuit_and_others_are_refused(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={})
@@ -207,7 +240,7 @@ def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
 
 
 @pytest.mark.parametrize("kind", ["upload", "desk"])
-def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
+def test_a_body_that_arrives_too_slowly_is_ended_and_leaves_nothing(
     serve: Callable[..., Serving], kind: str
 ) -> None:
     """It never falls silent: nginx alone would take it for ever."""
@@ -236,7 +269,7 @@ def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
     assert upload(browser, 1000).path == "/nl/conversation?sent=1"
 
 
-def test_a_file_that_is_read_too_slowly_ends_at_its_bound(serve: Callable[..., Serving]) -> None:
+def test_a_download_that_is_read_too_slowly_is_ended(serve: Callable[..., Serving]) -> None:
     from tests.server.web.test_file_downloads import reply_with
 
     serving = serve(program=HASTY)
@@ -289,7 +322,7 @@ def test_never_more_codes_hashed_at_once_than_cores_over_all_workers(
     assert 1 <= most <= 2
 
 
-def test_whoever_waits_for_a_code_keeps_nobody_from_reading_pages(
+def test_requests_waiting_for_a_code_block_no_page(
     serve: Callable[..., Serving],
 ) -> None:
     """Codes wait for their slot in threads of which there are plenty."""

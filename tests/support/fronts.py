@@ -29,7 +29,7 @@ UNLIMITED = {
 }
 # The same, and each silence of a client ends soon.
 QUICK = UNLIMITED | {
-    r"client_(header|body)_timeout 20s": r"client_\1_timeout 2s",
+    r"client_(header|body)_timeout [12]0s": r"client_\1_timeout 2s",
     "client_body_timeout 60s": "client_body_timeout 5s",
     r"lingering_time(out)? \d+s": r"lingering_time\1 1s",
     "keepalive_timeout 15s": "keepalive_timeout 400ms",

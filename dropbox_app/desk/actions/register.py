@@ -1,16 +1,17 @@
-"""Actions on the register: keep events, read them, cases, consents from threads.
+"""Actions on the register: keep and read events, cases, and consents from threads.
 
 Nothing of the register is ever sent. It is in the desk's database and its backups alone, until
 somebody asks for an export.
 """
 
 import collections
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import report_words, threads
 from dropbox_app.desk.actions.threads import Listed
-from dropbox_app.desk.errors import NotFound, Unfit
+from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, names, recording, rules
 from dropbox_app.desk.register.book import Book
@@ -24,21 +25,29 @@ from dropbox_app.desk.register.events import (
     Employer,
     Event,
     Freeze,
+    Joint,
     OfCase,
     OfEmployer,
+    Step,
 )
-from dropbox_app.desk.register.form import Refused
+from dropbox_app.desk.register.fields import Sentence
+from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.storage import lists
-from dropbox_app.desk.storage import register as rows
 from dropbox_app.desk.threads import open_thread
+from dropbox_app.protocol.messages import REPORTER, Message
 
 _ANSWERS = {"yes": "yes", "no": "no", "tell-me-more": "tell_me_more", "withdrawn": "withdrawn"}
+HELD_BACK = Sentence(
+    "the server holds back what the reporter wrote after this yes, which may take it back; fetch "
+    "again, or ask again",
+    "held_back",
+)
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of events that were given.
+    """The result of adding events. ``kept``: how many are new.
 
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
@@ -75,7 +84,7 @@ def levels(place: Workplace) -> dict[str, str]:
 
 
 def sheet(place: Workplace, employer: str) -> Employer | None:
-    """Return the sheet of an employer; None if the register does not know it."""
+    """Return the sheet of an employer; None if the register has none."""
     return place.book().sheets.get(employer)
 
 
@@ -86,31 +95,51 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
     that is kept which the employer's level of recording allows.
     """
     with place.database.transaction():  # nobody else may change what the rules look at
-        book = place.book()
-        given = _named(book, given)
-        levels = _levels(book, [one.event for one in given])
-        had = collections.Counter(map(repr, book.events) if once else ())
-        left_out: collections.Counter[str] = collections.Counter()
-        new, kept = [], []
-        for one in given:
-            employer = getattr(one.event, "employer", "")
-            event, without = recording.reduced(one.event, levels.get(employer, ""))
-            if had[repr(event)]:
-                had[repr(event)] -= 1
-                continue
-            left_out.update(without)
-            new.append(one)
-            kept.append(event)
-        faults = rules.faults(_about(book, new), new)
-        if faults:
-            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        near = _near(set(book.first_of_employer), names.employers(kept))
-        place.add_events([form.to_json(one) for one in kept])
-        return Added(len(kept), len(given) - len(kept), dict(left_out), near)
+        looked = _look(place, given, once=once)
+        if looked.faults:
+            raise Refused(looked.faults[: lines.MOST_FAULTS])
+        place.add_events([form.to_json(one.event) for one in looked.new])
+        return looked.added
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What would become of events that are given: those that are new, as kept, and faults."""
+
+    added: Added
+    new: tuple[Numbered, ...]
+    faults: tuple[Fault, ...]
+
+
+def look(place: Workplace, given: Sequence[Numbered]) -> Looked:
+    """Return what ``add`` would do with events, where what is there already is not kept again."""
+    return _look(place, given, once=True)
+
+
+def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
+    book = place.book()
+    given = _named(book, given)
+    levels = _levels(book, [one.event for one in given])
+    had = collections.Counter(map(repr, book.events) if once else ())
+    left_out: collections.Counter[str] = collections.Counter()
+    new, kept = [], []
+    for one in given:
+        employer = getattr(one.event, "employer", "")
+        event, without = recording.reduced(one.event, levels.get(employer, ""))
+        if had[repr(event)]:
+            had[repr(event)] -= 1
+            continue
+        left_out.update(without)
+        new.append(one)
+        kept.append(Numbered(one.line, event))
+    faults = rules.faults(_about(book, new), new) + _held_back(place, new)
+    near = _near(set(book.first_of_employer), names.employers([one.event for one in kept]))
+    added = Added(len(kept), len(given) - len(kept), dict(left_out), near)
+    return Looked(added, tuple(kept), tuple(faults))
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
-    """New names of employers that are much like one that was there, or like each other."""
+    """Return new names of employers that are much like an existing one, or like each other."""
     known, found = set(there), []
     for name in sorted(new - there):
         found += [(name, other) for other in names.near(known, name)]
@@ -119,7 +148,7 @@ def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
 
 
 def rename(place: Workplace, old: str, new: str) -> int:
-    """Give an employer another name, and make it one with the employer that has it already.
+    """Rename an employer; if another one has the new name, merge the two.
 
     Returns how many events changed. Raises NotFound, Unfit, Refused: nothing is changed then.
     """
@@ -128,28 +157,39 @@ def rename(place: Workplace, old: str, new: str) -> int:
         given = [event for _, event in kept]
         if old not in names.employers(given) or old == new:
             raise NotFound(f"No employer in the register is called {old!a}, or not any other.")
-        if sentence := names.forbids(given, old, new):
-            raise Unfit(sentence)
+        names.check_one(given, old, new)
         changed = [
             (was, form.read(form.to_json(one))) for was, one in names.renamed(given, old, new)
         ]
         numbers = {id(event): number for number, event in kept}
-        both = [one for _, one in changed]
-        both += [one for one in given if isinstance(one, OfEmployer) and one.employer == new]
-        issued = [one for one in both if isinstance(one, Freeze)]
-        agreed = [one for one in cases.in_order(both) if isinstance(one, Agreement)]
-        if faults := rules.faults(issued, [Numbered(0, one) for one in agreed]):
+        after = {numbers[id(was)]: one for was, one in changed}
+        both = [
+            one
+            for one in (after.get(number, event) for number, event in kept)
+            if isinstance(one, OfEmployer) and one.employer == new
+        ]
+        told = [one for one in both if isinstance(one, Freeze | Joint)]
+        agreed = [one for one in both if isinstance(one, Agreement)]
+        if faults := rules.faults(told, [Numbered(0, one) for one in agreed]):
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        rows.replace(
-            place.database, [(numbers[id(was)], [form.to_json(one)]) for was, one in changed]
-        )
+        place.replace_events([(number, [form.to_json(one)]) for number, one in after.items()])
+        _keep_site(place, old, new)
+        report_words.move(place, old, new)
         return len(changed)
+
+
+def _keep_site(place: Workplace, old: str, new: str) -> None:
+    """Let the site that is called as the old name was belong to the new one."""
+    site = next((one for one, name in place.names().items() if names.same_name(name, old)), "")
+    had = sheet(place, new)
+    if site and not names.same_name(place.names()[site], new) and not (had and had.site):
+        record(place, Employer(date=place.machine.today(), employer=new, site=site))
 
 
 def record_contact(
     place: Workplace, given: Contact, reference: str = "", new_case: str | None = None
 ) -> Added:
-    """Keep one contact: in a case that is there, in a new one, or without a case.
+    """Keep one contact: in an existing case, in a new one, or without a case.
 
     ``reference`` is a case's reference or label; ``new_case`` the label of a new case, which may
     be empty. Raises Refused, NotFound.
@@ -176,7 +216,7 @@ def record(place: Workplace, *given: Event) -> Added:
 def bring_in(place: Workplace, raw: bytes) -> Added:
     """Keep the events of a file, all or none. Raises Refused with every fault of every line.
 
-    The same file may be imported twice: what is there already is not kept again.
+    The same file may be imported twice: existing events are not kept again.
     """
     return add(place, lines.read(raw, place.machine.today()), once=True)
 
@@ -215,12 +255,13 @@ def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
 
 
 def adopt(place: Workplace) -> int:
-    """Make a case of every thread that has none; return how many were made.
+    """Make a case of every thread of a reporter's that has none; return how many were made.
 
-    It is opened on the day of the first message, or today if the report of that year was issued.
+    What a server made up is none: a message of the reporter's must have been verified. It is opened
+    on the day that the reporter signed, or today if that year is closed.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
-    if all(mailbox in known for _, mailbox in lists.pairs(place.database)):
+    if known.issuperset(lists.of_reporters(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():
@@ -230,20 +271,18 @@ def adopt(place: Workplace) -> int:
 def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     there = every(place)
     known = {one.thread for one in there if isinstance(one, Case) and one.thread}
-    new = [one for one in listed if one.mailbox not in known]
-    if not new:
-        return 0
+    new = [(one, one.summary.began) for one in listed if one.mailbox not in known]
     book = place.book()
     employers = {sheet.site: name for name, sheet in book.sheets.items() if sheet.site}
     made, called = [], set(book.first_of_employer)
-    for one in new:
+    for one, began in new:
+        if began is None:
+            continue
         employer = employers.get(one.site) or employers.get(one.employer) or one.employer
         employer = names.spelled(called, employer)
         called.add(employer)  # a second new site may spell it otherwise
-        days = [item.day for item in place.desk(one.site).state.of(one.mailbox)]
-        day = min([*days, place.machine.today()])
-        if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(
-            e.first_year or 0, (e.last_year or 0) + 1) for e in there):  # fmt: skip
+        day = min(began, place.machine.today())
+        if rules.is_closed(there, employer, day.year):
             day = place.machine.today()
         made.append(
             Case(
@@ -254,12 +293,13 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
                 channel="drop_box",
             )
         )
-    record(place, *sorted(made, key=lambda one: one.date))
+    if made:
+        record(place, *sorted(made, key=lambda one: one.date))
     return len(made)
 
 
 def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
-    """Return the consents of a case as they are today, those of its thread too. Raises NotFound."""
+    """Return the consents of a case as of today, those of its thread too. Raises NotFound."""
     found = case(place, reference)
     take_consents(place, found)
     day = place.machine.today()
@@ -267,41 +307,84 @@ def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
 
 
 def take_consents(place: Workplace, found: Standing) -> int:
-    """Enter the reporter's signed answers of a case's thread; return how many were new."""
-    if not found.sheet.thread:
+    """Enter the reporter's signed answers of a case's thread; return how many were new.
+
+    They count in the order in which they were signed, whatever came in first: an answer is left
+    out if a later one to the same question is there already and its day is not later.
+    """
+    opened = _thread(place, found)
+    if opened is None:
         return 0
-    try:
-        desk, mailbox = threads.find(place, found.sheet.thread)
-    except NotFound:
-        return 0
-    known = {one.message for one in every(place, found.employer) if isinstance(one, Consent)}
-    opened = open_thread.open_case(desk, mailbox)
-    asked = {m.digest: m for m in opened.thread.genuine() if m.kind == "consent-request"}
+    there = {
+        one.message: one.date for one in every(place, found.employer) if isinstance(one, Consent)
+    }
+    items = {one.message.digest: one.item for one in opened.thread.entries if one.message}
     made = []
-    for entry in opened.thread.entries:
-        said = entry.message
-        if not entry.genuine or said is None or said.kind != "consent-answer":
+    for question in opened.thread.genuine():
+        if question.kind != "consent-request":
             continue
-        question = asked.get(str(said.body["request"]))
-        if question is None or entry.item in known:
-            continue
-        made.append(
-            Consent(
-                date=min(said.day, place.machine.today()),
-                employer=found.employer,
-                case=found.reference,
-                consent=question.digest[:16],
-                step=str(question.body["step"])[:4_000],
-                partner=str(question.body["with"])[:200],
-                scope=str(question.body["scope"])[:4_000],
-                answer=_ANSWERS[str(said.body["answer"])],
-                source="thread",
-                message=entry.item,
-            )
-        )
+        day, todo = datetime.date.min, []
+        for said in opened.thread.answers(question.digest):
+            # Not before the answers that were signed before it, whatever day it says.
+            day = max(day, min(said.day, place.machine.today()))
+            entered = there.get(said.digest) or there.get(items[said.digest])
+            if entered is None:
+                todo.append(_consent(found, question, said, day))
+            else:
+                day = max(day, entered)
+                todo = [one for one in todo if one.date < entered]
+        made += todo
     if made:
         record(place, *made)
     return len(made)
+
+
+def _thread(place: Workplace, found: Standing) -> open_thread.Case | None:
+    """Open the thread of a case; None where it has none here."""
+    if not found.sheet.thread:
+        return None
+    try:
+        return open_thread.open_case(*threads.find(place, found.sheet.thread))
+    except NotFound:
+        return None
+
+
+def _consent(found: Standing, question: Message, said: Message, day: datetime.date) -> Consent:
+    return Consent(
+        date=day,
+        employer=found.employer,
+        case=found.reference,
+        consent=question.digest[:16],
+        step=str(question.body["step"])[:4_000],
+        partner=str(question.body["with"])[:200],
+        scope=str(question.body["scope"])[:4_000],
+        answer=_ANSWERS[str(said.body["answer"])],
+        source="thread",
+        message=said.digest,
+    )
+
+
+def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
+    """Refuse steps on a yes of a thread after which something of the reporter's did not come."""
+    faults = []
+    for line, one in ((each.line, each.event) for each in given):
+        if not isinstance(one, Step | Contact) or not one.consent or not one.case:
+            continue
+        found = place.book().standings.get(one.case)
+        opened = _thread(place, found) if found else None
+        if opened is None:
+            continue
+        last = max(
+            (said.n for question in opened.thread.genuine()
+             if question.kind == "consent-request" and question.digest[:16] == one.consent
+             for said in opened.thread.answers(question.digest)),
+            default=None,
+        )  # fmt: skip
+        missing = [*opened.thread.gaps.get(REPORTER, ())]
+        missing += [opened.thread.withheld[REPORTER]] if REPORTER in opened.thread.withheld else []
+        if last is not None and any(n > last for n in missing):
+            faults.append(Fault(line, "consent", HELD_BACK))
+    return faults
 
 
 def export(place: Workplace) -> str:
@@ -315,7 +398,7 @@ def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
 
 
 def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
-    """How much is recorded at the employers of some events, these included."""
+    """Return how much is recorded at each employer, with these events included."""
     names = {one.employer for one in given if isinstance(one, OfEmployer)}
     there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
     sheets = cases.sheets(cases.in_order([*there, *given]))
@@ -323,7 +406,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """The events against which the rules hold new ones: those of the cases that they name."""
+    """Return the events to check new ones against: those of the cases that they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -334,7 +417,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give a reference to every case that has none: its year, and the next number of that year."""
+    """Give every case without a reference one: its year, and that year's next number."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

@@ -27,7 +27,7 @@ MOST_FOUND = 50  # messages that a search shows
 
 @dataclass(frozen=True)
 class Listed:
-    """One thread in a list: where it belongs, the counsellor's own name for it, and its summary.
+    """One thread in a list: its site, the counsellor's own name for it, and its summary.
 
     ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
     for one, or the site did not say. ``away_until``: the absence on which that day falls.
@@ -57,7 +57,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class FoundNote:
-    """A private note of the counsellor's own that a search found."""
+    """A private note of the counsellor that a search found."""
 
     listed: Listed
     text: str
@@ -121,13 +121,13 @@ def summarised(place: Workplace) -> Iterator[None]:
 
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
-    """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    """Return the desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
     place_of, mailbox = locate(place, name, site)
     return place.desk(place_of), mailbox
 
 
 def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
-    """The site's id and the mailbox of a thread, as ``find``, without loading the site."""
+    """Return the site's id and the mailbox of a thread, as ``find``, without loading the site."""
     given = name.strip().lower()
     if len(given) < open_thread.LEAST_PREFIX:
         least = open_thread.LEAST_PREFIX
@@ -150,7 +150,7 @@ def read(place: Workplace, name: str, site: str = "") -> Opened:
 
 
 def mark_seen(opened: Opened) -> int:
-    """Note that everything in an opened thread was shown; how many messages were new."""
+    """Note that all of an opened thread was shown; return how many messages were new."""
     unseen = opened.case.unseen
     for item in unseen:
         opened.desk.state.items[item].seen = True
@@ -160,9 +160,9 @@ def mark_seen(opened: Opened) -> int:
 
 
 def search(place: Workplace, text: str) -> list[Found]:
-    """The messages of all sites in which all words of ``text`` stand; at most 50, the newest first.
+    """Return messages of all sites that contain all words of ``text``: the newest 50.
 
-    What is false in its thread is named as such.
+    Messages that are not genuine are marked as such.
     """
     hits = queries.find(place.database, text, MOST_FOUND)
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
@@ -178,7 +178,7 @@ def search(place: Workplace, text: str) -> list[Found]:
 
 
 def search_notes(place: Workplace, text: str) -> list[FoundNote]:
-    """The private notes of all sites in which all words of ``text`` stand, as ``search`` has it.
+    """Return private notes of all sites that contain all words of ``text``, as ``search``.
 
     At most 50.
     """
@@ -195,13 +195,13 @@ def search_notes(place: Workplace, text: str) -> list[FoundNote]:
 
 
 def _folded(text: str) -> str:
-    """A text without capitals and accents."""
+    """Return a text without capitals and accents."""
     apart = unicodedata.normalize("NFKD", text.casefold())
     return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
-    """Give a thread the counsellor's own name; an empty one takes it away. Raises Unfit.
+    """Give a thread the counsellor's own name; an empty one removes it. Raises Unfit.
 
     It stays in this desk's database and its backups, and is never sent.
     """
@@ -218,7 +218,7 @@ def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
 
 
 def forget(place: Workplace, name: str, site: str = "") -> int:
-    """Delete a thread from this computer for good; how many items went. Raises NotFound.
+    """Delete a thread from this computer; return how many items were deleted. Raises NotFound.
 
     The database gets a new key before ``Workplace`` is closed.
     """
@@ -250,5 +250,5 @@ def _answer_by(summed: Summary, days: int) -> datetime.date | None:
 
 
 def _during(day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
-    """The last day of an absence if a day falls on it."""
+    """Return the last day of an absence that includes a day."""
     return until if day is not None and until is not None and day <= until else None

@@ -12,6 +12,7 @@ from dropbox_app.desk.storage.lists import Order, Which
 from dropbox_app.desk.storage.rows import Promise
 from dropbox_app.desk.threads import turn
 
+MOST_UNSAFE = 500
 _GROUPS: Mapping[Which, Order] = {"mine": "urgent", "to_send": "oldest", "theirs": "oldest"}
 
 
@@ -37,8 +38,9 @@ class Today:
     whose reporter does not feel safe, then those with an answer about consent, then the oldest.
     ``to_send``: threads with a message that the server does not have yet; such a thread may also
     be among ``mine``. ``theirs``: threads in which the reporter is to answer, the oldest first.
-    ``all``: how many threads each group has, those that were left out included. ``read``: each
-    site by its employer's name, those that are late first.
+    ``all``: how many threads each group has, those that were left out included; ``unsafe``: how
+    many of ``mine`` have a reporter who does not feel safe. ``read``: each site by its employer's
+    name, those that are late first.
     """
 
     day: datetime.date
@@ -46,22 +48,30 @@ class Today:
     to_send: tuple[Listed, ...]
     theirs: tuple[Listed, ...]
     all: Mapping[str, int]
+    unsafe: int
     read: tuple[Read, ...]
 
 
 def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
     """Return the day's work, of all sites or of the one that ``site`` names. Raises NotFound.
 
-    ``most``: of each group so many threads at most.
+    ``most``: of each group so many threads at most, but of those whose reporter does not feel
+    safe up to 500: whoever sends many such reports hides no other behind them.
     """
     at = place.names(site)
-    groups = {name: threads.choose(place, at, name, order, most) for name, order in _GROUPS.items()}
+    unsafe = threads.choose(place, at, "unsafe", most=0).all
+    groups = {}
+    for name, order in _GROUPS.items():
+        least = min(unsafe, MOST_UNSAFE) if name == "mine" else 0
+        up_to = None if most is None else max(most, least)
+        groups[name] = threads.choose(place, at, name, order, up_to)
     return Today(
         day=place.machine.today(),
         mine=groups["mine"].first,
         to_send=groups["to_send"].first,
         theirs=groups["theirs"].first,
         all={name: group.all for name, group in groups.items()},
+        unsafe=unsafe,
         read=tuple(_read(place, site)),
     )
 

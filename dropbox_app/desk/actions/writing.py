@@ -1,4 +1,4 @@
-"""Actions that write to a reporter: reply, notice, options, a question for consent."""
+"""Actions that write to a reporter: reply, notice, options, request for consent."""
 
 import json
 import tomllib
@@ -44,26 +44,26 @@ class Message:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that the server has. ``closed``: the thread is closed and stays so."""
+    """A message that the server has accepted. ``closed``: the thread is closed and stays so."""
 
     mailbox: str
     closed: bool
 
 
 def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
-    """An answer."""
+    """Return a reply."""
     return Message("reply", {"text": with_line_ends(text)}, files, language)
 
 
 def notice(status: str, text: str = "", language: str = "") -> Message:
-    """Where the thread stands: received, read, closed or reopened."""
+    """Return a notice on the state of the thread: received, read, closed or reopened."""
     body: dict[str, Json] = {"status": status}
     given = {"text": with_line_ends(text)} if text else {}
     return Message("notice", body | given, language=language)
 
 
 def question(step: str, with_whom: str, scope: str, language: str = "") -> Message:
-    """A question for consent to a step."""
+    """Return a request for consent to a step."""
     return Message(
         "consent-request", {"step": step, "with": with_whom, "scope": scope}, language=language
     )
@@ -101,7 +101,7 @@ def send(
     confirmed: Callable[[Card], bool] = lambda _: False,
     again: bool = False,
 ) -> Sent:
-    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` are of ``find``.
+    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` come from ``find``.
 
     ``successor`` names a colleague for a handover; ``confirmed`` says whether the ten groups of a
     card are the colleague's. Raises AlreadyWaiting if the same message waits and ``again`` is not
@@ -132,7 +132,7 @@ def send(
 
 
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
-    """Keep a thread longer at the server, by a sealed notice that says so to the reporter.
+    """Keep a thread longer at the server, by a sealed notice to the reporter that says so.
 
     The server counts its idle term again from any addition (SPEC section 9); it does not learn
     that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
@@ -146,13 +146,13 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """The reporter's language if a desk writes in it, else the first that the counsellor named."""
+    """Return the reporter's language, if the desk has it; else the counsellor's first one."""
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """The language of the pages that the reporter last wrote on; empty if nothing came.
+    """Return the language of the pages that the reporter last wrote on; empty if nothing came.
 
     It may be one that a desk has no texts in, such as Polish.
     """
@@ -161,7 +161,7 @@ def pages_language(desk: Desk, mailbox: str) -> str:
 
 
 def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:
-    """A message that waits is sent by the next fetch; who gives it again means the same one."""
+    """Refuse a message that is waiting already; the next fetch sends it."""
     case = open_thread.open_case(desk, mailbox)
     for entry in case.thread.entries:
         waits = case.unsent.get(entry.item) == "waiting"

@@ -11,13 +11,16 @@ from typing import Literal
 
 from dropbox_app.desk.storage.database import Database, Row, Value
 
-Which = Literal["all", "mine", "to_send", "theirs", "counsellor", "reporter", "nobody", "awaited"]
+Which = Literal[
+    "all", "mine", "unsafe", "to_send", "theirs", "counsellor", "reporter", "nobody", "awaited"
+]
 Order = Literal["newest", "oldest", "urgent"]
 
 _WHICH: Mapping[Which, str] = {
     "all": "1",
     # The groups of Today: the last leaves out what is in one of the others.
     "mine": "(turn = 'counsellor' OR unread > 0)",
+    "unsafe": "(turn = 'counsellor' OR unread > 0) AND not_safe",
     "to_send": "waiting > 0",
     "theirs": "turn = 'reporter' AND unread = 0 AND waiting = 0",
     # By whose turn it is.
@@ -114,10 +117,10 @@ def one(database: Database, site: str, mailbox: str) -> ThreadRow:
     return _thread(found[0])
 
 
-def pairs(database: Database) -> list[tuple[str, str]]:
-    """The site and mailbox of every thread."""
-    found = database.run("SELECT site, mailbox FROM thread")
-    return [(str(site), str(mailbox)) for site, mailbox in found]
+def of_reporters(database: Database) -> list[str]:
+    """Return the mailboxes in which something was verified to be a reporter's."""
+    found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
+    return [str(mailbox) for (mailbox,) in found]
 
 
 def like(database: Database, beginning: str, sites: Iterable[str]) -> list[tuple[str, str]]:

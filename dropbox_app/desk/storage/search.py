@@ -19,10 +19,10 @@ class Hit:
 
 
 def find(database: Database, words: str, most: int) -> list[Hit]:
-    """``most`` messages at most, those that came last first.
+    """Return at most ``most`` messages that contain all of ``words``, the latest first.
 
-    In each stand all of ``words``, whole or as the beginning of a word; capitals and accents do
-    not count. No words find nothing.
+    A word may also be the beginning of one; capitals and accents do not count. Without words
+    nothing is found.
     """
     wanted = " ".join(f'"{word}"*' for word in words.replace('"', " ").split())
     if not wanted:
@@ -43,7 +43,7 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
 
 
 def words_of(message: Message) -> str:
-    """Return all text of a message, and the names of its files, as search finds them."""
+    """Return all text of a message, and its file names, for search."""
     names = [file.name for file in message.attachments]
     return "\n".join([*_texts(dict(message.body)), *names])
 

@@ -1,4 +1,4 @@
-"""Sending: a message is sealed, kept, and then sent until the server has said what became of it.
+"""Sends messages: each is sealed, kept, and sent until the server has said what became of it.
 
 It lies in the local store before the server gets it, so a lost connection neither loses it nor
 sends it twice: the same bytes again are the same item (SPEC section 6).
@@ -65,7 +65,7 @@ class _Tip(Message):
 
     @property
     def digest(self) -> str:
-        """As it was before the message was forgotten."""
+        """Return the digest from before the message was forgotten."""
         return self.kept
 
 
@@ -117,7 +117,7 @@ def _waiting_messages(desk: Desk) -> set[str]:
 
 
 def exchange(desk: Desk) -> None:
-    """Bring home what came in, give a restored server what it lacks, send what is waiting."""
+    """Fetch what arrived, give a restored server what it lacks, and send what is waiting."""
     listed = inbox.collect(desk)
     if not desk.agreed:
         return
@@ -132,7 +132,7 @@ def exchange(desk: Desk) -> None:
 
 
 def _send(desk: Desk, item: Item, tries: int) -> Item:
-    """Send what is kept; answers the item that it was sent as, with what became of it."""
+    """Send what is kept; return the item that was sent, and the result."""
     sealed = desk.store.original(item.id)
     message = _opened(desk, item)
     if sealed is None or message is None:
@@ -178,7 +178,7 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
 
 
 def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
-    """Another message of this author came first: read, sign again under the next number, send."""
+    """After another message of this author: fetch, sign with the next number, and send."""
     inbox.collect(desk)
     if item.sent == "sent":
         return item
@@ -222,7 +222,7 @@ def _compose(
     attached: Sequence[Source] = (),
     before: Message | None = None,
 ) -> Item:
-    """Sign, seal and keep the next message and its files; they are then waiting.
+    """Sign, seal and keep the next message and its files, which then wait to be sent.
 
     ``before``: what it was when its number was taken, with the files that were sealed for that.
     """
@@ -278,7 +278,7 @@ def _attach(
     attached: Sequence[Source],
     before: Message | None,
 ) -> list[Attachment]:
-    """Seal the files of a message for whom it goes to; those of ``before`` only if that changed."""
+    """Seal the files of a message for its recipients; keep those of ``before`` if unchanged."""
     if before is not None:
         if draft_with(before.attachments).to == before.to:
             return [*before.attachments]
@@ -296,7 +296,7 @@ def _attach(
 
 
 def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
-    """An own item that is sealed and not sent yet."""
+    """Return an own item that is sealed and not sent yet."""
     return Item(
         id=item,
         mailbox=mailbox,
@@ -313,7 +313,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Go on from the own newest message, also where only its number and digest are left."""
+    """Continue after the newest own message, even if only its number and digest are left."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:
@@ -354,7 +354,7 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
 
 
 def _cards(desk: Desk) -> list[cards.Card]:
-    """The own card as issued, and the colleagues' as the site shows them."""
+    """Return the own card as issued, and the colleagues' cards as the site shows them."""
     shown = own_card.readable(desk, desk.courier.shown())
     own = cards.parse(desk.state.card)
     return [own, *(card for card in shown if card.identity != desk.identity)]
@@ -371,7 +371,7 @@ def _opened(desk: Desk, item: Item) -> Message | None:
 
 
 def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
-    """After a new store id: the own items that the server lacks, and every verified withdrawal."""
+    """After a new store id, send the own items that the server lacks, and the withdrawals."""
     given = _give_withdrawals(desk, listed)
     for mailbox, newest in listed.items():
         if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:
@@ -395,7 +395,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
                 given += 1
             except Refused:
                 desk.report.note(
-                    f"The restored server did not take back all of thread {mailbox[:8]}; the "
+                    f"The restored server did not accept all of thread {mailbox[:8]}; the "
                     "reporter may not see your newest messages.",
                     "not_taken_back",
                     mailbox,
@@ -410,7 +410,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
 
 
 def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
-    """Prove each to the server, also where it lists the thread for others; how many it lacked."""
+    """Prove each withdrawal to the server; return how many it lacked."""
     given = 0
     for mailbox, known in desk.state.threads.items():
         if not known.withdrawn:

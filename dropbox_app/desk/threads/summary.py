@@ -1,4 +1,4 @@
-"""The row of a thread in a list, so that no list opens every message of every thread.
+"""The row of a thread in a list, so that a list need not open every message.
 
 It is kept in the database beside the thread, with the columns that lists choose and order by; any
 change of the thread drops it there, and the next list makes it again.
@@ -13,8 +13,10 @@ from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
+from dropbox_app.protocol.messages import REPORTER
 
-FORM = 2  # what is kept in another form is made again
+FORM = 3  # what is kept in another form is made again
+_DAYS = ("last_day", "since", "began")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Summary:
     ``unverified`` what could not be verified, ``waiting`` own messages that the server does not
     have. ``status`` is open, withdrawn or gone. ``turn``, ``since``, ``first_words``,
     ``not_safe``, ``consent`` and ``closed`` are those of ``threads/turn.py``. ``false``: the items
-    that are not shown as what their author wrote.
+    that are not shown as what their author wrote. ``began``: the day of the reporter's first
+    message that is here, as it was signed; None where there is none.
     """
 
     last_day: datetime.date
@@ -41,6 +44,7 @@ class Summary:
     not_safe: bool
     consent: str
     false: tuple[str, ...]
+    began: datetime.date | None
 
 
 def of(case: Case) -> Summary:
@@ -60,11 +64,12 @@ def of(case: Case) -> Summary:
         not_safe=standing.not_safe,
         consent=standing.consent,
         false=tuple(entry.item for entry in case.entries if not entry.genuine),
+        began=next((m.day for m in case.thread.genuine() if m.by == REPORTER), None),
     )
 
 
 def make(desk: Desk, mailbox: str) -> Summary:
-    """Open a thread, summarise it, and keep that until the thread changes."""
+    """Open a thread, summarise it, and keep the summary until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
     keep(desk, mailbox, made)
     return made
@@ -77,18 +82,18 @@ def keep(desk: Desk, mailbox: str, made: Summary) -> None:
 
 def row(made: Summary) -> SummaryRow:
     """Return a summary as it is kept."""
-    since, last_day = made.since.isoformat() if made.since else "", made.last_day.isoformat()
+    days = {name: day.isoformat() if (day := getattr(made, name)) else "" for name in _DAYS}
     return SummaryRow(
-        form=FORM, turn=made.turn, since=since, last_day=last_day, unread=made.unread,
-        waiting=made.waiting, not_safe=made.not_safe, consent=bool(made.consent),
-        fields=json.dumps(asdict(made) | {"last_day": last_day, "since": since}),
+        form=FORM, turn=made.turn, since=days["since"], last_day=days["last_day"],
+        unread=made.unread, waiting=made.waiting, not_safe=made.not_safe,
+        consent=bool(made.consent), fields=json.dumps(asdict(made) | days),
     )  # fmt: skip
 
 
 def read(kept: str) -> Summary:
     """Read what ``row`` wrote in this form; the database has authenticated it."""
     fields = json.loads(kept)
-    fields["last_day"] = datetime.date.fromisoformat(fields["last_day"])
-    fields["since"] = datetime.date.fromisoformat(fields["since"]) if fields["since"] else None
+    for name in _DAYS:
+        fields[name] = datetime.date.fromisoformat(fields[name]) if fields[name] else None
     fields["false"] = tuple(fields["false"])
     return Summary(**fields)

@@ -140,7 +140,7 @@ def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
     assert "chef" not in page.content()
 
 
-def test_nothing_is_asked_of_anybody_else(running: Running, page: Page, thread: str) -> None:
+def test_nothing_is_requested_from_another_host(running: Running, page: Page, thread: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []

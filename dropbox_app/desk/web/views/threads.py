@@ -1,4 +1,4 @@
-"""Gesprekken: all of them, over all employers; by employer, by whose turn it is, by words."""
+"""Gesprekken: all conversations of all employers; filtered by employer, turn and words."""
 
 from collections.abc import Mapping
 
@@ -50,7 +50,7 @@ def threads() -> ResponseReturnValue:
 
 
 def _hits(words: str, employer: str) -> list[dict[str, object]]:
-    """What a search found: the conversation, and how the message begins."""
+    """Return the search results: the conversation, and how the message begins."""
     return [
         {
             "listed": one.listed,
@@ -64,7 +64,7 @@ def _hits(words: str, employer: str) -> list[dict[str, object]]:
 
 
 def _notes(words: str, employer: str) -> list[tuple[Listed, str]]:
-    """The counsellor's own notes that a search found: the conversation, and how the note begins."""
+    """Return the notes that a search found: the conversation, and how the note begins."""
     return [
         (one.listed, _beginning(one.text))
         for one in actions.search_notes(here.place(), words)
