@@ -1,7 +1,6 @@
 """Actions on the annual report: look at it, write it, issue it, and make the bill."""
 
 import datetime
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import form, names
 from dropbox_app.desk.register.categories import CHECKED
 from dropbox_app.desk.register.events import Agreement, Employer, Event, Freeze, Joint
-from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.encoding import Json, sha256_hex
 
 # What a report takes from the employer's sheet.
 FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
@@ -27,7 +26,7 @@ FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer; ``name`` is what it is called, the same for every employer."""
+    """A file for the employer; ``name`` is its suggested name, the same for every employer."""
 
     name: str
     data: bytes
@@ -111,7 +110,7 @@ def freeze(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
     seal: str = "",
 ) -> None:  # fmt: skip
-    """Issue a report: from now on it stays as it is, and so does its year.
+    """Issue a report: from now on neither it nor its year can change.
 
     ``seal`` is that of the report that the counsellor looked at, empty if nobody asks. Raises
     Unfit if it may not be issued, was issued, or is no longer the same.
@@ -159,7 +158,7 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
 def states(place: Workplace) -> list[State]:
     """Return how the reports of all employers and years stand, the newest year first.
 
-    Of an employer without an agreement: the last year that is over, if its register has anything.
+    Of an employer without an agreement: the last year that ended, if its register has anything.
     """
     events, today = place.book().terms, place.machine.today()
     found = [
@@ -280,16 +279,16 @@ def _situations(place: Workplace, employer: str) -> list[Situation]:
 
 
 def _seal(made: Report) -> str:
-    return hashlib.sha256(json.dumps(render.as_json(made)).encode()).hexdigest()
+    return sha256_hex(json.dumps(render.as_json(made)).encode())
 
 
 def _counsellor(place: Workplace) -> str:
-    """The counsellor's name as her cards have it."""
+    """Return the counsellor's name as it is on the cards."""
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer that is meant: an exact name, else the only one with it as a part.
+    """Return the employer with this exact name, or else the only one whose name contains it.
 
     Raises NotFound.
     """

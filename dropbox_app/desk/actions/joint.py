@@ -1,6 +1,6 @@
-"""Actions on a joint report of two counsellors: give counts away, and take them in.
+"""Actions on a joint report of two counsellors: export counts, and import them.
 
-Nothing is sent: the file goes from hand to hand, by whatever way the two choose.
+Nothing is sent: the two pass the file on in whatever way they choose.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ def colleague(place: Workplace, card: bytes) -> Card:
 
 
 def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
-    """Keep the counts of a colleague, and return them under this desk's name of the employer.
+    """Keep a colleague's counts, and return them under this desk's name of the employer.
 
     ``employer`` is that name, empty for the one that the colleague uses. Raises Unfit, NotFound,
     Refused.

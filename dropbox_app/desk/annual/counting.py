@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """What is counted of a case.
+    """The facts about a case that are used for counting.
 
     ``key`` is unique among the cases of one employer, those that were destroyed included.
     ``together`` is the counsellor's private mark: cases with the same mark are one situation.

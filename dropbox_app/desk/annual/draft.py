@@ -1,4 +1,4 @@
-"""Makes a report and a bill out of the register, or says why there can be none."""
+"""Makes a report and a bill from the register, or says why there can be none."""
 
 import datetime
 from collections import Counter
@@ -26,7 +26,7 @@ from dropbox_app.desk.register.events import Employer, Event
 
 @dataclass(frozen=True)
 class Draft:
-    """A report that may be issued, with what the counsellor alone sees of it.
+    """A report that may be issued, with what only the counsellor sees of it.
 
     ``advice`` are the items that next year's report looks back on. ``preview`` explains the
     report; no part of it goes to the employer.
@@ -155,10 +155,10 @@ def joint_counts(
 
 
 def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
-    """The counts that came from the other counsellor of a shared employer.
+    """Return the counts that came from the other counsellor of a shared employer.
 
-    Each alone would tell the difference: so there is one report, of both counts. One without
-    figures needs none. What was exchanged counts, whatever the agreement says by now.
+    Each alone would tell the difference: so there is one report, of both counts. A report without
+    figures needs none. Exchanged counts are used, whatever the agreement says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []
@@ -200,7 +200,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int]
 ) -> tuple[Mapping[str, int], int]:
-    """The situations that count, both counsellors together, and how many of hers do not."""
+    """Return the situations that count, of both counsellors, and how many of hers do not."""
     counted = Counter(counting.counted(situations, years))
     every = sum(one.year in years for one in situations)
     return counted + Counter(joint), every - counted.total()

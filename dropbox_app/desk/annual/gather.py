@@ -1,4 +1,4 @@
-"""Gathers from the register what a report needs, in two parts that never meet.
+"""Gathers what a report needs from the register, in two parts that never meet.
 
 ``seen`` reads only kinds of events that the employer saw, ordered or was told. ``cases`` reads
 what it must not see; nothing but counts is ever made of that.
@@ -59,7 +59,7 @@ def _term(agreed: e.Agreement, family: frozenset[str]) -> Term:
 
 
 def issued(events: Iterable[e.Event]) -> list[Issued]:
-    """Return every report that was handed over, one for each year that it covers.
+    """Return every report that was issued, one for each year that it covers.
 
     A report in form A that printed a band printed it of the three years up to its own.
     """
@@ -90,7 +90,7 @@ def price(events: Iterable[e.Event], term: Term) -> int | None:
 
 
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
-    """Return the trainings that the employer ordered and pays apart."""
+    """Return the trainings that the employer ordered and pays separately."""
     return [
         Ordered(_training(one), one.price)
         for one in events
@@ -165,7 +165,7 @@ def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str
 
 
 def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]:
-    """The employer's sheet as it was at the year's end: each field as it was given last."""
+    """Return the employer's sheet at the year's end, with the last value of each field."""
     found: dict[str, Any] = {}
     sheets = [one for one in events if isinstance(one, e.Employer) and one.employer == employer]
     for one in sorted(sheets, key=lambda sheet: sheet.date):
@@ -175,7 +175,7 @@ def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]
 
 
 def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Who reports: the sheet, the newest register number, the year's hours of upkeep."""
+    """Return who reports: the sheet, the newest register number, the year's hours of upkeep."""
     said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)
@@ -224,7 +224,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """What counts without a reference: such a contact or case, or the row of a destroyed one."""
+    """Return what counts without a reference: a contact, a case, the row of a destroyed one."""
     if isinstance(event, e.OfCase) and event.case:
         return None
     key = f"\0{number}"  # no reference holds this character

@@ -1,7 +1,7 @@
 """The counts that one counsellor gives another for a joint report (SPEC section 12).
 
-They are signed by who gives them and sealed for one colleague. A count that anybody could forge
-would let an employer find out the other's: it would choose numbers and look at the band.
+They are signed by the counsellor who gives them and sealed for one colleague. If anybody could
+forge a count, an employer could find out the other's, by choosing numbers and looking at the band.
 """
 
 import datetime

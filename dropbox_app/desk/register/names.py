@@ -1,4 +1,4 @@
-"""Names of employers: the same one in another spelling, and names that are nearly the same.
+"""Names of employers: other spellings of the same name, and names that are nearly the same.
 
 An employer under two names has two reports, which can be subtracted, and counts that are split.
 Pure functions.
@@ -22,12 +22,12 @@ _LEAST = 5  # letters of a name that is compared by likeness
 
 
 def plain(name: str) -> str:
-    """Return a name without case, accents, spaces and signs; empty if it has nothing else."""
+    """Return a name without case, accents, spaces and signs; empty if nothing else is left."""
     return "".join(_words(name))
 
 
 def spelled(known: Iterable[str], name: str) -> str:
-    """Return a name as the register writes it, itself if it is not known there."""
+    """Return a name as the register spells it, or unchanged if it is unknown."""
     names = set(known)
     if name in names:
         return name
@@ -46,7 +46,7 @@ def same(known: Iterable[str], name: str) -> list[str]:
 
 
 def near(known: Iterable[str], name: str) -> list[str]:
-    """Return the other names that are much like one: a letter off, or without a legal form."""
+    """Return the other names that are much like this one: a letter off, or without a legal form."""
     return sorted(one for one in set(known) if one != name and _near(one, name))
 
 

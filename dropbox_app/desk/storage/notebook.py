@@ -1,4 +1,4 @@
-"""The counsellor's own writing at this desk: notes on threads, snippets, settings.
+"""The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
 All of it is in the database, and so in its backups. Nothing of it is ever sent.
 """
@@ -19,7 +19,7 @@ def notes(database: Database) -> list[tuple[str, str, str]]:
 
 
 def keep_note(database: Database, site: str, mailbox: str, text: str) -> None:
-    """Keep a note on a thread that is there; an empty one removes it. It goes with the thread."""
+    """Keep a note on an existing thread; an empty one removes it."""
     if not text:
         database.run("DELETE FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
         return
@@ -66,10 +66,10 @@ def _report(employer: str, year: int) -> str:
 
 
 def settings(database: Database) -> dict[str, str]:
-    """Return what was set, by name; what was never set is not in it."""
+    """Return the settings that were made, by name."""
     return {str(name): str(value) for name, value in database.run("SELECT * FROM setting")}
 
 
 def keep_setting(database: Database, name: str, value: str) -> None:
-    """Set something."""
+    """Keep a setting."""
     database.run("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))

@@ -1,4 +1,4 @@
-"""The page as a Flask app: what every request goes through, and how pages are rendered.
+"""The page as a Flask app: what every request passes through, and how pages are rendered.
 
 A view that works without an opened desk carries ``@here.without_desk``; all others have the desk in
 ``here.place()``, one request at a time, and lead to the passphrase while it is locked.
@@ -49,7 +49,7 @@ class _Flask(Flask):
     request_class = uploads.PageRequest
 
     def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
-        """Tell where a fault of ours is, without its text, which may hold what somebody wrote."""
+        """Log where a fault is, without its text, which may hold what somebody wrote."""
         _, error, trace = exc_info
         frames = traceback.extract_tb(trace)
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
@@ -144,7 +144,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Say what went wrong, and that nothing was done: views that keep a text catch it before."""
+    """Say what went wrong, and that nothing was done; views that keep a text handle it before."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

@@ -1,4 +1,4 @@
-"""What went wrong, in the words of the page."""
+"""Errors in the words of the page."""
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
@@ -33,7 +33,7 @@ _YEARS = {"year", "next", "first", "last", "until"}
 
 
 def sentence(told: Words, error: Exception) -> str:
-    """Return what the person reads. What has no words of its own here comes as the desk says it."""
+    """Return what the person reads; an error without words of its own keeps the desk's."""
     for kind, key in _KEYS:
         if isinstance(error, kind):
             return told.say(key)
@@ -55,7 +55,7 @@ def sentence(told: Words, error: Exception) -> str:
 
 
 def news(told: Words, one: News) -> str:
-    """Return news of a fetch as the person reads it, in which a thread has no id."""
+    """Return news of a fetch as the person reads it, without ids of threads."""
     try:
         return told.say(f"news.{one.key}")
     except MissingWord:

@@ -51,7 +51,7 @@ def test_the_preview_tells_the_counsellor_what_the_report_does_not(kept: Office)
     assert "geen programma bewijst dat ze veilig zijn" in shown
 
 
-def test_own_words_are_looked_through_in_the_preview(kept: Office, tmp_path: Path) -> None:
+def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
     shown = kept.run(*ASK, "--preview", "--signals", str(words)).stdout

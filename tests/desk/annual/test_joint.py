@@ -177,7 +177,7 @@ def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
     ("headcount", "shared", "told"),
     [(12, "De ander", "has no figures"), (400, None, "names no other counsellor")],
 )
-def test_counts_that_no_report_needs_are_not_given(
+def test_counts_that_no_report_needs_are_not_exported(
     two: Named, tmp_path: Path, headcount: int, shared: str | None, told: str
 ) -> None:
     changed = {"employer": "Klein", "headcount": headcount, "shared_with": shared}

@@ -62,6 +62,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
     (case,), (employer, *_) = book.first_of_case.values(), book.first_of_employer.values()
     handles = dict.fromkeys(OF_SITES, sites) | {
         "case": [of("case", str(case))],
+        "case_copy": [of("case", str(case))],
         "employers": [of("employer", str(employer))],
         "annual": [of("employer", str(employer))],
         "joint": [of("employer", str(employer))],
@@ -103,7 +104,7 @@ def kept(running: Running) -> dict[str, Any]:
     return found
 
 
-def test_no_look_at_any_page_changes_what_the_desk_keeps(running: Running, window: Window) -> None:
+def test_opening_any_page_changes_nothing_at_the_desk(running: Running, window: Window) -> None:
     looked = addresses(running)
     before = kept(running)
     for endpoint, paths in looked.items():

@@ -1,4 +1,4 @@
-"""Werkgevers: each one's sheet, what was agreed, how things stand there, and the hours it took."""
+"""Werkgevers: each one's sheet, agreements, the state of affairs there, and the hours spent."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,13 +28,13 @@ blueprint = Blueprint("employers", __name__, url_prefix="/employers")
 
 @blueprint.get("")
 def employers() -> ResponseReturnValue:
-    """List the employers, and ask for the name of a further one."""
+    """List the employers, and ask for the name of a new one."""
     return _list("", [])
 
 
 @blueprint.post("")
 def add() -> ResponseReturnValue:
-    """Begin the sheet of an employer that is not there yet."""
+    """Begin the sheet of a new employer."""
     place = here.place()
     name = " ".join(request.form.get("employer", "").split())
     known = register.employers(place)
@@ -210,7 +210,7 @@ def _is_without_case(event: Event) -> bool:
 
 
 def _answers(name: str) -> dict[str, str]:
-    """How things stand at an employer, the newest answer to each question."""
+    """Return the newest answer to each question about an employer."""
     found: dict[str, str] = {}
     for event in register.every(here.place(), name):
         if isinstance(event, Checklist):
