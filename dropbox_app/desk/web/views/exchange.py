@@ -68,12 +68,13 @@ def take() -> ResponseReturnValue:
     place, told = here.place(), here.told()
     try:
         raw = _unpacked(request.form.get("table", ""))
-        added = earlier.take(place, raw, vocabulary(told))
+        rows = len(earlier.look(place, raw, vocabulary(told)).new)
+        earlier.take(place, raw, vocabulary(told))
     except Refused:
         return _look(raw)  # the register changed since: shown again, with what is wrong now
     except (KlankbordError, OSError) as error:
         return _page(wrong=[sentence(told, error)]), 409
-    here.page().say(told.count("exchange.taken", added.kept))
+    here.page().say(told.count("exchange.taken", rows))
     return redirect(url_for("exchange.show", _anchor="main"), 303)
 
 
