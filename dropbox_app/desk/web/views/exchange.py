@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import datetime
 import zlib
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -106,8 +107,10 @@ def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
             said = forms.problems(told, today, Refused(faults), kind)
             made.append((one.number, "wrong", said))
             continue
-        shown = [str(one.values[name]) for name in ("date", "employer", "case", "minutes")
-                 if name in one.values]  # fmt: skip
+        shown = [told.date(one.event.event.date, datetime.date.min)] if one.event else []
+        shown += [str(one.values[name]) for name in ("employer", "case") if name in one.values]
+        minutes = one.values.get("minutes")
+        shown += [told.count("contact.minutes", minutes)] if isinstance(minutes, int) else []
         label = told.say("casecopy.case" if kind == "case" else f"entry.kind_{kind}")
         state = "new" if one.number in found.new else "there"
         made.append((one.number, state, [" · ".join([label, *shown])]))
