@@ -74,7 +74,7 @@ def test_after_so_many_threads_it_is_an_alarm_that_names_the_number(
     assert server.parts == 4
 
 
-def test_threads_with_ever_so_many_authors_are_the_same_alarm(
+def test_threads_with_too_many_authors_raise_the_same_alarm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(couriers, "MOST_NEWEST", 5_000)
@@ -84,7 +84,7 @@ def test_threads_with_ever_so_many_authors_are_the_same_alarm(
     assert server.parts == 2
 
 
-def test_parts_that_come_ever_so_slowly_are_not_waited_for_without_end(
+def test_slow_parts_are_not_awaited_forever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each comes within its own time; all of them have one time together."""
@@ -95,7 +95,7 @@ def test_parts_that_come_ever_so_slowly_are_not_waited_for_without_end(
     assert server.now <= 30 * 60 + pace.ANSWER_SECONDS
 
 
-def test_what_is_kept_of_the_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of it is made, and measured."""
     monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
     monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)

@@ -17,7 +17,7 @@ MOST_FAULTS = 100  # that are told at once
 
 @dataclass(frozen=True)
 class Numbered:
-    """An event, and the line on which it stands."""
+    """An event, and its line number."""
 
     line: int
     event: Event
@@ -70,7 +70,7 @@ def _object(raw: bytes, line: int) -> dict[str, Json]:
 
 
 class _Twice(Exception):
-    """A field that an object names twice."""
+    """An object has the same field twice."""
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

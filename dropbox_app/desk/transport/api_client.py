@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file as it goes out: never whole in memory, and from its beginning each time."""
+    """A sealed file to send: never whole in memory, and read from its beginning each time."""
 
     id: str
     size: int
@@ -58,14 +58,14 @@ class SealedFile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer: status, and its body as it comes in."""
+    """A server's answer: status, and its body as it arrives."""
 
     status: int
     pieces: Iterator[bytes]
 
 
 class Transport(Protocol):
-    """One way to a server. The fake one of the tests stands here."""
+    """A connection to a server. Tests have their own."""
 
     def send(
         self,
@@ -82,7 +82,7 @@ class Transport(Protocol):
         """
 
     def apart(self) -> "Transport":
-        """The same way over a connection, and a circuit, that shares nothing with this one."""
+        """Return the same, over a connection and a circuit that share nothing with this one."""
 
     def break_off(self) -> None:
         """Have what waits in ``send``, in another thread, raise CannotReach within a minute."""
@@ -92,7 +92,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """HTTP/1.1 by httpcore: through the proxy, or straight to this machine itself."""
+    """HTTP/1.1 by httpcore: through the proxy, or directly to this machine."""
 
     def __init__(self, proxy: Proxy | None) -> None:
         self._proxy = proxy
@@ -116,7 +116,7 @@ class HttpTransport:
         body: bytes | Iterable[bytes],
         seconds: float,
     ) -> Iterator[Answer]:
-        """As Transport. ``seconds`` bounds the whole exchange, from connecting to the last byte.
+        """Implement ``Transport.send``. ``seconds`` bounds the whole exchange.
 
         Only looking up a name is the system's, and several addresses of it are tried in turn.
         """
@@ -148,7 +148,7 @@ class HttpTransport:
             ) from None
 
     def apart(self) -> "HttpTransport":
-        """As Transport."""
+        """Implement ``Transport.apart``."""
         return HttpTransport(self._proxy)
 
     def break_off(self) -> None:
@@ -157,7 +157,7 @@ class HttpTransport:
             way.broken_off = True
 
     def close(self) -> None:
-        """As Transport."""
+        """Implement ``Transport.close``."""
         for _, pool in (self._near, self._far):
             pool.close()
 
@@ -203,7 +203,7 @@ class Shown:
 
 
 class Courier:
-    """Speaks the desk API for one site; dials the first address that answers.
+    """Speaks the desk API for one site; uses the first address that answers.
 
     ``origins`` are those of reporters; desks are answered at ``desk_origins``, if there are any.
     """
@@ -229,7 +229,7 @@ class Courier:
         self._round = pace.Round()
 
     def challenge(self) -> datetime.date:
-        """Get a token for what follows; answers the server's day. Raises CannotReach."""
+        """Get a token for the following requests; return the server's day. Raises CannotReach."""
         asked = (self._origin,) if self._origin else self._origins
         origin, fields = self._first(self._transport, asked, "/api/desk/challenge")
         token = responses.text(fields, "token")
@@ -240,7 +240,7 @@ class Courier:
         return responses.day(fields, "day")
 
     def inbox(self, after: int) -> Page:
-        """One page of the inbox, after the desk's own running number."""
+        """Return one page of the inbox, after the desk's own running number."""
         fields = self._call("GET", f"/api/desk/inbox?after={after}")
         rows = tuple(_row(entry) for entry in responses.objects(fields, "items", MAX_PAGE))
         numbers = [after, *(row.number for row in rows)]
@@ -252,7 +252,7 @@ class Courier:
         return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
-        """The mailboxes in which this identity is addressed now: author -> newest number."""
+        """Return the mailboxes that address this identity now: author -> newest number."""
         listed: dict[str, dict[str, int]] = {}
         target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
         end = time.monotonic() + LIST_SECONDS
@@ -278,7 +278,7 @@ class Courier:
         raise BadAnswer(_ENDLESS.format(f"is longer than that of {MOST_THREADS:,} threads"))
 
     def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
-        """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.
+        """Pass an item to ``take`` in pieces, at most ``size`` bytes and one piece.
 
         Raises Refused with status 404 if the server does not have it (any more).
         """
@@ -305,7 +305,7 @@ class Courier:
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
 
     def give_withdrawal(self, mailbox: str, given: bytes) -> None:
-        """Tell a restored server, with proof, of a withdrawal. Raises Refused."""
+        """Tell a restored server of a withdrawal, with proof. Raises Refused."""
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/withdrawal", given)
 
     def put_file(self, mailbox: str, file: SealedFile) -> None:
@@ -320,7 +320,7 @@ class Courier:
         self._call("PUT", "/api/desk/card", raw)
 
     def shown(self) -> Shown:
-        """What the site shows to anybody: asked without credentials, over another connection.
+        """Return what the site shows to everybody, asked anonymously over another connection.
 
         At an address of reporters: at one that only desks can reach, a server would know who asks.
         """

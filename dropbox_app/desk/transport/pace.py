@@ -30,7 +30,7 @@ class Round:
         self._broken_off = True
 
     def another(self, seconds: float = ANSWER_SECONDS) -> float:
-        """Return the seconds for one more answer. Raises CannotReach if the round is over.
+        """Return the seconds for one more answer. Raises CannotReach if the round has ended.
 
         An answer that has begun may end after it.
         """

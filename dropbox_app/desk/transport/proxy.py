@@ -43,7 +43,7 @@ _SOCKS_REFUSALS = {
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where to leave: ``kind`` is socks5h or http."""
+    """The exit for connections: ``kind`` is socks5h or http."""
 
     kind: str
     host: str
@@ -52,7 +52,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Origin:
-    """Scheme, host and port of a server, as they are dialled."""
+    """Scheme, host and port of a server, as dialled."""
 
     text: str
     scheme: str
@@ -73,7 +73,7 @@ class Origin:
 
 
 def read_proxy(text: str) -> Proxy | None:
-    """Read ``--proxy``; None for an empty one. Raises Unfit."""
+    """Parse ``--proxy``; return None for an empty one. Raises Unfit."""
     if not text:
         return None
     match = _PROXY.fullmatch(text)
@@ -87,7 +87,7 @@ def read_proxy(text: str) -> Proxy | None:
 
 
 def find_tor() -> str:
-    """Return the address of a Tor on this machine, of Tor Browser or its own; empty if none runs.
+    """Return the address of a Tor on this machine; empty if none runs.
 
     Only whether something listens there is looked at; nothing is sent.
     """
@@ -105,7 +105,7 @@ def is_onion(origin: str) -> bool:
 
 
 def read_origin(text: str, proxy: Proxy | None) -> Origin:
-    """Read an origin and whether the desk may dial it. Raises Unfit.
+    """Parse an origin, and check that the desk may dial it. Raises Unfit.
 
     http only to onion and loopback addresses, onion addresses only through a proxy.
     """
@@ -128,11 +128,11 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
 
 
 class NoProxy(httpcore.ConnectError):
-    """The proxy itself takes no connection."""
+    """The proxy itself accepts no connection."""
 
 
 class Direct(httpcore.NetworkBackend):
-    """Opens connections for httpcore, straight to the server.
+    """Opens connections for httpcore, directly to the server.
 
     ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
     says in the meantime; whoever sends a request sets it. ``broken_off``, which another thread may
@@ -175,7 +175,7 @@ class Direct(httpcore.NetworkBackend):
 
 
 class Connect(Direct):
-    """Through an HTTP proxy, by CONNECT. httpcore's own would forward plain http, and see it."""
+    """Connects through an HTTP proxy, by CONNECT."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class Connect(Direct):
 
 
 class Socks(Direct):
-    """To a SOCKS5 proxy, for httpcore's own SOCKSProxy, which speaks with it."""
+    """Connects to a SOCKS5 proxy, for httpcore's own SOCKSProxy."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class Socks(Direct):
         self._name = secrets.token_hex(8)
 
     def pool(self) -> httpcore.SOCKSProxy:
-        """Return what sends requests this way; each has one name towards the proxy."""
+        """Return a pool that sends requests in this way; each uses one name at the proxy."""
         where = httpcore.URL(
             scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
         )
@@ -252,7 +252,7 @@ class Socks(Direct):
 
 
 class _Bounded(httpcore.NetworkStream):
-    """A stream of which no step takes longer than its way has left."""
+    """A stream in which no step takes longer than the time that is left."""
 
     def __init__(self, stream: httpcore.NetworkStream, way: Direct) -> None:
         self._stream = stream
@@ -293,7 +293,7 @@ class _Bounded(httpcore.NetworkStream):
 
 
 class _Answers(_Bounded):
-    """A stream on which each of the proxy's three answers comes as one piece.
+    """A stream that delivers each of the proxy's three answers in one piece.
 
     httpcore reads each at once and without a timeout, whatever pieces the network makes of it, and
     knows no words for Tor's own refusals.

@@ -1,4 +1,4 @@
-"""Reads a server's answers, and checks their form before anything uses them.
+"""Checks the form of a server's answers before anything uses them.
 
 Each raises BadAnswer, in a sentence for the counsellor.
 """
@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 def read(pieces: Iterable[bytes]) -> dict[str, object]:
-    """A JSON object; an empty one of nothing."""
+    """Return a JSON object; an empty one if there is no content."""
     data = bytearray()
     for piece in pieces:
         data += piece
@@ -46,7 +46,7 @@ def read(pieces: Iterable[bytes]) -> dict[str, object]:
 
 
 def author(fields: Mapping[str, object], key: str) -> str:
-    """The reporter, or an identity: nothing else reaches the state."""
+    """Return the author: the reporter, or an identity."""
     named = text(fields, key)
     if named == REPORTER:
         return REPORTER
@@ -63,7 +63,7 @@ def _identity(named: str) -> str:
 
 
 def text(fields: Mapping[str, object], key: str) -> str:
-    """A text, of any signs."""
+    """Return a text, of any characters."""
     value = fields.get(key)
     if not isinstance(value, str):
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -71,7 +71,7 @@ def text(fields: Mapping[str, object], key: str) -> str:
 
 
 def number(fields: Mapping[str, object], key: str) -> int:
-    """A whole number that is not negative."""
+    """Return a whole number that is not negative."""
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -79,7 +79,7 @@ def number(fields: Mapping[str, object], key: str) -> int:
 
 
 def hex_id(fields: Mapping[str, object], key: str, length: int) -> str:
-    """An id of ``length`` bytes."""
+    """Return an id of ``length`` bytes."""
     try:
         return check_hex(text(fields, key), length)
     except FormatError:
@@ -87,7 +87,7 @@ def hex_id(fields: Mapping[str, object], key: str, length: int) -> str:
 
 
 def day(fields: Mapping[str, object], key: str) -> datetime.date:
-    """A day."""
+    """Return a day."""
     try:
         return check_day(text(fields, key))
     except FormatError:
@@ -95,7 +95,7 @@ def day(fields: Mapping[str, object], key: str) -> datetime.date:
 
 
 def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
-    """A list of objects, ``most`` of them at most."""
+    """Return a list of objects, ``most`` of them at most."""
     value = fields.get(key)
     if not isinstance(value, list) or len(value) > most:
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")

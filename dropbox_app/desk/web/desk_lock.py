@@ -1,4 +1,4 @@
-"""The desk of the page: opened by the passphrase, and locked again by a button or after a while.
+"""The desk of the page: opened by the passphrase, locked by a button or after some time.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
 programs. Locked, they are dropped, and the next page asks for the passphrase. Python overwrites no
@@ -99,11 +99,11 @@ class DeskLock:
         gc.collect()
 
     def touch(self) -> None:
-        """Note that the person is there."""
+        """Note that the person is active."""
         self._touched = self._clock()
 
     def lock_if_idle(self) -> bool:
-        """Lock after the idle minutes, or if the computer was asleep. Returns whether it did."""
+        """Lock after the idle minutes, or if the computer was asleep; return whether it did."""
         now = self._clock()
         slept = now - self._looked > SLEPT
         self._looked = now
@@ -117,7 +117,7 @@ class DeskLock:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Workplace]:
-        """The opened desk, for one request at a time. Raises Locked."""
+        """Yield the opened desk, to one request at a time. Raises Locked."""
         with self._turn:
             if self._place is None:
                 raise Locked("The desk is locked.")
@@ -145,7 +145,7 @@ class DeskLock:
             self._free.notify_all()
 
     def settle(self, *sites: str) -> None:
-        """Wait until sites are not away, before something of theirs is written. Within ``use``.
+        """Wait until sites are not away, before writing to them. Within ``use``.
 
         Raises SiteAway if that takes longer than PATIENCE.
         """
@@ -155,9 +155,9 @@ class DeskLock:
             raise Locked("The desk is locked.")
 
     def settle_all(self) -> None:
-        """Wait until nothing is under way, before the desk as a whole is written. Within ``use``.
+        """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
 
-        Nothing else begins then before this request is over. Raises SiteAway as ``settle``.
+        Nothing else begins then before this request has ended. Raises SiteAway as ``settle``.
         """
         if not self._free.wait_for(lambda: not self._working, PATIENCE):
             raise SiteAway("A fetch is under way; try again in a minute.")
@@ -165,11 +165,11 @@ class DeskLock:
             raise Locked("The desk is locked.")
 
     def is_away(self, site: str) -> bool:
-        """Whether nobody may write to a site just now."""
+        """Return whether nobody may write to a site just now."""
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program; gives a site that is away half a minute."""
+        """Lock at the end of the program; wait half a minute for a site that is away."""
         with self._turn:
             self._place = None
             self._free.wait_for(lambda: not self._working, ENDING)

@@ -179,7 +179,7 @@ def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine
     assert site.load(machine.folder / "new").begun()
 
 
-def test_stock_tools_could_open_it(machine: Machine) -> None:
+def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
     """One age file for one key, a plain tar in it, and no time in that."""
     _filled(machine.server)
     machine.does("backup")
@@ -258,7 +258,7 @@ def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
 # what was withdrawn
 
 
-def test_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
+def test_a_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
     """By the list beside the backups, which each later backup brings up to date."""
     for name in ("one", "two"):
         machine.server.report(name)
@@ -276,7 +276,7 @@ def test_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
     new.close()
 
 
-def test_withdrawn_since_the_last_backup_by_the_list_of_the_old_folder(machine: Machine) -> None:
+def test_the_list_of_the_old_folder_removes_what_was_withdrawn_since(machine: Machine) -> None:
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -299,7 +299,7 @@ def test_a_withdrawal_that_waits_for_the_desks_goes_on_waiting(machine: Machine)
     new.close()
 
 
-def test_withdrawn_while_the_backup_is_made_does_not_come_back(
+def test_a_conversation_withdrawn_during_the_backup_does_not_come_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the copy of the database, before what lies beside it."""
@@ -322,7 +322,7 @@ def test_withdrawn_while_the_backup_is_made_does_not_come_back(
     assert not list((machine.folder / "new" / "files").iterdir())
 
 
-def test_without_a_list_beside_it_that_is_said(machine: Machine) -> None:
+def test_a_missing_list_beside_the_backup_is_reported(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     elsewhere = machine.folder / machine.newest.name
@@ -335,7 +335,7 @@ def test_without_a_list_beside_it_that_is_said(machine: Machine) -> None:
 # how long
 
 
-def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
+def test_one_backup_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
     machine.does("backup")
     machine.does("backup")
     assert machine.kept == [f"klankbord-{DAY}-2.age"]
@@ -349,7 +349,9 @@ def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
     assert sum(name.startswith("withdrawn-") for name in names) == 2
 
 
-def test_fewer_days_where_a_site_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backups_are_kept_for_fewer_days_if_a_site_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = Machine(tmp_path, retention=Retention(backup=3))
     monkeypatch.setattr(common, "today", lambda: machine.day)
     machine.make_key()
@@ -376,7 +378,7 @@ def test_a_clock_that_leapt_removes_no_backup(machine: Machine) -> None:
     assert machine.kept == [f"klankbord-{DAY}.age", f"klankbord-{machine.day}.age"]
 
 
-def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
+def test_no_backup_outlives_the_promised_days_even_without_a_new_one(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.does("backup")
@@ -489,7 +491,7 @@ def test_a_key_opens_its_backups_however_it_was_saved(
     assert done.exit_code == 0, done.output
 
 
-def test_what_is_not_empty_is_left_alone(machine: Machine) -> None:
+def test_a_folder_that_is_not_empty_is_left_alone(machine: Machine) -> None:
     machine.does("backup")
     target = machine.folder / "new"
     target.mkdir()
@@ -512,12 +514,12 @@ def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) ->
     (target / "cards").mkdir()
     named = machine.types("doctor", folder=target)
     assert named.exit_code == 1
-    assert "a restore was broken off here; run it again" in named.stdout
+    assert "a restore was interrupted here; run it again" in named.stdout
     assert machine.restore().exit_code == 0
     assert not (target / ".restoring").exists()
 
 
-def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
+def test_the_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine) -> None:
     machine.does("backup")
     for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
         (machine.place / name).write_text("half")
@@ -532,7 +534,7 @@ def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
     assert not list((machine.server.folder / "files").iterdir())
 
 
-def test_two_at_once_is_one_too_many(machine: Machine) -> None:
+def test_a_second_backup_at_once_is_refused(machine: Machine) -> None:
     machine.place.mkdir()
     with directory.alone(machine.place, DAY):
         refused = machine.types("backup")
@@ -639,7 +641,7 @@ def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> No
     new.close()
 
 
-def test_what_no_server_writes_is_refused(machine: Machine) -> None:
+def test_a_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -752,7 +754,7 @@ def test_doctor_looks_at_the_backups(machine: Machine) -> None:
     assert found()[0]["state"] == "note"
 
 
-def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> None:
+def test_files_made_by_root_belong_to_the_servers_account(machine: Machine) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     machine.server.report("one")
@@ -766,7 +768,7 @@ def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> Non
     assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
 
 
-def test_a_list_that_is_none_is_refused(machine: Machine) -> None:
+def test_an_invalid_list_is_refused(machine: Machine) -> None:
     machine.does("backup")
     wrong = machine.folder / "wrong"
     replace_whole(wrong, b"no list\n", DAY)

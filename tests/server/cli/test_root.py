@@ -119,7 +119,7 @@ def test_no_command_of_roots_follows_a_link_of_the_account(command: str, taken: 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_root_makes_there_is_the_accounts(command: str, taken: TakenOver) -> None:
+def test_files_made_by_root_belong_to_the_account(command: str, taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     COMMANDS[command](taken)
@@ -155,7 +155,7 @@ def test_a_hard_link_to_a_file_of_roots_is_not_given_away(taken: TakenOver) -> N
 
 
 @pytest.mark.parametrize("place", ["site.toml", "backup-key", "cards/anna.card", "sites"])
-def test_a_pipe_keeps_root_waiting_nowhere(place: str, taken: TakenOver) -> None:
+def test_no_pipe_keeps_root_waiting(place: str, taken: TakenOver) -> None:
     path = taken.folder / place
     path.unlink(missing_ok=True)
     os.mkfifo(path)
@@ -199,7 +199,7 @@ def swapping(taken: TakenOver) -> Iterator[None]:
         swaps.wait()
 
 
-def test_folders_that_are_swapped_meanwhile_lead_root_nowhere(taken: TakenOver) -> None:
+def test_folders_swapped_meanwhile_mislead_root_nowhere(taken: TakenOver) -> None:
     with swapping(taken):
         for _ in range(3):
             for command in ("site add", "card list", "backup", "doctor"):
@@ -207,7 +207,7 @@ def test_folders_that_are_swapped_meanwhile_lead_root_nowhere(taken: TakenOver) 
                 assert taken.state() == taken.before, command
 
 
-def test_a_restore_by_root_gives_away_nothing_that_is_roots(taken: TakenOver) -> None:
+def test_a_restore_by_root_gives_away_no_file_of_roots(taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     done = taken.types("backup")

@@ -1,4 +1,4 @@
-"""Secrets where none may be: keys that open backups or reports, or that are the site itself."""
+"""Checks for secrets in wrong places: keys that open backups or reports, or keys of the site."""
 
 import os
 import re
@@ -26,7 +26,7 @@ MARKS = {
 
 
 def secrets(machine: Machine) -> Faults:
-    """Look in the server's folder, and in the places where something is left by mistake."""
+    """Check the server's folder, and the places where files are often left by mistake."""
     closed: list[str] = []
     for name in (machine.server, *PLACES):
         found: list[tuple[str, str]] = []
