@@ -267,7 +267,7 @@ def counted(*words, **more):
 subprocess.run = counted
 Upgrade(machine, "0.1.0", say).run(release)
 """
-COMMANDS = 6  # of the switch: stop, drop, keep, install, hosts or drop, and none more
+COMMANDS = 6  # more than the switch runs: after the last one it is done
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_after_a_power_cut_between_any_two_commands_of_the_switch_a_program_serv
 ) -> None:
     """The machine starts what is installed; the next call finishes, or goes back and says so."""
     release = installed.release()
-    words = [sys.executable, "-c", CUT, installed.top, release, str(done)]
+    words = [sys.executable, "-c", CUT, str(installed.top), str(release), str(done)]
     ended = subprocess.run(words, check=False)
     if ended.returncode == 0:
         assert installed.current == "new"
