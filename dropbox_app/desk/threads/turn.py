@@ -23,7 +23,8 @@ class Standing:
     not answered; None if there is none. ``first_words`` begin the reporter's newest message that
     has a text. ``not_safe``: the report answers that its writer does not feel safe. ``consent``
     is the newest answer about consent (yes, no, tell-me-more or withdrawn) that the counsellor
-    has not answered; empty if there is none. ``closed`` counts the counsellor's own notices.
+    has not answered; empty if there is none. ``closed`` counts notices of counsellors whom the
+    reporter had chosen at that time.
     """
 
     turn: Turn
@@ -41,6 +42,7 @@ def standing(messages: Sequence[Message], status: str) -> Standing:
     withdrawn or gone. In a thread that is not open nobody can write any more. In a closed one it
     is nobody's turn until the reporter writes again.
     """
+    messages = _of_the_chosen(messages)
     unanswered = _unanswered(messages)
     answers = [m for m in unanswered if m.kind == "consent-answer"]
     said = next((m.text for m in reversed(messages) if m.by == REPORTER and m.text.strip()), "")
@@ -56,7 +58,7 @@ def standing(messages: Sequence[Message], status: str) -> Standing:
 
 def closed(messages: Sequence[Message]) -> bool:
     """Return whether the newest notice about closing closed the thread."""
-    said = [_status(message) for message in messages]
+    said = [_status(message) for message in _of_the_chosen(messages)]
     return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
 
 
@@ -77,6 +79,21 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
     Working days are Monday to Friday without Dutch public holidays.
     """
     return workdays.after(since, working_days)
+
+
+def _of_the_chosen(messages: Sequence[Message]) -> list[Message]:
+    """The reporter's messages, and those of counsellors whom the one before it chose.
+
+    A counsellor whom the reporter has left must not answer, or close, for the one who came after.
+    """
+    chosen: set[str] | None = None
+    found = []
+    for message in messages:
+        if message.by == REPORTER:
+            chosen = {str(identity) for identity in message.wanted or message.to}
+        if message.by == REPORTER or chosen is None or message.by in chosen:
+            found.append(message)
+    return found
 
 
 def _unanswered(messages: Sequence[Message]) -> list[Message]:
