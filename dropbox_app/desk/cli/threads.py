@@ -242,7 +242,7 @@ def reply(
 @click.option("--text-file", help="A text to go with it, in UTF-8; - for standard input.")
 @_LANGUAGE
 def notice(thread: str, status: str, text_file: str | None, lang: str | None) -> None:
-    """Tell the reporter where the thread stands: received, read, closed or reopened.
+    """Tell the reporter the state of the thread: received, read, closed or reopened.
 
     \b
     Example:
