@@ -178,7 +178,7 @@ def label(thread: str, text: str) -> None:
 def read(thread: str, as_json: bool) -> None:
     """Show a thread; THREAD is its id or a unique beginning of eight or more.
 
-    What others wrote stands behind a bar. What could not be verified says so.
+    What others wrote stands behind a bar. A message that could not be verified is marked.
 
     \b
     Example:
