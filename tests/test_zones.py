@@ -46,6 +46,7 @@ OTHERS: dict[str, set[str]] = {
         "holidays",
         "httpcore",
         "jinja2",
+        "openpyxl",
         "segno",
         "sqlcipher3",
         "typst",

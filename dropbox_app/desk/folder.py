@@ -122,13 +122,18 @@ class Workplace:
     database: Database
     machine: Machine
     _swept: set[str] = field(default_factory=set)
+    _couriers: set[Courier] = field(default_factory=set)
+    _broken_off: bool = False
     _book: Book | None = None
     _book_of: object = None  # the database's version that the book was read from
+    summarised: object = None  # the database's version in which no summary was missing
 
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
         if self.database.rewrite_is_due:
-            self.database.rewrite(self.vault)
+            before, after = self.database.rewrite(self.vault)
+            if self._book_of == before:
+                self._book_of = after
 
     def book(self) -> Book:
         """Return the register as it is now."""
@@ -147,6 +152,15 @@ class Workplace:
         if after == (before[0], before[1] + len(given)):
             self._book = book.extended(register.events(self.database, book.last))
             self._book_of = after
+
+    def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
+        """Put other events in the place of some, as ``register.replace``; the book goes along."""
+        with self.database.transaction():  # what is undone changes the version too
+            book, gone = self.book(), {number for number, _ in changes}
+            register.replace(self.database, changes)
+            new = [*register.some(self.database, gone), *register.events(self.database, book.last)]
+            self._book = book.replaced(gone, new)
+            self._book_of = self.database.version
 
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
@@ -208,11 +222,24 @@ class Workplace:
         courier = Courier(
             transport, state.origins, state.site, desk.signing, desk_origins=state.desk_origins
         )
+        self._couriers.add(courier)
         try:
+            if self._broken_off:
+                courier.break_off()
             desk.connect(courier)
             yield desk
         finally:
+            self._couriers.discard(courier)
             courier.close()
+
+    def break_off(self) -> None:
+        """Have all work with servers end within a minute: it raises CannotReach, and loses nothing.
+
+        From another thread; nothing is connected afterwards.
+        """
+        self._broken_off = True
+        for courier in tuple(self._couriers):
+            courier.break_off()
 
 
 @contextlib.contextmanager
@@ -313,6 +340,18 @@ def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str)
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
     """Raise Unfit for what a card refuses, before anything is made."""
+    given, most = len(profile.register_number), cards.MAX_REGISTER_NUMBER
+    if given > most:
+        raise Unfit(
+            f"A register number has at most {most} characters; this one has {given}.",
+            "register_number_long", most=most, given=given,
+        )  # fmt: skip
+    given, most = max(map(len, profile.sentence.values()), default=0), cards.MAX_SENTENCE
+    if given > most:
+        raise Unfit(
+            f"A sentence for reporters has at most {most} characters; this one has {given}.",
+            "sentence_long", most=most, given=given,
+        )  # fmt: skip
     seeds, _ = schedule.fill([], schedule.months(today, None))
     try:
         cards.issue(
@@ -326,6 +365,8 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
             sealing=schedule.windows(seeds),
             away=None,
             signing=SigningKey.generate(),
+            register_number=profile.register_number,
+            sentence=profile.sentence,
         )
     except CardError as error:
         raise Unfit(f"The card cannot be made like that: {error}.") from None

@@ -1,5 +1,6 @@
 """What a person can do, without a command line: the same actions serve every face of the desk."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -143,6 +144,32 @@ def test_a_failed_send_reports_whether_the_message_is_kept_also_by_its_exit_code
     assert "'fetch' sends it" in office.run("list").stdout
 
 
+@pytest.mark.parametrize("requests", range(6, 12))
+def test_an_older_message_that_waits_is_never_taken_for_the_one_that_is_given_now(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
+) -> None:
+    """Another copy of the desk took the older one's number, so it is signed again meanwhile."""
+    another = shutil.copytree(office.folder, office.folder.with_name("another"))
+    peer.busy = True
+    with pytest.raises(Kept):
+        office.reply(thread, "Ouder")
+    peer.busy = False
+    Office(another, peer, office.clock).reply(thread, "Van de andere kopie")
+    peer.drop_after = requests
+    told = ""
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        try:
+            writing.send(place, desk, mailbox, writing.reply("Nieuw"))
+        except CannotReach as error:
+            told = "kept" if isinstance(error, Kept) else str(error)
+    assert told in ("", "kept") or "not sent and not kept" in told
+    peer.drop_after = None
+    office.fetch_quietly()
+    assert reporter.texts().count("Ouder") == 1
+    assert reporter.texts().count("Nieuw") == (1 if told in ("", "kept") else 0)
+
+
 # several sites
 
 
@@ -158,6 +185,9 @@ class ToEach:
     ) -> AbstractContextManager[Answer]:  # fmt: skip
         (peer,) = (peer for peer in self.peers if peer.origin == origin)
         return PeerTransport(peer).send(method, origin, target, headers, body, seconds)
+
+    def break_off(self) -> None:
+        """Nobody waits here."""
 
     def apart(self) -> "ToEach":
         return ToEach(self.peers)

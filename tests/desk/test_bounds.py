@@ -69,8 +69,8 @@ def test_a_list_opens_no_thread_that_has_not_changed(
     with monkeypatch.context() as patched:
         patched.setattr(open_thread, "open_case", opened)
         shown = office.json("list")
-    with office.desk() as desk:  # as a list shows it that opens the thread
-        desk.store.keep_summary(passed_on, '{"form": 0}')
+    with office.open() as place:  # as a list shows it that opens the thread
+        place.database.run("UPDATE summary SET form = 0")
     assert office.json("list") == shown
     monkeypatch.setattr(open_thread, "open_case", opened)
     office.run("forget", passed_on, "--yes")  # needs no opening either

@@ -21,7 +21,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.transport import api_client
 from dropbox_app.desk.transport.api_client import Answer, HttpTransport, Transport
-from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.desk_lock import GRACE, DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.test_actions import Offices, ToEach
@@ -83,6 +83,9 @@ class SomeHang(ToEach):
         if origin in self.hung:
             return self.real.send(method, self.hung[origin], target, headers, body, seconds)
         return super().send(method, origin, target, headers, body, seconds)
+
+    def break_off(self) -> None:
+        self.real.break_off()
 
     def apart(self) -> "SomeHang":
         return SomeHang(self.offices, self.hung)
@@ -166,6 +169,46 @@ def test_the_page_shows_the_sites_it_waits_for_and_the_others_results(
     failed = {one.employer for one in fetching.last.done if one.failure}
     assert failed == names(range(HANG))
     assert all(isinstance(o.failure, CannotReach) for o in fetching.last.done if o.failure)
+    lock.end()
+
+
+def test_a_lock_does_not_wait_for_those_that_hang_and_the_passphrase_opens_it_again(
+    many: tuple[Offices, Machine],
+) -> None:
+    """By the button within seconds; by itself after a grace, which a person who comes back ends."""
+    offices, machine = many
+    now = [1000.0]
+    lock = DeskLock(offices.folder, machine, lambda: now[0])
+    lock.unlock(PASSPHRASE)
+    fetching = Fetching(lock)
+
+    def only_those_that_hang() -> None:
+        assert fetching.start()
+        until(lambda: fetching.last and len(fetching.last.done) == SITES - HANG, "not twenty done")
+
+    only_those_that_hang()
+    began = time.monotonic()
+    lock.lock()
+    until(lambda: not fetching.under_way, "the fetch was not broken off")
+    assert time.monotonic() - began < 10
+    lock.unlock(PASSPHRASE)
+
+    only_those_that_hang()
+
+    def pass_by(seconds: float) -> bool:
+        now[0] += seconds
+        return lock.lock_if_idle()
+
+    assert [pass_by(30) for _ in range(2 * lock.idle_minutes)][-1]
+    assert fetching.under_way
+    for _ in range(GRACE // 30):
+        pass_by(30)
+    until(lambda: not fetching.under_way, "the fetch was not broken off")
+
+    lock.unlock(PASSPHRASE)
+    only_those_that_hang()
+    assert pass_by(3600)  # the computer was asleep
+    lock.unlock(PASSPHRASE)
     lock.end()
 
 

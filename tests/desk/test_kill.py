@@ -81,6 +81,9 @@ class SocketTransport:
         status, data = self._connection.recv()
         yield Answer(status, iter([data]))
 
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
     def apart(self) -> "SocketTransport":
         return SocketTransport(self._address)
 

@@ -8,7 +8,7 @@ from dropbox_app.desk.actions import backups, notes, settings, snippets, threads
 from dropbox_app.desk.actions.settings import Settings
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.protocol.messages import MAX_TEXT
-from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.conftest import PASSPHRASE, Office, without_columns
 from tests.support.fake_server import Peer, Reporter
 
 # notes
@@ -193,6 +193,7 @@ def test_a_database_without_notes_is_upgraded_when_it_is_opened(
     with office.open() as place:
         for table in ("note", "snippet", "setting", "event"):
             place.database.run(f"DROP TABLE {table}")
+        without_columns(place)
         place.database.run("PRAGMA user_version = 1")
     with office.open() as place:
         notes.write_note(place, thread, "Belt liever")
@@ -205,7 +206,7 @@ def test_a_database_without_notes_is_upgraded_when_it_is_opened(
 
 def test_a_database_of_a_newer_version_is_left_alone(office: Office) -> None:
     with office.open() as place:
-        place.database.run("PRAGMA user_version = 4")
+        place.database.run("PRAGMA user_version = 5")
     assert "install the newest" in office.run("list", code=1).stderr
 
 

@@ -57,6 +57,6 @@ def _answers(place: Workplace, off: set[datetime.date]) -> list[Due]:
             workdays.after(one.summary.since, promised[one.site], off), "answer", one.employer,
             name=one.label or one.mailbox[:8],
         )
-        for one in threads.list_threads(place)
+        for one in threads.choose(place, promised, "awaited").first
         if one.summary.since and promised[one.site]
     ]  # fmt: skip

@@ -11,7 +11,8 @@ from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport import onion_key
 from dropbox_app.desk.transport.proxy import find_tor, is_onion
-from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.card import unseen
+from dropbox_app.protocol.encoding import clean_text, with_line_ends
 
 __all__ = [
     "MAX_INVITATION", "Made", "Moved", "check", "exists", "find_tor", "init", "invited", "join",
@@ -107,5 +108,19 @@ def make_onion_key(address: str, out: Path) -> str:
 
 
 def tidy(profile: Profile) -> Profile:
-    """Return a profile with its name in the form that a card takes."""
-    return Profile(clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages)
+    """Return a profile with its texts as a card takes them: tidy lines; what is empty is left out.
+
+    Of the sentence, which is often pasted, characters that cannot be seen are left out too.
+    """
+    said = {code: _line(text) for code, text in profile.sentence.items()}
+    return Profile(
+        clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages,
+        clean_text(profile.register_number).strip(),
+        {code: text for code, text in said.items() if text},
+    )  # fmt: skip
+
+
+def _line(text: str) -> str:
+    """Return a text as one line of letters that can be seen."""
+    spaced = " ".join(clean_text(with_line_ends(text)).split())
+    return "".join(letter for letter in spaced if not unseen(letter)).strip()

@@ -12,8 +12,8 @@ from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk, Report
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.storage.vault import HeldSeed
+from dropbox_app.desk.sync import colleagues, own_card
 from dropbox_app.desk.sync import fetch as rounds
-from dropbox_app.desk.sync import outbox, own_card
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Away, Card
 
@@ -195,7 +195,7 @@ def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card
     unknown = None
     for who in filter(str.strip, given.splitlines()):
         try:
-            return outbox.counsellor(desk, who, confirmed)
+            return colleagues.counsellor(desk, who, confirmed)
         except NoSuchCounsellor as error:
             unknown = error
     if unknown is not None:

@@ -1,18 +1,19 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
+import contextlib
 import datetime
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import notebook, rows
+from dropbox_app.desk.storage import lists, notebook, rows
 from dropbox_app.desk.storage import search as queries
-from dropbox_app.desk.storage.search import ThreadRow
+from dropbox_app.desk.storage.lists import Order, ThreadRow, Which
 from dropbox_app.desk.threads import open_thread, summary, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.summary import Summary
@@ -72,12 +73,51 @@ class Found:
     genuine: bool
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The first threads of a list, and how many the list has in all."""
+
+    first: tuple[Listed, ...]
+    all: int
+
+
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
-    """Return every thread of all sites, or of the one that ``site`` names; the newest first."""
-    names = place.names(site)
-    there = [row for row in queries.threads(place.database) if row.site in names]
-    found = _summarised(place, there, names)
-    return sorted(found, key=lambda one: (one.summary.last_day, one.mailbox), reverse=True)
+    """Every thread of all sites, or of the one that ``site`` names; the newest first."""
+    return [*choose(place, place.names(site)).first]
+
+
+def choose(
+    place: Workplace,
+    sites: Iterable[str],
+    which: Which = "all",
+    order: Order = "newest",
+    most: int | None = None,
+) -> Chosen:
+    """Return the threads of some sites in an order, ``most`` of them at most.
+
+    ``which`` names a choice of ``storage/lists.py``: all, a group of Today, or whose turn it is.
+    """
+    names = place.names()
+    among = [site for site in sites if site in names]
+    with summarised(place):
+        found = lists.chosen(place.database, which, order, among, most)
+        count = len(found) if most is None else lists.count(place.database, which, among)
+        return Chosen(tuple(_lines(place, found, names)), count)
+
+
+@contextlib.contextmanager
+def summarised(place: Workplace) -> Iterator[None]:
+    """A transaction in which every thread has its summary; those that are missing are made."""
+    database = place.database
+    with database.transaction():
+        if place.summarised != database.version:
+            desks: dict[str, Desk] = {}
+            for site, mailbox in lists.missing(database, summary.FORM):
+                if site not in desks:
+                    desks[site] = place.desk(site)
+                summary.make(desks[site], mailbox)
+            place.summarised = database.version
+        yield
 
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
@@ -93,14 +133,14 @@ def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
         least = open_thread.LEAST_PREFIX
         raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
     names = place.names(site)
-    found = queries.threads_like(place.database, given, names)
-    if len({row.site for row in found}) > 1:
+    found = lists.like(place.database, given, names)
+    if len({of for of, _ in found}) > 1:
         raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
     if len(found) > 1:
         raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
     if not found:
         raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return found[0].site, found[0].mailbox
+    return found[0]
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
@@ -126,8 +166,9 @@ def search(place: Workplace, text: str) -> list[Found]:
     """
     hits = queries.find(place.database, text, MOST_FOUND)
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
-    there = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
-    listed = {(one.site, one.mailbox): one for one in _summarised(place, there, place.names())}
+    with summarised(place):
+        there = [lists.one(place.database, *pair) for pair in pairs]
+    listed = {(one.site, one.mailbox): one for one in _lines(place, there, place.names())}
     found = []
     for hit in hits:
         line = listed[hit.site, hit.mailbox]
@@ -147,8 +188,9 @@ def search_notes(place: Workplace, text: str) -> list[FoundNote]:
         for site, mailbox, note in notebook.notes(place.database)
         if wanted and all(word.search(_folded(note)) for word in wanted)
     ][:MOST_FOUND]
-    there = [queries.thread(place.database, site, mailbox) for site, mailbox, _ in hits]
-    listed = _summarised(place, there, place.names())
+    with summarised(place):
+        there = [lists.one(place.database, site, mailbox) for site, mailbox, _ in hits]
+    listed = _lines(place, there, place.names())
     return [FoundNote(one, note) for one, (_, _, note) in zip(listed, hits, strict=True)]
 
 
@@ -184,26 +226,15 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
     return folder.forget(desk, mailbox)
 
 
-def _summarised(
-    place: Workplace, there: Sequence[ThreadRow], names: Mapping[str, str]
-) -> list[Listed]:
-    """Return the rows with their summaries; missing ones are made, and kept together."""
-    desks: dict[str, Desk] = {}
+def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
+    """The rows with what is promised to their reporters."""
+    promised = rows.promises(place.database)
     found = []
-    with place.database.transaction():
-        promised = rows.promises(place.database)
-        for row in there:
-            summed = summary.read(row.summary) if row.summary is not None else None
-            if summed is None:
-                if row.site not in desks:
-                    desks[row.site] = place.desk(row.site)
-                summed = summary.make(desks[row.site], row.mailbox)
-            known = promised[row.site]
-            by = _answer_by(summed, known.response_days)
-            away = _during(by, known.away_until)
-            found.append(
-                Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away)
-            )
+    for row in there:
+        summed, known = summary.read(row.summary), promised[row.site]
+        by = _answer_by(summed, known.response_days)
+        away = _during(by, known.away_until)
+        found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away))
     return found
 
 

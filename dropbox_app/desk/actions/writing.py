@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import (
 )
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.sync import outbox
+from dropbox_app.desk.sync import colleagues, outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.card import Card
@@ -24,10 +24,6 @@ from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 _PARTS = ("title", "pro", "con")
-_STOPPED = (
-    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
-    "next 'fetch' sends it."
-)
 _EXTENDED = {
     "nl": "Dit gesprek blijft langer staan, omdat het nog niet klaar is. Op deze pagina staat tot "
     "wanneer in elk geval.",
@@ -114,29 +110,19 @@ def send(
     """
     if not again:
         _refuse_double(desk, mailbox, message)
-    before = set(desk.state.items)
-
-    def is_kept() -> bool:
-        items = desk.state.items.values()
-        return any(i.sent == "waiting" for i in items if i.id not in before)
-
     body = dict(message.body)
     try:
         with place.connected(desk):
             desk.need_day()
             if successor:
-                body["successor"] = str(outbox.counsellor(desk, successor, confirmed).identity)
+                body["successor"] = str(colleagues.counsellor(desk, successor, confirmed).identity)
             outbox.write(
                 desk, mailbox, lang=message.language or language(desk, mailbox),
                 kind=message.kind, body=body, attached=message.files,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        if is_kept():
-            raise Kept(_STOPPED) from None
+    except Kept:
         raise
     except (CannotReach, BadAnswer, Unknown) as error:
-        if is_kept():
-            raise Kept(str(error)) from None
         raise type(error)(
             f"{error} What you give now was not sent and not kept; give the same command again "
             "later."

@@ -50,7 +50,9 @@ def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> 
     recipient = card.sealing_key(day)
     if recipient is None:
         raise Unfit(
-            f"The card of {card.name} has no key for {day}: it is an old one. Ask for a new card."
+            f"The card of {card.name} has no key for {day}: it is an old one. Ask for a new card.",
+            "joint_old_card",
+            name=card.name,
         )
     line = to_line(
         {
@@ -97,7 +99,8 @@ def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -
         raise Unfit(
             "This file holds no counts for this desk, or it is damaged"
             f"{f' ({error})' if isinstance(error, FormatError) else ''}. Ask your colleague to"
-            " make it again for your newest card."
+            " make it again for your newest card.",
+            "joint_unopened",
         ) from None
 
 

@@ -77,7 +77,9 @@ def answer(field: str, value: str) -> str:
 def profile(given: Profile) -> str:
     """Return what reporters read about a counsellor besides the name."""
     languages = ", ".join(LANGUAGE.get(code, code) for code in given.languages)
+    number = f"; register number {given.register_number}" if given.register_number else ""
+    said = "".join(f" {code}: \u201c{text}\u201d" for code, text in sorted(given.sentence.items()))
     return visible(
         f"{given.name}; {PERSON[given.kind]}; for {SCOPE[given.scope]}; reads and writes "
-        f"{languages}."
+        f"{languages}{number}.{said}"
     )

@@ -68,6 +68,19 @@ def recovery(sites: Sequence[Site], language: str) -> bytes:
     return _pdf("recovery", language, {"say": _texts(language)["recovery"], "sites": shown})
 
 
+def call(
+    language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
+) -> bytes:
+    """Return a sheet to fill in during a call, of one A4 page as PDF. Nothing of a desk is on it.
+
+    ``fields``: what is ticked, each with its label and words, as the page asks for them.
+    ``answers``: what a reporter may answer to a question for consent. Raises Unfit.
+    """
+    ticked = [{"label": label, "options": list(options)} for label, options in fields]
+    say = _texts(language)["call"]
+    return _pdf("call", language, {"say": say, "fields": ticked, "answers": list(answers)})
+
+
 def _of_site(
     site: Site, language: str, phone: str, hours: str, extra: Mapping[str, Any]
 ) -> dict[str, Any]:

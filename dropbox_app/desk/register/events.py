@@ -308,7 +308,8 @@ class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
     They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one.
-    ``given``: they were given to the other one, who makes the report; else they came from there.
+    ``given``: they were given to the other one, who makes the report, and these years are closed
+    here; else they came from there.
     ``situations``: by main group. Later counts of the same years replace earlier ones.
     """
 

@@ -47,7 +47,8 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 def write(given: Iterable[Event]) -> str:
     """Return events as lines, each with its line end; ``read`` gives the same events back."""
     return "".join(
-        json.dumps(form.to_json(one), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+        # In ASCII: these lines go to terminals, and names in them can be a stranger's.
+        json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n"
         for one in given
     )
 

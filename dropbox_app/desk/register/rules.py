@@ -73,14 +73,19 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
-    """Return a fault for each entry whose year is in a report that was issued."""
+    """Return a fault for each entry whose year is in an issued report or in counts given away."""
     known = _known_of(there)
     return [
         Fault(0, *fault)
         for event in changed
         if isinstance(event, OfEmployer)
-        for fault in _frozen(known, event)
+        for fault in _closed(known, event)
     ]
+
+
+def is_closed(there: Sequence[Event], employer: str, year: int) -> bool:
+    """Return whether an employer's year is in an issued report or in counts given away."""
+    return _closing(_known_of(there), employer, year) is not None
 
 
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
@@ -133,7 +138,7 @@ def _file(known: _Known, event: Event) -> None:
 def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     if not isinstance(event, OfEmployer):
         return []
-    found = [] if cases.is_signed(event) else _frozen(known, event)
+    found = [] if cases.is_signed(event) else _closed(known, event)
     found += _spelling(known, "employer", event.employer)
     if isinstance(event, Employer) and event.group:
         found += _spelling(known, "group", event.group)
@@ -157,16 +162,39 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     return found
 
 
-def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
+def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
+    """A year is closed by its report, and by giving its counts away.
+
+    Counts of before and after a change would show the other counsellor what changed.
+    """
     if isinstance(event, Agreement | Freeze | Statistic):
         return []  # an agreement has its own rule: it may be older than the report
-    for one in known.frozen:
-        if one.employer == event.employer and event.date.year in _years(one):
-            said = (f"the report of {event.date.year} was issued on {one.date} and does "
-                    "not change any more; record this on a day of a later year")  # fmt: skip
-            year = str(event.date.year)
-            return [("date", Sentence(said, "frozen", year=year, day=one.date))]
-    return []
+    done = _closing(known, event.employer, event.date.year)
+    if done is None:
+        return []
+    year, rest = str(event.date.year), "record this on a day of a later year"
+    if isinstance(done, Freeze):
+        said = (
+            f"the report of {year} was issued on {done.date} and does not change any more; {rest}"
+        )
+        return [("date", Sentence(said, "frozen", year=year, day=done.date))]
+    other = done.counsellor
+    said = f"the counts of {year} were given to {other!a} and do not change any more; {rest}"
+    return [("date", Sentence(said, "given", year=year, day=done.date, other=other))]
+
+
+def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
+    """Return what closed a year of an employer, None if it is open."""
+    return next(
+        (
+            one
+            for one in known.told
+            if one.employer == employer
+            and year in _years(one)
+            and (isinstance(one, Freeze) or one.given)
+        ),
+        None,
+    )
 
 
 def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:

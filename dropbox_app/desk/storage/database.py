@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
 
-VERSION = 3
+VERSION = 4
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHOSEN = (
     "PRAGMA foreign_keys = ON",
@@ -25,6 +25,7 @@ _CHOSEN = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
 )
+# Version 1. A new database is made like that, and then brought up as an older one is.
 _SCHEMA = """
 CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
 CREATE TABLE item (
@@ -96,6 +97,22 @@ CREATE TABLE event (
     "CREATE INDEX event_of_case ON event (reference)",
 )
 
+# What version 4 has that version 3 had not: columns by which lists choose and order their rows.
+_SUMMARY = (
+    "DROP TABLE summary",  # lists make it again from the messages
+    """
+CREATE TABLE summary (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, form INTEGER NOT NULL, turn TEXT NOT NULL,
+    since TEXT NOT NULL, last_day TEXT NOT NULL, unread INTEGER NOT NULL, waiting INTEGER NOT NULL,
+    not_safe INTEGER NOT NULL, consent INTEGER NOT NULL, fields TEXT NOT NULL,
+    UNIQUE (site, mailbox)
+)""",
+    # Whole, so that a choice among ten thousand reads none of the rows that it leaves out.
+    "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
+    "waiting, not_safe, consent)",
+)
+_ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # to which version they were added
+
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
@@ -118,7 +135,7 @@ class Database:
         made = cls(disk, held)
         try:
             made._connection.executescript(_SCHEMA)
-            made._add(*_NOTEBOOK, *_REGISTER)
+            made._add(0)
             disk.step(f"made {held.file}")
         except BaseException:
             made.close()
@@ -133,10 +150,8 @@ class Database:
         found = cls(disk, held)
         try:
             (version,) = found.run("PRAGMA user_version")[0]
-            if version == 1:
-                found._add(*_NOTEBOOK, *_REGISTER)
-            elif version == 2:
-                found._add(*_REGISTER)
+            if version in _ADDED:
+                found._add(version)
             elif version != VERSION:
                 raise Damaged(
                     f"{disk.path(held.file)} was written by another version of this program; "
@@ -197,14 +212,17 @@ class Database:
         """Whether something was forgotten or destroyed since the file got its key."""
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
-    def rewrite(self, vault: Vault) -> None:
+    def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
         """Write the database to the other file under a new key, then delete the old file and key.
+
+        Returns ``version`` as it was and as it is: what was read at the one holds at the other.
 
         The vault is the switch: killed before it is written, the old file counts and the new one
         is removed at the next start; killed after it, the old one is removed then.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()
+            before = self.version
             remove(self._disk, new.file)
             self._copy_to(new)
             self._disk.sync(new.file)
@@ -219,7 +237,9 @@ class Database:
             self._connection.close()
             self._held, self._connection = new, _connect(self._disk, new)
             self._turns += 1
+            after = self.version
             remove(self._disk, old.file)
+            return before, after
 
     def close(self) -> None:
         """Empty the write-ahead log and close; the file then shows no hour."""
@@ -234,11 +254,12 @@ class Database:
         """Write everything from the write-ahead log to the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _add(self, *statements: str) -> None:
-        """Add tables that an older version lacked, and write this version's number."""
+    def _add(self, version: int) -> None:
+        """Add the tables that an older version had not, and write the number of this one."""
         with self.transaction():
-            for statement in statements:
-                self.run(statement)
+            for before, statements in _ADDED.items():
+                for statement in statements if before >= version else ():
+                    self.run(statement)
             self.run(f"PRAGMA user_version = {VERSION}")
 
     def _copy_to(self, new: DatabaseKey) -> None:

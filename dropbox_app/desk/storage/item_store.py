@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
-from dropbox_app.desk.storage import register, rows, search
+from dropbox_app.desk.storage import lists, register, rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
+from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
 from dropbox_app.protocol import age, messages
@@ -103,11 +104,9 @@ class LocalStore:
         with self._database.transaction():
             self._database.expect_rewrite()
 
-    def keep_summary(self, mailbox: str, fields: str) -> None:
-        """Keep the summary of a thread for lists, until the thread changes."""
-        self._database.run(
-            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)", (self._site, mailbox, fields)
-        )
+    def keep_summary(self, mailbox: str, row: SummaryRow) -> None:
+        """Keep what lists show of a thread; the next change of the thread drops it."""
+        lists.keep(self._database, self._site, mailbox, row)
 
     # what comes and goes as a file
 

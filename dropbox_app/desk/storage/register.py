@@ -22,6 +22,12 @@ def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
     return [_kept(row) for row in found]
 
 
+def some(database: Database, numbers: Iterable[int]) -> list[tuple[int, str]]:
+    """Return the events of these numbers that are there, each with its number and its JSON."""
+    sql = "SELECT number, fields FROM event WHERE number = ?"
+    return [_kept(row) for number in numbers for row in database.run(sql, (number,))]
+
+
 def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
     """Keep events, all or none."""
     database.run_many(

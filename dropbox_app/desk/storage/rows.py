@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -233,6 +233,11 @@ def _write_fields(state: State) -> str:
     if state.away is not None:
         stand_in = str(state.away.stand_in) if state.away.stand_in else None
         away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
+    said: dict[str, Json] = {}  # left out where it is not given, as on a card
+    if state.profile.register_number:
+        said["register_number"] = state.profile.register_number
+    if state.profile.sentence:
+        said["sentence"] = dict(state.profile.sentence)
     line = to_line(
         {
             "name": state.name,
@@ -244,6 +249,7 @@ def _write_fields(state: State) -> str:
                 "kind": state.profile.kind,
                 "scope": state.profile.scope,
                 "languages": list(state.profile.languages),
+                **said,
             },
             "card": state.card.decode("utf-8"),
             "serial": state.serial,
@@ -274,6 +280,8 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
             cast(Kind, one_of(profile, "kind", get_args(Kind))),
             cast(Scope, one_of(profile, "scope", get_args(Scope))),
             tuple(texts_of(profile, "languages")),
+            text_of(profile, "register_number") if "register_number" in profile else "",
+            _read_sentence(profile),
         ),
         card=text_of(fields, "card").encode("utf-8"),
         serial=number_of(fields, "serial"),
@@ -292,6 +300,11 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 def _response_days(fields: dict[str, Json]) -> int:
     """Read the promise of a site, which an older version did not keep."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
+
+
+def _read_sentence(profile: Mapping[str, Json]) -> dict[str, str]:
+    said = object_of(profile, "sentence") if "sentence" in profile else {}
+    return {code: text_of(said, code) for code in said}
 
 
 def _read_away(value: Json) -> Away | None:

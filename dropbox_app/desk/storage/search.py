@@ -1,21 +1,11 @@
-"""Queries on the whole database, for all sites at once, without loading one: lists and search."""
+"""Search in the messages of all sites at once; it loads no site."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dropbox_app.desk.storage.database import Database, Row
+from dropbox_app.desk.storage.database import Database
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
-
-
-@dataclass(frozen=True)
-class ThreadRow:
-    """A thread for lists; ``summary`` is None if the thread changed since it was made."""
-
-    site: str
-    mailbox: str
-    label: str
-    summary: str | None
 
 
 @dataclass(frozen=True)
@@ -26,42 +16,6 @@ class Hit:
     mailbox: str
     item: str
     contents: bytes
-
-
-_THREADS = (
-    "SELECT thread.site, thread.mailbox, thread.label, summary.fields FROM thread "
-    "LEFT JOIN summary ON summary.site = thread.site AND summary.mailbox = thread.mailbox "
-)
-
-
-def threads(database: Database) -> list[ThreadRow]:
-    """Return every thread of every site."""
-    return [_thread(row) for row in database.run(_THREADS)]
-
-
-def of_reporters(database: Database) -> list[str]:
-    """Return the mailboxes in which something was verified to be a reporter's."""
-    found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
-    return [str(mailbox) for (mailbox,) in found]
-
-
-def thread(database: Database, site: str, mailbox: str) -> ThreadRow:
-    """Return one existing thread."""
-    condition = "WHERE thread.site = ? AND thread.mailbox = ?"
-    return _thread(database.run(_THREADS + condition, (site, mailbox))[0])
-
-
-def threads_like(database: Database, beginning: str, sites: Iterable[str]) -> list[ThreadRow]:
-    """Return the threads of some sites whose id begins with this text, taken literally.
-
-    An id is hex, so all that begin like that lie before the same with a "g": an index finds them.
-    """
-    condition = "WHERE thread.site = ? AND thread.mailbox >= ? AND thread.mailbox < ?"
-    return [
-        _thread(row)
-        for site in sites
-        for row in database.run(_THREADS + condition, (site, beginning, f"{beginning}g"))
-    ]
 
 
 def find(database: Database, words: str, most: int) -> list[Hit]:
@@ -86,11 +40,6 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
         for site, mailbox, item, contents, length in found
         if isinstance(contents, bytes) and isinstance(length, int)
     ]
-
-
-def _thread(row: Row) -> ThreadRow:
-    site, mailbox, label, fields = row
-    return ThreadRow(str(site), str(mailbox), str(label), None if fields is None else str(fields))
 
 
 def words_of(message: Message) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.card import Away, Card, Kind, Scope
 from dropbox_app.protocol.thread import Pins
 
 Sent = Literal["received", "waiting", "sent", "refused"]
@@ -70,12 +70,24 @@ class ThreadState:
 
 @dataclass(frozen=True)
 class Profile:
-    """The contents of the card besides the keys."""
+    """The contents of the card besides the keys.
+
+    ``register_number`` and ``sentence`` (by language code) are as on the card; empty: not given.
+    """
 
     name: str
     kind: Kind
     scope: Scope
     languages: tuple[str, ...]
+    register_number: str = ""
+    sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, card: Card) -> "Profile":
+        """Return what a card says of its counsellor."""
+        return cls(
+            card.name, card.kind, card.scope, card.languages, card.register_number, card.sentence
+        )
 
 
 MOST_NAMES = 100  # of colleagues; a server could invent any number

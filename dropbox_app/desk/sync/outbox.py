@@ -4,19 +4,18 @@ It lies in the local store before the server gets it, so a lost connection neith
 sends it twice: the same bytes again are the same item (SPEC section 6).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk.errors import (
+    BadAnswer,
     CannotReach,
     DeskError,
     Kept,
-    NoSuchCounsellor,
     NotWritable,
     OutOfStep,
     Refused,
-    Unfit,
+    Unknown,
 )
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.state import Item
@@ -33,11 +32,11 @@ from dropbox_app.protocol.writing import Draft
 
 TRIES = 3
 NOT_THERE = 404
-# What says for itself who is meant: the ten groups, or an identity in hex or in base64.
-_GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
-_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 
+_STOPPED = (
+    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
+    "next 'fetch' sends it."
+)
 _OVER = {
     "withdrawn": (
         "Thread {0} is withdrawn: the reporter has taken the report back, so nothing can be "
@@ -82,18 +81,23 @@ def write(
     """Write the next message of a thread and send it, its files first.
 
     Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
-    MessageError where the thread cannot be written to; Kept if it stays waiting; Unfit if
-    the site does not take such files.
+    MessageError where the thread cannot be written to; Kept if it stays waiting, also when
+    Ctrl-C stopped it; Unfit if the site does not take such files. After any other error it is
+    neither sent nor waiting.
     """
     desk.need_day()
     if attached:
         attachments.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    composed = _compose(desk, mailbox, lang, kind, body, attached)
+    older = _waiting_messages(desk)  # as the exchange has signed them again, if it has
     try:
+        composed = _compose(desk, mailbox, lang, kind, body, attached)
         item = _send(desk, composed, TRIES)
-    except CannotReach as error:
-        raise Kept(str(error)) from None
+    except (KeyboardInterrupt, CannotReach, BadAnswer, Unknown) as error:
+        if _waiting_messages(desk) <= older:
+            raise
+        stopped = isinstance(error, KeyboardInterrupt)
+        raise Kept(_STOPPED if stopped else str(error)) from None
     if item.sent == "refused":
         raise DeskError(
             f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
@@ -104,6 +108,12 @@ def write(
             "The server cannot take your message now. It is kept here, and the next 'fetch' sends "
             "it."
         )
+
+
+def _waiting_messages(desk: Desk) -> set[str]:
+    """The items of own messages that the server does not have yet."""
+    items = desk.state.items.values()
+    return {item.id for item in items if item.what == "message" and item.sent == "waiting"}
 
 
 def exchange(desk: Desk) -> None:
@@ -172,20 +182,27 @@ def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
     inbox.collect(desk)
     if item.sent == "sent":
         return item
-    # Out of the chain first: its number is taken by another message.
+    # Out of the chain first: its number is taken by another message. It is not saved like that
+    # before the new one is, so that no crash leaves neither of them to be sent.
     item.sent = "refused"
-    desk.save()
+    others = _waiting_messages(desk)
     try:
         anew = _compose(
             desk, item.mailbox, message.lang, message.kind, message.body, before=message
         )
     except (NotWritable, MessageError) as error:
+        desk.save()
         desk.report.note(
             f"Your message to thread {item.mailbox[:8]} was not sent: {error}",
             "not_sent",
             item.mailbox,
         )
         return item
+    except BaseException:
+        if _waiting_messages(desk) <= others:
+            item.sent = "waiting"
+            desk.save()
+        raise
     kept = _opened(desk, anew)
     still = {file.sha256 for file in kept.attachments} if kept else set()
     over = [item.id, *(f.sha256 for f in message.attachments if f.sha256 not in still)]
@@ -415,36 +432,3 @@ def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
                         mailbox,
                     )
     return given
-
-
-def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
-    """Return the card of a colleague on this site. Raises NotFound or Unfit.
-
-    An identity (base64 or hex) or the ten groups identify the counsellor. A name does not, because
-    only the server vouches for it: ``confirmed`` then shows the groups and asks.
-    """
-    name, digits = " ".join(who.split()), "".join(who.split()).lower()
-    colleagues = own_card.readable(desk, desk.courier.shown())
-    shown = {card.identity: card for card in colleagues}
-    if _GROUPS.fullmatch(digits):
-        found = [one for one in shown if one.fingerprint().replace(" ", "") == digits]
-    elif _HEX.fullmatch(digits):
-        found = [one for one in shown if one.hex == digits]
-    elif _BASE64.fullmatch(name):
-        found = [one for one in shown if str(one) == name]
-    else:
-        found = [identity for identity, card in shown.items() if card.name == name]
-        if len(found) == 1 and found[0] != desk.identity and not confirmed(shown[found[0]]):
-            raise Unfit(
-                "Nothing was done: a name alone does not say who is meant. Ask your colleague, and "
-                "give the ten groups or the identity instead of the name.",
-                "name_alone",
-            )
-    if len(found) != 1:
-        raise NoSuchCounsellor(
-            f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
-            "give the ten groups of the fingerprint instead."
-        )
-    if found[0] == desk.identity:
-        raise Unfit("That is yourself; name another counsellor.", "yourself")
-    return shown[found[0]]

@@ -36,9 +36,9 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
     wanted = schedule.months(desk.today, state.away)
     held = desk.vault.seeds(state.site)
     current = cards.parse(state.card) if state.card else None
-    if current is not None and not forced and not schedule.stale(current, wanted):
-        shown = Profile(current.name, current.kind, current.scope, current.languages)
-        if shown == state.profile:
+    if current is not None and not forced:
+        same = Profile.of(current) == state.profile
+        if same and not schedule.stale(current, wanted):
             return False
     sealing, made = schedule.fill(held, wanted)
     if made:
@@ -55,6 +55,8 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
         sealing=schedule.windows(sealing),
         away=state.away,
         signing=desk.signing,
+        register_number=state.profile.register_number,
+        sentence=state.profile.sentence,
     )
     state.card, state.serial, state.published = raw, state.serial + 1, False
     desk.save()

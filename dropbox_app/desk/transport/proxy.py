@@ -21,6 +21,7 @@ from dropbox_app.desk.errors import Unfit
 
 TOR_PORTS = (9150, 9050)  # where Tor Browser and Tor itself listen
 _LOOK_SECONDS = 0.5
+_MOMENT = 1.0  # seconds after which a read that waits looks whether it was broken off
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _MAX_HEAD = 8_192  # bytes of a proxy's answer
@@ -134,11 +135,13 @@ class Direct(httpcore.NetworkBackend):
     """Opens connections for httpcore, directly to the server.
 
     ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
-    says in the meantime; whoever sends a request sets it.
+    says in the meantime; whoever sends a request sets it. ``broken_off``, which another thread may
+    set, ends it within a moment.
     """
 
     def __init__(self) -> None:
         self.end = float("inf")
+        self.broken_off = False
         self._direct = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -159,6 +162,8 @@ class Direct(httpcore.NetworkBackend):
         left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
         if left <= 0:
             raise error("it took too long")
+        if self.broken_off:
+            raise error("it was broken off")
         return left
 
     def to_proxy(self, proxy: Proxy, timeout: float | None) -> httpcore.NetworkStream:
@@ -254,7 +259,17 @@ class _Bounded(httpcore.NetworkStream):
         self._way = way
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._way.left(timeout, httpcore.ReadTimeout))
+        began = time.monotonic()
+        while True:
+            waited = time.monotonic() - began
+            left = self._way.left(
+                None if timeout is None else timeout - waited, httpcore.ReadTimeout
+            )
+            try:
+                return self._stream.read(max_bytes, min(left, _MOMENT))
+            except httpcore.ReadTimeout:
+                if left <= _MOMENT:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), _MOUTHFUL):

@@ -3,18 +3,26 @@
 Each raises BadAnswer, in a sentence for the counsellor.
 """
 
+import contextlib
 import datetime
 import functools
 import json
 from collections.abc import Iterable, Mapping
 
-from dropbox_app.desk.errors import BadAnswer
+from dropbox_app.desk.errors import BadAnswer, OutOfStep, Refused, Unknown
 from dropbox_app.protocol.encoding import check_day, check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER
 
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
+
+
+_REFUSALS = {
+    404: "The server does not have it (any more).",
+    503: "The server is busy now; try again in some minutes.",
+    507: "The server has no room left; tell the operator.",
+}
 
 
 def read(pieces: Iterable[bytes]) -> dict[str, object]:
@@ -95,3 +103,19 @@ def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str,
     if len(found) != len(value):
         raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.")
     return found
+
+
+def check_status(status: int, pieces: Iterable[bytes]) -> None:
+    """Raise for every answer that is no success; what stands in it is not believed."""
+    if 200 <= status < 300:
+        return
+    if status == 401:
+        raise Unknown(
+            "The server does not know this desk: either the operator has not added the card yet "
+            "(see 'klankbord-desk card'), or it was retired."
+        )
+    if status == 409:
+        with contextlib.suppress(BadAnswer):
+            raise OutOfStep(number(read(pieces), "n"))
+    sentence = _REFUSALS.get(status, f"The server refused this (status {status}).")
+    raise Refused(sentence, status)

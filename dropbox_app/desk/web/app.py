@@ -32,12 +32,14 @@ WAYS = (
     ("contact.new", "way.contact"),
     ("threads.threads", "way.threads"),
     ("cases.cases", "way.cases"),
+    ("annual.reports", "way.annual"),
     ("settings.more", "way.more"),
 )
 # Forms that came while the desk was locked, and the pages that show again what was typed in them.
 _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
+    "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
 }  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
@@ -102,7 +104,7 @@ def _take_desk() -> ResponseReturnValue | None:
 def _keep_typed(shown_by: str) -> None:
     """Keep the form of this request in memory, for the page at an endpoint."""
     named = request.view_args or {}
-    where = {"handle": named["handle"]} if "handle" in named else {}
+    where = {part: named[part] for part in ("handle", "year") if part in named}
     kept = MultiDict(request.form)
     kept.setdefault("form", named.get("what", named.get("kind", "")))
     here.page().keep_typed(url_for(shown_by, **where), kept)

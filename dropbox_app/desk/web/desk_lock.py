@@ -5,7 +5,8 @@ programs. Locked, they are dropped, and the next page asks for the passphrase. P
 memory: traces of them can stay there until the program ends.
 
 One request works with the desk at a time. What waits for a server (a fetch, a message) lets others
-work meanwhile; its site is *away* then, and nobody else writes to that site.
+work meanwhile; its site is *away* then, and nobody else writes to that site. A lock breaks off what
+waits.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ IDLE_MINUTES = 10
 SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
 ENDING = 30  # seconds that the end of the program waits for a site that is away
+GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
+BREAKING_OFF = 60  # seconds in which what was broken off has ended
 
 
 class Locked(DeskError):
@@ -48,6 +51,7 @@ class DeskLock:
         self._turn = threading.RLock()
         self._free = threading.Condition(self._turn)
         self._place: Workplace | None = None
+        self._leaving: tuple[Workplace, float] | None = None  # locked, and still at work until then
         self._stack = contextlib.ExitStack()
         self._away: set[str] = set()
         self._working = 0
@@ -69,17 +73,26 @@ class DeskLock:
             if self._place is not None:
                 return
             # After a lock in the middle of a fetch, that fetch still holds the folder.
-            if not self._free.wait_for(lambda: not self._working, ENDING):
+            self._break_off()
+            if not self._free.wait_for(lambda: not self._working, BREAKING_OFF):
                 raise InUse("A fetch is still under way; try again in a minute.")
             self._place = self._stack.enter_context(
                 workplace.opened(self.folder, passphrase, self.machine)
             )
             self.touch()
 
-    def lock(self) -> None:
-        """Drop keys and database; if a fetch is under way, it ends first and drops them then."""
+    def lock(self, grace: float = 0) -> None:
+        """Drop keys and database.
+
+        A fetch that is under way is broken off after ``grace`` seconds, and they are dropped then:
+        how long it takes is not for its server to say.
+        """
         with self._turn:
-            self._place = None
+            if self._place is not None:
+                self._leaving = self._place, self._clock() + grace
+                self._place = None
+            if not grace:
+                self._break_off()
             self._close_if_free()
             self.when_locked()
         # What views and templates made is often held in circles, which live until they are found.
@@ -95,8 +108,11 @@ class DeskLock:
         slept = now - self._looked > SLEPT
         self._looked = now
         if self.is_open and (slept or now - self._touched >= 60 * self.idle_minutes):
-            self.lock()
+            self.lock(grace=0 if slept else GRACE)
             return True
+        leaving = self._leaving
+        if leaving is not None and now >= leaving[1]:
+            self._break_off()
         return False
 
     @contextlib.contextmanager
@@ -166,6 +182,12 @@ class DeskLock:
                 self._away.discard(site)
             self._free.notify_all()
 
+    def _break_off(self) -> None:
+        with self._turn:
+            if self._leaving is not None:
+                self._leaving[0].break_off()
+
     def _close_if_free(self) -> None:
         if self._place is None and not self._working:
+            self._leaving = None
             self._stack.close()

@@ -28,6 +28,8 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
 )
 # Of these ``most`` is a number of bytes, which a person reads as kB or MB.
 _OF_SIZE = {"large_shown", "large_file"}
+# Values that are calendar years, which are written without a sign between their thousands.
+_YEARS = {"year", "next", "first", "last", "until"}
 
 
 def sentence(told: Words, error: Exception) -> str:
@@ -36,7 +38,9 @@ def sentence(told: Words, error: Exception) -> str:
         if isinstance(error, kind):
             return told.say(key)
     if isinstance(error, errors.Unfit) and error.key:
-        values = dict(error.values)
+        values = {
+            name: str(value) if name in _YEARS else value for name, value in error.values.items()
+        }
         if error.key in _OF_SIZE:
             values["most"] = told.size(int(str(values["most"])))
         return told.say(f"unfit.{error.key}", **values)

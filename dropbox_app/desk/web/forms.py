@@ -58,6 +58,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "absence": ("date", "until"),
 }  # fmt: skip
 # Fields whose words depend on the kind, and those that are explained.
+_ALWAYS = ("date", "employer", "case", "event")  # what any entry may have
 _OWN = frozenset({
     "consent_date", "consent_step", "close_date", "complaint_date", "employer_scope",
     "agreement_date", "activity_price",
@@ -181,7 +182,7 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
         for name, one in said.values.items()
     }
     wrong = told.say(f"wrong.{said.key}", **values)
-    if fault.field not in (*ASKED.get(kind, ()), "employer"):
+    if fault.field not in (*ASKED.get(kind, ()), *_ALWAYS):
         return wrong[:1].upper() + wrong[1:]
     label = told.say(f"field.{_key(kind, fault.field)}")
     return f"{label.rstrip('?')}: {wrong}"

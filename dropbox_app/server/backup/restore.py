@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from dropbox_app.protocol.encoding import check_day, check_hex, new_digest, sha256_hex
 from dropbox_app.protocol.errors import FormatError
@@ -31,6 +31,9 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteSt
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
+_LONGEST_HEADER = 4096  # bytes of what a header says besides; names are the longest, 120
+_SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
+_STRANGE = "it holds something that no server writes"
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
 
 Days = dict[str, datetime.date]  # withdrawn mailboxes
@@ -146,17 +149,35 @@ class _Reader:
         return data
 
 
+class _Entry(tarfile.TarInfo):
+    """An entry as a backup has them, refused before anything of it is read or written.
+
+    tarfile holds a header of any length in memory, and makes a terabyte of zeros of a sparse file.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        entry = super().frombuf(buf, encoding, errors)
+        is_more = entry.type == tarfile.XHDTYPE and entry.size <= _LONGEST_HEADER
+        if not is_more and entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise BackupError(_STRANGE)
+        return entry
+
+
 def _unpack(path: Path, keys: Keys, new: Path) -> None:
     """Write the contents of a backup, to its authenticated end. Raises BackupError."""
     with path.open("rb") as file:
         pieces = keys.chunks(file)
         try:
-            with tarfile.open(mode="r|", fileobj=_Reader(pieces)) as archive:  # type: ignore[call-overload]  # it only reads
+            with tarfile.open(mode="r|", fileobj=_Reader(pieces), tarinfo=_Entry) as archive:  # type: ignore[call-overload]  # it only reads
                 for entry in archive:
-                    inside = archive.extractfile(entry) if entry.isreg() else None
+                    plain = entry.isreg() and not entry.pax_headers.keys() - {"path", "size"}
+                    inside = archive.extractfile(entry) if plain else None
                     name = manifest.parted(entry.name)
                     if inside is None or name is None:
-                        raise BackupError("it holds something that no server writes")
+                        raise BackupError(_STRANGE)
+                    if shutil.disk_usage(new).free - entry.size < _SPARE:
+                        raise SiteFull
                     _write(new / entry.name, inside, name[1])
             for _ in pieces:  # the end of the archive is not yet that of the file
                 pass

@@ -113,6 +113,8 @@ def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None
     who = f"{offer.card.name}, {_who(offer.card)}"
     where = f", at {offer.site.settings.name}" if say_where else ""
     common.say(f"The card of {who}{where}, with the fingerprint\n\n    {groups}\n", err=True)
+    for line in _said(offer.card):
+        common.say(line, err=True)
     for phone in _telephones(offer.site, offer.name):
         common.say(
             f"Who writes to {offer.name} is shown {phone}, by telephones in site.toml: is that "
@@ -153,6 +155,8 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
             state += f", stand-in {stand_in.file_name}" if stand_in else ""
         common.say(f"{named.file_name}: {named.card.name}; {state}")
         common.say(f"    {_who(named.card)}")
+        for line in _said(named.card):
+            common.say(f"    {line}")
         common.say(f"    {named.card.identity.fingerprint()}")
     for file_name, fault in site.faults():
         common.say(f"{file_name}: cannot be used: {fault}")
@@ -197,6 +201,13 @@ def _who(shown: Card) -> str:
         "both": "unwanted behaviour and integrity",
     }[shown.scope]
     return f"{shown.kind} counsellor for {scope}"
+
+
+def _said(shown: Card) -> list[str]:
+    """What a counsellor says of themselves on the site, one line each."""
+    number = [f"register number {shown.register_number}"] if shown.register_number else []
+    said = shown.sentence.items()
+    return [*number, *(f"own words ({code}): \u201c{text}\u201d" for code, text in sorted(said))]
 
 
 def _name_for(new: Card) -> str:

@@ -12,14 +12,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
 LONGEST = 3600.0  # seconds since the first one: on a busy server
+LAST = 7200.0  # likewise: what is then still under way is cut off, so that no slow file holds it
 EVERY = 10.0  # seconds between two looks
 
 
 class Renewal:
     """The app of one worker, and a thread that decides when the worker is to end.
 
-    ``end`` is called in that thread, again at each look until the worker has ended, and only while
-    no request is under way. ``look`` is called each time before.
+    ``end`` is called in that thread, again at each look until the worker has ended. Until LAST it
+    is called only while no request is under way. ``look`` is called each time before.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Renewal:
         with self._lock:
             now, first = self._clock(), self._first
             due = first is not None and (now - self._last >= QUIET or now - first >= LONGEST)
-            due = due and not self._under_way
+            due = due and (not self._under_way or (first is not None and now - first >= LAST))
         if due:
             self._end()
 

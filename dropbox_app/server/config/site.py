@@ -8,13 +8,11 @@ section 3).
 """
 
 import datetime
-import fcntl
 import functools
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.config import settings
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.store.files import open_untouched, replace_whole, sync_folder
+from dropbox_app.server.store.write_lock import Turns
 
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
@@ -51,6 +50,8 @@ class Site:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        # Alone among the processes that change cards: a retired card must not come back.
+        self._turns = Turns(folder / CARDS)
 
     def cards(self) -> tuple[NamedCard, ...]:
         """Return every pinned counsellor's card, by file name. Broken files are in ``faults``."""
@@ -85,8 +86,8 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card in use that the operator has confirmed. Raises CardError with the reason."""
-        with self._changing():
+        """Put a card in use that the operator has confirmed. Raises CardError, StoreBusy."""
+        with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
             return card
@@ -115,7 +116,7 @@ class Site:
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
         """Replace a pinned counsellor's card by a newer one (SPEC section 3). Raises CardError."""
-        with self._changing():
+        with self._turns.taken():
             known = self.card_of(identity)
             if known is None:
                 raise CardError("this counsellor has no card here")
@@ -133,7 +134,7 @@ class Site:
         Its identity is never accepted again: whoever holds a lost or stolen desk could read with
         it.
         """
-        with self._changing():
+        with self._turns.taken():
             if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
             # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
@@ -191,16 +192,6 @@ class Site:
     def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
         """Replace a card file atomically, with times no finer than the day."""
         replace_whole(self._path(name), raw, day)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock for changing cards, so that a retired card cannot come back."""
-        folder = os.open(self.folder / CARDS, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
 
 @functools.lru_cache(maxsize=PARSED)

@@ -40,6 +40,13 @@ def fails_in_a_transaction(place: Workplace) -> None:
         raise RuntimeError
 
 
+def corrected_under_a_new_key(place: Workplace) -> None:
+    corrections.correct(place, 4, CONTACT | {"minutes": 9})
+    before = place.book()
+    place.change_key_if_due()
+    assert place.book() is before, "nothing is read again"
+
+
 WRITES: dict[str, Callable[[Workplace], object]] = {
     "an entry of an earlier day": lambda place: bring_in(place, CONTACT | {"date": "2026-03-01"}),
     "a mark": lambda place: bring_in(place, CASES[1] | {"belongs_with": ["M"]}),
@@ -47,6 +54,7 @@ WRITES: dict[str, Callable[[Workplace], object]] = {
     "an entry removed": lambda place: corrections.correct(place, 4, None),
     "a mark removed": lambda place: corrections.unmark(place, "K", "L", "belongs_with"),
     "a case destroyed": lambda place: retention.destroy(place, register.case(place, "K")),
+    "a correction, and a new key": corrected_under_a_new_key,
     "the database under a new key": lambda place: place.database.rewrite(place.vault),
     "a write undone": fails_in_a_transaction,
 }

@@ -11,7 +11,7 @@ from dropbox_app.desk.actions import backups, corrections, register
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register.events import Consent
 from dropbox_app.desk.register.form import Refused
-from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.conftest import PASSPHRASE, Office, without_columns
 from tests.support.fake_server import Clock, Reporter
 
 EXAMPLE = (importlib.resources.files("dropbox_app.desk.register") / "example.jsonl").read_bytes()
@@ -218,6 +218,7 @@ def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_se
 def test_a_database_without_a_register_is_upgraded_when_it_is_opened(office: Office) -> None:
     with office.open() as place:
         place.database.run("DROP TABLE event")
+        without_columns(place)
         place.database.run("PRAGMA user_version = 2")
     office.run("register", "import", "-", given=jsonl(CONTACT))
     with office.open() as place:

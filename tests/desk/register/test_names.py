@@ -112,6 +112,18 @@ def test_a_similar_name_is_reported_and_two_names_can_be_merged(office: Office) 
         assert [one["group"] for one in kept(place) if "group" in one] == ["Zorg BV"]
 
 
+def test_a_site_whose_employer_got_another_name_does_not_bring_the_old_name_back(
+    office: Office, thread: str, reporter: Reporter
+) -> None:
+    office.json("register", "cases")
+    office.run("register", "rename", "Voorbeeld BV", "Voorbeeld", "--yes")
+    with office.open() as place:
+        assert register.employers(place) == ["Voorbeeld"]
+    Reporter(reporter.peer, office.identity).report("Nog iemand")
+    office.run("fetch")
+    assert {one["employer"] for one in office.json("register", "cases")} == {"Voorbeeld"}
+
+
 def test_two_employers_that_had_a_report_of_one_year_or_a_group_and_its_member_stay_two(
     office: Office,
 ) -> None:

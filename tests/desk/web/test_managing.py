@@ -1,6 +1,7 @@
 """Cards, absence, posters, backup, settings and texts: each by its page."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,51 @@ def test_a_card_that_cannot_be_made_is_refused_and_nothing_is_changed(
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
     with running.lock.use() as place:
         assert place.one().state.profile.name == "Els de Vries"
+
+
+def test_a_register_number_and_a_sentence_reach_the_site_as_typed(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    page = card_page(running, window)
+    said = "Je mag ook\r\neerst\u200b iets vragen. "
+    form = page.form_with("scope")
+    window.submit(page, form, register_number=" LVV 1234 ", sentence_nl=said, sentence_en=" ")
+    running.fetch(window)
+    (shown,) = map(cards.parse, peer.cards.values())
+    assert shown.register_number == "LVV 1234"
+    assert shown.sentence == {"nl": "Je mag ook eerst iets vragen."}
+    page = card_page(running, window)
+    assert dict(page.form_with("scope").fields)["sentence_nl"] == "Je mag ook eerst iets vragen."
+
+
+@pytest.mark.parametrize(
+    ("field", "most"), [("register_number", 50), ("sentence_nl", 200), ("sentence_en", 200)]
+)
+def test_what_is_too_long_for_a_card_is_refused_and_stays_in_its_field(
+    running: Running, window: Window, field: str, most: int
+) -> None:
+    page = card_page(running, window)
+    long = "a" * (most + 1)
+    answer = window.submit(page, page.form_with("scope"), **{field: long, "name": "Els Visser"})
+    assert (answer.status, f"hoogstens {most} tekens" in answer.text) == (422, True)
+    kept = dict(answer.form_with("scope").fields)
+    assert (kept[field], kept["name"]) == (long, "Els Visser")
+    with running.lock.use() as place:
+        assert place.one().state.profile.name == "Els de Vries"
+
+
+def test_the_page_keeps_a_language_that_it_has_no_field_for(
+    running: Running, window: Window
+) -> None:
+    said = {"pl": "Mo\u017cesz zapyta\u0107."}
+    with running.lock.use() as place:
+        sites.card(place, change=lambda old: replace(old, languages=("nl", "pl"), sentence=said))
+    page = card_page(running, window)
+    window.submit(page, page.form_with("scope"), name="Els Visser")
+    with running.lock.use() as place:
+        profile = place.one().state.profile
+    assert (profile.name, profile.languages) == ("Els Visser", ("nl", "pl"))
+    assert profile.sentence == said
 
 
 def test_a_further_employer_is_added_and_its_card_can_be_saved(

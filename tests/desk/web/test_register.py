@@ -115,6 +115,23 @@ def test_a_text_that_is_no_whole_number_is_never_read_as_one(typed: str) -> None
     assert forms.number(typed) == typed
 
 
+def test_a_choice_can_be_taken_back_before_the_contact_is_recorded(
+    running: Running, window: Window
+) -> None:
+    page = window.get(f"{running.home}contact")
+    form = page.form_with("which")
+    for name in ("minutes", "how", "channel", "topic"):
+        assert form.choices[name].count("") == 1
+        assert (name, "") in form.fields
+    contact(running, window, minutes="", how="", topic="")
+    assert contacts(running) == [event("contact")]
+
+
+def test_the_sheet_for_a_call_is_handed_out_as_a_file(running: Running, window: Window) -> None:
+    answer = window.press(window.get(f"{running.home}contact"), "/sheet")
+    assert answer.body.startswith(b"%PDF")
+
+
 def test_a_contact_with_nothing_recorded_keeps_only_day_employer_and_minutes(
     running: Running, window: Window
 ) -> None:

@@ -2,8 +2,10 @@
 
 import codecs
 import datetime
+import io
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import tarfile
@@ -16,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.protocol.keys import Seed
+from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.server.backup import create, directory
 from dropbox_app.server.cli import common, main
 from dropbox_app.server.config import loader, settings, settings_writer, site
@@ -653,6 +655,82 @@ def test_a_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
         assert refused.exit_code == 1
         assert "something that no server writes" in refused.stderr
         assert not (machine.folder / "new").exists()
+
+
+def _tar(*entries: tarfile.TarInfo, data: bytes = b"") -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            entry.size = len(data) if entry.isreg() else 0
+            archive.addfile(entry, io.BytesIO(data))
+    return made.getvalue()
+
+
+def _entry(
+    name: str, kind: bytes = tarfile.REGTYPE, headers: dict[str, str] | None = None
+) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.pax_headers = kind, "../../../etc/passwd", headers or {}
+    return entry
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "site.toml",
+          "GNU.sparse.realsize": str(1024**4)}  # fmt: skip
+HOSTILE = {
+    "a terabyte of zeros": _tar(_entry("x", headers=SPARSE), data=b"1\n0\n0\n".ljust(512, b"\0")),
+    "a header without end": _tar(_entry("site.toml", headers={"comment": "x" * 100_000})),
+    "a link": _tar(_entry("site.toml", tarfile.SYMTYPE)),
+    "a hard link": _tar(_entry("site.toml"), _entry("backup-key", tarfile.LNKTYPE)),
+    "a device": _tar(_entry("site.toml", tarfile.CHRTYPE)),
+    "a pipe": _tar(_entry("site.toml", tarfile.FIFOTYPE)),
+    "a folder": _tar(_entry("sites", tarfile.DIRTYPE)),
+    "a way out": _tar(_entry("sites/../../x")),
+    "an absolute name": _tar(_entry("/etc/klankbord/x")),
+    "a name in a header": _tar(_entry("x", headers={"path": "../" * 40 + "etc/x"})),
+    "nothing": b"",
+    "no archive": bytes(range(256)) * 100,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_backup_is_refused_and_leaves_nothing_here_or_elsewhere(
+    what: str, machine: Machine
+) -> None:
+    """Whoever has the server's folder can seal one to its key: that key is public."""
+    public = (machine.server.folder / "backup-key").read_text().strip()
+    file = machine.folder / "klankbord-2026-03-10.age"
+    file.write_bytes(age.seal(HOSTILE[what], [Recipient.parse(public)]))
+    before = {path for path in machine.folder.rglob("*") if "new" not in path.parts}
+    refused = machine.restore("--old", file=file)
+    assert refused.exit_code == 1, refused.output
+    assert refused.stderr.startswith("Error: ")
+    assert not (machine.folder / "new").exists()
+    assert set(machine.folder.rglob("*")) == before
+
+
+def test_a_restore_leaves_room_for_other_sites_on_the_disk(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.does("backup")
+    usage = shutil.disk_usage(machine.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=64 * 1024 * 1024))
+    refused = machine.restore()
+    assert refused.exit_code == 1
+    assert "the disk is full; nothing was restored" in refused.stderr
+    assert not (machine.folder / "new").exists()
+
+
+@pytest.mark.parametrize("part", [0, 1, 100, 0.3, 0.9, -1])
+def test_a_backup_that_was_cut_short_is_refused_and_leaves_nothing(
+    machine: Machine, part: float
+) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    data = machine.newest.read_bytes()
+    machine.newest.write_bytes(data[: int(part * len(data)) if 0 < part < 1 else int(part)])
+    refused = machine.restore()
+    assert refused.exit_code == 1, refused.output
+    assert not (machine.folder / "new").exists()
 
 
 def test_doctor_looks_at_the_backups(machine: Machine) -> None:

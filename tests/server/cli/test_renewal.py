@@ -5,7 +5,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from dropbox_app.server.cli.renewal import LONGEST, QUIET, Renewal
+from dropbox_app.server.cli.renewal import LAST, LONGEST, QUIET, Renewal
 
 FORM = {"REQUEST_METHOD": "POST"}
 COOKIE = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": "s=x"}
@@ -70,12 +70,19 @@ def test_pages_that_are_the_same_for_all_neither_end_a_worker_nor_keep_it(worker
 
 
 @pytest.mark.parametrize("environ", [FORM, COOKIE, PAGE])
-def test_a_worker_never_ends_during_a_request(worker: Worker, environ: WSGIEnvironment) -> None:
+def test_a_request_under_way_keeps_its_worker(worker: Worker, environ: WSGIEnvironment) -> None:
     worker.serve(FORM)
     pieces = worker.begin(environ)
     assert not worker.ended_after(QUIET + LONGEST)
     pieces.close()  # type: ignore[attr-defined]  # as gunicorn does
     assert worker.ended_after(QUIET)
+
+
+def test_a_file_that_never_ends_keeps_its_worker_no_longer_than_two_hours(worker: Worker) -> None:
+    worker.serve(FORM)
+    worker.begin(FORM)
+    assert not worker.ended_after(LAST - 1)
+    assert worker.ended_after(1)
 
 
 def test_a_busy_worker_ends_within_the_hour(worker: Worker) -> None:

@@ -20,6 +20,11 @@ STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
 ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL))
 
 
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_sentence_has_a_name_that_was_not_filled_in(house: House, address: str) -> None:
+    assert not re.findall(r"\{[a-z_]+\}", house.browser().get(address).text)
+
+
 class Outline(html.parser.HTMLParser):
     """What matters of a page to somebody who does not see it."""
 

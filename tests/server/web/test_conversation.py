@@ -395,7 +395,7 @@ def test_a_counsellor_who_was_left_out_is_named(two: House) -> None:
     two.clock.pass_days(60)
     page = browser.come_back(code)
     assert "Aan Noor Visser kun je nu niet schrijven." in page.text
-    assert "Je kunt zelf wel lezen, en verder met iemand anders." in page.text
+    assert "Je kunt zelf wel lezen. En je kunt verder met iemand anders." in page.text
     other = browser.get("/nl/counsellor")
     browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
     assert sam.texts() == ["Dag Sam."]
@@ -747,6 +747,24 @@ def test_an_item_deleted_after_a_day_exists_until_that_day_ends_in_amsterdam(
     page = house.browser().come_back(code)
     assert page.path == "/nl/conversation"
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("2026-11-02T23:59+01:00", "2 november"), ("2026-11-03T00:59+01:00", "2 november"),
+     ("2026-11-03T01:00+01:00", "3 november")],
+)  # fmt: skip
+def test_a_message_shows_the_day_that_was_signed_which_begins_after_midnight(
+    house: House, written: str, shown: str
+) -> None:
+    """Late in the evening it is the day in Amsterdam; just after midnight no finer time is kept."""
+    house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
+    browser = house.browser()
+    page = browser.tell("Begin")
+    browser.submit(page, page.form_with("kept"), kept="y")
+    text = browser.get("/nl/conversation").text.replace("\u00a0", " ")
+    assert f"Jij, {shown}" in text
+    assert "vandaag" not in text.lower()
 
 
 def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:

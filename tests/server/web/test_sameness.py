@@ -161,8 +161,8 @@ def by_form_of_a_session_that_is_over(browser: Browser, lang: str, code: str) ->
 NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
     (by_return_form, "nl"): "Deze code werkt niet",
     (by_return_form, "en"): "This code does not work",
-    (by_form_of_a_session_that_is_over, "nl"): "Met deze code is er geen gesprek.",
-    (by_form_of_a_session_that_is_over, "en"): "There is no conversation with this code.",
+    (by_form_of_a_session_that_is_over, "nl"): "Bij deze code hoort geen gesprek.",
+    (by_form_of_a_session_that_is_over, "en"): "There is no conversation for this code.",
 }
 
 

@@ -182,14 +182,24 @@ def given_invitation() -> bytes:
     return request.form.get("invitation", "").strip().encode("utf-8", "replace")
 
 
-def given_profile() -> Profile:
-    """Return the counsellor's profile from a form; unknown words become the first one."""
+def given_profile(old: Profile | None = None) -> Profile:
+    """Return what a form says of the counsellor; what is no known word is taken as the first.
+
+    The form has no field for a language of ``old`` that is not one of the desk: that stays.
+    """
     kind, scope = request.form.get("kind", ""), request.form.get("scope", "")
+    spoken = [one for one in LANGUAGES if one in request.form.getlist("languages")]
+    said = {one: request.form.get(f"sentence_{one}", "") for one in LANGUAGES}
+    if old is not None:
+        spoken += [one for one in old.languages if one not in LANGUAGES]
+        said |= {one: text for one, text in old.sentence.items() if one not in LANGUAGES}
     return Profile(
         request.form.get("name", ""),
         cast(Kind, kind if kind in KINDS else KINDS[0]),
         cast(Scope, scope if scope in SCOPES else SCOPES[0]),
-        tuple(one for one in LANGUAGES if one in request.form.getlist("languages")),
+        tuple(spoken),
+        request.form.get("register_number", ""),
+        said,
     )
 
 

@@ -74,6 +74,28 @@ def sheet(handle: str) -> ResponseReturnValue:
     return _page(handle, kept["form"], kept, [here.told().say("unlock.kept")])
 
 
+@blueprint.post("/<handle>/same")
+def same(handle: str) -> ResponseReturnValue:
+    """Say what becomes of two employers that are one; once that is confirmed, make them one."""
+    place, told, name = here.place(), here.told(), here.registered("employer", handle)
+    other = here.registered("employer", request.form.get("other", ""))
+    if not request.form.get("confirmed"):
+        count = len(register.every(place, name))
+        return render_template(
+            "employer_same.html", handle_here=handle, name=name, other=other, count=count,
+            other_handle=request.form["other"],
+        )  # fmt: skip
+    try:
+        register.rename(place, name, other)
+        place.change_key_if_due()
+    except forms.NOT_KEPT as error:
+        problems = forms.problems(told, place.machine.today(), error, "agreement")
+        return _page(handle, "same", MultiDict(), problems), forms.status(error)
+    here.page().say(told.say("employer.same_done", name=name, other=other))
+    merged = here.register_handle("employer", other)
+    return redirect(url_for("employers.sheet", handle=merged, _anchor="main"), 303)
+
+
 @blueprint.post("/<handle>/<what>")
 def keep(handle: str, what: str) -> ResponseReturnValue:
     """Keep the sheet, a new agreement, or the checklist."""
@@ -171,6 +193,12 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
             if event.date.year == today.year and _is_without_case(event)
         ],
         year=str(today.year),
+        others=[
+            (here.register_handle("employer", one), one)
+            for one in register.employers(place)
+            if one != name
+        ],
+        near=names.near(register.employers(place), name),
         said=here.page().take_said(),
     )
 

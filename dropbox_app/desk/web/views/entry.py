@@ -84,7 +84,10 @@ def _closed(told: Words, said: str, today: datetime.date) -> str:
     values = said.values if isinstance(said, Sentence) else {}
     day = values.get("day")
     when = told.date(day, today) if isinstance(day, datetime.date) else ""
-    return told.say("entry.closed", year=values.get("year", ""), day=when)
+    year = values.get("year", "")
+    if "other" in values:
+        return told.say("entry.given", year=year, day=when, other=values["other"])
+    return told.say("entry.closed", year=year, day=when)
 
 
 def _asked(event: Event) -> list[forms.Asked]:

@@ -20,6 +20,8 @@ from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("files", __name__)
 
+MOST_NUMBERED = 100  # files of one day in one folder
+
 # What a kind is called on a page; the others are not known.
 _KINDS: dict[Kind, str] = {
     **dict.fromkeys((*types.PICTURES, types.TIFF, types.HEIC), "file.kind.picture"),
@@ -161,6 +163,13 @@ def usual_folder() -> Path:
     """Return the person's folder for downloads, or else their home folder."""
     downloads = Path.home() / "Downloads"
     return downloads if downloads.is_dir() else Path.home()
+
+
+def free_path(folder: Path, day: str, ending: str = "") -> Path:
+    """A path in a folder that is not taken: the day, and a number if there are several."""
+    names = (f"{day}-{number}" if number > 1 else day for number in range(1, MOST_NUMBERED))
+    paths = (folder / f"{name}{ending}" for name in names)
+    return next((path for path in paths if not path.exists()), folder / f"{day}{ending}")
 
 
 def _form() -> Form:

@@ -99,6 +99,7 @@ def _told(path: Path) -> Iterator[str]:
         data = read_small(path, _MOST)
     except NoFile:
         return
+    narrow = data.replace(b"\0", b"")  # PowerShell's > writes UTF-16
     for mark, said in MARKS.items():
-        if re.search(mark, data):
+        if re.search(mark, narrow):
             yield said

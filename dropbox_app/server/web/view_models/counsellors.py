@@ -19,7 +19,7 @@ class Person:
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
     ``stand_in``: the name of the deputy, if that is a counsellor who can be written to, is not away
     and not silent. ``silent``: this counsellor's desk has collected nothing for as long as the
-    site promises an answer, and two working days more.
+    site promises an answer, and two working days more. ``card``: with the counsellor's own words.
     """
 
     identity: VerifyKey
@@ -34,6 +34,7 @@ class Person:
     silent: bool
     phone: str  # of their own
     hours: str
+    card: Card
 
     @property
     def value(self) -> str:
@@ -150,6 +151,7 @@ class Directory:
                     silent=card.identity in silent,
                     phone=number.phone if number else "",
                     hours=number.hours if number else "",
+                    card=card,
                 )
             )
         return People(tuple(people), bool(people) or self._site.begun(), ended)
