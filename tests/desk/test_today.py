@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from dropbox_app.desk.actions import sites, threads, today, writing
 from dropbox_app.desk.errors import Kept
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.protocol.encoding import Json
-from dropbox_app.protocol.keys import SigningKey
 from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer, Reporter
 
@@ -236,28 +234,6 @@ def test_a_promised_day_that_falls_in_an_absence_says_so(office: Office, thread:
         sites.away(place, datetime.date(2027, 1, 7))
     assert one(office)["away_until"] == "2027-01-07"
     assert "(you are away until 2027-01-07)" in office.run("today").stdout
-
-
-def test_nobody_but_those_whom_the_reporter_chose_answers_or_closes(
-    office: Office, reporter: Reporter, thread: str
-) -> None:
-    """A counsellor whom the reporter left, with a server's help, takes nobody off the list."""
-    office.reply(thread, "Dank je wel.")
-    office.run("notice", thread[:16], "closed")
-    report, reply, close = office.case(thread).thread.genuine()
-    former = SigningKey.generate().verify_key
-    assert turn.standing([report, reply], "open").turn == "reporter"
-    assert turn.standing([report, close], "open").closed
-    for said in (reply, close):
-        strange = replace(said, by=str(former))
-        left = replace(report, wanted=(former,), to=(former,))
-        for messages in ([report, strange], [left, report, strange]):
-            standing = turn.standing(messages, "open")
-            assert (standing.turn, standing.closed) == ("counsellor", False)
-            assert standing.since == report.day
-        assert turn.standing([left, strange, report], "open").turn == "counsellor"
-        assert turn.standing([left, strange], "open").since is None
-    assert turn.standing([replace(report, wanted=(former,)), close], "open").since == report.day
 
 
 def test_many_reports_that_say_not_safe_hide_no_other_one(
