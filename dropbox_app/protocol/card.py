@@ -1,4 +1,4 @@
-"""Counsellor cards: who one can write to, and with which key on which day (SPEC section 3)."""
+"""Counsellor cards: whom one can write to, and with which key on which day (SPEC section 3)."""
 
 import datetime
 import itertools
@@ -82,14 +82,14 @@ class Card:
     sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def sealing_key(self, day: datetime.date) -> Recipient | None:
-        """The key to seal to on ``day``; None if no window holds it. Never an expired key."""
+        """Return the key to seal to on ``day``; None if no window includes that day."""
         for window in self.sealing:
             if window.first <= day <= window.until:
                 return window.recipient
         return None
 
     def over(self, day: datetime.date) -> bool:
-        """Whether the last window has ended before ``day``."""
+        """Return whether the last window has ended before ``day``."""
         return day > self.sealing[-1].until
 
     @property
@@ -109,12 +109,12 @@ class Card:
 
 
 def unseen(text: str) -> bool:
-    """Whether a text holds what is not seen, or turns the letters around: a name never does."""
+    """Return whether a text holds invisible characters or ones that change its direction."""
     return any(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def month_window(day: datetime.date) -> tuple[datetime.date, datetime.date]:
-    """The first and the last day of the UTC month that holds ``day``."""
+    """Return the first and the last day of the UTC month that holds ``day``."""
     first = day.replace(day=1)
     return first, _months_later(first, 1) - _ONE_DAY
 
@@ -173,7 +173,7 @@ def issue(
 
 
 def parse(raw: bytes) -> Card:
-    """Read a card file and check all that it can prove by itself. Raises CardError."""
+    """Read a card file and check everything that it can prove by itself. Raises CardError."""
     if len(raw) > MAX_BYTES:
         raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
     lines = raw.split(b"\n")
@@ -192,7 +192,7 @@ def parse(raw: bytes) -> Card:
 
 
 def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) -> Card:
-    """The server's rule for a card that comes over the API (SPEC section 3). Raises CardError.
+    """Apply the server's rule for a card from the API (SPEC section 3). Raises CardError.
 
     The same bytes again are a success. ``pinned`` is the identity that the operator confirmed.
     """
@@ -228,7 +228,7 @@ def _read(fields: dict[str, Json], raw: bytes) -> Card:
 
 
 def _check_windows(card: Card) -> None:
-    """The rules between windows, and between them and the other days of the card."""
+    """Check the rules between windows, and between them and the other days of the card."""
     for window in card.sealing:
         if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
             raise CardError(f"a sealing key is for 1 to {MAX_WINDOW_DAYS} days")
@@ -246,7 +246,7 @@ def _check_windows(card: Card) -> None:
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:
-    """The same day some months on, or the last of that month if it has no such day."""
+    """Return the same day some months later, or that month's last day if it has no such day."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
         try:

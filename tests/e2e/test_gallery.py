@@ -93,7 +93,7 @@ class Errors(html.parser.HTMLParser):
             self.links.add(values["href"][1:])
 
 
-def test_every_page_is_whole_and_every_error_tied_to_its_field_and_announced(
+def test_every_page_is_complete_and_every_error_is_tied_to_its_field_and_announced(
     pages: dict[str, Page],
 ) -> None:
     wrong = set()

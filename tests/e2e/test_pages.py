@@ -61,9 +61,7 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_the_slip_of_the_address_has_no_more_than_how_to_come_back(
-    page: Page, box: DropBox
-) -> None:
+def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: DropBox) -> None:
     page.goto("/nl/address")
     page.emulate_media(media="print")
     expect(page.locator("h1")).to_be_hidden()
@@ -106,7 +104,7 @@ def speaks_all_languages(box: DropBox) -> None:
 
 
 @pytest.mark.parametrize("lang", BY_KEYS)
-def test_the_way_there_and_back_with_the_keyboard_alone(
+def test_the_whole_journey_works_with_the_keyboard_alone(
     page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path, lang: str
 ) -> None:
     """Tab, space and Enter; what has the focus can always be seen, and is never hidden."""

@@ -17,7 +17,7 @@ DAYS = st.dates(datetime.date(2000, 3, 1), datetime.date(2999, 8, 1))
 ONE_DAY = datetime.timedelta(days=1)
 
 
-def test_what_is_issued_reads_back_field_by_field() -> None:
+def test_an_issued_card_reads_back_field_by_field() -> None:
     away = card.Away(DAY + 30 * ONE_DAY, BRAM.verify_key)
     read = card.parse(issue_card("anna", serial=5, away=away))
     assert (read.site, read.serial, read.issued, read.name) == (SITE, 5, DAY, "Anna")
@@ -68,7 +68,7 @@ def test_a_key_is_given_on_the_days_of_its_window_and_on_no_other(offset: int) -
         assert read.sealing_key(day) is None
 
 
-def test_what_would_be_refused_is_not_issued() -> None:
+def test_a_card_that_would_be_refused_is_not_issued() -> None:
     with pytest.raises(CardError):
         issue_card("anna", count=2)
     with pytest.raises(CardError):
@@ -116,7 +116,7 @@ def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
     assert field in ("v", "serial", "name", "site", "kind", "scope", "register_number")
 
 
-def test_a_card_is_taken_by_its_own_site_only_and_from_the_confirmed_counsellor_only() -> None:
+def test_a_card_is_accepted_only_by_its_own_site_and_from_the_confirmed_counsellor() -> None:
     """Demo cards do not work on another site."""
     with pytest.raises(CardError, match="another site"):
         card.accept(GOOD, site=OTHER_SITE, pinned=ANNA.verify_key, current=None)

@@ -1,4 +1,4 @@
-"""Actions that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+"""Actions for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Moved:
 
 
 def exists(folder: Path) -> bool:
-    """Return whether there is a desk in a folder; nothing is opened."""
+    """Return whether there is a desk in a folder, without opening it."""
     return (folder / vault.NAME).is_file()
 
 
@@ -51,7 +51,7 @@ def invited(raw: bytes) -> Invitation:
 
 
 def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> None:
-    """Find out what ``init`` would refuse, before anything is made. Raises Unfit."""
+    """Raise what ``init`` would refuse, before anything is made. Raises Unfit."""
     workplace.check(invited(invitation), tidy(profile), proxy, machine.today())
 
 
@@ -98,7 +98,7 @@ def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved
 def make_onion_key(address: str, out: Path) -> str:
     """Write a key for this machine's Tor to the new file ``out``; return the operator's line.
 
-    The line is no secret, the file is one. Raises Unfit, AlreadyThere.
+    The line is not secret, but the file is. Raises Unfit, AlreadyThere.
     """
     if out.suffix != onion_key.SUFFIX:
         raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")

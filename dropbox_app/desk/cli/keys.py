@@ -135,7 +135,7 @@ def all_cards(out: Path) -> None:
 
 
 def codes(languages: str) -> tuple[str, ...]:
-    """Return the languages that were given, as a card names them."""
+    """Return the given languages as a card names them."""
     return tuple(part.strip() for part in languages.split(","))
 
 

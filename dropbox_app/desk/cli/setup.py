@@ -1,4 +1,4 @@
-"""Commands that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+"""Commands for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
 
 from pathlib import Path
 from typing import cast

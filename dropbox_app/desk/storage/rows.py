@@ -1,4 +1,4 @@
-"""The state of one site as rows of the database: read at the start, and only changes written."""
+"""The state of one site as rows of the database: read at the start; only changes are written."""
 
 import datetime
 import json
@@ -37,7 +37,7 @@ Rows = dict[str, dict[Row, Row]]  # table -> key -> values
 
 
 def exists(database: Database, site: str) -> bool:
-    """Whether the state of a site was ever written."""
+    """Return whether the state of a site was ever written."""
     return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
 
 
@@ -52,7 +52,7 @@ def names(database: Database) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Promise:
-    """What is known of a site without loading it.
+    """What is known about a site without loading it.
 
     It promises an answer within ``response_days`` working days; 0 if that is not known.
     ``read_to_end`` is the last day on which all was fetched, ``away_until`` the last day of an
@@ -65,7 +65,7 @@ class Promise:
 
 
 def promises(database: Database) -> dict[str, Promise]:
-    """What every site promises, and when it was read, by id. Raises Damaged."""
+    """Return what every site promises, and when it was read, by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
     try:
         return {str(site): _promise(from_line(str(line).encode())) for site, line in found}
@@ -74,7 +74,7 @@ def promises(database: Database) -> dict[str, Promise]:
 
 
 def response_days(database: Database) -> dict[str, int]:
-    """Within how many working days the sites promise an answer, by id; 0 if that is not known."""
+    """Return the working days within which each site promises an answer, by id; 0 if unknown."""
     return {site: one.response_days for site, one in promises(database).items()}
 
 
@@ -86,14 +86,14 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that does not hold what was written: SQLite read a bad page."""
+    """Return the error for a row that does not hold what was written, as after a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )
 
 
 def load(database: Database, site: str) -> State | None:
-    """The state as last saved; None if it never was. Raises FormatError."""
+    """Return the last saved state; None if there is none. Raises FormatError."""
     found = database.run("SELECT fields FROM site WHERE site = ?", (site,))
     if not found:
         return None
@@ -128,7 +128,7 @@ def load(database: Database, site: str) -> State | None:
 
 
 def of(state: State) -> Rows:
-    """Write a state as rows, to compare with those that were saved before."""
+    """Return a state as rows, to compare with those that were saved before."""
     return {
         "site": {(): (_write_fields(state),)},
         "item": {(item.id,): _item_row(item) for item in state.items.values()},
@@ -144,7 +144,7 @@ def of(state: State) -> Rows:
 
 
 def save(database: Database, site: str, old: Rows, new: Rows) -> None:
-    """Write what changed, in one transaction; summaries of the threads it concerns are dropped."""
+    """Write the changes in one transaction; drop the summaries of the changed threads."""
     touched: set[Value] = set()
     with database.transaction():
         for table, (key, others) in _TABLES.items():
@@ -298,7 +298,7 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 
 
 def _response_days(fields: dict[str, Json]) -> int:
-    """Read the promise of a site; a desk that was last used by an older version has none yet."""
+    """Read the promise of a site, which an older version did not keep."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
 
 

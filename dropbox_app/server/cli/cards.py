@@ -98,7 +98,7 @@ def _offer(
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
-    """Where a card goes: to the site that was named, else to the one that it was made for."""
+    """Return the site of a card: the one that was named, or the one that it was made for."""
     if site_name is None:
         for place in paths.places(folder_of(folder)):
             with contextlib.suppress(KlankbordError):  # a site with a fault is another's matter
@@ -189,12 +189,12 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
 
 
 def _telephones(site: Site, name: str) -> list[str]:
-    """The telephones that stand in the settings for a card of this name."""
+    """Return the telephone numbers in the settings for a card with this name."""
     return [own.phone for own in site.settings.telephones if own.card == name]
 
 
 def _who(shown: Card) -> str:
-    """Kind and scope of a card in words."""
+    """Describe the kind and scope of a card in words."""
     scope = {
         "unwanted_behaviour": "unwanted behaviour",
         "integrity": "integrity",
@@ -211,7 +211,7 @@ def _said(shown: Card) -> list[str]:
 
 
 def _name_for(new: Card) -> str:
-    """A name for the file from the counsellor's own."""
+    """Return a file name made from the counsellor's own name."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
 

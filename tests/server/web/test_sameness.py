@@ -257,7 +257,7 @@ def test_the_head_of_a_page_is_that_of_its_get(serving: Serving) -> None:
         assert ask(serving, "HEAD", address) == whole[: whole.index(b"\r\n\r\n") + 4]
 
 
-def test_the_length_of_a_redirect_hangs_on_nothing_that_was_sent(serving: Serving) -> None:
+def test_the_length_of_a_redirect_depends_on_nothing_that_was_sent(serving: Serving) -> None:
     """Not on the code, nor on the text: a redirect has no body, and its cookie one length."""
     seen = set()
     for text in ("Kort.", "Een lang verhaal. " * 900):

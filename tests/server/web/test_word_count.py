@@ -62,7 +62,7 @@ def test_from_the_first_page_to_sent_there_is_little_to_read(
 
 
 @pytest.mark.parametrize(("lang", "most"), [("nl", MOST), ("en", MOST_ENGLISH)])
-def test_nor_is_there_much_where_one_chooses_between_two(
+def test_the_way_with_two_counsellors_has_little_to_read_too(
     tmp_path: Path, lang: str, most: int
 ) -> None:
     """As in the demo: each with words of their own, and somebody else to call about them."""

@@ -1,4 +1,4 @@
-"""The first run, one question a page: invitation, who you are, passphrase; or from a backup.
+"""The first run, one question on each page: invitation, profile, passphrase; or from a backup.
 
 Nothing is written before the passphrase is chosen. What was given so far is in memory alone.
 """
@@ -65,7 +65,7 @@ def you() -> ResponseReturnValue:
 @blueprint.post("/you")
 @without_desk
 def take_you() -> ResponseReturnValue:
-    """Take who the counsellor is; what a card refuses is said before anything is made."""
+    """Accept the counsellor's profile; errors of the card are shown before anything is made."""
     begun = here.page().beginning
     if not begun.invitation:
         return redirect(url_for("beginning.start"))
@@ -162,7 +162,7 @@ def take_backup() -> ResponseReturnValue:
 
 
 def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
-    """Restore from a file that the browser sent. It is sealed, so it may pass through a file."""
+    """Restore from a file that the browser sent, which is sealed and may be on disk."""
     lock = here.page().lock
     lock.folder.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".klankbord-restore-", dir=lock.folder.parent)
@@ -175,7 +175,7 @@ def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
 
 
 def given_invitation() -> bytes:
-    """Return the invitation of a form: the file that was chosen, else what was pasted."""
+    """Return the invitation of a form: the chosen file, or else the pasted text."""
     given = request.files.get("files")
     if given is not None and given.filename:
         return bytes(given.read(setup.MAX_INVITATION + 1))

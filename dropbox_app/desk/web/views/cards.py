@@ -1,4 +1,4 @@
-"""Keys and cards: the ten groups of each employer, until when, changes, and a further employer."""
+"""Keys and cards: the ten groups for each employer, their validity, changes, a new employer."""
 
 import io
 
@@ -41,13 +41,13 @@ def first() -> ResponseReturnValue:
 
 @blueprint.get("/site/<handle>")
 def card(handle: str) -> ResponseReturnValue:
-    """Show one employer: the ten groups large, the keys, what the card says."""
+    """Show one employer: the ten groups in large type, the keys, the card's contents."""
     return _card(_site(handle), "")
 
 
 @blueprint.post("/site/<handle>")
 def change(handle: str) -> ResponseReturnValue:
-    """Change what the card says; the next fetch takes it to the site."""
+    """Change the contents of the card; the next fetch publishes it."""
     site = _site(handle)
     (found,) = sites.sites(here.place(), site)
     profile = given_profile(found.profile)
@@ -75,10 +75,10 @@ def move(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>/file")
 def file(handle: str) -> ResponseReturnValue:
-    """Hand out the card for the operator; it is public.
+    """Send the card for the operator; it is public.
 
-    A card that the site does not have yet is issued anew first if its keys are no longer those
-    of today. That is why a look at an address does not do it.
+    A card that the site does not have yet is first issued again if its keys are not today's. That
+    is why opening an address does not do it.
     """
     site = _site(handle)
     here.page().lock.settle(site)
