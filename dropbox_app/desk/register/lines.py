@@ -45,9 +45,12 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 
 
 def write(given: Iterable[Event]) -> str:
-    """Return events as lines, each with its line end; ``read`` gives the same events back."""
+    """Return events as lines, each with its line end; ``read`` gives the same events back.
+
+    All of it is ASCII, so that no text of another person does anything to a terminal.
+    """
     return "".join(
-        json.dumps(form.to_json(one), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+        json.dumps(form.to_json(one), ensure_ascii=True, separators=(", ", ": ")) + "\n"
         for one in given
     )
 
