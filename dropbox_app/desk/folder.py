@@ -154,7 +154,7 @@ class Workplace:
             self._book_of = after
 
     def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
-        """Put other events in the place of some, as ``register.replace``; the book goes along."""
+        """Replace events, as ``register.replace``, and update the book."""
         with self.database.transaction():  # what is undone changes the version too
             book, gone = self.book(), {number for number, _ in changes}
             register.replace(self.database, changes)

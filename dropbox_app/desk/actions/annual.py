@@ -269,7 +269,7 @@ def _draft(
 
 
 def _situations(place: Workplace, employer: str) -> list[Situation]:
-    """The situations of an employer, made once as long as the register stays as it is."""
+    """Return the situations of an employer, made once as long as the register stays as it is."""
     book = place.book()
     name = f"situations {employer}"
     if name not in book.made:

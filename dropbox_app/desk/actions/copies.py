@@ -67,7 +67,7 @@ def copy(
 
 
 def _carries(place: Workplace, found: Standing, consent: str) -> bool:
-    """Whether a step of today may be recorded as done on a consent."""
+    """Return whether a step of today may be recorded as done on a consent."""
     step = Step(
         date=place.machine.today(), employer=found.employer, case=found.reference, consent=consent
     )
@@ -79,7 +79,7 @@ def _events(place: Workplace, found: Standing) -> list[Event]:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """The cases of the other side, whichever of the two says so."""
+    """Return the cases of the other side, whichever of the two says so."""
     return [
         one
         for one in register.all_cases(place, found.employer)
@@ -89,6 +89,6 @@ def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
 
 
 def _of_sheet(place: Workplace, found: Standing) -> list[str]:
-    """What the employer's sheet says that no report may name, and who is spoken to there."""
+    """Return what the employer's sheet says that no report may name, and who is spoken to there."""
     sheet = register.sheet(place, found.employer)
     return [*sheet.avoid, sheet.contact_person] if sheet else []

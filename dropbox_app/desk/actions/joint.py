@@ -75,7 +75,7 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
 
 
 def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:
-    """The counts of these years that were given away, None if there were none."""
+    """Return the counts of these years that were given away, None if there were none."""
     found = gather.exchanged(events, employer, years)
     return next(
         (

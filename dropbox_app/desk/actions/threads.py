@@ -82,7 +82,7 @@ class Chosen:
 
 
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
-    """Every thread of all sites, or of the one that ``site`` names; the newest first."""
+    """Return every thread of all sites, or of the one that ``site`` names; the newest first."""
     return [*choose(place, place.names(site)).first]
 
 
@@ -227,7 +227,7 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
 
 
 def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
-    """The rows with what is promised to their reporters."""
+    """Return the rows with what is promised to their reporters."""
     promised = rows.promises(place.database)
     found = []
     for row in there:

@@ -70,7 +70,7 @@ def taken(place: Workplace, raw: bytes) -> Added:
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
-    """The fields that were named. One that is not there is a fault of who typed it."""
+    """Return the fields that were named; an unknown one counts as a wrong argument."""
     known = {f"{number}.{name}": (number, name) for number, name in there}
     for one in given:
         if one not in known:

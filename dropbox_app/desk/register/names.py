@@ -77,7 +77,7 @@ def check_one(given: Sequence[Event], old: str, new: str) -> None:
 
 
 def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
-    """The years of reports and exchanged counts; True where the figures left this desk."""
+    """Return the years of reports and exchanged counts; True where the figures left this desk."""
     found: dict[int, bool] = {}
     for one in given:
         if isinstance(one, Freeze | Joint) and one.employer == name:

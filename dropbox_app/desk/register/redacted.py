@@ -154,7 +154,7 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _plain(text: str) -> str:
-    """The same letters without accents and capitals; the length stays."""
+    """Return the same letters without accents and capitals; the length stays."""
     return "".join(unicodedata.normalize("NFKD", one)[0].lower()[0] for one in text)
 
 
@@ -170,7 +170,7 @@ def _blacked_out(text: str, pattern: re.Pattern[str], sign: str) -> tuple[str, i
 def may_have(
     reader: Reader, good: Iterable[bool], exceptions: Iterable[datetime.date], today: datetime.date
 ) -> bool:
-    """Whether somebody may get a copy today.
+    """Return whether somebody may get a copy today.
 
     The employer gets one only on a consent that a step may rest on, or on an exception that was
     recorded as done today.

@@ -163,7 +163,7 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
-    """A year is closed by its report, and by giving its counts away.
+    """Return why a year is closed: a report was issued, or its counts were given away.
 
     Counts of before and after a change would show the other counsellor what changed.
     """

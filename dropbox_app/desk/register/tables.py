@@ -58,7 +58,7 @@ def read(raw: bytes) -> list[Row]:
 
 
 def is_table(raw: bytes) -> bool:
-    """Whether a file is a table, and not lines of JSON: by how it begins."""
+    """Return whether a file is a table, and not lines of JSON: by how it begins."""
     first = raw.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     parted = any(one in first for one in (b";", b",", b"\t"))
     return raw.startswith(_XLSX) or (parted and not any(one in first for one in (b"{", b"[")))

@@ -124,7 +124,7 @@ def of_reporters(database: Database) -> list[str]:
 
 
 def like(database: Database, beginning: str, sites: Iterable[str]) -> list[tuple[str, str]]:
-    """The site and mailbox of the threads of some sites whose id begins like that.
+    """Return the site and mailbox of the threads of some sites whose id begins like that.
 
     It is taken as it is, not as a pattern. An id is hex, so all that begin like that lie before
     the same with a "g": an index finds them.
@@ -145,7 +145,7 @@ def _where(which: Which, sites: Sequence[str]) -> tuple[str, Sequence[Value]]:
 
 
 def _named(order: Order) -> str:
-    """An order with the table's name before each column that two tables have."""
+    """Return an order with the table's name before each column that two tables have."""
     return _ORDER[order].replace("mailbox", "summary.mailbox")
 
 

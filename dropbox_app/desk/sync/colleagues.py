@@ -15,7 +15,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 
 
 def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
-    """The card of a colleague on this site. Raises NotFound or Unfit.
+    """Return the card of a colleague on this site. Raises NotFound or Unfit.
 
     An identity (base64 or hex) or the ten groups say for themselves who is meant. Whose card
     carries a name is only the server's word: ``confirmed`` shows its groups and asks.

@@ -111,7 +111,7 @@ def write(
 
 
 def _waiting_messages(desk: Desk) -> set[str]:
-    """The items of own messages that the server does not have yet."""
+    """Return the items of own messages that the server does not have yet."""
     items = desk.state.items.values()
     return {item.id for item in items if item.what == "message" and item.sent == "waiting"}
 

@@ -118,7 +118,8 @@ class HttpTransport:
     ) -> Iterator[Answer]:
         """Implement ``Transport.send``. ``seconds`` bounds the whole exchange.
 
-        Only looking up a name is the system's, and several addresses of it are tried in turn.
+        The system looks up the name, outside this limit; several addresses of it are tried one
+        after the other.
         """
         where = read_origin(origin, self._proxy)
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)

@@ -204,7 +204,7 @@ def _who(shown: Card) -> str:
 
 
 def _said(shown: Card) -> list[str]:
-    """What a counsellor says of themselves on the site, one line each."""
+    """Return what a counsellor says of themselves on the site, one line each."""
     number = [f"register number {shown.register_number}"] if shown.register_number else []
     said = shown.sentence.items()
     return [*number, *(f"own words ({code}): \u201c{text}\u201d" for code, text in sorted(said))]

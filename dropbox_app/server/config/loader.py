@@ -55,7 +55,7 @@ class ReadSite:
         return self.html(lang, block) or custom_pages.render(draft, block)
 
     def own_law(self, lang: str, block: str) -> bool:
-        """Whether the text on the law is the site's own."""
+        """Return whether the text on the law is the site's own."""
         return block in law.BLOCKS and (lang, block) in self.pages
 
 

@@ -68,7 +68,7 @@ class ReporterView:
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
-        """The first genuine message that names this file, and the file's entry in it."""
+        """Return the first genuine message that names this file, and the file's entry in it."""
         for message in self.thread.genuine():
             for attachment in message.attachments:
                 if attachment.sha256 == item:

@@ -110,7 +110,7 @@ class Store(Protocol):
         """Return the mailbox of an access id; None if there is none."""
 
     def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
-        """The ids after ``after``, in order; without a limit all of them."""
+        """Return the ids after ``after``, in order; without a limit all of them."""
 
     def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None:
         """Add a mailbox that was created on this day."""
@@ -172,7 +172,7 @@ class Store(Protocol):
         """Return whether an item is for this counsellor."""
 
     def waits(self, identity: str) -> bool:
-        """Whether there is anything that this counsellor's desk has not fetched."""
+        """Return whether there is anything that this counsellor's desk has not fetched."""
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
         """Record the first fetch; return False if there is no such item for this counsellor."""

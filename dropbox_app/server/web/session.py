@@ -60,7 +60,7 @@ def new_key() -> bytes:
 
 
 def csrf_key(key: bytes) -> bytes:
-    """The key of Flask-WTF's tokens, for all sites; a token is valid in one session only."""
+    """Return the key of Flask-WTF's tokens, for all sites; a token is valid in one session only."""
     return hmac.digest(key, b"klankbord/csrf", "sha256")
 
 
@@ -220,7 +220,7 @@ class SiteCookie:
         response.headers.add("Set-Cookie", cookie)
 
     def _name(self, request: Request) -> str:
-        """The name of the cookie: ``__Host-s``, or ``s`` on onion and loopback addresses."""
+        """Return the name of the cookie: ``__Host-s``, or ``s`` on onion and loopback addresses."""
         return "__Host-s" if self._is_https(request.environ) else "s"
 
     def fresh(

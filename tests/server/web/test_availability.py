@@ -324,7 +324,7 @@ def test_a_report_to_an_unreachable_counsellor_goes_to_nobody_else_unasked(
     assert sam.texts() == [TEXT]
 
 
-def test_a_form_that_names_one_sends_to_no_other(house: House) -> None:
+def test_a_form_that_names_one_counsellor_sends_to_no_other(house: House) -> None:
     """It said that only Noor can open it; by the time it is sent there is only Sam."""
     browser = house.browser()
     page = browser.get("/nl/report")

@@ -162,7 +162,7 @@ def _page(handle: str, year: int, typed: Typed | None, problem: str) -> str:
 
 
 def _shown(name: str, year: int, state: State) -> tuple[Shown | None, Unfit | None]:
-    """The report, or why there is none."""
+    """Return the report, or why there is none."""
     if state.waits_for is not None or state.given_to:
         return None, state.waits_for
     place, reader = here.place(), here.told().lang
@@ -195,7 +195,7 @@ def _facts(handle: str, name: str, year: int, typed: Typed | None, problems: lis
 
 
 def _language(name: str, year: int) -> str:
-    """The language of a report: of one that was issued its own, which an empty one means."""
+    """Return the language of a report: of one that was issued its own, which an empty one means."""
     if annual.state(here.place(), name, year).issued:
         return ""
     return report_words.kept(here.place(), name, year).language or here.told().lang
@@ -206,7 +206,7 @@ def _why(state: State) -> str:
 
 
 def _waits(handle: str, year: int, reason: Unfit | None) -> tuple[str, str, str] | None:
-    """What a report waits for: its sentence, its key, and the address where it is mended."""
+    """Return what a report waits for: its sentence, its key, and the address where it is mended."""
     if reason is None:
         return None
     return sentence(here.told(), reason), reason.key, _where(handle, year, reason.key)

@@ -60,7 +60,7 @@ def _reader() -> Reader:
 
 
 def _chosen() -> set[Field]:
-    """The fields that were ticked; what is none of the form's is of no part of the case."""
+    """Return the fields that were ticked; what is none of the form's is of no part of the case."""
     found = set()
     for one in request.form.getlist("pick"):
         number, _, name = one.partition(".")
@@ -97,7 +97,7 @@ def _look(
 
 
 def _named(told: Words, given: tuple[tuple[str, str], ...]) -> list[str]:
-    """What was left out, each once; what the pages never ask for has no name to be told."""
+    """Return what was left out, each once; what the pages never ask for has no name to be told."""
     shown = [(kind, name) for kind, name in given if name in (*forms.ASKED[kind], "date")]
     return list(dict.fromkeys(_label(told, kind, name) for kind, name in shown))
 
@@ -115,7 +115,7 @@ def _lines(told: Words, found: Choice, made: Copy, today: datetime.date) -> Iter
 
 
 def _day(told: Words, day: datetime.date) -> str:
-    """A day with its year: the copy is read later too."""
+    """Return a day with its year: the copy is read later too."""
     return told.date(day, datetime.date.min).replace("\u00a0", " ")
 
 
@@ -130,7 +130,7 @@ def _label(told: Words, kind: str, name: str) -> str:
 
 
 def _said(told: Words, kind: str, name: str, value: Json) -> str:
-    """A field's value in words."""
+    """Return a field's value in words."""
     if isinstance(value, bool):
         return told.say("register.yes" if value else "register.no")
     if isinstance(value, list):

@@ -88,7 +88,7 @@ def sheet() -> ResponseReturnValue:
 
 
 def call_sheet(language: str) -> Printed:
-    """The sheet to fill in during a call, in a language. Raises Unfit."""
+    """Return the sheet to fill in during a call, in a language. Raises Unfit."""
     told = words(language)
     asked = forms.asked(told, "contact")
     fields = [(asked[name].label, [label for _, label in asked[name].options]) for name in ON_PAPER]

@@ -125,7 +125,7 @@ def _left_out(found: Table) -> str:
 
 
 def _sentences(refused: Refused) -> list[str]:
-    """What is wrong with a file or its header."""
+    """Return what is wrong with a file or its header."""
     told, today = here.told(), here.place().machine.today()
     return [
         told.say("exchange.column", column=told.say(f"field.{one.field}"))
@@ -136,7 +136,7 @@ def _sentences(refused: Refused) -> list[str]:
 
 
 def _unpacked(packed: str) -> bytes:
-    """The table that a look carried in its form. Raises Unfit if that is none."""
+    """Return the table that a look carried in its form. Raises Unfit if that is none."""
     try:
         read = zlib.decompressobj()
         raw = read.decompress(base64.b64decode(packed, validate=True), MAX_FILE)

@@ -166,7 +166,7 @@ def usual_folder() -> Path:
 
 
 def free_path(folder: Path, day: str, ending: str = "") -> Path:
-    """A path in a folder that is not taken: the day, and a number if there are several."""
+    """Return a path in a folder that is not taken: the day, and a number if there are several."""
     names = (f"{day}-{number}" if number > 1 else day for number in range(1, MOST_NUMBERED))
     paths = (folder / f"{name}{ending}" for name in names)
     return next((path for path in paths if not path.exists()), folder / f"{day}{ending}")

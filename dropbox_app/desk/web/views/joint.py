@@ -107,7 +107,7 @@ def _check(raw: bytes) -> str:
 
 
 def _confirmed(_name: str, identity: VerifyKey) -> bool:
-    """Whether the groups that the counsellor confirmed are those of this file or card."""
+    """Return whether the groups that the counsellor confirmed are those of this file or card."""
     return request.form.get("confirmed") == str(identity)
 
 
@@ -126,7 +126,7 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(name: str) -> bytes:
-    """What an earlier step put into the form; nothing if it is not as it was."""
+    """Return what an earlier step put into the form; nothing if it is not as it was."""
     try:
         return base64.b64decode(request.form.get(name, ""), validate=True)
     except (binascii.Error, ValueError):
