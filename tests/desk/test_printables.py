@@ -12,6 +12,9 @@ from dropbox_app.desk.actions.printables import Kind
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.printables import print as prints
 from dropbox_app.desk.printables.print import Site
+from dropbox_app.desk.web import forms
+from dropbox_app.desk.web.i18n import words
+from dropbox_app.desk.web.views import contact
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Peer
 
@@ -146,3 +149,20 @@ def test_the_recovery_sheet_of_many_sites_has_as_many_pages_as_it_needs(tmp_path
 def test_a_language_that_there_is_not_is_refused(office: Office) -> None:
     with office.open() as place, pytest.raises(Unfit, match="nl, en"):
         printables.of_site(place, "poster", "fr")
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_a_sheet_for_a_call_asks_what_the_form_asks_and_has_nothing_of_the_desk(
+    office: Office, tmp_path: Path, language: str
+) -> None:
+    out = tmp_path / "call.pdf"
+    office.run("call-sheet", "--lang", language, "--out", str(out))
+    said = text_of(out.read_bytes(), tmp_path)
+    told = words(language)
+    for name in contact.ON_PAPER:
+        for _, label in forms.asked(told, "contact")[name].options:
+            assert label in said
+    assert "112" in said
+    assert not any(name in said for name in ("Els de Vries", "Voorbeeld BV"))
+    facts = facts_of(out.read_bytes(), tmp_path)
+    assert (facts["Tagged"], facts["Pages"]) == ("yes", "1")

@@ -27,7 +27,7 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 
 # One worker, that waits as short for what is under way.
 IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
-    "renewal.QUIET,", "serving.GRACE, renewal.PATIENCE = 1, 2.0\nrenewal.QUIET,"
+    "renewal.QUIET,", "serving.GRACE, renewal.LAST = 1, 4.0\nrenewal.QUIET,"
 )
 
 
@@ -50,7 +50,7 @@ def holders(serving: Serving, *secrets: str) -> set[str]:
     return found
 
 
-def test_nothing_of_a_visit_is_in_any_memory_once_the_server_was_quiet(
+def test_nothing_of_a_visit_is_in_memory_after_a_quiet_period(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(program=HASTY)

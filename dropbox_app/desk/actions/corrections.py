@@ -1,8 +1,8 @@
-"""Corrections in the register: an entry that is changed or removed, a field that is emptied.
+"""Corrections in the register: change or remove an entry, empty a field.
 
-What was wrong is replaced and not kept beside what is right: nobody can ask for it later. The
-database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not
-open it. Older backups still hold it.
+What was wrong is replaced, not kept beside the correction, so that nobody can demand it later. The
+database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not open
+it. Older backups still hold it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +12,7 @@ from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, form, recording, rules
+from dropbox_app.desk.register.book import Book
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
@@ -23,7 +24,6 @@ from dropbox_app.desk.register.events import (
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
-from dropbox_app.desk.storage import register as rows
 from dropbox_app.protocol.encoding import Json
 
 # Fields of a case that the figures of an annual report depend on.
@@ -34,14 +34,14 @@ OF_SIGNED = frozenset({"named", "formal"})
 
 def entry(place: Workplace, number: int) -> Event:
     """Return one entry of the register by its number. Raises NotFound."""
-    found = [event for one, event in register.numbered(place) if one == number]
-    if not found:
+    found = place.book().event(number)
+    if found is None:
         raise NotFound("This entry is not in the register any more.")
-    return found[0]
+    return found
 
 
 def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
-    """Put other fields in the place of an entry's, or remove it where ``values`` is None.
+    """Replace an entry's fields, or remove the entry if ``values`` is None.
 
     Raises Refused if what is left does not fit together, a report of its year was issued, or the
     reporter signed it; NotFound. Nothing is changed then.
@@ -51,15 +51,14 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
     if cases.is_signed(old):
         _signed(old, new)
     if new is not None and isinstance(new, OfEmployer):
-        sheets = cases.sheets(register.every(place))
-        new, _ = recording.reduced(new, cases.level(sheets.get(new.employer)))
+        new, _ = recording.reduced(new, cases.level(register.sheet(place, new.employer)))
     if isinstance(old, Agreement):
         _agreed(place, number, old, new)
     change(place, {number: new}, old)
 
 
 def _signed(old: Event, new: Event | None) -> None:
-    """Keep what the reporter signed as it is; the rest is the counsellor's. Raises Refused.
+    """Refuse changes to what the reporter signed; the counsellor's own fields may change.
 
     Removed, it would be entered again at the next look at its case.
     """
@@ -74,7 +73,7 @@ def _signed(old: Event, new: Event | None) -> None:
 
 
 def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
-    """Hold an agreement to its rules: once a report was issued under it, little can be corrected.
+    """Check the rules for an agreement: after the first report, little can be corrected.
 
     Raises Refused.
     """
@@ -97,30 +96,28 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
     The years of ``year_of`` and of what takes their place must be open.
     """
     with place.database.transaction():  # nobody else may change what the rules look at
-        before = register.numbered(place)
-        after = [(n, changes.get(n, event)) for n, event in before]
-        left = [event for _, event in after if event is not None]
-        closed = rules.closed_years(left, [*year_of, *_new(changes)] if year_of else [])
-        faults = closed or _new_faults(
-            [event for _, event in before], left, _cases([*changes.values(), *_of(before, changes)])
-        )
+        book = place.book()
+        old = [event for number in changes if (event := book.event(number)) is not None]
+        new = [event for event in changes.values() if event is not None]
+        terms = cases.in_order([*book.terms_without(changes), *new])
+        closed = rules.closed_years(terms, [*year_of, *new] if year_of else [])
+        faults = closed or _new_faults(book, changes, _cases([*new, *old]))
         if faults:
             raise Refused(tuple(faults))
-        rows.replace(
-            place.database,
+        place.replace_events(
             [
                 (number, [form.to_json(event)] if event is not None else [])
                 for number, event in changes.items()
-            ],
+            ]
         )
 
 
 def set_sheet(
     place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Make the sheet of a case say what ``values`` say, in the fields that were shown.
+    """Change a case's sheet to ``values``, in the fields that were shown.
 
-    What is new is an entry of today. A field that is empty now is removed from every entry of
+    New values become an entry of today. A field that is now empty is removed from every entry of
     the case. Raises Refused, NotFound.
     """
     found = register.case(place, reference)
@@ -131,7 +128,7 @@ def set_sheet(
 def set_employer(
     place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Make the sheet of an employer say what ``values`` say, in the fields that were shown.
+    """Change an employer's sheet to ``values``, in the fields that were shown.
 
     As ``set_sheet`` does for a case. Raises Refused.
     """
@@ -163,7 +160,7 @@ def _set(
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
-    """Take a private mark between two cases away, wherever it was made. Raises Refused."""
+    """Remove a private mark between two cases, wherever it was made. Raises Refused."""
     changes: dict[int, Event | None] = {}
     touched = []
     for number, event in register.numbered(place):
@@ -194,32 +191,54 @@ def _empty(place: Workplace, sheet: Case | Employer, names: Collection[str]) -> 
     change(place, changes, *counted)
 
 
-def _new(changes: Mapping[int, Event | None]) -> list[Event]:
-    return [event for event in changes.values() if event is not None]
-
-
-def _of(before: Sequence[tuple[int, Event]], changes: Mapping[int, Event | None]) -> list[Event]:
-    return [event for number, event in before if number in changes]
-
-
-def _cases(given: Sequence[Event | None]) -> set[str]:
+def _cases(given: Sequence[Event]) -> set[str]:
     return {one.case for one in given if isinstance(one, OfCase) and one.case}
 
 
 def _new_faults(
-    before: Sequence[Event], after: Sequence[Event], touched: set[str]
+    book: Book, changes: Mapping[int, Event | None], touched: set[str]
 ) -> list[form.Fault]:
-    """What does not fit together any more in the touched cases, and did before the change."""
-    had = set(map(str, _faults(before, touched)))
-    return [fault for fault in _faults(after, touched) if str(fault) not in had]
+    """Return the contradictions in the touched cases that the change would cause.
+
+    Looked at are the events of these cases, and those that name one of them.
+    """
+    near = [(number, event) for number, event in book.entries if _is_near(event, touched)]
+    before = [event for _, event in near]
+    after = [changes.get(number, event) for number, event in near]
+    there = {number for number, _ in near}
+    further = [event for number, event in changes.items() if number not in there]
+    left = [event for event in [*after, *further] if event is not None]
+    looked_at = [event for event in left if _is_near(event, touched)]
+    others = [event for event in left if not _is_near(event, touched)]
+    had = set(map(str, _faults(book, book.terms, before)))
+    terms = cases.in_order([*book.terms_without(changes), *others])
+    return [fault for fault in _faults(book, terms, looked_at) if str(fault) not in had]
 
 
-def _faults(given: Sequence[Event], touched: set[str]) -> list[form.Fault]:
-    """What is wrong with the events of some cases, and with those that name one of them."""
-    looked_at: list[Event] = []
-    others: list[Event] = []
-    for one in given:
-        marks = {*one.belongs_with, *one.conflicts_with} if isinstance(one, Case) else set()
-        is_near = isinstance(one, OfCase) and (one.case in touched or marks & touched)
-        (looked_at if is_near else others).append(one)
-    return rules.faults(others, [Numbered(0, one) for one in looked_at])
+def _is_near(event: Event, touched: set[str]) -> bool:
+    if not isinstance(event, OfCase):
+        return False
+    if event.case in touched:
+        return True
+    return isinstance(event, Case) and not touched.isdisjoint(
+        (*event.belongs_with, *event.conflicts_with)
+    )
+
+
+def _faults(book: Book, terms: Sequence[Event], looked_at: Sequence[Event]) -> list[form.Fault]:
+    """What is wrong with events of some cases, beside the terms and the cases that they name."""
+    own = {one.case for one in looked_at if isinstance(one, OfCase)}
+    named = {
+        name
+        for one in looked_at
+        if isinstance(one, Case)
+        for name in (*one.belongs_with, *one.conflicts_with)
+    } | own
+    held = set(map(id, looked_at))
+    others = [
+        event
+        for name in sorted(named - own)
+        for event in book.of_case(name)
+        if id(event) not in held
+    ]
+    return rules.faults([*terms, *others], [Numbered(0, one) for one in cases.in_order(looked_at)])

@@ -1,5 +1,6 @@
-"""Actions that make printed things: poster, wallet cards, intranet text, recovery sheet."""
+"""Actions that make printed things: poster, wallet cards, intranet text, two sheets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ Kind = Literal["poster", "cards", "text"]
 
 @dataclass(frozen=True)
 class Printed:
-    """A file to print or to hand on; ``name`` is what it may be called."""
+    """A file to print or pass on; ``name`` is its suggested name."""
 
     name: str
     type: str  # its media type
@@ -54,6 +55,14 @@ def recovery_sheet(place: Workplace, language: str) -> Printed:
     sites.sort(key=lambda one: one.employer.casefold())
     data = prints.recovery(sites, _known(language))
     return Printed(f"recovery-{language}.pdf", "application/pdf", data)
+
+
+def call_sheet(
+    language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
+) -> Printed:
+    """Return the sheet to fill in during a call, empty; as ``print.call``. Raises Unfit."""
+    data = prints.call(_known(language), fields, answers)
+    return Printed(f"call-{language}.pdf", "application/pdf", data)
 
 
 def _shown(desk: Desk) -> Site:

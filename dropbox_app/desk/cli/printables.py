@@ -72,4 +72,23 @@ def recovery_sheet(lang: str, out: Path) -> None:
     click.echo(f"It is in {visible(str(out))}. It names your employers; keep it where it is safe.")
 
 
-COMMANDS = (poster, recovery_sheet)
+@click.command("call-sheet")
+@shared
+@_LANGUAGE
+@_OUT
+def call_sheet(lang: str, out: Path) -> None:
+    """Make a sheet to print and fill in by hand during a call. Nothing of the desk is on it.
+
+    Type it in afterwards and destroy the paper.
+
+    \b
+    Example:
+      klankbord-desk call-sheet --out call.pdf
+    """
+    from dropbox_app.desk.web.views import contact  # the page's words; other commands need no page
+
+    write_outside(out, contact.call_sheet(lang).data)
+    click.echo(f"It is in {visible(str(out))}.")
+
+
+COMMANDS = (poster, recovery_sheet, call_sheet)

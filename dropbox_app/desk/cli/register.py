@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.desk.actions import agenda, retention
+from dropbox_app.desk.actions import agenda, earlier, retention
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
-from dropbox_app.desk.cli import common, render
+from dropbox_app.desk.cli import common, register_files, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register import categories as c
@@ -36,8 +36,10 @@ def register() -> None:
 def bring_in(file: str) -> None:
     """Take in events, one JSON object a line, or none of them if anything is wrong.
 
-    FILE is text in UTF-8; - is standard input. Events that are in the register already are not
-    taken in twice. An error names the line and the field.
+    FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
+    xlsx: its first row names the columns, by their names in EVENTS.md or on the page, and each row
+    is a contact, or what its column "event" says. What is in the register already is not taken in
+    twice. An error names the line and the field.
 
     \b
     Example:
@@ -46,7 +48,7 @@ def bring_in(file: str) -> None:
     raw = common.read_file(file, lines.MAX_FILE)
     with common.at_work() as place:
         try:
-            added = actions.bring_in(place, raw)
+            added = register_files.taken(place, raw)
         except Refused as refused:
             for fault in refused.faults:
                 click.echo(visible(str(fault)), err=True)
@@ -59,8 +61,9 @@ def bring_in(file: str) -> None:
 @register.command()
 @shared
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
-def export(as_json: bool) -> None:
-    """Print everything in the register. Without --json it prints how much there is.
+@click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a table.")
+def export(as_json: bool, as_csv: bool) -> None:
+    """Print everything in the register. Without an option it prints how much there is.
 
     What is printed is not sealed. Anybody who reads the file that you write it to can read it.
 
@@ -68,9 +71,11 @@ def export(as_json: bool) -> None:
     Example:
       klankbord-desk register export --json > register.jsonl
     """
+    if as_json and as_csv:
+        raise click.UsageError("Give --json or --csv, not both.")
     with common.at_work() as place:
-        if as_json:
-            click.echo(actions.export(place), nl=False)
+        if as_json or as_csv:
+            click.echo(actions.export(place) if as_json else earlier.table(place), nl=False)
             return
         count = len(actions.every(place))
     click.echo(f"The register has {count} events. --json prints them.")
@@ -253,6 +258,9 @@ def rename(old: str, new: str, yes: bool) -> None:
             raise click.ClickException(visible(str(refused))) from None
     click.echo(f"{count} events now have that name.")
 
+
+for _command in register_files.COMMANDS:
+    register.add_command(_command)
 
 _DUE = {
     "answer": "answer the reporter",

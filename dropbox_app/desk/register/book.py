@@ -1,6 +1,6 @@
-"""The register in memory: its events as they are kept, and what they say together, made once.
+"""The register in memory: its events, and everything derived from them, computed once.
 
-A desk that is open reads the register for every page. Reading 40,000 events anew takes seconds, so
+A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
 what did not change since the book of before is taken from it. The book is dropped with the desk.
 """
 
@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from dropbox_app.desk.register import cases, form
 from dropbox_app.desk.register.cases import Standing
@@ -38,11 +39,18 @@ class Book:
         }
         self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
         self._older = older._made if older else ({}, {})
+        self.made: dict[str, Any] = {}  # by its name, what others make of these events, to be kept
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
         """Return a book with more events, which may be of earlier days; this one stays."""
+        return self.replaced((), rows)
+
+    def replaced(self, gone: Collection[int], rows: Iterable[tuple[int, str]]) -> "Book":
+        """Return a book without some events, by their numbers, and with others; this one stays."""
         made = Book(())
-        made._read, made.entries, made._older = dict(self._read), list(self.entries), self._made
+        made._read = {number: one for number, one in self._read.items() if number not in gone}
+        made.entries = [one for one in self.entries if one[0] not in gone]
+        made._older = self._made
         for number, text in rows:
             made._read[number] = _parsed(number, text, {})
             bisect.insort(made.entries, (number, made._read[number][1]), key=_place)
@@ -61,6 +69,12 @@ class Book:
     def events(self) -> list[Event]:
         """The events without their numbers."""
         return [event for _, event in self.entries]
+
+    @cached_property
+    def apart_from_cases(self) -> list[Event]:
+        """The events that are in no case, and the name of every employer."""
+        named = [one for one in self.terms if isinstance(one, Employer) and not one.group]
+        return named + [one for one in self.events if not isinstance(one, OfCase)]
 
     @cached_property
     def _of_employer(self) -> dict[str, list[Numbered]]:
@@ -96,25 +110,34 @@ class Book:
 
     @cached_property
     def terms(self) -> list[Event]:
-        """What later events are held against.
+        """What later events are checked against.
 
         Agreements, reports that were issued, counts of two counsellors, groups, and the name of
         every employer.
         """
-        called = [
-            Employer(date=self._of_employer[name][0][1].date, employer=name)
-            for name in self._of_employer
-        ]
-        return called + [
-            event
-            for event in self.events
-            if isinstance(event, Agreement | Freeze | Joint)
-            or (isinstance(event, Employer) and event.group)
+        return self.terms_without(())
+
+    def terms_without(self, numbers: Collection[int]) -> list[Event]:
+        """Return what ``terms`` would be without some entries, by their numbers."""
+        called: list[Event] = []
+        for name, entries in self._of_employer.items():
+            left = next((event for number, event in entries if number not in numbers), None)
+            if left is not None:
+                called.append(Employer(date=left.date, employer=name))
+        return called + [event for number, event in self._terms if number not in numbers]
+
+    @cached_property
+    def _terms(self) -> list[Numbered]:
+        return [
+            one
+            for one in self.entries
+            if isinstance(one[1], Agreement | Freeze | Joint)
+            or (isinstance(one[1], Employer) and one[1].group)
         ]
 
     @cached_property
     def first_of_case(self) -> dict[str, int]:
-        """The number of the first entry of each case, by its reference."""
+        """The number of each case's first entry, by reference."""
         found: dict[str, int] = {}
         for number, event in self.entries:
             if isinstance(event, OfCase) and event.case:
@@ -123,7 +146,7 @@ class Book:
 
     @cached_property
     def first_of_employer(self) -> dict[str, int]:
-        """The number of the first entry of each employer, by its name."""
+        """The number of each employer's first entry, by name."""
         return {name: entries[0][0] for name, entries in self._of_employer.items()}
 
     def event(self, number: int) -> Event | None:

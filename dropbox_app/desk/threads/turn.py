@@ -1,4 +1,4 @@
-"""Whose turn it is in a thread, and since when: pure rules over what its authors really wrote."""
+"""Whose turn it is in a thread, and since when: pure rules on genuine messages."""
 
 import datetime
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Turn = Literal["counsellor", "reporter", "nobody"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a thread stands.
+    """The state of a thread. ``turn`` says who is to answer.
 
     ``turn`` says who is to answer. ``since`` is the day of the reporter's oldest message that is
     not answered; None if there is none. ``first_words`` begin the reporter's newest message that
@@ -36,7 +36,7 @@ class Standing:
 
 
 def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
-    """Return where a thread stands.
+    """Return the state of a thread.
 
     ``messages`` are those that their authors really wrote, in order; ``status`` is open,
     withdrawn or gone; ``own`` is the identity of this desk's counsellor. In a thread that is not
@@ -74,7 +74,7 @@ def first_words(text: str) -> str:
 
 
 def answer_by(since: datetime.date, working_days: int) -> datetime.date:
-    """Return the last day of an answer within so many working days after ``since``.
+    """Return the last day for an answer within so many working days after ``since``.
 
     Working days are Monday to Friday without Dutch public holidays.
     """
@@ -82,7 +82,7 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
 
 
 def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
-    """What the reporter wrote since the counsellor answered or closed, or a colleague answered.
+    """Return what the reporter wrote since it was last answered or closed here.
 
     Only a colleague whom the reporter had chosen by then answers. That something was received or
     read is no answer to it.

@@ -40,6 +40,13 @@ def fails_in_a_transaction(place: Workplace) -> None:
         raise RuntimeError
 
 
+def corrected_under_a_new_key(place: Workplace) -> None:
+    corrections.correct(place, 4, CONTACT | {"minutes": 9})
+    before = place.book()
+    place.change_key_if_due()
+    assert place.book() is before, "nothing is read again"
+
+
 WRITES: dict[str, Callable[[Workplace], object]] = {
     "an entry of an earlier day": lambda place: bring_in(place, CONTACT | {"date": "2026-03-01"}),
     "a mark": lambda place: bring_in(place, CASES[1] | {"belongs_with": ["M"]}),
@@ -47,13 +54,14 @@ WRITES: dict[str, Callable[[Workplace], object]] = {
     "an entry removed": lambda place: corrections.correct(place, 4, None),
     "a mark removed": lambda place: corrections.unmark(place, "K", "L", "belongs_with"),
     "a case destroyed": lambda place: retention.destroy(place, register.case(place, "K")),
+    "a correction, and a new key": corrected_under_a_new_key,
     "the database under a new key": lambda place: place.database.rewrite(place.vault),
     "a write undone": fails_in_a_transaction,
 }
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_what_is_in_memory_is_what_is_kept_after(
+def test_memory_and_database_agree_after_each_change(
     office: Office, write: Callable[[Workplace], object]
 ) -> None:
     with office.open() as place:
@@ -66,7 +74,7 @@ def test_what_is_in_memory_is_what_is_kept_after(
         assert place.book().sheets == fresh.sheets
 
 
-def test_what_did_not_change_is_not_read_again(office: Office) -> None:
+def test_unchanged_events_are_not_read_again(office: Office) -> None:
     with office.open() as place:
         bring_in(place, *CASES)
         before = place.book()

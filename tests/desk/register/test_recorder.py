@@ -51,7 +51,8 @@ def test_no_command_opens_a_socket_or_writes_anything_readable_but_what_was_aske
     asked.mkdir()
     calls = record(office, tmp_path, commands(asked, tmp_path))
     assert [call.name for call in calls if call.name in SOCKETS | UNSEEN] == []
-    names = {"calendar.ics", "counts.age", "report.pdf", "report.md", "bill.csv"}
+    names = {"calendar.ics", "counts.age", "report.pdf", "report.md", "bill.csv",
+             "copy.txt"}  # fmt: skip
     assert {path.name for path in asked.iterdir()} == names
     written = {
         Path(os.fsdecode(call.strings[0]))
@@ -76,6 +77,7 @@ def commands(asked: Path, tmp_path: Path) -> list[list[str]]:
         ["register", "consents", "L"],
         ["register", "agenda", "--ics", str(asked / "calendar.ics")],
         ["register", "export", "--json"],
+        ["register", "copy", "L", "--out", str(asked / "copy.txt")],
         ["register", "destroy", "K", "--yes"],
         ["register", "rename", "Zorg", "Zorg BV", "--yes"],
         ["annual", "counts", "export", "Bouw", "2025", "--to", card,

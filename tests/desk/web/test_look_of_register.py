@@ -28,7 +28,7 @@ def unlocked(running: Running, browser: Browser, scheme: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
 )
-def test_every_page_of_the_register_is_whole_readable_and_large_enough_to_touch(
+def test_every_page_of_the_register_is_complete_readable_and_large_enough_to_touch(
     running: Running, chromium: Browser, tmp_path: Path, language: str, scheme: str
 ) -> None:
     page = unlocked(running, chromium, scheme, tmp_path)
@@ -90,9 +90,9 @@ def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
     presses.tab_to("#other_minutes")
     presses.press("4", "5")
     presses.tab_to("[name=how]")
-    presses.press("ArrowDown", "ArrowUp")  # telephone
+    presses.press("ArrowDown", "ArrowDown")  # from "I don't know" to telephone
     presses.tab_to("[name=topic]")
-    presses.press("Space")
+    presses.press("ArrowDown")
     presses.press("Enter")
     page.wait_for_selector("main [role=status]")
     assert presses.keys <= 30

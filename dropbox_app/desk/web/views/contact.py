@@ -1,4 +1,4 @@
-"""Nieuw contact: what was asked and done, in 40 seconds, also what came by telephone."""
+"""Nieuw contact: what was asked and done, in 40 seconds; also for telephone calls."""
 
 import secrets
 
@@ -6,7 +6,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions import printables, register
+from dropbox_app.desk.actions.printables import Printed
 from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.register import form
@@ -15,18 +16,23 @@ from dropbox_app.desk.register.events import Contact
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.web import forms, here
+from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.forms import Typed
+from dropbox_app.desk.web.i18n import words
+from dropbox_app.desk.web.views.posters import as_file
+from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("contact", __name__, url_prefix="/contact")
 
 MINUTES = ("5", "10", "15", "20", "30", "45", "60", "90")  # to choose from by mouse
 MOST_CASES = 200  # that can be chosen here; the page of a case leads here too
+ON_PAPER = ("how", "topic", "help")  # what is ticked during a call
 WHICH = ("none", "new", "old")  # the case of a contact
 
 
 @blueprint.get("")
 def new() -> ResponseReturnValue:
-    """Ask for a contact of today; of the case that an address names, if it names one."""
+    """Ask for a contact of today, in the case that the address names, if any."""
     place = here.place()
     start: Typed = MultiDict({"date": place.machine.today().isoformat(), "which": "none"})
     names = register.employers(place)
@@ -72,8 +78,26 @@ def keep() -> ResponseReturnValue:
     return _done(added, made, handle if which == "old" else "")
 
 
+@blueprint.post("/sheet")
+def sheet() -> ResponseReturnValue:
+    """Hand out the sheet to fill in during a call, with the words of this form."""
+    try:
+        return as_file(call_sheet(here.page().language))
+    except KlankbordError as error:
+        return _page(request.form, [sentence(here.told(), error)]), 422
+
+
+def call_sheet(language: str) -> Printed:
+    """The sheet to fill in during a call, in a language. Raises Unfit."""
+    told = words(language)
+    asked = forms.asked(told, "contact")
+    fields = [(asked[name].label, [label for _, label in asked[name].options]) for name in ON_PAPER]
+    answers = forms.asked(told, "consent")["answer"].options
+    return printables.call_sheet(language, fields, [label for _, label in answers])
+
+
 def _contact(of: Standing | None) -> Contact:
-    """The contact of the form; its employer is that of its case. Raises Refused."""
+    """Return the contact of the form; in a case, its employer. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
     typed_minutes = request.form.get("other_minutes", "").strip()
     values = forms.given("contact", employer=employer or None)

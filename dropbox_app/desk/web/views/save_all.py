@@ -1,7 +1,6 @@
-"""Save everything of a conversation: its messages and files, readable, in one new folder."""
+"""Saves a whole conversation, its messages and files, in readable form in one new folder."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -13,24 +12,22 @@ from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import Words
 from dropbox_app.desk.web.reading import Conversation, Shown, conversation
-from dropbox_app.desk.web.views.files import chosen_folder, usual_folder
+from dropbox_app.desk.web.views.files import chosen_folder, free_path, usual_folder
 from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("save_all", __name__, url_prefix="/t/<handle>/save")
 
-MOST_NUMBERED = 100  # folders of one day in one place
-
 
 @blueprint.get("/")
 def ask(handle: str) -> ResponseReturnValue:
-    """Ask where to, and whether also what could do harm."""
+    """Ask for the folder, and whether to include files that could do harm."""
     here.thread_of(handle)
     return _page(handle)
 
 
 @blueprint.post("/")
 def save(handle: str) -> ResponseReturnValue:
-    """Write everything into a new folder within the one that was named."""
+    """Write everything to a new folder within the named one."""
     site, mailbox = here.thread_of(handle)
     told, place = here.told(), here.place()
 
@@ -38,7 +35,7 @@ def save(handle: str) -> ResponseReturnValue:
         return _texts(conversation(opened.case, told), told)
 
     try:
-        out = _new_folder(chosen_folder(), here.page().lock.machine.today().isoformat())
+        out = free_path(chosen_folder(), here.page().lock.machine.today().isoformat())
         others = request.form.get("others") == "1"
         done = files.save_all(place, mailbox, out, text, others=others, site=site)
     except (KlankbordError, OSError) as error:
@@ -51,12 +48,6 @@ def _page(handle: str, problem: str = "", done: SavedAll | None = None) -> str:
     return render_template(
         "save_all.html", handle=handle, folder=folder, problem=problem, done=done
     )
-
-
-def _new_folder(inside: Path, day: str) -> Path:
-    """A path in a folder that is not taken: the day, and a number if there are several."""
-    names = (f"{day}-{number}" if number > 1 else day for number in range(1, MOST_NUMBERED))
-    return next((inside / name for name in names if not (inside / name).exists()), inside / day)
 
 
 def _texts(read: Conversation, told: Words) -> Iterator[tuple[str, bytes]]:

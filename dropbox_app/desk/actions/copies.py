@@ -1,0 +1,94 @@
+"""The redacted copy of a case: what can be in it, and what it then says. Nothing is kept or sent.
+
+The one who asks writes it to a file; that file is not sealed.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import redacted
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Event, Step
+from dropbox_app.desk.register.lines import Numbered
+from dropbox_app.desk.register.redacted import Copy, Field, Part, Reader
+
+MOST_NAMES = 200  # that are blacked out of one copy
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What there is to choose from, and what is chosen before anybody chose."""
+
+    case: Standing
+    parts: list[Part]
+    ticked: set[Field]
+
+
+def choice(place: Workplace, reference: str) -> Choice:
+    """Return what a copy of a case can hold. Raises NotFound."""
+    found = register.case(place, reference)
+    given = redacted.parts(found, _events(place, found))
+    return Choice(found, given, redacted.ticked(given))
+
+
+def copy(
+    place: Workplace, reference: str, reader: Reader, chosen: Collection[Field],
+    names: Sequence[str], sign: str,
+) -> Copy:  # fmt: skip
+    """Return the copy of a case for a reader, with ``sign`` in the place of each name.
+
+    ``names`` are blacked out beside those that the register knows. Raises Unfit if the employer
+    may not have one today, or there are too many names; NotFound.
+    """
+    found = register.case(place, reference)
+    events = _events(place, found)
+    today = place.machine.today()
+    good = [
+        one.good and _carries(place, found, one.newest.consent)
+        for one in register.consent_ledger(place, found.reference)
+    ]
+    done = [one.date for one in events if isinstance(one, Step) and not one.consent]
+    if not redacted.may_have(reader, good, done, today):
+        raise Unfit(
+            "The employer gets a copy only if the reporter agreed to it in the last 14 days. Ask "
+            "the reporter, and record the answer in the case.",
+            "copy_no_consent",
+        )
+    if len(names) > MOST_NAMES:
+        raise Unfit(
+            f"There are {len(names)} names; {MOST_NAMES} is the limit.",
+            "copy_names", given=len(names), most=MOST_NAMES,
+        )  # fmt: skip
+    known = redacted.known_names(events, _other_sides(place, found), _of_sheet(place, found))
+    return redacted.copy(redacted.parts(found, events), chosen, [*names, *known], sign)
+
+
+def _carries(place: Workplace, found: Standing, consent: str) -> bool:
+    """Whether a step of today may be recorded as done on a consent."""
+    step = Step(
+        date=place.machine.today(), employer=found.employer, case=found.reference, consent=consent
+    )
+    return not register.look(place, [Numbered(0, step)]).faults
+
+
+def _events(place: Workplace, found: Standing) -> list[Event]:
+    return [event for _, event in register.of_case(place, found)]
+
+
+def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
+    """The cases of the other side, whichever of the two says so."""
+    return [
+        one
+        for one in register.all_cases(place, found.employer)
+        if one.reference in found.sheet.conflicts_with
+        or found.reference in one.sheet.conflicts_with
+    ]
+
+
+def _of_sheet(place: Workplace, found: Standing) -> list[str]:
+    """What the employer's sheet says that no report may name, and who is spoken to there."""
+    sheet = register.sheet(place, found.employer)
+    return [*sheet.avoid, sheet.contact_person] if sheet else []

@@ -1,0 +1,55 @@
+"""Earlier years from a table, and the register as a table: looked at first, then taken or written.
+
+All rows of a table are taken or none. What is in the register already is not taken again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions.register import Added
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import earlier, lines, tables
+from dropbox_app.desk.register.earlier import Read, Vocabulary
+from dropbox_app.desk.register.form import Fault, Refused
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it was read: its rows, which of them are new, and what is wrong, by row.
+
+    ``added``: what would become of it if nothing were wrong.
+    """
+
+    rows: list[Read]
+    new: frozenset[int]
+    faults: Mapping[int, tuple[Fault, ...]]
+    added: Added
+
+
+def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
+    """Return what would be taken of a CSV or xlsx file. Nothing is kept.
+
+    Raises Refused if the file cannot be read, or its header does not fit.
+    """
+    rows = earlier.read(tables.read(raw), words, place.machine.today())
+    looked = register.look(place, [one.event for one in rows if one.event is not None])
+    faults = {one.number: one.faults for one in rows if one.faults}
+    for fault in looked.faults:
+        faults[fault.line] = (*faults.get(fault.line, ()), fault)
+    return Table(rows, frozenset(one.line for one in looked.new), faults, looked.added)
+
+
+def take(place: Workplace, raw: bytes, words: Vocabulary) -> Added:
+    """Keep the events of a CSV or xlsx file, all or none. Raises Refused with every fault."""
+    rows = earlier.read(tables.read(raw), words, place.machine.today())
+    faults = tuple(fault for one in rows for fault in one.faults)
+    if faults:
+        raise Refused(faults[: lines.MOST_FAULTS])
+    given = [one.event for one in rows if one.event is not None]
+    return register.add(place, given, once=True)
+
+
+def table(place: Workplace) -> bytes:
+    """Return the whole register as CSV. It is not sealed."""
+    return tables.write(register.every(place))

@@ -1,0 +1,109 @@
+"""The register and files: a redacted copy of a case to hand over, and tables that are taken in."""
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from dropbox_app.desk.actions import copies, earlier, register
+from dropbox_app.desk.actions.register import Added
+from dropbox_app.desk.cli import common
+from dropbox_app.desk.cli.common import shared
+from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import tables
+from dropbox_app.desk.register.redacted import READERS, SHEET, Copy, Field, Part, Reader
+from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.protocol.encoding import Json
+
+SIGN = "[taken out]"
+
+
+@click.command()
+@shared
+@click.argument("reference", metavar="CASE")
+@click.option("--for", "reader", type=click.Choice(READERS), default="reporter", help="For whom.")
+@click.option("--field", "fields", multiple=True, metavar="N.NAME", help="Also this field.")
+@click.option("--without", multiple=True, metavar="N.NAME", help="Not this day.")
+@click.option("--name", "names", multiple=True, help="A name to take out of all texts.")
+@click.option("--out", metavar="FILE", help="Write the copy, instead of only showing it.")
+def copy(
+    reference: str, reader: str, fields: tuple[str, ...], without: tuple[str, ...],
+    names: tuple[str, ...], out: str | None,
+) -> None:  # fmt: skip
+    """Make a copy of a case to hand over. Only kinds and days are in it if you choose nothing.
+
+    It is shown with the fields that could be chosen too. Notes, your name for the case, marks and
+    with whom you spoke are never in it. For the employer it needs the reporter's consent. The file
+    is not sealed.
+
+    \b
+    Example:
+      klankbord-desk register copy 2026-3 --field 0.goal --name "Jan Jansen"
+      klankbord-desk register copy 2026-3 --field 0.goal --name "Jan Jansen" --out copy.txt
+    """
+    with common.at_work() as place:
+        found = copies.choice(place, reference)
+        there = {(one.number, name) for one in found.parts for name in one.fields}
+        chosen = (found.ticked | _named(fields, there)) - _named(without, there)
+        made = copies.copy(place, reference, cast(Reader, reader), chosen, names, SIGN)
+    lines = _lines(made, found.case.employer)
+    for line in lines:
+        click.echo(visible(line))
+    if out is not None:
+        write_outside(Path(out), "\n".join([*lines, ""]).encode())
+        click.echo("This file is not sealed. Delete it as soon as you no longer need it.", err=True)
+        return
+    left = [f"{number}.{name}" for number, name in sorted(there - chosen)]
+    click.echo(f"Not chosen: {', '.join(left) or 'nothing'}.", err=True)
+    click.echo(f"Never in a copy: {', '.join(_withheld(made)) or 'nothing'}.", err=True)
+
+
+def taken(place: Workplace, raw: bytes) -> Added:
+    """Keep the events of a file: lines of JSON, or a table. Raises Refused."""
+    if not tables.is_table(raw):
+        return register.bring_in(place, raw)
+    from dropbox_app.desk.web.i18n import words  # the page's words; other commands need no page
+    from dropbox_app.desk.web.vocabulary import vocabulary
+
+    return earlier.take(place, raw, vocabulary(words("en")))
+
+
+def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
+    """The fields that were named. One that is not there is a fault of who typed it."""
+    known = {f"{number}.{name}": (number, name) for number, name in there}
+    for one in given:
+        if one not in known:
+            raise click.UsageError(f"There is no field {one!a}; there are: {', '.join(known)}.")
+    return {known[one] for one in given}
+
+
+def _withheld(made: Copy) -> list[str]:
+    return list(dict.fromkeys(f"{kind} {name}" for kind, name in made.withheld))
+
+
+def _lines(made: Copy, employer: str) -> list[str]:
+    found = ["Copy of a case with the confidential counsellor", employer]
+    for one in made.parts:
+        found += ["", _title(one)]
+        found += [f"{_words(name)}: {_value(value)}" for name, value in one.fields.items()]
+    return found
+
+
+def _title(one: Part) -> str:
+    return f"{_words(one.kind)}" if one.number == SHEET else f"{one.number}. {_words(one.kind)}"
+
+
+def _value(value: Json) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ")
+
+
+COMMANDS = (copy,)

@@ -1,0 +1,170 @@
+"""Tables of earlier years: the rows of a CSV or xlsx file, and the CSV of what the register has.
+
+A file may come from anywhere, so all of it is bounded: bytes, bytes once unpacked, rows, columns
+and the length of a cell. Only the first sheet of an xlsx file is read, and of a formula the value
+that was saved with it.
+"""
+
+import csv
+import datetime
+import io
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dropbox_app.desk.register import form
+from dropbox_app.desk.register.events import KINDS, Event
+from dropbox_app.desk.register.fields import Sentence
+from dropbox_app.desk.register.form import Fault, Refused
+from dropbox_app.protocol.encoding import Json
+
+MIB = 1024 * 1024
+MAX_FILE = 4 * MIB  # bytes
+MAX_UNPACKED = 64 * MIB  # bytes of all parts of an xlsx file together
+MAX_PARTS = 500  # files within an xlsx file
+MAX_ROWS = 10_000  # below the header
+MAX_COLUMNS = 100
+LAST_ROW = 1_048_576  # of a sheet, empty ones included
+MAX_CELL = 8_000  # characters
+
+Cell = str | int | float | bool | datetime.date | None
+Row = tuple[int, list[Cell]]  # its number in the file, from 1, and its cells
+
+# A spreadsheet takes what begins with one of these for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_XLSX = b"PK\x03\x04"
+
+
+def read(raw: bytes) -> list[Row]:
+    """Return the rows of a CSV or xlsx file that are not empty, the header first. Raises Refused.
+
+    CSV: parted by ``;``, ``,`` or tabs, in UTF-8 or Windows-1252, as spreadsheets save it.
+    """
+    if len(raw) > MAX_FILE:
+        raise _refused("table_large", f"the file has more than {MAX_FILE // MIB} MB; split it",
+                       most=MAX_FILE // MIB)  # fmt: skip
+    found: list[Row] = []
+    for number, cells in enumerate(_xlsx(raw) if raw.startswith(_XLSX) else _csv(raw), 1):
+        if not any(cell not in (None, "") for cell in cells):
+            continue
+        if len(found) > MAX_ROWS:
+            said = f"there are more than {MAX_ROWS:,} rows; split the file"
+            raise _refused("table_rows", said, most=MAX_ROWS)
+        found.append((number, cells))
+    if not found:
+        raise _refused("table_empty", "there is no row in it")
+    return found
+
+
+def is_table(raw: bytes) -> bool:
+    """Whether a file is a table, and not lines of JSON: by how it begins."""
+    first = raw.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+    parted = any(one in first for one in (b";", b",", b"\t"))
+    return raw.startswith(_XLSX) or (parted and not any(one in first for one in (b"{", b"[")))
+
+
+def write(given: Iterable[Event]) -> bytes:
+    """Return events as CSV for a spreadsheet: one a row, with every field that any of them has.
+
+    Parted by ``;``, in UTF-8 with a byte order mark. A cell that a spreadsheet would take for a
+    formula begins with an apostrophe; so does one that began with an apostrophe before.
+    """
+    events = [form.to_json(one) for one in given]
+    used = {name for one in events for name in one}
+    names = [
+        "event",
+        *dict.fromkeys(name for kind in KINDS.values() for name in form.readers(kind)),
+    ]
+    columns = [name for name in names if name in used] or ["event", "date", "employer"]
+    out = io.StringIO()
+    rows = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    rows.writerow(columns)
+    rows.writerows([_cell(one.get(name)) for name in columns] for one in events)
+    return out.getvalue().encode("utf-8-sig")
+
+
+def plain(text: str) -> str:
+    """Return what a cell said before ``write`` put an apostrophe before it."""
+    return text[1:] if text.startswith(tuple(f"'{one}" for one in (*_FORMULA, "'"))) else text
+
+
+def _cell(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        text = "; ".join(map(str, value))
+    elif isinstance(value, dict):
+        text = "; ".join(f"{key}: {one}" for key, one in value.items())
+    else:
+        text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def _csv(raw: bytes) -> Iterator[list[Cell]]:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", "replace")
+    if "\0" in text:
+        raise _refused("table_kind", "this is no CSV and no xlsx file")
+    first = text.lstrip("\r\n").partition("\n")[0]
+    delimiter = max((";", ",", "\t"), key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for cells in lines:
+            yield [plain(one.strip()) for one in _bounded(cells)]
+    except csv.Error:
+        said = f"line {lines.line_num}: a quotation mark is not closed, or stands within a cell"
+        raise _refused("table_quotes", said, line=lines.line_num) from None
+
+
+def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
+    """The rows of the first sheet. openpyxl unpacks: how much that can be is looked at before."""
+    from openpyxl import load_workbook  # type: ignore[import-untyped] # takes long, is seldom asked
+
+    broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as packed:
+            parts = packed.infolist()
+        # No more than its stated size is ever unpacked of a part: zipfile stops there.
+        if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+            said = f"unpacked, the file has more than {MAX_UNPACKED // MIB} MB; save it as CSV"
+            raise _refused("table_unpacked", said, most=MAX_UNPACKED // MIB)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and the like, which are not read
+            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
+            sheet = book.worksheets[0]
+            rows = sheet.iter_rows(max_row=LAST_ROW, max_col=MAX_COLUMNS + 1, values_only=True)
+            for cells in rows:
+                yield [_of_xlsx(one) for one in _bounded(list(cells))]
+    except Refused:
+        raise
+    except Exception:
+        raise broken from None
+
+
+def _of_xlsx(value: Any) -> Cell:  # noqa: ANN401 - what openpyxl makes of a cell
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, bool | int | float | datetime.date):
+        return value
+    return plain(str(value).strip())
+
+
+def _bounded(cells: list[Any]) -> list[Any]:
+    if any(one not in (None, "") for one in cells[MAX_COLUMNS:]):
+        said = f"there are more than {MAX_COLUMNS} columns"
+        raise _refused("table_columns", said, most=MAX_COLUMNS)
+    if any(isinstance(one, str) and len(one) > MAX_CELL for one in cells):
+        said = f"a cell has more than {MAX_CELL:,} characters"
+        raise _refused("table_cell", said, most=MAX_CELL)
+    return cells[:MAX_COLUMNS]
+
+
+def _refused(key: str, said: str, **values: object) -> Refused:
+    return Refused((Fault(0, "the file", Sentence(said, key, **values)),))

@@ -1,0 +1,142 @@
+"""The redacted copy of a case: what is chosen is in it, and nothing else ever is."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dropbox_app.desk.register import cases, form, redacted
+from dropbox_app.desk.register.events import KINDS, Event
+from dropbox_app.desk.register.redacted import Copy
+from tests.desk.conftest import Office
+
+SIGN = "[weg]"
+EMPLOYER = "Voorbeeld BV"
+THREAD = "ab" * 32
+
+
+def event(kind: str, day: str, **fields: object) -> Event:
+    return form.read({"event": kind, "date": day, "employer": EMPLOYER, "case": "2027-1", **fields})  # type: ignore[dict-item]
+
+
+EVENTS = [
+    event("case", "2027-01-05", label="Eigennaam", thread=THREAD, main_group="labour_conflict",
+          accused=["line_manager"], goal="Dat Jan de Vries stopt", belongs_with=["2027-8"],
+          conflicts_with=["2027-9"], notes="Aantekening", began=2025),
+    event("contact", "2027-01-06", how="telephone", minutes=20, with_whom=["reporter"],
+          notes="Aantekening", consent="2027-1.1"),
+    event("consent", "2027-01-07", consent="2027-1.1", step="Praten met jan",
+          partner="Jan de Vries", scope="Dat het anders moet", answer="yes",
+          source="thread", message=THREAD),
+    event("step", "2027-01-08", consent="2027-1.1", step="Gepraat met mevrouw Zwart",
+          partner="Mevrouw Zwart", why="Zij vroeg erom"),
+    event("complaint", "2027-01-09", what="formal_complaint", body="De commissie van José"),
+    event("close", "2027-02-01", outcome="referred", referral=["mediator"]),
+]  # fmt: skip
+CASE = cases.standing(EVENTS)
+PARTS = redacted.parts(CASE, EVENTS)
+ALL = {(one.number, name) for one in PARTS for name in one.fields}
+OTHER_SIDE = cases.standing([event("case", "2027-01-02", label="Zaak Karim")])
+KNOWN = redacted.known_names(EVENTS, [OTHER_SIDE], ["Magazijn"])
+NEVER = (
+    "notes", "label", "thread", "message", "case", "consent", "partner", "belongs_with",
+    "conflicts_with", "began", "began_group", "again", "record_nothing", "source",
+)  # fmt: skip
+
+
+def text(made: Copy) -> str:
+    return json.dumps([[one.kind, dict(one.fields)] for one in made.parts], ensure_ascii=False)
+
+
+def copied(*names: str) -> str:
+    return text(redacted.copy(PARTS, ALL, [*names, *KNOWN], SIGN))
+
+
+def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
+    made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
+    assert [one.kind for one in made.parts] == [
+        "case", "contact", "consent", "step", "complaint", "close"
+    ]  # fmt: skip
+    assert all(list(one.fields) == ["date"] for one in made.parts)
+
+
+def test_no_kind_offers_notes_marks_names_or_what_leads_to_the_conversation() -> None:
+    for kind, names in redacted.OFFERED.items():
+        assert set(names) <= set(form.readers(KINDS[kind]))
+        assert not set(names) & set(NEVER)
+
+
+def test_of_a_case_with_everything_chosen_nothing_private_is_in_the_copy() -> None:
+    said = copied()
+    for secret in (THREAD, "Aantekening", "Eigennaam", "2027-8", "2027-9", "2027-1", "Vries",
+                   "Zwart", "Karim", "2025"):  # fmt: skip
+        assert secret.casefold() not in said.casefold(), secret
+    assert "line_manager" in said
+
+
+def test_what_was_left_out_is_named_with_its_kind() -> None:
+    made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
+    assert ("case", "goal") in made.unchosen
+    assert {("case", "notes"), ("case", "conflicts_with"), ("step", "partner")} <= set(
+        made.withheld
+    )
+
+
+@given(
+    chosen=st.sets(st.sampled_from(sorted(ALL)) | st.tuples(st.integers(0, 9), st.text(max_size=9)))
+)
+@settings(max_examples=40, deadline=None)
+def test_only_what_was_chosen_and_offered_is_in_it(chosen: set[tuple[int, str]]) -> None:
+    made = redacted.copy(PARTS, chosen, KNOWN, SIGN)
+    assert {(one.number, name) for one in made.parts for name in one.fields} == chosen & ALL
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Jan de Vries", "jan de vries"), ("Jan de Vries", "JAN"), ("Jan de Vries", "Jans"),
+        ("Jan de Vries", "Vries's"), ("Jan-Willem", "jan willem"), ("José", "Jose"),
+        ("Jose", "José"), ("Ça", "ça"), ("de chef", "De chef"), ("Bo", "Bo"), ("x.y", "x y"),
+    ],
+)  # fmt: skip
+def test_a_name_is_blacked_out_however_it_is_written(name: str, written: str) -> None:
+    goal = event("case", "2027-01-05", goal=f"Vraag het {written}, en gauw.")
+    given_parts = redacted.parts(cases.standing([goal]), [goal])
+    made = redacted.copy(given_parts, {(0, "goal")}, [name], SIGN)
+    assert made.parts[0].fields["goal"] == f"Vraag het {SIGN}, en gauw."
+    assert made.blacked_out == 1
+
+
+@pytest.mark.parametrize(("name", "left"), [("De chef", "De jas"), ("Jan", "januari"), ("", "Jan")])
+def test_words_that_are_no_name_stay(name: str, left: str) -> None:
+    goal = event("case", "2027-01-05", goal=left)
+    given_parts = redacted.parts(cases.standing([goal]), [goal])
+    assert redacted.copy(given_parts, {(0, "goal")}, [name], SIGN).parts[0].fields["goal"] == left
+
+
+def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
+    office: Office, tmp_path: Path
+) -> None:
+    sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
+    goal = form.to_json(event("case", "2027-01-05", goal="Dat Jan stopt", notes="Aantekening"))
+    raw = "\n".join(map(json.dumps, (sheet, goal)))
+    office.run("register", "import", "-", given=raw)
+    out = tmp_path / "copy.txt"
+    shown = office.run(
+        "register",
+        "copy",
+        "2027-1",
+        "--field",
+        "0.goal",
+        "--name",
+        "Jan de Vries",
+        "--out",
+        str(out),
+    )
+    assert "goal: Dat [taken out] stopt" in shown.stdout
+    assert out.read_text() == shown.stdout
+    wrong = office.run("register", "copy", "2027-1", "--field", "0.notes", code=2)
+    assert "0.goal" in wrong.stderr
+    office.run("register", "copy", "2027-1", "--for", "employer", code=1)

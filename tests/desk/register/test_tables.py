@@ -1,0 +1,257 @@
+"""Tables of earlier years: what is read of them, what is refused, and the CSV of the register."""
+
+import csv
+import datetime
+import io
+import zipfile
+
+import pytest
+from openpyxl import Workbook  # type: ignore[import-untyped] # ships none
+
+from dropbox_app.desk.actions import earlier as actions
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.register import earlier, form, tables
+from dropbox_app.desk.register.earlier import Read
+from dropbox_app.desk.register.events import Event
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.desk.web.i18n import words
+from dropbox_app.desk.web.vocabulary import vocabulary
+from tests.desk.conftest import Office
+
+WORDS = vocabulary(words("nl"))
+TODAY = datetime.date(2027, 1, 5)
+HEAD = "Datum;Werkgever;Minuten"
+
+
+def read(text: str | bytes) -> list[Read]:
+    raw = text.encode() if isinstance(text, str) else text
+    return earlier.read(tables.read(raw), WORDS, TODAY)
+
+
+def events(text: str | bytes) -> list[dict[str, object]]:
+    return [dict(form.to_json(one.event.event)) for one in read(text) if one.event]
+
+
+def faults(text: str | bytes) -> list[str]:
+    return [str(fault) for one in read(text) for fault in one.faults]
+
+
+def refused(raw: bytes) -> str:
+    with pytest.raises(Refused) as error:
+        read(raw)
+    return str(error.value)
+
+
+def xlsx(*rows: list[object]) -> bytes:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_csv_is_read_as_any_spreadsheet_saves_it(
+    delimiter: str, encoding: str, line_end: str
+) -> None:
+    text = line_end.join([HEAD, "31-1-2025;Café Één;45", "", ";;", ""]).replace(";", delimiter)
+    assert events(text.encode(encoding)) == [
+        {"event": "contact", "date": "2025-01-31", "employer": "Café Één", "minutes": 45}
+    ]
+
+
+def test_an_xlsx_file_is_read_with_its_days_and_numbers() -> None:
+    made = xlsx(
+        ["Dag", "Werkgever", "Minuten", "Wat deed je?", "Onderwerp"],
+        [datetime.datetime(2025, 1, 31), "Zorg", 45.0, "luisteren; meedenken, advies", None],  # noqa: DTZ001 - a spreadsheet's day
+    )  # fmt: skip
+    assert events(made) == [
+        {"event": "contact", "date": "2025-01-31", "employer": "Zorg", "minutes": 45,
+         "help": ["listening", "advice"]}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("31-1-2025", "2025-01-31"), ("31/01/2025", "2025-01-31"), ("31.1.25", "2025-01-31"),
+        ("31 januari 2025", "2025-01-31"), ("31 jan. 2025", "2025-01-31"),
+        ("vrijdag 31 januari 2025", "2025-01-31"), ("vr 31 jan 25", "2025-01-31"),
+        ("1 mrt 2025", "2025-03-01"), ("1 Maart 2025", "2025-03-01"), ("2025-01-31", "2025-01-31"),
+        ("3-4-2025", "2025-04-03"), ("1 mei 2025", "2025-05-01"), ("2 okt 2025", "2025-10-02"),
+    ],
+)  # fmt: skip
+def test_days_are_read_as_they_are_written_in_the_netherlands(written: str, day: str) -> None:
+    assert [one["date"] for one in events(f"{HEAD}\n{written};Zorg;5")] == [day]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("1/31/2025;Zorg;5", "date: '2025-31-01' is no day"),
+        ("30-2-2025;Zorg;5", "is no day"),
+        ("gisteren;Zorg;5", "'gisteren' is no day"),
+        (";Zorg;5", "date: is missing"),
+        ("6-1-2027;Zorg;5", "lies ahead"),
+        ("5-1-2026;;5", "employer: is missing"),
+        ("5-1-2026;Zorg;-5", "minutes: is no whole number"),
+        ("5-1-2026;Zorg;7,5", "minutes: is no whole number"),
+        ("5-1-2026;Zorg;1441", "minutes: 1441 is out of range"),
+        ("5-1-2026;Zorg;=1+1", "minutes: is no whole number"),
+    ],
+)
+def test_a_row_that_does_not_fit_says_its_number_and_why(row: str, said: str) -> None:
+    (fault,) = faults(f"{HEAD}\n5-1-2026;Zorg;5\n{row}")
+    assert fault.startswith("Line 3, ")
+    assert said in fault
+
+
+def test_an_unknown_category_is_never_dropped_and_says_what_there_is() -> None:
+    (fault,) = faults("Dag;Werkgever;Waar ging het over?\n5-1-2026;Zorg;roddel")
+    assert "'roddel' is not known" in fault
+    assert "arbeidsconflict" in fault
+    (fault,) = faults("Dag;Werkgever;Soort\n5-1-2026;Zorg;freeze")
+    assert "is not taken from a table" in fault
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("Dag;Werkgever;Schoenmaat", "this column is not known"),
+        ("Dag;Werkgever;Datum", "are both date"),
+        ("Werkgever;Minuten", "date: there is no column"),
+        ("Dag;Minuten", "employer: there is no column"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused_with_what_to_do(header: str, said: str) -> None:
+    assert said in refused(f"{header}\n5-1-2026;Zorg;5".encode())
+
+
+def bomb(parts: int, size: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for number in range(parts):
+            made.writestr(f"xl/worksheets/sheet{number}.xml", bytes(size))
+    return out.getvalue()
+
+
+ENTITIES = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "]>"
+)
+
+
+def with_entities() -> bytes:
+    """An xlsx file of which the sheet's only cell would grow to a billion letters."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(xlsx(["Dag"]))) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name == "xl/worksheets/sheet1.xml":
+                at = text.index("<worksheet")
+                text = text[:at] + ENTITIES + text[at:].replace("<sheetData>", "<sheetData>&i;")
+            new.writestr(name, text)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (bytes(tables.MAX_FILE + 1), "more than 4 MB"),
+        (b"", "there is no row"),
+        (b"\n;;\n", "there is no row"),
+        (b"\xd0\xcf\x11\xe0\0\0", "no CSV and no xlsx"),
+        (b"PK\x03\x04rest", "cannot be read"),
+        (bomb(3, 30 * tables.MIB), "more than 64 MB"),
+        (bomb(tables.MAX_PARTS + 1, 1), "more than 64 MB"),
+        (with_entities(), "cannot be read"),
+        ((HEAD + "\n" + "5-1-2026;Zorg;5\n" * 10_001).encode(), "more than 10,000 rows"),
+        (b";".join([b"x"] * 101), "more than 100 columns"),
+        (b'Dag;"Werk\n', "quotation mark"),
+        (b"Dag;" + b"x" * 8_001, "more than 8,000 characters"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_too_large_or_broken_is_refused_with_what_to_do(
+    raw: bytes, said: str
+) -> None:
+    assert said in refused(raw)
+
+
+def test_ten_thousand_rows_are_read() -> None:
+    assert len(read(HEAD + "\n" + "5-1-2026;Zorg;5\n" * 10_000)) == 10_000
+
+
+def test_a_case_needs_a_name_of_its_own_so_that_it_is_never_made_twice() -> None:
+    (fault,) = faults("Dag;Werkgever;Soort;Zaak\n5-1-2026;Zorg;case;")
+    assert "case: is missing" in fault
+
+
+TABLE = """Dag;Werkgever;Soort;Zaak;Minuten;Aantekening
+5-1-2026;Zorg;case;2026-x;;
+6-1-2026;Zorg;contact;2026-x;20;kort
+7-1-2026;Zorg;;;15;
+7-1-2026;Zorg;;;15;
+8-1-2026;Zorg;training, voorlichting, gesprek met de directie;;90;
+"""
+
+
+def test_a_table_that_is_taken_twice_doubles_nothing(office: Office) -> None:
+    raw = "\n".join(line for line in TABLE.splitlines()[:-1]).encode()
+    with office.open() as place:
+        looked = actions.look(place, raw, WORDS)
+        assert register.every(place) == []
+        assert (looked.added.kept, dict(looked.faults)) == (4, {})
+        assert actions.take(place, raw, WORDS).kept == 4
+        before = register.every(place)
+        again = actions.look(place, raw, WORDS)
+        assert (again.added.kept, again.added.there, again.new) == (0, 4, frozenset())
+        assert actions.take(place, raw, WORDS).kept == 0
+        assert register.every(place) == before
+
+
+def test_of_a_table_with_one_wrong_row_nothing_is_taken(office: Office) -> None:
+    raw = f"{HEAD}\n5-1-2026;Zorg;5\n6-1-2026;Zorg;veel".encode()
+    with office.open() as place:
+        assert list(actions.look(place, raw, WORDS).faults) == [3]
+        with pytest.raises(Refused):
+            actions.take(place, raw, WORDS)
+        assert register.every(place) == []
+
+
+def event(**fields: object) -> Event:
+    return form.read({"event": "contact", "date": "2026-01-05", "employer": "Zorg", **fields})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+31 6", "-5", "@SUM(A1)", "'=1+1", "''", '=HYPERLINK("x")', "gewoon; tekst"]
+)
+def test_no_cell_of_the_written_table_is_a_formula_and_all_come_back(text: str) -> None:
+    raw = tables.write([event(notes=text, employer=text)])
+    cells = next(iter(list(csv.reader(io.StringIO(raw.decode("utf-8-sig")), delimiter=";"))[1:]))
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    (back,) = events(raw)
+    assert (back["notes"], back["employer"]) == (text, text)
+
+
+def test_the_written_table_has_every_event_and_is_taken_again(office: Office) -> None:
+    with office.open() as place:
+        actions.take(place, "\n".join(TABLE.splitlines()[:-1]).encode(), WORDS)
+        raw = actions.table(place)
+        assert actions.take(place, raw, WORDS).kept == 0
+    assert raw.decode("utf-8-sig").count("\r\n") == 5
+
+
+def test_the_command_takes_a_table_and_writes_one(office: Office, tmp_path: object) -> None:
+    done = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;5")
+    assert done.stdout.startswith("1 events were kept")
+    wrong = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;veel", code=1)
+    assert "Line 2, minutes" in wrong.stderr
+    printed = office.run("register", "export", "--csv").stdout
+    assert "2026-01-05;Zorg;5" in printed
+    office.run("register", "export", "--csv", "--json", code=2)

@@ -1,0 +1,112 @@
+"""The page of the redacted copy: chosen, looked at, and only then written."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.desk.web.conftest import Running, Window
+from tests.desk.web.test_register import bring_in, case_page, event, exported
+from tests.support.plain_browser import Form
+from tests.support.plain_browser import Page as Answer
+
+CASE = (
+    event("employer", recording="full"),
+    event("case", case="2027-1", label="Rooster", goal="Dat Jan stopt", notes="Aantekening",
+          main_group="labour_conflict"),
+    event("contact", case="2027-1", how="telephone", minutes=20, notes="Aantekening"),
+)  # fmt: skip
+YES = event(
+    "consent", case="2027-1", consent="2027-1.1", step="Een afschrift geven", answer="yes",
+    source="oral",
+)  # fmt: skip
+
+
+@pytest.fixture
+def window(running: Running) -> Window:
+    return running.at_work()
+
+
+@pytest.fixture
+def asked(running: Running, window: Window) -> Answer:
+    bring_in(running, *CASE)
+    page = case_page(running, window, "Rooster")
+    return window.get(next(link for link in page.links if link.endswith("/copy")))
+
+
+def picks(form: Form) -> list[str]:
+    return [value for name, value in form.fields if name == "pick"]
+
+
+def look(window: Window, asked: Answer, **values: str | list[str]) -> Answer:
+    return window.submit(asked, asked.form_to("/copy"), **values)
+
+
+def save(window: Window, looked: Answer, folder: Path, **values: str) -> Answer:
+    form = looked.form_to("/copy")
+    return window.submit(looked, form, 0, folder=str(folder), **values)
+
+
+def test_only_days_are_ticked_and_nothing_is_written_before_it_was_looked_at(
+    window: Window, asked: Answer, tmp_path: Path
+) -> None:
+    form = asked.form_to("/copy")
+    assert picks(form) == ["0.date", "1.date"]
+    looked = look(window, asked, folder=str(tmp_path))
+    assert "Begonnen op: 5 januari 2027" in looked.text
+    assert "Telefoon" not in looked.text
+    assert not list(tmp_path.glob("*.txt"))
+
+
+def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
+    window: Window, asked: Answer, tmp_path: Path
+) -> None:
+    looked = look(window, asked, pick=["0.date", "0.goal", "1.how", "1.notes"], names="Jan")
+    answer = save(window, looked, tmp_path)
+    (file,) = tmp_path.glob("*.txt")
+    written = file.read_text()
+    assert "Dat [weggehaald] stopt" in written
+    assert "Jan " not in written
+    assert "Aantekening" not in written
+    assert "Rooster" not in written
+    assert file.name == "2027-01-05.txt"
+    assert file.stat().st_mode & 0o077 == 0
+    assert "ligt open" in answer.text
+
+
+def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
+    running: Running, window: Window, asked: Answer, tmp_path: Path
+) -> None:
+    looked = look(window, asked)
+    bring_in(running, event("contact", case="2027-1"))
+    again = save(window, looked, tmp_path, pick="1.how")
+    assert 'data-page="case-copy-look"' in again.html
+    assert not list(tmp_path.glob("*.txt"))
+
+
+def test_the_employer_gets_a_copy_only_on_a_consent_that_still_holds(
+    running: Running, window: Window, asked: Answer
+) -> None:
+    refused = look(window, asked, reader="employer")
+    assert refused.status == 422
+    assert "Vraag het de melder" in refused.text
+    bring_in(running, YES)
+    assert look(window, asked, reader="employer").status == 200
+    running.office.clock.to("2027-01-20")
+    assert look(window, asked, reader="employer").status == 422
+    assert look(window, asked, reader="reporter").status == 200
+
+
+def test_choices_are_shown_again_as_they_were_made(window: Window, asked: Answer) -> None:
+    looked = look(window, asked, pick=["0.goal"], names="Jan\nPiet")
+    form = looked.form_to("/copy")
+    again = window.submit(looked, form, 1)
+    assert picks(again.form_to("/copy")) == ["0.goal"]
+    assert "Jan\nPiet" in again.html.replace("\r", "")
+
+
+def test_a_copy_leaves_nothing_in_the_register(
+    running: Running, window: Window, asked: Answer, tmp_path: Path
+) -> None:
+    before = exported(running)
+    save(window, look(window, asked), tmp_path)
+    assert exported(running) == before

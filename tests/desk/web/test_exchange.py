@@ -1,0 +1,111 @@
+"""The page on which the register goes to a file, and earlier years come in from a table."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.desk.web.conftest import Running, Window
+from tests.desk.web.test_register import bring_in, event, exported
+from tests.support.plain_browser import Page as Answer
+
+TABLE = (
+    b"Dag;Werkgever;Minuten;Jouw aantekening\r\n6-1-2026;Zorg;20;\r\n7-1-2026;Zorg;15;Aantekening"
+)
+
+
+@pytest.fixture
+def window(running: Running) -> Window:
+    return running.at_work()
+
+
+def look(running: Running, window: Window, raw: bytes) -> Answer:
+    page = window.get(f"{running.home}exchange")
+    return window.upload(page, page.form_to("/look"), [("jaar.csv", raw)])
+
+
+def take(window: Window, looked: Answer, **values: str) -> Answer:
+    return window.submit(looked, looked.form_to("/take"), **values)
+
+
+def test_a_table_is_looked_at_before_anything_is_taken_and_then_taken_once(
+    running: Running, window: Window
+) -> None:
+    looked = look(running, window, TABLE)
+    assert "Regel 2 · wordt overgenomen" in looked.text
+    assert (
+        "Niet bewaard, omdat je bij deze werkgever minder vastlegt: jouw aantekening" in looked.text
+    )
+    assert exported(running) == []
+    assert "2 regels zijn overgenomen" in take(window, looked).text
+    kept = exported(running)
+    assert [one["minutes"] for one in kept] == [20, 15]
+    assert "Alles staat er al" in look(running, window, TABLE).text
+    take(window, looked)  # the button of a page that went back to
+    assert exported(running) == kept
+
+
+def test_a_row_that_is_wrong_comes_first_with_its_reason_and_nothing_can_be_taken(
+    running: Running, window: Window
+) -> None:
+    looked = look(running, window, TABLE + b"\r\n8-1-2026;Zorg;veel;")
+    assert looked.status == 422
+    assert looked.text.index("Regel 4 · klopt niet") < looked.text.index("Regel 2 ·")
+    assert "Minuten: vul een heel getal in, van 0 tot 1.440." in looked.text
+    assert not [form for form in looked.forms if "/take" in form.action]
+
+
+def test_a_table_whose_register_changed_since_the_look_is_shown_again_and_not_taken(
+    running: Running, window: Window
+) -> None:
+    looked = look(running, window, TABLE)
+    bring_in(running, event("employer") | {"employer": "ZORG"})
+    again = take(window, looked)
+    assert again.status == 422
+    assert "klopt niet" in again.text
+    assert len(exported(running)) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "Kies eerst een bestand."),
+        (b"Dag;Minuten\n6-1-2026;5", "Er is geen kolom Werkgever."),
+        (b"Dag;Werkgever;Schoenmaat\n", "De kolom Schoenmaat is niet bekend."),
+        (b"PK\x03\x04", "Dit xlsx-bestand is niet te lezen."),
+        (bytes(5 * 1024 * 1024), "Het bestand is groter dan 4 MB."),
+    ],
+)
+def test_a_file_that_does_not_fit_says_so_in_the_words_of_the_page(
+    running: Running, window: Window, raw: bytes, said: str
+) -> None:
+    answer = look(running, window, raw)
+    assert answer.status == 422
+    assert said in answer.text
+
+
+@pytest.mark.parametrize("table", ["", "x", "eJwrSS0uAQAEXQHB", "//8="])
+def test_a_table_that_did_not_arrive_complete_is_refused(
+    running: Running, window: Window, table: str
+) -> None:
+    looked = look(running, window, TABLE)
+    assert take(window, looked, table=table).status in (409, 422)
+    assert exported(running) == []
+
+
+@pytest.mark.parametrize(("form", "ending"), [("csv", ".csv"), ("jsonl", ".jsonl")])
+def test_the_register_is_written_only_to_who_says_to_know_that_it_lies_open(
+    running: Running, window: Window, tmp_path: Path, form: str, ending: str
+) -> None:
+    bring_in(running, event("contact", minutes=20))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    page = window.get(f"{running.home}exchange")
+    values = {"format": form, "folder": str(folder)}
+    unsure = window.submit(page, page.form_to("/out"), **values)
+    assert unsure.status == 422
+    assert not list(folder.iterdir())
+    window.submit(page, page.form_to("/out"), **values, sure="1")
+    (file,) = folder.iterdir()
+    assert file.suffix == ending
+    assert file.stat().st_mode & 0o077 == 0
+    assert "Voorbeeld BV" in file.read_text()
