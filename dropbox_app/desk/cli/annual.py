@@ -101,10 +101,6 @@ def report(
             made = actions.bill(place, employer, year, kind, lang)
         else:
             made = actions.write(place, employer, year, kind, lang, own)
-    if out is None and kind == "md":  # for reading: an employer's name is a stranger's text
-        for line in made.data.decode("utf-8").splitlines():
-            click.echo(visible(line))
-        return
     if out is None:
         if sys.stdout.isatty():
             click.echo(document(made.data), nl=False)
