@@ -101,6 +101,10 @@ def report(
             made = actions.bill(place, employer, year, kind, lang)
         else:
             made = actions.write(place, employer, year, kind, lang, own)
+    if out is None and kind == "md":  # for reading: an employer's name is a stranger's text
+        for line in made.data.decode("utf-8").splitlines():
+            click.echo(visible(line))
+        return
     if out is None:
         sys.stdout.buffer.write(made.data)
         return
