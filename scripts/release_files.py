@@ -1,4 +1,4 @@
-"""The files of a release, made of one commit: the same bytes on each machine."""
+"""The files of a release, built from one commit: the same bytes on each machine."""
 
 from __future__ import annotations
 

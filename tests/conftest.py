@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from tests.support.drop_box import box, counsellor, mould
+from tests.support.routes import KnownRule
 
 __all__ = ["box", "counsellor", "mould"]  # fixtures
 
@@ -26,6 +29,7 @@ SLOW = {
         "desk/test_endless_list.py",
         "desk/test_files.py",
         "desk/test_forward_secrecy.py",
+        "desk/test_hanging.py",
         "desk/register/test_kill.py",
         "desk/test_kill.py",
         "desk/test_large_backups.py",
@@ -38,8 +42,11 @@ SLOW = {
         "desk/web/test_command.py",
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
+        "desk/web/test_locked_memory.py",
         "desk/web/test_look_of_conversations.py",
         "desk/web/test_look_of_managing.py",
+        "desk/web/test_look_of_register.py",
+        "desk/web/test_looking_changes_nothing.py",
         "desk/web/test_window.py",
         "desk/web/viewer",
         "e2e",
@@ -47,6 +54,7 @@ SLOW = {
         "protocol/interop",
         "security",
         "server/backup/test_other_age.py",
+        "server/cli/test_root.py",
         "server/doctor/test_hostile.py",
         "server/doctor/test_real_programs.py",
         "server/mailboxes/test_scheduler.py",
@@ -55,6 +63,7 @@ SLOW = {
         "server/web/test_contacts.py",
         "server/web/test_file_downloads.py",
         "server/web/test_files.py",
+        "server/web/test_full_site.py",
         "server/web/test_hardening.py",
         "server/web/test_lengths.py",
         "server/web/test_refusals.py",
@@ -100,6 +109,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # pytest rewrites each assert of each file, in every process: only once, if it may keep that.
+    # What is started from here writes no bytecode all the same, or it would be seen as a leak.
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    Flask.url_rule_class = KnownRule
     if config.getoption("--long"):
         # In the environment, so that xdist's workers and started programs see it too.
         os.environ["KLANKBORD_LONG"] = "1"

@@ -6,9 +6,12 @@ to say, so that a new one cannot contradict the others unseen; the documents are
 """
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
 
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.config.languages import DRAFTS
@@ -82,6 +85,19 @@ LEAVING: Story = {
         {"nl": "onthoudt het bezoek dan meestal niet", "en": "usually does not remember"},
     ),
 }
+# Whom the counsellor tells: nobody without a yes, but for peers and the exceptions.
+TELLING: Story = {
+    "landing.control": (
+        {"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},
+        {"nl": "met een vakgenoot", "en": "with a fellow counsellor"},
+        {"nl": "Er zijn een paar uitzonderingen", "en": "There are a few exceptions"},
+    ),
+    "info.exceptions_short": (
+        {"nl": "waaraan je te herkennen bent", "en": "that could identify you"},
+        {"nl": "als jij dat niet wilt", "en": "unless you agree"},
+        {"nl": "Heel soms moet het toch", "en": "Very rarely, it has to happen anyway"},
+    ),
+}
 SUBJECTS = {
     "soon": (
         SOON,
@@ -96,6 +112,11 @@ SUBJECTS = {
                r"|can (still )?read (your conversation|what you)"},
     ),
     "leaving": (LEAVING, {"nl": r"geschiedenis|het bezoek", "en": r"history|the visit"}),
+    "telling": (
+        TELLING,
+        {"nl": r"met niemand over|vertelt niemand|vakgenoot",
+         "en": r"with anyone|tell anyone|fellow counsellor"},
+    ),
 }  # fmt: skip
 
 
@@ -154,6 +175,12 @@ TOLD_BY_DRAFTS = {
         "Poprzednia osoba może nadal czytać", "Попередня особа ще може читати",
         "الشخص السابق ما زال يستطيع قراءة",
     ),
+    ("landing.control",): (
+        "z inną osobą z tego samego zawodu", "з колегою за фахом", "مع زميل في المهنة",
+    ),
+    ("info.exceptions_short",): (
+        "po czym można cię rozpoznać", "за чим вас можна впізнати", "شيئًا يدل عليك",
+    ),
     ("frame.leave_help",): (
         "Historia przeglądarki nie jest usuwana", "Історія браузера не стирається",
         "سجل المتصفح لا يُمحى",
@@ -174,6 +201,10 @@ LOOKS_IN_DRAFTS = {
     ),
     "leaving": ("Historia przeglądarki|wizyty", "Історія браузера|відвідування",
                 "سجل المتصفح|بالزيارة"),
+    "telling": (
+        "nie rozmawia o tym z nikim|nie mówi nikomu", "ні з ким про це|не розповідає нікому",
+        "مع أحد، إلا|لا يقول لأحد",
+    ),
 }  # fmt: skip
 
 
@@ -191,6 +222,98 @@ def test_the_drafts_tell_the_same_story(lang: str) -> None:
         looks = LOOKS_IN_DRAFTS[subject][number]
         found = {key for key, each in known.items() if any(re.search(looks, t) for t in each)}
         assert found == set(story), subject
+
+
+# What the desk says of the same: its pages, what it prints, and the texts to begin an answer with.
+# Those on its own page are of the counsellor's reading, not of a reporter's.
+NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read here every day"}
+DESK: dict[str, tuple[dict[str, str], Story]] = {
+    "soon": (
+        {"nl": r"werkdag|doordeweekse|\belke dag|noodnummer",
+         "en": r"working day|weekday|every day|emergency"},
+        {
+            "today.read_late": (
+                {"nl": "binnen {number} werkdag", "en": "within {number} working day"},
+            ),
+            "poster.urgent": (
+                {"nl": "Dit wordt niet elke dag gelezen. Het is geen noodnummer.",
+                 "en": "This is not read every day. It is not an emergency service."},
+            ),
+            "card.urgent": ({"nl": "Geen noodnummer.", "en": "Not an emergency service."},),
+            "not_safe.text": (NOT_DAILY,),
+            "does_not_want_to_live.text": (NOT_DAILY,),
+        },
+    ),
+    "readers": (
+        {"nl": r"meelezen|kan.*gesprek lezen|[Aa]lleen wie",
+         "en": r"read along|can read (your|the) conversation|[Oo]nly the person"},
+        {
+            "frame.browser": (
+                {"nl": "Uitbreidingen van die browser kunnen meelezen",
+                 "en": "Extensions of that browser can read along"},
+            ),
+            "who.sentence_help": (
+                {"nl": "Beloof niet hoe snel je antwoordt of wie er meeleest",
+                 "en": "Do not promise how soon you answer or who can read along"},
+            ),
+        },
+    ),
+    "leaving": (
+        {"nl": r"geschiedenis|Snel weg", "en": r"history|Leave quickly"},
+        {"frame.browser": ({"nl": "blijft in de geschiedenis", "en": "stays in its history"},)},
+    ),
+    "telling": (
+        {"nl": r"hier met niemand over|vertelt niemand",
+         "en": r"with anyone|tell anyone|fellow counsellor"},
+        {
+            "listening.text": (
+                {"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},
+                {"nl": "met een vakgenoot", "en": "with a fellow counsellor"},
+                {"nl": "Er zijn een paar uitzonderingen", "en": "There are a few exceptions"},
+            ),
+        },
+    ),
+}  # fmt: skip
+PACKAGE = ROOT / "dropbox_app" / "desk"
+
+
+def desk_texts(lang: str) -> dict[str, list[str]]:
+    """Every text of the desk by its key; those of a printed thing or a snippet by table and key."""
+    with (PACKAGE / f"web/translations/{lang}/LC_MESSAGES/messages.po").open("rb") as file:
+        found = {str(key(one)): texts(one) for one in read_po(file) if one.id}
+    for folder in ("printables", "snippets"):
+        tables = tomllib.loads((PACKAGE / folder / f"{lang}.toml").read_text("utf-8"))
+        for name, table in tables.items():
+            for each, value in table.items():
+                found[f"{name}.{each}"] = [value] if isinstance(value, str) else list(value)
+    return found
+
+
+def key(message: Message) -> str:
+    """The key of a text of the desk."""
+    return str(message.id if isinstance(message.id, str) else message.id[0])
+
+
+@pytest.mark.parametrize("subject", DESK)
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_desk_and_what_it_prints_tell_the_same_story(subject: str, lang: str) -> None:
+    looks, story = DESK[subject]
+    known = desk_texts(lang)
+    found = {one for one, each in known.items() if any(re.search(looks[lang], t) for t in each)}
+    assert found - set(story) == set()
+    for one, wanted in story.items():
+        for text in known[one]:
+            assert all(each[lang] in text for each in wanted), (one, text)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_counsellors_guide_has_the_clock_of_the_site(lang: str) -> None:
+    text = " ".join((ROOT / f"deploy/guide/counsellor.{lang}.md").read_text("utf-8").split())
+    sentences = re.findall(r"[^.]*(?:werkdag|working day)[^.]*\.", text)
+    assert sentences
+    for one in sentences:
+        assert {"nl": "zo vaak als de site een antwoord belooft",
+                "en": "as often as the site promises an answer"}[lang] in one  # fmt: skip
 
 
 # What a document may not say of how often a desk fetches or a counsellor reads, since it is

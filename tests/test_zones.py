@@ -311,7 +311,7 @@ LOADED = {
 
 
 @pytest.mark.parametrize("zone", LOADED)
-def test_what_really_gets_loaded(zone: str) -> None:
+def test_the_modules_that_are_loaded_keep_to_the_zones(zone: str) -> None:
     """A fresh interpreter imports the whole zone; what others need is not in memory after it."""
     modules = [
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

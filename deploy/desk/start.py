@@ -1,4 +1,4 @@
-"""Starts ``klankbord-desk`` from the folder, as an installed one would."""
+"""Starts ``klankbord-desk`` from the folder, like an installed program."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A domain with HTTPS in front of the server, beside its onion addresses.
+"""A domain with HTTPS for the server, besides its onion addresses.
 
 certbot gets the certificate and renews it, with Debian's own timer. A machine that had Caddy in
 front of the server keeps Caddy's certificate until certbot has one. Part of ``deploy/install``.
@@ -34,7 +34,7 @@ LARGEST = 65_536  # bytes of a file with certificates
 
 
 def there() -> str | None:
-    """The domain that this machine has now, by nginx's settings or by those of Caddy."""
+    """Return the current domain of this machine, from the settings of nginx or Caddy."""
     if WAY.is_file():
         found = re.search(r"https://([a-z0-9.-]+)\$request_uri", WAY.read_text("utf-8"))
         return found[1] if found else None
@@ -45,12 +45,12 @@ def there() -> str | None:
 
 
 def caddy_is_ours() -> bool:
-    """Whether an earlier version of the installer set up Caddy here."""
+    """Return whether an earlier version of the installer set up Caddy here."""
     return CADDYFILE.is_file() and "/run/klankbord/" in CADDYFILE.read_text("utf-8")
 
 
 def prepare(machine: Machine, name: str, onion: str) -> bool:
-    """nginx's settings for a domain. Returns whether they are others than before.
+    """Write nginx's settings for a domain. Returns whether they changed.
 
     nginx does not start without a certificate: until there is one it gets Caddy's, or one that only
     this machine knows and that is gone again when certbot gets none.
@@ -75,13 +75,13 @@ def prepare(machine: Machine, name: str, onion: str) -> bool:
 
 
 def put(machine: Machine, pem: str) -> None:
-    """A certificate with its key, for nginx alone, in one piece."""
+    """Write a certificate and its key, readable by nginx only, in one step."""
     machine.write(CERTIFICATE, pem, 0o640)
     machine.run("chown", f"root:{nginx.ACCOUNT}", CERTIFICATE)
 
 
 def made_here(machine: Machine, name: str) -> str:
-    """A certificate that nobody vouches for, with its key, to start nginx with."""
+    """Return a self-signed certificate and its key, to start nginx with."""
     return machine.run(
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-nodes", "-days", "1", "-subj", f"/CN={name}", "-keyout", "-", "-out", "-"),
@@ -89,7 +89,7 @@ def made_here(machine: Machine, name: str) -> str:
 
 
 def of_caddy(machine: Machine, name: str) -> str | None:
-    """Key and certificate that Caddy has for a name, if both fit and are good for two days more."""
+    """Return Caddy's key and certificate for a name, if valid for two more days."""
     if machine.dry or not account_is_there("caddy"):
         return None
     for kind in ("*/", ""):  # by whom it was given out
@@ -104,8 +104,7 @@ def of_caddy(machine: Machine, name: str) -> str | None:
 
 
 def fits(pem: str, name: str) -> bool:
-    """Whether these are one key and certificates, of which the first is for that key and name, and
-    good for two days more."""
+    """Return whether these are a key and its certificates, good for this name for two more days."""
     blocks = [found[0] for found in PEM.finditer(pem)]
     if "".join(blocks) != pem.replace("\n\n", "\n") or len(blocks) < 2:
         return False
@@ -129,7 +128,7 @@ def fits(pem: str, name: str) -> bool:
 
 
 def caddy_ends(machine: Machine) -> None:
-    """Take away what an earlier version set up of Caddy; what was there before comes back."""
+    """Remove what an earlier version set up for Caddy; restore what was there before."""
     if not caddy_is_ours():
         return
     say("Caddy is not used any more")
@@ -143,9 +142,9 @@ def caddy_ends(machine: Machine) -> None:
 
 
 def certify(machine: Machine, name: str) -> str:
-    """Get a certificate, or keep the one that certbot has. Returns what is wrong if it got none.
+    """Get a certificate, or keep the one that certbot has. Returns the fault if it got none.
 
-    nginx, which runs by now, answers the questions of who gives out certificates.
+    nginx, which runs by now, answers the certificate authority's challenges.
     """
     say("A certificate from Let's Encrypt; by asking for it you agree to its terms of service")
     if not (machine.systemd or machine.dry):
@@ -165,7 +164,7 @@ def certify(machine: Machine, name: str) -> str:
 
 
 def _without(machine: Machine, name: str) -> str:
-    """certbot got none: go on with Caddy's certificate if that is here, else close the domain."""
+    """Handle a missing certificate: use Caddy's if there is one, else close the domain."""
     why = "does the name lead to this machine, and does port 80 reach it?"
     if not made_for_start(CERTIFICATE):
         return (
@@ -181,7 +180,7 @@ def _without(machine: Machine, name: str) -> str:
 
 
 def made_for_start(path: Path) -> bool:
-    """Whether a certificate is one of ``made_here``: it vouches for itself."""
+    """Return whether a certificate is self-signed, as one of ``made_here``."""
     done = subprocess.run(
         ["openssl", "x509", "-noout", "-subject", "-issuer", "-in", path],
         capture_output=True, text=True, check=True,
@@ -191,7 +190,7 @@ def made_for_start(path: Path) -> bool:
 
 
 def away(machine: Machine) -> None:
-    """No domain: nginx opens no port any more. certbot forgets the certificate."""
+    """Remove the domain: nginx opens no port any more, and certbot forgets the certificate."""
     if not WAY.exists():
         return
     say("No domain")

@@ -1,4 +1,4 @@
-"""The installer's changes to a machine: each program and file is shown."""
+"""The installer's changes to a machine. Each program and file is shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def say(text: str = "") -> None:
 
 
 class Machine:
-    """Does what it is told and shows it; with ``dry`` it only shows."""
+    """Makes changes and shows them; with ``dry`` it only shows them."""
 
     def __init__(self, dry: bool) -> None:
         self.dry = dry
@@ -50,7 +50,7 @@ class Machine:
         return done.stdout if done is not None else ""
 
     def show(self, *command: str | Path) -> None:
-        """Run a program and show all that it says."""
+        """Run a program and show all of its output."""
         done = self._done(command, "")
         if done is not None and done.returncode:
             stop("that failed, the lines above say why; nothing that was there before is lost")
@@ -58,7 +58,7 @@ class Machine:
             say("\n".join(f"  {line}" for line in (done.stdout + done.stderr).splitlines()))
 
     def try_to_run(self, *command: str | Path) -> bool:
-        """Run a program that may fail. Returns whether it did its work."""
+        """Run a program that may fail. Returns whether it succeeded."""
         done = self._done(command, "")
         return done is None or done.returncode == 0
 
@@ -84,14 +84,14 @@ class Machine:
         return done
 
     def service(self, *words: str) -> None:
-        """systemctl, where systemd runs."""
+        """Run systemctl, if systemd is running."""
         if self.systemd or self.dry:
             self.run("systemctl", *words)
         else:
             say(f"  (systemd does not run here, so not done: systemctl {shlex.join(words)})")
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
-        """Put a whole file there. Returns whether it is another than before."""
+        """Write a whole file. Returns whether it changed."""
         if path.is_file() and path.read_text("utf-8") == text:
             say(f"  {path} is as it should be")
             return False
@@ -105,9 +105,9 @@ class Machine:
         return True
 
     def block(self, path: Path, lines: Sequence[str]) -> bool:
-        """Lines of our own at the end of somebody else's file; none takes them away again.
+        """Write our own lines at the end of somebody else's file; they are never removed.
 
-        Returns whether the file is another than before.
+        Returns whether the file changed.
         """
         there = path.read_text("utf-8") if path.is_file() else ""
         rest = re.sub(rf"\n?{BEGIN}\n.*?{END}\n", "", there, flags=re.DOTALL)
@@ -115,11 +115,11 @@ class Machine:
         return rest + ours != there and self.write(path, rest + ours)
 
     def ship(self, path: Path, mode: int = 0o644) -> bool:
-        """Put the file there that deploy/etc/ holds for this place. True if it is another."""
+        """Install the file that deploy/etc/ has for this path. Returns whether it changed."""
         return self.write(path, shipped(path), mode)
 
     def mask(self, unit: str) -> None:
-        """Let nothing start a unit of Debian's, also where no systemd runs to be asked for that."""
+        """Mask a unit of Debian's, so that nothing starts it, even where no systemd runs."""
         path = UNITS / unit
         if path.is_symlink() or path.exists():
             return
@@ -130,7 +130,7 @@ class Machine:
 
     @contextmanager
     def nothing_starts(self) -> Iterator[None]:
-        """Packages that are installed in this block start no service."""
+        """Keep packages that are installed in this block from starting services."""
         ours = not self.dry and not (POLICY.exists() or POLICY.is_symlink())
         if ours:
             POLICY.write_text("#!/bin/sh\nexit 101\n", "ascii")
@@ -150,12 +150,12 @@ class Machine:
                     shutil.rmtree(path) if whole else path.unlink()
 
     def remove_empty(self, folder: Path) -> None:
-        """Take away a folder that was made for files which are gone by now."""
+        """Remove a folder if the files it was made for are gone."""
         if folder.is_dir() and not any(folder.iterdir()):
             self.remove(folder)
 
     def join(self, account: str, group: str) -> bool:
-        """Let an account use what is a group's. True if it is new there."""
+        """Add an account to a group. Returns whether it is new there."""
         if account in members(group):
             return False
         self.run("usermod", "--append", "--groups", group, account)
@@ -163,7 +163,7 @@ class Machine:
 
 
 def make_account(machine: Machine, name: str, home: Path | str = "/nonexistent") -> None:
-    """An account with a group of its own, that nobody logs in to."""
+    """Create an account with its own group, that nobody can log in to."""
     if not account_is_there(name):
         machine.run(
             *("useradd", "--system", "--user-group", "--no-create-home"),
@@ -177,7 +177,7 @@ def make_group(machine: Machine, name: str) -> None:
 
 
 def group_is_there(name: str) -> bool:
-    """Whether the system knows a group of this name."""
+    """Return whether the system knows a group of this name."""
     try:
         grp.getgrnam(name)
     except KeyError:
@@ -186,7 +186,7 @@ def group_is_there(name: str) -> bool:
 
 
 def members(group: str) -> list[str]:
-    """The accounts that are in a group."""
+    """Return the accounts that are in a group."""
     try:
         return grp.getgrnam(group).gr_mem
     except KeyError:
@@ -194,7 +194,7 @@ def members(group: str) -> list[str]:
 
 
 def account_is_there(name: str) -> bool:
-    """Whether the system knows an account of this name."""
+    """Return whether the system knows an account of this name."""
     try:
         pwd.getpwnam(name)
     except KeyError:
@@ -203,12 +203,12 @@ def account_is_there(name: str) -> bool:
 
 
 def shipped(target: Path) -> str:
-    """The file that deploy/etc/ holds for a place below /etc: the one lies as the other."""
+    """Return the file in deploy/etc/ for a path below /etc; both trees have the same layout."""
     return settings(str(target).lstrip("/"))
 
 
 def settings(file: str, **filled: str) -> str:
-    """A file below deploy/ with its @WORDS@ filled in."""
+    """Return a file below deploy/ with its @WORDS@ filled in."""
     text = (DEPLOY / file).read_text("utf-8")
     for word, value in filled.items():
         text = text.replace(f"@{word.upper()}@", value)
@@ -216,7 +216,7 @@ def settings(file: str, **filled: str) -> str:
 
 
 def packages(machine: Machine, wanted: Iterable[str]) -> None:
-    """Install what is missing of these packages, without starting any service in them.
+    """Install the missing ones of these packages, without starting their services.
 
     Debian starts the services that it installs. nginx as Debian sets it up would open port 80 and
     write logs, so its unit is masked for good. policy-rc.d keeps packages from starting anything

@@ -29,14 +29,14 @@ DEBIANS_OWN = "nginx.service"
 
 
 def accounts(machine: Machine) -> None:
-    """nginx's account, and the group by which Tor reaches nginx."""
+    """Create nginx's account, and the group by which Tor reaches nginx."""
     say("An account for nginx, and a group for Tor's way to it")
     make_account(machine, ACCOUNT)
     make_group(machine, TOR_GROUP)
 
 
 def settings(machine: Machine) -> bool:
-    """Install the configuration and the unit. Returns whether anything is another than before."""
+    """Install the configuration and the unit. Returns whether anything changed."""
     say("nginx in front of the server")
     _end_debians_own(machine)
     source = DEPLOY / str(SETTINGS).lstrip("/")
@@ -56,7 +56,7 @@ def settings(machine: Machine) -> bool:
 
 
 def _end_debians_own(machine: Machine) -> None:
-    """Mask Debian's unit. Where it runs, somebody led it to a socket of ours that is gone now."""
+    """Mask Debian's unit, and stop it if it runs."""
     if machine.systemd and not (UNITS / DEBIANS_OWN).is_symlink():
         asked = ("systemctl", "is-active", "--quiet", DEBIANS_OWN)
         if not machine.dry and machine.try_to_run(*asked):
@@ -66,14 +66,14 @@ def _end_debians_own(machine: Machine) -> None:
 
 
 def serve(machine: Machine, changed: bool) -> None:
-    """Start nginx, now and with the machine; with ``changed`` restart it."""
+    """Start nginx, now and at boot; if ``changed``, restart it."""
     machine.service("daemon-reload")
     machine.service("enable", UNIT.stem)
     machine.service("restart" if changed else "start", UNIT.stem)
 
 
 def leave(machine: Machine) -> None:
-    """Take away all of it but Debian's package, whose unit stays masked."""
+    """Remove all of it except Debian's package, whose unit stays masked."""
     say("nginx")
     if UNIT.exists():
         machine.service("disable", "--now", UNIT.stem)

@@ -63,7 +63,7 @@ def prepare(machine: Machine) -> None:
 
 
 def leave(machine: Machine) -> None:
-    """Take all of it away: addresses, password and account too."""
+    """Remove all of it, including addresses, password and account."""
     if COMMAND.exists():
         say("No daily mail to counsellors")
         if (UNITS / OWN_UNITS[-1]).exists():

@@ -1,4 +1,4 @@
-"""The onion addresses of a machine: of its sites, and for the desks of each alone.
+"""The onion addresses of a machine: for its sites, and for the desks of each site.
 
 Each has a file in Tor's torrc.d, made from a template here, and a folder with its key. Tor makes
 the key when there is none. Part of ``deploy/install``.
@@ -40,12 +40,12 @@ def of_site(site: str | None) -> str:
 
 
 def of_desks(site: str | None) -> str:
-    """The same, of the address for its desks alone."""
+    """Return the name of the address for a site's desks only."""
     return f"{DESKS}-{site}" if site else DESKS
 
 
 def folder(name: str) -> Path:
-    """Where an address has its key; that of the first is in klankbord-box."""
+    """Return the folder with an address's key; the first one's is klankbord-box."""
     return KEYS / f"klankbord-{name}"
 
 
@@ -57,7 +57,7 @@ def there() -> list[str]:
 
 
 def kept() -> list[Path]:
-    """The folders of addresses. What has another name is not ours, and a link is nobody's."""
+    """Return the folders of our addresses; other names are not ours, and links are skipped."""
     found = [path for path in KEYS.glob("klankbord-*") if path.is_dir() and not path.is_symlink()]
     return sorted(path for path in found if _is_ours(path.name.removeprefix("klankbord-")))
 
@@ -68,7 +68,7 @@ def _is_ours(name: str) -> bool:
 
 
 def write(machine: Machine, wanted: Iterable[str]) -> bool:
-    """Tor's settings for these addresses, and again for those that are there already.
+    """Write Tor's settings for these addresses and the existing ones. Returns whether any changed.
 
     Returns whether any of them is another than before.
     """
@@ -84,7 +84,7 @@ def write(machine: Machine, wanted: Iterable[str]) -> bool:
 
 
 def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> list[str]:
-    """The names that Tor made; where no systemd has started it, it is started for that."""
+    """Return the names that Tor made; without systemd, start Tor to make them."""
     names = list(wanted)
     files = [folder(name) / "hostname" for name in names]
     own: subprocess.Popen[bytes] | None = None
@@ -108,7 +108,7 @@ def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> li
 
 
 def address(machine: Machine, name: str) -> str:
-    """The name that Tor made."""
+    """Return the name that Tor made."""
     made = machine.run(*AS_TOR, "head", "-c", "100", folder(name) / "hostname").strip()
     if machine.dry:
         return "ONION"
@@ -118,7 +118,7 @@ def address(machine: Machine, name: str) -> str:
 
 
 def _close(machine: Machine, name: str) -> None:
-    """Before Tor sees an address for desks: without any key in its folder it is open to all."""
+    """Put a key into the folder of an address for desks: without one, everybody can reach it."""
     clients = _clients(name)
     machine.run(*AS_TOR, "install", "-d", "-m", "700", clients.parent, clients)
     if not os.access(clients / f"{NOBODY}.auth", os.F_OK):
@@ -128,7 +128,7 @@ def _close(machine: Machine, name: str) -> None:
 
 
 def _clients(name: str) -> Path:
-    """The folder with the keys of who is let in at an address. Ends where it lies elsewhere."""
+    """Return the folder with the authorization keys of an address. Ends if it is a link."""
     clients = folder(name) / "authorized_clients"
     for path in (clients.parent, clients):
         if os.access(path.parent, os.X_OK) and path.is_symlink():
@@ -141,7 +141,7 @@ def _let_in(machine: Machine, file: Path, key: str) -> None:
 
 
 def admit(machine: Machine, site: str | None, desk: str, key: str) -> str:
-    """Let a desk in at the address for the desks of a site; return that address."""
+    """Give a desk access to the address for the desks of a site; return that address."""
     name = of_desks(site)
     if name not in there():
         stop("there is no address for desks yet; make it with --desks")
@@ -151,7 +151,7 @@ def admit(machine: Machine, site: str | None, desk: str, key: str) -> str:
 
 
 def dismiss(machine: Machine, site: str | None, desk: str) -> None:
-    """Let a desk in no more."""
+    """Remove a desk's access."""
     if desk not in admitted(site):
         stop(f"no desk is called {desk!r} there")
     machine.run(*AS_TOR, "rm", _clients(of_desks(site)) / f"{desk}.auth")
@@ -160,7 +160,7 @@ def dismiss(machine: Machine, site: str | None, desk: str) -> None:
 
 
 def admitted(site: str | None) -> list[str]:
-    """The desks that are let in."""
+    """Return the desks that have access."""
     names = {path.stem for path in _clients(of_desks(site)).glob("*.auth")} - {NOBODY}
     return sorted(name for name in names if NAME.fullmatch(name))
 
@@ -168,7 +168,7 @@ def admitted(site: str | None) -> list[str]:
 def desks(
     machine: Machine, asked: argparse.Namespace, onion: Callable[[Machine, str], list[str]]
 ) -> None:
-    """An address for desks alone, made by ``onion``, and who is let in there."""
+    """Make an address for desks only, using ``onion``, and set which desks have access."""
     of = f"--site {asked.site} " if asked.site else ""
     if asked.no_desk:
         dismiss(machine, asked.site, asked.no_desk)
@@ -193,7 +193,7 @@ def desks(
 
 
 def check(asked: argparse.Namespace, installed: bool) -> None:
-    """End where a name or a key has another form, or what they belong to is not there yet."""
+    """End with an error if a name or key is malformed, or what it belongs to does not exist."""
     for name in (asked.site, asked.no_desk, asked.desk and asked.desk[0]):
         if name is not None and not NAME.fullmatch(name):
             stop(f"{name!r} is no name of a site or desk: 1 to 40 of a-z, 0-9 and -")

@@ -1,4 +1,4 @@
-"""The program: its account, a release in a folder of its own, and the command that runs it.
+"""The program: its account, a folder for each release, and the command that runs it.
 
 Part of ``deploy/install``.
 """
@@ -34,7 +34,7 @@ exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server --dir {DATA} "$@"
 
 
 def account(machine: Machine) -> None:
-    """The account of the server, and its folder."""
+    """Create the server's account and its folder."""
     say("An account that nobody logs in to, and its folder")
     make_account(machine, ACCOUNT, DATA)
     machine.run("install", "-d", "-m", "700", "-o", ACCOUNT, "-g", ACCOUNT, DATA)
@@ -99,7 +99,7 @@ def trust(machine: Machine) -> None:
 
 
 def program(machine: Machine) -> bool:
-    """Returns whether another program than before is in use now."""
+    """Install the program. Returns whether another version is in use now."""
     place = prepare(machine)
     machine.write(COMMAND, WRAPPER, 0o755)
     trust(machine)

@@ -16,7 +16,7 @@ _YES, _NO = ("yes", "y", "ja", "j"), ("no", "n", "nee")
 
 
 def ask(asked: argparse.Namespace, there: bool) -> None:
-    """About a new site and its domain. One that is there keeps what it has."""
+    """Ask about a new site and its domain. An existing one keeps its settings."""
     if asked.domain and not domain.NAME.fullmatch(asked.domain):
         stop(f"{asked.domain!r} is no domain such as box.example.org")
     if there and asked.domain is None:
@@ -62,7 +62,7 @@ def _ask_new(asked: argparse.Namespace) -> None:
 
 
 def ask_mail(asked: argparse.Namespace, there: bool) -> None:
-    """Off unless wanted; what is there stays. Asked at the first install, if somebody is there."""
+    """Ask about the daily mail, at the first installation only; it is off unless wanted."""
     if asked.mail is None:
         asked.mail = notify.COMMAND.exists()
         if not there and sys.stdin.isatty():
@@ -90,7 +90,7 @@ def _yes(question: str, empty: str = "") -> bool:
 
 
 def _until(question: str, fault: Callable[[str], str]) -> str:
-    """Ask until nothing is wrong with the answer."""
+    """Ask until the answer is valid."""
     while wrong := fault(answer := _answer(question)):
         say(wrong)
     return answer

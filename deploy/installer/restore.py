@@ -1,4 +1,4 @@
-"""A drop box from a backup, on a new machine: its data, its addresses. Part of ``deploy/install``.
+"""Restores a drop box from a backup on a new machine: its data and its addresses.
 
 Root writes no file in the service account's folder and reads none: the account does. The key of the
 backup is in memory (/run) alone, and goes again at once.
@@ -25,7 +25,7 @@ _WRITE = 'umask 077 && cat > "$1"'
 
 
 def check(asked: argparse.Namespace) -> None:
-    """End where something is missing or is not what it should be, before anything is changed."""
+    """End with an error if something is missing or wrong, before anything is changed."""
     if asked.restore is None:
         if asked.key or asked.onion_key or asked.withdrawn or asked.old:
             stop("--key, --onion-key, --withdrawn and --old are for --restore")
@@ -50,7 +50,7 @@ def _is_onion_key(path: Path) -> bool:
 
 
 def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
-    """Fill the server's folder; return the addresses that the site had, reporters' ones."""
+    """Fill the server's folder; return the reporters' addresses that the site had."""
     say("What was kept, from the backup")
     for place in (_IN_MEMORY, _ON_DISK):
         machine.run("install", "-d", "-m", "700", "-o", ACCOUNT, "-g", ACCOUNT, place)
@@ -77,12 +77,12 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
 
 
 def _hand_over(machine: Machine, path: Path, target: Path) -> None:
-    """A file of root's, for the account to read."""
+    """Open a file of root's for the account to read."""
     machine.run(*_AS_ACCOUNT, "sh", "-c", _WRITE, "sh", target, source=path)
 
 
 def domain_of(origins: Sequence[str]) -> str:
-    """The domain among the addresses; empty if there is none."""
+    """Return the domain among the addresses; empty if there is none."""
     names = [origin.removeprefix("https://") for origin in origins if origin[:8] == "https://"]
     return names[0] if names else ""
 
@@ -101,9 +101,9 @@ def onion_key(machine: Machine, file: Path) -> None:
 def addresses(
     machine: Machine, asked: argparse.Namespace, before: Sequence[str], onion: str, domain: str
 ) -> bool:
-    """Hold the addresses of the restored site to those that this machine really has.
+    """Set the restored site's addresses to those that this machine really has.
 
-    Returns whether they are others than before.
+    Returns whether they changed.
     """
     if machine.dry:
         return False
@@ -127,7 +127,7 @@ def addresses(
 
 
 def _undo(machine: Machine) -> None:
-    """Empty what was restored, so that the same command can be typed again with another key."""
+    """Empty what was restored, so that the command can be repeated with another key."""
     machine.service("stop", "tor")
     machine.run(*onions.AS_TOR, "rm", "-r", tor.ONION)
     machine.run(*_AS_ACCOUNT, "find", DATA, "-mindepth", "1", "-delete")

@@ -12,7 +12,7 @@ from installer.program import COMMAND, DATA
 
 
 def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) -> tuple[str, bool]:
-    """Make the site, or give the one that is there its addresses.
+    """Make the site, or set the addresses of the existing one.
 
     Returns the invitation, and whether a server that runs has to read its settings again.
     """
@@ -38,7 +38,7 @@ def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) ->
 
 
 def ending(invitation: str, moved: bool) -> None:
-    """Say what the operator does next, as far as it is not done."""
+    """Print what the operator does next, as far as it is not done."""
     say("\nDone. The addresses, for the poster:\n")
     for origin in json.loads(invitation)["origins"]:
         say(f"    {origin}")
@@ -66,7 +66,7 @@ def ending(invitation: str, moved: bool) -> None:
     if not (DATA / "backup-key").is_file():
         say(
             "\nNo backups are made yet: they are sealed to a key that only you have. Make it from"
-            "\nyour own machine, so that it never lies on this one; then one comes each day:"
+            "\nyour own computer, so that it never lies on this one; then one comes each day:"
             "\n\n    (umask 077;"
             " ssh root@THIS-MACHINE klankbord-server backup-key > backup-key.txt)"
             "\n\nKeep that file at two places: without it no backup opens."
@@ -74,12 +74,12 @@ def ending(invitation: str, moved: bool) -> None:
 
 
 def take_up(machine: Machine) -> None:
-    """Let a running server read its settings again; visits go on."""
+    """Make a running server reload its settings; visits continue."""
     machine.service("try-reload-or-restart", "klankbord")
 
 
 def site_address(machine: Machine, name: str) -> None:
-    """An onion address of its own for a site in DIR/sites; the site gets it if it is there."""
+    """Make an onion address for a site in DIR/sites, and set it if the site exists."""
     (address,) = tor.onion(machine, onions.of_site(name))
     if machine.dry:
         return

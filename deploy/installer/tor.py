@@ -1,4 +1,4 @@
-"""Tor's settings and its sandbox, as Debian's tor is started with them.
+"""Tor's settings and its sandbox, for Debian's tor.
 
 Part of ``deploy/install``.
 """
@@ -23,7 +23,7 @@ COMMAND = (
 
 
 def onion(machine: Machine, *wanted: str) -> list[str]:
-    """Serve these onion addresses, beside those that are there. Tor makes a key when there is none.
+    """Serve these onion addresses in addition to the existing ones.
 
     Returns the addresses.
     """
@@ -49,7 +49,7 @@ def onion(machine: Machine, *wanted: str) -> list[str]:
 
 
 def leave(machine: Machine) -> None:
-    """Take away all settings of ours; the keys of addresses stay."""
+    """Remove all our settings; the keys of addresses stay."""
     say("Tor")
     machine.remove(CLOSED, *TOR_FILES.glob("klankbord*.conf"))
     machine.remove_empty(CLOSED.parent)
@@ -62,7 +62,7 @@ def leave(machine: Machine) -> None:
 
 
 def leave_group(machine: Machine, group: str) -> None:
-    """Tor and Caddy reached the server itself in an earlier version, as members of its group."""
+    """Remove Tor and Caddy from the server's group, in which an earlier version put them."""
     for name in ("debian-tor", "caddy"):
         if name in members(group):
             machine.run("gpasswd", "--delete", name, group)

@@ -1,9 +1,9 @@
 """THE COUNSELLOR'S MACHINE: the only zone with secret keys of a counsellor.
 
-``vault`` keeps the secrets; ``disk``, ``state`` and ``store`` the sealed local store; ``workplace``
-the folder as a whole, ``backups`` all of it in one file. ``tunnel`` and ``courier`` carry sealed
-bytes, through Tor; ``answers`` takes nothing that a server says as it comes. ``keyring`` says which
-keys must be there and which must go, ``cardwork`` does it. ``inbox`` brings home, ``outbox`` sends,
-``rounds`` is one fetch; ``casebook`` opens and checks. ``show``, ``terminal``, ``call`` and the
-commands put it before a person.
+``folder`` opens a desk, and ``session`` is its work on one site. ``storage`` has the vault with
+the secrets and the encrypted database; ``keys`` says which sealing keys must exist. ``transport``
+carries sealed bytes, through Tor; ``sync`` fetches, sends and renews the card. ``threads`` opens
+and checks conversations; ``untrusted_files`` inspects strangers' files in a sandbox. ``register``
+and ``annual`` are the case register and the annual report. ``actions`` is all that a person can
+do, ``cli`` and ``web`` show it, and ``printables`` makes posters and cards.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong at the desk, as one calm sentence that says what to do.
+"""Errors of the desk, each one calm sentence that says what to do.
 
 ``str(error)`` is what the person reads. Nothing here carries a text, a code or a key.
 """
@@ -15,7 +15,7 @@ class NotSetUp(DeskError):
 
 
 class AlreadyThere(DeskError):
-    """Something stands where the desk would write; nothing is ever overwritten."""
+    """A file or folder is in the way; nothing is ever overwritten."""
 
 
 class InUse(DeskError):
@@ -27,11 +27,11 @@ class Damaged(DeskError):
 
 
 class NotFound(DeskError):
-    """No thread, site or counsellor goes by this name, or more than one does."""
+    """No thread, site or counsellor has this name, or more than one does."""
 
 
 class NoSuchCounsellor(NotFound):
-    """No counsellor of this site, or more than one, is who was named. Nothing was done."""
+    """No counsellor of this site fits, or more than one does. Nothing was done."""
 
 
 class Unfit(DeskError):
@@ -67,7 +67,7 @@ class Kept(CannotReach):
 
 
 class BadAnswer(DeskError):
-    """The server answered something that a Klankbord server does not answer."""
+    """The server sent an answer that no Klankbord server sends."""
 
 
 class Unknown(DeskError):

@@ -1,4 +1,4 @@
-"""The desk's folder as a whole: made, opened, moved.
+"""The desk's folder as a whole: create it, open it, move a site.
 
 One desk serves several sites, each with an identity of its own (SPEC section 3).
 """
@@ -39,13 +39,13 @@ _BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"} | {
 
 
 def utc_today() -> datetime.date:
-    """This machine's UTC day: the only clock of the desk."""
+    """Return this machine's UTC day: the only clock of the desk."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The surroundings of a desk; tests give another day, transport and cost (by its name)."""
+    """The environment of a desk; tests use another day, transport and scrypt cost."""
 
     today: Callable[[], datetime.date] = utc_today
     transport: Callable[[Proxy | None], Transport] = HttpTransport
@@ -115,15 +115,18 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened desk, under its lock. Threads may share it, each site being one's at a time."""
+    """An opened desk, under its lock. Threads may share it if each works on its own site."""
 
     disk: Disk
     vault: Vault
     database: Database
     machine: Machine
     _swept: set[str] = field(default_factory=set)
+    _couriers: set[Courier] = field(default_factory=set)
+    _broken_off: bool = False
     _book: Book | None = None
     _book_of: object = None  # the database's version that the book was read from
+    summarised: object = None  # the database's version in which no summary was missing
 
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
@@ -133,7 +136,7 @@ class Workplace:
                 self._book_of = after
 
     def book(self) -> Book:
-        """The register as it is kept now."""
+        """Return the register as it is now."""
         version = self.database.version
         if self._book is None or version != self._book_of:
             self._book = Book(register.events(self.database), self._book)
@@ -141,7 +144,7 @@ class Workplace:
         return self._book
 
     def add_events(self, given: Sequence[dict[str, Json]]) -> None:
-        """Keep events of the register, all or none; the book need not be read anew for them."""
+        """Keep events of the register, all or none, without reading the register again."""
         book, before = self.book(), self.database.version
         register.add(self.database, given)
         after = self.database.version
@@ -160,9 +163,10 @@ class Workplace:
             self._book_of = self.database.version
 
     def desk(self, site: str) -> Desk:
-        """The desk for one site, not connected. Raises NotSetUp or Damaged.
+        """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
 
-        What a crash left is removed the first time: later on, it can be what a fetch just brings.
+        The leftovers of a crash are removed only the first time: later they could belong to a fetch
+        under way.
         """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
@@ -196,11 +200,11 @@ class Workplace:
         return {found[0]: called[found[0]]}
 
     def desks(self, hint: str = "") -> list[Desk]:
-        """The desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
+        """Return the desks of all sites, or of the one named by ``hint``. Raises NotFound."""
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
-        """The desk of one site. Raises NotFound if there are several and none was named."""
+        """Return the desk of one site. Raises NotFound if there are several and none was named."""
         found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
@@ -208,7 +212,7 @@ class Workplace:
 
     @contextlib.contextmanager
     def connected(self, desk: Desk) -> Iterator[Desk]:
-        """The desk with a way to its server. Raises CannotReach, Unfit, Unknown."""
+        """Connect the desk to its server. Raises CannotReach, Unfit, Unknown."""
         proxy = read_proxy(desk.state.proxy)
         state = desk.state
         for origin in (*state.origins, *state.desk_origins):
@@ -217,11 +221,24 @@ class Workplace:
         courier = Courier(
             transport, state.origins, state.site, desk.signing, desk_origins=state.desk_origins
         )
+        self._couriers.add(courier)
         try:
+            if self._broken_off:
+                courier.break_off()
             desk.connect(courier)
             yield desk
         finally:
+            self._couriers.discard(courier)
             courier.close()
+
+    def break_off(self) -> None:
+        """Have all work with servers end within a minute: it raises CannotReach, and loses nothing.
+
+        From another thread; nothing is connected afterwards.
+        """
+        self._broken_off = True
+        for courier in tuple(self._couriers):
+            courier.break_off()
 
 
 @contextlib.contextmanager
@@ -287,7 +304,7 @@ def init(
 
 
 def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
-    """Find out what cannot be used before anything is made. Raises Unfit."""
+    """Raise Unfit for what cannot be used, before anything is made."""
     if not schedule.agree(max(today, invitation.day), today):
         raise Unfit(
             f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
@@ -321,7 +338,19 @@ def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str)
 
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
-    """Find out what a card refuses before anything is made. Raises Unfit."""
+    """Raise Unfit for what a card refuses, before anything is made."""
+    given, most = len(profile.register_number), cards.MAX_REGISTER_NUMBER
+    if given > most:
+        raise Unfit(
+            f"A register number has at most {most} characters; this one has {given}.",
+            "register_number_long", most=most, given=given,
+        )  # fmt: skip
+    given, most = max(map(len, profile.sentence.values()), default=0), cards.MAX_SENTENCE
+    if given > most:
+        raise Unfit(
+            f"A sentence for reporters has at most {most} characters; this one has {given}.",
+            "sentence_long", most=most, given=given,
+        )  # fmt: skip
     seeds, _ = schedule.fill([], schedule.months(today, None))
     try:
         cards.issue(
@@ -335,6 +364,8 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
             sealing=schedule.windows(seeds),
             away=None,
             signing=SigningKey.generate(),
+            register_number=profile.register_number,
+            sentence=profile.sentence,
         )
     except CardError as error:
         raise Unfit(f"The card cannot be made like that: {error}.") from None
@@ -362,7 +393,7 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
 
 
 def forget(desk: Desk, mailbox: str) -> int:
-    """Delete a thread from this computer for good, without opening it; the number of its items.
+    """Delete a thread from this computer for good, unopened; return the number of items.
 
     What stays: the ids of its items (so that they are not fetched again) and, if the counsellor
     wrote in it, the number and hash of the last own message (so that the chain can go on).

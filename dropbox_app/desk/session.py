@@ -1,4 +1,4 @@
-"""One desk at work on one site: the vault, the local store, what is known, and the way there."""
+"""One desk working on one site: the vault, the local store, the state, and the connection."""
 
 import datetime
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 @dataclass(frozen=True)
 class News:
-    """Something that is told. ``key`` names it where it is said in other words or languages.
+    """Something to tell the person. ``key`` names it for other words or languages.
 
     ``thread`` is the mailbox that it is about; empty if it is about none, or about several.
     """
@@ -44,11 +44,11 @@ class Report:
         return [one.sentence for one in self.news if one.is_alarm]
 
     def note(self, sentence: str, key: str, thread: str = "") -> None:
-        """Tell something once."""
+        """Add news, once."""
         self._tell(News(sentence, key, thread))
 
     def alarm(self, sentence: str, key: str, thread: str = "") -> None:
-        """Warn of something once; the command then ends with exit code 1."""
+        """Add an alarm, once; the command then ends with exit code 1."""
         self._tell(News(sentence, key, thread, is_alarm=True))
 
     def _tell(self, news: News) -> None:
@@ -81,18 +81,18 @@ class Desk:
 
     @property
     def own(self) -> str:
-        """The identity as messages and inbox name it."""
+        """The identity as it appears in messages and the inbox."""
         return str(self.identity)
 
     @property
     def courier(self) -> Courier:
-        """The way to the server."""
+        """The connection to the server."""
         if self._courier is None:
             raise RuntimeError("this desk was opened without a way to the server")
         return self._courier
 
     def connect(self, courier: Courier) -> None:
-        """Take a courier and compare clocks; nothing that depends on a day happens before."""
+        """Take a courier and compare clocks; anything that depends on a day comes after it."""
         self._courier = courier
         self.server_day = courier.challenge()
         if not self.agreed:
@@ -116,7 +116,7 @@ class Desk:
 
     @property
     def clocks(self) -> str:
-        """Return what to tell when the days differ."""
+        """Return what to say if the days differ."""
         return (
             f"This computer says it is {self.today}, the server says {self.server_day}. No key "
             "was made or destroyed and nothing can be written. Set this computer's date right; "
@@ -124,7 +124,7 @@ class Desk:
         )
 
     def take_in(self, items: Iterable[Item]) -> None:
-        """Open items into the database, with the keys that are still there."""
+        """Open items into the database, with the keys that still exist."""
         self.store.take_in(items, self.vault.openers(self.state.site))
 
     def save(self) -> None:

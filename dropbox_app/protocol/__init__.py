@@ -1,5 +1,5 @@
-"""The protocol: pure rules shared by server and desk, written down in SPEC.md.
+"""The protocol: pure rules shared by server and desk, as specified in SPEC.md.
 
-Bytes and dataclasses in and out. No clock, file, socket, log or web framework is used here;
-randomness comes from the libraries that make keys, or is handed in.
+Bytes and dataclasses in and out. This package uses no clock, file, socket, log or web framework.
+Randomness comes from the libraries that make keys, or is passed in.
 """

@@ -1,7 +1,7 @@
 """Sealed files: age version 1 with post-quantum recipients, or with a passphrase (SPEC section 1).
 
-Everything sealed in Klankbord is such a file, and every file that stock age tools make for the
-same recipients opens here. age hides; it does not say who wrote (SPEC section 0).
+Everything sealed in Klankbord is such a file, and every file that stock age tools make for the same
+recipients opens here. age hides the contents; it does not prove who wrote them (SPEC section 0).
 """
 
 import hashlib
@@ -74,11 +74,11 @@ _BLOCK = 4_096
 
 
 class _Sealer:
-    """Seals a stream: ``update`` any number of times, then ``finish`` once.
+    """Seals a stream: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` gets the header at once and then a chunk at a time; memory stays bounded. A file
+    ``write`` receives the header at once and then one chunk at a time; memory stays bounded. A file
     whose ``finish`` was not called does not open. ``wrap`` gives the stanzas for the file key.
-    ``file_key`` opens what was written, to see that it was written well: let go of it with the
+    ``file_key`` opens what was written, so that it can be checked; drop it together with the
     sealer.
     """
 
@@ -94,12 +94,12 @@ class _Sealer:
         self._payload.update(data)
 
     def finish(self) -> None:
-        """Seal what is left; ValueError the second time."""
+        """Seal the remaining data. Raises ValueError if called a second time."""
         self._payload.finish()
 
 
 class Sealer(_Sealer):
-    """For ``recipients``. Raises ValueError for none or for more than MAX_RECIPIENTS."""
+    """Seals for ``recipients``. Raises ValueError for none or for more than MAX_RECIPIENTS."""
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
         if not 1 <= len(recipients) <= MAX_RECIPIENTS:
@@ -108,10 +108,10 @@ class Sealer(_Sealer):
 
 
 class PassphraseSealer(_Sealer):
-    """For a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
+    """Seals for a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
 
-    Raises ValueError for an empty passphrase or another cost. The passphrase is taken as it is,
-    in UTF-8: nothing is normalised.
+    Raises ValueError for an empty passphrase or another cost. The passphrase is used exactly as
+    given, encoded in UTF-8, without normalisation.
     """
 
     def __init__(self, write: Callable[[bytes], object], passphrase: str, log_n: int = 18) -> None:
@@ -130,7 +130,7 @@ def seal(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
 
 
 def open_sealed(sealed: bytes, seeds: Sequence[Seed]) -> bytes:
-    """Open a file with whichever of ``seeds`` fits; for the errors see ``open_stream``."""
+    """Open a file with whichever of ``seeds`` fits. Raises the same errors as ``open_stream``."""
     parts: list[bytes] = []
     open_stream(io.BytesIO(sealed).read, parts.append, seeds)
     return b"".join(parts)
@@ -141,18 +141,18 @@ def open_stream(
 ) -> int:
     """Open a file from ``read`` to ``write`` in bounded memory; return the plaintext's length.
 
-    ``read(n)`` answers at most ``n`` bytes, and none only at the end. ``write`` gets authenticated
-    chunks only, but those before a fault have reached it when PayloadFailure is raised:
-    use nothing of it before this returns. Raises HeaderFailure, NoMatch, HmacFailure or
-    PayloadFailure, each an AgeError.
+    ``read(n)`` returns at most ``n`` bytes, and an empty result only at the end. ``write`` receives
+    only authenticated chunks, but it has already received those before a fault when PayloadFailure
+    is raised: do not use them before this function returns. Raises HeaderFailure, NoMatch,
+    HmacFailure or PayloadFailure, each an AgeError.
     """
     return _open(read, write, lambda header: _unwrap(header, seeds))
 
 
 def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator[bytes]:
-    """As ``open_stream``, one authenticated chunk at a time for who takes them.
+    """Like ``open_stream``, but yield one authenticated chunk at a time.
 
-    Whether the file is whole is only known at the end: before that, PayloadFailure may come.
+    Only at the end is it known that the file is complete: until then, PayloadFailure may be raised.
     """
     return _chunks(read, lambda header: _unwrap(header, seeds))
 
@@ -160,12 +160,12 @@ def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator
 def open_with_file_key(
     read: Callable[[int], bytes], write: Callable[[bytes], object], file_key: bytes
 ) -> int:
-    """Open a file whose file key is known, whatever its stanzas; else as ``open_stream``."""
+    """Like ``open_stream``, for a file whose file key is known, whatever its stanzas."""
     return _open(read, write, lambda header: file_key)
 
 
 def unwrap(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> tuple[bytes, bytes]:
-    """Return the header at the beginning of a file, as it is written there, and its file key.
+    """Return the header of a file exactly as written, and the file key.
 
     What follows the header is not opened: ``payload_chunks`` does that with the file key. Raises
     HeaderFailure, NoMatch or HmacFailure.
@@ -178,7 +178,7 @@ def unwrap(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> tuple[bytes, 
 
 
 def seal_with_passphrase(plaintext: bytes, passphrase: str, log_n: int = 18) -> bytes:
-    """As ``PassphraseSealer``, in one."""
+    """Seal ``plaintext`` in one call; see ``PassphraseSealer``."""
     parts: list[bytes] = []
     sealer = PassphraseSealer(parts.append, passphrase, log_n)
     sealer.update(plaintext)
@@ -187,12 +187,12 @@ def seal_with_passphrase(plaintext: bytes, passphrase: str, log_n: int = 18) -> 
 
 
 def open_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
-    """As ``open_chunks_with_passphrase``, in one."""
+    """Open a file in one call; see ``open_chunks_with_passphrase``."""
     return b"".join(open_chunks_with_passphrase(io.BytesIO(sealed).read, passphrase))
 
 
 def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
-    """As ``open_chunks``, for a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
+    """Like ``open_chunks``, for a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
 
     Raises WrongPassphrase, NoMatch (the file is for keys, not for a passphrase), HeaderFailure
     (also for a higher cost), HmacFailure or PayloadFailure.
@@ -201,22 +201,22 @@ def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -
 
 
 def header_length(recipients: int) -> int:
-    """The length of a header for so many ``mlkem768x25519`` recipients and nothing else."""
+    """Return the length of a header with so many ``mlkem768x25519`` recipients and no others."""
     return 70 + 1_557 * recipients
 
 
 def sealed_length(payload: int, recipients: int) -> int:
-    """The length of an age file: 70 + 1,557·R + 16 + P + 16·⌈P ÷ 65,536⌉ for P of at least 1."""
+    """Return the length of an age file: 70 + 1,557·R + 16 + P + 16·⌈P ÷ 65,536⌉, P at least 1."""
     return header_length(recipients) + payload_length(payload)
 
 
 def check_shape(
     sealed_start: bytes, total: int, recipients: int, sizes: Literal["messages", "files"]
 ) -> None:
-    """The server's rule for a file that it cannot open (SPEC section 6); else HeaderFailure.
+    """Check a file that the server cannot open (SPEC section 6). Raises HeaderFailure.
 
-    ``sealed_start`` is the file or its first bytes, ``header_length(recipients)`` at the least;
-    ``total`` the length of the whole file. Accepted are exactly ``recipients`` stanzas
+    ``sealed_start`` is the file or at least its first ``header_length(recipients)`` bytes;
+    ``total`` is the length of the whole file. Accepted are exactly ``recipients`` stanzas
     ``mlkem768x25519`` of the right lengths, and the length that a padded message or a padded
     attachment gives. Whether the chunks are sound only a recipient can tell.
     """
@@ -284,7 +284,7 @@ def _wrap_scrypt(passphrase: str, log_n: int, file_key: bytes) -> Stanza:
 
 
 def _hybrid_enc(stanza: Stanza) -> bytes:
-    """The encapsulated key of an ``mlkem768x25519`` stanza; HeaderFailure if its form is wrong."""
+    """Return the encapsulated key of an ``mlkem768x25519`` stanza. Raises HeaderFailure."""
     if len(stanza.args) != 2:
         raise HeaderFailure("a recipient stanza has one argument beside its type")
     enc = decode(stanza.args[1].encode("ascii"))
@@ -294,7 +294,7 @@ def _hybrid_enc(stanza: Stanza) -> bytes:
 
 
 def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
-    # All of them are read before one is tried, so what is refused does not hang on their order.
+    # All of them are read before one is tried, so what is refused does not depend on their order.
     wrapped = [(_hybrid_enc(s), s.body) for s in header.stanzas if s.args[0] == _HYBRID]
     for enc, body in wrapped:
         for seed in seeds:

@@ -1,7 +1,7 @@
 """The header of an age file: reading, writing and its MAC (C2SP ``age.md``; SPEC section 1).
 
-Reading opens nothing and accepts exactly one writing of each header, so that what was read can
-be written again byte for byte.
+Reading decrypts nothing and accepts exactly one encoding of each header, so that a header that was
+read can be written again byte for byte.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Stanza:
 
 @dataclass(frozen=True)
 class Header:
-    """A header as read; ``length`` counts the bytes up to and including the MAC line's LF."""
+    """A parsed header; ``length`` counts the bytes up to and including the MAC line's LF."""
 
     stanzas: tuple[Stanza, ...]
     mac: bytes
@@ -45,7 +45,7 @@ class Header:
 
 
 def parse_header(sealed: bytes) -> Header:
-    """Read the header at the beginning of ``sealed``; what follows it is not looked at.
+    """Read the header at the beginning of ``sealed``; ignore what follows it.
 
     Raises HeaderFailure for anything but a well-formed version 1 header of at most MAX_HEADER
     bytes, and for an scrypt stanza that does not stand alone.
@@ -87,7 +87,7 @@ def write_header(stanzas: Sequence[Stanza], file_key: bytes) -> bytes:
 
 
 def check_mac(sealed: bytes, header: Header, file_key: bytes) -> None:
-    """Raise HmacFailure unless the header at the beginning of ``sealed`` was made with the key."""
+    """Raise HmacFailure unless the header of ``sealed`` was made with this file key."""
     covered = sealed[: header.length - _MAC_LINE + len(_MAC_MARK)]
     if not hmac.compare_digest(_mac(covered, file_key), header.mac):
         raise HmacFailure("the header was altered")
@@ -110,7 +110,7 @@ def decode(text: bytes) -> bytes:
 
 
 def _line(head: bytes, at: int) -> tuple[bytes, int]:
-    """The line beginning at ``at``, without its LF, and where the next begins."""
+    """Return the line beginning at ``at``, without its LF, and where the next begins."""
     end = head.find(b"\n", at)
     if end < 0:
         raise HeaderFailure("the header has no end")

@@ -12,10 +12,10 @@ _ZEROS = bytes(CHUNK)
 
 
 class AttachmentSealer:
-    """Seals a file as it comes: ``update`` any number of times, then ``finish`` once.
+    """Seals a file as it arrives: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` gets the sealed bytes; their hash is for the caller to keep. Memory stays at a few
-    chunks. Raises ValueError as ``age.Sealer`` does.
+    ``write`` receives the sealed bytes; the caller keeps their hash. Memory stays at a few chunks.
+    Raises ValueError as ``age.Sealer`` does.
     """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
@@ -28,7 +28,7 @@ class AttachmentSealer:
         self.size += len(data)
 
     def finish(self) -> None:
-        """Add the zero bytes, and seal what is left."""
+        """Add the padding of zero bytes, and seal the remaining data."""
         missing = attachment_size(self.size) - self.size
         while missing:
             taken = min(missing, CHUNK)
@@ -38,9 +38,9 @@ class AttachmentSealer:
 
 
 def contents(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The first ``size`` bytes of an opened attachment, in pieces.
+    """Yield the first ``size`` bytes of an opened attachment, in pieces.
 
-    At the end FormatError, unless exactly the padding of that size follows, all of it zero.
+    Raises FormatError at the end unless exactly the padding of that size follows, all of it zero.
     """
     total = 0
     for chunk in chunks:

@@ -21,7 +21,7 @@ _CHECKSUM = 6  # characters
 
 
 def _step(state: int) -> int:
-    """One character of value zero through the checksum, as BIP 173 writes it."""
+    """Run one character of value zero through the checksum, as in BIP 173."""
     top = state >> 25
     state = (state & 0x1FFFFFF) << 5
     for bit, generator in enumerate(_GENERATOR):
@@ -35,7 +35,7 @@ _TWO_STEPS = tuple(_step(_step(top << 20)) for top in range(1024))
 
 
 def encode(hrp: str, raw: bytes) -> str:
-    """Write ``raw`` under the lower-case prefix ``hrp``; the answer is lower-case."""
+    """Encode ``raw`` in lower case, with the lower-case prefix ``hrp``."""
     data = base64.b32encode(raw).decode("ascii").rstrip("=").translate(_FROM_RFC4648)
     values = data.encode("ascii").translate(_TO_VALUES)
     check = _polymod(hrp, values + bytes(_CHECKSUM)) ^ 1
@@ -44,7 +44,7 @@ def encode(hrp: str, raw: bytes) -> str:
 
 
 def decode(hrp: str, text: str) -> bytes:
-    """Read Bech32 in lower-case letters under exactly the lower-case prefix ``hrp``.
+    """Decode a lower-case Bech32 string with exactly the lower-case prefix ``hrp``.
 
     Raises KeyFormatError for another prefix, an upper-case letter, a strange character, a wrong
     checksum, or padding that is not the shortest run of zero bits.

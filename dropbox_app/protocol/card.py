@@ -1,11 +1,12 @@
-"""Counsellor cards: who one can write to, and with which key on which day (SPEC section 3)."""
+"""Counsellor cards: whom one can write to, and with which key on which day (SPEC section 3)."""
 
 import datetime
 import itertools
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, cast, get_args
 
 from dropbox_app.protocol.encoding import (
@@ -30,6 +31,8 @@ MAX_WINDOWS = 13
 MAX_WINDOW_DAYS = 31
 MONTHS_AHEAD = 3
 MAX_NAME = 100  # characters
+MAX_REGISTER_NUMBER = 50  # characters
+MAX_SENTENCE = 200  # characters, in each language
 MAX_LANGUAGES = 10
 
 _LABEL = b"klankbord/v1/card\n"
@@ -58,7 +61,11 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card whose own signature and rules hold. Whose it is, pinning must say."""
+    """A card whose own signature and rules hold. Whose it is, pinning must say.
+
+    ``register_number``: in the register of a professional body, as the counsellor gives it; empty
+    if none is given. ``sentence``: the counsellor's own words to reporters, by language code.
+    """
 
     site: str
     serial: int
@@ -71,26 +78,43 @@ class Card:
     sealing: tuple[Window, ...]
     away: Away | None
     raw: bytes
+    register_number: str = ""
+    sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def sealing_key(self, day: datetime.date) -> Recipient | None:
-        """The key to seal to on ``day``; None if no window holds it. Never an expired key."""
+        """Return the key to seal to on ``day``; None if no window includes that day."""
         for window in self.sealing:
             if window.first <= day <= window.until:
                 return window.recipient
         return None
 
     def over(self, day: datetime.date) -> bool:
-        """Whether the last window has ended before ``day``."""
+        """Return whether the last window has ended before ``day``."""
         return day > self.sealing[-1].until
+
+    @property
+    def tells_more(self) -> bool:
+        """Whether the counsellor gives a register number or a sentence."""
+        return bool(self.register_number or self.sentence)
+
+    def words_in(self, lang: str) -> tuple[str, str] | None:
+        """Return the language and the sentence for a page in ``lang``; None if there is none.
+
+        Another language counts only where the page's own is not there: the first of ``languages``.
+        """
+        for code in (lang, *self.languages, *sorted(self.sentence)):
+            if code in self.sentence:
+                return code, self.sentence[code]
+        return None
 
 
 def unseen(text: str) -> bool:
-    """Whether a text holds what is not seen, or turns the letters around: a name never does."""
+    """Return whether a text holds invisible characters or ones that change its direction."""
     return any(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def month_window(day: datetime.date) -> tuple[datetime.date, datetime.date]:
-    """The first and the last day of the UTC month that holds ``day``."""
+    """Return the first and the last day of the UTC month that holds ``day``."""
     first = day.replace(day=1)
     return first, _months_later(first, 1) - _ONE_DAY
 
@@ -107,8 +131,13 @@ def issue(
     sealing: Sequence[Window],
     away: Away | None,
     signing: SigningKey,
+    register_number: str = "",
+    sentence: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """Write and sign a card file. Raises CardError if ``parse`` would refuse it."""
+    """Write and sign a card file. Raises CardError if ``parse`` would refuse it.
+
+    An empty ``register_number`` or ``sentence`` is left out of the card.
+    """
     fields: dict[str, Json] = {
         "v": 1,
         "site": site,
@@ -133,6 +162,10 @@ def issue(
         if away.stand_in is not None:
             absence["stand_in"] = str(away.stand_in)
         fields["away"] = absence
+    if register_number:
+        fields["register_number"] = register_number
+    if sentence:
+        fields["sentence"] = dict(sentence)
     line = to_line(fields)
     raw = line + b"\n" + b64(signing.sign(_LABEL + line)).encode("ascii") + b"\n"
     parse(raw)
@@ -140,7 +173,7 @@ def issue(
 
 
 def parse(raw: bytes) -> Card:
-    """Read a card file and check all that it can prove by itself. Raises CardError."""
+    """Read a card file and check everything that it can prove by itself. Raises CardError."""
     if len(raw) > MAX_BYTES:
         raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
     lines = raw.split(b"\n")
@@ -159,7 +192,7 @@ def parse(raw: bytes) -> Card:
 
 
 def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) -> Card:
-    """The server's rule for a card that comes over the API (SPEC section 3). Raises CardError.
+    """Apply the server's rule for a card from the API (SPEC section 3). Raises CardError.
 
     The same bytes again are a success. ``pinned`` is the identity that the operator confirmed.
     """
@@ -181,7 +214,7 @@ def _read(fields: dict[str, Json], raw: bytes) -> Card:
         site=check_hex(site, 16),
         serial=number_of(fields, "serial", 1),
         issued=check_day(text_of(fields, "issued")),
-        name=_name(fields),
+        name=_line(fields, "name", MAX_NAME),
         kind=cast(Kind, one_of(fields, "kind", get_args(Kind))),
         scope=cast(Scope, one_of(fields, "scope", get_args(Scope))),
         languages=_languages(fields),
@@ -189,11 +222,13 @@ def _read(fields: dict[str, Json], raw: bytes) -> Card:
         sealing=_sealing(fields),
         away=_away(fields),
         raw=raw,
+        register_number=_register_number(fields),
+        sentence=_sentence(fields),
     )
 
 
 def _check_windows(card: Card) -> None:
-    """The rules between windows, and between them and the other days of the card."""
+    """Check the rules between windows, and between them and the other days of the card."""
     for window in card.sealing:
         if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
             raise CardError(f"a sealing key is for 1 to {MAX_WINDOW_DAYS} days")
@@ -211,7 +246,7 @@ def _check_windows(card: Card) -> None:
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:
-    """The same day some months on, or the last of that month if it has no such day."""
+    """Return the same day some months later, or that month's last day if it has no such day."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
         try:
@@ -221,13 +256,29 @@ def _months_later(day: datetime.date, months: int) -> datetime.date:
     raise CardError("a day outside the calendar")
 
 
-def _name(fields: dict[str, Json]) -> str:
-    name = text_of(fields, "name")
-    if not 1 <= len(name) <= MAX_NAME or name != clean_text(name).strip() or "\n" in name:
-        raise CardError(f"name is no line of 1 to {MAX_NAME} characters")
-    if unseen(name):
-        raise CardError("name holds a character that cannot be seen, or that is none")
-    return name
+def _line(fields: Mapping[str, Json], key: str, most: int) -> str:
+    """Return a text that is one line: 1 to ``most`` characters, none of them unseen."""
+    text = text_of(fields, key)
+    if not 1 <= len(text) <= most or text != clean_text(text).strip() or "\n" in text:
+        raise CardError(f"{key} is no line of 1 to {most} characters")
+    if unseen(text):
+        raise CardError(f"{key} holds a character that cannot be seen, or that is none")
+    return text
+
+
+def _register_number(fields: Mapping[str, Json]) -> str:
+    if "register_number" not in fields:
+        return ""
+    return _line(fields, "register_number", MAX_REGISTER_NUMBER)
+
+
+def _sentence(fields: Mapping[str, Json]) -> dict[str, str]:
+    if "sentence" not in fields:
+        return {}
+    said = object_of(fields, "sentence")
+    if not 1 <= len(said) <= MAX_LANGUAGES or not all(map(_LANGUAGE.fullmatch, said)):
+        raise CardError(f"sentence is not by 1 to {MAX_LANGUAGES} codes of two or three letters")
+    return {code: _line(said, code, MAX_SENTENCE) for code in said}
 
 
 def _languages(fields: dict[str, Json]) -> tuple[str, ...]:

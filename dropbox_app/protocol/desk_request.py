@@ -1,4 +1,4 @@
-"""How a desk signs a request, and how the server reads that (SPEC section 7)."""
+"""How a desk signs a request, and how the server checks the signature (SPEC section 7)."""
 
 import re
 from collections.abc import Collection
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
 @dataclass(frozen=True)
 class Claim:
-    """The contents of an Authorization header; not to be trusted before ``check``."""
+    """The contents of an Authorization header; untrusted until ``check`` has passed."""
 
     origin: str
     identity: VerifyKey
@@ -38,12 +38,12 @@ def header(
     target: str,
     body_hash: str,
 ) -> str:
-    """The value of the Authorization header for one request.
+    """Return the value of the Authorization header for one request.
 
-    ``origin`` is scheme, host and port as dialled; ``target`` path and query as sent;
-    ``body_hash`` the hex SHA-256 of the body, also of an empty one. Raises RequestError if
-    ``parse_header`` would refuse it: token and origin come from elsewhere, and a line end in
-    one of them would make two readings of what is signed.
+    ``origin`` is the scheme, host and port as dialled; ``target`` the path and query as sent;
+    ``body_hash`` the hex SHA-256 of the body, even if it is empty. Raises RequestError if
+    ``parse_header`` would refuse it: token and origin come from elsewhere, and a line end in one of
+    them would make two readings of what is signed.
     """
     check_target(target)
     signature = signing.sign(_signed(origin, site, token, method, target, body_hash))
@@ -53,7 +53,7 @@ def header(
 
 
 def parse_header(value: str) -> Claim:
-    """Read an Authorization header. Raises RequestError for any other form than ours."""
+    """Parse an Authorization header. Raises RequestError for any other form."""
     parts = value.split(" ")
     if len(parts) != 6 or parts[0] != SCHEME:
         raise RequestError("not a desk's authorization")

@@ -1,4 +1,4 @@
-"""Ways of writing: strict JSON lines, base64, days, hex, text (SPEC section 1).
+"""Encodings: strict JSON lines, base64, days, hex, text (SPEC section 1).
 
 Every decoder accepts exactly one encoding of a value and raises FormatError for any other.
 """
@@ -36,7 +36,7 @@ def to_line(value: dict[str, Json]) -> bytes:
 
 
 def from_line(line: bytes) -> dict[str, Json]:
-    """Read a JSON line (given without its LF); refuse every other writing of the same value.
+    """Parse a JSON line (without its LF); refuse every other encoding of the same value.
 
     Raises FormatError for a doubled key, a fraction, NaN, an integer over 2^53 - 1, a lone
     surrogate, a depth over 4, a key that is not a letter and then ``a-z0-9_``, white space, or
@@ -63,12 +63,12 @@ def from_line(line: bytes) -> dict[str, Json]:
 
 
 def b64(raw: bytes) -> str:
-    """Write bytes as base64, RFC 4648 section 4, with padding."""
+    """Encode bytes as base64, RFC 4648 section 4, with padding."""
     return base64.b64encode(raw).decode("ascii")
 
 
 def unb64(text: str, length: int) -> bytes:
-    """Read base64 of exactly ``length`` bytes; refuse what does not re-encode to itself."""
+    """Decode base64 of exactly ``length`` bytes; refuse any other encoding of the same bytes."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
@@ -86,7 +86,7 @@ def check_hex(text: str, length: int) -> str:
 
 
 def check_day(text: str) -> datetime.date:
-    """Read a UTC day, ``YYYY-MM-DD``, of the years 2000 to 2999: all sums of days stay in reach."""
+    """Parse a UTC day, ``YYYY-MM-DD``, of the years 2000 to 2999: sums of days stay in range."""
     if not _DAY.fullmatch(text):
         raise FormatError("not a day (YYYY-MM-DD)")
     try:
@@ -96,7 +96,7 @@ def check_day(text: str) -> datetime.date:
 
 
 def with_line_ends(text: str) -> str:
-    """Make line ends of page breaks, as PDFs have them, and of the line breaks of word processors.
+    """Replace page breaks of PDFs and line breaks of word processors by line ends.
 
     For what a person pasted, before it is cleaned: else the words around them would be joined.
     """
@@ -104,7 +104,7 @@ def with_line_ends(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Make a person's text fit for signing: LF line ends, no control characters.
+    """Prepare a person's text for signing: LF line ends, no control characters.
 
     Lone surrogates, which no UTF-8 can carry, become U+FFFD. Nothing else is normalised.
     """
@@ -113,19 +113,22 @@ def clean_text(text: str) -> str:
 
 
 def sha256_hex(data: bytes) -> str:
-    """SHA-256 in lower-case hex: the form of every id and every ``prev``."""
+    """Return a SHA-256 in lower-case hex: the form of every id and every ``prev``."""
     return hashlib.sha256(data).hexdigest()
 
 
 class Digest(Protocol):
-    """A SHA-256 that grows as the bytes come."""
+    """A SHA-256 that is updated as bytes arrive."""
 
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the bytes so far, in lower-case hex."""
 
 
 def new_digest(data: bytes = b"") -> Digest:
-    """The same as ``sha256_hex`` for what comes in pieces."""
+    """Return a new SHA-256 for data that arrives in pieces; see ``sha256_hex``."""
     return hashlib.sha256(data)
 
 
@@ -146,7 +149,7 @@ def _refuse(_: str) -> NoReturn:
 
 
 def _deepest(text: str) -> int:
-    """The deepest nesting of brackets outside strings; no parser needed, no recursion."""
+    """Return the deepest nesting of brackets outside strings, without parsing or recursion."""
     depth = deepest = 0
     for token in _TOKEN.finditer(text):
         if token[0] in ("[", "{"):
@@ -160,7 +163,7 @@ def _deepest(text: str) -> int:
 
 
 def _check(value: Json, depth: int) -> None:
-    """Refuse what a JSON line may not hold; FormatError says which."""
+    """Raise FormatError, with the reason, for a value that a JSON line may not hold."""
     if depth > MAX_DEPTH and isinstance(value, dict | list):
         raise FormatError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Every failure of the protocol, by whose fault it is.
+"""Every failure of the protocol, grouped by who caused it.
 
-The docstring of a leaf is the sentence a person may be shown; ``str(error)`` adds the
-particulars. No error carries a text, a code or a key that was being worked on.
+The docstring of each concrete error is a sentence that may be shown to a person; ``str(error)``
+adds the details. No error carries the text, code or key that was being processed.
 """
 
 
@@ -69,7 +69,7 @@ class UnknownLetter(CodeError):
 
 
 class UnknownWord(CodeError):
-    """A word of the code stands in no list."""
+    """A word of the code is in no list."""
 
     def __init__(self, position: int, suggestions: tuple[str, ...]) -> None:
         # The word itself stays out of the message: an exception may end up in a log.

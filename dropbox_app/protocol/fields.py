@@ -1,4 +1,4 @@
-"""Values of the right type out of a JSON object, each refusal naming the field (SPEC section 1).
+"""Read values of the right type from a JSON object; each error names the field (SPEC section 1).
 
 Every function raises FormatError; ``key`` is the field's name.
 """
@@ -10,7 +10,7 @@ from dropbox_app.protocol.errors import FormatError
 
 
 def text_of(fields: Mapping[str, Json], key: str) -> str:
-    """A text."""
+    """Return the field if it is a text."""
     value = fields.get(key)
     if not isinstance(value, str):
         raise FormatError(f"{key} is missing or no text")
@@ -18,7 +18,7 @@ def text_of(fields: Mapping[str, Json], key: str) -> str:
 
 
 def one_of(fields: Mapping[str, Json], key: str, allowed: Collection[str]) -> str:
-    """One of the ``allowed`` words."""
+    """Return the field if it is one of the ``allowed`` words."""
     value = text_of(fields, key)
     if value not in allowed:
         raise FormatError(f"{key} is none of {', '.join(allowed)}")
@@ -26,7 +26,7 @@ def one_of(fields: Mapping[str, Json], key: str, allowed: Collection[str]) -> st
 
 
 def number_of(fields: Mapping[str, Json], key: str, least: int = 0) -> int:
-    """A number, at least ``least``; ``true``, which Python counts as 1, is none."""
+    """Return the field if it is a number of at least ``least``; ``true`` is not a number here."""
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise FormatError(f"{key} is no number from {least}")
@@ -34,7 +34,7 @@ def number_of(fields: Mapping[str, Json], key: str, least: int = 0) -> int:
 
 
 def flag_of(fields: Mapping[str, Json], key: str) -> bool:
-    """True or false."""
+    """Return the field if it is true or false."""
     value = fields.get(key)
     if not isinstance(value, bool):
         raise FormatError(f"{key} is missing or neither true nor false")
@@ -42,7 +42,7 @@ def flag_of(fields: Mapping[str, Json], key: str) -> bool:
 
 
 def object_of(fields: Mapping[str, Json], key: str) -> dict[str, Json]:
-    """An object."""
+    """Return the field if it is an object."""
     value = fields.get(key)
     if not isinstance(value, dict):
         raise FormatError(f"{key} is missing or no object")
@@ -52,7 +52,7 @@ def object_of(fields: Mapping[str, Json], key: str) -> dict[str, Json]:
 def objects_of(
     fields: Mapping[str, Json], key: str, most: int | None = None, least: int = 0
 ) -> list[dict[str, Json]]:
-    """A list of ``least`` to ``most`` objects and of nothing else."""
+    """Return the field if it is a list of ``least`` to ``most`` objects."""
     values = _list_of(fields, key, least, most)
     objects = [value for value in values if isinstance(value, dict)]
     if len(objects) != len(values):
@@ -63,7 +63,7 @@ def objects_of(
 def texts_of(
     fields: Mapping[str, Json], key: str, most: int | None = None, least: int = 0
 ) -> list[str]:
-    """A list of ``least`` to ``most`` texts, none of them twice, and of nothing else."""
+    """Return the field if it is a list of ``least`` to ``most`` different texts."""
     values = _list_of(fields, key, least, most)
     texts = [value for value in values if isinstance(value, str)]
     if len(set(texts)) != len(values):

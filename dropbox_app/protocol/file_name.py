@@ -1,4 +1,4 @@
-"""The last step for the name of a stranger's file: what no system takes for more than a name."""
+"""The last step in cleaning the name of a stranger's file, for every operating system."""
 
 import re
 
@@ -12,7 +12,7 @@ _DEVICE = re.compile(
 
 
 def only_a_name(text: str) -> str:
-    """``text`` without what cannot stand at its beginning or end; empty if that is all of it.
+    """Remove what may not begin or end a file name; return an empty text if nothing is left.
 
     All signs of one end go together: taking off one kind must not uncover another.
     """

@@ -1,7 +1,8 @@
-"""Keys: what seals (X-Wing, as age has it) and what signs (Ed25519). SPEC section 1.
+"""Keys: X-Wing keys that seal, as in age, and Ed25519 keys that sign (SPEC section 1).
 
-Public and secret things are different types, so one cannot be handed over as the other. Secret
-ones show nothing when printed, cannot be pickled or copied, and compare in constant time.
+Public and secret keys are different types, so that one cannot be passed where the other is meant.
+Secret keys reveal nothing when printed, cannot be pickled or copied, and are compared in constant
+time.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ _PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 @dataclass(frozen=True)
 class Recipient:
-    """A public X-Wing key: whom a file is sealed for. Text form ``age1pq1…``.
+    """A public X-Wing key, for which files are sealed. Text form ``age1pq1…``.
 
     Raises KeyFormatError unless ``raw`` is 1,216 bytes that can be sealed to: ML-KEM-768
     coefficients below q and an X25519 key that is not of low order.
@@ -71,7 +72,7 @@ class Recipient:
         return cls(bech32.decode(_RECIPIENT_HRP, text))
 
     def wrap(self, file_key: bytes) -> tuple[bytes, bytes]:
-        """HPKE-seal a file key; the encapsulated key (1,120 bytes) and the sealed one (+16)."""
+        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the sealed one."""
         sealed = _SUITE.encrypt(file_key, self._key, info=_INFO)
         return sealed[:ENC_SIZE], sealed[ENC_SIZE:]
 
@@ -123,12 +124,12 @@ class Seed(_Secret):
         return self._raw
 
     def recipient(self) -> Recipient:
-        """The public half."""
+        """Return the public half."""
         return self._recipient
 
     @classmethod
     def generate(cls) -> "Seed":
-        """A new one, from the operating system's randomness."""
+        """Return a new seed, from the operating system's randomness."""
         return cls(secrets.token_bytes(SEED_SIZE))
 
     @classmethod
@@ -140,11 +141,11 @@ class Seed(_Secret):
         return cls(bech32.decode(_SEED_HRP, text.lower()))
 
     def reveal(self) -> str:
-        """The text form, with the secret in it."""
+        """Return the text form, with the secret in it."""
         return bech32.encode(_SEED_HRP, self._raw).upper()
 
     def unwrap(self, enc: bytes, sealed: bytes) -> bytes | None:
-        """Undo ``Recipient.wrap``; None if it was made for somebody else.
+        """Undo ``Recipient.wrap``; return None if it was made for another recipient.
 
         Raises HeaderFailure if the X25519 share in ``enc`` is of low order: nobody who meant a
         recipient makes one.
@@ -179,7 +180,7 @@ class VerifyKey:
 
     @property
     def hex(self) -> str:
-        """The 32 bytes in lower-case hex, as addresses carry it."""
+        """The 32 bytes in lower-case hex, as used in addresses."""
         return self.raw.hex()
 
     @classmethod
@@ -199,7 +200,7 @@ class VerifyKey:
             raise KeyFormatError(str(error)) from None
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Whether ``signature`` (64 bytes) over ``data`` was made by this key; never raises.
+        """Return whether ``signature`` (64 bytes) over ``data`` was made by this key; never raises.
 
         Its first half must be a canonical point of prime order too, as the key was.
         """
@@ -241,15 +242,15 @@ class SigningKey(_Secret):
 
     @classmethod
     def generate(cls) -> "SigningKey":
-        """A new one, from the operating system's randomness."""
+        """Return a new signing key, from the operating system's randomness."""
         return cls(secrets.token_bytes(SEED_SIZE))
 
     def sign(self, data: bytes) -> bytes:
-        """The 64-byte signature over ``data``."""
+        """Return the 64-byte signature over ``data``."""
         return bytes(self._key.sign(data).signature)
 
 
 def x25519_pair() -> tuple[bytes, bytes]:
-    """A new secret and public key for another program's use: nothing is sealed to it here."""
+    """Return a new secret and public key for another program; nothing here is sealed to it."""
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

@@ -1,7 +1,7 @@
-"""Messages: what stands inside a sealed file, and its exact form (SPEC section 4).
+"""Messages: the contents of a sealed file, and their exact form (SPEC section 4).
 
-``parse`` checks the form of one message. Who wrote it, to whom and in which order is for
-``thread`` to find out, from the signed lines alone.
+``parse`` checks the form of one message. ``thread`` determines who wrote it, to whom and in which
+order, from the signed lines alone.
 """
 
 import datetime
@@ -89,20 +89,20 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 
 @dataclass(frozen=True)
 class ReporterPublic:
-    """The reporter's public keys, as every message of the reporter carries them."""
+    """The reporter's public keys, as included in every message of the reporter."""
 
     recipient_text: str
     verify: VerifyKey
 
     @property
     def recipient(self) -> Recipient:
-        """The age recipient. Raises KeyFormatError: reading it is work, so it waits."""
+        """The age recipient, parsed when first needed. Raises KeyFormatError."""
         return Recipient.parse(self.recipient_text)
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One file of a message: the id of its sealed file, and what the sender says of it."""
+    """One file of a message: the id of its sealed file, and what the sender says about it."""
 
     sha256: str
     name: str
@@ -112,7 +112,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Message:
-    """One message whose form is right. ``body`` holds the fields of its kind."""
+    """One well-formed message. ``body`` holds the fields of its kind."""
 
     site: str
     mailbox: str
@@ -146,13 +146,13 @@ class Message:
 
     @property
     def known_kind(self) -> bool:
-        """Whether this build knows the kind; else it was made by a newer version."""
+        """Whether this version knows the kind; if not, a newer version made it."""
         return self.kind in KINDS
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The authors that may write a kind, and how its own fields are read."""
+    """The authors that may write a kind of message, and how its own fields are read."""
 
     by_reporter: bool
     read: Callable[[dict[str, Json]], dict[str, Json]]
@@ -200,7 +200,7 @@ def parse(plaintext: bytes) -> Message:
 
 
 def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
-    """Sign the fields of a message and pad it (SPEC section 4): what is then sealed.
+    """Sign the fields of a message and pad it (SPEC section 4); return what is then sealed.
 
     Raises TooLong, or FormatError if ``parse`` would refuse it.
     """
@@ -214,7 +214,7 @@ def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
 
 
 def pad_lines(line: bytes, signature: bytes) -> bytes:
-    """Both lines and spaces up to the smallest size that fits. Raises TooLong."""
+    """Return both lines, padded with spaces to the smallest size that fits. Raises TooLong."""
     content = line + b"\n" + signature + b"\n"
     for size in MESSAGE_SIZES:
         if len(content) <= size:
@@ -223,7 +223,7 @@ def pad_lines(line: bytes, signature: bytes) -> bytes:
 
 
 def free_text_size(fields: Mapping[str, Json]) -> int:
-    """Bytes of free text in the fields of a message, names of files included."""
+    """Return the bytes of free text in the fields of a message, file names included."""
     total = 0
     for key in ("text", "step", "with", "scope"):
         value = fields.get(key)
@@ -238,7 +238,7 @@ def free_text_size(fields: Mapping[str, Json]) -> int:
 
 
 def _lay_open(plaintext: bytes) -> tuple[bytes, bytes]:
-    """Line 1 and the raw signature of exactly the layout that ``pad_lines`` writes."""
+    """Return line 1 and the raw signature, if the layout is exactly that of ``pad_lines``."""
     line, _, rest = plaintext.partition(b"\n")
     if rest[_SIGNATURE_TEXT : _SIGNATURE_TEXT + 1] != b"\n":
         raise FormatError("the two lines of a message are missing")
@@ -249,7 +249,7 @@ def _lay_open(plaintext: bytes) -> tuple[bytes, bytes]:
 
 
 def _check_whole(message: Message) -> None:
-    """The rules that take more than one field."""
+    """Check the rules that involve more than one field."""
     kind = KINDS.get(message.kind)
     if kind is not None and kind.by_reporter != (message.by == REPORTER):
         raise MessageError("this kind is not written by this author")
@@ -273,7 +273,7 @@ def _word(fields: Mapping[str, Json], key: str) -> str:
 
 
 def _free(fields: Mapping[str, Json], key: str) -> str:
-    """Text that a person typed; what is never signed may not stand in it."""
+    """Return a text that a person typed, if it holds nothing that is never signed."""
     value = text_of(fields, key)
     if value != clean_text(value):
         raise FormatError(f"{key} holds control characters")

@@ -1,11 +1,11 @@
-"""Sizes: what is sealed has one of few lengths, so that its length says little (SPEC section 4)."""
+"""Sizes: sealed data has one of a few lengths, which reveal little (SPEC section 4)."""
 
 MESSAGE_SIZES = (8_192, 32_768, 131_072)  # bytes of a message before sealing
 SMALLEST_ATTACHMENT = 16_384  # bytes
 
 
 def padme(length: int) -> int:
-    """Round ``length`` up so that at most log2 log2 of its bits stay; 2 or less stays as it is.
+    """Round ``length`` up so that at most log2 log2 of its bits stay; keep 2 or less as it is.
 
     With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero: at most 12 % more,
     under 6 % from 64 KiB on.
@@ -21,5 +21,5 @@ def padme(length: int) -> int:
 
 
 def attachment_size(length: int) -> int:
-    """The padded length of an attachment whose content is ``length`` bytes."""
+    """Return the padded length of an attachment whose content is ``length`` bytes."""
     return max(SMALLEST_ATTACHMENT, padme(length))

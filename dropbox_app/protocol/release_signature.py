@@ -29,7 +29,7 @@ class BadRelease(KlankbordError):
 
 @dataclass(frozen=True)
 class ReleaseKey:
-    """A public key of minisign. ``number``: 8 bytes that tell keys apart; they prove nothing."""
+    """A public key of minisign. ``number``: 8 bytes that distinguish keys; they prove nothing."""
 
     number: bytes
     key: bytes

@@ -1,4 +1,4 @@
-"""Retrieval codes: seven words, and the keys that follow from them (SPEC section 2)."""
+"""Retrieval codes: seven words, and the keys that are derived from them (SPEC section 2)."""
 
 import difflib
 import functools
@@ -36,14 +36,14 @@ _LONGEST_SUGGESTED_FOR = 16  # letters; a search near longer ones would cost mor
 
 @functools.cache
 def word_list(lang: str) -> tuple[str, ...]:
-    """The 7,776 words of a language of LANGUAGES, in the order of the list."""
+    """Return the 7,776 words of a language of LANGUAGES, in the order of the list."""
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     return tuple((folder / f"{lang}.txt").read_text("ascii").split())
 
 
 @functools.cache
 def dealt_words(lang: str) -> tuple[str, ...]:
-    """The words of ``word_list(lang)`` that a new code may hold, in the order of the list.
+    """Return the words of ``word_list(lang)`` that a new code may hold, in the order of the list.
 
     Left out are those that could hurt the person who gets them or tell a finder what the paper is
     for: ``words/not_dealt_{lang}.txt``, see the README there. They stay words of the list, so every
@@ -55,21 +55,21 @@ def dealt_words(lang: str) -> tuple[str, ...]:
 
 
 def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tuple[str, ...]:
-    """Draw a new code: seven words of ``dealt_words(lang)``, each with the same chance.
+    """Draw a new code: seven words of ``dealt_words(lang)``, each equally likely.
 
-    ``below(n)`` returns a uniform integer in 0 to n - 1 from a CSPRNG. How many bits that gives is
-    in SPEC section 2.
+    ``below(n)`` returns a uniform integer in 0 to n - 1 from a CSPRNG. SPEC section 2 gives the
+    number of bits.
     """
     words = dealt_words(lang)
     return tuple(words[below(len(words))] for _ in range(WORDS))
 
 
 def split_typed(text: str) -> tuple[str, ...]:
-    """Read what a person typed as seven words, of the lists or not.
+    """Split what a person typed into seven words, whether they are in the lists or not.
 
     A label before the words may be there ("Code: …"). Raises UnknownLetter if there are not seven
-    words and the text holds a letter that no code holds, otherwise WrongWordCount. For comparing
-    with a code that is known; ``read_typed`` is for deriving.
+    words and the text holds a letter that no code holds, otherwise WrongWordCount. Use it to
+    compare with a known code; use ``read_typed`` to derive keys.
     """
     folded = _folded(text)
     words = _words_of(folded)
@@ -84,7 +84,7 @@ def split_typed(text: str) -> tuple[str, ...]:
 
 
 def read_typed(text: str) -> tuple[str, ...]:
-    """Read what a person typed; return the seven words of the lists.
+    """Read what a person typed, and return the seven words as they are in the lists.
 
     Raises WrongWordCount, UnknownLetter, or UnknownWord with the nearest words of the lists:
     nothing is ever derived from anything but list words, so Unicode tables cannot change a key.
@@ -98,10 +98,10 @@ def read_typed(text: str) -> tuple[str, ...]:
 
 
 def derive_root(words: Sequence[str], site: str) -> bytes:
-    """Stretch the seven words of ``read_typed`` or ``generate`` to 32 bytes.
+    """Hash the seven words of ``read_typed`` or ``generate`` to 32 bytes with Argon2id.
 
     Takes 19 MiB and some 14 ms of a core: the caller bounds how many run at once. Raises
-    WrongWordCount or UnknownWord: whatever the caller does, only list words are stretched.
+    WrongWordCount or UnknownWord, so that only words of the lists are ever hashed.
     """
     if len(words) != WORDS:
         raise WrongWordCount(len(words))
@@ -119,9 +119,9 @@ def derive_root(words: Sequence[str], site: str) -> bytes:
 
 
 class ReporterKeys:
-    """Everything a reporter holds, all of it from the root. Secret, but for the two ids.
+    """All keys of a reporter, derived from the root. Secret, except for the two ids.
 
-    Each key is made when it is asked for: the look-up of a code needs the access id alone.
+    Each key is derived when it is first used: looking up a code needs only the access id.
     """
 
     def __init__(self, root: bytes) -> None:
@@ -170,12 +170,12 @@ class ReporterKeys:
 
 
 def reporter_keys(root: bytes) -> ReporterKeys:
-    """Part the root into the reporter's keys, one label each (SPEC section 2)."""
+    """Derive the reporter's keys from the root, with one label each (SPEC section 2)."""
     return ReporterKeys(root)
 
 
 def mailbox_id(verify: VerifyKey) -> str:
-    """The public name of a mailbox: nobody can put another signing key under it."""
+    """Return the public name of a mailbox, which is bound to one signing key."""
     return sha256_hex(b"klankbord/v1/mailbox\n" + verify.raw)
 
 
@@ -185,7 +185,7 @@ def access_id(token: bytes) -> str:
 
 
 def _folded(text: str) -> str:
-    """The text with small letters a to z wherever it has forms of them, accents taken off."""
+    """Return the text in the lower-case letters a to z where possible, without accents."""
     if text.isascii():
         return text.translate(_LOWER)
     # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
@@ -195,7 +195,7 @@ def _folded(text: str) -> str:
 
 
 def _unseen(letter: str) -> bool:
-    """Whether a character is an accent or of category Cf: soft hyphen, zero width, direction."""
+    """Return whether a character is an accent, or invisible (category Cf)."""
     return "\u0300" <= letter <= "\u036f" or unicodedata.category(letter) == "Cf"
 
 
@@ -216,7 +216,7 @@ def _every_word() -> frozenset[str]:
 
 
 def _nearest(word: str) -> tuple[str, ...]:
-    """At most three words of the lists that may have been meant, the likeliest first."""
+    """Return at most three words of the lists that may have been meant, the likeliest first."""
     if len(word) > _LONGEST_SUGGESTED_FOR:
         return ()
     near = sorted(_one_slip_away(word) & _every_word())
@@ -227,7 +227,7 @@ def _nearest(word: str) -> tuple[str, ...]:
 
 
 def _one_slip_away(word: str) -> set[str]:
-    """Every spelling that one letter left out, doubled, swapped or mistaken makes of ``word``."""
+    """Return ``word`` with one letter left out, doubled, swapped or mistaken, in every way."""
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     letters = string.ascii_lowercase
     return (

@@ -1,4 +1,4 @@
-"""The payload of an age file: a nonce, then chunks of 64 KiB, each sealed on its own.
+"""The payload of an age file: a nonce, then chunks of 64 KiB, each sealed separately.
 
 C2SP ``age.md``, section "Payload". Memory stays at a few chunks, whatever the length.
 """
@@ -18,7 +18,7 @@ NONCE = 16
 
 
 class PayloadWriter:
-    """Seals what ``update`` is given; ``finish`` must be called once, at the end.
+    """Seals the data given to ``update``; ``finish`` must be called once, at the end.
 
     ``nonce`` is 16 fresh random bytes, never used before with this file key.
     """
@@ -45,7 +45,7 @@ class PayloadWriter:
             view = view[taken:]
 
     def finish(self) -> None:
-        """Seal the last chunk, which is empty only if all of it was."""
+        """Seal the last chunk, which is empty only if the whole payload is."""
         if self._finished:
             raise ValueError("already finished")
         self._seal(last=True)
@@ -63,7 +63,7 @@ def open_payload(
     file_key: bytes,
     begun: bytes = b"",
 ) -> int:
-    """Open a payload and return the length of its plaintext; for the rest ``payload_chunks``.
+    """Open a payload and return the length of its plaintext; see ``payload_chunks``.
 
     The chunks before a fault have reached ``write`` when PayloadFailure is raised, so the caller
     must not use them before this returns.
@@ -80,10 +80,10 @@ def payload_chunks(
 ) -> Iterator[bytes]:
     """Open a payload chunk by chunk.
 
-    ``begun`` is what was read of the payload already; ``read(n)`` answers at most ``n`` bytes and
-    none at the end. Only authenticated chunks come, in order; that it was whole (no damaged chunk,
-    no missing end, nothing after the end) is only known at the end: else PayloadFailure. Raises
-    HeaderFailure if even the nonce is not there, as age does.
+    ``begun`` is the part of the payload that was read already; ``read(n)`` returns at most ``n``
+    bytes, and none at the end. Only authenticated chunks come, in order; that it is complete (no
+    damaged chunk, no missing end, nothing after the end) is only known at the end: else
+    PayloadFailure. Raises HeaderFailure if even the nonce is not there, as age does.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)
@@ -107,7 +107,7 @@ def payload_chunks(
 
 
 def payload_length(plaintext: int) -> int:
-    """The length of a payload, nonce and tags included, for so many bytes of plaintext."""
+    """Return the length of a payload with so many bytes of plaintext, nonce and tags included."""
     return NONCE + plaintext + TAG * max(1, -(-plaintext // CHUNK))
 
 
@@ -116,7 +116,7 @@ def _aead(file_key: bytes, nonce: bytes) -> ChaCha20Poly1305:
 
 
 def _open_chunk(aead: ChaCha20Poly1305, counter: int, sealed: bytes) -> tuple[bytes, bool]:
-    """A chunk's plaintext, and whether it is the last one; PayloadFailure if it is neither."""
+    """Return a chunk's plaintext, and whether it is the last one. Raises PayloadFailure."""
     # A short chunk can only be the last. For a full one the nonce that opens it tells.
     for last in (False, True) if len(sealed) == CHUNK + TAG else (True,):
         try:
@@ -131,7 +131,7 @@ def _chunk_nonce(counter: int, *, last: bool) -> bytes:
 
 
 def _fill(held: bytearray, read: Callable[[int], bytes], wanted: int) -> None:
-    """Read until ``held`` has ``wanted`` bytes or there are no more."""
+    """Read until ``held`` has ``wanted`` bytes, or until the end."""
     while len(held) < wanted:
         block = read(wanted - len(held))
         if not block:

@@ -1,7 +1,7 @@
-"""The ordered reader: from opened files to a conversation that can be believed (SPEC section 4).
+"""The reader of threads: from opened files to a conversation that can be trusted (SPEC section 4).
 
-Who wrote, to whom, where and in which order is only ever taken from the signed lines. What
-fails is kept and shown as such; nothing is dropped silently, nothing false shown as genuine.
+Who wrote, to whom, where and in which order is only ever taken from the signed lines. A message
+that fails a check is kept and shown as such: nothing is dropped, nothing false is shown as genuine.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ GENUINE = frozenset({"verified", "newer", "conflict"})
 
 @dataclass(frozen=True)
 class Arrived:
-    """One file of a mailbox: its id, and its contents, or why there are none (a fault's name).
+    """One file of a mailbox: its id, and its contents or the name of the fault.
 
     ``sealed_for``: how many recipients its header has; None if it has no header.
     """
@@ -62,7 +62,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file as it is shown. ``reason`` names the first check that failed, if any did."""
+    """One file as it is shown. ``reason`` names the first check that failed, if any."""
 
     item: str
     message: Message | None
@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pins:
-    """The state of a thread that a desk keeps, and compares with what the server hands out."""
+    """The state of a thread that a desk keeps, to compare with what the server sends."""
 
     verify: str
     recipient: str
@@ -87,7 +87,7 @@ class Pins:
 
 @dataclass(frozen=True)
 class Thread:
-    """A mailbox as one reader may believe it, in the order in which it was written.
+    """A mailbox as one reader may believe it, in the order of writing.
 
     ``gaps``: author -> numbers that are missing between others. ``missing_beginning``: author ->
     how many of the oldest are gone (purges take only those). ``withheld``: author -> the newest
@@ -105,17 +105,17 @@ class Thread:
 
     @property
     def wanted(self) -> tuple[VerifyKey, ...]:
-        """Whom the reporter has chosen, by the newest message."""
+        """The counsellors whom the reporter has chosen, by the newest message."""
         return self.newest[REPORTER].wanted if REPORTER in self.newest else ()
 
     @property
     def former(self) -> tuple[VerifyKey, ...]:
-        """Whom the reporter had chosen before."""
+        """The counsellors whom the reporter had chosen before."""
         return self.newest[REPORTER].former if REPORTER in self.newest else ()
 
     @property
     def to(self) -> tuple[VerifyKey, ...]:
-        """To whom the reporter's newest message was sealed."""
+        """The counsellors to whom the reporter's newest message was sealed."""
         return self.newest[REPORTER].to if REPORTER in self.newest else ()
 
     @property
@@ -124,13 +124,13 @@ class Thread:
         return any(e.genuine and e.message and e.message.kind == "withdrawal" for e in self.entries)
 
     def genuine(self) -> Iterator[Message]:
-        """The messages that their authors really wrote, in order."""
+        """Yield the messages that their authors really wrote, in order."""
         for entry in self.entries:
             if entry.genuine and entry.message is not None:
                 yield entry.message
 
     def answers(self, request: str) -> tuple[Message, ...]:
-        """The reporter's answers to the consent request of this digest, in order."""
+        """Return the reporter's answers to the consent request with this digest, in order."""
         return tuple(
             message
             for message in self.genuine()
@@ -146,7 +146,7 @@ class Thread:
 
 
 def open_item(item: str, sealed: bytes, seeds: Sequence[Seed]) -> Arrived:
-    """Open one stored file for a reader: the file must be its id, then age's own checks.
+    """Open one stored file for a reader: check its id, then decrypt it with age.
 
     Age takes other kinds of recipients too; a reader does not (SPEC section 10).
     """
@@ -176,7 +176,7 @@ def read(
     reporter: ReporterPublic | None = None,
     pins: Pins | None = None,
 ) -> Thread:
-    """Check the opened files of a mailbox in the order of SPEC section 4 and put them in order.
+    """Check the opened files of a mailbox as in SPEC section 4, and put them in order.
 
     A desk gives its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
     client gives ``viewer`` None and ``reporter``, its keys from the code: it believes no others.
@@ -208,9 +208,9 @@ def read(
 
 
 def write_passed_on(thread: Thread) -> bytes:
-    """The contents of a ``thread`` attachment: both lines of every verified message so far.
+    """Return the contents of a ``thread`` attachment: both lines of every verified message.
 
-    Of more than MAX_PASSED_ON the newest.
+    If there are more than MAX_PASSED_ON messages, only the newest are included.
     """
     return b"".join(
         message.line + b"\n" + b64(message.signature).encode("ascii") + b"\n"
@@ -221,10 +221,10 @@ def write_passed_on(thread: Thread) -> bytes:
 def read_passed_on(
     item: str, contents: bytes, known: set[str] | None = None
 ) -> tuple[Arrived, ...]:
-    """Part the contents of a ``thread`` attachment into messages for ``read``.
+    """Split the contents of a ``thread`` attachment into messages for ``read``.
 
-    ``known``: the hashes of pairs of lines that were read before; they are left out, and what is
-    new is added. Raises FormatError if it is no pairs of lines, or more than MAX_PASSED_ON.
+    ``known``: the hashes of pairs of lines that were read before; these are skipped, and new ones
+    are added to it. Raises FormatError if it is no pairs of lines, or more than MAX_PASSED_ON.
     """
     before = set() if known is None else known
     # Counted first: a hundred megabytes of line ends would else become as many messages.
@@ -251,7 +251,7 @@ class _Rules:
     recipient: str | None  # the reporter's; None: not known yet
 
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
-        """The recipient that a desk without pins holds the reporter to.
+        """Return the recipient to which a desk without pins holds the reporter.
 
         That of the oldest signed message whose recipient can be sealed to: whichever message
         arrives first, all readers believe the same ones. "" if all that are signed have a useless
@@ -267,7 +267,7 @@ class _Rules:
         return found
 
     def form(self, one: Arrived) -> Entry:
-        """Steps one to four: opened, layout, strict JSON, types."""
+        """Run steps one to four: opening, layout, strict JSON, types."""
         if one.plaintext is None:
             return Entry(one.item, None, "unverified", one.fault, one.passed_on)
         try:
@@ -280,7 +280,7 @@ class _Rules:
         return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
 
     def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
-        """The steps after the form, the first failure named; chain and doubles come later."""
+        """Run the later checks and name the first that fails; order and duplicates come last."""
         message = entry.message
         if message is None:
             return entry
@@ -334,7 +334,7 @@ def _by(entry: Entry) -> str:
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
-    """Drop a genuine message that came twice; what came itself goes before what was passed on."""
+    """Drop duplicates of a genuine message; one that came directly precedes one passed on."""
     kept: dict[tuple[str, bytes], Entry] = {}
     rest = []
     for entry in sorted(entries, key=lambda e: e.passed_on):
@@ -346,7 +346,7 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
-    """Name conflicts: two messages under one number, or a ``prev`` that points elsewhere."""
+    """Name conflicts: two messages with one number, or a ``prev`` that points elsewhere."""
     digests: dict[tuple[str, int], set[str]] = {}
     for message in (e.message for e in entries if e.message and e.genuine):
         digests.setdefault((message.by, message.n), set()).add(message.digest)
@@ -366,7 +366,7 @@ def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
 
 
 def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Per author: the numbers missing in between, and how many are missing before the first."""
+    """Find, for each author, missing numbers in between, and how many before the first."""
     numbers: dict[str, set[int]] = {}
     for message in genuine:
         numbers.setdefault(message.by, set()).add(message.n)
@@ -389,7 +389,7 @@ def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict
 def _withheld(
     genuine: Sequence[Message], newest: Mapping[str, Message], pins: Pins | None
 ) -> dict[str, int]:
-    """Per author: the newest number somebody saw, or this desk once had, but that is not here."""
+    """Find, for each author, the newest number that is known to exist but is missing here."""
     claims = [claim for message in genuine for claim in message.seen]
     claims += [(by, n) for by, (n, _) in pins.newest.items()] if pins else []
     withheld: dict[str, int] = {}
@@ -401,9 +401,9 @@ def _withheld(
 
 
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Each message after what its author had seen; else by day, the reporter before others.
+    """Yield each message after what its author had seen; else by day, the reporter first.
 
-    What is not genuine comes last: nothing in it can be believed, its place neither.
+    Messages that are not genuine come last: nothing in them can be believed, not even their place.
     """
     queues: dict[str, list[tuple[Message, Entry]]] = {}
     for entry in entries:

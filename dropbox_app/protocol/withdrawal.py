@@ -1,8 +1,8 @@
-"""That a reporter took everything back, proved to a server that was restored (SPEC section 7).
+"""Proof, for a server that was restored, that a reporter withdrew everything (SPEC section 7).
 
-A desk gives the signed lines of the ``withdrawal``, opened, before the file as it was sealed.
-Nobody but the reporter can sign them, and they fit one mailbox alone, so a server can act on them
-whoever brings them: it need not know the reporter's key, since the mailbox id is its hash.
+A desk sends the signed lines of the opened ``withdrawal``, followed by the sealed file. Only the
+reporter can sign them, and they fit only one mailbox, so a server can act on them whoever sends
+them. It need not know the reporter's key, since the mailbox id is its hash.
 """
 
 from dropbox_app.protocol import age
@@ -17,15 +17,15 @@ MAX_BYTES = MESSAGE_SIZES[-1] + age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
 def write(message: Message, sealed: bytes) -> bytes:
-    """Both lines of a withdrawal, each ended by LF, and its sealed file."""
+    """Return both lines of a withdrawal, each ended by LF, followed by its sealed file."""
     signature = b64(message.signature).encode("ascii")
     return message.line + b"\n" + signature + b"\n" + sealed
 
 
 def read(given: bytes, *, site: str, mailbox: str) -> tuple[Message, bytes]:
-    """The withdrawal and its sealed file. Raises FormatError or MessageError.
+    """Return the withdrawal and its sealed file. Raises FormatError or MessageError.
 
-    That the file holds the same message only its recipients can tell, and they look.
+    Only the recipients can tell whether the file holds the same message, and they check it.
     """
     line, _, rest = given.partition(b"\n")
     signature, _, sealed = rest.partition(b"\n")

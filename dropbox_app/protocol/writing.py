@@ -1,4 +1,4 @@
-"""How the next message of a thread is made: numbers, chain, addressees (SPEC section 4)."""
+"""Write the next message of a thread: numbers, chain, addressees (SPEC section 4)."""
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Draft:
     left_out: tuple[VerifyKey, ...]
 
     def seal(self) -> bytes:
-        """Seal to the reporter first, then to every addressee in order; a fresh key each time."""
+        """Seal to the reporter, then to every addressee in order, with a fresh key each time."""
         return age.seal(self.plaintext, self.recipients)
 
 
@@ -50,7 +50,7 @@ def from_reporter(
     attachments: Sequence[Attachment] = (),
     passed_on: str | None = None,
 ) -> Draft:
-    """The reporter's next message; the first one (``thread`` None) is the report.
+    """Return the reporter's next message; if ``thread`` is None, it is the report.
 
     ``wanted`` None: those of the newest message. ``passed_on``: the item id of the attachment
     that ``thread.write_passed_on`` made. Raises TooLong, FormatError, or NobodyToWriteTo.
@@ -84,7 +84,7 @@ def from_counsellor(
     cards: Sequence[Card],
     attachments: Sequence[Attachment] = (),
 ) -> Draft:
-    """A counsellor's next message in a thread, to the reporter and to all whom the reporter chose.
+    """Return a counsellor's next message, to the reporter and to everyone the reporter chose.
 
     A colleague's card is only taken if its identity stands in the reporter's newest ``wanted``, and
     in its ``to``: whoever was left out of that message is left out of the answer too, because the
@@ -113,7 +113,7 @@ def _addressees(
     site: str,
     day: datetime.date,
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
-    """Those of ``wanted`` who have a key of this site for today, their keys, and who is left out.
+    """Return those of ``wanted`` who have a key for today, their keys, and who is left out.
 
     Only who stands in ``among`` too is addressed.
     """
@@ -159,7 +159,7 @@ def _common(
 def _content(
     kind: str, body: Mapping[str, Json], attachments: Sequence[Attachment]
 ) -> dict[str, Json]:
-    """The fields of the kind, every text cleaned as SPEC section 1 wants it before signing."""
+    """Return the fields of the kind, with every text cleaned as in SPEC section 1."""
     cleaned = {key: _clean(member) for key, member in body.items()}
     if kind in ("report", "message", "reply"):
         cleaned["attachments"] = [
@@ -180,7 +180,7 @@ def _clean(value: Json) -> Json:
 
 
 def _former(last: Message | None, chosen: Sequence[VerifyKey]) -> tuple[VerifyKey, ...]:
-    """Everybody who was once chosen and no longer is, the newest last; the oldest fall off."""
+    """Return everyone who was chosen before and no longer is, the newest last."""
     if last is None:
         return ()
     past = dict.fromkeys((*last.former, *last.wanted))

@@ -1,7 +1,7 @@
-"""Commands that root types act as the account that owns the server's folder.
+"""Run commands that root types as the account that owns the server's folder.
 
-That account may have been taken over, and may put a link in the place of any file or folder of its
-own at any moment. Root would follow it. So root's rights are given up before the folder is touched.
+That account may have been taken over, and can replace any of its files or folders by a link at any
+time. Root would follow the link. So root's rights are given up before the folder is touched.
 """
 
 import os
@@ -25,7 +25,7 @@ class Owner:
 
     @classmethod
     def of(cls, number: int, group: int) -> "Owner":
-        """The account of this number; ``group`` is its group if the system does not know it."""
+        """Return the account with this number, in ``group`` if the system does not know it."""
         try:
             known = pwd.getpwuid(number)
         except KeyError:
@@ -35,7 +35,7 @@ class Owner:
 
 
 def become_owner(folder: Path) -> Owner | None:
-    """Give up root's rights for good, where the folder or one above it is another account's.
+    """Give up root's rights for good if another account owns the folder or one above it.
 
     Returns that account; None if this is not root, or root owns everything on the way. Raises
     ServerError if parts of root's own folder are another account's.
@@ -51,7 +51,7 @@ def become_owner(folder: Path) -> Owner | None:
 
 @contextmanager
 def as_owner(folder: Path) -> Iterator[None]:
-    """Act as the account that owns the folder for a while; else like ``become_owner``."""
+    """Act as the account that owns the folder for a while; see ``become_owner``."""
     owner = _owner(folder)
     if owner is None:
         yield
@@ -69,7 +69,7 @@ def as_owner(folder: Path) -> Iterator[None]:
 
 
 def _owner(folder: Path) -> Owner | None:
-    """Find the first account beside root that could change what a path leads to."""
+    """Find the first account other than root that could change where a path leads."""
     if os.geteuid() != 0:
         return None
     for way in (folder, folder.resolve()):  # the links on the way, and where they lead
@@ -85,7 +85,7 @@ def _owner(folder: Path) -> Owner | None:
 
 
 def _refuse_parts_of_others(folder: Path) -> None:
-    """Raise ServerError for a part of root's folder that is another account's."""
+    """Raise ServerError if part of root's folder belongs to another account."""
     for inside in (folder, folder / "sites", *folder.glob("sites/*")):
         for path in inside.iterdir() if inside.is_dir() else ():
             if path.lstat().st_uid != 0:

@@ -1,7 +1,7 @@
-"""Every refusal of the server, by whose fault it is.
+"""Every refusal of the server, grouped by who caused it.
 
-As in ``protocol.errors``, the docstring of a leaf is the sentence a person may be shown and
-``str(error)`` adds the particulars. No error carries an id, a text or an address: an exception
+As in ``protocol.errors``, the docstring of each concrete error may be shown to a person, and
+``str(error)`` adds the details. No error carries an id, a text or an address, because an exception
 may end up in a log.
 """
 
@@ -57,7 +57,7 @@ class OutOfStep(Refused):
 
 
 class Gone(Refused):
-    """There is no such conversation: it never was, it has ended, or it was taken back."""
+    """There is no such conversation: it never was, it has ended, or it was withdrawn."""
 
 
 class MailboxFull(Refused):
@@ -97,7 +97,7 @@ class TooLarge(Refused):
 
 
 def visible(text: str) -> str:
-    """One line of which a terminal obeys and hides nothing: names of files are anybody's.
+    """Return one line in which a terminal obeys and hides nothing; file names can hold anything.
 
     What is not printable is written as ``<U+202E>``.
     """

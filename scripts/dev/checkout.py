@@ -1,4 +1,4 @@
-"""What the scripts share: a virtual environment in the checkout, made and filled on first use.
+"""Shared by the scripts: a virtual environment in the checkout, made on first use.
 
 Standard library only, and syntax that an old Python can read, so that it can say one plain
 sentence there. Everything is told on stderr: stdout belongs to the command that is started.
@@ -59,7 +59,7 @@ def prepare(packages: str) -> None:
 
 
 def _ready(packages: str) -> bool:
-    """Say whether these packages, in the versions pinned now, are installed for this folder."""
+    """Return whether these packages, in the pinned versions, are installed for this folder."""
     for name in {packages, "test"}:
         stamp = VENV / f"klankbord-{name}"
         if stamp.is_file() and stamp.read_text() == _wanted(name):
@@ -68,7 +68,7 @@ def _ready(packages: str) -> bool:
 
 
 def _wanted(packages: str) -> str:
-    """Name a state of the environment: the pins, the project's own metadata, the folder."""
+    """Return a text that identifies the environment: the pins, the metadata, the folder."""
     digest = hashlib.sha256(str(ROOT).encode())
     for file in (ROOT / "requirements" / f"{packages}.txt", ROOT / "pyproject.toml"):
         digest.update(file.read_bytes())
@@ -121,7 +121,7 @@ def _install(packages: str) -> None:
 
 
 def _pip(count: int, *arguments: str) -> None:
-    """Run ``pip install``; tell how far it is; show what it wrote only if it fails."""
+    """Run ``pip install`` and report progress; show its output only if it fails."""
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", *arguments]
     lines: list[str] = []
     done = 0

@@ -41,7 +41,7 @@ pytestmark = [
 
 
 @pytest.mark.long
-def test_a_fresh_debian_12_is_installed_and_again_and_taken_away() -> None:
+def test_a_fresh_debian_12_is_installed_twice_and_uninstalled() -> None:
     """In short."""
     with made("bookworm") as debian:
         said = debian.install()
@@ -59,7 +59,7 @@ DOMAIN = "box.example.org"
 
 @pytest.mark.long
 @pytest.mark.parametrize("suite", sorted(PYTHON))
-def test_a_machine_of_the_version_before_nginx_is_taken_over_with_its_data(
+def test_a_machine_of_the_version_before_nginx_is_upgraded_with_its_data(
     suite: str, tmp_path: Path
 ) -> None:
     """Also its domain, on the certificate that Caddy got."""

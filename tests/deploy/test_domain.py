@@ -79,7 +79,7 @@ def test_certbot_gets_a_certificate_through_nginx_and_renews_it(seen: dict[str, 
     assert seen["modes"] == ["0o750", "0o640"]
 
 
-def test_port_80_leads_on_and_says_nothing_else(seen: dict[str, object]) -> None:
+def test_port_80_redirects_and_says_nothing_else(seen: dict[str, object]) -> None:
     plain, unknown = seen["plain"], seen["unknown"]
     assert isinstance(plain, dict)
     assert isinstance(unknown, dict)
@@ -90,7 +90,7 @@ def test_port_80_leads_on_and_says_nothing_else(seen: dict[str, object]) -> None
     assert plain["length"] == unknown["length"]
 
 
-def test_the_domain_is_known_and_taken_away_with_its_key(seen: dict[str, object]) -> None:
+def test_the_domain_is_recognised_and_removed_with_its_key(seen: dict[str, object]) -> None:
     assert seen["known"] == NAME
     assert (seen["away"], seen["kept"]) == (True, [])
 
@@ -136,7 +136,7 @@ CASES: dict[str, tuple[Callable[[Path], str], bool]] = {
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here")
 @pytest.mark.parametrize("case", CASES)
-def test_a_certificate_is_taken_over_only_if_it_fits(
+def test_caddys_certificate_is_used_only_if_it_fits(
     tmp_path: Path, installer: ModuleType, case: str
 ) -> None:
     make, good = CASES[case]
@@ -144,7 +144,7 @@ def test_a_certificate_is_taken_over_only_if_it_fits(
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("openssl"), reason="needs root")
-def test_root_reads_nothing_of_its_own_by_a_link_in_caddys_folder(
+def test_a_link_in_caddys_folder_makes_root_read_no_file_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     """A good certificate that only root may read, to which an account puts a link."""

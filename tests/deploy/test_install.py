@@ -49,7 +49,7 @@ def traces() -> set[Path]:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_a_dry_run_says_every_step_and_does_none() -> None:
+def test_a_dry_run_shows_every_step_and_takes_none() -> None:
     tor = Path("/etc/tor/torrc")
     before = tor.read_bytes() if tor.is_file() else b""
     done = dry_run(*ANSWERS, "--domain", "box.example.org", "--phone", "030 123")
@@ -99,7 +99,7 @@ def test_a_dry_run_says_every_step_and_does_none() -> None:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_without_a_domain_no_port_is_opened_and_no_certificate_asked_for() -> None:
+def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> None:
     done = dry_run(*ANSWERS, "--domain", "")
     assert "certbot" not in done.stdout
     assert "domain.conf" not in done.stdout
@@ -107,7 +107,7 @@ def test_without_a_domain_no_port_is_opened_and_no_certificate_asked_for() -> No
 
 
 @debian
-def test_a_dry_run_of_taking_it_away_changes_nothing() -> None:
+def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
     before = traces()
     done = dry_run("--uninstall")
     assert (done.returncode, done.stderr) == (0, "")
@@ -126,7 +126,7 @@ def test_a_dry_run_of_taking_it_away_changes_nothing() -> None:
     ],
 )
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_what_is_missing_or_wrong_is_said_before_anything_is_done(
+def test_missing_or_wrong_options_are_reported_before_anything_is_done(
     arguments: tuple[str, ...], sentence: str
 ) -> None:
     done = dry_run(*arguments)
@@ -135,7 +135,7 @@ def test_what_is_missing_or_wrong_is_said_before_anything_is_done(
     assert done.stderr.startswith(f"deploy/install: {sentence}")
 
 
-def test_lines_in_a_file_of_others_come_once_and_go_again(
+def test_lines_in_somebody_elses_file_are_added_once_and_removed_again(
     tmp_path: Path, installer: ModuleType
 ) -> None:
     file = tmp_path / "torrc"
@@ -153,7 +153,7 @@ def test_lines_in_a_file_of_others_come_once_and_go_again(
     assert file.read_text() == before
 
 
-def test_a_file_is_replaced_whole_and_only_when_it_differs(
+def test_a_file_is_replaced_atomically_and_only_if_it_differs(
     tmp_path: Path, installer: ModuleType
 ) -> None:
     machine = installer.machine.Machine(dry=False)
@@ -177,7 +177,7 @@ def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
         assert not re.search(r"@[A-Z_]+@", filled)
 
 
-def test_a_domain_is_kept_until_it_is_taken_away_by_name(
+def test_a_domain_is_kept_until_it_is_removed_explicitly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     domain = installer.domain
@@ -198,7 +198,7 @@ def test_a_domain_is_kept_until_it_is_taken_away_by_name(
         installer.questions.ask(asked, there=True)
 
 
-def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
+def test_the_name_of_a_release_depends_on_its_contents(installer: ModuleType) -> None:
     assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.program.release())
     assert installer.program.release() == installer.program.release()
 
@@ -206,7 +206,7 @@ def test_the_release_is_named_by_what_is_in_it(installer: ModuleType) -> None:
 INVITATION = '{"origins":["http://one.onion"]}\n'
 
 
-def test_what_is_next_is_said_until_it_is_done(
+def test_the_next_steps_are_shown_until_they_are_done(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -233,7 +233,7 @@ def test_what_is_next_is_said_until_it_is_done(
     assert "not open yet" not in moved
 
 
-def test_the_secret_half_of_the_backup_key_is_for_its_owner_alone_in_the_guide_too(
+def test_only_the_owner_can_read_the_secret_backup_key_by_the_guides_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -250,7 +250,7 @@ def test_the_secret_half_of_the_backup_key_is_for_its_owner_alone_in_the_guide_t
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_a_daily_mail_that_is_wanted_is_prepared_and_not_turned_on() -> None:
+def test_a_requested_daily_mail_is_prepared_and_not_turned_on() -> None:
     quiet, done = dry_run(*ANSWERS, "--domain", ""), dry_run(*ANSWERS, "--domain", "", "--mail")
     assert "notify" not in quiet.stdout
     assert (done.returncode, done.stderr) == (0, "")
@@ -264,7 +264,7 @@ def test_a_daily_mail_that_is_wanted_is_prepared_and_not_turned_on() -> None:
     assert not re.search(r"\$ systemctl (enable|start).* klankbord-notify", done.stdout)
 
 
-def test_a_site_that_is_there_gets_a_new_address_beside_the_old(
+def test_an_existing_site_gets_a_new_address_besides_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     monkeypatch.setattr(installer.site, "DATA", tmp_path)
@@ -339,7 +339,7 @@ def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
 @pytest.mark.parametrize(
     ("words", "account"), [("upgrade x", "root"), ("status", "nobody"), ("card upgrade", "nobody")]
 )
-def test_only_upgrade_stays_with_root(
+def test_only_upgrade_keeps_the_rights_of_root(
     tmp_path: Path, installer: ModuleType, words: str, account: str
 ) -> None:
     part = installer.program

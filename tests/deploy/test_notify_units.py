@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @needs_systemd
 @pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # of a hundred
-def test_each_is_as_closed_as_the_design_asks(unit: Path, most: int) -> None:
+def test_each_unit_has_the_sandbox_that_the_design_requires(unit: Path, most: int) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
         capture_output=True, text=True, check=False,
@@ -59,7 +59,7 @@ def test_the_units_and_the_program_name_the_same_places() -> None:
     assert values(TIMER, "Unit") == [NOTIFY.name]
 
 
-def test_who_reads_the_database_has_no_network_and_who_has_one_cannot_read_it() -> None:
+def test_the_unit_that_reads_the_database_has_no_network_and_the_other_cannot_read_it() -> None:
     assert values(WORD, "PrivateNetwork") == ["yes"]
     assert values(WORD, "RestrictAddressFamilies") == ["none"]
     assert values(NOTIFY, "RestrictAddressFamilies") == ["AF_INET AF_INET6"]
@@ -92,7 +92,7 @@ def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.Com
 
 
 @as_a_service
-def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
+def test_one_unit_writes_the_status_and_the_other_mails_it(
     tmp_path: Path,
     mailer: Mailer,  # noqa: F811 - a fixture
     provider: MailServer,  # noqa: F811 - a fixture
@@ -141,7 +141,7 @@ def test_the_word_is_put_by_the_one_and_mailed_by_the_other(
         (NOTIFY, "import socket; socket.socket(socket.AF_NETLINK)"),
     ],
 )
-def test_what_each_may_not_it_cannot(unit: Path, attempt: str) -> None:
+def test_each_unit_cannot_do_what_it_may_not(unit: Path, attempt: str) -> None:
     done = inside(unit, {}, "/opt/klankbord/current/bin/python", "-c", attempt)
     assert done.returncode == 1
     assert "not supported" in done.stderr

@@ -29,7 +29,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return load(monkeypatch)
 
 
-def test_an_address_for_desks_is_closed_before_tor_sees_it_and_lets_in_who_is_named(
+def test_an_address_for_desks_is_closed_before_tor_sees_it_and_admits_only_named_desks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     told, onions = Told(tmp_path, monkeypatch, installer), installer.onions
@@ -129,7 +129,7 @@ def whole_of(folder: Path) -> list[tuple[str, int, int]]:
 
 
 @as_tor
-def test_who_is_in_tor_gets_nothing_of_roots_by_a_link(
+def test_an_attacker_in_tor_gets_no_file_of_roots_by_a_link(
     tors_own: Path, installer: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     onions, machine = installer.onions, installer.machine.Machine(dry=False)
@@ -188,7 +188,7 @@ def test_who_is_in_tor_gets_nothing_of_roots_by_a_link(
         (("--uninstall",), ["Debian's packages stay"]),
     ],
 )
-def test_what_comes_later_is_shown_first_too(words: tuple[str, ...], steps: list[str]) -> None:
+def test_the_dry_run_also_shows_the_later_steps(words: tuple[str, ...], steps: list[str]) -> None:
     before = traces()
     done = dry_run(*words)
     assert (done.returncode, done.stderr) == (0, "")
@@ -210,7 +210,7 @@ def test_what_comes_later_is_shown_first_too(words: tuple[str, ...], steps: list
         (("--no-desk", "nobody"), "nobody keeps the address closed"),
     ],
 )
-def test_names_and_keys_are_held_to_their_form(words: tuple[str, ...], sentence: str) -> None:
+def test_malformed_names_and_keys_are_refused(words: tuple[str, ...], sentence: str) -> None:
     done = dry_run(*words)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"deploy/install: {sentence}")

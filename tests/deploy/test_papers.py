@@ -71,7 +71,7 @@ def test_each_paper_is_there_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_it_says_on_top_that_no_lawyer_read_this_draft_and_of_which_version(paper: str) -> None:
+def test_a_paper_says_first_that_it_is_an_unread_draft_and_of_which_version(paper: str) -> None:
     top = text(paper).split("\n\n")[1]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert top.startswith(TOP[paper[:2]])
@@ -122,13 +122,13 @@ def test_how_long_the_server_keeps_backups_is_told_beside_how_long_others_may(pa
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_the_dpia_tells_every_term_there_is(lang: str) -> None:
+def test_the_dpia_states_every_retention_period(lang: str) -> None:
     for item in dataclasses.fields(Retention):
         assert f"`retention.{item.name}`" in text(f"{lang}/dpia.md")
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_the_life_of_the_cookie_is_the_codes(paper: str) -> None:
+def test_the_papers_state_the_cookies_real_lifetime(paper: str) -> None:
     minutes = re.findall(r"(\d+) (?:minuten|minutes)", text(paper))
     hours = re.findall(r"(\d+) (?:uur|hours)", text(paper))
     assert set(minutes) <= {str(IDLE // 60)}
@@ -139,7 +139,7 @@ def test_the_life_of_the_cookie_is_the_codes(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_what_stands_as_code_is_a_setting_or_a_command(paper: str) -> None:
+def test_every_code_span_is_a_setting_or_a_command(paper: str) -> None:
     assert isinstance(server, click.Group)
     assert isinstance(desk, click.Group)
     card = server.commands["card"]
@@ -153,7 +153,7 @@ def test_what_stands_as_code_is_a_setting_or_a_command(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_no_law_is_told_as_a_fact(paper: str) -> None:
+def test_no_law_is_stated_as_a_fact(paper: str) -> None:
     """Which article binds whom is a lawyer's to say: no paper names one, or a deadline of one."""
     assert not re.search(
         r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE

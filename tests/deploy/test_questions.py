@@ -43,7 +43,7 @@ def unasked(**given: str) -> argparse.Namespace:
     [(["yes"], True), (["Ja"], True), (["no"], False), (["nee"], False), (["N"], False),
      (["", "it is", "yes"], True), (["klopt", "yeah", "nee"], False)],
 )  # fmt: skip
-def test_whether_it_is_the_employer_is_asked_until_it_is_clear(
+def test_whether_the_employer_runs_it_is_asked_until_the_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
     """What is taken for no hides from reporters that the employer could look in."""
@@ -65,7 +65,7 @@ def test_whether_it_is_the_employer_is_asked_until_it_is_clear(
     assert list(left) == []
 
 
-def test_an_answer_that_cannot_be_is_refused_at_once(
+def test_an_invalid_answer_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
@@ -84,7 +84,7 @@ def test_an_answer_that_cannot_be_is_refused_at_once(
     assert said == ["It cannot be empty."] * 4 + ["That is no domain such as box.example.org."]
 
 
-def test_who_goes_away_in_the_middle_is_told_that_nothing_was_changed(
+def test_an_operator_who_stops_halfway_is_told_that_nothing_was_changed(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch, "Bakker")
@@ -92,7 +92,7 @@ def test_who_goes_away_in_the_middle_is_told_that_nothing_was_changed(
         installer.questions.ask(unasked(), there=False)
 
 
-def test_what_options_answer_is_not_asked_and_of_a_site_that_is_there_nothing(
+def test_nothing_is_asked_that_an_option_or_an_existing_site_answers(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch)

@@ -87,7 +87,7 @@ def both(
 
 @needs_systemd
 @pytest.mark.parametrize("name", AT_MOST)
-def test_each_is_as_closed_as_the_design_asks(name: str, tmp_path: Path) -> None:
+def test_each_unit_has_the_sandbox_that_the_design_requires(name: str, tmp_path: Path) -> None:
     shutil.copy(UNITS / name, tmp_path)  # without what is added to it elsewhere
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={AT_MOST[name]}",
@@ -118,7 +118,7 @@ def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
     assert "klankbord" not in done.stderr
 
 
-def test_it_serves_the_folder_and_the_socket_that_are_its_own() -> None:
+def test_the_unit_serves_its_own_folder_and_socket() -> None:
     (line,) = values(UNIT, "ExecStart")
     assert f"--dir {values(UNIT, 'ReadWritePaths')[0]} " in line
     place = f"unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/app.sock"
@@ -140,7 +140,7 @@ def test_each_socket_is_open_to_the_one_program_that_needs_it() -> None:
 
 
 @as_a_service
-def test_a_report_comes_in_and_is_answered_under_it(
+def test_a_report_is_stored_and_answered_in_the_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_report_comes_in_and_is_answered_under_it(
 
 
 @as_a_service
-def test_a_backup_is_made_under_its_own(
+def test_a_backup_is_made_in_its_own_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_backup_is_made_under_its_own(
 
 
 @as_a_service
-def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> None:
+def test_a_reload_may_send_its_signal_in_the_same_sandbox(tmp_path: Path) -> None:
     """What systemd starts for it is held as the service is."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
@@ -206,7 +206,7 @@ def test_a_reload_may_send_its_signal_behind_the_same_walls(tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (0, "taken up\n"), done.stderr
 
 
-def test_a_backup_waits_for_a_key_and_comes_once_a_day_at_one_hour() -> None:
+def test_a_backup_is_made_once_a_day_at_a_fixed_hour_if_there_is_a_key() -> None:
     (state,) = values(BACKUP, "ReadWritePaths")
     assert values(BACKUP, "ConditionPathExists") == [f"{state}/{directory.KEY}"]
     timer = BACKUP.with_suffix(".timer")
@@ -273,7 +273,7 @@ def test_a_domain_adds_two_ports_and_the_right_to_them(tmp_path: Path) -> None:
         ("import os; os.chroot('/')", ""),
     ],
 )
-def test_what_it_may_not_it_cannot(tmp_path: Path, attempt: str, wanted: str) -> None:
+def test_the_service_cannot_do_what_it_may_not(tmp_path: Path, attempt: str, wanted: str) -> None:
     """So that the test above says something: the same walls, and somebody who pushes."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()

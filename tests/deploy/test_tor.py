@@ -52,7 +52,7 @@ def test_tor_understands_every_line(tmp_path: Path) -> None:
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_what_debian_sets_is_taken_back_where_it_must_be(tmp_path: Path) -> None:
+def test_debians_own_settings_are_overridden_where_necessary(tmp_path: Path) -> None:
     """No way in but the onion, no line of a visit, and each defence on."""
     shown = tor(tmp_path, "--dump-config", "short").stdout.splitlines()
     set_to: dict[str, list[str]] = {}

@@ -304,7 +304,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return way
 
 
-def test_the_whole_way_is_gone_over_tor(journey: Journey) -> None:
+def test_the_whole_journey_works_over_tor(journey: Journey) -> None:
     """Each step says for itself what it wants to see. Of none of it there is a line."""
     said = journey.log.read_text().splitlines()
     assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."] * 2  # two starts
@@ -316,7 +316,7 @@ def test_the_whole_way_is_gone_over_tor(journey: Journey) -> None:
     assert [line for line in told if not any(words in line for words in of_the_test)] == []
 
 
-def test_no_file_of_any_of_them_says_who_came_or_what_was_said(journey: Journey) -> None:
+def test_no_file_of_any_program_holds_a_visitor_or_a_text(journey: Journey) -> None:
     three = journey.code.split()[:3]
     secrets = set().union(*(forms(one.encode()) for one in (VISITOR, NOBODY, MARK, STORY, MORE)))
     secrets |= {between.join(three).encode() for between in (" ", "+", ", ")}
@@ -359,7 +359,7 @@ def test_no_time_of_a_visit_is_written_to_a_file(journey: Journey) -> None:
     assert {one for one in others if not re.fullmatch(r"[0-9a-f]{64}|\.[0-9a-f.-]+", one)} == set()
 
 
-def test_nothing_goes_to_a_file_in_a_way_that_cannot_be_seen(journey: Journey) -> None:
+def test_no_write_to_a_file_escapes_the_trace(journey: Journey) -> None:
     for name, call in journey.calls():
         assert call.name not in UNSEEN or "<UNIX" in call.rest or "<TCP" in call.rest, name
         if name != "server":  # whose database has an index in memory that it shares

@@ -1,5 +1,6 @@
 """What a person can do, without a command line: the same actions serve every face of the desk."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -61,7 +62,7 @@ def test_reading_marks_nothing_as_seen_and_marking_does(office: Office, thread: 
         assert threads.mark_seen(threads.read(place, thread)) == 0
 
 
-def test_a_label_stays_with_the_desk_and_goes_with_the_thread(
+def test_a_label_stays_at_the_desk_and_is_deleted_with_its_thread(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     office.run("label", thread, "  Rooster\n zorgteam ")
@@ -128,7 +129,7 @@ def test_the_same_message_is_not_queued_twice(
         assert writing.send(place, desk, mailbox, answer).mailbox == thread
 
 
-def test_what_does_not_get_through_is_said_to_be_kept_or_not_and_the_code_tells(
+def test_a_failed_send_reports_whether_the_message_is_kept_also_by_its_exit_code(
     office: Office, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("Dank je")
@@ -141,6 +142,32 @@ def test_what_does_not_get_through_is_said_to_be_kept_or_not_and_the_code_tells(
     waits = office.run("fetch", code=1)
     assert "still not sent" in waits.stderr
     assert "'fetch' sends it" in office.run("list").stdout
+
+
+@pytest.mark.parametrize("requests", range(6, 12))
+def test_an_older_message_that_waits_is_never_taken_for_the_one_that_is_given_now(
+    office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
+) -> None:
+    """Another copy of the desk took the older one's number, so it is signed again meanwhile."""
+    another = shutil.copytree(office.folder, office.folder.with_name("another"))
+    peer.busy = True
+    with pytest.raises(Kept):
+        office.reply(thread, "Ouder")
+    peer.busy = False
+    Office(another, peer, office.clock).reply(thread, "Van de andere kopie")
+    peer.drop_after = requests
+    told = ""
+    with office.open() as place:
+        desk, mailbox = threads.find(place, thread)
+        try:
+            writing.send(place, desk, mailbox, writing.reply("Nieuw"))
+        except CannotReach as error:
+            told = "kept" if isinstance(error, Kept) else str(error)
+    assert told in ("", "kept") or "not sent and not kept" in told
+    peer.drop_after = None
+    office.fetch_quietly()
+    assert reporter.texts().count("Ouder") == 1
+    assert reporter.texts().count("Nieuw") == (1 if told in ("", "kept") else 0)
 
 
 # several sites
@@ -158,6 +185,9 @@ class ToEach:
     ) -> AbstractContextManager[Answer]:  # fmt: skip
         (peer,) = (peer for peer in self.peers if peer.origin == origin)
         return PeerTransport(peer).send(method, origin, target, headers, body, seconds)
+
+    def break_off(self) -> None:
+        """Nobody waits here."""
 
     def apart(self) -> "ToEach":
         return ToEach(self.peers)
@@ -198,7 +228,7 @@ def offices(tmp_path: Path, clock: Clock) -> Offices:
     return Offices(tmp_path / "many", clock, 4)
 
 
-def test_sites_are_fetched_at_once_and_one_that_fails_holds_up_no_other(offices: Offices) -> None:
+def test_sites_are_fetched_in_parallel_and_a_failing_one_delays_no_other(offices: Offices) -> None:
     """None is asked before all have begun; one then drops its connection."""
     offices.meet = threading.Barrier(4, timeout=60).wait
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
@@ -256,7 +286,7 @@ def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
-def test_at_each_site_the_colleague_who_is_known_there_stands_in(
+def test_each_site_names_the_stand_in_that_it_knows(
     offices: Offices, clock: Clock, tmp_path: Path
 ) -> None:
     first, second, *others = offices.peers
@@ -277,7 +307,7 @@ def test_at_each_site_the_colleague_who_is_known_there_stands_in(
     assert sum(isinstance(one.failure, NoSuchCounsellor) for one in done) == len(others)
 
 
-def test_an_absence_at_some_sites_is_told_for_each_and_leaves_the_others(
+def test_an_absence_at_some_sites_is_reported_for_each_and_leaves_the_others(
     offices: Offices, clock: Clock
 ) -> None:
     first, broken, *_ = offices.peers
@@ -312,7 +342,7 @@ def test_a_new_passphrase_opens_and_the_old_one_does_not(office: Office, thread:
 @pytest.mark.parametrize(
     "form", ["\ufeff{}", "{}\r", "\ufeff{}\r\n", "{}\n"], ids=["mark", "cr", "both", "lf"]
 )
-def test_what_nobody_sees_is_no_part_of_a_passphrase(
+def test_invisible_characters_are_no_part_of_a_passphrase(
     office: Office, tmp_path: Path, form: str
 ) -> None:
     file = tmp_path / "written"
@@ -326,7 +356,7 @@ def test_what_nobody_sees_is_no_part_of_a_passphrase(
 
 @pytest.mark.parametrize("typed", ["\ufeff{}", "{}\r", "{}"], ids=["mark", "cr", "plain"])
 @pytest.mark.parametrize("sealed_with", ["\ufeff{}", "{}"], ids=["sealed with it", "without"])
-def test_a_backup_opens_whatever_nobody_sees_of_its_passphrase(
+def test_a_backup_opens_despite_invisible_characters_in_its_passphrase(
     office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
 ) -> None:
     with office.open() as place:

@@ -30,7 +30,7 @@ class Unplugged(Exception):
     """The memory stick was pulled out."""
 
 
-def test_a_file_that_was_broken_off_never_has_its_name(tmp_path: Path) -> None:
+def test_an_incomplete_file_never_gets_its_final_name(tmp_path: Path) -> None:
     def break_off() -> None:
         with writing_outside(tmp_path / "desk.age") as write:
             write(b"half")
@@ -42,7 +42,7 @@ def test_a_file_that_was_broken_off_never_has_its_name(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_what_a_crash_left_unfinished_is_replaced(tmp_path: Path) -> None:
+def test_the_unfinished_file_of_a_crash_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "desk.age.unfinished").write_bytes(b"half of an earlier one")
     with writing_outside(tmp_path / "desk.age") as write:
         write(b"all of it")
@@ -51,7 +51,7 @@ def test_what_a_crash_left_unfinished_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "desk.age").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_file_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     def write_both() -> None:
         with writing_outside(tmp_path / "desk.age") as write:
             write(b"mine")
@@ -70,7 +70,7 @@ def test_a_backup_is_not_made_over_another_file(office: Office, file: Path) -> N
     assert file.read_bytes() == before
 
 
-def test_a_rehearsal_tells_what_a_backup_holds_and_leaves_nothing(
+def test_a_rehearsal_reports_the_contents_of_a_backup_and_leaves_nothing(
     office: Office, file: Path, tmp_path: Path
 ) -> None:
     assert office.passphrase_file.is_file()

@@ -69,15 +69,15 @@ def test_a_list_opens_no_thread_that_has_not_changed(
     with monkeypatch.context() as patched:
         patched.setattr(open_thread, "open_case", opened)
         shown = office.json("list")
-    with office.desk() as desk:  # as a list shows it that opens the thread
-        desk.store.keep_summary(passed_on, '{"form": 0}')
+    with office.open() as place:  # as a list shows it that opens the thread
+        place.database.run("UPDATE summary SET form = 0")
     assert office.json("list") == shown
     monkeypatch.setattr(open_thread, "open_case", opened)
     office.run("forget", passed_on, "--yes")  # needs no opening either
     assert office.json("list") == []
 
 
-def test_what_is_beyond_the_bound_is_named_as_not_read(
+def test_messages_beyond_the_limit_are_reported_as_not_read(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -95,7 +95,7 @@ def test_what_is_beyond_the_bound_is_named_as_not_read(
     ids=["zeros", "zip", "broken header", "nothing", "endless header"],
 )  # fmt: skip
 @pytest.mark.parametrize("what", ["attachment", "message"])
-def test_what_does_not_begin_as_a_sealed_file_is_not_kept(
+def test_data_that_does_not_begin_as_a_sealed_file_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
     """It is the file that was listed, by its hash; nothing of it stays on the disk."""
@@ -107,7 +107,7 @@ def test_what_does_not_begin_as_a_sealed_file_is_not_kept(
     assert "Ik schrijf verder." in office.run("read", thread).stdout
 
 
-def test_the_rest_of_what_is_no_sealed_file_is_not_even_fetched(
+def test_the_rest_of_a_file_that_is_not_sealed_is_not_even_fetched(
     office: Office, peer: Peer, thread: str
 ) -> None:
     peer.keep(thread, "attachment", "reporter", 2, bytes(40_000_000), [str(office.identity)])

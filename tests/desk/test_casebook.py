@@ -68,7 +68,7 @@ def test_a_file_that_no_key_opens_is_shown(office: Office, reporter: Reporter, p
     assert "COULD NOT BE VERIFIED: none of your keys opens it" in text
 
 
-def test_a_hole_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+def test_a_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
     lost = reporter.write("Twee")
     reporter.write("Drie")
     peer.purge(lost)
@@ -100,7 +100,7 @@ def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, pee
     assert "removed:" not in shown[1]
 
 
-def test_what_a_colleague_wrote_to_both_and_is_not_here_is_missing(
+def test_a_colleagues_message_that_did_not_arrive_is_shown_as_missing(
     office: Office, peer: Peer
 ) -> None:
     """The reporter had chosen both, so it was meant for this desk too."""
@@ -134,9 +134,7 @@ def test_names_are_kept_for_a_hundred_colleagues_and_those_who_left_too() -> Non
     assert "a" not in state.names
 
 
-def test_what_was_here_once_and_is_not_any_more_is_named(
-    office: Office, reporter: Reporter
-) -> None:
+def test_a_message_that_disappeared_is_reported(office: Office, reporter: Reporter) -> None:
     reporter.write("Twee")
     office.fetch_quietly()
     with office.desk() as desk:
@@ -227,7 +225,7 @@ def test_a_page_of_the_database_that_was_altered_is_noticed(
     assert refused > 5
 
 
-def test_a_copy_sealed_anew_keeps_the_count_of_its_recipients(
+def test_a_resealed_copy_keeps_its_number_of_recipients(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Sealed to one more than the signed line says: refused before and after the key is gone."""
@@ -261,7 +259,7 @@ def test_a_thread_is_named_by_eight_characters_or_more(
             threads.find(place, reporter.mailbox[:8])
 
 
-def test_hostile_words_reach_the_terminal_harmless(office: Office, peer: Peer) -> None:
+def test_hostile_text_reaches_the_terminal_escaped(office: Office, peer: Peer) -> None:
     """The contract's JSON holds them as they are, in ASCII; the page writes them out."""
     reporter = Reporter(peer, office.identity)
     reporter.report("Hoi\u202e\nThread 00\u2028[waiting]\u2066")

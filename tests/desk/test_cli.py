@@ -150,7 +150,7 @@ def test_every_kind_of_answer(
     [b"", b"\xff", b"{", b"[1,2]", b'{"options":[]}', b'{"options":[{"title":"a"},{}]}',
      b'{"text":1,"options":[{},{}]}', b'options = "x"'],
 )  # fmt: skip
-def test_options_of_another_form_are_refused(raw: bytes) -> None:
+def test_malformed_options_are_refused(raw: bytes) -> None:
     with pytest.raises(Unfit):
         writing.options(raw)
 
@@ -318,7 +318,7 @@ def test_move_takes_a_way_there_with_the_address_that_needs_it(office: Office, p
     [("", "no invitation"), ("{}", "no invitation"), ("x" * 20_000, "larger"),
      ('{"v":2}', "newer version")],
 )  # fmt: skip
-def test_what_is_no_invitation_is_refused(
+def test_an_invalid_invitation_is_refused(
     tmp_path: Path, peer: Peer, clock: Clock, given: str, told: str
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -420,7 +420,7 @@ def test_the_folder_comes_from_option_environment_or_home(
     assert lost.stderr.startswith(f"There is no desk in {tmp_path}/klankbord-desk; make one with")
 
 
-def test_alarms_are_loud_and_end_with_one(office: Office, peer: Peer, thread: str) -> None:
+def test_alarms_go_to_stderr_and_exit_with_1(office: Office, peer: Peer, thread: str) -> None:
     peer.shown_cards = {}
     said = office.run("fetch", code=1)
     assert said.stderr.startswith("ALARM: the site shows no card for you")

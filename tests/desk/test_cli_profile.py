@@ -29,6 +29,45 @@ def test_the_profile_changes_with_the_next_fetch(office: Office, peer: Peer) -> 
     assert office.run("card", "--name", "", code=1).stderr.startswith("The card cannot be made")
 
 
+def test_a_register_number_and_a_sentence_are_given_and_taken_away(
+    office: Office, peer: Peer
+) -> None:
+    mine = str(office.identity)
+    said = office.run(
+        "card", "--register-number", "LVV 1234", "--sentence", "nl", "Vraag maar.",
+        "--sentence", "en", "Just ask.",
+    )  # fmt: skip
+    assert "register number LVV 1234." in said.stderr
+    assert "\u201cVraag maar.\u201d" in said.stderr
+    office.run("fetch")
+    card = cards.parse(peer.cards[mine])
+    assert card.register_number == "LVV 1234"
+    assert card.sentence == {"en": "Just ask.", "nl": "Vraag maar."}
+    office.run("fetch")
+    assert peer.cards[mine] == card.raw, "no new card for the same words"
+    office.run("card", "--register-number", "", "--sentence", "en", "")
+    office.run("fetch")
+    card = cards.parse(peer.cards[mine])
+    assert (card.register_number, card.sentence) == ("", {"nl": "Vraag maar."})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("--register-number", "9" * 51), "at most 50 characters; this one has 51"),
+        (("--sentence", "nl", "a" * 201), "at most 200 characters; this one has 201"),
+        (("--sentence", "dutch", "Vraag maar."), "codes of two or three letters"),
+        (("--register-number", "1\u202e2"), "cannot be seen"),
+    ],
+)
+def test_what_a_card_does_not_take_is_refused_and_changes_nothing(
+    office: Office, wrong: tuple[str, ...], told: str
+) -> None:
+    assert told in office.run("card", "--name", "Ander", *wrong, code=1).stderr
+    with office.desk() as desk:
+        assert desk.state.profile.name == "Els de Vries"
+
+
 def test_a_card_that_nobody_has_changes_at_once(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     invitation = peer.invitation().decode()

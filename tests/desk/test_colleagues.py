@@ -80,7 +80,7 @@ def test_nobody_and_oneself_are_refused(office: Office, thread: str) -> None:
     )
 
 
-def test_whom_the_reporter_left_is_told_why_nothing_can_be_written(
+def test_a_counsellor_no_longer_chosen_is_told_why_nothing_can_be_written(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     reporter.wanted = (bas,)

@@ -192,7 +192,7 @@ def test_where_its_own_address_cannot_be_reached_a_desk_says_so(dial: Dial) -> N
     assert asked == []
 
 
-def test_no_header_tells_who_asks(dial: Dial) -> None:
+def test_no_header_identifies_the_desk(dial: Dial) -> None:
     with serving(_answers) as (port, heads):
         courier = dial(f"http://127.0.0.1:{port}")
         courier.mailboxes()
@@ -287,7 +287,7 @@ def test_a_redirect_is_not_followed(dial: Dial) -> None:
         assert seen == []
 
 
-def test_an_answer_without_end_is_left(dial: Dial) -> None:
+def test_an_endless_answer_is_abandoned(dial: Dial) -> None:
     def endless(_: object) -> tuple[int, dict[str, str], bytes]:
         return 200, {}, b"[" * (5 * 1024 * 1024)
 
@@ -301,7 +301,7 @@ def test_an_answer_without_end_is_left(dial: Dial) -> None:
      b"[" * 100_000, b'{"token":"a\\r\\nX: y","day":"2027-01-05"}',
      b'{"token":"a","day":"2027-01-05"' + b" " * 50],
 )  # fmt: skip
-def test_an_answer_of_another_form_is_one_sentence(dial: Dial, body: bytes) -> None:
+def test_a_malformed_answer_is_one_sentence(dial: Dial, body: bytes) -> None:
     with serving(lambda _: (200, {}, body)) as (port, _), pytest.raises(BadAnswer):
         dial(f"http://127.0.0.1:{port}").challenge()
 
@@ -311,7 +311,7 @@ def test_an_answer_of_another_form_is_one_sentence(dial: Dial, body: bytes) -> N
     [(401, b"{}", Unknown), (404, b"", Refused), (409, b'{"n":3}', OutOfStep),
      (409, b"x", Refused), (500, b"", Refused), (204, b"", BadAnswer)],
 )  # fmt: skip
-def test_each_refusal_is_told_apart(
+def test_each_refusal_has_its_own_error(
     dial: Dial, status: int, body: bytes, error: type[Exception]
 ) -> None:
     def refuse(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
@@ -327,7 +327,7 @@ def test_each_refusal_is_told_apart(
      b'{"mailboxes":[{"id":"%s","newest":[{"by":"reporter","n":-1}]}]}' % (b"ab" * 32),
      b'{"mailboxes":[{"id":"../x","newest":[]}]}', b'{"mailboxes":{}}', b'{"mailboxes":[1]}'],
 )  # fmt: skip
-def test_nothing_of_another_form_reaches_the_state(dial: Dial, body: bytes) -> None:
+def test_nothing_malformed_reaches_the_state(dial: Dial, body: bytes) -> None:
     def hostile(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
         return _answers(handler) if "challenge" in handler.path else (200, {}, body)
 
@@ -394,7 +394,7 @@ def test_onions_only_through_a_proxy_and_loopback_past_it(dial: Dial) -> None:
     "text", ["socks5://127.0.0.1:9050", "https://127.0.0.1:1", "socks5h://127.0.0.1", "socks5h://a:0",
              "http://u:p@127.0.0.1:8118", "socks5h://127.0.0.1:70000"],
 )  # fmt: skip
-def test_proxies_of_another_form_are_refused(text: str) -> None:
+def test_malformed_proxies_are_refused(text: str) -> None:
     with pytest.raises(Unfit, match="socks5h"):
         read_proxy(text)
 

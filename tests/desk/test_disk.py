@@ -82,7 +82,7 @@ def test_once_never_overwrites(disk: Disk) -> None:
     assert disk.names("") == ["vault.age"]
 
 
-def test_nobody_else_may_read_and_no_hour_is_told(office: Office, reporter: Reporter) -> None:
+def test_files_are_private_and_their_times_show_no_hour(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     midnight = datetime.datetime(2027, 1, 5, tzinfo=datetime.UTC).timestamp()
     paths = [office.folder, *office.folder.rglob("*")]
@@ -140,7 +140,7 @@ def test_the_lock_ends_with_the_process_that_held_it(office: Office) -> None:
     office.fetch_quietly()
 
 
-def test_a_wrong_passphrase_and_a_damaged_vault_are_told_apart(office: Office) -> None:
+def test_a_wrong_passphrase_and_a_damaged_vault_have_different_errors(office: Office) -> None:
     disk = Disk(office.folder, office.clock)
     with pytest.raises(WrongPassphrase):
         Vault.open(disk, "iets heel anders dan eerst")

@@ -109,7 +109,7 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_what_the_server_alters_is_not_taken_and_named(
+def test_a_file_that_the_server_altered_is_refused_and_named(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, lie: str
 ) -> None:
     (item,) = reporter.attach("Een", ("foto.jpg", "image/jpeg", bytes(200_000)))
@@ -123,7 +123,7 @@ def test_what_the_server_alters_is_not_taken_and_named(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_file_in_place_of_another_is_not_taken(
+def test_a_file_in_place_of_another_is_refused(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     one, two = reporter.attach("Twee", ("a", "text/plain", b"a"), ("b", "text/plain", b"b"))
@@ -132,7 +132,7 @@ def test_a_file_in_place_of_another_is_not_taken(
     assert states(office, thread, code=1) == {one: "swapped", two: "here"}
 
 
-def test_a_file_that_is_listed_and_not_handed_over_is_withheld(
+def test_a_file_that_is_listed_but_not_delivered_is_shown_as_withheld(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -318,7 +318,7 @@ def test_a_full_disk_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["1234567", "ffffffff", "zz"])
-def test_a_file_that_nobody_knows_is_said_so(office: Office, thread: str, name: str) -> None:
+def test_an_unknown_file_is_reported_as_such(office: Office, thread: str, name: str) -> None:
     told = office.run("save", thread, name, "--out", "x", code=1)
     assert "'files'" in told.output
 

@@ -43,7 +43,7 @@ def _kept_texts(office: Office) -> list[str]:
     return office.texts(mailbox)
 
 
-def test_in_april_nothing_of_january_opens_if_all_was_fetched(
+def test_in_april_nothing_from_january_opens_if_all_was_fetched(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     for day in ("2027-02-03", "2027-03-01", "2027-04-04"):
@@ -55,7 +55,7 @@ def test_in_april_nothing_of_january_opens_if_all_was_fetched(
     assert not any(b"vergeten" in file.read_bytes() for file in _files(thief))
 
 
-def test_in_september_nothing_of_january_opens_in_any_case(
+def test_in_september_nothing_from_january_opens_in_any_case(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     """Not fetched since; the first round after seven months destroys the key."""
@@ -91,7 +91,7 @@ def test_an_inbox_that_is_not_read_to_its_end_keeps_the_key_until_day_210(
         assert bool(stolen(office.folder).opens(january)) is left
 
 
-def test_what_is_kept_never_lies_open_on_the_disk(
+def test_kept_messages_are_never_readable_on_the_disk(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     clock.to("2027-04-04")
@@ -160,7 +160,7 @@ def _killed(
 
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])
-def test_a_leave_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
+def test_an_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
     """What was written during the whole leave opens on the day of return."""
     clock.to("2027-01-30")
     office.fetch_quietly()
@@ -216,7 +216,7 @@ def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
 FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoord daarop.")
 
 
-def test_what_was_forgotten_is_in_no_page_of_the_database(
+def test_forgotten_messages_are_in_no_page_of_the_database(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
     """Freed pages and the index of words included; before, all of it stands there."""

@@ -21,7 +21,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.transport import api_client
 from dropbox_app.desk.transport.api_client import Answer, HttpTransport, Transport
-from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.desk_lock import GRACE, DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.test_actions import Offices, ToEach
@@ -84,6 +84,9 @@ class SomeHang(ToEach):
             return self.real.send(method, self.hung[origin], target, headers, body, seconds)
         return super().send(method, origin, target, headers, body, seconds)
 
+    def break_off(self) -> None:
+        self.real.break_off()
+
     def apart(self) -> "SomeHang":
         return SomeHang(self.offices, self.hung)
 
@@ -129,7 +132,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_once, "TOLD_EVERY", 0.2)
 
 
-def test_five_that_hang_are_named_and_the_other_twenty_are_fetched(
+def test_five_hanging_sites_are_named_and_the_other_twenty_are_fetched(
     many: tuple[Offices, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offices, machine = many
@@ -149,7 +152,7 @@ def test_five_that_hang_are_named_and_the_other_twenty_are_fetched(
     assert re.search(r"\d( and \d+ more)?\.$", first)  # more while others are still at work
 
 
-def test_the_page_tells_whom_it_waits_for_and_has_the_others(
+def test_the_page_shows_the_sites_it_waits_for_and_the_others_results(
     many: tuple[Offices, Machine], hung: list[Hung]
 ) -> None:
     offices, machine = many
@@ -169,8 +172,50 @@ def test_the_page_tells_whom_it_waits_for_and_has_the_others(
     lock.end()
 
 
+def test_a_lock_does_not_wait_for_those_that_hang_and_the_passphrase_opens_it_again(
+    many: tuple[Offices, Machine],
+) -> None:
+    """By the button within seconds; by itself after a grace, which a person who comes back ends."""
+    offices, machine = many
+    now = [1000.0]
+    lock = DeskLock(offices.folder, machine, lambda: now[0])
+    lock.unlock(PASSPHRASE)
+    fetching = Fetching(lock)
+
+    def only_those_that_hang() -> None:
+        assert fetching.start()
+        until(lambda: fetching.last and len(fetching.last.done) == SITES - HANG, "not twenty done")
+
+    only_those_that_hang()
+    began = time.monotonic()
+    lock.lock()
+    until(lambda: not fetching.under_way, "the fetch was not broken off")
+    assert time.monotonic() - began < 10
+    lock.unlock(PASSPHRASE)
+
+    only_those_that_hang()
+
+    def pass_by(seconds: float) -> bool:
+        now[0] += seconds
+        return lock.lock_if_idle()
+
+    assert [pass_by(30) for _ in range(2 * lock.idle_minutes)][-1]
+    assert fetching.under_way
+    for _ in range(GRACE // 30):
+        pass_by(30)
+    until(lambda: not fetching.under_way, "the fetch was not broken off")
+
+    lock.unlock(PASSPHRASE)
+    only_those_that_hang()
+    assert pass_by(3600)  # the computer was asleep
+    lock.unlock(PASSPHRASE)
+    lock.end()
+
+
 @pytest.mark.long
-def test_five_that_hang_end_a_fetch_within_a_minute(many: tuple[Offices, Machine]) -> None:
+def test_a_fetch_with_five_hanging_sites_ends_within_a_minute(
+    many: tuple[Offices, Machine],
+) -> None:
     offices, machine = many
     with workplace.opened(offices.folder, PASSPHRASE, machine) as place:
         began = time.monotonic()

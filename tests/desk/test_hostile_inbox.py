@@ -22,7 +22,7 @@ def test_a_report_that_is_called_a_file_is_shown(
     office.fetch_quietly()
 
 
-def test_what_is_called_a_file_and_cannot_be_opened_is_shown_as_such(
+def test_an_item_called_a_file_that_cannot_be_opened_is_shown_as_such(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (kept,) = peer.items.values()
@@ -43,7 +43,7 @@ def test_a_message_that_is_said_to_be_the_counsellors_own_is_new(
     assert office.fetch().new == {reporter.mailbox: 1}
 
 
-def test_an_inbox_without_end_is_left(
+def test_an_endless_inbox_is_abandoned(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_PAGES", 3)
@@ -75,7 +75,7 @@ def test_a_long_inbox_is_read_in_several_rounds(
     assert len(office.texts(reporter.mailbox)) == 7
 
 
-def test_what_is_owed_is_bounded(
+def test_the_number_of_owed_items_is_limited(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_OWED", 5)
@@ -96,7 +96,7 @@ def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("bytes_that_come", [None, 3000])
-def test_one_damaged_item_keeps_nothing_else_away(
+def test_one_damaged_item_blocks_no_other(
     office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
 ) -> None:
     """The server cannot read it, or its answer breaks off each time at the same place."""
@@ -126,7 +126,7 @@ def test_a_connection_that_breaks_before_the_first_byte_ends_the_round(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_list_of_threads_comes_in_parts(
+def test_a_list_of_threads_is_paged(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_module, "LISTED", 2)
@@ -140,7 +140,7 @@ def test_a_list_of_threads_comes_in_parts(
     assert sum("/mailboxes" in target for _, target in peer.log) == 3
 
 
-def test_a_list_of_threads_without_end_is_left(
+def test_an_endless_list_of_threads_is_abandoned(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_module, "LISTED", 0)

@@ -81,7 +81,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("case", KINDS, ids=lambda case: f"{case[0]!a} {case[2][:6]!r}")
-def test_a_kind_is_known_by_its_bytes_and_a_mismatch_is_said(case: tuple[str, str, bytes]) -> None:
+def test_a_kind_is_recognised_by_its_bytes_and_a_mismatch_is_reported(
+    case: tuple[str, str, bytes],
+) -> None:
     name, declared, content = case
     kind, said = KINDS[case]
     for step in (1, 7, 65_536):  # wherever the pieces are cut

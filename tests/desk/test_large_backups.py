@@ -76,7 +76,7 @@ def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
     assert files_of(tmp_path / "again") == files_of(office.folder)
 
 
-def test_what_is_in_a_backup_is_byte_for_byte_a_tar_of_the_folder(
+def test_a_backup_is_byte_for_byte_a_tar_of_the_folder(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     office.fetch_quietly()
@@ -104,7 +104,7 @@ CHUNK = 65_552
 
 @pytest.mark.parametrize("at", [0, 1, 15 * CHUNK, 15 * CHUNK + 1, -3 * CHUNK, -CHUNK, -20_000, -1])
 @pytest.mark.parametrize("how", ["cut", "changed"])
-def test_a_backup_that_is_not_whole_is_not_restored_in_part(
+def test_an_incomplete_backup_is_not_restored_in_part(
     office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
 ) -> None:
     """Wherever it is cut or changed, in its last chunk too, where the archive is over already."""

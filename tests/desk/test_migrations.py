@@ -83,7 +83,7 @@ def assert_taken_over(office: Office, expected: Expected) -> None:
     assert len([name for name in names if name.endswith(".db")]) == 1
 
 
-def test_a_desk_of_the_first_format_is_taken_over_complete(old: Office, expected: Expected) -> None:
+def test_a_desk_of_the_first_format_is_migrated_completely(old: Office, expected: Expected) -> None:
     assert_taken_over(old, expected)
     for name in ("foto.jpg", "notitie.txt", "folder.pdf"):
         assert any(name in old.run("files", one["id"]).stdout for one in expected["list"])
@@ -92,7 +92,7 @@ def test_a_desk_of_the_first_format_is_taken_over_complete(old: Office, expected
     assert not thief.knows("vergeten")
 
 
-def test_what_waited_is_kept_as_it_was_sealed(old: Office, expected: Expected) -> None:
+def test_waiting_messages_are_kept_as_they_were_sealed(old: Office, expected: Expected) -> None:
     (waiting,) = (
         message["item"]
         for one in expected["read"].values()
@@ -114,7 +114,7 @@ def test_a_backup_of_the_first_format_is_restored(
     assert_taken_over(again, expected)
 
 
-def test_killed_at_any_step_of_taking_over_the_desk_opens_and_has_everything(
+def test_killed_at_any_step_of_the_migration_the_desk_opens_and_has_everything(
     old: Office,
     expected: Expected,
     monkeypatch: pytest.MonkeyPatch,
@@ -152,7 +152,7 @@ def test_killed_at_any_step_of_taking_over_the_desk_opens_and_has_everything(
 
 
 @pytest.mark.parametrize("how", ["state damaged", "state missing a field", "disk full", "no room"])
-def test_a_desk_that_cannot_be_taken_over_is_refused_and_left_alone(
+def test_a_desk_that_cannot_be_migrated_is_refused_and_left_unchanged(
     old: Office, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how.startswith("state"):

@@ -8,7 +8,7 @@ from dropbox_app.desk.actions import backups, notes, settings, snippets, threads
 from dropbox_app.desk.actions.settings import Settings
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.protocol.messages import MAX_TEXT
-from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.conftest import PASSPHRASE, Office, without_columns
 from tests.support.fake_server import Peer, Reporter
 
 # notes
@@ -31,7 +31,7 @@ def test_a_note_is_kept_at_the_desk_and_is_in_nothing_that_is_sent(
     assert "Kent HR" not in office.run("read", thread, "--json").stdout
 
 
-def test_a_note_goes_when_its_thread_is_forgotten(
+def test_a_note_is_deleted_when_its_thread_is_forgotten(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.run("note", thread, "--text-file", "-", given="Belde op maandag\n")
@@ -54,7 +54,7 @@ def test_a_note_is_shown_replaced_and_removed_by_command(office: Office, thread:
     office.run("note", thread, "--clear", "--text-file", "-", code=2)
 
 
-def test_a_note_that_is_too_long_leaves_the_one_before(office: Office, thread: str) -> None:
+def test_a_note_that_is_too_long_leaves_the_earlier_one(office: Office, thread: str) -> None:
     with office.open() as place:
         notes.write_note(place, thread, "Kort")
         with pytest.raises(Unfit, match="at most 20,000"):
@@ -103,7 +103,7 @@ def test_each_snippet_is_there_in_both_languages_and_fits_a_message(
         assert all(len(line) == len(line.rstrip()) for line in one.text.splitlines())
 
 
-def test_what_is_urgent_names_who_can_be_called_and_promises_nobody(office: Office) -> None:
+def test_urgent_snippets_name_who_can_be_called_and_promise_no_help(office: Office) -> None:
     with office.open() as place:
         for language in ("nl", "en"):
             safe = snippets.snippet(place, "not_safe", language).text
@@ -132,7 +132,7 @@ def test_an_own_version_takes_the_place_of_a_snippet_until_it_is_dropped(office:
 
 
 @pytest.mark.parametrize("text", [" \n\t ", "x" * 10_001])
-def test_a_snippet_that_cannot_be_kept_is_left_as_it_was(office: Office, text: str) -> None:
+def test_a_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> None:
     with office.open() as place:
         before = snippets.snippet(place, "doubt", "nl")
         with pytest.raises(Unfit, match="as it was"):
@@ -140,7 +140,7 @@ def test_a_snippet_that_cannot_be_kept_is_left_as_it_was(office: Office, text: s
         assert snippets.snippet(place, "doubt", "nl") == before
 
 
-def test_an_unknown_snippet_or_language_is_named_with_those_that_there_are(office: Office) -> None:
+def test_an_unknown_snippet_or_language_is_named_with_the_existing_ones(office: Office) -> None:
     assert "listening" in office.run("snippet", "nothing", code=1).stderr
     with office.open() as place, pytest.raises(NotFound, match="nl, en"):
         snippets.snippets(place, "fr")
@@ -187,12 +187,13 @@ def test_a_proxy_that_reaches_no_address_is_refused_and_one_that_does_is_kept(
 # a database of before
 
 
-def test_a_database_without_notes_is_taken_over_when_it_is_opened(
+def test_a_database_without_notes_is_upgraded_when_it_is_opened(
     office: Office, thread: str
 ) -> None:
     with office.open() as place:
         for table in ("note", "snippet", "setting", "event"):
             place.database.run(f"DROP TABLE {table}")
+        without_columns(place)
         place.database.run("PRAGMA user_version = 1")
     with office.open() as place:
         notes.write_note(place, thread, "Belt liever")
@@ -205,7 +206,7 @@ def test_a_database_without_notes_is_taken_over_when_it_is_opened(
 
 def test_a_database_of_a_newer_version_is_left_alone(office: Office) -> None:
     with office.open() as place:
-        place.database.run("PRAGMA user_version = 4")
+        place.database.run("PRAGMA user_version = 5")
     assert "install the newest" in office.run("list", code=1).stderr
 
 

@@ -30,7 +30,7 @@ def months(office: Office) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["retired", "card refused", "line breaks"])
-def test_a_fetch_that_fails_destroys_old_keys_all_the_same(
+def test_a_failed_fetch_still_destroys_old_keys(
     office: Office, thread: str, peer: Peer, clock: Clock, how: str
 ) -> None:
     """The challenge needs no authorization, so the day is confirmed all the same."""
@@ -47,7 +47,7 @@ def test_a_fetch_that_fails_destroys_old_keys_all_the_same(
     assert office.texts(thread) == [TEXT]
 
 
-def test_a_key_that_was_due_goes_with_a_fetch_that_fails(
+def test_a_failed_fetch_destroys_a_key_that_was_due(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     """Thirty days are enough where the inbox was read after the month; else they are not."""
@@ -77,7 +77,7 @@ def test_a_day_that_is_not_confirmed_destroys_nothing(
     assert "2027-01" in months(office)
 
 
-def test_what_a_broken_fetch_brought_home_is_sealed_anew_too(
+def test_items_of_an_interrupted_fetch_are_resealed_too(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     """One item is on the disk and not yet in the state; its key goes in the same minute."""
@@ -136,12 +136,12 @@ def test_keys_of_a_closed_site_are_destroyed_on_command(
     assert office.texts(thread) == [TEXT]
 
 
-def test_destroying_goes_with_its_question_only(office: Office) -> None:
+def test_destroying_asks_for_confirmation(office: Office) -> None:
     office.run("keys", "--yes", code=2)
     office.run("keys", "--destroy-old", "--reveal", code=2)
 
 
-def test_keys_say_when_each_goes(office: Office, thread: str, clock: Clock) -> None:
+def test_keys_show_when_each_is_destroyed(office: Office, thread: str, clock: Clock) -> None:
     """The sentence holds: not before, then, and in any case."""
     said = office.run("keys").stdout
     assert (
@@ -156,7 +156,7 @@ def test_keys_say_when_each_goes(office: Office, thread: str, clock: Clock) -> N
 # what was listed and did not come
 
 
-def test_a_key_stays_while_something_that_was_listed_has_not_come(
+def test_a_key_is_kept_while_a_listed_item_has_not_arrived(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     """Not in the fetch that was told 404, and not later, until it has come; the second is loud."""
@@ -176,7 +176,7 @@ def test_a_key_stays_while_something_that_was_listed_has_not_come(
     assert "2027-01" not in months(office)
 
 
-def test_a_server_that_never_hands_it_over_keeps_a_key_210_days_at_most(
+def test_a_server_that_never_delivers_it_keeps_a_key_210_days_at_most(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)
@@ -190,7 +190,7 @@ def test_a_server_that_never_hands_it_over_keeps_a_key_210_days_at_most(
     assert office.fetch().alarms == []
 
 
-def test_a_withdrawal_explains_what_did_not_come(
+def test_a_withdrawal_explains_a_missing_item(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)

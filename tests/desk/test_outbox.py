@@ -95,7 +95,7 @@ def test_another_copy_of_the_desk_came_first(
     assert office.case(thread).unsent == {}
 
 
-def test_what_came_in_meanwhile_is_read_before_answering(
+def test_messages_that_arrived_meanwhile_are_read_before_answering(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     reporter.write("Wacht nog even")
@@ -122,7 +122,7 @@ def test_a_message_that_the_server_refuses_is_kept_and_shown(
     assert reporter.texts()[1:] == ["Op tijd"]
 
 
-def test_a_busy_server_gets_it_later(
+def test_a_message_is_sent_later_to_a_busy_server(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     peer.busy = True
@@ -135,7 +135,7 @@ def test_a_busy_server_gets_it_later(
     assert reporter.texts()[1:] == ["Straks"]
 
 
-def test_nothing_is_written_to_a_thread_that_is_over(
+def test_nothing_is_sent_to_a_thread_that_has_ended(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     reporter.withdraw()
@@ -149,7 +149,7 @@ def test_a_text_that_is_too_long_is_refused_with_its_size(office: Office, thread
     office.reply(thread, "x" * 60_000)
 
 
-def test_whom_the_reporter_left_does_not_write_on(
+def test_a_counsellor_no_longer_chosen_cannot_write_any_more(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: object
 ) -> None:
     other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")

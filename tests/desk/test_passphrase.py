@@ -9,7 +9,7 @@ from tests.desk.conftest import PASSPHRASE, Office
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_a_drawn_passphrase_has_five_words_and_is_taken(language: str) -> None:
+def test_a_drawn_passphrase_has_five_words_and_is_accepted(language: str) -> None:
     drawn = {passphrase.draw(language) for _ in range(200)}
     assert len(drawn) == 200
     for one in drawn:
@@ -32,7 +32,7 @@ def test_a_drawn_passphrase_has_five_words_and_is_taken(language: str) -> None:
         ("welkom in het jaar 2026", "unknown"),
     ],
 )
-def test_what_is_said_of_a_chosen_passphrase_is_true(chosen: str, verdict: str) -> None:
+def test_the_judgement_of_a_chosen_passphrase_is_true(chosen: str, verdict: str) -> None:
     assert passphrase.judge(chosen) == verdict
 
 

@@ -14,7 +14,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 # the server
 
 
-def test_a_new_store_id_is_told_and_the_lost_comes_back(
+def test_a_new_store_id_is_reported_and_lost_items_are_sent_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Own messages that the backup lacks are sent again byte for byte; no alarm is cried."""
@@ -147,7 +147,7 @@ def test_two_messages_under_one_number_without_a_restore_are_a_conflict(
     ]
 
 
-def test_a_withdrawal_is_given_to_a_server_that_lost_it(
+def test_a_withdrawal_is_sent_again_to_a_server_that_lost_it(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -160,7 +160,7 @@ def test_a_withdrawal_is_given_to_a_server_that_lost_it(
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
-def test_a_withdrawal_is_given_where_the_thread_is_listed_for_others(
+def test_a_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
     office: Office, reporter: Reporter, peer: Peer, tmp_path: Path
 ) -> None:
     """The backup is from before the reporter turned to this counsellor."""
@@ -179,7 +179,7 @@ def test_a_withdrawal_is_given_where_the_thread_is_listed_for_others(
     assert set(peer.items) == {withdrawal}
 
 
-def test_a_withdrawal_that_is_not_taken_is_cried_out(
+def test_a_withdrawal_that_is_not_accepted_raises_an_alarm(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -191,7 +191,7 @@ def test_a_withdrawal_that_is_not_taken_is_cried_out(
     assert any("does not take that" in alarm for alarm in office.fetch().alarms)
 
 
-def test_given_back_also_after_the_key_was_destroyed(
+def test_items_are_sent_again_even_after_their_key_was_destroyed(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -206,7 +206,7 @@ def test_given_back_also_after_the_key_was_destroyed(
     assert peer.items[lost].sealed == sealed
 
 
-def test_what_was_forgotten_does_not_come_back(
+def test_forgotten_messages_do_not_come_back(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -241,7 +241,7 @@ def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
     assert [e.state for e in reporter.thread().entries] == ["verified"] * 5
 
 
-def test_what_cannot_be_given_back_bars_nobody_from_the_thread(
+def test_an_item_that_cannot_be_sent_again_blocks_nobody_in_the_thread(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The server has number 1, the desk has forgotten 2: the next is 3, and a hole shows."""
@@ -269,7 +269,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
     return again
 
 
-def test_a_restored_desk_goes_on_where_the_lost_one_was(
+def test_a_restored_desk_continues_where_the_lost_one_stopped(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     """It learns n and prev, takes its own higher serial, and answers under the next number."""

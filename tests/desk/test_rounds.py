@@ -9,7 +9,7 @@ from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer, Reporter
 
 
-def test_a_report_comes_home_and_is_believed(office: Office, reporter: Reporter) -> None:
+def test_a_report_is_fetched_and_believed(office: Office, reporter: Reporter) -> None:
     report = office.fetch()
     assert report.new == {reporter.mailbox: 1}
     (entry,) = office.case(reporter.mailbox).thread.entries
@@ -19,7 +19,7 @@ def test_a_report_comes_home_and_is_believed(office: Office, reporter: Reporter)
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_the_second_round_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
+def test_the_second_fetch_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     office.peer.log.clear()
     report = office.fetch()
@@ -61,7 +61,7 @@ def test_the_server_is_told_only_after_file_and_state_are_safe(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "En nog iets."]
 
 
-def test_a_round_that_broke_off_is_finished_by_the_next(
+def test_an_interrupted_fetch_is_finished_by_the_next(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The withdrawal is home and told as fetched, but the line broke before it was looked at."""
@@ -75,7 +75,7 @@ def test_a_round_that_broke_off_is_finished_by_the_next(
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
-def test_another_file_than_the_listed_one_is_not_taken(
+def test_a_file_other_than_the_listed_one_is_refused(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (item,) = peer.items
@@ -92,7 +92,7 @@ def test_another_file_than_the_listed_one_is_not_taken(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_what_is_listed_and_not_there_is_asked_for_again(
+def test_a_listed_item_that_is_missing_is_requested_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.withheld = set(peer.items)
@@ -102,9 +102,7 @@ def test_what_is_listed_and_not_there_is_asked_for_again(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_message_that_is_kept_back_is_noticed(
-    office: Office, reporter: Reporter, peer: Peer
-) -> None:
+def test_a_withheld_message_is_noticed(office: Office, reporter: Reporter, peer: Peer) -> None:
     office.fetch_quietly()
     peer.hidden = {reporter.write("Dit houdt de server achter.")}
     assert any("did not hand over" in alarm for alarm in office.fetch().alarms)
@@ -138,7 +136,7 @@ def test_a_mailbox_that_left_the_list_is_shown_as_gone(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_withdrawal_is_told_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
+def test_a_withdrawal_is_reported_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     reporter.withdraw()
     report = office.fetch()
@@ -175,7 +173,7 @@ def test_the_first_window_begins_two_days_before(office: Office, peer: Peer, clo
     assert [w.first.month for w in card.sealing] == [1, 2, 3, 4, 5]
 
 
-def test_a_seed_is_in_the_vault_before_its_card_is_out(
+def test_a_seed_is_in_the_vault_before_its_card_is_published(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-02-10")

@@ -32,7 +32,7 @@ def said_inside(monkeypatch: pytest.MonkeyPatch, program: str) -> bytes:
         return run.answer.read()
 
 
-def test_there_is_no_network_no_home_no_desk_and_nobody_else_in_there(
+def test_the_sandbox_has_no_network_no_home_no_desk_and_no_other_process(
     monkeypatch: pytest.MonkeyPatch, office: Office, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
@@ -81,7 +81,7 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
     assert not [h for h in handles if not h.startswith(("pipe:", "/dev/null", "/proc"))]
 
 
-def test_who_is_in_there_finds_nothing_of_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandboxed_program_finds_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its environment, by way of any process that can be seen, nor this computer's name."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
@@ -130,7 +130,7 @@ with sandbox.running("show", ".png", [b"x"], 1) as run:
 """
 
 
-def test_the_keys_of_whoever_is_logged_in_stay_outside() -> None:
+def test_the_kernel_keys_of_the_user_stay_outside() -> None:
     """Those that the kernel keeps for a session: of an encrypted folder, a network drive."""
     calls = KEY_CALLS.get(os.uname().machine)
     if calls is None:
@@ -144,7 +144,7 @@ def test_the_keys_of_whoever_is_logged_in_stay_outside() -> None:
     assert done.stdout == "True\n[-1, -1]\n", done.stderr
 
 
-def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless notes are not taken, and neither is a cleaned copy without end."""
     monkeypatch.setattr(sandbox, "SECONDS", 5)
     inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
@@ -158,7 +158,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         metadata.clean(types.PNG, [small_png()], 100)
 
 
-def test_what_hangs_or_hides_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_or_hidden_process_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"klankbord-left-behind-{os.getpid()}"
     monkeypatch.setattr(sandbox, "SECONDS", 2)
     inside(
@@ -183,7 +183,7 @@ def _running(name: str) -> bool:
     return False
 
 
-def test_memory_and_what_is_written_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_output_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     head = (Path(sandbox.__file__).parent / "sandbox_child.py").read_text()
     head = head.partition('if __name__ == "__main__"')[0]
     # The true program's own limits, then what a file could have made it do.
@@ -216,7 +216,7 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
-def test_an_answer_of_another_form_is_not_believed(
+def test_a_malformed_answer_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str,
     tmp_path: Path, answer: str,
 ) -> None:  # fmt: skip
@@ -232,7 +232,7 @@ def test_on_another_system_it_says_that_it_is_linux_only(monkeypatch: pytest.Mon
         metadata.look(types.PNG, [small_png()], 100)
 
 
-def test_where_the_room_cannot_be_made_nothing_is_opened(
+def test_without_a_working_sandbox_nothing_is_opened(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = tmp_path / "bwrap"

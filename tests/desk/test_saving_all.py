@@ -28,7 +28,7 @@ def sent(office: Office, reporter: Reporter, thread: str) -> str:
     return thread
 
 
-def test_messages_and_harmless_files_are_written_and_what_was_left_out_is_named(
+def test_messages_and_harmless_files_are_written_and_the_others_are_named(
     office: Office, sent: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "evidence"

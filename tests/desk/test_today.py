@@ -194,7 +194,7 @@ def test_a_second_list_opens_no_thread(
 def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str) -> None:
     before = office.json("list")
     with office.open() as place:
-        place.database.run('UPDATE summary SET fields = \'{"last_day": "2027-01-05"}\'')
+        place.database.run("UPDATE summary SET form = 1, fields = '{}'")
     assert office.json("list") == before
 
 
@@ -234,3 +234,18 @@ def test_a_promised_day_that_falls_in_an_absence_says_so(office: Office, thread:
         sites.away(place, datetime.date(2027, 1, 7))
     assert one(office)["away_until"] == "2027-01-07"
     assert "(you are away until 2027-01-07)" in office.run("today").stdout
+
+
+def test_many_reports_that_say_not_safe_hide_no_other_one(
+    office: Office, report: Callable[..., Reporter], clock: Clock
+) -> None:
+    for number in range(3):
+        report(f"Verzonnen {number}", safe="no")
+    clock.to("2027-01-06")
+    honest = report("Ik durf niet naar huis.", safe="no")
+    report("Een vraag")
+    office.fetch_quietly()
+    with office.open() as place:
+        work = today.today(place, most=2)
+    assert honest.mailbox in {one.mailbox for one in work.mine}
+    assert (len(work.mine), work.all["mine"], work.unsafe) == (4, 5, 4)

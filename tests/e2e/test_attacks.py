@@ -128,7 +128,7 @@ def test_a_small_order_key_gets_no_card_and_no_answer(
     assert (weak_status, weak_body) == (bad_status, bad_body) == (401, bad_body)
 
 
-def test_a_desk_request_is_worth_nothing_elsewhere(box: DropBox, bas: Hostile) -> None:
+def test_a_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
     """Signed for another origin, site, target, method or body, or under an old token: 401."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
@@ -197,7 +197,7 @@ def the_only_card_is_absent(box: DropBox) -> bool:
     return not list((box.folder / "cards").glob("*.card"))
 
 
-def test_the_desk_of_the_addressed_reads_on(
+def test_the_addressed_desk_can_still_read(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
     """After all of it an honest report still arrives at the honest desk."""

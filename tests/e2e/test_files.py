@@ -141,7 +141,7 @@ def noor(serving: Serving) -> Counsellor:
     return serving.house.counsellors[0]
 
 
-def test_the_search_finds_what_lies_in_the_clear(serving: Serving) -> None:
+def test_the_search_finds_plain_text(serving: Serving) -> None:
     """Else the tests below would find nothing whatever the server did."""
     secret = serving.home / "spool"
     secret.write_bytes(b"x" * 70_000 + PATTERN)
@@ -150,7 +150,7 @@ def test_the_search_finds_what_lies_in_the_clear(serving: Serving) -> None:
         assert len(found_in(serving, NAME.encode())) == 1
 
 
-def test_no_byte_of_a_running_upload_and_no_name_lies_in_the_clear(
+def test_no_byte_or_name_of_a_running_upload_is_in_plain_text(
     serving: Serving, long_run: bool
 ) -> None:
     size = (200 if long_run else 20) * MIB
@@ -185,7 +185,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(serving: Serving) -> None:
     assert "Traceback" not in serving.log.read_text()
 
 
-def test_after_kill_9_nothing_lies_in_the_clear_and_a_start_removes_it(serving: Serving) -> None:
+def test_after_kill_9_nothing_is_in_plain_text_and_a_start_removes_it(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))
@@ -203,7 +203,7 @@ def test_after_kill_9_nothing_lies_in_the_clear_and_a_start_removes_it(serving: 
     sender.connection.close()
 
 
-def test_a_slow_upload_is_not_cut_off_as_long_as_it_comes(serving: Serving) -> None:
+def test_a_slow_upload_is_not_cut_off_while_it_makes_progress(serving: Serving) -> None:
     """With pauses longer than nginx waits for the rest of a page's form, here."""
     sender = Sender(serving)
     size = 700_000

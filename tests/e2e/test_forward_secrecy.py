@@ -151,7 +151,7 @@ def copy_of(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.long
-def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Calendar) -> None:
+def test_the_desk_in_april_opens_nothing_forgotten_from_january(calendar: Calendar) -> None:
     """All was fetched: three months on, the old server disk and the desk open none of it."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
@@ -174,7 +174,7 @@ def test_desk_of_april_opens_nothing_of_january_that_was_forgotten(calendar: Cal
     assert [thread["id"] for thread in calendar.counsellor.threads()] == [kept]
 
 
-def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calendar) -> None:
+def test_the_desk_in_september_opens_nothing_from_january_in_any_case(calendar: Calendar) -> None:
     """A desk that was shut from January to September destroys the key on its first fetch."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     calendar.box.stop()
@@ -191,7 +191,7 @@ def test_desk_of_september_opens_nothing_of_january_in_any_case(calendar: Calend
 
 @pytest.mark.long
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
-def test_a_long_leave_loses_nothing(calendar: Calendar, back: str) -> None:
+def test_a_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
     """What was written while the counsellor was away opens on the day of return."""
     calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")

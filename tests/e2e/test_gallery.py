@@ -10,6 +10,7 @@ the same in every language.
 import html.parser
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ if LONG:
 # Of the reader's own setting: 200 per cent is 32 px instead of 16, times what the sheet asks for.
 TWICE = "document.documentElement.style.fontSize = '225%'"
 WIDE = "document.documentElement.scrollWidth"
+UNFILLED = re.compile(r"\{[a-z_]+\}")  # a name in a sentence that nobody filled in
 # What is cut off without being wider than the page: none may be.
 CUT = """[...document.querySelectorAll('body *')].filter(e => {
     const r = e.getBoundingClientRect();
@@ -86,12 +88,13 @@ class Errors(html.parser.HTMLParser):
             self.links.add(values["href"][1:])
 
 
-def test_every_page_is_whole_and_every_error_tied_to_its_field_and_announced(
+def test_every_page_is_complete_and_every_error_is_tied_to_its_field_and_announced(
     pages: dict[str, Page],
 ) -> None:
     wrong = set()
     for name, page in pages.items():
         check_shape(page)
+        assert not UNFILLED.findall(page.text), name
         found = Errors(page.html)
         assert found.problems <= found.pointed_at, name
         assert len(found.invalid) == len(found.problems), name

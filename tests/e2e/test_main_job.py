@@ -23,7 +23,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_a_report_is_answered_and_the_reporter_writes_on(
+def test_a_report_is_answered_and_the_reporter_writes_again(
     box: DropBox, counsellor: Counsellor, lang: str
 ) -> None:
     """Seven words bring the answer back, and what is then written reaches the counsellor."""

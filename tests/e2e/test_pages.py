@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from dropbox_app.server.config.languages import DRAFTS, PAGE_LANGUAGES, in_dutch_or_english
+from dropbox_app.server.web.i18n import words
 from tests.support.browsers import CHROMIUM, PROGRAMS, here
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.steps import ANSWER, STORY, the_only_thread
@@ -59,9 +61,7 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_the_slip_of_the_address_has_no_more_than_how_to_come_back(
-    page: Page, box: DropBox
-) -> None:
+def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: DropBox) -> None:
     page.goto("/nl/address")
     page.emulate_media(media="print")
     expect(page.locator("h1")).to_be_hidden()
@@ -71,34 +71,54 @@ def test_the_slip_of_the_address_has_no_more_than_how_to_come_back(
     assert len(re.findall(rb"/Type */Page\b(?!s)", page.pdf(format="A4"))) == 1
 
 
-def test_the_way_there_and_back_with_the_keyboard_alone(
-    page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path
+# In Dutch; with --long in every language.
+BY_KEYS = [
+    pytest.param(lang, marks=() if lang == "nl" else pytest.mark.long) for lang in PAGE_LANGUAGES
+]
+
+
+def speaks_all_languages(box: DropBox) -> None:
+    """Serve the drafts of translations too, as an operator lets a site do."""
+    settings = box.folder / "site.toml"
+    spoken = ", ".join(f'"{lang}"' for lang in PAGE_LANGUAGES)
+    text = re.sub(r"(?m)^languages = .*$", f"languages = [{spoken}]", settings.read_text())
+    assert spoken in text
+    settings.write_text(text)
+    box.restart()
+
+
+@pytest.mark.parametrize("lang", BY_KEYS)
+def test_the_whole_journey_works_with_the_keyboard_alone(
+    page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path, lang: str
 ) -> None:
     """Tab, space and Enter; what has the focus can always be seen, and is never hidden."""
-    keys = Keys(page)
-    page.goto("/nl/")
-    keys.to("Snel weg", at_most=2)
-    keys.press("Vertel je verhaal")
-    keys.press("Verder")
+    if lang in DRAFTS:
+        speaks_all_languages(box)
+    keys, say, spoken = Keys(page), words(lang).say, in_dutch_or_english(lang)
+    story, answer, main = STORY[spoken], ANSWER[spoken], page.locator("main")
+    page.goto(f"/{lang}/")
+    keys.to(say("frame.leave"), at_most=2)
+    keys.press(say("landing.start"))
+    keys.press(say("safety.go"))
     keys.to_field("text")
-    page.keyboard.type(STORY["nl"])
-    keys.press("Verstuur mijn bericht")
+    page.keyboard.type(story)
+    keys.press(say("report.send"))
     code = page.locator("#code").inner_text()
     keys.to_field("typed")
     page.keyboard.type(code)
-    keys.press("Controleer mijn woorden")
-    assert "Alle zeven woorden kloppen" in page.locator("main").inner_text()
-    keys.press("Ga naar mijn gesprek")
-    assert STORY["nl"].splitlines()[0] in page.locator("main").inner_text()
+    keys.press(say("code.try_send"))
+    assert say("code.right") in main.inner_text()
+    keys.press(say("code.go"))
+    assert story.splitlines()[0] in main.inner_text()
 
     counsellor.desk("fetch")
-    counsellor.reply(the_only_thread(counsellor), ANSWER["nl"])
-    page.goto("/nl/stop")
-    keys.press("Ik heb al een code")
+    counsellor.reply(the_only_thread(counsellor), answer)
+    page.goto(f"/{lang}/stop")
+    keys.press(say("landing.return"))
     keys.to_field("code")
     page.keyboard.type(code)
-    keys.press("Open mijn gesprek")
-    assert ANSWER["nl"].splitlines()[0] in page.locator("main").inner_text()
+    keys.press(say("return.open"))
+    assert answer.splitlines()[0] in main.inner_text()
 
     counsellor.desk(
         "ask", the_only_thread(counsellor), *("--step", "S", "--with", "W", "--scope", "X")
@@ -106,20 +126,20 @@ def test_the_way_there_and_back_with_the_keyboard_alone(
     page.reload()
     keys.to_field("answer")
     page.keyboard.press("Space")
-    keys.press("Verstuur mijn antwoord")
-    assert "Ja, dat is goed" in page.locator("article").last.inner_text()
+    keys.press(say("consent.send"))
+    assert say("consent.yes") in page.locator("article").last.inner_text()
     # Somebody else is offered once there is somebody else.
     bas = Counsellor(tmp_path / "bas")
     box.add(bas, box.server("move").stdout, "Bas Jansen")
     bas.desk("fetch")
     page.reload()
-    keys.press("Verder met iemand anders")
-    keys.press("Terug naar je gesprek")
-    keys.press("Mijn gesprek wissen")
+    keys.press(say("conversation.choose_other"))
+    keys.press(say("other.back"))
+    keys.press(say("conversation.withdraw"))
     keys.to_field("sure")
     page.keyboard.press("Space")
-    keys.press("Wis mijn gesprek")
-    assert page.locator("h1").inner_text() == "Je gesprek is gewist"
+    keys.press(say("withdraw.send"))
+    assert page.locator("h1").inner_text() == say("withdraw.done_title")
 
 
 class Keys:
@@ -156,7 +176,8 @@ class Keys:
                     const r = e.getBoundingClientRect(), s = getComputedStyle(e);
                     return e === document.body || (s.outlineStyle === 'solid'
                         && parseFloat(s.outlineWidth) >= 3 && r.width > 0
-                        && r.left >= 0 && r.bottom > 0 && r.top < innerHeight);
+                        && r.left >= 0 && r.right <= innerWidth
+                        && r.bottom > 0 && r.top < innerHeight);
                 })(document.activeElement)"""
             )
         )

@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("who", PEOPLE)
-def test_each_finds_a_door_on_a_small_phone(
+def test_each_finds_help_on_a_small_phone(
     pages: dict[str, Page], chromium: Browser, who: str, lang: str
 ) -> None:
     """Links alone, no script; a link to a part of a page shows that part, not its top."""

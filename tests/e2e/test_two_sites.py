@@ -81,7 +81,7 @@ def test_two_reporters_two_counsellors_and_nothing_crosses(two: Two) -> None:
         assert "Organisatie" not in lost.html
 
 
-def test_a_desk_knocks_at_the_other_site_in_vain(two: Two) -> None:
+def test_a_desk_gets_nothing_at_the_other_site(two: Two) -> None:
     """It is pointed there by a false invitation; its own site's is good again after that."""
     there = two.box.server("move", "--site", "twee").stdout
     here = two.box.server("move", "--site", "een").stdout
@@ -98,7 +98,7 @@ def test_a_desk_knocks_at_the_other_site_in_vain(two: Two) -> None:
     assert two.urls["twee"] in there
 
 
-def test_an_edit_is_taken_up_and_a_bad_one_is_not_and_sessions_stay(two: Two) -> None:
+def test_a_good_edit_is_loaded_and_a_bad_one_is_not_and_sessions_stay(two: Two) -> None:
     browser = two.browser("twee")
     code = tell(browser, "en", "Before the edit.").code
     assert "Before the edit." in come_back(browser, "en", code).text

@@ -149,7 +149,7 @@ def shorter(headers: Headers, body: bytes, path: str) -> tuple[Headers, bytes]:
         (shorter, "more than one length"),
     ],
 )
-def test_what_is_changed_on_the_way_is_named(served: Served, altered: Altered, said: str) -> None:
+def test_changes_made_on_the_way_are_reported(served: Served, altered: Altered, said: str) -> None:
     with between(served) as url:
         assert visited(served, url) == []
     with between(served, altered) as url:

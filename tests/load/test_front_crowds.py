@@ -169,7 +169,7 @@ def _there(connection: socket.socket) -> bytes:
     return b""
 
 
-def test_slow_strangers_take_no_place_from_a_reporters_files(
+def test_slow_clients_take_no_slot_from_a_reporters_files(
     serve: Callable[..., Serving],
 ) -> None:
     """Twenty, half of them with a false cookie, at 2.5 kB/s; there are six places in all."""
@@ -217,7 +217,7 @@ def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
     return answer
 
 
-def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
+def test_six_files_are_transferred_at_once_two_for_one_circuit_and_others_are_refused(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={})
@@ -240,7 +240,7 @@ def test_six_files_at_once_two_of_one_circuit_and_others_are_told(
 
 
 @pytest.mark.parametrize("kind", ["upload", "desk"])
-def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
+def test_a_body_that_arrives_too_slowly_is_ended_and_leaves_nothing(
     serve: Callable[..., Serving], kind: str
 ) -> None:
     """It never falls silent: nginx alone would take it for ever."""
@@ -269,7 +269,7 @@ def test_a_body_that_comes_too_slowly_ends_at_its_bound_and_leaves_nothing(
     assert upload(browser, 1000).path == "/nl/conversation?sent=1"
 
 
-def test_a_file_that_is_read_too_slowly_ends_at_its_bound(serve: Callable[..., Serving]) -> None:
+def test_a_download_that_is_read_too_slowly_is_ended(serve: Callable[..., Serving]) -> None:
     from tests.server.web.test_file_downloads import reply_with
 
     serving = serve(program=HASTY)
@@ -322,7 +322,7 @@ def test_never_more_codes_hashed_at_once_than_cores_over_all_workers(
     assert 1 <= most <= 2
 
 
-def test_whoever_waits_for_a_code_keeps_nobody_from_reading_pages(
+def test_requests_waiting_for_a_code_block_no_page(
     serve: Callable[..., Serving],
 ) -> None:
     """Codes wait for their slot in threads of which there are plenty."""

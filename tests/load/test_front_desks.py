@@ -32,7 +32,9 @@ FORGED = ("", "X-Klankbord-Way: desks\r\n", "x-klankbord-way: desks\r\nX-KLANKBO
           "X_Klankbord_Way: desks\r\n")  # fmt: skip
 
 
-def test_who_only_knows_the_name_gets_nothing_of_it(made: Serving) -> None:
+def test_a_client_that_only_knows_the_name_gets_nothing_from_the_desk_address(
+    made: Serving,
+) -> None:
     own = f"127.0.0.1:{made.port}"
     for way in ("domain", "onion"):
         for host in (DESKS, DESKS.upper(), f"{DESKS}:80"):
@@ -50,9 +52,7 @@ def test_who_only_knows_the_name_gets_nothing_of_it(made: Serving) -> None:
 @pytest.mark.parametrize(
     "told", ["", "X-Klankbord-Way: \r\n", "X-Klankbord-Way: port\r\n", "X-Klankbord-Way: Desks\r\n"]
 )
-def test_at_the_apps_own_socket_a_request_without_a_known_way_gets_nothing(
-    made: Serving, told: str
-) -> None:
+def test_the_apps_socket_answers_no_request_without_a_known_route(made: Serving, told: str) -> None:
     """Only nginx can open that socket; this is for a mistake in its settings."""
     for host in (DESKS, f"127.0.0.1:{made.port}"):
         for path in ("/nl/", DESK_API, "/nl/leave", "/internal/session"):

@@ -41,7 +41,7 @@ def holders(serving: Serving, *secrets: str) -> set[str]:
     return found
 
 
-def test_nothing_of_a_visit_is_in_any_memory_once_the_server_was_quiet(
+def test_nothing_of_a_visit_is_in_memory_after_a_quiet_period(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(program=HASTY)

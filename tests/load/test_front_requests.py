@@ -77,7 +77,7 @@ def ask(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["onion", "desks", "domain"])
-def test_each_location_tells_the_app_the_way_the_moment_and_the_host_as_sent(
+def test_each_location_gives_the_app_the_route_the_time_and_the_host_as_sent(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
     """A ``proxy_set_header`` in a location would cancel all those above it."""
@@ -123,7 +123,7 @@ def check_told(passed: Passed, way: str) -> None:
         b"PROXY TCP6 fc00:dead:beef:4dad::1|x ::1 1 2\r\n",
     ],
 )  # fmt: skip
-def test_at_tors_sockets_a_connection_that_is_of_no_circuit_gets_nowhere(
+def test_tors_sockets_refuse_a_connection_without_a_circuit(
     front: Front, recorder: Recorder, way: str, first: bytes
 ) -> None:
     path = front.onion if way == "onion" else front.desks
@@ -155,7 +155,7 @@ def test_a_body_without_a_length_is_refused_before_it_is_read(
     "path",
     ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files", "/nl/x/../files", "/%6el/files"],
 )
-def test_no_other_writing_of_the_address_gets_files_past_the_question_for_a_session(
+def test_no_other_spelling_of_the_address_uploads_files_without_a_session(
     front: Front, recorder: Recorder, path: str
 ) -> None:
     long = MARKER * 2000  # more than a form may be
@@ -207,7 +207,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("sender", [chunked, http2])
-def test_no_byte_of_a_body_reaches_a_file_also_where_nginx_could_write_one(
+def test_no_byte_of_a_body_reaches_a_file_even_if_nginx_could_write_one(
     tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
     """The folder for such files can be written here. Long bodies with a length are tried too."""
@@ -250,7 +250,7 @@ def test_no_byte_of_a_body_reaches_a_file_also_where_nginx_could_write_one(
     assert "herkenbaar" not in "".join(row for row in said.splitlines() if " write(" in row)
 
 
-def test_what_is_written_of_a_client_is_nothing(front: Front, recorder: Recorder) -> None:
+def test_nothing_is_written_about_a_client(front: Front, recorder: Recorder) -> None:
     """Whatever was refused above, and this: the log is empty at the end, see ``front``."""
     for first in (b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", line(3)):
         for text in (

@@ -220,7 +220,7 @@ def rewritten(stanzas: list[age.Stanza], file_key: bytes, mac_key: bytes | None 
     return b"".join(parts)
 
 
-def test_grease_beside_a_recipient_is_passed_over() -> None:
+def test_grease_beside_a_recipient_is_skipped() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     grease = age.Stanza(("A-grease", "!~"), bytes(96))

@@ -17,7 +17,7 @@ DAYS = st.dates(datetime.date(2000, 3, 1), datetime.date(2999, 8, 1))
 ONE_DAY = datetime.timedelta(days=1)
 
 
-def test_what_is_issued_reads_back_field_by_field() -> None:
+def test_an_issued_card_reads_back_field_by_field() -> None:
     away = card.Away(DAY + 30 * ONE_DAY, BRAM.verify_key)
     read = card.parse(issue_card("anna", serial=5, away=away))
     assert (read.site, read.serial, read.issued, read.name) == (SITE, 5, DAY, "Anna")
@@ -26,6 +26,24 @@ def test_what_is_issued_reads_back_field_by_field() -> None:
     assert read.sealing == tuple(windows("anna", datetime.date(2026, 2, 1), 5))
     assert read.away == away
     assert fields_of(read.raw) == from_line(read.raw.split(b"\n")[0])
+
+
+def test_the_optional_fields_read_back_and_a_card_without_them_has_neither() -> None:
+    said = {"nl": "Ik luister.", "en": "I listen."}
+    read = card.parse(issue_card("anna", register_number="LVV 1234", sentence=said))
+    assert (read.register_number, read.sentence) == ("LVV 1234", said)
+    plain = card.parse(GOOD)
+    assert (plain.register_number, plain.sentence) == ("", {})
+    assert not {"register_number", "sentence"} & set(fields_of(GOOD))
+
+
+def test_a_page_has_the_sentence_of_its_language_else_the_first_that_there_is() -> None:
+    read = card.parse(issue_card("anna", sentence={"de": "Gut.", "en": "Good.", "nl": "Goed."}))
+    assert read.words_in("en") == ("en", "Good.")
+    assert read.words_in("uk") == ("nl", "Goed."), "the first language of the card"
+    other = card.parse(issue_card("anna", sentence={"uk": "x", "ar": "y"}))
+    assert other.words_in("nl") == ("ar", "y")
+    assert card.parse(GOOD).words_in("nl") is None
 
 
 @given(DAYS)
@@ -50,7 +68,7 @@ def test_a_key_is_given_on_the_days_of_its_window_and_on_no_other(offset: int) -
         assert read.sealing_key(day) is None
 
 
-def test_what_would_be_refused_is_not_issued() -> None:
+def test_a_card_that_would_be_refused_is_not_issued() -> None:
     with pytest.raises(CardError):
         issue_card("anna", count=2)
     with pytest.raises(CardError):
@@ -82,7 +100,10 @@ VALUES: st.SearchStrategy[Json] = st.one_of(
 )  # fmt: skip
 
 
-@given(st.sampled_from([*sorted(fields_of(GOOD)), "away"]), VALUES)
+FIELDS = [*sorted(fields_of(GOOD)), "away", "register_number", "sentence"]
+
+
+@given(st.sampled_from(FIELDS), VALUES)
 def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
     field: str, value: Json
 ) -> None:
@@ -92,10 +113,10 @@ def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
     except CardError:
         return
     # What is left may be any of its kind; Hypothesis knows words of the source too.
-    assert field in ("v", "serial", "name", "site", "kind", "scope")
+    assert field in ("v", "serial", "name", "site", "kind", "scope", "register_number")
 
 
-def test_a_card_is_taken_by_its_own_site_only_and_from_the_confirmed_counsellor_only() -> None:
+def test_a_card_is_accepted_only_by_its_own_site_and_from_the_confirmed_counsellor() -> None:
     """Demo cards do not work on another site."""
     with pytest.raises(CardError, match="another site"):
         card.accept(GOOD, site=OTHER_SITE, pinned=ANNA.verify_key, current=None)

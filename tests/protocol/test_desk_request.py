@@ -52,7 +52,7 @@ def test_what_a_desk_signs_its_server_accepts(origin: str) -> None:
     assert (claim.identity, claim.body_hash) == (ANNA.verify_key, EMPTY)
 
 
-def test_an_answer_to_one_servers_challenge_is_worth_nothing_at_another() -> None:
+def test_an_answer_to_one_servers_challenge_is_invalid_at_another() -> None:
     """A hostile server hands the desk another server's challenge, and spends the answer there."""
     hostile = "https://hostile.example"
     claim = parse_header(authorization(origin=hostile))

@@ -106,7 +106,7 @@ def test_a_changed_byte_never_reads_as_the_same_value(
         {"a": {"\udc00": 1}},
     ],
 )
-def test_what_a_reader_would_refuse_is_not_written(value: dict[str, Json]) -> None:
+def test_a_value_that_a_reader_would_refuse_is_not_written(value: dict[str, Json]) -> None:
     with pytest.raises(FormatError):
         to_line(value)
 
@@ -132,7 +132,7 @@ def test_nesting_as_deep_as_a_message_is_long_is_refused(opening: bytes) -> None
 
 
 @given(st.binary(max_size=100))
-def test_base64_has_one_writing(raw: bytes) -> None:
+def test_base64_has_one_encoding(raw: bytes) -> None:
     text = b64(raw)
     assert unb64(text, len(raw)) == raw
     for other in (text + "=", text + "\n", text.rstrip("="), " " + text, text + "é"):
@@ -164,7 +164,7 @@ def test_a_day_comes_back(day: datetime.date) -> None:
     ["", "2026-2-01", "2026-02-30", "26-02-01", "20260201", "2026-W05-1", "2026-02-01 ",
      "2026-02-01T00:00:00Z", "1999-12-31", "3000-01-01", "0001-01-01", "2026-02-0\u0661"],
 )  # fmt: skip
-def test_what_is_no_day_is_refused(text: str) -> None:
+def test_an_invalid_day_is_refused(text: str) -> None:
     with pytest.raises(FormatError):
         check_day(text)
 

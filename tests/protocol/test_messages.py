@@ -155,7 +155,7 @@ def test_hostile_answers_are_read_as_known_words_or_refused(value: Json) -> None
         assert all(isinstance(word, str) and word.isascii() for word in words)
 
 
-def test_what_a_reader_would_refuse_is_not_signed() -> None:
+def test_a_message_that_a_reader_would_refuse_is_not_signed() -> None:
     for fields in (
         reporter_fields(1, text="\u0000"),
         reporter_fields(2),
@@ -185,7 +185,7 @@ def test_a_useless_recipient_is_found_when_it_is_used() -> None:
 
 
 @given(st.integers(0, 2**256 - 1))
-def test_a_message_says_nothing_of_the_key_that_signs_it(seed: int) -> None:
+def test_a_message_does_not_reveal_the_key_that_signs_it(seed: int) -> None:
     """``parse`` looks at the form only: who signed is for the reader of threads to find out."""
     signing = SigningKey(seed.to_bytes(32, "big"))
     assert parse(signed_line(to_line(reporter_fields(1)), signing)).by == "reporter"

@@ -18,7 +18,7 @@ def signer(tmp_path: Path) -> Signer:
 
 
 @pytest.mark.parametrize("signed", [b"", b"a  b\n", bytes(range(256)) * 300])
-def test_a_signature_of_minisign_is_taken_with_its_comment(signer: Signer, signed: bytes) -> None:
+def test_a_minisign_signature_is_accepted_with_its_comment(signer: Signer, signed: bytes) -> None:
     key = ReleaseKey.read(signer.public.read_text())
     assert key.check(signed, signer.sign(signed, "klankbord 1.2.3")) == "klankbord 1.2.3"
 
@@ -47,7 +47,7 @@ def test_another_key_is_named_as_the_cause(signer: Signer, tmp_path: Path) -> No
         other.check(b"x", signer.sign(b"x", ""))
 
 
-def test_the_older_form_is_refused_though_minisign_takes_it(signer: Signer) -> None:
+def test_the_older_form_is_refused_though_minisign_accepts_it(signer: Signer) -> None:
     signature = signer.sign(b"x", "", "-l")
     with pytest.raises(BadRelease, match="older form"):
         ReleaseKey.read(signer.public.read_text()).check(b"x", signature)
@@ -56,7 +56,7 @@ def test_the_older_form_is_refused_though_minisign_takes_it(signer: Signer) -> N
 @pytest.mark.parametrize(
     "text", ["", "x", "untrusted comment: a\n", "untrusted comment: a\nRWQ=\n"]
 )
-def test_what_is_no_key_is_refused_in_words(text: str) -> None:
+def test_an_invalid_key_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(BadRelease, match="public key"):
         ReleaseKey.read(text)
 

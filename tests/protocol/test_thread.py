@@ -106,7 +106,7 @@ HOSTILE: st.SearchStrategy[Json] = st.one_of(
 
 
 @given(st.booleans(), st.data())
-def test_a_hostile_author_makes_no_reader_fall_over(by_reporter: bool, data: st.DataObject) -> None:
+def test_a_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject) -> None:
     """Any fields, properly signed, among good messages; by the reporter or by a counsellor."""
     base = reporter_fields(3, to=BOTH, prev=digest(R2)) if by_reporter else dict(A1)
     fields = dict(base)
@@ -178,7 +178,7 @@ def test_a_sealed_file_with_any_byte_changed_does_not_open(data: st.DataObject) 
 SEALED = age.seal(WHOLE[0], [REPORTER_KEYS.recipient, ANNA_SEED.recipient()])
 
 
-def test_the_reporters_newest_message_does_not_hang_on_the_order_of_two_under_one_number() -> None:
+def test_the_reporters_newest_message_does_not_depend_on_the_order_of_two_with_one_number() -> None:
     """Else a server could choose by the order of its answer to whom a counsellor replies."""
     other = reporter_fields(
         2, to=(ANNA,), prev=digest(R1), day="2026-03-13", former=identities(BRAM)
@@ -267,7 +267,7 @@ def test_a_passed_on_thread_with_any_byte_changed_shows_no_false_message_as_genu
 
 
 @given(st.binary(max_size=300) | st.lists(st.sampled_from([b"a", b"{}", b""])).map(b"\n".join))
-def test_any_contents_of_a_passed_on_thread_are_parted_or_refused(contents: bytes) -> None:
+def test_any_contents_of_a_passed_on_thread_are_split_or_refused(contents: bytes) -> None:
     try:
         arrived = thread.read_passed_on("t", contents)
     except FormatError:
@@ -277,7 +277,7 @@ def test_any_contents_of_a_passed_on_thread_are_parted_or_refused(contents: byte
 
 
 @pytest.mark.parametrize("contents", [b"", b"a", b"a\n", b"a\nb", b"a\nb\nc\n", b"\n" * 4_000_000])
-def test_what_is_no_pairs_of_lines_or_too_many_is_refused_before_it_fills_the_memory(
+def test_malformed_or_too_many_pairs_of_lines_are_refused_before_they_fill_the_memory(
     contents: bytes,
 ) -> None:
     """A hundred megabytes of line ends would else become fifty million padded messages."""

@@ -69,7 +69,9 @@ def server(tmp_path: Path) -> AServer:
     return AServer(tmp_path / "server")
 
 
-def test_what_a_desk_brings_ends_the_mailbox_and_waits_for_the_others(server: AServer) -> None:
+def test_a_withdrawal_from_a_desk_ends_the_mailbox_and_waits_for_the_others(
+    server: AServer,
+) -> None:
     reporter = Reporter(server)
     desk = Desk(server)
     answer = desk.ask("POST", f"/api/desk/mailboxes/{reporter.mailbox}/withdrawal", reporter.given)
@@ -85,7 +87,7 @@ def test_what_a_desk_brings_ends_the_mailbox_and_waits_for_the_others(server: AS
     assert desk.get("/api/desk/mailboxes")["mailboxes"] == []
 
 
-def test_who_is_not_addressed_may_bring_it_too(server: AServer) -> None:
+def test_a_desk_that_is_not_addressed_may_send_a_withdrawal_too(server: AServer) -> None:
     """The backup may be from before the reporter turned to somebody else."""
     reporter = Reporter(server)
     server.mailboxes.given_back(BRAM, reporter.mailbox, reporter.given)
@@ -93,7 +95,7 @@ def test_who_is_not_addressed_may_bring_it_too(server: AServer) -> None:
     assert server.store.addressed(reporter.mailbox)[0].fetched is None
 
 
-def test_nothing_of_what_was_proved_is_kept(server: AServer) -> None:
+def test_nothing_of_the_proof_is_kept(server: AServer) -> None:
     reporter = Reporter(server)
     server.mailboxes.given_back(ANNA, reporter.mailbox, reporter.given)
     public = reporter.message.reporter
@@ -104,7 +106,7 @@ def test_nothing_of_what_was_proved_is_kept(server: AServer) -> None:
     assert reporter.report[3000:3100] not in everything
 
 
-def test_a_mailbox_that_is_not_there(server: AServer) -> None:
+def test_an_unknown_mailbox_is_refused(server: AServer) -> None:
     reporter = Reporter(server)
     with server.store.writing():
         server.store.remove_mailbox(reporter.mailbox)
@@ -130,7 +132,7 @@ FAULTS: dict[str, Callable[[Reporter, Reporter], bytes]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_proves_nothing_ends_nothing(server: AServer, fault: str) -> None:
+def test_an_invalid_proof_ends_nothing(server: AServer, fault: str) -> None:
     one, other = Reporter(server), Reporter(server)
     given = FAULTS[fault](one, other)
     with pytest.raises(BadShape):

@@ -103,7 +103,7 @@ def test_two_forms_of_one_dutch_verb_or_noun_are_not_both_listed() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "nl"])
-def test_what_is_not_dealt_is_a_sorted_part_of_the_list(lang: str) -> None:
+def test_the_words_left_out_are_a_sorted_part_of_the_list(lang: str) -> None:
     left_out = words(f"not_dealt_{lang}.txt")
     assert left_out == sorted(set(left_out))
     assert set(left_out) <= set(words(f"{lang}.txt"))
@@ -111,7 +111,7 @@ def test_what_is_not_dealt_is_a_sorted_part_of_the_list(lang: str) -> None:
     assert re.search(rf"`not_dealt_{lang}.txt` \({len(left_out)}( words)?\)", readme)
 
 
-def test_words_that_hurt_or_tell_are_not_dealt() -> None:
+def test_words_that_hurt_or_reveal_are_not_dealt() -> None:
     english = "coerce fondling grope predator retaliate suffocate threaten bully ashamed blame boss"
     dutch = "baas manager directie mercator bitumen shogun eiste"
     assert set(english.split()) <= set(words("not_dealt_en.txt"))

@@ -200,7 +200,7 @@ def test_a_sealed_message_opens_for_the_reporter_and_each_addressee_and_for_nobo
         assert thread.open_item(item, sealed, [seed]).fault == "no_key"
 
 
-def test_a_colleague_is_only_written_to_if_the_reporter_chose_her() -> None:
+def test_a_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
     """Though the server hands out cards of others too."""
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
@@ -209,7 +209,7 @@ def test_a_colleague_is_only_written_to_if_the_reporter_chose_her() -> None:
         box.answer("chris")
 
 
-def test_who_was_left_out_of_the_newest_message_is_left_out_of_the_answer() -> None:
+def test_a_counsellor_left_out_of_the_newest_message_is_left_out_of_the_answer() -> None:
     """Her new card lets the reporter write to her again; the server takes no answer for her yet."""
     box = Mailbox(day=datetime.date(2026, 2, 20))
     box.drafts.append(box.report(["anna", "chris"]))
@@ -238,7 +238,7 @@ def test_a_card_of_another_site_is_never_sealed_to() -> None:
 
 
 @given(st.integers(-400, 400))
-def test_nobody_is_ever_written_to_under_an_expired_key(days: int) -> None:
+def test_no_message_is_ever_sealed_to_an_expired_key(days: int) -> None:
     box = Mailbox(day=DAY + datetime.timedelta(days=days))
     valid = CARDS["bram"].sealing_key(box.day)
     if datetime.date(2025, 11, 1) <= box.day <= datetime.date(2026, 3, 31):
@@ -319,7 +319,7 @@ def test_one_counsellor_chosen_twice_or_six_at_once_are_refused() -> None:
         Mailbox(day=DAY).report(["anna", "anna"])
 
 
-def test_of_many_former_the_last_twenty_stay() -> None:
+def test_only_the_last_twenty_former_counsellors_are_kept() -> None:
     """And the newest of them stand last, so that the oldest fall off."""
     chosen = [card.parse(issue_card(f"former {number}")) for number in range(30)]
     past: tuple[VerifyKey, ...] = ()

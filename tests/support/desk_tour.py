@@ -4,11 +4,13 @@ Over a real desk and a server in memory, with invented people. For eyes, and for
 counsellor's guide.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from dropbox_app.desk.actions import register
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds
@@ -28,6 +30,7 @@ TEXTS = {
         "scope": "Dat iemand van de afdeling zich niet prettig voelt. Geen namen.",
         "call": "Roosters in het magazijn",
         "other": "Timmerfabriek Jansen",
+        "signals": "Mensen weten niet bij wie ze terechtkunnen als een rooster laat verandert.",
     },
     "en": {
         "employer": "Korenaar Bakery",
@@ -39,6 +42,7 @@ TEXTS = {
         "scope": "That somebody in the department does not feel well. No names.",
         "call": "Hours at the warehouse",
         "other": "Jansen Joinery",
+        "signals": "People do not know whom to turn to when a roster changes late.",
     },
 }
 
@@ -173,6 +177,7 @@ def register_tour(running: Running, page: Page, lang: str) -> Iterator[tuple[str
     _at(page, "employer")
     page.click("#agreement summary")
     page.fill("#agreement-date", "2027-01-01")
+    page.fill("#agreement-until", "2028-12-31")
     page.check("[name=form][value=B]")
     page.fill("#agreement-headcount", "100")
     page.fill("#agreement-hours", "60")
@@ -246,6 +251,7 @@ def _contact_and_case(
     yield "entry", _at(page, "entry")
     yield "cases", _go(running, page, "cases", "cases")
     yield from _tables(running, page, texts)
+    yield from _annual(running, page, texts)
     running.office.clock.to("2027-01-08")
     yield "agenda", _go(running, page, "agenda", "agenda")
     yield "today-calendar", _go(running, page, "", "today")
@@ -279,6 +285,46 @@ def _tables(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
                                         "buffer": table.encode()})  # fmt: skip
         page.click("[action$=look] button")
         yield name, _at(page, "exchange-look")
+
+
+def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
+    """The year before, at an employer of 320 people, from what is missing to the issued report."""
+    name = texts["other"]
+    first = {"date": "2026-01-01", "employer": name}
+    given: list[dict[str, object]] = [
+        {"event": "agreement", **first, "until": "2026-12-31", "headcount": 320, "form": "B",
+         "price": 4800},
+        {"event": "activity", "date": "2026-09-10", "employer": name, "what": "training",
+         "people": 22, "price": 900},
+    ]  # fmt: skip
+    given += [
+        {"event": "contact", "date": f"2026-04-{day:02}", "employer": name} for day in range(1, 13)
+    ]
+    with running.lock.use() as place:
+        register.bring_in(place, "\n".join(map(json.dumps, given)).encode())
+    yield "annual", _go(running, page, "annual", "annual")
+    page.click(f"section:has(#y2026) .row a:has-text('{name}')")
+    _at(page, "annual-report")
+    page.fill("#signals", texts["signals"])
+    page.click("#own ~ form button.button")
+    page.wait_for_selector("main [role=status]")
+    yield "annual-report", _at(page, "annual-report")
+    page.click("a[href$=facts]")
+    yield "annual-facts", _at(page, "annual-facts")
+    page.click("main a[href$='/2026']")
+    _at(page, "annual-report")
+    page.click("a.button[href$=issue]")
+    yield "annual-issue", _at(page, "annual-issue")
+    page.click("main button.button")
+    page.wait_for_selector("main [role=status]")
+    yield "annual-issued", _at(page, "annual-report")
+    yield "joint-take", _go(running, page, "annual/counts", "joint-take")
+    _go(running, page, "employers", "employers")
+    page.click(f".row a:has-text('{texts['employer']}')")
+    _at(page, "employer")
+    page.click("#same summary")
+    page.click("#same button")
+    yield "employer-same", _at(page, "employer-same")
 
 
 def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str, Page]]:

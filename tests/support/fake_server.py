@@ -306,6 +306,9 @@ class PeerTransport:
 
         yield Answer(status, pieces())
 
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
     def apart(self) -> "PeerTransport":
         return PeerTransport(self.peer)
 

@@ -151,6 +151,13 @@ def _sites(folder: Path, lang: str) -> Shots:
     for path in ("", "safety", "report", "about", "technical"):
         yield f"{path or 'landing'}, nobody", house.see(house.browser(), path)
     house.close()
+    speaking = Stage(folder, lang)
+    speaking.noor.register_number = "LVV 12345-67"
+    speaking.noor.sentence = {"nl": "Je mag eerst iets vragen: \u0645\u0631\u062d\u0628\u0627."}
+    speaking.noor.renew()
+    for path in ("", "about"):
+        yield f"{path or 'landing'}, own words", speaking.see(speaking.browser(), path)
+    speaking.close()
     bare = Stage(folder, lang, run_by="", phone="", hours="", controller="Voorbeeld BV")
     bare.clock.pass_days(3)
     yield "landing, bare", bare.see(bare.browser(), "")

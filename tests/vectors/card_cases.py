@@ -90,6 +90,19 @@ def _good() -> Iterator[Vector]:
     )
     yield _case("away, without one", sign_card({**base, "away": {"until": "2026-06-29"}}), serial=7)
     yield _case(
+        "a register number and a sentence in two languages",
+        sign_card({**base, "register_number": "LVV 1234", "sentence": {"nl": "Kom.", "en": "Do."}}),
+        serial=7,
+    )
+    most: dict[str, Json] = {
+        **base,
+        "register_number": "9" * 50,
+        "sentence": {"uk": "\u0457" * 200},
+    }
+    yield _case("the longest of both, in a language of its own", sign_card(most), serial=7)
+    arabic: Json = {"nl": "Kom. \u0645\u0631\u062d\u0628\u0627 <b>&amp; \u201ck\u201d"}
+    yield _case("a sentence of both directions", sign_card({**base, "sentence": arabic}), serial=7)
+    yield _case(
         "issued on 30 November: three months later is the last of February",
         sign_card({**base, "issued": "2026-11-30", "sealing": _until("2026-11-01", "2027-02-28")}),
         serial=7,
@@ -167,6 +180,21 @@ def _wrong_fields() -> Iterator[Vector]:
         ("no language", {"languages": []}, "languages"),
         ("a language twice", {"languages": ["nl", "nl"]}, "languages"),
         ("a language that is no code", {"languages": ["Nederlands"]}, "languages"),
+        ("a register number that is empty", {"register_number": ""}, "register_number"),
+        ("a register number of 51 letters", {"register_number": "9" * 51}, "register_number"),
+        ("a register number of two lines", {"register_number": "1\n2"}, "register_number"),
+        ("a register number that is a number", {"register_number": 1234}, "register_number"),
+        ("no sentence in any language", {"sentence": {}}, "sentence"),
+        ("a sentence in no language", {"sentence": "Kom."}, "sentence"),
+        ("a sentence in a language that is no code", {"sentence": {"dutch": "Kom."}}, "sentence"),
+        ("sentences in 11 languages", {"sentence": _in_languages(11)}, "sentence"),
+        ("an empty sentence", {"sentence": {"nl": ""}}, "nl is no line"),
+        ("a sentence of 201 letters", {"sentence": {"nl": "a" * 201}}, "nl is no line"),
+        ("a sentence of two lines", {"sentence": {"nl": "Kom.\nNu."}}, "nl is no line"),
+        ("a sentence with a space before it", {"sentence": {"nl": " Kom."}}, "nl is no line"),
+        ("a sentence with a control character", {"sentence": {"nl": "K\u001b[2J"}}, "nl is no"),
+        ("a sentence that turns the letters around", {"sentence": {"nl": "\u202ekom"}}, "be seen"),
+        ("a sentence that isolates no end", {"sentence": {"nl": "kom\u2067"}}, "be seen"),
         ("away that is null", {"away": None}, "away"),
         ("away until no day", {"away": {"until": "2026-02-30"}}, "no such day"),
         ("a stand-in by name", {"away": {"until": "2026-05-01", "stand_in": "Bram"}}, "base64"),
@@ -256,6 +284,11 @@ def _days() -> dict[str, str | None]:
         "2026-06-30": "2026-06-01",
         "2026-07-01": None,
     }
+
+
+def _in_languages(number: int) -> Json:
+    """The same sentence under so many codes."""
+    return {f"a{chr(ord('a') + one)}": "Kom." for one in range(number)}
 
 
 def _windows(*spans: str) -> list[Json]:

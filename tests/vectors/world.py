@@ -78,6 +78,8 @@ def issue_card(
     site: str = SITE,
     count: int = 5,
     away: card.Away | None = None,
+    register_number: str = "",
+    sentence: Mapping[str, str] | None = None,
 ) -> bytes:
     """A good card of the counsellor of this name, issued on ``day``, from the month before on."""
     first = day.replace(day=1) - datetime.timedelta(days=1)
@@ -92,6 +94,8 @@ def issue_card(
         sealing=windows(name, first, count),
         away=away,
         signing=counsellor(name),
+        register_number=register_number,
+        sentence=sentence or {},
     )
 
 

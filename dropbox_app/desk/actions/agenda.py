@@ -11,7 +11,7 @@ from dropbox_app.desk.storage import rows
 
 
 def agenda(place: Workplace, days: int | None = None) -> list[Due]:
-    """Return what is due within so many days from now, or at any time; what is overdue first.
+    """Return what is due within so many days, or at any time, what is overdue first.
 
     The day of an answer is the last of the working days that the site promises. The counsellor's
     own days off are no working days here; the site does not know them.
@@ -57,6 +57,6 @@ def _answers(place: Workplace, off: set[datetime.date]) -> list[Due]:
             workdays.after(one.summary.since, promised[one.site], off), "answer", one.employer,
             name=one.label or one.mailbox[:8],
         )
-        for one in threads.list_threads(place)
+        for one in threads.choose(place, promised, "awaited").first
         if one.summary.since and promised[one.site]
     ]  # fmt: skip

@@ -1,22 +1,32 @@
 """Actions on the annual report: look at it, write it, issue it, and make the bill."""
 
+import datetime
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions import register, report_words
+from dropbox_app.desk.annual import counting, gaps, gather, periods, render
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import periods, render
+from dropbox_app.desk.annual.counting import Situation
+from dropbox_app.desk.annual.gaps import Gap
+from dropbox_app.desk.annual.periods import Term
 from dropbox_app.desk.annual.report import OwnWords, Report, as_draft
 from dropbox_app.desk.annual.suppression import Figure
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register import names
-from dropbox_app.desk.register.events import Event, Freeze
+from dropbox_app.desk.register import form, names
+from dropbox_app.desk.register.categories import CHECKED
+from dropbox_app.desk.register.events import Agreement, Employer, Event, Freeze, Joint
+from dropbox_app.protocol.encoding import Json, sha256_hex
+
+# What a report takes from the employer's sheet.
+FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer; ``name`` is what it is called, the same for every employer."""
+    """A file for the employer; ``name`` is its suggested name, the same for every employer."""
 
     name: str
     data: bytes
@@ -27,23 +37,45 @@ class Shown:
     """A report for the counsellor's own eyes.
 
     ``preview`` explains it; empty if it was issued, since it does not change any more.
+    ``seal`` is the same for the same report alone: ``freeze`` takes it.
     """
 
     report: Report
     issued: bool
     preview: tuple[str, ...]
+    seal: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """How the report of one employer and year stands.
+
+    ``issued`` is the day on which it was, ``given_to`` the counsellor who makes it, ``waits_for``
+    why there can be none now; all three are empty where it can be made.
+    """
+
+    employer: str
+    year: int
+    issued: datetime.date | None = None
+    given_to: str = ""
+    waits_for: Unfit | None = None
 
 
 def show(
-    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None
-) -> Shown:
-    """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound."""
+    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
+    reader: str = "",
+) -> Shown:  # fmt: skip
+    """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound.
+
+    ``language`` is empty for the one that it was issued in. ``own`` None takes the words that are
+    kept for it. ``reader``: the language of the preview.
+    """
     wanted = periods.year(year)
     events = register.every(place)
     name = name_of(events, employer)
     frozen = _frozen(events, name, wanted)
     if frozen is not None:
-        if frozen.language != language:
+        if language and frozen.language != language:
             raise Unfit(
                 f"This report was issued in {frozen.language} and stays as it is.",
                 "issued_language", language=frozen.language,
@@ -54,8 +86,8 @@ def show(
                 "issued_words",
             )
         return Shown(frozen, True, ())
-    made = _draft(place, events, name, wanted, language, own)
-    return Shown(as_draft(made.report), False, made.preview)
+    made = _draft(place, name, wanted, language, own, reader)
+    return Shown(as_draft(made.report), False, made.preview, _seal(made.report))
 
 
 def write(
@@ -75,17 +107,24 @@ def write(
 
 
 def freeze(
-    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None
-) -> None:
-    """Issue a report: from now on it stays as it is, and so does its year.
+    place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
+    seal: str = "",
+) -> None:  # fmt: skip
+    """Issue a report: from now on neither it nor its year can change.
 
-    Raises Unfit if it may not be issued, or if it was.
+    ``seal`` is that of the report that the counsellor looked at, empty if nobody asks. Raises
+    Unfit if it may not be issued, was issued, or is no longer the same.
     """
     wanted = periods.year(year)
     with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
         events = register.every(place)
         name = name_of(events, employer)
-        made = _draft(place, events, name, wanted, language, own)
+        made = _draft(place, name, wanted, language, own)
+        if seal and seal != _seal(made.report):
+            raise Unfit(
+                "The report has changed since you looked at it. It was not issued: look again.",
+                "report_changed",
+            )
         register.record(
             place,
             Freeze(
@@ -99,33 +138,157 @@ def freeze(
                 text=json.dumps(render.as_json(made.report)),
             ),
         )
+        report_words.drop(place, name, wanted)
 
 
 def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:
-    """Return the bill of a year as a file. Raises Unfit, NotFound."""
+    """Return the bill of a year as a file. Raises Unfit, NotFound.
+
+    ``language`` is empty for the one that the report was issued in.
+    """
     events = register.every(place)
-    wanted = periods.year(year)
-    made = render.bill(drafts.bill(events, name_of(events, employer), wanted), language)
+    wanted, name = periods.year(year), name_of(events, employer)
+    if not language:
+        issued = _frozen(events, name, wanted)
+        language = issued.language if issued else "nl"
+    made = render.bill(drafts.bill(events, name, wanted), language)
     return Written(f"{made.name}.{kind}", render.report(made, kind))
 
 
+def states(place: Workplace) -> list[State]:
+    """Return how the reports of all employers and years stand, the newest year first.
+
+    Of an employer without an agreement: the last year that ended, if its register has anything.
+    """
+    events, today = place.book().terms, place.machine.today()
+    found = [
+        _state(events, name, year, today)
+        for name in register.employers(place)
+        for year in _years(events, name, today)
+    ]
+    return sorted(found, key=lambda one: (-one.year, one.employer.casefold()))
+
+
+def state(place: Workplace, employer: str, year: int) -> State:
+    """Return how one report stands."""
+    return _state(place.book().terms, employer, year, place.machine.today())
+
+
+def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
+    """Return what the report of a year and its bill leave empty."""
+    return gaps.gaps(place.book().apart_from_cases, employer, year)
+
+
+def agreed(place: Workplace, employer: str, year: int) -> Term | None:
+    """Return the term that a year belongs to with the form that holds, None if there is none."""
+    try:
+        term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
+        return replace(term, form=periods.form(term))
+    except Unfit:
+        return None
+
+
+def facts(place: Workplace, employer: str, year: int) -> Employer:
+    """Return what a report takes from the employer's sheet, as it was at the year's end."""
+    said = gather.sheet(register.every(place, employer), employer, year)
+    kept = {name: said[name] for name in FACTS if name in said}
+    return Employer(date=_last_day(place, year), employer=employer, **kept)
+
+
+def set_facts(
+    place: Workplace, employer: str, year: int, values: Mapping[str, Json],
+    checklist: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Record what changed of the facts and of the checklist, as of the end of the year.
+
+    A field that is left empty stays as it was. Raises Refused.
+    """
+    day = _last_day(place, year)
+    had, known = form.to_json(facts(place, employer, year)), answers(place, employer, year)
+    fixed: dict[str, Json] = {"date": day.isoformat(), "employer": employer}
+    new = {name: values[name] for name in FACTS if values.get(name) not in (None, had.get(name))}
+    items: dict[str, Json] = {
+        one: said
+        for one, said in checklist.items()
+        if said in CHECKED and said != known.get(one, "unknown")
+    }
+    given: list[dict[str, Json]] = []
+    given += [{"event": "employer", **fixed, **new}] if new else []
+    given += [{"event": "checklist", **fixed, "items": items}] if items else []
+    today = place.machine.today()
+    register.record(place, *(form.parse(one, today) for one in given))
+
+
+def _last_day(place: Workplace, year: int) -> datetime.date:
+    return min(datetime.date(year, 12, 31), place.machine.today())
+
+
+def has_price(place: Workplace, employer: str, year: int) -> bool:
+    """Return whether a price was agreed for a year, so that there can be a bill."""
+    return gaps.has_price(place.book().apart_from_cases, employer, year)
+
+
+def answers(place: Workplace, employer: str, year: int) -> dict[str, str]:
+    """Return how things stood at an employer at the end of a year, by item of the checklist."""
+    return dict(gather.answers(register.every(place, employer), employer, year))
+
+
+def _state(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> State:
+    told = [one for one in events if isinstance(one, Freeze | Joint) and one.employer == employer]
+    for one in told:
+        if year in range(one.first_year or 1, (one.last_year or 0) + 1):
+            if isinstance(one, Freeze):
+                return State(employer, year, issued=one.date)
+            if one.given:
+                return State(employer, year, given_to=one.counsellor)
+    return State(employer, year, waits_for=drafts.waits_for(events, employer, year, today))
+
+
+def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:
+    """The years of an employer's agreements up to this one, and those that were reported on."""
+    found: set[int] = set()
+    for one in events:
+        if isinstance(one, Agreement) and one.employer == employer:
+            last = one.until.year if one.until else today.year
+            found |= set(range(one.date.year, min(last, today.year) + 1))
+        elif isinstance(one, Freeze | Joint) and one.employer == employer:
+            found |= set(range(one.first_year or 1, (one.last_year or 0) + 1))
+    return found or {today.year - 1}
+
+
 def _draft(
-    place: Workplace, events: list[Event], employer: str, year: int, language: str,
-    own: OwnWords | None,
+    place: Workplace, employer: str, year: int, language: str,
+    own: OwnWords | None, reader: str = "",
 ) -> drafts.Draft:  # fmt: skip
+    words = report_words.kept(place, employer, year).own if own is None else own
     return drafts.draft(
-        events, employer, year, today=place.machine.today(), language=language, own=own,
-        counsellor=_counsellor(place),
+        place.book().apart_from_cases, employer, year, today=place.machine.today(), own=words,
+        language=language or "nl", counsellor=_counsellor(place), reader=reader,
+        situations=_situations(place, employer),
     )  # fmt: skip
 
 
+def _situations(place: Workplace, employer: str) -> list[Situation]:
+    """The situations of an employer, made once as long as the register stays as it is."""
+    book = place.book()
+    name = f"situations {employer}"
+    if name not in book.made:
+        book.made[name] = counting.situations(gather.cases(book.events, employer))
+    found: list[Situation] = book.made[name]
+    return found
+
+
+def _seal(made: Report) -> str:
+    return sha256_hex(json.dumps(render.as_json(made)).encode())
+
+
 def _counsellor(place: Workplace) -> str:
-    """The counsellor's name as her cards have it."""
+    """Return the counsellor's name as it is on the cards."""
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer that is meant: an exact name, else the only one with it as a part.
+    """Return the employer with this exact name, or else the only one whose name contains it.
 
     Raises NotFound.
     """

@@ -1,4 +1,4 @@
-"""Work for several sites at the same time, of which none holds up another."""
+"""Runs work for several sites at the same time, so that none delays another."""
 
 import contextlib
 import threading

@@ -1,6 +1,6 @@
-"""Actions on backups: the whole desk in one sealed file, tried out, and back (SPEC section 12).
+"""Actions on backups: write the desk to one sealed file, test it, restore it (SPEC section 12).
 
-A desk may keep many and large files: both ways they pass through memory in pieces.
+A desk may keep many and large files, so they pass through memory in pieces, both ways.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class Held:
 
 
 def backup(place: Workplace, file: Path) -> int:
-    """Write everything into one age file under the passphrase; return the number of files in it.
+    """Write everything to one age file under the passphrase; return its number of files.
 
     Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back. The file has its name
     only once it is complete. Raises AlreadyThere.
@@ -70,7 +70,7 @@ def backup(place: Workplace, file: Path) -> int:
 
 
 def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> list[Held]:
-    """Open a backup to its end, as a restore would, and return what it holds of each site.
+    """Open a backup to its end, as a restore would; return what it holds for each site.
 
     It is unpacked into a new folder next to ``beside``, sealed as it is in a desk's folder, and
     that folder is removed again. Raises WrongPassphrase, Damaged, DeskError where there is no
@@ -98,7 +98,7 @@ def _held(state: State) -> Held:
 
 
 def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
-    """Make a desk from a backup in a folder that is empty or not there; the names of its sites.
+    """Restore a desk into a folder that is empty or missing; return the names of its sites.
 
     Raises AlreadyThere, WrongPassphrase, Damaged. A failure leaves the folder as it was.
     """
@@ -106,9 +106,7 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
         raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
     new = folder.with_name(f".{folder.name}-restoring")
     if new.exists():
-        raise AlreadyThere(
-            f"{new} is left from a restore that was broken off; remove it, then try again."
-        )
+        raise AlreadyThere(f"{new} is left from an interrupted restore; remove it, then try again.")
     try:
         names = []
         with _unpacked(new, file, passphrase, machine) as place:
@@ -127,7 +125,7 @@ def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list
 
 @contextlib.contextmanager
 def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
-    """Unpack a backup into a folder that is not there yet, and open the desk in it."""
+    """Unpack a backup into a new folder, and open the desk in it."""
     try:
         _unpack_with(file, passphrase, Disk(new, machine.today))
         with opened(new, passphrase, machine) as place:
@@ -137,7 +135,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that fits: older versions took it as it was typed."""
+    """Unpack with the form of the passphrase that fits; older versions used it as typed."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:
@@ -164,11 +162,11 @@ def _unpack(contents: Iterator[bytes], disk: Disk) -> None:
     except (tarfile.TarError, EOFError):
         raise Damaged("This is no backup of a desk, or it is damaged.") from None
     while source.read(CHUNK):
-        """The archive is over; that the file was whole shows at its end."""
+        """The archive has ended; its end shows that the file is complete."""
 
 
 class _Sink(io.BufferedIOBase):
-    """The file that a tar is written to."""
+    """The file to which a tar is written."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
@@ -179,14 +177,14 @@ class _Sink(io.BufferedIOBase):
 
 
 class _Source(io.BufferedIOBase):
-    """The file that a tar is read from: pieces of any length."""
+    """The file from which a tar is read: pieces of any length."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._left = b""
 
     def read(self, size: int | None = -1) -> bytes:
-        """At most ``size`` bytes, or what there is of one piece; none only at the end."""
+        """Return at most ``size`` bytes, or the rest of one piece; none only at the end."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:

@@ -1,4 +1,4 @@
-"""Keep the pictures that the browser drew of a stranger's file: a copy of what it shows alone."""
+"""Saves the pictures that the browser drew of a stranger's file: a copy with nothing else in it."""
 
 import base64
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def keep(
     pages: Sequence[Drawn],
     site: str = "",
 ) -> Path:
-    """Write the pages of a file that the browser drew to ``out``; return where it was written.
+    """Write the pages of a file that the browser drew to ``out``; return the path.
 
     One picture as ``png`` or ``jpeg``, up to 50 JPEG pictures as ``pdf``. In a folder the copy is
     named after the file, and a name that is taken gets a number. Raises NotFound, Unfit,
@@ -61,7 +61,7 @@ def keep(
 
 
 def document(pages: Sequence[Drawn]) -> bytes:
-    """A PDF with one JPEG picture on each page, byte for byte, without date or author.
+    """Return a PDF with one JPEG picture on each page, byte for byte, without date or author.
 
     Raises Unfit on a computer for which there is no typst.
     """
@@ -86,7 +86,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
 
 
 def _wrapped(page: Drawn) -> str:
-    """The picture in an SVG: what typst is given from memory has to be text."""
+    """Return the picture in an SVG, because typst takes only text from memory."""
     size = f'width="{page.width}" height="{page.height}"'
     data = base64.b64encode(page.picture).decode("ascii")
     return (

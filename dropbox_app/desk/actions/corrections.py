@@ -1,8 +1,8 @@
-"""Corrections in the register: an entry that is changed or removed, a field that is emptied.
+"""Corrections in the register: change or remove an entry, empty a field.
 
-What was wrong is replaced and not kept beside what is right: nobody can ask for it later. The
-database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not
-open it. Older backups still hold it.
+What was wrong is replaced, not kept beside the correction, so that nobody can demand it later. The
+database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not open
+it. Older backups still hold it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,7 +41,7 @@ def entry(place: Workplace, number: int) -> Event:
 
 
 def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
-    """Put other fields in the place of an entry's, or remove it where ``values`` is None.
+    """Replace an entry's fields, or remove the entry if ``values`` is None.
 
     Raises Refused if what is left does not fit together, a report of its year was issued, or the
     reporter signed it; NotFound. Nothing is changed then.
@@ -58,7 +58,7 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
 
 
 def _signed(old: Event, new: Event | None) -> None:
-    """Keep what the reporter signed as it is; the rest is the counsellor's. Raises Refused.
+    """Refuse changes to what the reporter signed; the counsellor's own fields may change.
 
     Removed, it would be entered again at the next look at its case.
     """
@@ -73,7 +73,7 @@ def _signed(old: Event, new: Event | None) -> None:
 
 
 def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) -> None:
-    """Hold an agreement to its rules: once a report was issued under it, little can be corrected.
+    """Check the rules for an agreement: after the first report, little can be corrected.
 
     Raises Refused.
     """
@@ -115,9 +115,9 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 def set_sheet(
     place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Make the sheet of a case say what ``values`` say, in the fields that were shown.
+    """Change a case's sheet to ``values``, in the fields that were shown.
 
-    What is new is an entry of today. A field that is empty now is removed from every entry of
+    New values become an entry of today. A field that is now empty is removed from every entry of
     the case. Raises Refused, NotFound.
     """
     found = register.case(place, reference)
@@ -128,7 +128,7 @@ def set_sheet(
 def set_employer(
     place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Make the sheet of an employer say what ``values`` say, in the fields that were shown.
+    """Change an employer's sheet to ``values``, in the fields that were shown.
 
     As ``set_sheet`` does for a case. Raises Refused.
     """
@@ -160,7 +160,7 @@ def _set(
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
-    """Take a private mark between two cases away, wherever it was made. Raises Refused."""
+    """Remove a private mark between two cases, wherever it was made. Raises Refused."""
     changes: dict[int, Event | None] = {}
     touched = []
     for number, event in register.numbered(place):
@@ -198,7 +198,7 @@ def _cases(given: Sequence[Event]) -> set[str]:
 def _new_faults(
     book: Book, changes: Mapping[int, Event | None], touched: set[str]
 ) -> list[form.Fault]:
-    """What does not fit together any more in the touched cases, and did before the change.
+    """Return the contradictions in the touched cases that the change would cause.
 
     Looked at are the events of these cases, and those that name one of them.
     """

@@ -1,4 +1,4 @@
-"""Actions on the files of a thread: list, show, save; and files of this computer to send."""
+"""Actions on the files of a thread (list, show, save), and on files to send."""
 
 import contextlib
 import functools
@@ -32,7 +32,7 @@ _NOT_LOOKED_INTO = "What it holds beside what it shows was not looked into: {0}"
 
 @dataclass(frozen=True)
 class Looked:
-    """One file of a thread. ``holds``: what it holds beside what it shows, as a sentence."""
+    """One file of a thread. ``holds``: a sentence on what it holds besides what it shows."""
 
     file: CaseFile
     findings: Findings | None
@@ -54,7 +54,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file that was written out readable. ``removed``: what a clean copy no longer holds."""
+    """A file that was saved in readable form. ``removed``: what a clean copy no longer holds."""
 
     path: Path
     findings: Findings
@@ -64,7 +64,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class ToDraw:
-    """A file for the browser's sandbox: what it is, its size in bytes, and its content."""
+    """A file for the browser's sandbox: its kind, its size in bytes, and its content."""
 
     kind: Kind
     size: int
@@ -73,7 +73,7 @@ class ToDraw:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that was not saved with the others, and why. ``asks``: it would be, if told to."""
+    """A file that was not saved with the others, and why. ``asks``: it is saved on request."""
 
     file: CaseFile
     why: str
@@ -82,7 +82,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class SavedAll:
-    """A folder with the messages of a thread and these of its files."""
+    """A folder with the messages of a thread and the files that were saved."""
 
     path: Path
     files: Sequence[Path]
@@ -90,7 +90,7 @@ class SavedAll:
 
 
 def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
-    """The files of a thread, each read to its end. Raises NotFound."""
+    """Return the files of a thread, each read to its end. Raises NotFound."""
     opened = threads.read(place, thread, site)
     found = [attachments.check(opened.desk, file) for file in attachments.of_case(opened.case)]
     looked = [Looked(file, finds, _holds(opened.desk, file, finds)) for file, finds in found]
@@ -107,7 +107,7 @@ def save(
     look: bool = True,
     site: str = "",
 ) -> Saved:
-    """Write a file of a thread, readable, to ``out``: a file not there yet, or a folder.
+    """Save a file of a thread in readable form to ``out``: a new file, or a folder.
 
     In a folder a name that is taken gets a number. ``look`` has mat2 say what it holds beside
     what it shows. Raises NotFound, Unfit, AlreadyThere.
@@ -127,7 +127,7 @@ def save(
 
 
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
-    """One file of a thread, read to its end. Raises NotFound.
+    """Read one file of a thread to its end, and describe it. Raises NotFound.
 
     What it holds beside what it shows is not looked for: that takes mat2 and a second or more.
     """
@@ -137,7 +137,7 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 
 
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
-    """A file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
+    """Return a file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
 
     It was read to its authenticated end before; if it changes meanwhile, ``pieces`` raises.
     """
@@ -156,9 +156,9 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 
 
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
-    """Write the messages of a thread, readable, into the new folder ``out``, without its files.
+    """Write the messages of a thread in readable form to the new folder ``out``.
 
-    ``text`` words them. Raises NotFound, AlreadyThere; then nothing is left.
+    ``text`` turns them into text. Raises NotFound, AlreadyThere; then nothing is left.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):
@@ -175,7 +175,7 @@ def save_all(
     others: bool = False,
     site: str = "",
 ) -> SavedAll:
-    """Write the messages and files of a thread, readable, into the new folder ``out``.
+    """Write the messages and files of a thread in readable form to the new folder ``out``.
 
     ``text`` words the messages. An attachment is named after the
     number of its message. Without ``others`` only texts, pictures and PDF documents are written
@@ -208,7 +208,7 @@ def _write_text(opened: Opened, out: Path, text: Wording) -> None:
 
 
 def harmless(findings: Findings) -> bool:
-    """Whether a program that opens this file only shows it, by all that is known here.
+    """Return whether opening this file only shows it, as far as is known here.
 
     Nothing that is saved without a warning is of another kind.
     """
@@ -217,14 +217,14 @@ def harmless(findings: Findings) -> bool:
 
 @dataclass(frozen=True)
 class Ready:
-    """A file of this computer that goes with a message. ``removed``: what --clean took out."""
+    """A file of this computer for a message. ``removed``: what --clean removed."""
 
     source: Source
     removed: str = ""
 
 
 def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
-    """Files of this computer that go with a message. Raises Unfit, NoSandbox, Unseen."""
+    """Prepare files of this computer for a message. Raises Unfit, NoSandbox, Unseen."""
     made = []
     for path in paths:
         if not path.is_file():
@@ -245,7 +245,7 @@ def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
 
 
 def source(name: str, content: bytes) -> Source:
-    """A file that is in memory, to go with a message under its own name."""
+    """Return a file that is in memory, to be sent under its own name."""
     named = _own_name(Path(name or "bestand"))
     kind = inspect(iter((content,)), named, "").kind.declared
     return Source(named, kind, len(content), functools.partial(iter, (content,)))
@@ -269,7 +269,7 @@ def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say of which file something is said, where there can be several."""
+    """Name the file in errors, if there can be several."""
     try:
         yield
     except Unseen as error:

@@ -1,20 +1,21 @@
-"""Actions on a joint report of two counsellors: give counts away, and take them in.
+"""Actions on a joint report of two counsellors: export counts, and import them.
 
-Nothing is sent: the file goes from hand to hand, by whatever way the two choose.
+Nothing is sent: the two pass the file on in whatever way they choose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.actions.annual import name_of
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import periods, sealed_counts
+from dropbox_app.desk.annual import gather, periods, sealed_counts
 from dropbox_app.desk.annual.sealed_counts import Counts
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register.events import Joint
+from dropbox_app.desk.register.events import Event, Joint
 from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
 
@@ -24,38 +25,48 @@ Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and a
 def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Confirm) -> bytes:
     """Return the counts of a year, sealed for the colleague whose card it is.
 
-    The register then says that the colleague makes the report. ``confirmed`` shows the card's ten
-    groups and asks: whoever has the key of that card can open the counts. Raises Unfit, NotFound,
-    Refused.
+    The register then says that the colleague makes the report, and the year is closed: given
+    again, they are the same counts. ``confirmed`` shows the card's ten groups and asks: whoever
+    has the key of that card can open the counts. Raises Unfit, NotFound, Refused.
     """
-    try:
-        read = cards.parse(card)
-    except CardError as error:
-        raise Unfit(f"This is no card of a counsellor ({error}).") from None
-    if read.site not in place.vault.sites:
-        raise Unfit("This card is of another site than yours. Ask for the card of your own site.")
+    read = colleague(place, card)
     desk, today = place.desk(read.site), place.machine.today()
-    if read.identity == desk.identity:
-        raise Unfit("That is your own card; ask for your colleague's.", "yourself")
     _ask(confirmed, read.name, read.identity)
     with place.database.transaction():
         events = register.every(place)
         name = name_of(events, employer)
         years, counts = drafts.joint_counts(events, name, periods.year(year), today)
+        before = _given(events, name, years)
         made = Counts(
-            desk.state.site, desk.identity, desk.state.profile.name, name, years, counts
+            desk.state.site, desk.identity, desk.state.profile.name, name, years,
+            before.situations if before else counts,
         )  # fmt: skip
-        _keep(place, made, read.name, given=True)
+        if before is None:
+            _keep(place, made, read.name, given=True)
     return sealed_counts.seal(made, read, desk.signing, today)
 
 
+def colleague(place: Workplace, card: bytes) -> Card:
+    """Return a colleague's card: of a site of this desk, and not its own. Raises Unfit."""
+    try:
+        read = cards.parse(card)
+    except CardError as error:
+        raise Unfit(f"This is no card of a counsellor ({error}).", "joint_no_card") from None
+    if read.site not in place.vault.sites:
+        said = "This card is of another site than yours. Ask for the card of your own site."
+        raise Unfit(said, "joint_other_site")
+    if read.identity == place.desk(read.site).identity:
+        raise Unfit("That is your own card; ask for your colleague's.", "joint_own_card")
+    return read
+
+
 def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
-    """Keep the counts of a colleague, and return them under this desk's name of the employer.
+    """Keep a colleague's counts, and return them under this desk's name of the employer.
 
     ``employer`` is that name, empty for the one that the colleague uses. Raises Unfit, NotFound,
     Refused.
     """
-    found = _opened(place, sealed)
+    found = opened(place, sealed)
     _ask(confirmed, found.name, found.by)
     with place.database.transaction():
         name = name_of(register.every(place), employer or found.employer)
@@ -63,7 +74,21 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
     return replace(found, employer=name)
 
 
-def _opened(place: Workplace, sealed: bytes) -> Counts:
+def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:
+    """The counts of these years that were given away, None if there were none."""
+    found = gather.exchanged(events, employer, years)
+    return next(
+        (
+            one
+            for one in reversed(found)
+            if one.given and (one.first_year, one.last_year) == (years[0], years[-1])
+        ),
+        None,
+    )
+
+
+def opened(place: Workplace, sealed: bytes) -> Counts:
+    """Return the counts in a file that a colleague made; nothing is kept. Raises Unfit."""
     refused = Unfit("This desk has no site yet.")
     for site in place.vault.sites:
         identity = place.desk(site).identity
@@ -76,7 +101,9 @@ def _opened(place: Workplace, sealed: bytes) -> Counts:
 
 def _ask(confirmed: Confirm, name: str, identity: VerifyKey) -> None:
     if not confirmed(name, identity):
-        raise Unfit("Nothing was done. Ask your colleague to read out the ten groups.")
+        raise Unfit(
+            "Nothing was done. Ask your colleague to read out the ten groups.", "joint_unconfirmed"
+        )
 
 
 def _keep(place: Workplace, counts: Counts, other: str, *, given: bool) -> None:

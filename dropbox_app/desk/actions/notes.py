@@ -1,4 +1,4 @@
-"""Private notes on a thread: never sent, and gone when the thread is forgotten."""
+"""Private notes on a thread: never sent, and deleted when the thread is forgotten."""
 
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.errors import Unfit
@@ -16,7 +16,7 @@ def note(place: Workplace, name: str, site: str = "") -> str:
 
 
 def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
-    """Put a text in place of the note on a thread; an empty one removes it.
+    """Replace the note on a thread; an empty text removes it.
 
     Returns it as it is kept. Raises Unfit, and keeps the note as it was, if it is longer than
     ``MAX_NOTE``; NotFound.

@@ -1,4 +1,4 @@
-"""A passphrase for a desk: draw one, and say honestly what a program can say of a chosen one."""
+"""A passphrase for a desk: draw one, and say what a program can know of a chosen one."""
 
 import secrets
 from typing import Literal
@@ -22,7 +22,7 @@ def draw(language: str) -> str:
 
 
 def judge(passphrase: str) -> Verdict:
-    """Return what can be said of a passphrase that a person chose.
+    """Return what can be said about a passphrase that a person chose.
 
     short: it is refused. pattern: a few characters, or one part, over and over; anybody tries that
     first. unknown: long enough; whether somebody can guess it, no program can tell.

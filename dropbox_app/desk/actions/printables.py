@@ -17,7 +17,7 @@ Kind = Literal["poster", "cards", "text"]
 
 @dataclass(frozen=True)
 class Printed:
-    """A file to print or to hand on; ``name`` is what it may be called."""
+    """A file to print or pass on; ``name`` is its suggested name."""
 
     name: str
     type: str  # its media type

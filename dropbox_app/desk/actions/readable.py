@@ -1,4 +1,4 @@
-"""Readable files outside the desk's folder: 0600, over no other file, dated at midnight."""
+"""Writes readable files outside the desk's folder: 0600, over no other file, dated at midnight."""
 
 import contextlib
 import datetime

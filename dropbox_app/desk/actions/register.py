@@ -1,4 +1,4 @@
-"""Actions on the register: keep events, read them, cases, consents from threads.
+"""Actions on the register: keep and read events, cases, and consents from threads.
 
 Nothing of the register is ever sent. It is in the desk's database and its backups alone, until
 somebody asks for an export.
@@ -9,9 +9,9 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import report_words, threads
 from dropbox_app.desk.actions.threads import Listed
-from dropbox_app.desk.errors import NotFound, Unfit
+from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, consents, form, lines, names, recording, rules
 from dropbox_app.desk.register.book import Book
@@ -25,6 +25,7 @@ from dropbox_app.desk.register.events import (
     Employer,
     Event,
     Freeze,
+    Joint,
     OfCase,
     OfEmployer,
     Step,
@@ -32,7 +33,7 @@ from dropbox_app.desk.register.events import (
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
-from dropbox_app.desk.storage import search as queries
+from dropbox_app.desk.storage import lists
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol.messages import REPORTER, Message
 
@@ -46,7 +47,7 @@ HELD_BACK = Sentence(
 
 @dataclass(frozen=True)
 class Added:
-    """What became of events that were given.
+    """The result of adding events. ``kept``: how many are new.
 
     ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
@@ -83,7 +84,7 @@ def levels(place: Workplace) -> dict[str, str]:
 
 
 def sheet(place: Workplace, employer: str) -> Employer | None:
-    """Return the sheet of an employer; None if the register does not know it."""
+    """Return the sheet of an employer; None if the register has none."""
     return place.book().sheets.get(employer)
 
 
@@ -138,7 +139,7 @@ def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
-    """New names of employers that are much like one that was there, or like each other."""
+    """Return new names of employers that are much like an existing one, or like each other."""
     known, found = set(there), []
     for name in sorted(new - there):
         found += [(name, other) for other in names.near(known, name)]
@@ -147,7 +148,7 @@ def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
 
 
 def rename(place: Workplace, old: str, new: str) -> int:
-    """Give an employer another name, and make it one with the employer that has it already.
+    """Rename an employer; if another one has the new name, merge the two.
 
     Returns how many events changed. Raises NotFound, Unfit, Refused: nothing is changed then.
     """
@@ -156,26 +157,39 @@ def rename(place: Workplace, old: str, new: str) -> int:
         given = [event for _, event in kept]
         if old not in names.employers(given) or old == new:
             raise NotFound(f"No employer in the register is called {old!a}, or not any other.")
-        if sentence := names.forbids(given, old, new):
-            raise Unfit(sentence)
+        names.check_one(given, old, new)
         changed = [
             (was, form.read(form.to_json(one))) for was, one in names.renamed(given, old, new)
         ]
         numbers = {id(event): number for number, event in kept}
-        both = [one for _, one in changed]
-        both += [one for one in given if isinstance(one, OfEmployer) and one.employer == new]
-        issued = [one for one in both if isinstance(one, Freeze)]
-        agreed = [one for one in cases.in_order(both) if isinstance(one, Agreement)]
-        if faults := rules.faults(issued, [Numbered(0, one) for one in agreed]):
+        after = {numbers[id(was)]: one for was, one in changed}
+        both = [
+            one
+            for one in (after.get(number, event) for number, event in kept)
+            if isinstance(one, OfEmployer) and one.employer == new
+        ]
+        told = [one for one in both if isinstance(one, Freeze | Joint)]
+        agreed = [one for one in both if isinstance(one, Agreement)]
+        if faults := rules.faults(told, [Numbered(0, one) for one in agreed]):
             raise Refused(tuple(faults[: lines.MOST_FAULTS]))
-        place.replace_events([(numbers[id(was)], [form.to_json(one)]) for was, one in changed])
+        place.replace_events([(number, [form.to_json(one)]) for number, one in after.items()])
+        _keep_site(place, old, new)
+        report_words.move(place, old, new)
         return len(changed)
+
+
+def _keep_site(place: Workplace, old: str, new: str) -> None:
+    """Let the site that is called as the old name was belong to the new one."""
+    site = next((one for one, name in place.names().items() if names.same_name(name, old)), "")
+    had = sheet(place, new)
+    if site and not names.same_name(place.names()[site], new) and not (had and had.site):
+        record(place, Employer(date=place.machine.today(), employer=new, site=site))
 
 
 def record_contact(
     place: Workplace, given: Contact, reference: str = "", new_case: str | None = None
 ) -> Added:
-    """Keep one contact: in a case that is there, in a new one, or without a case.
+    """Keep one contact: in an existing case, in a new one, or without a case.
 
     ``reference`` is a case's reference or label; ``new_case`` the label of a new case, which may
     be empty. Raises Refused, NotFound.
@@ -202,7 +216,7 @@ def record(place: Workplace, *given: Event) -> Added:
 def bring_in(place: Workplace, raw: bytes) -> Added:
     """Keep the events of a file, all or none. Raises Refused with every fault of every line.
 
-    The same file may be imported twice: what is there already is not kept again.
+    The same file may be imported twice: existing events are not kept again.
     """
     return add(place, lines.read(raw, place.machine.today()), once=True)
 
@@ -244,10 +258,10 @@ def adopt(place: Workplace) -> int:
     """Make a case of every thread of a reporter's that has none; return how many were made.
 
     What a server made up is none: a message of the reporter's must have been verified. It is opened
-    on the day that the reporter signed, or today if the report of that year was issued.
+    on the day that the reporter signed, or today if that year is closed.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
-    if known.issuperset(queries.of_reporters(place.database)):
+    if known.issuperset(lists.of_reporters(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():
@@ -268,8 +282,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
         employer = names.spelled(called, employer)
         called.add(employer)  # a second new site may spell it otherwise
         day = min(began, place.machine.today())
-        if any(isinstance(e, Freeze) and e.employer == employer and day.year in range(
-            e.first_year or 0, (e.last_year or 0) + 1) for e in there):  # fmt: skip
+        if rules.is_closed(there, employer, day.year):
             day = place.machine.today()
         made.append(
             Case(
@@ -286,7 +299,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
 
 
 def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
-    """Return the consents of a case as they are today, those of its thread too. Raises NotFound."""
+    """Return the consents of a case as of today, those of its thread too. Raises NotFound."""
     found = case(place, reference)
     take_consents(place, found)
     day = place.machine.today()
@@ -385,7 +398,7 @@ def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
 
 
 def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
-    """How much is recorded at the employers of some events, these included."""
+    """Return how much is recorded at each employer, with these events included."""
     names = {one.employer for one in given if isinstance(one, OfEmployer)}
     there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
     sheets = cases.sheets(cases.in_order([*there, *given]))
@@ -393,7 +406,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """The events against which the rules hold new ones: those of the cases that they name."""
+    """Return the events to check new ones against: those of the cases that they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -404,7 +417,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give a reference to every case that has none: its year, and the next number of that year."""
+    """Give every case without a reference one: its year, and that year's next number."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

@@ -1,4 +1,4 @@
-"""Destroying a case for good, with its thread; a coded row of statistics stays."""
+"""Destroys a case for good, with its thread; a coded row of statistics remains."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from dropbox_app.desk.storage import register as rows
 
 @dataclass(frozen=True)
 class Destroyed:
-    """What went: how many events, and whether a thread went with them."""
+    """What was destroyed: how many events, and whether a thread was too."""
 
     entries: int
     conversation: bool

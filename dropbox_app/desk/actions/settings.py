@@ -14,7 +14,7 @@ FETCH_MINUTES = range(15, 24 * 60 + 1)
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices. ``fetch_minutes``: 0 if nothing is fetched by itself while the page is open."""
+    """The choices. ``fetch_minutes``: 0 if the page does not fetch by itself."""
 
     language: str = "nl"
     lock_minutes: int = 10
@@ -22,7 +22,7 @@ class Settings:
 
 
 def settings(place: Workplace) -> Settings:
-    """Return the choices; what was never chosen is as in ``Settings``."""
+    """Return the choices; those that were never made are the defaults of ``Settings``."""
     kept = notebook.settings(place.database)
     usual = Settings()
     return Settings(
@@ -39,7 +39,7 @@ def choose(
     lock_minutes: int | None = None,
     fetch_minutes: int | None = None,
 ) -> Settings:
-    """Change what is given and keep the rest; return all of it. Raises Unfit, and keeps nothing."""
+    """Change the given choices and return all of them. Raises Unfit, and then keeps nothing."""
     if language is not None and language not in LANGUAGES:
         raise Unfit(f"The language is one of {', '.join(LANGUAGES)}.")
     if lock_minutes is not None and lock_minutes not in LOCK_MINUTES:
@@ -69,7 +69,7 @@ def proxy(place: Workplace) -> str | None:
 
 
 def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
-    """Reach all sites, or the one that ``site`` names, through a proxy; an empty one ends it.
+    """Reach all sites, or the one named by ``site``, through a proxy; an empty one ends it.
 
     Returns the employers' names. Raises Unfit, before anything is changed, if an address of a
     site cannot be reached in that way.

@@ -1,4 +1,4 @@
-"""Actions that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+"""Actions for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport import onion_key
 from dropbox_app.desk.transport.proxy import find_tor, is_onion
-from dropbox_app.protocol.encoding import clean_text
+from dropbox_app.protocol.card import unseen
+from dropbox_app.protocol.encoding import clean_text, with_line_ends
 
 __all__ = [
     "MAX_INVITATION", "Made", "Moved", "check", "exists", "find_tor", "init", "invited", "join",
@@ -40,7 +41,7 @@ class Moved:
 
 
 def exists(folder: Path) -> bool:
-    """Return whether there is a desk in a folder; nothing is opened."""
+    """Return whether there is a desk in a folder, without opening it."""
     return (folder / vault.NAME).is_file()
 
 
@@ -50,7 +51,7 @@ def invited(raw: bytes) -> Invitation:
 
 
 def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> None:
-    """Find out what ``init`` would refuse, before anything is made. Raises Unfit."""
+    """Raise what ``init`` would refuse, before anything is made. Raises Unfit."""
     workplace.check(invited(invitation), tidy(profile), proxy, machine.today())
 
 
@@ -97,7 +98,7 @@ def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved
 def make_onion_key(address: str, out: Path) -> str:
     """Write a key for this machine's Tor to the new file ``out``; return the operator's line.
 
-    The line is no secret, the file is one. Raises Unfit, AlreadyThere.
+    The line is not secret, but the file is. Raises Unfit, AlreadyThere.
     """
     if out.suffix != onion_key.SUFFIX:
         raise Unfit(f"Tor reads only files whose name ends in {onion_key.SUFFIX}.")
@@ -107,5 +108,19 @@ def make_onion_key(address: str, out: Path) -> str:
 
 
 def tidy(profile: Profile) -> Profile:
-    """Return a profile with its name as a card takes it."""
-    return Profile(clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages)
+    """Return a profile with its texts as a card takes them: tidy lines; what is empty is left out.
+
+    Of the sentence, which is often pasted, characters that cannot be seen are left out too.
+    """
+    said = {code: _line(text) for code, text in profile.sentence.items()}
+    return Profile(
+        clean_text(profile.name).strip(), profile.kind, profile.scope, profile.languages,
+        clean_text(profile.register_number).strip(),
+        {code: text for code, text in said.items() if text},
+    )  # fmt: skip
+
+
+def _line(text: str) -> str:
+    """Return a text as one line of letters that can be seen."""
+    spaced = " ".join(clean_text(with_line_ends(text)).split())
+    return "".join(letter for letter in spaced if not unseen(letter)).strip()

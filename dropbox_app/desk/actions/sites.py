@@ -12,8 +12,8 @@ from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk, Report
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.storage.vault import HeldSeed
+from dropbox_app.desk.sync import colleagues, own_card
 from dropbox_app.desk.sync import fetch as rounds
-from dropbox_app.desk.sync import outbox, own_card
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Away, Card
 
@@ -48,7 +48,7 @@ class Site:
 
 @dataclass(frozen=True)
 class CardShown:
-    """The own card. ``changed``: what is said on it is new. ``at_server``: a fetch takes it."""
+    """The desk's own card. ``changed``: its contents are new. ``at_server``: on the next fetch."""
 
     profile: Profile
     raw: bytes
@@ -63,10 +63,10 @@ def fetch(
     progress: Callable[[Fetched], object] = lambda _: None,
     waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> list[Fetched]:
-    """Fetch from all sites at once, or from the one that ``site`` names.
+    """Fetch from all sites at once, or from the one named by ``site``.
 
     Each goes over a connection, and over Tor a circuit, of its own; a site that does not answer
-    holds up no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
+    delays no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
     without news which employers have not answered.
     """
     done = []
@@ -92,7 +92,7 @@ def _fetch(place: Workplace, desk: Desk) -> Fetched:
 
 
 def sites(place: Workplace, site: str = "") -> list[Site]:
-    """The sites of this desk, or the one that ``site`` names."""
+    """Return the sites of this desk, or the one that ``site`` names."""
     found = []
     for desk in place.desks(site):
         state = desk.state
@@ -110,7 +110,7 @@ def sites(place: Workplace, site: str = "") -> list[Site]:
 def card(
     place: Workplace, site: str = "", change: Callable[[Profile], Profile] | None = None
 ) -> CardShown:
-    """The own card of one site, changed by ``change`` if that is given. Raises Unfit.
+    """Return the desk's own card for one site, after ``change``, if given. Raises Unfit.
 
     A card that nobody has yet is made of today; of one that the server has the next fetch issues
     and takes there what changed.
@@ -130,7 +130,7 @@ def card(
 
 
 def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
-    """The own card for each site with the employer's name, in the order of names.
+    """Return the desk's own card for each site with the employer's name, sorted by name.
 
     One call then confirms all of them: the list of groups is read out from top to bottom.
     """
@@ -139,12 +139,12 @@ def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """The keys that had to go in any case by this computer's day, for each site."""
+    """Return the keys that should be gone by this computer's day, for each site."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 
 def destroy_overdue(desk: Desk) -> Report:
-    """Destroy those of one site, because the person says so; the site need not answer."""
+    """Destroy the overdue keys of one site at the person's request; the site need not answer."""
     own_card.destroy_overdue(desk)
     return desk.report
 
@@ -171,9 +171,9 @@ def away(
 ) -> list[Absence]:
     """Announce an absence on the card of one site, of the ids in ``at``, or of all; None ends it.
 
-    ``stand_in`` has a colleague on each line, who has other groups at each site; at each the one
-    who is found there stands in. With one site what goes wrong is raised. Several are told at
-    once, each over a connection of its own, and what goes wrong is told for each.
+    ``stand_in`` names a colleague on each line, by the ten groups, which differ from site to site;
+    at each site, the one found there stands in. With one site, errors are raised. Several sites are
+    told at once, each over its own connection, and errors are returned for each.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")
@@ -191,11 +191,11 @@ def away(
 
 
 def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:
-    """The colleague of this site among those given, one on a line. Raises NotFound or Unfit."""
+    """Return this site's colleague among those given, one a line. Raises NotFound, Unfit."""
     unknown = None
     for who in filter(str.strip, given.splitlines()):
         try:
-            return outbox.counsellor(desk, who, confirmed)
+            return colleagues.counsellor(desk, who, confirmed)
         except NoSuchCounsellor as error:
             unknown = error
     if unknown is not None:

@@ -1,4 +1,4 @@
-"""Snippets: texts to begin an answer with, shipped in Dutch and English, each with an own version.
+"""Snippets: texts to begin an answer with, shipped in Dutch and English, and own versions.
 
 What is shipped is in ``desk/snippets``. An own version is in the desk's database and its backups.
 """
@@ -52,9 +52,9 @@ def snippet(place: Workplace, name: str, language: str) -> Snippet:
 
 
 def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
-    """Keep an own version of a snippet. Raises NotFound; Unfit, and then keeps nothing.
+    """Keep an own version of a snippet. After NotFound or Unfit nothing is kept.
 
-    The text that is shipped is no own version: to give it goes back to it.
+    Giving the shipped text removes the own version.
     """
     was = snippet(place, name, language)
     kept = clean_text(text).strip()

@@ -1,18 +1,19 @@
 """Actions on threads: list, search, read, mark as seen, label, forget."""
 
+import contextlib
 import datetime
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage import notebook, rows
+from dropbox_app.desk.storage import lists, notebook, rows
 from dropbox_app.desk.storage import search as queries
-from dropbox_app.desk.storage.search import ThreadRow
+from dropbox_app.desk.storage.lists import Order, ThreadRow, Which
 from dropbox_app.desk.threads import open_thread, summary, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.summary import Summary
@@ -26,7 +27,7 @@ MOST_FOUND = 50  # messages that a search shows
 
 @dataclass(frozen=True)
 class Listed:
-    """One thread in a list: where it belongs, the counsellor's own name for it, and its summary.
+    """One thread in a list: its site, the counsellor's own name for it, and its summary.
 
     ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
     for one, or the site did not say. ``away_until``: the absence on which that day falls.
@@ -56,7 +57,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class FoundNote:
-    """A private note of the counsellor's own that a search found."""
+    """A private note of the counsellor that a search found."""
 
     listed: Listed
     text: str
@@ -72,35 +73,74 @@ class Found:
     genuine: bool
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The first threads of a list, and how many the list has in all."""
+
+    first: tuple[Listed, ...]
+    all: int
+
+
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
     """Every thread of all sites, or of the one that ``site`` names; the newest first."""
-    names = place.names(site)
-    there = [row for row in queries.threads(place.database) if row.site in names]
-    found = _summarised(place, there, names)
-    return sorted(found, key=lambda one: (one.summary.last_day, one.mailbox), reverse=True)
+    return [*choose(place, place.names(site)).first]
+
+
+def choose(
+    place: Workplace,
+    sites: Iterable[str],
+    which: Which = "all",
+    order: Order = "newest",
+    most: int | None = None,
+) -> Chosen:
+    """Return the threads of some sites in an order, ``most`` of them at most.
+
+    ``which`` names a choice of ``storage/lists.py``: all, a group of Today, or whose turn it is.
+    """
+    names = place.names()
+    among = [site for site in sites if site in names]
+    with summarised(place):
+        found = lists.chosen(place.database, which, order, among, most)
+        count = len(found) if most is None else lists.count(place.database, which, among)
+        return Chosen(tuple(_lines(place, found, names)), count)
+
+
+@contextlib.contextmanager
+def summarised(place: Workplace) -> Iterator[None]:
+    """A transaction in which every thread has its summary; those that are missing are made."""
+    database = place.database
+    with database.transaction():
+        if place.summarised != database.version:
+            desks: dict[str, Desk] = {}
+            for site, mailbox in lists.missing(database, summary.FORM):
+                if site not in desks:
+                    desks[site] = place.desk(site)
+                summary.make(desks[site], mailbox)
+            place.summarised = database.version
+        yield
 
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
-    """The desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    """Return the desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
     place_of, mailbox = locate(place, name, site)
     return place.desk(place_of), mailbox
 
 
 def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
-    """The site's id and the mailbox of a thread, as ``find``, without loading the site."""
+    """Return the site's id and the mailbox of a thread, as ``find``, without loading the site."""
     given = name.strip().lower()
     if len(given) < open_thread.LEAST_PREFIX:
         least = open_thread.LEAST_PREFIX
         raise NotFound(f"Give at least {least} characters of the thread; see 'list'.")
     names = place.names(site)
-    found = queries.threads_like(place.database, given, names)
-    if len({row.site for row in found}) > 1:
+    found = lists.like(place.database, given, names)
+    if len({of for of, _ in found}) > 1:
         raise NotFound("Threads of several sites begin like that; give more of it, or --site.")
     if len(found) > 1:
         raise NotFound("More than one thread begins like that; give more of it, see 'list'.")
     if not found:
         raise NotFound("No thread begins like that; 'list' shows those that are here.")
-    return found[0].site, found[0].mailbox
+    return found[0]
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
@@ -110,7 +150,7 @@ def read(place: Workplace, name: str, site: str = "") -> Opened:
 
 
 def mark_seen(opened: Opened) -> int:
-    """Note that everything in an opened thread was shown; how many messages were new."""
+    """Note that all of an opened thread was shown; return how many messages were new."""
     unseen = opened.case.unseen
     for item in unseen:
         opened.desk.state.items[item].seen = True
@@ -120,14 +160,15 @@ def mark_seen(opened: Opened) -> int:
 
 
 def search(place: Workplace, text: str) -> list[Found]:
-    """The messages of all sites in which all words of ``text`` stand; at most 50, the newest first.
+    """Return messages of all sites that contain all words of ``text``: the newest 50.
 
-    What is false in its thread is named as such.
+    Messages that are not genuine are marked as such.
     """
     hits = queries.find(place.database, text, MOST_FOUND)
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
-    there = [queries.thread(place.database, site, mailbox) for site, mailbox in pairs]
-    listed = {(one.site, one.mailbox): one for one in _summarised(place, there, place.names())}
+    with summarised(place):
+        there = [lists.one(place.database, *pair) for pair in pairs]
+    listed = {(one.site, one.mailbox): one for one in _lines(place, there, place.names())}
     found = []
     for hit in hits:
         line = listed[hit.site, hit.mailbox]
@@ -137,7 +178,7 @@ def search(place: Workplace, text: str) -> list[Found]:
 
 
 def search_notes(place: Workplace, text: str) -> list[FoundNote]:
-    """The private notes of all sites in which all words of ``text`` stand, as ``search`` has it.
+    """Return private notes of all sites that contain all words of ``text``, as ``search``.
 
     At most 50.
     """
@@ -147,19 +188,20 @@ def search_notes(place: Workplace, text: str) -> list[FoundNote]:
         for site, mailbox, note in notebook.notes(place.database)
         if wanted and all(word.search(_folded(note)) for word in wanted)
     ][:MOST_FOUND]
-    there = [queries.thread(place.database, site, mailbox) for site, mailbox, _ in hits]
-    listed = _summarised(place, there, place.names())
+    with summarised(place):
+        there = [lists.one(place.database, site, mailbox) for site, mailbox, _ in hits]
+    listed = _lines(place, there, place.names())
     return [FoundNote(one, note) for one, (_, _, note) in zip(listed, hits, strict=True)]
 
 
 def _folded(text: str) -> str:
-    """A text without capitals and accents."""
+    """Return a text without capitals and accents."""
     apart = unicodedata.normalize("NFKD", text.casefold())
     return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
-    """Give a thread the counsellor's own name; an empty one takes it away. Raises Unfit.
+    """Give a thread the counsellor's own name; an empty one removes it. Raises Unfit.
 
     It stays in this desk's database and its backups, and is never sent.
     """
@@ -176,7 +218,7 @@ def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
 
 
 def forget(place: Workplace, name: str, site: str = "") -> int:
-    """Delete a thread from this computer for good; how many items went. Raises NotFound.
+    """Delete a thread from this computer; return how many items were deleted. Raises NotFound.
 
     The database gets a new key before ``Workplace`` is closed.
     """
@@ -184,26 +226,15 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
     return folder.forget(desk, mailbox)
 
 
-def _summarised(
-    place: Workplace, there: Sequence[ThreadRow], names: Mapping[str, str]
-) -> list[Listed]:
-    """The rows with their summaries; those that are missing are made, and kept together."""
-    desks: dict[str, Desk] = {}
+def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
+    """The rows with what is promised to their reporters."""
+    promised = rows.promises(place.database)
     found = []
-    with place.database.transaction():
-        promised = rows.promises(place.database)
-        for row in there:
-            summed = summary.read(row.summary) if row.summary is not None else None
-            if summed is None:
-                if row.site not in desks:
-                    desks[row.site] = place.desk(row.site)
-                summed = summary.make(desks[row.site], row.mailbox)
-            known = promised[row.site]
-            by = _answer_by(summed, known.response_days)
-            away = _during(by, known.away_until)
-            found.append(
-                Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away)
-            )
+    for row in there:
+        summed, known = summary.read(row.summary), promised[row.site]
+        by = _answer_by(summed, known.response_days)
+        away = _during(by, known.away_until)
+        found.append(Listed(row.site, names[row.site], row.mailbox, row.label, summed, by, away))
     return found
 
 
@@ -219,5 +250,5 @@ def _answer_by(summed: Summary, days: int) -> datetime.date | None:
 
 
 def _during(day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
-    """The last day of an absence if a day falls on it."""
+    """Return the last day of an absence that includes a day."""
     return until if day is not None and until is not None and day <= until else None

@@ -1,14 +1,19 @@
 """Today's work at all sites: what waits for the counsellor, for reporters, and to be sent."""
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage.lists import Order, Which
 from dropbox_app.desk.storage.rows import Promise
 from dropbox_app.desk.threads import turn
+
+MOST_UNSAFE = 500
+_GROUPS: Mapping[Which, Order] = {"mine": "urgent", "to_send": "oldest", "theirs": "oldest"}
 
 
 @dataclass(frozen=True)
@@ -33,28 +38,40 @@ class Today:
     whose reporter does not feel safe, then those with an answer about consent, then the oldest.
     ``to_send``: threads with a message that the server does not have yet; such a thread may also
     be among ``mine``. ``theirs``: threads in which the reporter is to answer, the oldest first.
-    ``read``: each site by its employer's name, those that are late first.
+    ``all``: how many threads each group has, those that were left out included; ``unsafe``: how
+    many of ``mine`` have a reporter who does not feel safe. ``read``: each site by its employer's
+    name, those that are late first.
     """
 
     day: datetime.date
     mine: tuple[Listed, ...]
     to_send: tuple[Listed, ...]
     theirs: tuple[Listed, ...]
+    all: Mapping[str, int]
+    unsafe: int
     read: tuple[Read, ...]
 
 
-def today(place: Workplace, site: str = "") -> Today:
-    """Return the day's work, of all sites or of the one that ``site`` names. Raises NotFound."""
-    found = sorted(threads.list_threads(place, site), key=_oldest)
-    mine = [one for one in found if one.summary.turn == "counsellor" or one.summary.unread]
-    to_send = [one for one in found if one.summary.waiting]
-    known = {(one.site, one.mailbox) for one in (*mine, *to_send)}
-    theirs = [one for one in found if one.summary.turn == "reporter"]
+def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
+    """Return the day's work, of all sites or of the one that ``site`` names. Raises NotFound.
+
+    ``most``: of each group so many threads at most, but of those whose reporter does not feel
+    safe up to 500: whoever sends many such reports hides no other behind them.
+    """
+    at = place.names(site)
+    unsafe = threads.choose(place, at, "unsafe", most=0).all
+    groups = {}
+    for name, order in _GROUPS.items():
+        least = min(unsafe, MOST_UNSAFE) if name == "mine" else 0
+        up_to = None if most is None else max(most, least)
+        groups[name] = threads.choose(place, at, name, order, up_to)
     return Today(
         day=place.machine.today(),
-        mine=tuple(sorted(mine, key=_urgency)),
-        to_send=tuple(to_send),
-        theirs=tuple(one for one in theirs if (one.site, one.mailbox) not in known),
+        mine=groups["mine"].first,
+        to_send=groups["to_send"].first,
+        theirs=groups["theirs"].first,
+        all={name: group.all for name, group in groups.items()},
+        unsafe=unsafe,
         read=tuple(_read(place, site)),
     )
 
@@ -75,11 +92,3 @@ def _late(known: Promise, day: datetime.date) -> bool:
         return True
     days = known.response_days
     return bool(days) and day > turn.answer_by(known.read_to_end, days)
-
-
-def _oldest(one: Listed) -> tuple[datetime.date, str]:
-    return one.summary.since or one.summary.last_day, one.mailbox
-
-
-def _urgency(one: Listed) -> tuple[bool, bool]:
-    return not one.summary.not_safe, not one.summary.consent

@@ -1,4 +1,4 @@
-"""Actions that write to a reporter: reply, notice, options, a question for consent."""
+"""Actions that write to a reporter: reply, notice, options, request for consent."""
 
 import json
 import tomllib
@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import (
 )
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.sync import outbox
+from dropbox_app.desk.sync import colleagues, outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.attachments import Source
 from dropbox_app.protocol.card import Card
@@ -24,10 +24,6 @@ from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 _PARTS = ("title", "pro", "con")
-_STOPPED = (
-    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
-    "next 'fetch' sends it."
-)
 _EXTENDED = {
     "nl": "Dit gesprek blijft langer staan, omdat het nog niet klaar is. Op deze pagina staat tot "
     "wanneer in elk geval.",
@@ -48,26 +44,26 @@ class Message:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that the server has. ``closed``: the thread is closed and stays so."""
+    """A message that the server has accepted. ``closed``: the thread is closed and stays so."""
 
     mailbox: str
     closed: bool
 
 
 def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
-    """An answer."""
+    """Return a reply."""
     return Message("reply", {"text": with_line_ends(text)}, files, language)
 
 
 def notice(status: str, text: str = "", language: str = "") -> Message:
-    """Where the thread stands: received, read, closed or reopened."""
+    """Return a notice on the state of the thread: received, read, closed or reopened."""
     body: dict[str, Json] = {"status": status}
     given = {"text": with_line_ends(text)} if text else {}
     return Message("notice", body | given, language=language)
 
 
 def question(step: str, with_whom: str, scope: str, language: str = "") -> Message:
-    """A question for consent to a step."""
+    """Return a request for consent to a step."""
     return Message(
         "consent-request", {"step": step, "with": with_whom, "scope": scope}, language=language
     )
@@ -105,7 +101,7 @@ def send(
     confirmed: Callable[[Card], bool] = lambda _: False,
     again: bool = False,
 ) -> Sent:
-    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` are of ``find``.
+    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` come from ``find``.
 
     ``successor`` names a colleague for a handover; ``confirmed`` says whether the ten groups of a
     card are the colleague's. Raises AlreadyWaiting if the same message waits and ``again`` is not
@@ -114,29 +110,19 @@ def send(
     """
     if not again:
         _refuse_double(desk, mailbox, message)
-    before = set(desk.state.items)
-
-    def is_kept() -> bool:
-        items = desk.state.items.values()
-        return any(i.sent == "waiting" for i in items if i.id not in before)
-
     body = dict(message.body)
     try:
         with place.connected(desk):
             desk.need_day()
             if successor:
-                body["successor"] = str(outbox.counsellor(desk, successor, confirmed).identity)
+                body["successor"] = str(colleagues.counsellor(desk, successor, confirmed).identity)
             outbox.write(
                 desk, mailbox, lang=message.language or language(desk, mailbox),
                 kind=message.kind, body=body, attached=message.files,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        if is_kept():
-            raise Kept(_STOPPED) from None
+    except Kept:
         raise
     except (CannotReach, BadAnswer, Unknown) as error:
-        if is_kept():
-            raise Kept(str(error)) from None
         raise type(error)(
             f"{error} What you give now was not sent and not kept; give the same command again "
             "later."
@@ -146,7 +132,7 @@ def send(
 
 
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
-    """Keep a thread longer at the server, by a sealed notice that says so to the reporter.
+    """Keep a thread longer at the server, by a sealed notice to the reporter that says so.
 
     The server counts its idle term again from any addition (SPEC section 9); it does not learn
     that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
@@ -160,13 +146,13 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """The reporter's language if a desk writes in it, else the first that the counsellor named."""
+    """Return the reporter's language, if the desk has it; else the counsellor's first one."""
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """The language of the pages that the reporter last wrote on; empty if nothing came.
+    """Return the language of the pages that the reporter last wrote on; empty if nothing came.
 
     It may be one that a desk has no texts in, such as Polish.
     """
@@ -175,7 +161,7 @@ def pages_language(desk: Desk, mailbox: str) -> str:
 
 
 def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:
-    """A message that waits is sent by the next fetch; who gives it again means the same one."""
+    """Refuse a message that is waiting already; the next fetch sends it."""
     case = open_thread.open_case(desk, mailbox)
     for entry in case.thread.entries:
         waits = case.unsent.get(entry.item) == "waiting"

@@ -1,7 +1,7 @@
 """The bill of a year: a price fixed for the whole term, and the trainings that were ordered.
 
-No hours, talks or travel: a bill that follows them tells how much there was to do, also when it
-only does so in the next term.
+It has no hours, talks or travel: a bill that depends on them tells how much there was to do, even
+if it does so only in the next term.
 """
 
 import datetime

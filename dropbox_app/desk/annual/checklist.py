@@ -1,7 +1,6 @@
-"""Advice that depends on nothing but what the employer has, has seen or has ordered itself.
+"""Advice that depends only on what the employer has, has seen or has ordered itself.
 
-A signal that comes from a case does not travel by this road: the same answers give the same
-advice, whoever came.
+No signal from a case can pass: the same answers give the same advice, whoever came.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ ORDER = (
 
 
 class State(StrEnum):
-    """What became of an advice of last year."""
+    """The result of an advice of last year."""
 
     DONE = "done"
     PARTLY = "partly"
@@ -42,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Followed:
-    """An advice of last year, and what became of it."""
+    """An advice of last year, and its result."""
 
     item: str
     state: State
@@ -60,7 +59,7 @@ def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def followed(last: Sequence[str], answers: Mapping[str, str]) -> tuple[Followed, ...]:
-    """Return what became of last year's advice, as this year's answers tell.
+    """Return the result of last year's advice, according to this year's answers.
 
     The checklist has no question about REPEATED_ADVICE, so what became of it is unknown.
     """

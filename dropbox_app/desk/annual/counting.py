@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """What is counted of a case.
+    """The facts about a case that are used for counting.
 
     ``key`` is unique among the cases of one employer, those that were destroyed included.
     ``together`` is the counsellor's private mark: cases with the same mark are one situation.
@@ -49,10 +49,15 @@ def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
     What the employer held on the last day of the last year is left out, however much of the
     situation it knows: it can count that itself.
     """
+    return counted(situations(cases), years)
+
+
+def counted(every: Iterable[Situation], years: range) -> Mapping[str, int]:
+    """Return what ``counts`` does, of situations."""
     last = datetime.date(years[-1], 12, 31)
     return Counter(
         one.group
-        for one in situations(cases)
+        for one in every
         if one.year in years and not (one.held_since and one.held_since <= last)
     )
 

@@ -1,4 +1,4 @@
-"""Makes a report and a bill out of the register, or says why there can be none."""
+"""Makes a report and a bill from the register, or says why there can be none."""
 
 import datetime
 from collections import Counter
@@ -15,6 +15,7 @@ from dropbox_app.desk.annual import (
     suppression,
     words,
 )
+from dropbox_app.desk.annual.counting import Situation
 from dropbox_app.desk.annual.report import OwnWords, Report, build
 from dropbox_app.desk.annual.suppression import Figure, Form
 from dropbox_app.desk.errors import Unfit
@@ -25,7 +26,7 @@ from dropbox_app.desk.register.events import Employer, Event
 
 @dataclass(frozen=True)
 class Draft:
-    """A report that may be issued, with what the counsellor alone sees of it.
+    """A report that may be issued, with what only the counsellor sees of it.
 
     ``advice`` are the items that next year's report looks back on. ``preview`` explains the
     report; no part of it goes to the employer.
@@ -48,26 +49,25 @@ def draft(
     language: str,
     own: OwnWords | None = None,
     joint: Mapping[str, int] | None = None,
+    reader: str = "",
+    situations: Sequence[Situation] | None = None,
 ) -> Draft:
     """Return the report of one calendar year.
 
     ``counsellor`` is her name. ``own`` are her words, for forms B and C. ``joint`` are the
     situations of another counsellor of the same employer, for the years of ``counted_years``;
-    None takes those that she received. Only the sum is made into bands. Raises Unfit with what
-    to do.
+    None takes those that she received. Only the sum is made into bands. ``reader``: the language
+    of the preview, if that is not the one of the report. ``situations`` are those of the employer,
+    if they were made of the register before: ``events`` need hold no cases then. Raises Unfit with
+    what to do.
     """
-    known = names.employers(events)
-    if twice := names.same(known, employer):
-        raise Unfit(
-            f"The register has {employer} as {twice[0]} too. Under two names it would get two"
-            " reports, and each would count a part. Make them one: 'register rename'.",
-            "two_names", employer=employer, other=twice[0],
-        )  # fmt: skip
-    term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
+    term = term_for(events, employer, year, today)
     form = periods.form(term)
     joint = _joint(events, term, form, year) if joint is None else joint
     _check_joint(joint)
-    counts, left_out = _counts(events, employer, counted_years(term, year), joint)
+    if situations is None:
+        situations = counting.situations(gather.cases(events, employer))
+    counts, left_out = _counts(situations, counted_years(term, year), joint)
     figures = _figures(form, term, year, counts)
     answers = gather.answers(events, employer, year)
     advice = checklist.advice(answers)
@@ -81,14 +81,47 @@ def draft(
     checked = (written.signals, written.bottlenecks, *titles)
     found = dict.fromkeys(one for text in checked for one in words.check(text, departments=avoid))
     why = preview.preview(seen, figures, counts, left_out, advice, [*found],
-                          term.shared_with, language)  # fmt: skip
-    why += preview.near(names.near(known, employer), language)
+                          term.shared_with, reader or language)  # fmt: skip
+    why += preview.near(names.near(names.employers(events), employer), reader or language)
     return Draft(made, form, figures, advice, tuple(why))
+
+
+def term_for(
+    events: Sequence[Event], employer: str, year: int, today: datetime.date
+) -> periods.Term:
+    """Return the term under which a report may be made now. Raises Unfit with what to do.
+
+    ``events`` may be those alone that later events are held against (``Book.terms``).
+    """
+    if twice := names.same(names.employers(events), employer):
+        raise Unfit(
+            f"The register has {employer} as {twice[0]} too. Under two names it would get two"
+            " reports, and each would count a part. Make them one: 'register rename'.",
+            "two_names", employer=employer, other=twice[0],
+        )  # fmt: skip
+    terms, issued = gather.terms(events, employer), gather.issued(events)
+    return periods.check(terms, issued, employer, year, today)
+
+
+def waits_for(
+    events: Sequence[Event], employer: str, year: int, today: datetime.date
+) -> Unfit | None:
+    """Return why there can be no report of a year now, None if there can be one.
+
+    ``events`` as for ``term_for``. What only the counsellor's words or a field of the report are
+    refused for, ``draft`` says.
+    """
+    try:
+        term = term_for(events, employer, year, today)
+        _joint(events, term, periods.form(term), year)
+    except Unfit as reason:
+        return reason
+    return None
 
 
 def bill(events: Sequence[Event], employer: str, year: int) -> bills.Bill:
     """Return the bill of a calendar year. Raises Unfit if there is no term or no fixed price."""
-    term = periods.term_of(gather.terms(events), employer, year)
+    term = periods.term_of(gather.terms(events, employer), employer, year)
     price, ordered = gather.price(events, term), gather.ordered(events, employer)
     form = term.form or (suppression.form_for(term.headcount) if term.headcount else Form.A)
     return bills.bill(employer, year, form, price, ordered)
@@ -106,7 +139,7 @@ def joint_counts(
 
     Raises Unfit where that report has no figures, or no other counsellor was agreed.
     """
-    term = periods.check(gather.terms(events), gather.issued(events), employer, year, today)
+    term = term_for(events, employer, year, today)
     if not term.shared_with:
         raise Unfit(
             f"The agreement with {employer} names no other counsellor: nobody needs these counts.",
@@ -122,10 +155,10 @@ def joint_counts(
 
 
 def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
-    """The counts that came from the other counsellor of a shared employer.
+    """Return the counts that came from the other counsellor of a shared employer.
 
-    Each alone would tell the difference: so there is one report, of both counts. One without
-    figures needs none. What was exchanged counts, whatever the agreement says by now.
+    Each alone would tell the difference: so there is one report, of both counts. A report without
+    figures needs none. Exchanged counts are used, whatever the agreement says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []
@@ -165,12 +198,11 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 
 
 def _counts(
-    events: Sequence[Event], employer: str, years: range, joint: Mapping[str, int]
+    situations: Sequence[Situation], years: range, joint: Mapping[str, int]
 ) -> tuple[Mapping[str, int], int]:
-    """The situations that count, both counsellors together, and how many of hers do not."""
-    own = gather.cases(events, employer)
-    counted = Counter(counting.counts(own, years))
-    every = sum(one.year in years for one in counting.situations(own))
+    """Return the situations that count, of both counsellors, and how many of hers do not."""
+    counted = Counter(counting.counted(situations, years))
+    every = sum(one.year in years for one in situations)
     return counted + Counter(joint), every - counted.total()
 
 

@@ -1,4 +1,4 @@
-"""Gathers from the register what a report needs, in two parts that never meet.
+"""Gathers what a report needs from the register, in two parts that never meet.
 
 ``seen`` reads only kinds of events that the employer saw, ordered or was told. ``cases`` reads
 what it must not see; nothing but counts is ever made of that.
@@ -23,18 +23,18 @@ _OTHER = "other"  # the main group of what has none
 _TRAININGS = {"training", "information"}
 
 
-def terms(events: Iterable[e.Event]) -> list[Term]:
-    """Return every appointment. Raises Unfit for an agreement whose end is not written down.
+def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
+    """Return the appointments at an employer. Raises Unfit for one whose end is not written down.
 
     The headcount is that of the agreement alone: one that is written down later could be chosen
-    after the year was counted. Two agreements of one employer that begin on the same day are one,
-    the later one wins.
+    after the year was counted. Two agreements that begin on the same day are one, the later one
+    wins.
     """
     known = list(events)
-    agreed: dict[tuple[str, datetime.date], e.Agreement] = {}
+    agreed: dict[datetime.date, e.Agreement] = {}
     for event in known:
-        if isinstance(event, e.Agreement):
-            agreed[event.employer, event.date] = event
+        if isinstance(event, e.Agreement) and event.employer == employer:
+            agreed[event.date] = event
     said = groups.ever(known)
     return [_term(one, groups.related(said, one.employer)) for one in agreed.values()]
 
@@ -59,7 +59,7 @@ def _term(agreed: e.Agreement, family: frozenset[str]) -> Term:
 
 
 def issued(events: Iterable[e.Event]) -> list[Issued]:
-    """Return every report that was handed over, one for each year that it covers.
+    """Return every report that was issued, one for each year that it covers.
 
     A report in form A that printed a band printed it of the three years up to its own.
     """
@@ -90,7 +90,7 @@ def price(events: Iterable[e.Event], term: Term) -> int | None:
 
 
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
-    """Return the trainings that the employer ordered and pays apart."""
+    """Return the trainings that the employer ordered and pays separately."""
     return [
         Ordered(_training(one), one.price)
         for one in events
@@ -155,17 +155,17 @@ def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str
         form=form,
         headcount=term.headcount,
         term=(term.first_year, term.last_year),
-        counsellor=_counsellor(events, term.employer, year, name),
+        counsellor=counsellor(events, term.employer, year, name),
         term_band=term.term_band,
         regulations=frozenset(regulations),
         trainings=tuple(_training(one) for one in activities if one.what in _TRAININGS),
         talks=tuple(one.date for one in activities if one.what == "talk_with_management"),
-        discussed_with=frozenset(_sheet(events, term.employer, year).get("discussed_with", ())),
+        discussed_with=frozenset(sheet(events, term.employer, year).get("discussed_with", ())),
     )
 
 
-def _sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]:
-    """The employer's sheet as it was at the year's end: each field as it was given last."""
+def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]:
+    """Return the employer's sheet at the year's end, with the last value of each field."""
     found: dict[str, Any] = {}
     sheets = [one for one in events if isinstance(one, e.Employer) and one.employer == employer]
     for one in sorted(sheets, key=lambda sheet: sheet.date):
@@ -174,9 +174,9 @@ def _sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any
     return found
 
 
-def _counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Who reports: the sheet, the newest register number, the year's hours of upkeep."""
-    sheet = _sheet(events, employer, year)
+def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
+    """Return who reports: the sheet, the newest register number, the year's hours of upkeep."""
+    said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)
         for one in events
@@ -188,10 +188,10 @@ def _counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) 
     return Counsellor(
         name=name,
         register_number=max(numbers, default=(None, ""))[1],
-        kind=sheet.get("counsellor_kind", "external"),
-        scope=sheet.get("scope", "both"),
-        reachable=sheet.get("reachable", ""),
-        stand_in=sheet.get("stand_in", ""),
+        kind=said.get("counsellor_kind", "external"),
+        scope=said.get("scope", "both"),
+        reachable=said.get("reachable", ""),
+        stand_in=said.get("stand_in", ""),
         upkeep_hours=sum(minutes) // _MINUTES if minutes else None,
     )
 
@@ -224,7 +224,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """What counts without a reference: such a contact or case, or the row of a destroyed one."""
+    """Return what counts without a reference: a contact, a case, the row of a destroyed one."""
     if isinstance(event, e.OfCase) and event.case:
         return None
     key = f"\0{number}"  # no reference holds this character

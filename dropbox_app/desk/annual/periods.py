@@ -1,7 +1,7 @@
 """Which report may be issued: whole calendar years, each once, in the form that was agreed.
 
-A report is refused, never adapted: two reports whose periods overlap, or whose forms differ
-within a term, tell by subtraction what each of them hides.
+A report is refused, never adapted: if two reports overlap, or differ in form within a term,
+subtracting one from the other shows what each of them hides.
 """
 
 import datetime
@@ -51,7 +51,7 @@ class Issued:
 
 
 def year(text: str) -> int:
-    """Return a calendar year that was typed. Raises Unfit for a half, a quarter or a range."""
+    """Return a calendar year from what was typed. Raises Unfit for a half, a quarter or a range."""
     if not _YEAR.fullmatch(text.strip()):
         raise Unfit(
             "A report is about one whole calendar year: write four digits, such as 2026. Halves,"
@@ -158,7 +158,7 @@ def check(
 
 
 def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
-    """One level of report a group: the whole, or its members, whichever came first."""
+    """Refuse a second level of report in a group: it is for the whole, or for its members."""
     other = next((one.employer for one in issued if one.employer in term.family), "")
     if other:
         raise Unfit(
@@ -170,7 +170,7 @@ def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
 
 
 def _refuse_overlap(issued: Sequence[Issued], term: Term, chosen: Form, wanted: int) -> None:
-    """A year is in one band: an agreement that is recorded later can move the threes."""
+    """Refuse a year that is in another band: a later agreement can shift the periods."""
     years = figure_years(term, chosen, wanted)
     other = next(
         (i for i in issued if i.employer == term.employer and _meet(i.figures, years)), None

@@ -55,7 +55,7 @@ def preview(
 
 
 def near(names: Sequence[str], language: str) -> list[str]:
-    """Return a question on other employers of the register whose names are much like this one."""
+    """Return a question about other employers in the register with similar names."""
     say = texts(language)["preview"]
     return [say["near"].format(names=", ".join(names))] if names else []
 

@@ -116,7 +116,7 @@ def _json(made: Report) -> str:
 
 
 def _csv(made: Report) -> str:
-    """Rows of section, kind and text; a field that a spreadsheet would run gets an apostrophe."""
+    """Return rows of section, kind, text; an apostrophe disarms what a spreadsheet would run."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(("section", "heading", "kind", "label", "value"))
@@ -182,7 +182,7 @@ def _html(made: Report) -> str:
 
 
 def _pdf(data: Mapping[str, Any]) -> bytes:
-    """Set the pages: tagged (PDF/UA-1), without an author and without a moment."""
+    """Return the pages as PDF: tagged (PDF/UA-1), without an author and without a time."""
     try:
         import typst
     except ImportError:

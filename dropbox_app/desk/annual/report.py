@@ -1,4 +1,4 @@
-"""Puts a report together in fixed slots: what the employer saw, bands, and agreed sentences.
+"""Composes a report in fixed slots: what the employer saw, bands, and agreed sentences.
 
 ``Seen`` holds everything that is printed beside the figures and the counsellor's own words, and
 nothing of a case. So in form A, where no band over three years was agreed, the report is a
@@ -54,7 +54,7 @@ class Training:
     kind: str = "training"
 
     def name(self, form: Form, say: Mapping[str, Any]) -> str:
-        """Return what it is called in the report and on the bill."""
+        """Return its name in the report and on the bill."""
         fixed = str(say["activities"]["kinds"][self.kind])
         return fixed if form is Form.A else self.title or fixed
 
@@ -122,10 +122,10 @@ def build(
     words: OwnWords,
     language: str,
 ) -> Report:
-    """Return the report of one calendar year.
+    """Return the report of one calendar year, dated on the last day of that year.
 
-    Its date is the last day of that year, whenever it is made. Raises Unfit if the counsellor
-    wrote words into a form that has none, or if a field is too long for its slot.
+    The date does not depend on when it is made. Raises Unfit if the counsellor wrote words into a
+    form that has none, or if a field is too long for its slot.
     """
     if seen.form is Form.A and (words.signals.strip() or words.bottlenecks.strip()):
         raise Unfit(

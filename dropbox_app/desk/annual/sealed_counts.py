@@ -1,7 +1,7 @@
 """The counts that one counsellor gives another for a joint report (SPEC section 12).
 
-They are signed by who gives them and sealed for one colleague. A count that anybody could forge
-would let an employer find out the other's: it would choose numbers and look at the band.
+They are signed by the counsellor who gives them and sealed for one colleague. If anybody could
+forge a count, an employer could find out the other's, by choosing numbers and looking at the band.
 """
 
 import datetime
@@ -50,7 +50,9 @@ def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> 
     recipient = card.sealing_key(day)
     if recipient is None:
         raise Unfit(
-            f"The card of {card.name} has no key for {day}: it is an old one. Ask for a new card."
+            f"The card of {card.name} has no key for {day}: it is an old one. Ask for a new card.",
+            "joint_old_card",
+            name=card.name,
         )
     line = to_line(
         {
@@ -97,7 +99,8 @@ def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -
         raise Unfit(
             "This file holds no counts for this desk, or it is damaged"
             f"{f' ({error})' if isinstance(error, FormatError) else ''}. Ask your colleague to"
-            " make it again for your newest card."
+            " make it again for your newest card.",
+            "joint_unopened",
         ) from None
 
 

@@ -1,8 +1,8 @@
-"""Which figures on contacts a report shows: three forms, and bands of ten counts or more.
+"""Which figures on contacts a report shows: three forms, and bands of at least ten counts.
 
-A form is fixed by the headcount at the start of an appointment, before there is anything to
-count. The lowest band holds zero, and every band is at least ten wide: whoever subtracts what
-they know already is never left with a range that lies between one and nine.
+A form is fixed by the headcount at the start of an appointment, before there is anything to count.
+The lowest band includes zero, and every band is at least ten wide: even after subtracting known
+cases, nobody is left with a range between one and nine.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _TERM_BAND_FROM = 50
 
 
 class Form(StrEnum):
-    """How much a report says on contacts."""
+    """How much a report says about contacts."""
 
     A = "A"  # no figure
     B = "B"  # one band a calendar year
@@ -35,7 +35,7 @@ class Band:
     high: int | None
 
     def holds(self, count: int) -> bool:
-        """Return whether the count lies in this band."""
+        """Return whether a count is in this band."""
         return self.low <= count and (self.high is None or count <= self.high)
 
 
@@ -51,7 +51,7 @@ class Figure:
 
 
 def form_for(headcount: int) -> Form:
-    """Return the form that an employer with so many people gets. Raises Unfit below one."""
+    """Return the form for an employer with so many people. Raises Unfit below one."""
     if headcount < 1:
         raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
     if headcount < _B_FROM:
@@ -65,7 +65,7 @@ def may_have_term_band(headcount: int) -> bool:
 
 
 def band(count: int) -> Band:
-    """Return the band that holds a count of situations."""
+    """Return the band that includes a count of situations."""
     return next(one for one in BANDS if one.holds(count))
 
 

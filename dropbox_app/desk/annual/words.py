@@ -1,4 +1,4 @@
-"""Looks through the counsellor's own words for what makes a person recognisable.
+"""Checks the counsellor's own words for details that make a person recognisable.
 
 It finds what is often wrong, and proves nothing: the counsellor judges.
 """
@@ -58,14 +58,14 @@ _WORD = re.compile("\\w[\\w\u2019'-]*")
 
 @dataclass(frozen=True)
 class Found:
-    """A place in the text that a colleague might recognise, and why it was found."""
+    """A passage by which a colleague might recognise somebody, and why it was found."""
 
     kind: Kind
     text: str
 
 
 def check(text: str, *, departments: Iterable[str] = (), names: Iterable[str] = ()) -> list[Found]:
-    """Return what to look at again, in the order of the text, each wording once.
+    """Return what to check again, in the order of the text, each wording once.
 
     ``departments`` and ``names`` are words that the counsellor keeps of this employer:
     departments, places, people. Raises Unfit if the text is too long.
@@ -101,7 +101,7 @@ def _known(kind: Kind, words: Iterable[str], text: str) -> list[tuple[int, Found
 
 
 def _capitals(text: str) -> list[tuple[int, Found]]:
-    """Names: capitals within a sentence, and first names that begin one."""
+    """Return names: capitals within a sentence, and first names at its beginning."""
     starts = {hit.end() for hit in _SENTENCE.finditer(text)}
     found = []
     for hit in _WORD.finditer(text):

@@ -26,7 +26,7 @@ class _Annual(click.Group):
     """``annual EMPLOYER YEAR`` makes the report, as ``annual report EMPLOYER YEAR`` does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read ``report`` into what names no command."""
+        """Insert ``report`` if the arguments name no command."""
         if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
             args = ["report", *args]
         return super().parse_args(ctx, args)

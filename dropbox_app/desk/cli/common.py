@@ -32,20 +32,20 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Calm(click.ClickException):
-    """A failure as the person reads it: one sentence, nothing around it."""
+    """An error as the person reads it: one sentence, nothing around it."""
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own signature
         click.echo(visible(self.message), file=file or sys.stderr)
 
 
 class _Kept(_Calm):
-    """The same, of a message that was not sent and is kept."""
+    """The same for a message that was not sent and is kept."""
 
     exit_code = 3
 
 
 class DeskGroup(click.Group):
-    """Turns what can go wrong into a sentence and an exit code."""
+    """Turns errors into a sentence and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command."""
@@ -74,7 +74,7 @@ class DeskGroup(click.Group):
 
 
 def shared(command: F) -> F:
-    """The options that stand before or after the command."""
+    """Add the options that may come before or after the command."""
 
     def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> object:
         if value is not None and parameter.name:
@@ -108,31 +108,31 @@ def _given(name: str) -> Any:  # noqa: ANN401 - a path or a text, as declared ab
 
 
 def machine() -> Machine:
-    """Return the surroundings of the desk: the real ones unless a caller in Python gave others."""
+    """Return the environment of the desk: the real one, unless a caller in Python gave another."""
     found = click.get_current_context().find_object(Machine)
     return found or Machine()
 
 
 def folder() -> Path:
-    """The desk's folder, as given, from the environment, or at home."""
+    """Return the desk's folder: as given, from the environment, or in the home folder."""
     given = _given("folder") or os.environ.get(FOLDER_VARIABLE)
     return Path(given).absolute() if given else Path.home() / "klankbord-desk"
 
 
 def passphrase(*, new: bool = False) -> str:
-    """The passphrase from its file or the terminal; a new one is asked for twice."""
+    """Return the passphrase from its file or the terminal, where a new one is typed twice."""
     file: Path | None = _given("passphrase_file")
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
 
 
 def given_passphrase() -> str | None:
-    """The passphrase from its file; None if no file was named."""
+    """Return the passphrase from its file; None if no file was named."""
     file: Path | None = _given("passphrase_file")
     return None if file is None else read_passphrase(file)
 
 
 def ask_passphrase(*, new: bool) -> str:
-    """The passphrase from the terminal; a new one is asked for twice. Raises Unfit."""
+    """Return the passphrase from the terminal; a new one is typed twice. Raises Unfit."""
     if new:
         click.echo(
             f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "
@@ -152,7 +152,7 @@ def ask_passphrase(*, new: bool) -> str:
 
 
 def read_passphrase(file: Path) -> str:
-    """The first line of a passphrase file. Raises Unfit, also if everybody can change the file."""
+    """Return the first line of a passphrase file. Raises Unfit."""
     with file.open("rb") as stream:
         mode = os.fstat(stream.fileno()).st_mode if sys.platform != "win32" else 0
         raw = stream.read(MAX_PASSPHRASE_FILE)
@@ -172,7 +172,7 @@ def read_passphrase(file: Path) -> str:
 
 @contextlib.contextmanager
 def at_work() -> Iterator[Workplace]:
-    """The desk of this call, opened under its lock."""
+    """Open the desk of this call, under its lock."""
     place = machine()
     if not (folder() / vault.NAME).is_file():
         # Said before anybody types a passphrase for nothing.
@@ -185,17 +185,17 @@ def at_work() -> Iterator[Workplace]:
 
 
 def site_hint() -> str:
-    """Return the site that ``--site`` named, or nothing."""
+    """Return the site named by ``--site``, or nothing."""
     return str(_given("site") or "")
 
 
 def confirm_groups(card: Card) -> bool:
-    """Show the ten groups of a card that was named, and ask; without an answer it is no."""
+    """Show the ten groups of a card, and ask; no answer counts as no."""
     return confirm_identity(f"The site shows a card of {card.name}", card.identity)
 
 
 def confirm_identity(said: str, identity: VerifyKey) -> bool:
-    """Show the ten groups of whoever ``said`` names, and ask; without an answer it is no."""
+    """Show the ten groups of the person named in ``said``, and ask; no answer counts as no."""
     click.echo(f"{visible(said)} with these ten groups:", err=True)
     click.echo(identity.fingerprint(), err=True)
     try:
@@ -206,7 +206,7 @@ def confirm_identity(said: str, identity: VerifyKey) -> bool:
 
 
 def say(report: Report) -> None:
-    """News on stdout, alarms on stderr."""
+    """Print news on stdout, alarms on stderr."""
     for sentence in report.notes:
         click.echo(visible(sentence))
     for sentence in report.alarms:
@@ -214,14 +214,14 @@ def say(report: Report) -> None:
 
 
 def tell(report: Report) -> None:
-    """As ``say``; the command ends with 1 if there are alarms."""
+    """Like ``say``, but end the command with 1 if there are alarms."""
     say(report)
     if report.alarms:
         click.get_current_context().exit(1)
 
 
 def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
-    """A file that was named, or ``-`` for standard input. Raises Unfit."""
+    """Return a named file, or standard input for ``-``. Raises Unfit."""
     with click.open_file(path, "rb") as file:
         raw: bytes = file.read(limit + 1)
     if len(raw) > limit:
@@ -230,7 +230,7 @@ def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
 
 
 def read_text(path: str) -> str:
-    """A text in UTF-8; a byte order mark and the last line's end are left out. Raises Unfit."""
+    """Return a UTF-8 text without byte order mark and last line end. Raises Unfit."""
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -242,7 +242,7 @@ def read_text(path: str) -> str:
 
 
 def read_day(text: str) -> datetime.date:
-    """A day as a person types it. Raises Unfit."""
+    """Return a day that a person typed. Raises Unfit."""
     try:
         return check_day(text)
     except FormatError:
@@ -250,7 +250,7 @@ def read_day(text: str) -> datetime.date:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a file for somebody else; the same contents again are no error."""
+    """Write a file for somebody else; an existing file with the same contents is no error."""
     try:
         write_outside(path, data)
     except AlreadyThere:
@@ -259,7 +259,7 @@ def write_once(path: Path, data: bytes) -> None:
 
 
 def warn_readable(out: Path) -> None:
-    """Say on stderr that a folder was written which everybody with this computer can read."""
+    """Warn on stderr that a readable folder was written."""
     click.echo(
         f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
         "when it has served.",

@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 import click
 
-from dropbox_app.desk.actions import sites
+from dropbox_app.desk.actions import setup, sites
 from dropbox_app.desk.cli import common, labels, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
@@ -16,13 +16,25 @@ from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.storage.vault import HeldSeed
 from dropbox_app.protocol.card import Kind, Scope
-from dropbox_app.protocol.encoding import clean_text
 
 _READABLE = (
     "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
     "or in a file that is not sealed itself."
 )
 KINDS, SCOPES = get_args(Kind), get_args(Scope)
+
+register_number_option = click.option(
+    "--register-number",
+    metavar="TEXT",
+    help="Your number in a professional register, as reporters read it.",
+)
+sentence_option = click.option(
+    "--sentence",
+    type=(str, str),
+    multiple=True,
+    metavar="LANGUAGE TEXT",
+    help="A sentence of your own for the first page, once for each language.",
+)
 
 
 @click.command()
@@ -36,28 +48,42 @@ KINDS, SCOPES = get_args(Kind), get_args(Scope)
 @click.option("--kind", type=click.Choice(KINDS), help="Change whether you work there.")
 @click.option("--scope", type=click.Choice(SCOPES), help="Change what one can come to you for.")
 @click.option("--languages", metavar="nl,en", help="Change what you read and write.")
+@register_number_option
+@sentence_option
 def card(
-    out: Path | None, name: str | None, kind: str | None, scope: str | None, languages: str | None
+    out: Path | None,
+    name: str | None,
+    kind: str | None,
+    scope: str | None,
+    languages: str | None,
+    register_number: str | None,
+    sentence: tuple[tuple[str, str], ...],
 ) -> None:
     """Write your card for the operator, and show the ten groups to read out.
 
     The card is public. The operator asks you by telephone for the ten groups.
 
-    With --name, --kind, --scope or --languages the card changes. Once the server has your card,
-    the next 'fetch' takes the new one there, and nobody needs to be telephoned.
+    With --name, --kind, --scope, --languages, --register-number or --sentence the card changes.
+    Once the server has your card, the next 'fetch' takes the new one there, and nobody needs to be
+    telephoned. An empty text takes a register number or a sentence away.
 
     \b
     Example:
       klankbord-desk card --out noor.card
       klankbord-desk card --kind internal --languages nl
+      klankbord-desk card --sentence nl "Je mag ook eerst alleen iets vragen."
     """
 
     def change(old: Profile) -> Profile:
-        return Profile(
-            clean_text(name).strip() if name is not None else old.name,
-            cast(Kind, kind or old.kind),
-            cast(Scope, scope or old.scope),
-            codes(languages) if languages is not None else old.languages,
+        return setup.tidy(
+            Profile(
+                name if name is not None else old.name,
+                cast(Kind, kind or old.kind),
+                cast(Scope, scope or old.scope),
+                codes(languages) if languages is not None else old.languages,
+                register_number if register_number is not None else old.register_number,
+                {**old.sentence, **dict(sentence)},
+            )
         )
 
     with common.at_work() as place:
@@ -109,7 +135,7 @@ def all_cards(out: Path) -> None:
 
 
 def codes(languages: str) -> tuple[str, ...]:
-    """Return the languages that were given, as a card names them."""
+    """Return the given languages as a card names them."""
     return tuple(part.strip() for part in languages.split(","))
 
 

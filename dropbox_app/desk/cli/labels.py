@@ -1,4 +1,4 @@
-"""The protocol's fixed words as a person reads them; ``--json`` keeps the words themselves."""
+"""The protocol's fixed words as a person reads them; ``--json`` keeps the original words."""
 
 from collections.abc import Mapping
 
@@ -68,7 +68,7 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
 
 
 def answer(field: str, value: str) -> str:
-    """One fixed answer in words; one of a newer version as it stands."""
+    """Return one fixed answer in words; one of a newer version unchanged."""
     plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
     known = _ANSWER.get(field, {}).get(value) or plain.get(value)
     return known or value.replace("_", " ")
@@ -77,7 +77,9 @@ def answer(field: str, value: str) -> str:
 def profile(given: Profile) -> str:
     """Return what reporters read about a counsellor besides the name."""
     languages = ", ".join(LANGUAGE.get(code, code) for code in given.languages)
+    number = f"; register number {given.register_number}" if given.register_number else ""
+    said = "".join(f" {code}: \u201c{text}\u201d" for code, text in sorted(given.sentence.items()))
     return visible(
         f"{given.name}; {PERSON[given.kind]}; for {SCOPE[given.scope]}; reads and writes "
-        f"{languages}."
+        f"{languages}{number}.{said}"
     )

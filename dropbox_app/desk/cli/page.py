@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def options(command: F) -> F:
-    """Add the options of the page: for ``open``, and for the program without a command."""
+    """Add the options of the page, for ``open`` and for the program without a command."""
     port = click.option(
         "--port",
         type=click.IntRange(0, 65535),

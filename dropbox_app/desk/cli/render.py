@@ -1,4 +1,4 @@
-"""Renders threads for people and for programs."""
+"""Formats threads for people and for programs."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -55,12 +55,12 @@ _WITHDRAWN = (
 
 
 def dumps(value: object) -> str:
-    """JSON for programs, in ASCII: nothing in it is obeyed by a terminal."""
+    """Return JSON for programs, in ASCII, so that a terminal obeys nothing in it."""
     return json.dumps(value, ensure_ascii=True, indent=2)
 
 
 def summary(one: Listed) -> dict[str, object]:
-    """One line of ``list --json``."""
+    """Return one line of ``list --json``."""
     return {
         "id": one.mailbox,
         "site": one.site,
@@ -85,13 +85,13 @@ def summary(one: Listed) -> dict[str, object]:
 
 
 def read_site(one: Read) -> dict[str, object]:
-    """One site of ``today --json``: when it was last read."""
+    """Return one site of ``today --json``: when it was last read."""
     day = one.day.isoformat() if one.day else None
     return {"site": one.site, "employer": one.employer, "read_to_end": day, "late": one.late}
 
 
 def hit(one: Found) -> dict[str, object]:
-    """One message of ``search --json``."""
+    """Return one message of ``search --json``."""
     return {
         "thread": summary(one.listed),
         "item": one.item,
@@ -104,12 +104,12 @@ def hit(one: Found) -> dict[str, object]:
 
 
 def note_hit(one: FoundNote) -> dict[str, object]:
-    """One private note of ``search --json``."""
+    """Return one private note of ``search --json``."""
     return {"thread": summary(one.listed), "kind": "note", "by": "own", "text": one.text}
 
 
 def site(one: Site) -> dict[str, object]:
-    """One line of ``sites --json``."""
+    """Return one line of ``sites --json``."""
     return {
         "site": one.site,
         "employer": one.employer,
@@ -123,7 +123,7 @@ def site(one: Site) -> dict[str, object]:
 
 
 def found(one: Found) -> Iterator[str]:
-    """One message of ``search`` for people: where it stands, and how it begins."""
+    """Yield one message of ``search`` for people: its thread, and how it begins."""
     name = f"  {visible(one.listed.label)}" if one.listed.label else ""
     false = "" if one.genuine else "  [COULD NOT BE VERIFIED]"
     yield (
@@ -190,7 +190,7 @@ def _message(case: Case, entry: Entry) -> dict[str, object]:
 
 
 def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
-    """``list`` for people: one line a thread."""
+    """Yield ``list`` for people: one line for each thread."""
     for one in threads:
         told = one.summary
         unread = f"{told.unread} unread" if told.unread else "read"
@@ -207,7 +207,7 @@ def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
 
 
 def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
-    """A thread as files: their names and contents, one for programs and one for each message."""
+    """Yield a thread as files: names and contents, one for programs and one for each message."""
     yield "thread.json", (dumps(whole(opened)) + "\n").encode()
     for number, entry in enumerate(opened.case.entries, start=1):
         page = "\n".join(one(opened.case, entry, opened.desk.state.profile.name)) + "\n"
@@ -215,7 +215,7 @@ def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
 
 
 def today(found: Today, *, several: bool) -> Iterator[str]:
-    """``today`` for people: each group under its heading; an empty one is left out."""
+    """Yield ``today`` for people: each group under its heading, without empty ones."""
     groups = (
         ("Waits for you", found.mine),
         ("Waits to be sent; 'fetch' sends it", found.to_send),
@@ -233,7 +233,7 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
 
 
 def _your_turn(one: Listed) -> str:
-    """Whether the counsellor is to answer: what about, and by which day."""
+    """Return whether the counsellor is to answer: about what, and by which day."""
     if one.summary.turn != "counsellor":
         return ""
     answer = one.summary.consent
@@ -245,7 +245,7 @@ def _your_turn(one: Listed) -> str:
 
 
 def reading(case: Case) -> Iterator[str]:
-    """``read`` for people: the desk's own lines at the margin, the texts behind a bar."""
+    """Yield ``read`` for people: the desk's own lines at the margin, texts behind a bar."""
     yield f"Thread {case.mailbox}"
     if case.status == "withdrawn":
         yield _WITHDRAWN
@@ -280,7 +280,7 @@ def reading(case: Case) -> Iterator[str]:
 
 
 def _withheld(case: Case) -> Iterator[str]:
-    """What somebody says to have seen, as that author's claim, or what this desk itself had."""
+    """Yield what an author claims to have seen, or what this desk once had."""
     for by, n in case.thread.withheld.items():
         claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
         if not claim:
@@ -298,7 +298,7 @@ def _withheld(case: Case) -> Iterator[str]:
 
 
 def _apart(case: Case, by: str) -> bool:
-    """Whether the reporter never wrote to this counsellor and to this desk at once."""
+    """Return whether the reporter never wrote to this counsellor and this desk together."""
     if by in (REPORTER, case.own):
         return False
     chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
@@ -306,7 +306,7 @@ def _apart(case: Case, by: str) -> bool:
 
 
 def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
-    """One message for people; ``me`` is what the counsellor is called."""
+    """Yield one message for people; ``me`` is the counsellor's name."""
     message = entry.message
     if message is None:
         yield f"[{_STATES['unverified']}: {REASONS.get(entry.reason, 'it cannot be read')}]"
@@ -348,14 +348,14 @@ def contents(case: Case, message: Message) -> Iterator[str]:
 
 
 def named(one: attachments.CaseFile) -> str:
-    """A file by its short id and, if a message names it, the name that it can be saved under."""
+    """Return a file by its short id and, if a message names it, the name for saving it."""
     return one.short + (f"  {visible(safe_name(one.attachment.name))}" if one.attachment else "")
 
 
 def file(
     case: Case, one: attachments.CaseFile, findings: Findings | None, holds: str
 ) -> Iterator[str]:
-    """One file of a thread for people: what it is called, what it is, what it holds."""
+    """Yield one file of a thread for people: its name, its kind, its contents."""
     if one.attachment is None:
         yield f"{one.short}  {attachments.SAID[one.state]}."
         return
@@ -403,7 +403,7 @@ def _fields(case: Case, body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 
 
 def _groups(identity: str) -> str:
-    """Ten groups, not a name: a name would be only what the site says."""
+    """Return the ten groups, not a name, because the site alone vouches for a name."""
     try:
         return VerifyKey.parse(identity).fingerprint()
     except FormatError:
@@ -433,7 +433,7 @@ def _who(case: Case, by: str) -> str:
 
 
 def _called(case: Case, by: str) -> str:
-    """A counsellor with the name that the site gives: its word, so the identity goes with it."""
+    """Return a counsellor's name as the site gives it, with the identity that proves it."""
     name = case.names.get(by)
     return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)
 

@@ -1,4 +1,4 @@
-"""Commands that begin: make a desk or add a site to it, take new addresses, a key for Tor."""
+"""Commands for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
 
 from pathlib import Path
 from typing import cast
@@ -8,7 +8,13 @@ import click
 from dropbox_app.desk.actions import setup
 from dropbox_app.desk.cli import common, labels
 from dropbox_app.desk.cli.common import shared
-from dropbox_app.desk.cli.keys import KINDS, SCOPES, codes
+from dropbox_app.desk.cli.keys import (
+    KINDS,
+    SCOPES,
+    codes,
+    register_number_option,
+    sentence_option,
+)
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport import onion_key
@@ -34,12 +40,23 @@ from dropbox_app.protocol.card import Kind, Scope
     help="What one can come to you for.",
 )
 @click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
+@register_number_option
+@sentence_option
 @click.option(
     "--proxy",
     default="",
     help="Tor: socks5h://127.0.0.1:9050, or http://127.0.0.1:8118 (HTTP CONNECT).",
 )
-def init(invitation: str, name: str, kind: str, scope: str, languages: str, proxy: str) -> None:
+def init(
+    invitation: str,
+    name: str,
+    kind: str,
+    scope: str,
+    languages: str,
+    register_number: str | None,
+    sentence: tuple[tuple[str, str], ...],
+    proxy: str,
+) -> None:
     """Make your identity, your keys and your card for a site.
 
     INVITATION is the file that the operator gave you, or - to read it from standard input. If
@@ -57,7 +74,14 @@ def init(invitation: str, name: str, kind: str, scope: str, languages: str, prox
         common.passphrase(new=not setup.exists(common.folder())),
         common.machine(),
         raw,
-        Profile(name, cast(Kind, kind), cast(Scope, scope), codes(languages)),
+        Profile(
+            name,
+            cast(Kind, kind),
+            cast(Scope, scope),
+            codes(languages),
+            register_number or "",
+            dict(sentence),
+        ),
         proxy,
     )
     click.echo(f"Your desk for {visible(made.employer)} is in {visible(str(common.folder()))}.")

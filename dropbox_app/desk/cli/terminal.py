@@ -1,4 +1,4 @@
-"""Showing texts of strangers on a terminal: nothing in them is obeyed, hidden or mistaken.
+"""Shows texts of strangers on a terminal: nothing in them is obeyed, hidden or mistaken.
 
 What a terminal would obey, or a reader would not see, is written out as ``<U+202E>``. A text is
 cut into lines by this program and each carries a margin, so no line of it can pass for a line of
@@ -32,24 +32,24 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(text: str) -> str:
-    """One line on which every character can be seen and none is obeyed; LF is written out too."""
+    """Return one line on which every character is visible and none is obeyed, LF included."""
     return "".join(_shown(text, line_ends=False))
 
 
 def block(text: str, columns: int | None = None) -> list[str]:
-    """A text as lines with a margin, none wider than the terminal; at least one line."""
+    """Return a text as lines with a margin, none wider than the terminal; at least one line."""
     width = (columns or terminal_columns()) - len(MARGIN)
     lines = "".join(_shown(text, line_ends=True)).split("\n")
     return [MARGIN + part for line in lines for part in _cut(line, max(width, MIN_COLUMNS))]
 
 
 def terminal_columns() -> int:
-    """How wide the terminal is, within reason; 80 where there is none."""
+    """Return the width of the terminal, within limits; 80 if there is none."""
     return max(MIN_COLUMNS + len(MARGIN), min(shutil.get_terminal_size().columns, MAX_COLUMNS))
 
 
 def _joins(before: str, character: str, after: str) -> bool:
-    """Whether an invisible sign does what it is for, between two signs that it concerns.
+    """Return whether an invisible character is used as intended, by its two neighbours.
 
     ZWNJ and ZWJ between letters of scripts that join (Arabic, Indic ones), ZWJ between emoji, a
     soft hyphen inside a word: a reader of the language expects them. Between Latin letters they
@@ -67,7 +67,7 @@ def _joins(before: str, character: str, after: str) -> bool:
 
 
 def _selects(before: str, after: str) -> bool:
-    """Whether a selector stands where it makes an emoji: after a picture, or in a keycap."""
+    """Return whether a selector makes an emoji here: after a picture, or in a keycap."""
     if after == _KEYCAP:
         return before in "0123456789#*" and before != ""
     return bool(before) and unicodedata.category(before) == "So"
@@ -104,7 +104,7 @@ def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
 
 
 def _cut(line: str, width: int) -> Iterator[str]:
-    """Cut after a space where there is one in the last third, else anywhere."""
+    """Cut after a space if there is one in the last third, else anywhere."""
     part, columns = "", 0
     for character in line:
         wide = _columns(character)
@@ -120,7 +120,7 @@ def _cut(line: str, width: int) -> Iterator[str]:
 
 
 def _columns(character: str) -> int:
-    """The widest that a terminal may draw it."""
+    """Return the greatest width at which a terminal may draw it."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     if ord(character) < 0x300:

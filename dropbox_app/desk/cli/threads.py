@@ -26,7 +26,7 @@ _LANGUAGE = click.option(
 @click.command()
 @shared
 def fetch() -> None:
-    """Bring home what came in, look after your keys and card, and look at the site.
+    """Fetch new messages, renew your keys and card, and check the site.
 
     Run it at least as often as the site promises an answer: every second working day, or what
     the site says instead. Ends with exit code 1 if something is wrong.
@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Tell of each site as it is done; by name where there are several."""
+    """Report each site as it is done, by name if there are several."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)
@@ -66,7 +66,7 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
 
 
 def _waiting(employers: Collection[str]) -> None:
-    """Say on stderr who has not answered yet."""
+    """Report on stderr which sites have not answered yet."""
     first, more = list(employers)[:NAMED], len(employers) - NAMED
     names = ", ".join(map(visible, first)) + (f" and {more} more" if more > 0 else "")
     click.echo(f"Still waiting for {names}.", err=True)
@@ -334,7 +334,7 @@ def _send(
 
 
 def _sent(thread: str, send: Callable[[Workplace, Desk, str], writing.Sent]) -> None:
-    """Send to a thread that was named, and say what became of it."""
+    """Send to a named thread, and report the result."""
     with common.at_work() as place:
         desk, mailbox = threads.find(place, thread, common.site_hint())
         try:
@@ -361,7 +361,7 @@ def _items(count: int) -> str:
 def forget(thread: str, yes: bool) -> None:
     """Delete a thread from this computer for good: its messages, files and keys' notes.
 
-    The server keeps what it has until its own terms are over, and backups of this desk keep what
+    The server keeps what it has until its own terms end, and backups of this desk keep what
     they hold. The fetched messages do not come back; a new message of the reporter does.
 
     \b

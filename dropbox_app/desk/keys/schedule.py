@@ -1,4 +1,4 @@
-"""Which sealing keys must be there, and which must go (SPEC section 3). Pure: days in, days out.
+"""Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure.
 
 A key is for one UTC month. Keys are there for the current month and three more, from two days
 before the card is issued, and past the end of an announced absence.
@@ -26,12 +26,12 @@ _ONE_DAY = datetime.timedelta(days=1)
 
 
 def agree(here: datetime.date, there: datetime.date) -> bool:
-    """Whether two clocks confirm each other."""
+    """Return whether two clocks confirm each other."""
     return abs((here - there).days) <= AGREE_DAYS
 
 
 def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, datetime.date]]:
-    """The windows that a card issued on ``day`` must have, oldest first.
+    """Return the windows that a card issued on ``day`` must have, the oldest first.
 
     Raises Unfit if the absence ends too far ahead for one card.
     """
@@ -56,7 +56,7 @@ def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, d
 def fill(
     held: Sequence[HeldSeed], wanted: Sequence[tuple[datetime.date, datetime.date]]
 ) -> tuple[list[HeldSeed], list[HeldSeed]]:
-    """A seed for each wanted window, and those among them that are new.
+    """Return a seed for each wanted window, and those among them that are new.
 
     A window that has a seed keeps it: what was published keeps its recipient.
     """
@@ -76,13 +76,13 @@ def windows(seeds: Sequence[HeldSeed]) -> list[Window]:
 
 
 def stale(card: Card, wanted: Sequence[tuple[datetime.date, datetime.date]]) -> bool:
-    """Whether a card lacks a window that it should have by now."""
+    """Return whether a card lacks a window that it should have by now."""
     there = {(window.first, window.until) for window in card.sealing}
     return not there.issuperset(wanted)
 
 
 def destroy_on(held: HeldSeed) -> tuple[datetime.date, datetime.date]:
-    """The first day on which a seed may go, and the day on which it goes in any case."""
+    """Return the first day on which a seed may be destroyed, and the day on which it must be."""
     return (
         held.until + KEEP_DAYS * _ONE_DAY,
         held.until + KEEP_AT_MOST * _ONE_DAY,
@@ -90,14 +90,14 @@ def destroy_on(held: HeldSeed) -> tuple[datetime.date, datetime.date]:
 
 
 def overdue(held: Sequence[HeldSeed], day: datetime.date) -> list[HeldSeed]:
-    """The seeds that must not be there any more on ``day``."""
+    """Return the seeds that must no longer exist on ``day``."""
     return doomed(held, day, None)
 
 
 def doomed(
     held: Sequence[HeldSeed], day: datetime.date, read_to_end: datetime.date | None
 ) -> list[HeldSeed]:
-    """The seeds that must go on ``day``.
+    """Return the seeds to destroy on ``day``.
 
     ``read_to_end`` is the last day on which the inbox was read to its end; None keeps each seed
     as long as it may be kept.

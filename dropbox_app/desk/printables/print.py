@@ -1,4 +1,4 @@
-"""Makes the printed things: PDF by typst, QR codes by segno, both on this computer alone.
+"""Makes the printed things on this computer alone: PDF by typst, QR codes by segno.
 
 A PDF is tagged (PDF/UA-1), holds the fonts it needs, and no author, day or hour: the same data make
 the same bytes.
@@ -60,7 +60,7 @@ def intranet(site: Site, language: str, phone: str = "", hours: str = "") -> str
 
 
 def recovery(sites: Sequence[Site], language: str) -> bytes:
-    """Return the sheet for the safe as PDF: no secret, with room to write them by hand."""
+    """Return the sheet for the safe as PDF: without secrets, with room to write them by hand."""
     shown = [
         {"employer": one.employer, "addresses": list(one.origins), "groups": one.fingerprint}
         for one in sites
@@ -104,7 +104,7 @@ def _of_site(
 
 
 def _place(origin: str, say: Mapping[str, Any]) -> dict[str, str]:
-    """One address: its QR code, and the address where it may break."""
+    """Return one address: its QR code, and the address with places for line breaks."""
     return {
         "label": say["tor"] if _is_onion(origin) else say["address"],
         "address": origin,
@@ -114,7 +114,7 @@ def _place(origin: str, say: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _in_order(origins: Sequence[str]) -> list[str]:
-    """Those that every browser opens before those that need Tor; one of each kind at most."""
+    """Return addresses for every browser first, then for Tor; at most one of each kind."""
     plain = [one for one in origins if not _is_onion(one)]
     onions = [one for one in origins if _is_onion(one)]
     return [*plain[:1], *onions[:1]]
@@ -125,7 +125,7 @@ def _is_onion(origin: str) -> bool:
 
 
 def _qr(text: str) -> str:
-    """A QR code as SVG, with its quiet zone, black on white; a quarter of it may be damaged."""
+    """Return a QR code as SVG, black on white with its quiet zone; a quarter may be damaged."""
     out = io.BytesIO()
     segno.make(text, error="q", micro=False).save(
         out, kind="svg", border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"
@@ -141,7 +141,7 @@ def _texts(language: str) -> Mapping[str, Any]:
 
 
 def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
-    """Put the names into the texts; the QR code's text is filled in for each address."""
+    """Insert the names into the texts, and the QR code's text for each address."""
 
     def fill(text: str) -> str:
         return text.replace("{counsellor}", site.counsellor).replace("{employer}", site.employer)
@@ -153,7 +153,7 @@ def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
 
 def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
-    """Set a page. Names in letters that the built-in fonts lack are set in the system's own."""
+    """Set a page. Letters that the built-in fonts lack use a font of the system."""
     try:
         import typst
     except ImportError:

@@ -1,1 +1,1 @@
-"""The counsellor's register: events that are typed and checked, and pure rules over them."""
+"""The counsellor's register: events that are typed and checked, and pure rules on them."""

@@ -1,6 +1,6 @@
-"""The register in memory: its events as they are kept, and what they say together, made once.
+"""The register in memory: its events, and everything derived from them, computed once.
 
-A desk that is open reads the register for every page. Reading 40,000 events anew takes seconds, so
+A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
 what did not change since the book of before is taken from it. The book is dropped with the desk.
 """
 
@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from dropbox_app.desk.register import cases, form
 from dropbox_app.desk.register.cases import Standing
@@ -38,6 +39,7 @@ class Book:
         }
         self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
         self._older = older._made if older else ({}, {})
+        self.made: dict[str, Any] = {}  # by its name, what others make of these events, to be kept
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
         """Return a book with more events, which may be of earlier days; this one stays."""
@@ -67,6 +69,12 @@ class Book:
     def events(self) -> list[Event]:
         """The events without their numbers."""
         return [event for _, event in self.entries]
+
+    @cached_property
+    def apart_from_cases(self) -> list[Event]:
+        """The events that are in no case, and the name of every employer."""
+        named = [one for one in self.terms if isinstance(one, Employer) and not one.group]
+        return named + [one for one in self.events if not isinstance(one, OfCase)]
 
     @cached_property
     def _of_employer(self) -> dict[str, list[Numbered]]:
@@ -102,7 +110,7 @@ class Book:
 
     @cached_property
     def terms(self) -> list[Event]:
-        """What later events are held against.
+        """What later events are checked against.
 
         Agreements, reports that were issued, counts of two counsellors, groups, and the name of
         every employer.
@@ -129,7 +137,7 @@ class Book:
 
     @cached_property
     def first_of_case(self) -> dict[str, int]:
-        """The number of the first entry of each case, by its reference."""
+        """The number of each case's first entry, by reference."""
         found: dict[str, int] = {}
         for number, event in self.entries:
             if isinstance(event, OfCase) and event.case:
@@ -138,7 +146,7 @@ class Book:
 
     @cached_property
     def first_of_employer(self) -> dict[str, int]:
-        """The number of the first entry of each employer, by its name."""
+        """The number of each employer's first entry, by name."""
         return {name: entries[0][0] for name, entries in self._of_employer.items()}
 
     def event(self, number: int) -> Event | None:

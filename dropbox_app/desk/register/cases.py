@@ -1,4 +1,4 @@
-"""What the events say together: cases, employers' sheets. Pure functions over events in order."""
+"""What the events amount to: cases, and employers' sheets. Pure functions on events in order."""
 
 import dataclasses
 import datetime
@@ -27,7 +27,7 @@ E = TypeVar("E", bound=OfEmployer)
 
 @dataclass
 class Standing:
-    """A case as its events say together.
+    """A case, as derived from its events.
 
     ``opened`` and ``last`` are the days of its first and newest event; an answer that the
     reporter signed does not open it. ``closed``: the day on which it was closed, None while it is
@@ -59,12 +59,12 @@ class Standing:
 
     @property
     def employer_holds(self) -> bool:
-        """Whether the employer got a formal complaint or a legal report of it."""
+        """Whether the employer received a formal complaint or a legal report about it."""
         return self.held_since is not None
 
     @property
     def counted_on(self) -> datetime.date:
-        """The day on which it is counted: a destroyed case may have begun its situation."""
+        """The day on which it is counted, which may be that of a destroyed case."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
@@ -75,12 +75,12 @@ class Standing:
 
     @property
     def phase(self) -> str:
-        """Its phase; ``closed`` once it was closed, ``new`` if nothing was said."""
+        """Its phase; ``closed`` once it was closed, ``new`` if none was given."""
         return "closed" if self.closed else self.sheet.phase or "new"
 
 
 def in_order(given: Iterable[Event]) -> list[Event]:
-    """Return events by their days; those of one day as they came."""
+    """Return events by day, and within a day in the order in which they were added."""
     return sorted(given, key=lambda one: one.date)
 
 
@@ -94,7 +94,7 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 
 def standing(given: Sequence[Event]) -> Standing:
-    """Return the case that events say together. They are of one case, in order."""
+    """Return the case that these events describe; they belong to one case, in order."""
     first = next((one for one in given if not is_signed(one)), given[0])
     assert isinstance(first, OfCase)  # noqa: S101 - as is said
     empty = Case(date=first.date, employer=first.employer, case=first.case)
@@ -107,16 +107,16 @@ def standing(given: Sequence[Event]) -> Standing:
 
 
 def is_signed(event: Event) -> bool:
-    """Whether it is an answer that the reporter signed in the thread.
+    """Return whether the reporter signed this answer in the thread.
 
-    Such an answer keeps its day, also where it is fetched after the report of its year was issued:
-    it counts nowhere, and does not change in which year its case counts.
+    Such an answer keeps its day, even if it is fetched after the report of its year was issued: it
+    counts nowhere, and does not change the year in which its case counts.
     """
     return isinstance(event, Consent) and event.source == "thread"
 
 
 def related(found: dict[str, Standing]) -> dict[str, Standing]:
-    """Return the cases, each with those of the same situation, whichever of them says so."""
+    """Return the cases, each with the others of its situation, whichever of them says so."""
     for one in found.values():
         one.related = set()
     for one in found.values():
@@ -153,7 +153,7 @@ def _take(one: Standing, event: OfCase) -> None:
 
 
 def merged(older: E, newer: E) -> E:
-    """Return the older event with every field that the newer one gives; its day stays."""
+    """Return the older event, updated with every field of the newer one; its day stays."""
     given = {
         name: getattr(newer, name)
         for name in form.readers(type(newer))

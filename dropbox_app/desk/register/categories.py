@@ -1,4 +1,4 @@
-"""The fixed words of the register: what an event may say in a field that is not free text.
+"""The fixed words of the register: the allowed values of fields that are not free text.
 
 Each word is kept and exported as it is here, in English, whatever language the counsellor reads.
 """

@@ -1,4 +1,4 @@
-"""The ledger of consents: what reporters agreed to, and whether a step may rest on it."""
+"""The ledger of consents: what reporters agreed to, and whether a step may rely on it."""
 
 import datetime
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _EXCEPTION = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A question for consent as its answers say together: the newest answer, and its age in days.
+    """A consent request with its newest answer, and that answer's age in days.
 
     ``good``: a step may rest on it on the day that was asked about.
     """
@@ -31,7 +31,7 @@ class Entry:
 
 
 def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]:
-    """Return the consents of a case as they were on a day, by question, the newest answer of each.
+    """Return the newest answer to each consent request of a case, as of one day.
 
     ``given`` is in order. A consent without a reference is a question of its own.
     """
@@ -76,7 +76,7 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
 
 
 def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
-    """Say what the newest answer does not cover."""
+    """Return what the newest answer does not cover."""
     age = (step.date - newest.date).days
     if newest.answer == "withdrawn":
         said = f"it was withdrawn on {newest.date}; do not take the step"
@@ -104,7 +104,7 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
 
 
 def _with_question(newer: Consent, older: Consent | None) -> Consent:
-    """Return the newer answer, with the question of the older one where it does not repeat it.
+    """Return the newer answer, with the older one's question if it is not repeated.
 
     An answer that does not say again whether a name may be told says what the older one said.
     """

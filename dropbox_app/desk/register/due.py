@@ -1,4 +1,4 @@
-"""What is due, and on which day: the agenda. Pure functions over events in order."""
+"""What is due, and on which day: the agenda. Pure functions on events in order."""
 
 import calendar
 import datetime
@@ -66,7 +66,7 @@ def until(
     found_cases: Iterable[Standing],
     sheets: Mapping[str, Employer],
 ) -> list[Due]:
-    """Return what is due until a day, as ``agenda`` does, of cases and sheets that are known.
+    """Return what is due until a day, like ``agenda``, from known cases and sheets.
 
     Of ``given`` only events of the kinds in ``LOOKED_AT`` are needed.
     """
@@ -89,7 +89,7 @@ def until(
 
 
 def in_order(one: Due) -> tuple[object, ...]:
-    """Return by what the agenda is sorted: the day, then what it is about."""
+    """Return the sort key of the agenda: the day, then the subject."""
     return one.day, one.kind, one.employer, one.case, one.name, one.upkeep, one.hours
 
 

@@ -18,7 +18,7 @@ from dropbox_app.desk.register import fields as f
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What all events have. ``date`` is the day on which it happened, or from which it holds."""
+    """The fields of every event. ``date`` is the day it happened, or from which it applies."""
 
     kind: ClassVar[str]
     date: datetime.date = f.day(needed=True)
@@ -40,7 +40,7 @@ class OfCase(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Employer(OfEmployer):
-    """The sheet of an employer. Each field that is given replaces what the sheet said before.
+    """The sheet of an employer. Each given field replaces the earlier value.
 
     ``group``: the name of the employer whose report covers this one; it is chosen before the
     first report of either. ``avoid``: departments,
@@ -308,7 +308,8 @@ class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
     They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one.
-    ``given``: they were given to the other one, who makes the report; else they came from there.
+    ``given``: they were given to the other one, who makes the report, and these years are closed
+    here; else they came from there.
     ``situations``: by main group. Later counts of the same years replace earlier ones.
     """
 

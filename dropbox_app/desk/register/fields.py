@@ -1,4 +1,4 @@
-"""Fields of an event: what each may hold, with its limits, and how it is read from JSON.
+"""Fields of an event: their allowed values and limits, and how they are read from JSON.
 
 A field is a dataclass field that carries its ``Reader``. A reader takes a JSON value and returns
 the value that is kept, or raises ``Wrong`` with what to do.
@@ -29,7 +29,7 @@ YEARS = range(2000, 2100)
 
 
 class Sentence(str):
-    """What is wrong, in English. ``key`` names the same in the page's own words, if it has some.
+    """What is wrong, in English. ``key`` names the same sentence for the page, if it has one.
 
     ``values`` fill those words in. Days and numbers are given as such.
     """
@@ -73,7 +73,7 @@ def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - as datacla
 
 
 def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A text of one line, or of several where it may be longer than a name."""
+    """Return a field for text of one line, or of several if it may be longer than a name."""
 
     def read(value: Json) -> str:
         if not isinstance(value, str):
@@ -93,7 +93,7 @@ def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 
 
 
 def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """One of the fixed words."""
+    """Return a field for one of the fixed words."""
     return _field(
         Reader(
             lambda value: _one_of(value, allowed), _listed(allowed), shape="word",
@@ -104,7 +104,7 @@ def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.fiel
 
 
 def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A list of fixed words, each at most once."""
+    """Return a field for a list of fixed words, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
         found = tuple(_one_of(one, allowed) for one in _list(value, len(allowed)))
@@ -117,7 +117,7 @@ def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.fie
 
 
 def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A list of names or references, each at most once."""
+    """Return a field for a list of names or references, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
         found = []
@@ -134,13 +134,13 @@ def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
 
 
 def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A whole number within its limits; None if it was not given."""
+    """Return a field for a whole number within its limits; None if it was not given."""
     limits = f"{unit}, {least:,} to {most:,}"
     return _field(Reader(lambda value: _whole(value, least, most), limits, shape="number"), None)
 
 
 def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A day; None if it was not given."""
+    """Return a field for a day; None if it was not given."""
 
     def read(value: Json) -> datetime.date:
         if not isinstance(value, str):
@@ -155,7 +155,7 @@ def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
 
 
 def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
-    """True or false; None if it was not given."""
+    """Return a field for true or false; None if it was not given."""
 
     def read(value: Json) -> bool:
         if not isinstance(value, bool):
@@ -166,7 +166,7 @@ def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
 
 
 def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
-    """The id of a thread or of a message, 64 hexadecimal digits; empty if it was not given."""
+    """Return a field for a thread's or message's id, 64 hex digits; empty if not given."""
 
     def read(value: Json) -> str:
         if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}|", value):
@@ -177,7 +177,7 @@ def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
 
 
 def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """An object from fixed words to fixed words; empty if it was not given."""
+    """Return a field for an object from fixed words to fixed words; empty if not given."""
 
     def read(value: Json) -> Mapping[str, str]:
         return {key: _one_of(one, values) for key, one in _object(value, keys).items()}
@@ -187,7 +187,7 @@ def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN4
 
 
 def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """An object from fixed words to whole numbers; empty if it was not given."""
+    """Return a field for an object from fixed words to whole numbers; empty if not given."""
 
     def read(value: Json) -> Mapping[str, int]:
         return {key: _whole(one, 0, most) for key, one in _object(value, keys).items()}

@@ -1,4 +1,4 @@
-"""The JSON form of events: read with every fault named, checked, and written."""
+"""The JSON form of events: reads them with every fault named, checks them, and writes them."""
 
 import dataclasses
 import datetime
@@ -14,7 +14,7 @@ from dropbox_app.protocol.encoding import Json
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one event: its line (from 1; 0 outside a file), field, and a sentence."""
+    """One fault of an event: its line (from 1; 0 outside a file), field, and a sentence."""
 
     line: int
     field: str

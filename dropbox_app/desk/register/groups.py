@@ -1,4 +1,4 @@
-"""Which employers belong together: a group has one report, or each of its members its own.
+"""Which employers belong together: either a group has a report, or each of its members does.
 
 A group may be the member of another one, over any number of levels. Pure functions.
 """
@@ -11,7 +11,7 @@ Above = Mapping[str, frozenset[str]]  # the groups right above each employer
 
 
 def standing(given: Iterable[Event]) -> Above:
-    """Return the group of each employer as its newest sheet that names one says."""
+    """Return the group of each employer, by its newest sheet that names one."""
     return {
         one.employer: frozenset({one.group})
         for one in given

@@ -1,6 +1,6 @@
-"""The counsellor's private account: what was agreed with an employer, and the hours it took.
+"""The counsellor's private account: what was agreed with an employer, and the hours spent.
 
-It is never printed for an employer: a price or a report that follows hours tells how much there
+It is never printed for an employer: a price or a report that depends on hours tells how much there
 was to do.
 """
 
@@ -21,7 +21,7 @@ WITH_REPORTERS, ADVICE, ACTIVITY = "contact", "advice", "activity"
 
 
 def minutes(given: Iterable[Event], employer: str, year: int) -> dict[str, int]:
-    """Return the minutes of a calendar year at an employer, by kind of work; most first.
+    """Return the minutes of a calendar year at an employer, by kind of work, the most first.
 
     What stays of destroyed cases counts with contacts.
     """

@@ -17,7 +17,7 @@ MOST_FAULTS = 100  # that are told at once
 
 @dataclass(frozen=True)
 class Numbered:
-    """An event, and the line on which it stands."""
+    """An event, and its line number."""
 
     line: int
     event: Event
@@ -47,7 +47,8 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 def write(given: Iterable[Event]) -> str:
     """Return events as lines, each with its line end; ``read`` gives the same events back."""
     return "".join(
-        json.dumps(form.to_json(one), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+        # In ASCII: these lines go to terminals, and names in them can be a stranger's.
+        json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n"
         for one in given
     )
 
@@ -69,7 +70,7 @@ def _object(raw: bytes, line: int) -> dict[str, Json]:
 
 
 class _Twice(Exception):
-    """A field that an object names twice."""
+    """An object has the same field twice."""
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Names of employers: the same one in another spelling, and names that are nearly the same.
+"""Names of employers: other spellings of the same name, and names that are nearly the same.
 
 An employer under two names has two reports, which can be subtracted, and counts that are split.
 Pure functions.
@@ -8,7 +8,8 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from dropbox_app.desk.register.events import Employer, Event, Freeze, OfEmployer
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.register.events import Employer, Event, Freeze, Joint, OfEmployer
 from dropbox_app.desk.register.groups import ever, related
 
 # Words of a name that say nothing of who it is.
@@ -21,12 +22,12 @@ _LEAST = 5  # letters of a name that is compared by likeness
 
 
 def plain(name: str) -> str:
-    """Return a name without case, accents, spaces and signs; empty if it has nothing else."""
+    """Return a name without case, accents, spaces and signs; empty if nothing else is left."""
     return "".join(_words(name))
 
 
 def spelled(known: Iterable[str], name: str) -> str:
-    """Return a name as the register writes it, itself if it is not known there."""
+    """Return a name as the register spells it, or unchanged if it is unknown."""
     names = set(known)
     if name in names:
         return name
@@ -34,13 +35,18 @@ def spelled(known: Iterable[str], name: str) -> str:
     return next((one for one in sorted(names) if wanted and plain(one) == wanted), name)
 
 
+def same_name(one: str, other: str) -> bool:
+    """Return whether two names are one, whatever their spelling."""
+    return one == other or plain(one) == plain(other) != ""
+
+
 def same(known: Iterable[str], name: str) -> list[str]:
     """Return the other spellings of a name."""
-    return sorted(one for one in set(known) if one != name and plain(one) == plain(name) != "")
+    return sorted(one for one in set(known) if one != name and same_name(one, name))
 
 
 def near(known: Iterable[str], name: str) -> list[str]:
-    """Return the other names that are much like one: a letter off, or without a legal form."""
+    """Return the other names that are much like this one: a letter off, or without a legal form."""
     return sorted(one for one in set(known) if one != name and _near(one, name))
 
 
@@ -49,21 +55,36 @@ def employers(given: Iterable[Event]) -> set[str]:
     return {one.employer for one in given if isinstance(one, OfEmployer)}
 
 
-def forbids(given: Sequence[Event], old: str, new: str) -> str:
-    """Return why two employers cannot become one, as a sentence; empty if they can."""
+def check_one(given: Sequence[Event], old: str, new: str) -> None:
+    """Raise Unfit if two employers cannot become one.
+
+    Each had a report or exchanged counts of the same year: one of both would count, or tell, what
+    the other hid. Counts of a colleague that no report was made of yet are no reason.
+    """
     if new in related(ever(given), old):
-        return f"{new!a} and {old!a} are a group and its member; they are two employers."
-    years = [
-        {year for one in given if isinstance(one, Freeze) and one.employer == name
-         for year in range(one.first_year or 1, (one.last_year or 0) + 1)}
-        for name in (old, new)
-    ]  # fmt: skip
-    if both := sorted(years[0] & years[1]):
-        return (
-            f"{old!a} and {new!a} each had a report of {both[0]}. That cannot be undone; from now"
-            " on record everything under one of the two names."
-        )
-    return ""
+        raise Unfit(
+            f"{new!a} and {old!a} are a group and its member; they are two employers.",
+            "one_group", old=old, new=new,
+        )  # fmt: skip
+    told = {name: _told(given, name) for name in (old, new)}
+    for year in sorted(told[old].keys() & told[new].keys()):
+        if told[old][year] or told[new][year]:
+            raise Unfit(
+                f"{old!a} and {new!a} each had a report or exchanged counts of {year}. That cannot"
+                " be undone; from now on record everything under one of the two names.",
+                "one_reported", old=old, new=new, year=year,
+            )  # fmt: skip
+
+
+def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
+    """The years of reports and exchanged counts; True where the figures left this desk."""
+    found: dict[int, bool] = {}
+    for one in given:
+        if isinstance(one, Freeze | Joint) and one.employer == name:
+            left = isinstance(one, Freeze) or bool(one.given)
+            for year in range(one.first_year or 1, (one.last_year or 0) + 1):
+                found[year] = found.get(year, False) or left
+    return found
 
 
 def renamed(given: Sequence[Event], old: str, new: str) -> list[tuple[Event, Event]]:

@@ -1,6 +1,7 @@
 """How much the register keeps of cases: what each level of recording leaves out.
 
-The level is the employer's: none, minimal or full. ``record_nothing`` leaves out more than any.
+The level is the employer's: none, minimal or full. ``record_nothing`` leaves out more than any
+level.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The reference of the events, made from their definitions; ``EVENTS.md`` is what it returns."""
+"""The reference of the events, generated from their definitions; it is ``EVENTS.md``."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What stays of a case that is destroyed: coded rows, tied to nobody. Pure functions."""
+"""What remains of a destroyed case: coded rows, linked to nobody. Pure functions."""
 
 import dataclasses
 import datetime
@@ -10,7 +10,7 @@ from dropbox_app.desk.register.events import Case, Complaint, Contact, Event, Of
 
 
 def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Event]]]:
-    """Return the events that change when a case is destroyed, each with what takes its place.
+    """Return the events that change when a case is destroyed, each with its replacement.
 
     Every event of the case goes; coded rows take the place of the first of them. What names the
     case elsewhere no longer does. Cases that belonged together through it still do, and count as
@@ -43,13 +43,13 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
 
 
 def _began(found: Mapping[str, Standing], reference: str) -> bool:
-    """Whether a case is the one whose year and main group count for its situation."""
+    """Return whether a case determines the year and main group of its situation."""
     circle = next(one for one in cases.situations(found) if reference in one)
     return reference == min(circle, key=lambda one: (found[one].counted_on, one))
 
 
 def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> list[Statistic]:
-    """Count a case: once in the year in which it counts, and its minutes in each year."""
+    """Count a case once, in its year, and its minutes in each year."""
     began = gone.counted_on.year
     minutes: dict[int, int] = {began: 0}
     for event in given:
@@ -82,7 +82,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the others without the case that goes; where it was the first, keep its year."""
+    """Link the other cases without the destroyed one; if it was the first, keep its year."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])

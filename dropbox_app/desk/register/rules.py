@@ -1,4 +1,4 @@
-"""What an event may not say beside the events that are there: references, consents, terms.
+"""What an event may not say, given the earlier events: references, consents, terms.
 
 Pure functions. Everything that is refused is a ``Fault`` that says what to do.
 """
@@ -33,7 +33,7 @@ LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of a term, of one b
 
 @dataclass
 class _Known:
-    """What the events so far say, as far as the rules ask."""
+    """What the events so far say, as far as the rules need it."""
 
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
@@ -45,12 +45,12 @@ class _Known:
 
     @property
     def told(self) -> list[Freeze | Joint]:
-        """Reports that were issued, and counts for one that were given or taken."""
+        """Return issued reports, and counts that were given or taken for one."""
         return [*self.frozen, *self.joint]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
-    """Return what is wrong with new events beside those that are there.
+    """Return what is wrong with new events, given the earlier ones.
 
     An event may name a case of another new event, wherever that stands. Reports freeze a year in
     the order in which events come: what comes before the report may be of its year.
@@ -73,14 +73,19 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
-    """Return a fault for each entry whose year is in a report that was issued."""
+    """Return a fault for each entry whose year is in an issued report or in counts given away."""
     known = _known_of(there)
     return [
         Fault(0, *fault)
         for event in changed
         if isinstance(event, OfEmployer)
-        for fault in _frozen(known, event)
+        for fault in _closed(known, event)
     ]
+
+
+def is_closed(there: Sequence[Event], employer: str, year: int) -> bool:
+    """Return whether an employer's year is in an issued report or in counts given away."""
+    return _closing(_known_of(there), employer, year) is not None
 
 
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
@@ -108,7 +113,7 @@ def _known_of(there: Sequence[Event]) -> _Known:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement take the place of the one that it corrects; note groups, counts, names."""
+    """Let an agreement replace the one that it corrects; note groups, counts, names."""
     if isinstance(event, OfEmployer):
         known.spelled.setdefault(names.plain(event.employer), set()).add(event.employer)
     if isinstance(event, Agreement):
@@ -133,7 +138,7 @@ def _file(known: _Known, event: Event) -> None:
 def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     if not isinstance(event, OfEmployer):
         return []
-    found = [] if cases.is_signed(event) else _frozen(known, event)
+    found = [] if cases.is_signed(event) else _closed(known, event)
     found += _spelling(known, "employer", event.employer)
     if isinstance(event, Employer) and event.group:
         found += _spelling(known, "group", event.group)
@@ -157,20 +162,43 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
     return found
 
 
-def _frozen(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
+def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
+    """A year is closed by its report, and by giving its counts away.
+
+    Counts of before and after a change would show the other counsellor what changed.
+    """
     if isinstance(event, Agreement | Freeze | Statistic):
         return []  # an agreement has its own rule: it may be older than the report
-    for one in known.frozen:
-        if one.employer == event.employer and event.date.year in _years(one):
-            said = (f"the report of {event.date.year} was issued on {one.date} and does "
-                    "not change any more; record this on a day of a later year")  # fmt: skip
-            year = str(event.date.year)
-            return [("date", Sentence(said, "frozen", year=year, day=one.date))]
-    return []
+    done = _closing(known, event.employer, event.date.year)
+    if done is None:
+        return []
+    year, rest = str(event.date.year), "record this on a day of a later year"
+    if isinstance(done, Freeze):
+        said = (
+            f"the report of {year} was issued on {done.date} and does not change any more; {rest}"
+        )
+        return [("date", Sentence(said, "frozen", year=year, day=done.date))]
+    other = done.counsellor
+    said = f"the counts of {year} were given to {other!a} and do not change any more; {rest}"
+    return [("date", Sentence(said, "given", year=year, day=done.date, other=other))]
+
+
+def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
+    """Return what closed a year of an employer, None if it is open."""
+    return next(
+        (
+            one
+            for one in known.told
+            if one.employer == employer
+            and year in _years(one)
+            and (isinstance(one, Freeze) or one.given)
+        ),
+        None,
+    )
 
 
 def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
-    """An employer has one name: under two it would have two reports."""
+    """Refuse a second name for an employer: under two names it would have two reports."""
     there = known.spelled.get(names.plain(name), set())
     if not there or name in there or not names.plain(name):
         return []
@@ -202,7 +230,7 @@ def _references(known: _Known, event: OfCase) -> list[tuple[str, str]]:
 
 
 def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
-    """Ask for a consent: of a step, and of a contact outside the confidential talk."""
+    """Require a consent for a step, and for a contact outside the confidential talk."""
     if not isinstance(event, Step | Contact) or not event.case:
         return []
     if isinstance(event, Contact) and not set(event.with_whom) & set(categories.OUTSIDE):
@@ -215,7 +243,7 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
-    """Say what is wrong with an agreement beside the others of its employer.
+    """Return what is wrong with an agreement, given the others of its employer.
 
     One with the same first day corrects the earlier one, until a report of the term was issued.
     """
@@ -263,7 +291,7 @@ def _by_itself(event: Agreement) -> list[tuple[str, str]]:
 
 
 def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> list[tuple[str, str]]:
-    """What of an agreement may no longer be corrected once a report of its term was issued.
+    """Return what may no longer be corrected in an agreement with an issued report.
 
     Or counts exchanged: of these, the other counsellor may still be named where nobody is.
     """
@@ -279,7 +307,7 @@ def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> li
 
 
 def _under(issued: Freeze | Joint, rest: str) -> Sentence:
-    """What was done under an agreement, and what follows from it."""
+    """Return what was done under an agreement, and what follows from it."""
     year = str(issued.last_year)
     if isinstance(issued, Freeze):
         said = f"the report of {year} was issued under this agreement, {rest}"
@@ -297,14 +325,14 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """A price that one of them leaves out is no other price."""
+    """Return whether two prices differ; a price that one of them leaves out does not."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)
 
 
 def _value(agreed: Agreement, field: str) -> object:
-    """A field as it holds: a form that is left out is the one of the headcount."""
+    """Return the effective value of a field; a missing form is that of the headcount."""
     value = getattr(agreed, field)
     if field == "form" and not value and agreed.headcount is not None:
         return "C" if agreed.headcount >= LEAST_C else "B" if agreed.headcount >= LEAST_B else "A"
@@ -330,7 +358,7 @@ def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
 
 
 def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
-    """A group is chosen before any report: one that is changed later could be subtracted."""
+    """Refuse to choose a group after a report: a later change would allow subtraction."""
     said = groups.standing(known.sheets)
     before = said.get(event.employer, frozenset())
     if event.group in before:
@@ -369,7 +397,7 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """One of the two makes the report: two reports of the same years could be subtracted."""
+    """Refuse a second report for a joint one: two of the same years could be subtracted."""
     own = [one for one in known.frozen if one.employer == event.employer]
     for one in own:
         if _years(one) & _years(event):

@@ -1,6 +1,6 @@
-"""Writing to the desk's folder: a crash leaves the old file or the new one, never half of one.
+"""Writes to the desk's folder so that a crash leaves the old file or the new one, never half.
 
-Every file is 0600 in folders of 0700, and carries midnight of its day as its time: the folder
+Every file has mode 0600 in folders of mode 0700, and midnight of its day as its time: the folder
 shows on which days there was work, not at what hour.
 """
 
@@ -23,7 +23,7 @@ def _nothing(_: str) -> None:
 
 
 class Disk:
-    """One folder of the desk. ``today`` dates the files; ``step`` is told each step of a write.
+    """One folder of the desk. ``today`` dates the files; ``step`` is called at each write step.
 
     Names are relative, with ``/``, and made by the program alone (ids and fixed words).
     """
@@ -39,26 +39,26 @@ class Disk:
         self.step = step
 
     def path(self, name: str) -> Path:
-        """Where a file of the desk lies."""
+        """Return the path of a file of the desk."""
         return self.root / name
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether there is such a file."""
         return self.path(name).is_file()
 
     def names(self, folder: str) -> list[str]:
-        """The finished files and folders in a folder, in order; none if it is not there."""
+        """Return the finished files and folders in a folder, in order; none if it is missing."""
         try:
             return sorted(n for n in os.listdir(self.path(folder)) if not n.endswith(NEW))
         except FileNotFoundError:
             return []
 
     def read(self, name: str) -> bytes:
-        """A whole file. Raises FileNotFoundError."""
+        """Return a whole file. Raises FileNotFoundError."""
         return self.path(name).read_bytes()
 
     def write(self, name: str, data: bytes, *, once: bool = False) -> None:
-        """Put ``data`` in place of the file, or, with ``once``, only where there is none yet.
+        """Replace the file by ``data``, or, with ``once``, create it. Raises AlreadyThere.
 
         Raises AlreadyThere for the latter; nothing is overwritten then.
         """
@@ -69,7 +69,7 @@ class Disk:
     def writing(
         self, name: str, *, once: bool = False, place: Callable[[], str] | None = None
     ) -> Iterator[Callable[[bytes], object]]:
-        """As ``write``, in pieces; an exception inside leaves what was there before.
+        """Like ``write``, in pieces; an exception inside leaves the earlier file unchanged.
 
         ``place`` says at the end what the file is called, in the same folder: by its hash.
         """
@@ -103,7 +103,7 @@ class Disk:
         self.step(f"done {name}")
 
     def remove(self, *names: str) -> None:
-        """Remove files for good, as far as a file system does; those not there are no error."""
+        """Delete files for good, as far as the file system does; missing ones are no error."""
         folders = set()
         for name in names:
             path = self.path(name)
@@ -114,12 +114,12 @@ class Disk:
             self._sync(folder)
 
     def date(self, name: str) -> None:
-        """Give a file midnight of its day as its time; no error if it is not there."""
+        """Set a file's time to midnight of its day; no error if it is missing."""
         with contextlib.suppress(FileNotFoundError):
             self._date(self.path(name))
 
     def sync(self, name: str) -> None:
-        """Make a file that another library wrote, and its entry in its folder, safe on disk."""
+        """Sync a file that another library wrote, and its entry in its folder, to disk."""
         handle = os.open(self.path(name), os.O_RDWR)
         try:
             os.fsync(handle)
@@ -128,7 +128,7 @@ class Disk:
         self._sync(self.path(name).parent)
 
     def sweep(self) -> None:
-        """Remove what a crash left half written. Only under the lock."""
+        """Remove half-written leftovers of a crash. Only under the lock."""
         for path in self.root.rglob(f"*{NEW}"):
             path.unlink()
 
@@ -154,7 +154,7 @@ class Disk:
             os.close(handle)
 
     def make(self) -> None:
-        """Make the folder itself, and those above it; nobody else may look into it."""
+        """Create the folder and those above it; nobody else may look into it."""
         self._folders(self.root)
         self.root.chmod(0o700)
 
@@ -174,14 +174,14 @@ class Disk:
 
 
 def write_outside(path: Path, data: bytes) -> None:
-    """Write a new file outside the desk's folder, 0600. Raises AlreadyThere; half is removed."""
+    """Write a new file outside the desk's folder, 0600. Raises AlreadyThere."""
     with writing_outside(path) as write:
         write(data)
 
 
 @contextlib.contextmanager
 def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """As ``write_outside``, in pieces. The file has its name only once it is complete.
+    """Like ``write_outside``, in pieces.
 
     Until then it is called ``NAME.unfinished``; what a crash left under that name is replaced.
     """
@@ -203,7 +203,7 @@ def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def _claim(new: Path, target: Path) -> None:
-    """Give a file its name if nothing has it: of two who write at once, one is refused."""
+    """Give a file its name if it is free: of two writers at once, one is refused."""
     taken = f"{target} is there already and is not overwritten; choose another name."
     try:
         os.link(new, target)

@@ -15,7 +15,7 @@ from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.vault import FILES, DatabaseKey, Vault
 
-VERSION = 3
+VERSION = 4
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHOSEN = (
     "PRAGMA foreign_keys = ON",
@@ -25,6 +25,7 @@ _CHOSEN = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
 )
+# Version 1. A new database is made like that, and then brought up as an older one is.
 _SCHEMA = """
 CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
 CREATE TABLE item (
@@ -96,6 +97,22 @@ CREATE TABLE event (
     "CREATE INDEX event_of_case ON event (reference)",
 )
 
+# What version 4 has that version 3 had not: columns by which lists choose and order their rows.
+_SUMMARY = (
+    "DROP TABLE summary",  # lists make it again from the messages
+    """
+CREATE TABLE summary (
+    site TEXT NOT NULL, mailbox TEXT NOT NULL, form INTEGER NOT NULL, turn TEXT NOT NULL,
+    since TEXT NOT NULL, last_day TEXT NOT NULL, unread INTEGER NOT NULL, waiting INTEGER NOT NULL,
+    not_safe INTEGER NOT NULL, consent INTEGER NOT NULL, fields TEXT NOT NULL,
+    UNIQUE (site, mailbox)
+)""",
+    # Whole, so that a choice among ten thousand reads none of the rows that it leaves out.
+    "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
+    "waiting, not_safe, consent)",
+)
+_ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # to which version they were added
+
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
@@ -113,12 +130,12 @@ class Database:
 
     @classmethod
     def create(cls, disk: Disk, held: DatabaseKey) -> "Database":
-        """Make an empty database in place of whatever a crash left under its name."""
+        """Create an empty database, replacing whatever a crash left under its name."""
         remove(disk, held.file)
         made = cls(disk, held)
         try:
             made._connection.executescript(_SCHEMA)
-            made._add(*_NOTEBOOK, *_REGISTER)
+            made._add(0)
             disk.step(f"made {held.file}")
         except BaseException:
             made.close()
@@ -133,10 +150,8 @@ class Database:
         found = cls(disk, held)
         try:
             (version,) = found.run("PRAGMA user_version")[0]
-            if version == 1:
-                found._add(*_NOTEBOOK, *_REGISTER)
-            elif version == 2:
-                found._add(*_REGISTER)
+            if version in _ADDED:
+                found._add(version)
             elif version != VERSION:
                 raise Damaged(
                     f"{disk.path(held.file)} was written by another version of this program; "
@@ -162,7 +177,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is run inside, safe on disk at the end; may be nested."""
+        """Run everything inside completely or not at all; on disk at the end; may be nested."""
         with self._lock:
             if self._depth:
                 yield
@@ -184,12 +199,12 @@ class Database:
 
     @property
     def version(self) -> tuple[int, int]:
-        """What changes with every write, and when one is undone; the second counts rows."""
+        """Return a value that changes with every write, and with every rollback."""
         with self._lock:
             return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
-        """Note, with the transaction it stands in, that the file must get another key soon."""
+        """Record, in the same transaction, that the file must get another key soon."""
         self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
 
     @property
@@ -198,7 +213,7 @@ class Database:
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
     def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Write the database to the other file under a new key, then drop the old file and key.
+        """Write the database to the other file under a new key, then delete the old file and key.
 
         Returns ``version`` as it was and as it is: what was read at the one holds at the other.
 
@@ -227,7 +242,7 @@ class Database:
             return before, after
 
     def close(self) -> None:
-        """Empty the write-ahead log and close; the file then carries no hour."""
+        """Empty the write-ahead log and close; the file then shows no hour."""
         with self._lock:
             with contextlib.suppress(sqlcipher.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -236,14 +251,15 @@ class Database:
             self._disk.date("")
 
     def flush(self) -> None:
-        """Bring everything from the write-ahead log into the file, for a backup."""
+        """Write everything from the write-ahead log to the file, for a backup."""
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _add(self, *statements: str) -> None:
-        """Add tables that this version has and an older one had not, and write its number."""
+    def _add(self, version: int) -> None:
+        """Add the tables that an older version had not, and write the number of this one."""
         with self.transaction():
-            for statement in statements:
-                self.run(statement)
+            for before, statements in _ADDED.items():
+                for statement in statements if before >= version else ():
+                    self.run(statement)
             self.run(f"PRAGMA user_version = {VERSION}")
 
     def _copy_to(self, new: DatabaseKey) -> None:
@@ -259,7 +275,7 @@ class Database:
 
 
 def remove(disk: Disk, name: str) -> None:
-    """Remove a database file, and what SQLite keeps beside it."""
+    """Remove a database file, and the files that SQLite keeps beside it."""
     disk.remove(*(name + side for side in _SIDE_FILES))
 
 
@@ -282,12 +298,12 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
 
 
 def _quoted(held: DatabaseKey) -> str:
-    """Write a raw key as SQLCipher reads it: no derivation, the vault's scrypt has done that."""
+    """Return a raw key as SQLCipher reads it, without derivation: the vault's scrypt did that."""
     return f"\"x'{held.key.hex()}'\""
 
 
 def _private(disk: Disk, name: str) -> None:
-    """Make the file, for its owner only, before SQLite opens it; its side files follow its mode."""
+    """Create the file for its owner only, before SQLite opens it; side files follow its mode."""
     path = disk.path(name)
     if not path.exists():
         path.touch(mode=0o600)
@@ -295,7 +311,7 @@ def _private(disk: Disk, name: str) -> None:
 
 @contextlib.contextmanager
 def _damage(disk: Disk, held: DatabaseKey) -> Iterator[None]:
-    """Say in a sentence what SQLite found; a full disk is the machine's own trouble."""
+    """Raise Damaged with a sentence for what SQLite found; a full disk is reported as such."""
     try:
         yield
     except sqlcipher.OperationalError as error:

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
-from dropbox_app.desk.storage import register, rows, search
+from dropbox_app.desk.storage import lists, register, rows, search
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
+from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
 from dropbox_app.protocol import age, messages
@@ -40,12 +41,12 @@ _CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
 
 
 class WrongFile(Exception):
-    """What the server handed over is not the item that was asked for."""
+    """The server sent something other than the requested item."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """The database's record of an item: a message's contents, or how an attachment opens."""
+    """The database's record of an item: a message's contents, or how to open an attachment."""
 
     contents: bytes | None
     sealed: bytes | None
@@ -64,11 +65,11 @@ class LocalStore:
         self._saved: rows.Rows = {}
 
     def exists(self) -> bool:
-        """Whether the state was ever written."""
+        """Return whether the state was ever written."""
         return rows.exists(self._database, self._site)
 
     def load(self) -> State:
-        """The state as last saved. Raises NotSetUp or Damaged."""
+        """Return the last saved state. Raises NotSetUp or Damaged."""
         try:
             state = rows.load(self._database, self._site)
         except FormatError as error:
@@ -82,14 +83,14 @@ class LocalStore:
         return state
 
     def save(self, state: State) -> None:
-        """Write what changed: safe on disk, all of it or none, before this returns."""
+        """Write the changes, all or none; they are on disk before this returns."""
         new = rows.of(state)
         if new != self._saved:
             rows.save(self._database, self._site, self._saved, new)
             self._saved = new
 
     def forget(self, state: State, mailbox: str) -> None:
-        """As ``save``; nothing in the register names the thread any more.
+        """Like ``save``, and remove the thread from the register's entries.
 
         The database must then be rewritten under another key.
         """
@@ -103,16 +104,14 @@ class LocalStore:
         with self._database.transaction():
             self._database.expect_rewrite()
 
-    def keep_summary(self, mailbox: str, fields: str) -> None:
+    def keep_summary(self, mailbox: str, row: SummaryRow) -> None:
         """Keep what lists show of a thread; the next change of the thread drops it."""
-        self._database.run(
-            "INSERT OR REPLACE INTO summary VALUES (?, ?, ?)", (self._site, mailbox, fields)
-        )
+        lists.keep(self._database, self._site, mailbox, row)
 
     # what comes and goes as a file
 
     def has(self, item: str) -> bool:
-        """Whether an item is here."""
+        """Return whether an item is here."""
         return self._disk.exists(self._item(item)) or self._row(item) is not None
 
     def put(self, item: str, sealed: bytes) -> None:
@@ -121,9 +120,9 @@ class LocalStore:
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int) -> Iterator[Callable[[bytes], object]]:
-        """Take an item in pieces. Raises WrongFile, and keeps nothing, unless it is that item.
+        """Receive an item in pieces. Raises WrongFile, and keeps nothing, if it is another one.
 
-        What does not begin with the header of a sealed file is refused at its 16th KiB.
+        Data that does not begin with the header of a sealed file is refused at its 16th KiB.
         """
         digest, length, start, checked = new_digest(), 0, bytearray(), False
         with self._disk.writing(self._item(item)) as write:
@@ -150,7 +149,7 @@ class LocalStore:
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
     ) -> tuple[SealedFile, int]:
-        """Seal an own attachment as it comes and keep it; with it the size of its content.
+        """Seal an own attachment as it arrives, and keep it; return it with its content's size.
 
         No plain text touches the disk, and memory stays at a few chunks.
         """
@@ -175,11 +174,11 @@ class LocalStore:
         )
 
     def free(self) -> int:
-        """How many bytes are free where the items are."""
+        """Return the free bytes on the disk of the items."""
         return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
-        """How many recipients the header of an item has; 0 if it is no header of ours."""
+        """Return the number of recipients in an item's header; 0 if it is no header of ours."""
         with self._disk.path(self._item(item)).open("rb") as file:
             start = file.read(MAX_HEADER)
         try:
@@ -191,7 +190,7 @@ class LocalStore:
     # taking in
 
     def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
-        """Take items into the database, all in one transaction, as far as ``seeds`` open them.
+        """Take items into the database in one transaction, as far as ``seeds`` open them.
 
         A damaged item, and one that no reader takes, stays as it is: no key is kept for it.
         """
@@ -214,9 +213,10 @@ class LocalStore:
         return self.enter(item, age.open_sealed(sealed, seeds), sealed)
 
     def enter(self, item: Item, contents: bytes, sealed: bytes | None) -> bool:
-        """Put the contents of a message into the database, for reading and for search.
+        """Store the contents of a message in the database, for reading and search.
 
-        Says whether it is one. Its sealed bytes are kept if a restored server may need them.
+        Returns whether it is a message. Its sealed bytes are kept if a restored server may need
+        them.
         """
         try:
             message = messages.parse(contents)
@@ -240,7 +240,7 @@ class LocalStore:
         return True
 
     def _part(self, item: str, seeds: Sequence[Seed]) -> None:
-        """Part an attachment: its header and file key for the database, its payload for a file."""
+        """Split an attachment: its header and file key for the database, its payload for a file."""
         with self._disk.path(self._item(item)).open("rb") as file:
             header, file_key = age.unwrap(file.read, seeds)
             file.seek(len(header))
@@ -249,7 +249,7 @@ class LocalStore:
     def keep_body(
         self, item: str, header: bytes, file_key: bytes, payload: Iterable[bytes]
     ) -> None:
-        """Keep a parted attachment: the body is safe on disk before the database knows it."""
+        """Keep a split attachment: the body is on disk before the database names it."""
         with self._disk.writing(self._body(item)) as write:
             for piece in payload:
                 write(piece)
@@ -263,7 +263,7 @@ class LocalStore:
     # reading
 
     def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader; what cannot be opened is named, not raised."""
+        """Open an item for the reader; what cannot be opened is reported, not raised."""
         row = self._row(item.id)
         if row is not None and row.contents is not None:
             return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
@@ -280,7 +280,7 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """The contents of an attachment in authenticated chunks; whole only if nothing is raised.
+        """Yield an attachment in authenticated chunks; it is complete only if nothing is raised.
 
         Raises FileNotFoundError, WrongFile if it is not the one that was kept, or AgeError if it
         came like that.
@@ -303,7 +303,7 @@ class LocalStore:
             raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """The bytes of a message as the server had them; None if only its contents are left."""
+        """Return a message's bytes as the server had them; None if only the contents are left."""
         row = self._row(item)
         if row is not None and row.sealed is not None:
             return row.sealed
@@ -311,7 +311,7 @@ class LocalStore:
         return b"".join(sealed.pieces()) if sealed is not None else None
 
     def sealed(self, item: str) -> SealedFile | None:
-        """As ``original``, for what is too large to be held whole."""
+        """Like ``original``, for items that are too large for memory."""
         row = self._row(item)
         ways: list[Callable[[], Iterator[bytes]]] = [
             functools.partial(self._whole, item, row),
@@ -328,24 +328,24 @@ class LocalStore:
         return None
 
     def is_parted(self, item: str) -> bool:
-        """Whether an attachment was taken in: its header is in the database, its body a file."""
+        """Return whether an attachment was split: header in the database, body in a file."""
         row = self._row(item)
         return row is not None and row.header is not None
 
     def digest(self, item: str) -> str:
-        """The SHA-256 of an attachment as it is kept. Raises FileNotFoundError."""
+        """Return the SHA-256 of an attachment as kept. Raises FileNotFoundError."""
         return self._digest(item, self._row(item))
 
     # what goes
 
     def drop(self, items: Iterable[str]) -> None:
-        """Delete the files of items for good; their rows go with the state that names them."""
+        """Delete the files of items for good; their rows are deleted with the state."""
         self._disk.remove(
             *(n for item in items for n in (self._item(item), self._body(item), self._kept(item)))
         )
 
     def sweep(self, state: State) -> None:
-        """Remove what a crash left: files that the database does not name, or has the use of."""
+        """Remove the leftovers of a crash: files that the database does not name or need."""
         taken = {
             str(item): header is not None
             for item, header in self._database.run(
@@ -385,7 +385,7 @@ class LocalStore:
         )
 
     def _whole(self, item: str, row: _Opened | None) -> Iterator[bytes]:
-        """An item as it lies here: one file, or a header of the database and a body."""
+        """Yield an item as stored: one file, or a header from the database and a body."""
         if row is None or row.header is None:
             return self._pieces(self._item(item))
         return itertools.chain([row.header], self._pieces(self._body(item)))

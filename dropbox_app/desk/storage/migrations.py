@@ -1,8 +1,8 @@
-"""Desks of the first format (state and archive as age files) taken over into the database.
+"""Moves desks of the first format (state and archive as age files) into the database.
 
-All of it is made beside what is there, compared with it, and only then does the vault name it:
-that one write is the switch. Killed before it, the old desk counts and the next start begins
-anew; killed after it, the next start removes what is left of the old one. If anything fails, what
+Everything is written beside the old desk and compared with it; only then does the vault name it.
+That one write is the switch. If killed before it, the old desk counts and the next start begins
+again; if killed after it, the next start removes the rest of the old one. If anything fails, what
 was made is removed and the old desk stays as it is.
 """
 
@@ -46,7 +46,7 @@ _ROOM = 64 * 1024 * 1024  # bytes that must be free beside what is copied
 
 
 def take_over(disk: Disk, vault: Vault) -> None:
-    """Turn a desk of the first format into one of today's. Raises Damaged, DeskError or OSError.
+    """Convert a desk of the first format. Raises Damaged, DeskError or OSError.
 
     ``vault.archive`` is None afterwards. Whatever is raised, the desk is as it was.
     """
@@ -88,7 +88,7 @@ def take_over(disk: Disk, vault: Vault) -> None:
 
 
 def _need_room(disk: Disk) -> None:
-    """Refuse before anything is written if there is no room for a second copy of all items."""
+    """Refuse, before anything is written, if there is no room for a second copy of all items."""
     size = sum(path.stat().st_size for path in disk.root.rglob("*.age"))
     free = shutil.disk_usage(disk.root).free
     if free < size + _ROOM:
@@ -99,7 +99,7 @@ def _need_room(disk: Disk) -> None:
 
 
 class _OldStore:
-    """The folder ``sites/SITE`` as the first format had it."""
+    """The folder ``sites/SITE`` in the first format."""
 
     def __init__(self, disk: Disk, site: str, archive: Seed, seeds: Sequence[Seed]) -> None:
         self.disk = disk
@@ -108,7 +108,7 @@ class _OldStore:
         self.folder = f"sites/{site}"
 
     def exists(self) -> bool:
-        """Whether its state was ever written; an ``init`` that was cut short left none."""
+        """Return whether its state was ever written; an interrupted ``init`` left none."""
         return self.disk.exists(f"{self.folder}/state.age")
 
     def state(self) -> State:
@@ -117,11 +117,11 @@ class _OldStore:
         return _read(age.open_sealed(sealed, [self.archive]))
 
     def path(self, item: str) -> Path:
-        """Where the file of an item is."""
+        """Return where the file of an item is."""
         return self.disk.path(f"{self.folder}/items/{item}.age")
 
     def original(self, item: str) -> bytes | None:
-        """The bytes of a message as they were received, if they are still here."""
+        """Return the bytes of a message as they were received, if they are still here."""
         for folder in ("items", "kept"):
             path = self.disk.path(f"{self.folder}/{folder}/{item}.age")
             if path.is_file() and sha256_hex(sealed := path.read_bytes()) == item:
@@ -129,7 +129,7 @@ class _OldStore:
         return None
 
     def openers(self, item: str) -> list[Seed]:
-        """What may open the file of an item: a file that is not its id is the archive's."""
+        """Return the keys that may open the file of an item."""
         digest = new_digest()
         for piece in _pieces(self.path(item)):
             digest.update(piece)
@@ -166,7 +166,7 @@ def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
 
 
 def _compare(old: _OldStore, store: LocalStore, state: State) -> None:
-    """Hold the copy to the old desk: the same state, and the same contents of every message."""
+    """Compare the copy with the old desk: the state, and the contents of every message."""
     if store.load() != state:
         raise Damaged("what it knows of a site did not come through")
     for item in state.items.values():

@@ -1,4 +1,4 @@
-"""The counsellor's own writing at this desk: notes on threads, snippets, settings.
+"""The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
 All of it is in the database, and so in its backups. Nothing of it is ever sent.
 """
@@ -19,7 +19,7 @@ def notes(database: Database) -> list[tuple[str, str, str]]:
 
 
 def keep_note(database: Database, site: str, mailbox: str, text: str) -> None:
-    """Keep a note on a thread that is there; an empty one removes it. It goes with the thread."""
+    """Keep a note on an existing thread; an empty one removes it."""
     if not text:
         database.run("DELETE FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
         return
@@ -40,11 +40,36 @@ def keep_snippet(database: Database, name: str, language: str, text: str) -> Non
     database.run("INSERT OR REPLACE INTO snippet VALUES (?, ?, ?)", (name, language, text))
 
 
+def report(database: Database, employer: str, year: int) -> str:
+    """Return what is kept for the report of a year until it is issued; empty if nothing is."""
+    sql = "SELECT value FROM setting WHERE name = ?"
+    found = database.run(sql, (_report(employer, year),))
+    return str(found[0][0]) if found else ""
+
+
+def keep_report(database: Database, employer: str, year: int, text: str) -> None:
+    """Keep something for the report of a year; an empty text removes it."""
+    if not text:
+        database.run("DELETE FROM setting WHERE name = ?", (_report(employer, year),))
+        return
+    keep_setting(database, _report(employer, year), text)
+
+
+def report_years(database: Database, employer: str) -> list[int]:
+    """Return the years for whose report something is kept."""
+    found = [name.split(" ", 2) for name in settings(database) if name.startswith("report ")]
+    return [int(year) for _, year, name in found if name == employer]
+
+
+def _report(employer: str, year: int) -> str:
+    return f"report {year} {employer}"
+
+
 def settings(database: Database) -> dict[str, str]:
-    """Return what was set, by name; what was never set is not in it."""
+    """Return the settings that were made, by name."""
     return {str(name): str(value) for name, value in database.run("SELECT * FROM setting")}
 
 
 def keep_setting(database: Database, name: str, value: str) -> None:
-    """Set something."""
+    """Keep a setting."""
     database.run("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))

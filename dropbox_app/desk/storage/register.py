@@ -1,4 +1,4 @@
-"""Events of the register as rows of the desk's database: kept, read, and deleted for good.
+"""Events of the register as rows of the database: kept, read, and deleted for good.
 
 A row holds the event's JSON as it is exported, and the columns by which rows are found. No text of
 it is in the full-text index. Deleting makes a rewrite of the database due, as ``forget`` does.
@@ -12,7 +12,7 @@ from dropbox_app.protocol.encoding import Json
 
 
 def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
-    """Return all events in the order of their days and then of their coming.
+    """Return all events by day, and within a day in the order in which they were added.
 
     Each has its number, which is given once and never again, and its JSON. ``after``: only those
     with a higher number.
@@ -37,7 +37,7 @@ def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
 
 
 def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, Json]]]]) -> None:
-    """Put other events in the place of some, by their numbers, or none; all or nothing.
+    """Replace or remove events by their numbers; all or nothing.
 
     The database must then be rewritten under another key.
     """

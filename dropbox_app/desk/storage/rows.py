@@ -1,8 +1,8 @@
-"""The state of one site as rows of the database: read at the start, and only changes written."""
+"""The state of one site as rows of the database: read at the start; only changes are written."""
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -37,7 +37,7 @@ Rows = dict[str, dict[Row, Row]]  # table -> key -> values
 
 
 def exists(database: Database, site: str) -> bool:
-    """Whether the state of a site was ever written."""
+    """Return whether the state of a site was ever written."""
     return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
 
 
@@ -52,7 +52,7 @@ def names(database: Database) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Promise:
-    """What is known of a site without loading it.
+    """What is known about a site without loading it.
 
     It promises an answer within ``response_days`` working days; 0 if that is not known.
     ``read_to_end`` is the last day on which all was fetched, ``away_until`` the last day of an
@@ -65,7 +65,7 @@ class Promise:
 
 
 def promises(database: Database) -> dict[str, Promise]:
-    """What every site promises, and when it was read, by id. Raises Damaged."""
+    """Return what every site promises, and when it was read, by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
     try:
         return {str(site): _promise(from_line(str(line).encode())) for site, line in found}
@@ -74,7 +74,7 @@ def promises(database: Database) -> dict[str, Promise]:
 
 
 def response_days(database: Database) -> dict[str, int]:
-    """Within how many working days the sites promise an answer, by id; 0 if that is not known."""
+    """Return the working days within which each site promises an answer, by id; 0 if unknown."""
     return {site: one.response_days for site, one in promises(database).items()}
 
 
@@ -86,14 +86,14 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that does not hold what was written: SQLite read a bad page."""
+    """Return the error for a row that does not hold what was written, as after a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )
 
 
 def load(database: Database, site: str) -> State | None:
-    """The state as last saved; None if it never was. Raises FormatError."""
+    """Return the last saved state; None if there is none. Raises FormatError."""
     found = database.run("SELECT fields FROM site WHERE site = ?", (site,))
     if not found:
         return None
@@ -128,7 +128,7 @@ def load(database: Database, site: str) -> State | None:
 
 
 def of(state: State) -> Rows:
-    """Write a state as rows, to compare with those that were saved before."""
+    """Return a state as rows, to compare with those that were saved before."""
     return {
         "site": {(): (_write_fields(state),)},
         "item": {(item.id,): _item_row(item) for item in state.items.values()},
@@ -144,7 +144,7 @@ def of(state: State) -> Rows:
 
 
 def save(database: Database, site: str, old: Rows, new: Rows) -> None:
-    """Write what changed, in one transaction; summaries of the threads it concerns are dropped."""
+    """Write the changes in one transaction; drop the summaries of the changed threads."""
     touched: set[Value] = set()
     with database.transaction():
         for table, (key, others) in _TABLES.items():
@@ -233,6 +233,11 @@ def _write_fields(state: State) -> str:
     if state.away is not None:
         stand_in = str(state.away.stand_in) if state.away.stand_in else None
         away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
+    said: dict[str, Json] = {}  # left out where it is not given, as on a card
+    if state.profile.register_number:
+        said["register_number"] = state.profile.register_number
+    if state.profile.sentence:
+        said["sentence"] = dict(state.profile.sentence)
     line = to_line(
         {
             "name": state.name,
@@ -244,6 +249,7 @@ def _write_fields(state: State) -> str:
                 "kind": state.profile.kind,
                 "scope": state.profile.scope,
                 "languages": list(state.profile.languages),
+                **said,
             },
             "card": state.card.decode("utf-8"),
             "serial": state.serial,
@@ -274,6 +280,8 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
             cast(Kind, one_of(profile, "kind", get_args(Kind))),
             cast(Scope, one_of(profile, "scope", get_args(Scope))),
             tuple(texts_of(profile, "languages")),
+            text_of(profile, "register_number") if "register_number" in profile else "",
+            _read_sentence(profile),
         ),
         card=text_of(fields, "card").encode("utf-8"),
         serial=number_of(fields, "serial"),
@@ -290,8 +298,13 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 
 
 def _response_days(fields: dict[str, Json]) -> int:
-    """Read the promise of a site; a desk that was last used by an older version has none yet."""
+    """Read the promise of a site, which an older version did not keep."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
+
+
+def _read_sentence(profile: Mapping[str, Json]) -> dict[str, str]:
+    said = object_of(profile, "sentence") if "sentence" in profile else {}
+    return {code: text_of(said, code) for code in said}
 
 
 def _read_away(value: Json) -> Away | None:

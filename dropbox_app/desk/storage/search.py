@@ -1,21 +1,11 @@
-"""Questions to the whole database, of all sites at once, that load no site: lists and search."""
+"""Search in the messages of all sites at once; it loads no site."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dropbox_app.desk.storage.database import Database, Row
+from dropbox_app.desk.storage.database import Database
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
-
-
-@dataclass(frozen=True)
-class ThreadRow:
-    """A thread as lists need it; ``summary`` is None if the thread changed since it was made."""
-
-    site: str
-    mailbox: str
-    label: str
-    summary: str | None
 
 
 @dataclass(frozen=True)
@@ -28,47 +18,11 @@ class Hit:
     contents: bytes
 
 
-_THREADS = (
-    "SELECT thread.site, thread.mailbox, thread.label, summary.fields FROM thread "
-    "LEFT JOIN summary ON summary.site = thread.site AND summary.mailbox = thread.mailbox "
-)
-
-
-def threads(database: Database) -> list[ThreadRow]:
-    """Every thread of every site."""
-    return [_thread(row) for row in database.run(_THREADS)]
-
-
-def of_reporters(database: Database) -> list[str]:
-    """The mailboxes in which something was verified to be a reporter's."""
-    found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
-    return [str(mailbox) for (mailbox,) in found]
-
-
-def thread(database: Database, site: str, mailbox: str) -> ThreadRow:
-    """One thread that is there."""
-    condition = "WHERE thread.site = ? AND thread.mailbox = ?"
-    return _thread(database.run(_THREADS + condition, (site, mailbox))[0])
-
-
-def threads_like(database: Database, beginning: str, sites: Iterable[str]) -> list[ThreadRow]:
-    """The threads of some sites whose id begins like that; it is taken as it is, not as a pattern.
-
-    An id is hex, so all that begin like that lie before the same with a "g": an index finds them.
-    """
-    condition = "WHERE thread.site = ? AND thread.mailbox >= ? AND thread.mailbox < ?"
-    return [
-        _thread(row)
-        for site in sites
-        for row in database.run(_THREADS + condition, (site, beginning, f"{beginning}g"))
-    ]
-
-
 def find(database: Database, words: str, most: int) -> list[Hit]:
-    """``most`` messages at most, those that came last first.
+    """Return at most ``most`` messages that contain all of ``words``, the latest first.
 
-    In each stand all of ``words``, whole or as the beginning of a word; capitals and accents do
-    not count. No words find nothing.
+    A word may also be the beginning of one; capitals and accents do not count. Without words
+    nothing is found.
     """
     wanted = " ".join(f'"{word}"*' for word in words.replace('"', " ").split())
     if not wanted:
@@ -88,13 +42,8 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
     ]
 
 
-def _thread(row: Row) -> ThreadRow:
-    site, mailbox, label, fields = row
-    return ThreadRow(str(site), str(mailbox), str(label), None if fields is None else str(fields))
-
-
 def words_of(message: Message) -> str:
-    """Return all text of a message, and the names of its files, as search finds them."""
+    """Return all text of a message, and its file names, for search."""
     names = [file.name for file in message.attachments]
     return "\n".join([*_texts(dict(message.body)), *names])
 

@@ -1,4 +1,4 @@
-"""The desk's state of one site, besides the contents of its items (SPEC, the local store).
+"""The desk's state of one site, except the contents of its items (SPEC, the local store).
 
 It is held in memory; ``storage/rows.py`` writes what changed to the database, all of it or none.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dropbox_app.protocol.card import Away, Kind, Scope
+from dropbox_app.protocol.card import Away, Card, Kind, Scope
 from dropbox_app.protocol.thread import Pins
 
 Sent = Literal["received", "waiting", "sent", "refused"]
@@ -16,7 +16,7 @@ Sent = Literal["received", "waiting", "sent", "refused"]
 
 @dataclass
 class Item:
-    """One sealed object that lies in the local store.
+    """One sealed object in the local store.
 
     ``server_says`` is who wrote it according to the server; the truth is inside. ``store`` is the
     store id under which it arrived. ``sealed_for``: how many recipients its header has, 0 if it
@@ -42,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Owed:
-    """An item that the server listed and then did not hand over; asked for at every fetch."""
+    """An item that the server listed and then did not send; requested at every fetch."""
 
     item: Item
     since: datetime.date
@@ -51,7 +51,7 @@ class Owed:
 
 @dataclass
 class ThreadState:
-    """The desk's record of a mailbox: the pins, and what the server said of it last."""
+    """The desk's record of a mailbox: the pins, and what the server last said of it."""
 
     verify: str = ""
     recipient: str = ""
@@ -62,7 +62,7 @@ class ThreadState:
     label: str = ""  # the counsellor's own name for it; it never leaves this computer
 
     def pins(self) -> Pins | None:
-        """As the reader takes them; None while nothing of the reporter's was verified."""
+        """Return the pins for the reader; None while nothing of the reporter's is verified."""
         if not self.verify:
             return None
         return Pins(self.verify, self.recipient, dict(self.newest))
@@ -70,12 +70,24 @@ class ThreadState:
 
 @dataclass(frozen=True)
 class Profile:
-    """The contents of the card besides the keys."""
+    """The contents of the card besides the keys.
+
+    ``register_number`` and ``sentence`` (by language code) are as on the card; empty: not given.
+    """
 
     name: str
     kind: Kind
     scope: Scope
     languages: tuple[str, ...]
+    register_number: str = ""
+    sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, card: Card) -> "Profile":
+        """Return what a card says of its counsellor."""
+        return cls(
+            card.name, card.kind, card.scope, card.languages, card.register_number, card.sentence
+        )
 
 
 MOST_NAMES = 100  # of colleagues; a server could invent any number
@@ -83,7 +95,7 @@ MOST_NAMES = 100  # of colleagues; a server could invent any number
 
 @dataclass
 class State:
-    """Everything of one site. ``number`` is the desk's own running number, read up to there."""
+    """Everything about one site. The desk has read up to its own running ``number``."""
 
     site: str
     name: str
@@ -110,7 +122,7 @@ class State:
     names: dict[str, str] = field(default_factory=dict)  # identity -> as the site calls them
 
     def learn(self, names: Mapping[str, str]) -> bool:
-        """Remember what the site calls its counsellors, those who left too; says if that is new."""
+        """Remember the site's names for counsellors, former ones too; return whether any is new."""
         if names.items() <= self.names.items():
             return False
         others = {by: name for by, name in self.names.items() if by not in names}
@@ -118,9 +130,9 @@ class State:
         return True
 
     def thread(self, mailbox: str) -> ThreadState:
-        """The entry of a mailbox; a new one if there is none."""
+        """Return the entry of a mailbox; a new one if there is none."""
         return self.threads.setdefault(mailbox, ThreadState())
 
     def of(self, mailbox: str) -> list[Item]:
-        """The items of a mailbox, in the order in which they came in."""
+        """Return the items of a mailbox, in the order in which they arrived."""
         return [item for item in self.items.values() if item.mailbox == mailbox]

@@ -66,7 +66,7 @@ class DatabaseKey:
 
 
 def tidy(passphrase: str) -> str:
-    """Return a passphrase as it is used: without a byte order mark and line end, in NFC.
+    """Return a passphrase in the form that is used: NFC, without byte order mark and line end.
 
     So the same words give the same key from a file that Notepad wrote, from a Mac, and typed.
     """
@@ -74,7 +74,7 @@ def tidy(passphrase: str) -> str:
 
 
 def check_passphrase(passphrase: str) -> None:
-    """Raise Unfit for a passphrase that is too short to protect what it is for."""
+    """Raise Unfit for a passphrase that is too short to give protection."""
     length = len(tidy(passphrase))
     if length < MIN_PASSPHRASE:
         raise Unfit(
@@ -84,7 +84,7 @@ def check_passphrase(passphrase: str) -> None:
 
 
 def forms(passphrase: str) -> list[str]:
-    """List the forms in which earlier versions may have taken a passphrase, today's first."""
+    """Return the forms in which versions of the desk used a passphrase, today's first."""
     plain = passphrase.removeprefix(_BOM).rstrip("\r\n")
     found = [tidy(passphrase), plain, unicodedata.normalize("NFD", plain), passphrase]
     found += [_BOM + plain, _BOM + tidy(passphrase)]
@@ -92,7 +92,7 @@ def forms(passphrase: str) -> list[str]:
 
 
 class Vault:
-    """The opened vault. Changes are kept by ``save`` alone.
+    """The opened vault. Only ``save`` keeps changes.
 
     ``archive`` is the static key of a desk of the first format; None from the second on.
     """
@@ -142,7 +142,7 @@ class Vault:
         return vault
 
     def save(self, *, once: bool = False) -> None:
-        """Write the vault: safe on disk, complete, before this returns."""
+        """Write the vault completely; it is on disk before this returns."""
         with self._saving:
             line = to_line(
                 {
@@ -168,7 +168,7 @@ class Vault:
             self._disk.write(NAME, sealed, once=once)
 
     def change_passphrase(self, new: str) -> None:
-        """Take another passphrase; ``save`` seals with it. Raises Unfit."""
+        """Set another passphrase, which ``save`` then uses. Raises Unfit."""
         check_passphrase(new)
         self._passphrase = tidy(new)
 
@@ -178,14 +178,14 @@ class Vault:
         return tuple(sorted(self._identities))
 
     def signing(self, site: str) -> SigningKey:
-        """The identity for a site. Raises NotSetUp."""
+        """Return the identity for a site. Raises NotSetUp."""
         try:
             return self._identities[site]
         except KeyError:
             raise NotSetUp("This desk has no identity for that site.") from None
 
     def seeds(self, site: str) -> tuple[HeldSeed, ...]:
-        """The sealing seeds for a site that are still there, oldest first."""
+        """Return the remaining sealing seeds for a site, the oldest first."""
         return tuple(sorted(self._seeds.get(site, ()), key=lambda held: held.first))
 
     def fits(self, passphrase: str) -> bool:
@@ -193,26 +193,26 @@ class Vault:
         return secrets.compare_digest(tidy(passphrase).encode(), self._passphrase.encode())
 
     def openers(self, site: str) -> list[Seed]:
-        """The seeds that may open an item of a site as it was received, the newest first."""
+        """Return the seeds that may open an item of a site as received, the newest first."""
         return [held.seed for held in reversed(self.seeds(site))]
 
     def join(self, site: str) -> SigningKey:
-        """The identity for a site, a new one if there is none: never one for two sites."""
+        """Return the identity for a site, a new one if there is none; no two sites share one."""
         with self._saving:
             return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
 
     def hold(self, site: str, seeds: Iterable[HeldSeed]) -> None:
-        """Take new sealing seeds for a site."""
+        """Add new sealing seeds for a site."""
         with self._saving:
             self._seeds.setdefault(site, []).extend(seeds)
 
     def destroy(self, site: str, doomed: Sequence[HeldSeed]) -> None:
-        """Take seeds out; they are gone once ``save`` has returned."""
+        """Remove seeds; they are gone once ``save`` has returned."""
         with self._saving:
             self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
     def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
-        """Return what seals the contents of a backup, in pieces, under the same passphrase."""
+        """Return a sealer for a backup, in pieces, under the same passphrase."""
         return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod
@@ -241,7 +241,7 @@ class Vault:
 
 
 def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
-    """The contents of a backup, in pieces; whole only at the end. WrongPassphrase or Damaged."""
+    """Yield the contents of a backup, in pieces. Raises WrongPassphrase or Damaged."""
     try:
         yield from age.open_chunks_with_passphrase(read, passphrase)
     except WrongPassphrase:
@@ -251,7 +251,7 @@ def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes
 
 
 def _first_that_opens(passphrase: str, try_one: Callable[[str], bytes]) -> tuple[bytes, str]:
-    """Try the forms of a passphrase; the contents, and the form that fitted."""
+    """Try the forms of a passphrase; return the contents, and the form that fitted."""
     tried = forms(passphrase)
     for form in tried[:-1]:
         try:

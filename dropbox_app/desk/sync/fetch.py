@@ -1,9 +1,8 @@
-"""One round to the server and back: what ``fetch`` does, in an order that loses nothing.
+"""One exchange with the server: what ``fetch`` does, in an order that loses nothing.
 
-First what came in is brought home, then keys are made ahead and the card is published, then the
-site is watched, and only then is destroyed what has had its time (SPEC sections 3 and 7). That
-last step is taken also where one before it failed: a site that has retired this desk must not
-make it keep its keys.
+First new items are fetched, then keys are made ahead and the card is published, then the site is
+checked, and only then are expired keys destroyed (SPEC sections 3 and 7). The last step also runs
+if an earlier one failed: a site that has retired this desk must not make it keep its keys.
 """
 
 from dropbox_app.desk.session import Desk
@@ -11,7 +10,7 @@ from dropbox_app.desk.sync import outbox, own_card
 
 
 def fetch(desk: Desk) -> None:
-    """The whole round for one site; ``desk`` is connected. News and alarms are in its report."""
+    """Run the whole exchange for one site; ``desk`` is connected."""
     try:
         _exchange(desk)
     finally:

@@ -1,7 +1,7 @@
 """Reads the inbox to its end, fetches each item, and checks what the server claims.
 
-An item is safe on the disk, and the state that knows it too, before the server is told. A crash
-at any step leaves a state from which the next round goes on (SPEC sections 7 and 9).
+An item and the state that names it are on disk before the server is told. A crash at any step
+leaves a state from which the next fetch continues (SPEC sections 7 and 9).
 """
 
 import datetime
@@ -53,7 +53,7 @@ _TOO_MUCH_OWED = (
 
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
-    """Read the inbox to its end, then see what the server still lists, which is answered."""
+    """Read the inbox to its end, then return what the server still lists."""
     asked = _ask_again(desk)
     whole = _read_inbox(desk)
     listed = desk.courier.mailboxes()
@@ -73,7 +73,7 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
 
 
 def _read_inbox(desk: Desk) -> bool:
-    """Read on from where the last reading ended; says whether it came to the end."""
+    """Continue reading where the last reading ended; return whether the end was reached."""
     state, restores = desk.state, 0
     for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
@@ -101,7 +101,7 @@ def _read_inbox(desk: Desk) -> bool:
 
 
 def _meet_store(desk: Desk, store: str) -> None:
-    """A store id that is new: pin the first one, treat every other as a restored server."""
+    """Handle a new store id: pin the first one, treat every other as a restored server."""
     state = desk.state
     if state.store:
         state.number, state.resend, state.published = 0, True, False
@@ -109,7 +109,7 @@ def _meet_store(desk: Desk, store: str) -> None:
             thread.listed = {}
         desk.report.note(
             "The server was restored from a backup, so it may have lost what came after it. This "
-            "desk reads everything again and gives back what the server lacks. If the operator "
+            "desk reads everything again and sends again what the server lacks. If the operator "
             "knows of no restore, ask what happened.",
             "server_restored",
         )
@@ -120,10 +120,10 @@ def _meet_store(desk: Desk, store: str) -> None:
 
 
 def _take_page(desk: Desk, page: Page) -> bool:
-    """Bring one page home, write down that it is here, then tell the server.
+    """Fetch one page, record that it is here, then tell the server.
 
-    Says whether it took all of it: it stops where too much is owed or brought, or the disk is
-    nearly full. The report then says so.
+    Returns whether all of it was fetched: it stops, and says so in the report, if too much is owed
+    or was fetched, or if the disk is nearly full.
     """
     number = desk.state.number
     for row in page.rows:
@@ -156,7 +156,7 @@ def _take_row(desk: Desk, row: Row, page: Page) -> bool:
 
 
 def _has_room(desk: Desk, row: Row | Item) -> bool:
-    """Whether an item may come: within the bound of a round, and of the disk."""
+    """Return whether an item fits within the limit of a fetch, and on the disk."""
     if row.size > (MAX_MESSAGE if row.what == "message" else MAX_FILE):
         return True  # it is not taken at all
     if desk.brought + row.size > MOST_BYTES:
@@ -171,7 +171,7 @@ def _has_room(desk: Desk, row: Row | Item) -> bool:
 
 
 def _meet_again(desk: Desk, item: Item) -> None:
-    """An item that is here is listed (again): an own one was taken.
+    """Handle an item that is already here and is listed again.
 
     Another's is only listed again by a server that was restored, or to a desk that was: the
     server may not know that it is safe here.
@@ -187,7 +187,7 @@ def _item(row: Row, store: str) -> Item:
 
 
 def _keep(desk: Desk, item: Item) -> None:
-    """Enter an item whose file is safe on the disk."""
+    """Record an item whose file is safe on the disk."""
     item.sealed_for = desk.store.recipients(item.id)
     if item.server_says == desk.own:
         item.sent, item.fetched = "sent", True
@@ -196,7 +196,7 @@ def _keep(desk: Desk, item: Item) -> None:
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
-    """Bring one item to the disk and say whether it is there; what cannot be brought is owed."""
+    """Fetch one item, and return whether it is here; an item that cannot be fetched is owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -228,7 +228,7 @@ def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
 
 
 def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
-    """An item of which only a part came: a bad line, or a damaged file; the round goes on."""
+    """Handle an item of which only a part arrived; the fetch continues."""
     desk.state.owed[item.id] = Owed(item, day, True)
     desk.report.note(
         f"Something for thread {item.mailbox[:8]} did not come whole; the next fetch asks for it "
@@ -252,7 +252,7 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
 
 
 def _ask_again(desk: Desk) -> set[str]:
-    """Ask for what is owed; answers the items that were asked for and did not come."""
+    """Request what is owed; return the items that were requested and did not arrive."""
     asked = set()
     for owed in list(desk.state.owed.values()):
         if not _has_room(desk, owed.item):
@@ -267,10 +267,10 @@ def _ask_again(desk: Desk) -> set[str]:
 
 
 def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
-    """Tell of what is owed, and give up what will not come.
+    """Report what is owed, and give up what will not arrive.
 
-    A withdrawal, or a thread that is no longer listed, explains it. Nothing explains that the
-    server says twice that it does not have what it listed.
+    A withdrawal, or a thread that is no longer listed, explains a missing item. There is no
+    explanation if the server says twice that it does not have what it listed.
     """
     for owed in list(desk.state.owed.values()):
         mailbox = owed.item.mailbox
@@ -304,7 +304,7 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 
 
 def _tell_fetched(desk: Desk) -> None:
-    """Tell the server what is safe here; the state that knows it was written before."""
+    """Tell the server what is safe here; the state that names it was written before."""
     told = [item for item in desk.state.items.values() if not item.fetched]
     told = [item for item in told if item.sent == "received"]
     for item in told:
@@ -323,7 +323,7 @@ def _say_fetched(desk: Desk, item: str) -> None:
 
 
 def _after_arrival(desk: Desk, mailbox: str) -> Summary:
-    """Tell what came in one thread. Returns what lists show of it: it is opened just now."""
+    """Report what arrived in one thread, and return its summary for lists."""
     before = desk.state.thread(mailbox).withdrawn
     case = open_thread.keep_pins(desk, mailbox)
     hidden = open_thread.called_files(desk, case)
@@ -359,7 +359,7 @@ def _after_arrival(desk: Desk, mailbox: str) -> Summary:
 
 
 def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> None:
-    """Hold the server to what it listed before and, if the ``whole`` inbox was read, to that."""
+    """Compare the server's list with the earlier one and, if the inbox is ``whole``, with that."""
     for mailbox, thread in desk.state.threads.items():
         now = listed.get(mailbox)
         if now is None:
@@ -388,6 +388,6 @@ def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> N
 
 
 def _arrived(desk: Desk, mailbox: str, n: int) -> bool:
-    """Whether an item under this number came in (verified or not), or is still asked for."""
+    """Return whether an item with this number arrived, verified or not, or is still requested."""
     items = [*desk.state.of(mailbox), *(owed.item for owed in desk.state.owed.values())]
     return any(i.mailbox == mailbox and i.server_says == REPORTER and i.n >= n for i in items)

@@ -1,22 +1,21 @@
-"""Sending: a message is sealed, kept, and then sent until the server has said what became of it.
+"""Sends messages: each is sealed, kept, and sent until the server has said what became of it.
 
 It lies in the local store before the server gets it, so a lost connection neither loses it nor
 sends it twice: the same bytes again are the same item (SPEC section 6).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dropbox_app.desk.errors import (
+    BadAnswer,
     CannotReach,
     DeskError,
     Kept,
-    NoSuchCounsellor,
     NotWritable,
     OutOfStep,
     Refused,
-    Unfit,
+    Unknown,
 )
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.state import Item
@@ -33,11 +32,11 @@ from dropbox_app.protocol.writing import Draft
 
 TRIES = 3
 NOT_THERE = 404
-# What says for itself who is meant: the ten groups, or an identity in hex or in base64.
-_GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
-_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 
+_STOPPED = (
+    "Stopped by Ctrl-C before the server said that it has your message. It is kept here, and the "
+    "next 'fetch' sends it."
+)
 _OVER = {
     "withdrawn": (
         "Thread {0} is withdrawn: the reporter has taken the report back, so nothing can be "
@@ -66,7 +65,7 @@ class _Tip(Message):
 
     @property
     def digest(self) -> str:
-        """As it was before the message was forgotten."""
+        """Return the digest from before the message was forgotten."""
         return self.kept
 
 
@@ -82,18 +81,23 @@ def write(
     """Write the next message of a thread and send it, its files first.
 
     Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
-    MessageError where the thread cannot be written to; Kept if it stays waiting; Unfit if
-    the site does not take such files.
+    MessageError where the thread cannot be written to; Kept if it stays waiting, also when
+    Ctrl-C stopped it; Unfit if the site does not take such files. After any other error it is
+    neither sent nor waiting.
     """
     desk.need_day()
     if attached:
         attachments.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    composed = _compose(desk, mailbox, lang, kind, body, attached)
+    older = _waiting_messages(desk)  # as the exchange has signed them again, if it has
     try:
+        composed = _compose(desk, mailbox, lang, kind, body, attached)
         item = _send(desk, composed, TRIES)
-    except CannotReach as error:
-        raise Kept(str(error)) from None
+    except (KeyboardInterrupt, CannotReach, BadAnswer, Unknown) as error:
+        if _waiting_messages(desk) <= older:
+            raise
+        stopped = isinstance(error, KeyboardInterrupt)
+        raise Kept(_STOPPED if stopped else str(error)) from None
     if item.sent == "refused":
         raise DeskError(
             f"The server did not take your message to thread {mailbox[:8]}; it was kept here and "
@@ -106,8 +110,14 @@ def write(
         )
 
 
+def _waiting_messages(desk: Desk) -> set[str]:
+    """The items of own messages that the server does not have yet."""
+    items = desk.state.items.values()
+    return {item.id for item in items if item.what == "message" and item.sent == "waiting"}
+
+
 def exchange(desk: Desk) -> None:
-    """Bring home what came in, give a restored server what it lacks, send what is waiting."""
+    """Fetch what arrived, give a restored server what it lacks, and send what is waiting."""
     listed = inbox.collect(desk)
     if not desk.agreed:
         return
@@ -122,7 +132,7 @@ def exchange(desk: Desk) -> None:
 
 
 def _send(desk: Desk, item: Item, tries: int) -> Item:
-    """Send what is kept; answers the item that it was sent as, with what became of it."""
+    """Send what is kept; return the item that was sent, and the result."""
     sealed = desk.store.original(item.id)
     message = _opened(desk, item)
     if sealed is None or message is None:
@@ -168,24 +178,31 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
 
 
 def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
-    """Another message of this author came first: read, sign again under the next number, send."""
+    """After another message of this author: fetch, sign with the next number, and send."""
     inbox.collect(desk)
     if item.sent == "sent":
         return item
-    # Out of the chain first: its number is taken by another message.
+    # Out of the chain first: its number is taken by another message. It is not saved like that
+    # before the new one is, so that no crash leaves neither of them to be sent.
     item.sent = "refused"
-    desk.save()
+    others = _waiting_messages(desk)
     try:
         anew = _compose(
             desk, item.mailbox, message.lang, message.kind, message.body, before=message
         )
     except (NotWritable, MessageError) as error:
+        desk.save()
         desk.report.note(
             f"Your message to thread {item.mailbox[:8]} was not sent: {error}",
             "not_sent",
             item.mailbox,
         )
         return item
+    except BaseException:
+        if _waiting_messages(desk) <= others:
+            item.sent = "waiting"
+            desk.save()
+        raise
     kept = _opened(desk, anew)
     still = {file.sha256 for file in kept.attachments} if kept else set()
     over = [item.id, *(f.sha256 for f in message.attachments if f.sha256 not in still)]
@@ -205,7 +222,7 @@ def _compose(
     attached: Sequence[Source] = (),
     before: Message | None = None,
 ) -> Item:
-    """Sign, seal and keep the next message and its files; they are then waiting.
+    """Sign, seal and keep the next message and its files, which then wait to be sent.
 
     ``before``: what it was when its number was taken, with the files that were sealed for that.
     """
@@ -261,7 +278,7 @@ def _attach(
     attached: Sequence[Source],
     before: Message | None,
 ) -> list[Attachment]:
-    """Seal the files of a message for whom it goes to; those of ``before`` only if that changed."""
+    """Seal the files of a message for its recipients; keep those of ``before`` if unchanged."""
     if before is not None:
         if draft_with(before.attachments).to == before.to:
             return [*before.attachments]
@@ -279,7 +296,7 @@ def _attach(
 
 
 def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
-    """An own item that is sealed and not sent yet."""
+    """Return an own item that is sealed and not sent yet."""
     return Item(
         id=item,
         mailbox=mailbox,
@@ -296,7 +313,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Go on from the own newest message, also where only its number and digest are left."""
+    """Continue after the newest own message, even if only its number and digest are left."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:
@@ -337,7 +354,7 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
 
 
 def _cards(desk: Desk) -> list[cards.Card]:
-    """The own card as issued, and the colleagues' as the site shows them."""
+    """Return the own card as issued, and the colleagues' cards as the site shows them."""
     shown = own_card.readable(desk, desk.courier.shown())
     own = cards.parse(desk.state.card)
     return [own, *(card for card in shown if card.identity != desk.identity)]
@@ -354,7 +371,7 @@ def _opened(desk: Desk, item: Item) -> Message | None:
 
 
 def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
-    """After a new store id: the own items that the server lacks, and every verified withdrawal."""
+    """After a new store id, send the own items that the server lacks, and the withdrawals."""
     given = _give_withdrawals(desk, listed)
     for mailbox, newest in listed.items():
         if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:
@@ -378,7 +395,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
                 given += 1
             except Refused:
                 desk.report.note(
-                    f"The restored server did not take back all of thread {mailbox[:8]}; the "
+                    f"The restored server did not accept all of thread {mailbox[:8]}; the "
                     "reporter may not see your newest messages.",
                     "not_taken_back",
                     mailbox,
@@ -393,7 +410,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
 
 
 def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
-    """Prove each to the server, also where it lists the thread for others; how many it lacked."""
+    """Prove each withdrawal to the server; return how many it lacked."""
     given = 0
     for mailbox, known in desk.state.threads.items():
         if not known.withdrawn:
@@ -415,36 +432,3 @@ def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
                         mailbox,
                     )
     return given
-
-
-def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
-    """The card of a colleague on this site. Raises NotFound or Unfit.
-
-    An identity (base64 or hex) or the ten groups say for themselves who is meant. Whose card
-    carries a name is only the server's word: ``confirmed`` shows its groups and asks.
-    """
-    name, digits = " ".join(who.split()), "".join(who.split()).lower()
-    colleagues = own_card.readable(desk, desk.courier.shown())
-    shown = {card.identity: card for card in colleagues}
-    if _GROUPS.fullmatch(digits):
-        found = [one for one in shown if one.fingerprint().replace(" ", "") == digits]
-    elif _HEX.fullmatch(digits):
-        found = [one for one in shown if one.hex == digits]
-    elif _BASE64.fullmatch(name):
-        found = [one for one in shown if str(one) == name]
-    else:
-        found = [identity for identity, card in shown.items() if card.name == name]
-        if len(found) == 1 and found[0] != desk.identity and not confirmed(shown[found[0]]):
-            raise Unfit(
-                "Nothing was done: a name alone does not say who is meant. Ask your colleague, and "
-                "give the ten groups or the identity instead of the name.",
-                "name_alone",
-            )
-    if len(found) != 1:
-        raise NoSuchCounsellor(
-            f"{'No' if not found else 'More than one'} counsellor of this site goes by that name; "
-            "give the ten groups of the fingerprint instead."
-        )
-    if found[0] == desk.identity:
-        raise Unfit("That is yourself; name another counsellor.", "yourself")
-    return shown[found[0]]

@@ -1,4 +1,4 @@
-"""The own card: keys made ahead, card issued and published, watched, old keys destroyed.
+"""The desk's own card: makes keys ahead, issues and publishes it, destroys old keys.
 
 The order is what makes it safe: a seed is in the vault before its card exists, the card is in
 the state before the server gets it, and what still needs a doomed seed is taken into the database
@@ -23,7 +23,7 @@ _ROLLED_BACK = (
 
 
 def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bool:
-    """Make the keys that are due and, if anything changed, a new card. Says whether it did.
+    """Make the keys that are due and, if anything changed, a new card. Returns whether it did.
 
     With ``day_confirmed`` no key is made on a day that the server does not confirm
     (ClocksDiffer). Only the very first card, made before any server is asked, goes without.
@@ -32,13 +32,13 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
         desk.need_day()
     state = desk.state
     if state.away is not None and state.away.until < desk.today:
-        state.away = None  # it is over; the next card says so
+        state.away = None  # it has ended; the next card says so
     wanted = schedule.months(desk.today, state.away)
     held = desk.vault.seeds(state.site)
     current = cards.parse(state.card) if state.card else None
-    if current is not None and not forced and not schedule.stale(current, wanted):
-        shown = Profile(current.name, current.kind, current.scope, current.languages)
-        if shown == state.profile:
+    if current is not None and not forced:
+        same = Profile.of(current) == state.profile
+        if same and not schedule.stale(current, wanted):
             return False
     sealing, made = schedule.fill(held, wanted)
     if made:
@@ -55,6 +55,8 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
         sealing=schedule.windows(sealing),
         away=state.away,
         signing=desk.signing,
+        register_number=state.profile.register_number,
+        sentence=state.profile.sentence,
     )
     state.card, state.serial, state.published = raw, state.serial + 1, False
     desk.save()
@@ -62,7 +64,7 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
 
 
 def publish(desk: Desk) -> None:
-    """Send the card that was issued last, unless the server has it. Raises Refused."""
+    """Send the last issued card, unless the server has it. Raises Refused."""
     if desk.state.published:
         return
     try:
@@ -79,12 +81,12 @@ def publish(desk: Desk) -> None:
 
 
 def own_cards(desk: Desk, shown: Shown) -> list[Card]:
-    """The cards that the site shows under this desk's identity and that its key signed."""
+    """Return the cards on the site with this desk's identity and a valid signature by it."""
     return [card for card in readable(desk, shown) if card.identity == desk.identity]
 
 
 def readable(desk: Desk, shown: Shown) -> list[Card]:
-    """The cards made for this site whose own signature and rules hold.
+    """Return the valid cards for this site. Only the ten groups establish whose they are.
 
     Whose they are is only the server's word until somebody has compared the ten groups.
     """
@@ -98,7 +100,7 @@ def readable(desk: Desk, shown: Shown) -> list[Card]:
 
 
 def take_over(desk: Desk, shown: Shown) -> None:
-    """After a restore from backup: go on above the serial that the own identity last signed.
+    """After a restore from backup, continue above the last serial that this identity signed.
 
     Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys again.
     """
@@ -116,7 +118,7 @@ def take_over(desk: Desk, shown: Shown) -> None:
 
 
 def watch(desk: Desk, shown: Shown) -> None:
-    """Compare what everybody is shown with what was issued, byte for byte."""
+    """Compare the public card with the issued one, byte for byte."""
     if not desk.state.published:
         return
     claimed = [raw for raw in shown.cards if desk.own.encode() in raw.partition(b"\n")[0]]
@@ -132,7 +134,7 @@ def watch(desk: Desk, shown: Shown) -> None:
 
 
 def _claims(raw: bytes, own: str) -> bool:
-    """Whether a card goes by this identity; one that cannot be read and names it does too."""
+    """Return whether a card claims this identity, even one that cannot be read."""
     try:
         return str(cards.parse(raw).identity) == own
     except CardError:
@@ -140,24 +142,24 @@ def _claims(raw: bytes, own: str) -> bool:
 
 
 def destroy(desk: Desk) -> None:
-    """Destroy the seeds whose time has come, on a day that the server confirms."""
+    """Destroy the seeds that are due, on a day that the server confirms."""
     # What was listed and has not come may need any of them, whatever day the server gave it.
     read = None if desk.state.owed else desk.state.read_to_end
     _let_go(desk, schedule.doomed(desk.vault.seeds(desk.state.site), desk.day, read))
 
 
 def overdue(desk: Desk) -> list[HeldSeed]:
-    """The seeds that had to go in any case, by this machine's day alone."""
+    """Return the seeds that should be gone by this machine's day."""
     return schedule.overdue(desk.vault.seeds(desk.state.site), desk.today)
 
 
 def destroy_overdue(desk: Desk) -> None:
-    """Destroy those, because the person says so: for a site that no longer confirms any day."""
+    """Destroy those at the person's request, for a site that no longer confirms a day."""
     _let_go(desk, overdue(desk))
 
 
 def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
-    """Destroy seeds; what is kept of theirs is taken into the database before.
+    """Destroy seeds, after items that need them were taken into the database.
 
     The database then gets another key at the end of this work, or at the next start.
     """

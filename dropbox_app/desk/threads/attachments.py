@@ -1,4 +1,4 @@
-"""The files of a thread: which there are, whether they are the ones that were signed, sending own.
+"""The files of a thread: which there are, and whether they are the signed ones; sending own ones.
 
 A file is what a verified message says it is: its id is the hash of the sealed file, its size is
 signed (SPEC section 4). The content only ever passes through memory in chunks; what was not read to
@@ -45,7 +45,7 @@ READY = ("here", "waiting")
 
 @dataclass(frozen=True)
 class CaseFile:
-    """One file of a thread; ``attachment`` is what the signed message says of it, if one does."""
+    """One file of a thread; ``attachment`` is its entry in the signed message, if any."""
 
     item: str
     state: str
@@ -55,13 +55,13 @@ class CaseFile:
 
     @property
     def short(self) -> str:
-        """Enough of its id to name it by."""
+        """Enough of its id to name it."""
         return self.item[:LEAST_PREFIX]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be sent; ``pieces`` begins again each time."""
+    """A file to be sent; ``pieces`` starts from the beginning each time."""
 
     name: str
     type: str
@@ -70,7 +70,7 @@ class Source:
 
 
 def of_case(case: Case) -> list[CaseFile]:
-    """Every file of a thread in the order of its messages, then those that no message names.
+    """Return every file of a thread in the order of messages, then those that none names.
 
     Nothing is opened: ``check`` finds out about those that are here.
     """
@@ -92,7 +92,7 @@ def of_case(case: Case) -> list[CaseFile]:
 
 
 def find(case: Case, name: str) -> CaseFile:
-    """The file that goes by a full id or a unique beginning of it. Raises NotFound."""
+    """Return the file with a full id or a unique beginning of it. Raises NotFound."""
     given = name.strip().lower()
     if len(given) < LEAST_PREFIX:
         raise NotFound(f"Give at least {LEAST_PREFIX} characters of the file's id; see 'files'.")
@@ -106,7 +106,7 @@ def find(case: Case, name: str) -> CaseFile:
 
 
 def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
-    """Read a file to its end: what is found in it, and its state after that."""
+    """Read a file to its end; return what was found in it, and its state."""
     if file.state not in READY or file.attachment is None:
         return file, None
     name, declared = file.attachment.name, file.attachment.type
@@ -126,7 +126,7 @@ def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
 
 
 def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Findings]:
-    """A file that was named, read to its end and as it was signed. Raises NotFound, Unfit."""
+    """Return a named file, read to its end and as it was signed. Raises NotFound, Unfit."""
     file, findings = check(desk, find(case, name))
     if findings is None or file.attachment is None:
         sentence = f"Nothing was written. File {file.short}: {SAID[file.state]}."
@@ -135,7 +135,7 @@ def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Fin
 
 
 def pieces(desk: Desk, file: CaseFile) -> Iterator[bytes]:
-    """The content in authenticated pieces; it is whole only if nothing is raised at its end."""
+    """Yield the content in authenticated pieces; it is complete only if nothing is raised."""
     if file.attachment is None:
         raise Unfit(f"File {file.short}: {SAID[file.state]}.")
     seeds = desk.vault.openers(desk.state.site)
@@ -156,7 +156,7 @@ def _presence(case: Case, item: str, *, passed_on: bool) -> str:
 
 
 def check_limits(files: Sequence[Source], limits: Mapping[str, int]) -> None:
-    """Hold files to what the site takes, before anything is sent. Raises Unfit."""
+    """Check the site's limits on files, before anything is sent. Raises Unfit."""
     most = min(limits.get("files_per_message", MAX_FILES), MAX_FILES)
     size = limits.get("file", DEFAULT_LIMIT)
     if len(files) > most:
@@ -177,7 +177,7 @@ def check_limits(files: Sequence[Source], limits: Mapping[str, int]) -> None:
 def seal(
     desk: Desk, files: Iterable[Source], recipients: Sequence[Recipient]
 ) -> list[tuple[Attachment, int]]:
-    """Seal each file into the local store; with each the length of its sealed file.
+    """Seal each file into the local store; return each with the length of its sealed file.
 
     No plain text touches the disk. If one fails none is kept.
     """
@@ -193,7 +193,7 @@ def seal(
 
 
 def again(desk: Desk, message: Message) -> list[Source]:
-    """The files of an own message, to be sealed again for others than before."""
+    """Return the files of an own message, to be sealed again for other recipients."""
 
     def opener(file: Attachment) -> Callable[[], Iterator[bytes]]:
         return lambda: pieces(desk, CaseFile(file.sha256, "waiting", file, message))
@@ -202,12 +202,12 @@ def again(desk: Desk, message: Message) -> list[Source]:
 
 
 def placeholders(files: Sequence[Source]) -> list[Attachment]:
-    """As they will stand in the message, to find out whether it gets too long."""
+    """Return stand-ins for the entries in the message, to find out whether it gets too long."""
     return [Attachment(f"{n:064x}", f.name, f.type, f.size) for n, f in enumerate(files)]
 
 
 def put(desk: Desk, mailbox: str, message: Message) -> bool:
-    """Send the files of a message; says whether all of them are still here. Raises Refused."""
+    """Send the files of a message; return whether all of them are still here. Raises Refused."""
     for file in message.attachments:
         sealed = desk.store.sealed(file.sha256)
         if sealed is None:
@@ -217,7 +217,7 @@ def put(desk: Desk, mailbox: str, message: Message) -> bool:
 
 
 def mark(desk: Desk, message: Message, sent: Sent) -> None:
-    """Note of the files of an own message what became of it."""
+    """Record the state of an own message on its files."""
     for file in message.attachments:
         item = desk.state.items.get(file.sha256)
         if item is not None:

@@ -1,4 +1,4 @@
-"""Threads: opens the items of a mailbox and holds writers and server to what they signed.
+"""Threads: opens the items of a mailbox, and holds authors and server to what was signed.
 
 All that is believed comes from ``protocol.thread``. Around it: pins, the notes of the local
 store, what a restored server explains, and threads that a reporter passed on.
@@ -53,7 +53,7 @@ class Case:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Everything in the order in which it is shown."""
+        """Everything, in the order in which it is shown."""
         return (*self.thread.entries, *self.refused)
 
     @property
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def unseen(self) -> list[str]:
-        """Their items."""
+        """The items that have not been shown yet."""
         return [
             entry.item
             for entry in self.thread.entries
@@ -74,7 +74,7 @@ class Case:
 
     @property
     def last_day(self) -> datetime.date:
-        """The day of the newest message that its author really wrote, or of the newest item."""
+        """The day of the newest genuine message, or else of the newest item."""
         days = [message.day for message in self.thread.genuine()]
         return max(days or [item.day for item in self.items.values()], default=datetime.date.min)
 
@@ -87,12 +87,12 @@ class Case:
 
     @property
     def closed(self) -> bool:
-        """Whether the newest notice that closes or reopens it closes it."""
+        """Whether the newest notice about closing closed the thread."""
         return turn.closed([*self.thread.genuine()])
 
 
 def open_case(desk: Desk, mailbox: str) -> Case:
-    """Open a thread: read every item of it, check it, put it in order."""
+    """Open a thread: read, check and order its items."""
     state = desk.state
     known = state.threads.get(mailbox, ThreadState())
     items = {item.id: item for item in state.of(mailbox)}
@@ -131,13 +131,13 @@ def open_case(desk: Desk, mailbox: str) -> Case:
 
 
 def open_all(desk: Desk) -> list[Case]:
-    """Every thread, the one with the newest message first."""
+    """Return every thread, the one with the newest message first."""
     cases = [open_case(desk, mailbox) for mailbox in desk.state.threads]
     return sorted(cases, key=lambda case: (case.last_day, case.mailbox), reverse=True)
 
 
 def keep_pins(desk: Desk, mailbox: str) -> Case:
-    """Open a thread after something arrived, and keep what it proves of it."""
+    """Open a thread after something arrived, and keep what that proves."""
     case = open_case(desk, mailbox)
     known = desk.state.thread(mailbox)
     pins = case.thread.pins()
@@ -152,10 +152,10 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 
 
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
-    """What came in as a file, is as long as a message, and is named as a file by no message.
+    """Return items sent as files that may be messages: of that length, and named by none.
 
-    With each, whether it is a message inside; one that neither is one nor stays closed is left
-    out. Else a server could make a message vanish by what it calls it.
+    Each comes with whether it holds a message; an item that opens and holds none is left out.
+    Otherwise a server could hide a message by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}
@@ -172,7 +172,7 @@ def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
 
 
 def own_tip(desk: Desk, case: Case) -> tuple[int, str]:
-    """Own newest number and digest in a thread, also where the messages were forgotten."""
+    """Return the own newest number and digest in a thread, even if its messages were forgotten."""
     last = case.thread.newest.get(desk.own)
     tip = desk.state.tips.get(case.mailbox, (0, ""))
     if last is not None and last.n >= tip[0]:
@@ -181,7 +181,7 @@ def own_tip(desk: Desk, case: Case) -> tuple[int, str]:
 
 
 def withdrawals(desk: Desk, case: Case) -> Iterable[tuple[Item, Message]]:
-    """The verified withdrawals of a thread."""
+    """Return the verified withdrawals of a thread."""
     for entry in case.thread.entries:
         if entry.genuine and entry.message and entry.message.kind == WITHDRAWAL:
             item = case.items.get(entry.item)
@@ -200,7 +200,7 @@ def _read(desk: Desk, mailbox: str, arrived: Iterable[Arrived], known: ThreadSta
 
 
 def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[Arrived], int]:
-    """The messages in the earlier threads that the reporter passed on and that are here.
+    """Return the messages of earlier threads that the reporter passed on.
 
     The newest is read first, each message once, up to 64 MiB and 1,000 messages in all: anybody
     can pass a thread on any number of times. With them, how many of the threads were not read.
@@ -221,7 +221,7 @@ def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[A
 
 
 def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
-    """The messages of one passed-on thread that were not read before."""
+    """Return the messages of one passed-on thread that were not read before."""
     contents = desk.store.open(item, desk.vault.openers(desk.state.site)).plaintext
     if contents is None:
         return [Arrived(item.id, None, "payload", passed_on=True)]
@@ -235,7 +235,7 @@ def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
 
 
 def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
-    """Conflicts that a restored server explains: one number, once under each store id.
+    """Find conflicts that a restored server explains: one number, in two stores.
 
     The reporter read what the restored server still had, and wrote the same number again.
     """
@@ -261,7 +261,7 @@ def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
 def _explain(
     entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
 ) -> Iterable[Entry]:
-    """No conflict after all; of two under one number the one that came first goes first."""
+    """Remove the conflict; of two messages with one number, the one that came first is first."""
     arrival = {item: place for place, item in enumerate(items)}
 
     def number(entry: Entry) -> tuple[str, int] | str:
@@ -281,7 +281,7 @@ def _unsent(items: dict[str, Item], one: Arrived) -> bool:
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
-    """Own messages that the server refused: shown, outside the chain."""
+    """Return own messages that the server refused: shown, outside the chain."""
     for one in arrived:
         message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")

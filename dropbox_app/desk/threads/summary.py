@@ -1,7 +1,7 @@
-"""The row of a thread in a list, so that no list opens every message of every thread.
+"""The row of a thread in a list, so that a list need not open every message.
 
-It is kept in the database beside the thread; any change of the thread drops it there, and the
-next list makes it again.
+It is kept in the database beside the thread, with the columns that lists choose and order by; any
+change of the thread drops it there, and the next list makes it again.
 """
 
 import datetime
@@ -9,12 +9,13 @@ import json
 from dataclasses import asdict, dataclass
 
 from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 from dropbox_app.protocol.messages import REPORTER
 
-_FORM = 3  # what is kept in another form is made again
+FORM = 3  # what is kept in another form is made again
 _DAYS = ("last_day", "since", "began")
 
 
@@ -68,7 +69,7 @@ def of(case: Case) -> Summary:
 
 
 def make(desk: Desk, mailbox: str) -> Summary:
-    """Open a thread, summarise it, and keep that until the thread changes."""
+    """Open a thread, summarise it, and keep the summary until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
     keep(desk, mailbox, made)
     return made
@@ -76,18 +77,23 @@ def make(desk: Desk, mailbox: str) -> Summary:
 
 def keep(desk: Desk, mailbox: str, made: Summary) -> None:
     """Keep a summary until the thread changes. The state must be saved before."""
-    fields = asdict(made) | {"form": _FORM}
-    for name in _DAYS:
-        fields[name] = fields[name] and fields[name].isoformat()
-    desk.store.keep_summary(mailbox, json.dumps(fields))
+    desk.store.keep_summary(mailbox, row(made))
 
 
-def read(kept: str) -> Summary | None:
-    """Read what ``make`` kept; the database has authenticated it. None if it is of another form."""
+def row(made: Summary) -> SummaryRow:
+    """Return a summary as it is kept."""
+    days = {name: day.isoformat() if (day := getattr(made, name)) else "" for name in _DAYS}
+    return SummaryRow(
+        form=FORM, turn=made.turn, since=days["since"], last_day=days["last_day"],
+        unread=made.unread, waiting=made.waiting, not_safe=made.not_safe,
+        consent=bool(made.consent), fields=json.dumps(asdict(made) | days),
+    )  # fmt: skip
+
+
+def read(kept: str) -> Summary:
+    """Read what ``row`` wrote in this form; the database has authenticated it."""
     fields = json.loads(kept)
-    if fields.pop("form", None) != _FORM:
-        return None
     for name in _DAYS:
-        fields[name] = fields[name] and datetime.date.fromisoformat(fields[name])
+        fields[name] = datetime.date.fromisoformat(fields[name]) if fields[name] else None
     fields["false"] = tuple(fields["false"])
     return Summary(**fields)

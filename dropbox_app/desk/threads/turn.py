@@ -1,4 +1,4 @@
-"""Whose turn it is in a thread, and since when: pure rules over what its authors really wrote."""
+"""Whose turn it is in a thread, and since when: pure rules on genuine messages."""
 
 import datetime
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Turn = Literal["counsellor", "reporter", "nobody"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a thread stands.
+    """The state of a thread. ``turn`` says who is to answer.
 
     ``turn`` says who is to answer. ``since`` is the day of the reporter's oldest message that is
     not answered; None if there is none. ``first_words`` begin the reporter's newest message that
@@ -35,7 +35,7 @@ class Standing:
 
 
 def standing(messages: Sequence[Message], status: str) -> Standing:
-    """Return where a thread stands.
+    """Return the state of a thread.
 
     ``messages`` are those that their authors really wrote, in order; ``status`` is open,
     withdrawn or gone. In a thread that is not open nobody can write any more. In a closed one it
@@ -55,7 +55,7 @@ def standing(messages: Sequence[Message], status: str) -> Standing:
 
 
 def closed(messages: Sequence[Message]) -> bool:
-    """Return whether the newest notice that closes or reopens the thread closes it."""
+    """Return whether the newest notice about closing closed the thread."""
     said = [_status(message) for message in messages]
     return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
 
@@ -72,7 +72,7 @@ def first_words(text: str) -> str:
 
 
 def answer_by(since: datetime.date, working_days: int) -> datetime.date:
-    """Return the last day of an answer within so many working days after ``since``.
+    """Return the last day for an answer within so many working days after ``since``.
 
     Working days are Monday to Friday without Dutch public holidays.
     """
@@ -80,9 +80,9 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
 
 
 def _unanswered(messages: Sequence[Message]) -> list[Message]:
-    """What the reporter wrote since a counsellor last answered or closed the thread.
+    """Return what the reporter wrote since a counsellor last answered or closed the thread.
 
-    That something was received or read is no answer to it.
+    A notice that something was received or read is not an answer.
     """
     found: list[Message] = []
     for message in messages:

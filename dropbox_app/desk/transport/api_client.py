@@ -16,8 +16,8 @@ from typing import Protocol, TypeVar
 
 import httpcore
 
-from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unknown
-from dropbox_app.desk.transport import responses
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Unknown
+from dropbox_app.desk.transport import pace, responses
 from dropbox_app.desk.transport.proxy import Connect, Direct, NoProxy, Proxy, Socks, read_origin
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.encoding import sha256_hex
@@ -26,8 +26,6 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
 SILENCE_SECONDS = 50.0
 FIRST_SECONDS = 55.0  # until a site answers for the first time, at whichever address
-ANSWER_SECONDS = 180.0
-SLOWEST = 4_096  # bytes a second, for what is large
 MAX_PAGE = 100
 MOST_RESPONSE_DAYS = 60  # working days; what is above is no promise
 MAX_LISTED = 1_000  # threads in one part of their list
@@ -38,11 +36,6 @@ LIST_SECONDS = 1_800.0  # for all parts together
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
 
-_REFUSALS = {
-    404: "The server does not have it (any more).",
-    503: "The server is busy now; try again in some minutes.",
-    507: "The server has no room left; tell the operator.",
-}
 _ENDLESS = (
     "ALARM: the server's list of your threads {0}. It was not read on and nothing was compared "
     "with it; what came in is kept. Tell the operator."
@@ -53,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file as it goes out: never whole in memory, and from its beginning each time."""
+    """A sealed file to send: never whole in memory, and read from its beginning each time."""
 
     id: str
     size: int
@@ -65,14 +58,14 @@ class SealedFile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer: status, and its body as it comes in."""
+    """A server's answer: status, and its body as it arrives."""
 
     status: int
     pieces: Iterator[bytes]
 
 
 class Transport(Protocol):
-    """One way to a server. The fake one of the tests stands here."""
+    """A connection to a server. Tests have their own."""
 
     def send(
         self,
@@ -89,14 +82,17 @@ class Transport(Protocol):
         """
 
     def apart(self) -> "Transport":
-        """The same way over a connection, and a circuit, that shares nothing with this one."""
+        """Return the same, over a connection and a circuit that share nothing with this one."""
+
+    def break_off(self) -> None:
+        """Have what waits in ``send``, in another thread, raise CannotReach within a minute."""
 
     def close(self) -> None:
         """End the connection."""
 
 
 class HttpTransport:
-    """HTTP/1.1 by httpcore: through the proxy, or straight to this machine itself."""
+    """HTTP/1.1 by httpcore: through the proxy, or directly to this machine."""
 
     def __init__(self, proxy: Proxy | None) -> None:
         self._proxy = proxy
@@ -120,7 +116,7 @@ class HttpTransport:
         body: bytes | Iterable[bytes],
         seconds: float,
     ) -> Iterator[Answer]:
-        """As Transport. ``seconds`` bounds the whole exchange, from connecting to the last byte.
+        """Implement ``Transport.send``. ``seconds`` bounds the whole exchange.
 
         Only looking up a name is the system's, and several addresses of it are tried in turn.
         """
@@ -152,20 +148,24 @@ class HttpTransport:
             ) from None
 
     def apart(self) -> "HttpTransport":
-        """As Transport."""
+        """Implement ``Transport.apart``."""
         return HttpTransport(self._proxy)
 
+    def break_off(self) -> None:
+        """As Transport: within a second, but for the opening of a connection."""
+        for way in (self._near[0], self._far[0]):
+            way.broken_off = True
+
     def close(self) -> None:
-        """As Transport."""
+        """Implement ``Transport.close``."""
         for _, pool in (self._near, self._far):
             pool.close()
 
 
 def _no_proxy(proxy: Proxy) -> str:
-    where = f"{proxy.host}:{proxy.port}"
-    if proxy.kind == "http":
-        return f"The proxy does not answer at {where}; is it running?"
-    return f"Tor does not answer at {where}; is it running? (Tor Browser's is at 9150.)"
+    said = f"{{}} does not answer at {proxy.host}:{proxy.port}; is it running?"
+    tor = said.format("Tor") + " (Tor Browser's is at 9150.)"
+    return said.format("The proxy") if proxy.kind == "http" else tor
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Shown:
 
 
 class Courier:
-    """Speaks the desk API for one site; dials the first address that answers.
+    """Speaks the desk API for one site; uses the first address that answers.
 
     ``origins`` are those of reporters; desks are answered at ``desk_origins``, if there are any.
     """
@@ -218,6 +218,7 @@ class Courier:
         desk_origins: Sequence[str] = (),
     ) -> None:
         self._transport = transport
+        self._ways = [transport]
         self._origins = tuple(desk_origins or origins)
         self._shown_at = tuple(origins)
         self._site = site
@@ -225,9 +226,10 @@ class Courier:
         self._origin = ""
         self._token = ""
         self._since = 0.0
+        self._round = pace.Round()
 
     def challenge(self) -> datetime.date:
-        """Get a token for what follows; answers the server's day. Raises CannotReach."""
+        """Get a token for the following requests; return the server's day. Raises CannotReach."""
         asked = (self._origin,) if self._origin else self._origins
         origin, fields = self._first(self._transport, asked, "/api/desk/challenge")
         token = responses.text(fields, "token")
@@ -238,7 +240,7 @@ class Courier:
         return responses.day(fields, "day")
 
     def inbox(self, after: int) -> Page:
-        """One page of the inbox, after the desk's own running number."""
+        """Return one page of the inbox, after the desk's own running number."""
         fields = self._call("GET", f"/api/desk/inbox?after={after}")
         rows = tuple(_row(entry) for entry in responses.objects(fields, "items", MAX_PAGE))
         numbers = [after, *(row.number for row in rows)]
@@ -250,7 +252,7 @@ class Courier:
         return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
-        """The mailboxes in which this identity is addressed now: author -> newest number."""
+        """Return the mailboxes that address this identity now: author -> newest number."""
         listed: dict[str, dict[str, int]] = {}
         target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
         end = time.monotonic() + LIST_SECONDS
@@ -276,15 +278,16 @@ class Courier:
         raise BadAnswer(_ENDLESS.format(f"is longer than that of {MOST_THREADS:,} threads"))
 
     def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
-        """Hand an item to ``take`` in pieces, never more than ``size`` bytes and one piece.
+        """Pass an item to ``take`` in pieces, at most ``size`` bytes and one piece.
 
         Raises Refused with status 404 if the server does not have it (any more).
         """
-        seconds = ANSWER_SECONDS + size / SLOWEST
+        seconds = self._round.another() + size / pace.SLOWEST
 
         def read(answer: Answer) -> None:
-            left = size
+            left, watched = size, pace.File(self._round)
             for piece in answer.pieces:
+                watched.came(piece)
                 take(piece)
                 left -= len(piece)
                 if left < 0:
@@ -302,12 +305,13 @@ class Courier:
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
 
     def give_withdrawal(self, mailbox: str, given: bytes) -> None:
-        """Tell a restored server, with proof, of a withdrawal. Raises Refused."""
+        """Tell a restored server of a withdrawal, with proof. Raises Refused."""
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/withdrawal", given)
 
     def put_file(self, mailbox: str, file: SealedFile) -> None:
         """Send a sealed attachment, before the message that names it. Raises Refused."""
-        seconds = ANSWER_SECONDS + file.size / SLOWEST
+        seconds = self._round.another() + file.size / pace.SLOWEST
+        self._round.moved(file.size)
         target = f"/api/desk/mailboxes/{mailbox}/files/{file.id}"
         self._signed("PUT", target, file, _read_json, seconds)
 
@@ -316,15 +320,17 @@ class Courier:
         self._call("PUT", "/api/desk/card", raw)
 
     def shown(self) -> Shown:
-        """What the site shows to anybody: asked without credentials, over another connection.
+        """Return what the site shows to everybody, asked anonymously over another connection.
 
         At an address of reporters: at one that only desks can reach, a server would know who asks.
         """
         transport = self._transport.apart()
+        self._ways.append(transport)
         first = [self._origin] if self._origin in self._shown_at else []
         try:
             _, fields = self._first(transport, first or self._shown_at, "/api/site")
         finally:
+            self._ways.remove(transport)
             transport.close()
         if fields.get("site") != self._site:
             raise BadAnswer("Another site answers at this address; tell the operator.")
@@ -343,7 +349,7 @@ class Courier:
         self, transport: Transport, origins: Sequence[str], target: str
     ) -> tuple[str, dict[str, object]]:
         """Return the first address that answers within its share of the time, and its answer."""
-        end = time.monotonic() + FIRST_SECONDS
+        end = time.monotonic() + self._round.another(FIRST_SECONDS)
         for left in range(len(origins), 0, -1):
             origin, share = origins[-left], (end - time.monotonic()) / left
             try:
@@ -353,12 +359,18 @@ class Courier:
                     raise
         raise CannotReach("The invitation named no address.")
 
+    def break_off(self) -> None:
+        """Have what another thread does here raise CannotReach; nothing more is asked."""
+        self._round.break_off()
+        for way in tuple(self._ways):
+            way.break_off()
+
     def close(self) -> None:
         """End the connection."""
         self._transport.close()
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, object]:
-        return self._signed(method, target, body, _read_json, ANSWER_SECONDS)
+        return self._signed(method, target, body, _read_json, self._round.another())
 
     def _signed(
         self,
@@ -403,35 +415,19 @@ class Courier:
         if body:
             headers["Content-Type"] = "application/octet-stream"
         with self._transport.send(method, self._origin, target, headers, body, seconds) as answer:
-            _check_status(answer)
+            responses.check_status(answer.status, answer.pieces)
             return read(answer)
 
     def _json(
         self, transport: Transport, origin: str, target: str, seconds: float
     ) -> dict[str, object]:
         with transport.send("GET", origin, target, {}, b"", seconds) as answer:
-            _check_status(answer)
+            responses.check_status(answer.status, answer.pieces)
             return _read_json(answer)
 
 
 def _read_json(answer: Answer) -> dict[str, object]:
     return responses.read(answer.pieces)
-
-
-def _check_status(answer: Answer) -> None:
-    """Raise for every answer that is no success; what stands in it is not believed."""
-    if 200 <= answer.status < 300:
-        return
-    if answer.status == 401:
-        raise Unknown(
-            "The server does not know this desk: either the operator has not added the card yet "
-            "(see 'klankbord-desk card'), or it was retired."
-        )
-    if answer.status == 409:
-        with contextlib.suppress(BadAnswer):
-            raise OutOfStep(responses.number(_read_json(answer), "n"))
-    sentence = _REFUSALS.get(answer.status, f"The server refused this (status {answer.status}).")
-    raise Refused(sentence, answer.status)
 
 
 def _row(entry: dict[str, object]) -> Row:

@@ -1,7 +1,7 @@
-"""A key for this machine's Tor, for an onion address that lets in who has one and nobody else.
+"""A key for this machine's Tor, for an onion address that only key holders can reach.
 
-It is Tor's key and not the desk's: it opens the way to the server and nothing that is sealed. So it
-is written to a file for Tor and kept nowhere else; who loses it makes another.
+It is Tor's key and not the desk's: it gives access to the server and opens nothing that is sealed.
+So it is written to a file for Tor and kept nowhere else; if it is lost, make another.
 """
 
 import base64
@@ -24,7 +24,7 @@ class OnionKey:
 
 
 def make(address: str) -> OnionKey:
-    """A new key for an onion address. Raises Unfit."""
+    """Return a new key for an onion address. Raises Unfit."""
     named = _ADDRESS.fullmatch(address.strip())
     if named is None:
         raise Unfit(f"{address!a} is no onion address: 56 letters and digits, and .onion.")
@@ -35,5 +35,5 @@ def make(address: str) -> OnionKey:
 
 
 def _base32(key: bytes) -> str:
-    """As Tor writes it: without the padding."""
+    """Encode as Tor does, without the padding."""
     return base64.b32encode(key).decode("ascii").rstrip("=")

@@ -21,6 +21,7 @@ from dropbox_app.desk.errors import Unfit
 
 TOR_PORTS = (9150, 9050)  # where Tor Browser and Tor itself listen
 _LOOK_SECONDS = 0.5
+_MOMENT = 1.0  # seconds after which a read that waits looks whether it was broken off
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _MAX_HEAD = 8_192  # bytes of a proxy's answer
@@ -42,7 +43,7 @@ _SOCKS_REFUSALS = {
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where to leave: ``kind`` is socks5h or http."""
+    """The exit for connections: ``kind`` is socks5h or http."""
 
     kind: str
     host: str
@@ -51,7 +52,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Origin:
-    """Scheme, host and port of a server, as they are dialled."""
+    """Scheme, host and port of a server, as dialled."""
 
     text: str
     scheme: str
@@ -72,7 +73,7 @@ class Origin:
 
 
 def read_proxy(text: str) -> Proxy | None:
-    """Read ``--proxy``; None for an empty one. Raises Unfit."""
+    """Parse ``--proxy``; return None for an empty one. Raises Unfit."""
     if not text:
         return None
     match = _PROXY.fullmatch(text)
@@ -86,7 +87,7 @@ def read_proxy(text: str) -> Proxy | None:
 
 
 def find_tor() -> str:
-    """Return the address of a Tor on this machine, of Tor Browser or its own; empty if none runs.
+    """Return the address of a Tor on this machine; empty if none runs.
 
     Only whether something listens there is looked at; nothing is sent.
     """
@@ -104,7 +105,7 @@ def is_onion(origin: str) -> bool:
 
 
 def read_origin(text: str, proxy: Proxy | None) -> Origin:
-    """Read an origin and whether the desk may dial it. Raises Unfit.
+    """Parse an origin, and check that the desk may dial it. Raises Unfit.
 
     http only to onion and loopback addresses, onion addresses only through a proxy.
     """
@@ -127,18 +128,20 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
 
 
 class NoProxy(httpcore.ConnectError):
-    """The proxy itself takes no connection."""
+    """The proxy itself accepts no connection."""
 
 
 class Direct(httpcore.NetworkBackend):
-    """Opens connections for httpcore, straight to the server.
+    """Opens connections for httpcore, directly to the server.
 
     ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
-    says in the meantime; whoever sends a request sets it.
+    says in the meantime; whoever sends a request sets it. ``broken_off``, which another thread may
+    set, ends it within a moment.
     """
 
     def __init__(self) -> None:
         self.end = float("inf")
+        self.broken_off = False
         self._direct = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -159,6 +162,8 @@ class Direct(httpcore.NetworkBackend):
         left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
         if left <= 0:
             raise error("it took too long")
+        if self.broken_off:
+            raise error("it was broken off")
         return left
 
     def to_proxy(self, proxy: Proxy, timeout: float | None) -> httpcore.NetworkStream:
@@ -170,7 +175,7 @@ class Direct(httpcore.NetworkBackend):
 
 
 class Connect(Direct):
-    """Through an HTTP proxy, by CONNECT. httpcore's own would forward plain http, and see it."""
+    """Connects through an HTTP proxy, by CONNECT."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -218,7 +223,7 @@ class Connect(Direct):
 
 
 class Socks(Direct):
-    """To a SOCKS5 proxy, for httpcore's own SOCKSProxy, which speaks with it."""
+    """Connects to a SOCKS5 proxy, for httpcore's own SOCKSProxy."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -226,7 +231,7 @@ class Socks(Direct):
         self._name = secrets.token_hex(8)
 
     def pool(self) -> httpcore.SOCKSProxy:
-        """Return what sends requests this way; each has one name towards the proxy."""
+        """Return a pool that sends requests in this way; each uses one name at the proxy."""
         where = httpcore.URL(
             scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
         )
@@ -247,14 +252,24 @@ class Socks(Direct):
 
 
 class _Bounded(httpcore.NetworkStream):
-    """A stream of which no step takes longer than its way has left."""
+    """A stream in which no step takes longer than the time that is left."""
 
     def __init__(self, stream: httpcore.NetworkStream, way: Direct) -> None:
         self._stream = stream
         self._way = way
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._way.left(timeout, httpcore.ReadTimeout))
+        began = time.monotonic()
+        while True:
+            waited = time.monotonic() - began
+            left = self._way.left(
+                None if timeout is None else timeout - waited, httpcore.ReadTimeout
+            )
+            try:
+                return self._stream.read(max_bytes, min(left, _MOMENT))
+            except httpcore.ReadTimeout:
+                if left <= _MOMENT:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), _MOUTHFUL):
@@ -278,7 +293,7 @@ class _Bounded(httpcore.NetworkStream):
 
 
 class _Answers(_Bounded):
-    """A stream on which each of the proxy's three answers comes as one piece.
+    """A stream that delivers each of the proxy's three answers in one piece.
 
     httpcore reads each at once and without a timeout, whatever pieces the network makes of it, and
     knows no words for Tor's own refusals.

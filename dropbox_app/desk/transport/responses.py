@@ -1,14 +1,15 @@
-"""Reads a server's answers, and checks their form before anything uses them.
+"""Checks the form of a server's answers before anything uses them.
 
 Each raises BadAnswer, in a sentence for the counsellor.
 """
 
+import contextlib
 import datetime
 import functools
 import json
 from collections.abc import Iterable, Mapping
 
-from dropbox_app.desk.errors import BadAnswer
+from dropbox_app.desk.errors import BadAnswer, OutOfStep, Refused, Unknown
 from dropbox_app.protocol.encoding import check_day, check_hex
 from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import VerifyKey
@@ -17,8 +18,15 @@ from dropbox_app.protocol.messages import REPORTER
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
 
 
+_REFUSALS = {
+    404: "The server does not have it (any more).",
+    503: "The server is busy now; try again in some minutes.",
+    507: "The server has no room left; tell the operator.",
+}
+
+
 def read(pieces: Iterable[bytes]) -> dict[str, object]:
-    """A JSON object; an empty one of nothing."""
+    """Return a JSON object; an empty one if there is no content."""
     data = bytearray()
     for piece in pieces:
         data += piece
@@ -38,7 +46,7 @@ def read(pieces: Iterable[bytes]) -> dict[str, object]:
 
 
 def author(fields: Mapping[str, object], key: str) -> str:
-    """The reporter, or an identity: nothing else reaches the state."""
+    """Return the author: the reporter, or an identity."""
     named = text(fields, key)
     if named == REPORTER:
         return REPORTER
@@ -55,7 +63,7 @@ def _identity(named: str) -> str:
 
 
 def text(fields: Mapping[str, object], key: str) -> str:
-    """A text, of any signs."""
+    """Return a text, of any characters."""
     value = fields.get(key)
     if not isinstance(value, str):
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -63,7 +71,7 @@ def text(fields: Mapping[str, object], key: str) -> str:
 
 
 def number(fields: Mapping[str, object], key: str) -> int:
-    """A whole number that is not negative."""
+    """Return a whole number that is not negative."""
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -71,7 +79,7 @@ def number(fields: Mapping[str, object], key: str) -> int:
 
 
 def hex_id(fields: Mapping[str, object], key: str, length: int) -> str:
-    """An id of ``length`` bytes."""
+    """Return an id of ``length`` bytes."""
     try:
         return check_hex(text(fields, key), length)
     except FormatError:
@@ -79,7 +87,7 @@ def hex_id(fields: Mapping[str, object], key: str, length: int) -> str:
 
 
 def day(fields: Mapping[str, object], key: str) -> datetime.date:
-    """A day."""
+    """Return a day."""
     try:
         return check_day(text(fields, key))
     except FormatError:
@@ -87,7 +95,7 @@ def day(fields: Mapping[str, object], key: str) -> datetime.date:
 
 
 def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
-    """A list of objects, ``most`` of them at most."""
+    """Return a list of objects, ``most`` of them at most."""
     value = fields.get(key)
     if not isinstance(value, list) or len(value) > most:
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -95,3 +103,19 @@ def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str,
     if len(found) != len(value):
         raise BadAnswer(f"The server's answer has a wrong {key}; tell the operator.")
     return found
+
+
+def check_status(status: int, pieces: Iterable[bytes]) -> None:
+    """Raise for every answer that is no success; what stands in it is not believed."""
+    if 200 <= status < 300:
+        return
+    if status == 401:
+        raise Unknown(
+            "The server does not know this desk: either the operator has not added the card yet "
+            "(see 'klankbord-desk card'), or it was retired."
+        )
+    if status == 409:
+        with contextlib.suppress(BadAnswer):
+            raise OutOfStep(number(read(pieces), "n"))
+    sentence = _REFUSALS.get(status, f"The server refused this (status {status}).")
+    raise Refused(sentence, status)

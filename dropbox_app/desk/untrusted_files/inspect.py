@@ -1,7 +1,7 @@
-"""Looking at a file without opening it: what it is, what it says it is, what it can do.
+"""Inspects a file without opening it: what it is, what it claims to be, what it can do.
 
-Bytes are compared, never parsed: nothing here can be led astray by what a file holds. What is
-found is certain; that nothing is found proves nothing, since a script can be packed.
+Bytes are compared, never parsed, so the contents of a file cannot mislead this code. What is found
+is certain; finding nothing proves nothing, since a script can be packed.
 """
 
 import re
@@ -44,7 +44,7 @@ Sign = Literal[
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, and sentences on what a person should know before opening it.
+    """What a file is, and sentences that a person should read before opening it.
 
     ``signs`` says the same as ``warnings``, one for each, as names.
     """
@@ -55,12 +55,12 @@ class Findings:
 
     @property
     def sentence(self) -> str:
-        """In one line."""
+        """Return the findings in one line."""
         return " ".join((f"It is {self.kind.word}.", *self.warnings))
 
 
 class Inspector:
-    """Takes the content in pieces; memory stays at some 100 kB."""
+    """Takes the content in pieces; uses some 100 kB of memory."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -93,7 +93,7 @@ class Inspector:
         return Findings(kind, tuple(said for _, said in found), tuple(sign for sign, _ in found))
 
     def _several(self, kind: Kind) -> Iterable[tuple[Sign, str]]:
-        """A polyglot: one file that different programs take for different things."""
+        """Return the kinds of a polyglot, a file that different programs read differently."""
         if kind is types.EMPTY:
             return
         also = []
@@ -133,7 +133,7 @@ class Inspector:
 
 
 def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
-    """Look at a whole content."""
+    """Inspect a complete content."""
     inspector = Inspector()
     for piece in pieces:
         inspector.update(piece)
@@ -141,7 +141,7 @@ def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
 
 
 def safe_name(name: str) -> str:
-    """A name that any file system takes, that leads nowhere else and hides nothing."""
+    """Return a name that any file system accepts, that leads nowhere else and hides nothing."""
     text = "".join(
         "_" if c in _NOT_IN_NAMES else " " if unicodedata.category(c) == "Zs" else c
         for c in unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""Finds what a file holds besides what it shows, and makes copies without it: mat2, sandboxed.
+"""Finds what a file holds besides what it shows, and makes copies without it: mat2 in a sandbox.
 
 mat2 (metadata anonymisation toolkit) knows the common pictures, documents, recordings and films.
 A copy counts as clean only when a second, fresh look finds nothing in it any more.
@@ -43,14 +43,14 @@ class Metadata:
 
     @property
     def words(self) -> list[str]:
-        """In plain words, each once, what tells most first."""
+        """Return plain words, each once, the most revealing first."""
         found = {_word(key) for key, _ in self.notes}
         order = [*dict.fromkeys(word for _, word in _WORDS), OTHER]
         return [word for word in order if word in found]
 
     @property
     def sentence(self) -> str:
-        """As one sentence."""
+        """Return the metadata as one sentence."""
         if not self.notes:
             return "mat2 finds nothing in it beside what it shows."
         words = self.words
@@ -69,7 +69,7 @@ def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
 
 
 def clean(kind: Kind, pieces: Iterable[bytes], size: int) -> tuple[bytes, Metadata]:
-    """A cleaned copy, in memory, and what the file held. Raises as ``look``.
+    """Return a cleaned copy, in memory, and what the file held. Raises as ``look``.
 
     Unseen too where the copy still holds something of it, or is of another kind than the file.
     """
@@ -106,7 +106,7 @@ def _read(line: bytes) -> Metadata:
 
 
 def _betrays(note: tuple[str, str], held: Metadata) -> bool:
-    """Whether a detail of a cleaned copy was in the file, or is more than mat2's own mark."""
+    """Return whether a detail of a cleaned copy was in the file, or is not mat2's own."""
     if note[0] in _OF_THE_KIND:
         return False
     return note in held.notes or _word(note[0]) not in (PROGRAM, OTHER)

@@ -39,15 +39,15 @@ _SAID = {
 
 
 class NoSandbox(DeskError):
-    """There is no way to look into a file safely here."""
+    """There is no safe way to inspect a file here."""
 
 
 class Unseen(DeskError):
-    """The sandboxed program did not give what was asked."""
+    """The sandboxed program did not answer as asked."""
 
 
 class Running:
-    """One job in the sandbox: its answer so far."""
+    """One job in the sandbox, and its answer so far."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
@@ -55,7 +55,7 @@ class Running:
         self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
 
     def end(self) -> None:
-        """Wait for its end. Raises Unseen with the reason, if it gave one."""
+        """Wait for the end of the job. Raises Unseen with the reason, if it gave one."""
         code = self._process.wait()
         if code == NO_PROGRAM:
             raise NoSandbox(f"mat2 is not installed. On Debian: {INSTALL}")
@@ -101,7 +101,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
 
 
 def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
-    """All of the file, then its end; an unsound file never gets as far as its end."""
+    """Send the whole file and then its end, which a damaged file never reaches."""
     if process.stdin is None:
         return
     # What is inside answers nothing before the end of the file, so neither waits for the other.

@@ -40,7 +40,7 @@ _FOLDER = "/tmp"  # noqa: S108 - the sandbox's own, in memory
 
 
 def main() -> int:
-    """Limit this process and all that it starts, take the file, do the job."""
+    """Limit this process and its children, read the file, do the job."""
     job, ending, size, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     leave_keyring()
     for what, most in (
@@ -67,9 +67,9 @@ def main() -> int:
 
 
 def leave_keyring() -> None:
-    """Take an empty keyring: the kernel's keys of whoever is logged in come along by themselves.
+    """Join an empty keyring, because the kernel passes on the user's keys.
 
-    No library that is always there has this call, only the kernel, by a number.
+    No library that is always available has this system call, so it is made by number.
     """
     number = _KEYCTL.get(os.uname().machine)
     if number is None:
@@ -122,7 +122,7 @@ def _parser(path: str) -> Any:  # noqa: ANN401 - of a package that is only in th
     of_mat2 = factory.get_parser
 
     def get_parser(name: str) -> Any:  # noqa: ANN401 - as above
-        """As mat2's own, which also calls it for what is inside an archive or a document."""
+        """Like mat2's own, which also calls it for the members of an archive or a document."""
         parser, kind = of_mat2(name)
         if parser is not None:
             parser.sandbox = False  # this is one already, and a second one cannot be made in it
@@ -135,7 +135,7 @@ def _parser(path: str) -> Any:  # noqa: ANN401 - of a package that is only in th
 
 
 def _locked(path: str) -> bool:
-    """Whether a zip, or an office document, has a member that is locked with a password."""
+    """Return whether a zip, or an office document, has a password-protected member."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(entry.flag_bits & 1 for entry in archive.infolist())

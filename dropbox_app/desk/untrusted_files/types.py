@@ -1,7 +1,7 @@
 """The kinds of file that the desk knows by their first bytes, and what a name or type claims.
 
-A table of our own: what reads a stranger's bytes in the desk's own process only compares them.
-Whatever would parse a file runs in the sandbox.
+The table is our own, because the desk's own process only compares a stranger's bytes. Whatever
+would parse a file runs in the sandbox.
 """
 
 import re
@@ -14,7 +14,7 @@ MAX_TYPE_PART = 60  # characters (SPEC section 4); a PowerPoint's own type has o
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. ``word`` stands after "is"; ``acts``: opening it can make things happen."""
+    """A kind of file. ``word`` follows "is"; ``acts``: opening it can run something."""
 
     word: str
     mime: str
@@ -23,13 +23,13 @@ class Kind:
 
     @property
     def declared(self) -> str:
-        """The type as a message can say it: of each part at most 60 characters."""
+        """Return the type as a message can state it: at most 60 characters for each part."""
         fits = all(len(part) <= MAX_TYPE_PART for part in self.mime.split("/"))
         return self.mime if fits else "application/octet-stream"
 
     @property
     def extension(self) -> str:
-        """The usual end of a name, with its dot."""
+        """Return the usual extension of a name, with its dot."""
         return f".{self.extensions[0]}" if self.extensions else ""
 
 
@@ -178,7 +178,7 @@ _CONTROLS = bytes({*range(32)} - {*b"\t\n\r\f\x1b"})
 
 
 def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
-    """The kind of a file by its first HEAD bytes; ``zip_parts``: names of parts met further on."""
+    """Return the kind of a file by its first HEAD bytes; ``zip_parts``: names found later on."""
     if not head:
         return EMPTY
     if head[:4] == b"PK\3\4":
@@ -198,7 +198,7 @@ def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
 
 
 def claims(name: str, declared: str) -> Iterator[tuple[str, Kind]]:
-    """Return what the name and the declared type say a file is, if the desk knows them."""
+    """Yield what the name and the declared type say a file is, if the desk knows them."""
     end = name.rpartition(".")[2].lower() if "." in name else ""
     if end in _BY_EXTENSION:
         yield f"its name ends in .{end}", _BY_EXTENSION[end]
@@ -227,7 +227,7 @@ def _boxed(brand: bytes) -> Kind:
 
 
 def _written(head: bytes) -> Kind:
-    """Text, or what looks like it; else unknown."""
+    """Return the kind for text, or for data that looks like it; else unknown."""
     text = head
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = head.decode("utf-16", "replace").encode()

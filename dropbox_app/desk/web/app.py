@@ -1,4 +1,4 @@
-"""The page as a Flask app: what every request goes through, and how pages are rendered.
+"""The page as a Flask app: what every request passes through, and how pages are rendered.
 
 A view that works without an opened desk carries ``@here.without_desk``; all others have the desk in
 ``here.place()``, one request at a time, and lead to the passphrase while it is locked.
@@ -32,12 +32,14 @@ WAYS = (
     ("contact.new", "way.contact"),
     ("threads.threads", "way.threads"),
     ("cases.cases", "way.cases"),
+    ("annual.reports", "way.annual"),
     ("settings.more", "way.more"),
 )
 # Forms that came while the desk was locked, and the pages that show again what was typed in them.
 _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
+    "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
 }  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
@@ -47,7 +49,7 @@ class _Flask(Flask):
     request_class = uploads.PageRequest
 
     def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
-        """Tell where a fault of ours is, without its text, which may hold what somebody wrote."""
+        """Log where a fault is, without its text, which may hold what somebody wrote."""
         _, error, trace = exc_info
         frames = traceback.extract_tb(trace)
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
@@ -102,7 +104,7 @@ def _take_desk() -> ResponseReturnValue | None:
 def _keep_typed(shown_by: str) -> None:
     """Keep the form of this request in memory, for the page at an endpoint."""
     named = request.view_args or {}
-    where = {"handle": named["handle"]} if "handle" in named else {}
+    where = {part: named[part] for part in ("handle", "year") if part in named}
     kept = MultiDict(request.form)
     kept.setdefault("form", named.get("what", named.get("kind", "")))
     here.page().keep_typed(url_for(shown_by, **where), kept)
@@ -142,7 +144,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Say what went wrong, and that nothing was done: views that keep a text catch it before."""
+    """Say what went wrong, and that nothing was done; views that keep a text handle it before."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

@@ -1,11 +1,12 @@
-"""The desk of the page: opened by the passphrase, and locked again by a button or after a while.
+"""The desk of the page: opened by the passphrase, locked by a button or after some time.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
 programs. Locked, they are dropped, and the next page asks for the passphrase. Python overwrites no
 memory: traces of them can stay there until the program ends.
 
 One request works with the desk at a time. What waits for a server (a fetch, a message) lets others
-work meanwhile; its site is *away* then, and nobody else writes to that site.
+work meanwhile; its site is *away* then, and nobody else writes to that site. A lock breaks off what
+waits.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ IDLE_MINUTES = 10
 SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
 ENDING = 30  # seconds that the end of the program waits for a site that is away
+GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
+BREAKING_OFF = 60  # seconds in which what was broken off has ended
 
 
 class Locked(DeskError):
@@ -48,6 +51,7 @@ class DeskLock:
         self._turn = threading.RLock()
         self._free = threading.Condition(self._turn)
         self._place: Workplace | None = None
+        self._leaving: tuple[Workplace, float] | None = None  # locked, and still at work until then
         self._stack = contextlib.ExitStack()
         self._away: set[str] = set()
         self._working = 0
@@ -69,39 +73,51 @@ class DeskLock:
             if self._place is not None:
                 return
             # After a lock in the middle of a fetch, that fetch still holds the folder.
-            if not self._free.wait_for(lambda: not self._working, ENDING):
+            self._break_off()
+            if not self._free.wait_for(lambda: not self._working, BREAKING_OFF):
                 raise InUse("A fetch is still under way; try again in a minute.")
             self._place = self._stack.enter_context(
                 workplace.opened(self.folder, passphrase, self.machine)
             )
             self.touch()
 
-    def lock(self) -> None:
-        """Drop keys and database; a fetch that is under way ends first, and drops them then."""
+    def lock(self, grace: float = 0) -> None:
+        """Drop keys and database.
+
+        A fetch that is under way is broken off after ``grace`` seconds, and they are dropped then:
+        how long it takes is not for its server to say.
+        """
         with self._turn:
-            self._place = None
+            if self._place is not None:
+                self._leaving = self._place, self._clock() + grace
+                self._place = None
+            if not grace:
+                self._break_off()
             self._close_if_free()
             self.when_locked()
         # What views and templates made is often held in circles, which live until they are found.
         gc.collect()
 
     def touch(self) -> None:
-        """Note that the person is there."""
+        """Note that the person is active."""
         self._touched = self._clock()
 
     def lock_if_idle(self) -> bool:
-        """Lock after the idle minutes, or if the computer was asleep. Returns whether it did."""
+        """Lock after the idle minutes, or if the computer was asleep; return whether it did."""
         now = self._clock()
         slept = now - self._looked > SLEPT
         self._looked = now
         if self.is_open and (slept or now - self._touched >= 60 * self.idle_minutes):
-            self.lock()
+            self.lock(grace=0 if slept else GRACE)
             return True
+        leaving = self._leaving
+        if leaving is not None and now >= leaving[1]:
+            self._break_off()
         return False
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Workplace]:
-        """The opened desk, for one request at a time. Raises Locked."""
+        """Yield the opened desk, to one request at a time. Raises Locked."""
         with self._turn:
             if self._place is None:
                 raise Locked("The desk is locked.")
@@ -129,7 +145,7 @@ class DeskLock:
             self._free.notify_all()
 
     def settle(self, *sites: str) -> None:
-        """Wait until sites are not away, before something of theirs is written. Within ``use``.
+        """Wait until sites are not away, before writing to them. Within ``use``.
 
         Raises SiteAway if that takes longer than PATIENCE.
         """
@@ -139,9 +155,9 @@ class DeskLock:
             raise Locked("The desk is locked.")
 
     def settle_all(self) -> None:
-        """Wait until nothing is under way, before the desk as a whole is written. Within ``use``.
+        """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
 
-        Nothing else begins then before this request is over. Raises SiteAway as ``settle``.
+        Nothing else begins then before this request has ended. Raises SiteAway as ``settle``.
         """
         if not self._free.wait_for(lambda: not self._working, PATIENCE):
             raise SiteAway("A fetch is under way; try again in a minute.")
@@ -149,11 +165,11 @@ class DeskLock:
             raise Locked("The desk is locked.")
 
     def is_away(self, site: str) -> bool:
-        """Whether nobody may write to a site just now."""
+        """Return whether nobody may write to a site just now."""
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program; gives a site that is away half a minute."""
+        """Lock at the end of the program; wait half a minute for a site that is away."""
         with self._turn:
             self._place = None
             self._free.wait_for(lambda: not self._working, ENDING)
@@ -166,6 +182,12 @@ class DeskLock:
                 self._away.discard(site)
             self._free.notify_all()
 
+    def _break_off(self) -> None:
+        with self._turn:
+            if self._leaving is not None:
+                self._leaving[0].break_off()
+
     def _close_if_free(self) -> None:
         if self._place is None and not self._working:
+            self._leaving = None
             self._stack.close()

@@ -1,4 +1,4 @@
-"""A form that comes while the desk is locked, sealed until it is open again.
+"""A form that arrives while the desk is locked, sealed until the desk is open again.
 
 Its key pair is made each time the desk is opened. The secret half is in the desk's database alone,
 so a locked desk holds a form that nobody can read without the passphrase.
@@ -25,7 +25,7 @@ class Form:
 
 
 class Draft:
-    """The one form that waits. ``handle``: the conversation or address it is for; empty if none."""
+    """The one form that waits. ``handle``: its conversation or address; empty if there is none."""
 
     def __init__(self) -> None:
         self.handle = ""
@@ -41,7 +41,7 @@ class Draft:
         self._recipient = seed.recipient()
 
     def keep(self, handle: str, form: Form) -> None:
-        """Seal a form in place of the one that waits. Before the first ``prepare`` none is kept."""
+        """Seal a form, replacing the one that waits. Before the first ``prepare`` none is kept."""
         if self._recipient is None:
             return
         written = json.dumps([form.name, form.fields]).encode()

@@ -1,4 +1,4 @@
-"""What went wrong, in the words of the page."""
+"""Errors in the words of the page."""
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
@@ -28,15 +28,19 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
 )
 # Of these ``most`` is a number of bytes, which a person reads as kB or MB.
 _OF_SIZE = {"large_shown", "large_file"}
+# Values that are calendar years, which are written without a sign between their thousands.
+_YEARS = {"year", "next", "first", "last", "until"}
 
 
 def sentence(told: Words, error: Exception) -> str:
-    """Return what the person reads. What has no words of its own here comes as the desk says it."""
+    """Return what the person reads; an error without words of its own keeps the desk's."""
     for kind, key in _KEYS:
         if isinstance(error, kind):
             return told.say(key)
     if isinstance(error, errors.Unfit) and error.key:
-        values = dict(error.values)
+        values = {
+            name: str(value) if name in _YEARS else value for name, value in error.values.items()
+        }
         if error.key in _OF_SIZE:
             values["most"] = told.size(int(str(values["most"])))
         return told.say(f"unfit.{error.key}", **values)
@@ -51,7 +55,7 @@ def sentence(told: Words, error: Exception) -> str:
 
 
 def news(told: Words, one: News) -> str:
-    """Return news of a fetch as the person reads it, in which a thread has no id."""
+    """Return news of a fetch as the person reads it, without ids of threads."""
     try:
         return told.say(f"news.{one.key}")
     except MissingWord:

@@ -1,4 +1,4 @@
-"""Fetching from all sites, in the background: on the button, and by a timer while the desk is open.
+"""Fetches from all sites in the background: by the button, and by a timer while the desk is open.
 
 What came of it is kept in memory until the next fetch, or until the desk is locked.
 """
@@ -20,7 +20,7 @@ JITTER = 0.25  # of the time between two fetches, so that their hours tell nothi
 
 @dataclass
 class Round:
-    """One fetch of all sites. ``done`` has the sites that are done, in the order they were."""
+    """One fetch of all sites. ``done`` holds the finished sites, in the order they finished."""
 
     employers: dict[str, str]  # site -> name
     done: list[Fetched] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Round:
 
     @property
     def new(self) -> int:
-        """How many messages came in."""
+        """How many messages arrived."""
         return sum(sum(one.report.new.values()) for one in self.done)
 
 
@@ -64,7 +64,7 @@ class Fetching:
         return True
 
     def start_if_due(self) -> None:
-        """Begin a fetch if it is time for one and the desk is open."""
+        """Begin a fetch if one is due and the desk is open."""
         if not self._lock.is_open:
             self._next = 0.0
             self.drop()
@@ -74,7 +74,7 @@ class Fetching:
             self.start()
 
     def drop(self) -> None:
-        """Drop what came of the last fetch, unless one is under way: it names employers."""
+        """Drop the results of the last fetch, unless one is under way: they name employers."""
         if not self.under_way:
             self.last = self.failure = None
 

@@ -1,4 +1,4 @@
-"""Forms of the register: which fields they ask for, how these are read, what is wrong with them.
+"""Forms of the register: which fields they have, how they are read, and what is wrong with them.
 
 A field is asked for as its event has it: the words that it may hold, its limits, whether it is
 needed. What was typed is kept in a form's own fields, so that a page can show it again.
@@ -96,7 +96,7 @@ class Asked:
 
     @property
     def is_long(self) -> bool:
-        """Whether its words are too many to be shown at once."""
+        """Whether its words are too many to show at once."""
         return len(self.options) > MOST_RADIOS
 
 
@@ -123,7 +123,7 @@ def asked(told: Words, kind: str, level: str = "full") -> dict[str, Asked]:
 
 
 def keys() -> set[str]:
-    """Return the key of every text that a form can show, as the catalogues must have them."""
+    """Return the key of every text that a form can show, for checking the catalogues."""
     found = {"field.employer"}  # every event has one, and each page asks for it in its own way
     for kind, names in ASKED.items():
         readers = form.readers(KINDS[kind])
@@ -137,7 +137,7 @@ def keys() -> set[str]:
 
 
 def given(kind: str, names: Iterable[str] = (), /, **fixed: Json) -> dict[str, Json]:
-    """Return an event's fields as the form of this request has them; ``fixed`` ones are added."""
+    """Return an event's fields from the form of this request, with ``fixed`` ones added."""
     readers = form.readers(KINDS[kind])
     made: dict[str, Json] = {"event": kind}
     for name in names or ASKED[kind]:
@@ -148,7 +148,7 @@ def given(kind: str, names: Iterable[str] = (), /, **fixed: Json) -> dict[str, J
 
 
 def typed(event: Event) -> Typed:
-    """Return an event as the fields of a form that shows it."""
+    """Return the values of an event for the fields of a form."""
     made: Typed = MultiDict()
     for name, value in form.to_json(event).items():
         if isinstance(value, list):
@@ -159,7 +159,7 @@ def typed(event: Event) -> Typed:
 
 
 def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> list[str]:
-    """Return a sentence for each fault of an event, with its field by the name on the page.
+    """Return a sentence for each fault of an event, by the field's name on the page.
 
     Of what is no fault of the event, such as a full disk: one sentence that says what it was.
     """
@@ -169,7 +169,7 @@ def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> 
 
 
 def status(error: Exception) -> int:
-    """Return the status of a page that shows a form again: 422, or 409 if it was not the form."""
+    """Return the status for a form that is shown again: 422, or 409 if the form is not at fault."""
     return 422 if isinstance(error, Refused) else 409
 
 
@@ -189,7 +189,7 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
 
 
 def number(text: str) -> Json:
-    """Return a whole number as it was typed; what is none comes back as it is, to be refused.
+    """Return a whole number from what was typed; anything else is returned as it is, to be refused.
 
     One sign may stand between its thousands: 1.250. But 7,5 is not 75.
     """
@@ -200,7 +200,7 @@ def number(text: str) -> Json:
 
 
 def day(text: str) -> str | None:
-    """Return a day as events have it, from what a browser sends or a person types: 31-1-2027."""
+    """Return a day in the form of events, from a browser's form or as typed: 31-1-2027."""
     plain = text.strip().replace("/", "-").replace(".", "-")
     parts = plain.split("-")
     if len(parts) == 3 and all(part.isdecimal() for part in parts) and len(parts[2]) == 4:

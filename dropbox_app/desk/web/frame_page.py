@@ -23,14 +23,14 @@ class FramePage:
     policy: str
 
     def response(self) -> Response:
-        """The page as it is sent."""
+        """Return the page as it is sent."""
         made = Response(self.html, mimetype="text/html")
         made.headers["Content-Security-Policy"] = self.policy
         return made
 
 
 def page(script: str, digest: str) -> FramePage:
-    """The page for a script; ``digest`` is the base64 of the script's SHA-256.
+    """Return the page for a script; ``digest`` is the base64 of the script's SHA-256.
 
     The script holds no ``<``: the element would end there.
     """
@@ -40,7 +40,7 @@ def page(script: str, digest: str) -> FramePage:
 
 @functools.cache
 def built() -> FramePage:
-    """The page with the script that scripts/dev/build_viewer made."""
+    """Return the page with the script that scripts/dev/build_viewer made."""
     folder = resources.files("dropbox_app.desk.web") / "viewer" / "built"
     script = (folder / "frame.js").read_text("ascii")
     return page(script, (folder / "script.sha256").read_text("ascii").strip())

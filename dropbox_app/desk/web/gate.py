@@ -1,4 +1,4 @@
-"""Who may reach the page: only the browser window that came in by the one-time link.
+"""Decides who may reach the page: only the browser window that came by the one-time link.
 
 Every program and every user of this computer can connect to 127.0.0.1, and every web page that
 the person has open can send requests there. A request is passed on only if all of this holds:
@@ -76,6 +76,7 @@ class Gate:
         return f"http://{HOST}:{self.port}"
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass a request on, or refuse it."""
         path = environ.get("PATH_INFO", "")
         if not self._from_here(environ):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
@@ -90,7 +91,7 @@ class Gate:
         return self._app(environ, _with_headers(start_response))
 
     def is_own(self, environ: WSGIEnvironment) -> bool:
-        """Whether a request comes from the page's own window. Its header is enough to tell."""
+        """Return whether a request, by its header, comes from the page's own window."""
         return (
             self._from_here(environ)
             and self._asked_by_page(environ)
@@ -99,7 +100,7 @@ class Gate:
         )
 
     def _from_here(self, environ: WSGIEnvironment) -> bool:
-        """Whether address and method are those of the page, and the browser says who asks."""
+        """Return whether address, method and the browser's own header fit the page."""
         return (
             environ.get("HTTP_HOST") == f"{HOST}:{self.port}"
             and environ["REQUEST_METHOD"] in _METHODS
@@ -120,7 +121,7 @@ class Gate:
     def _enter(
         self, token: str, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Let in who has the link, once."""
+        """Let in a browser that has the link, once."""
         allowed = environ["HTTP_SEC_FETCH_SITE"] in ("none", "cross-site")
         if not (allowed and environ["REQUEST_METHOD"] == "GET" and _opens_a_page(environ)):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
@@ -132,7 +133,7 @@ class Gate:
 
 
 def _opens_a_page(environ: WSGIEnvironment) -> bool:
-    """Whether a window of the browser goes there, and no picture, script or frame."""
+    """Return whether a window navigates there, rather than a picture, script or frame."""
     return (
         environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"
@@ -152,7 +153,7 @@ def _answer(
 
 
 def _with_headers(start_response: StartResponse) -> Any:  # noqa: ANN401 - a StartResponse
-    """Set the headers of every answer, in place of what the app says; its own CSP stays."""
+    """Set the headers of every answer, replacing the app's, except its own CSP."""
 
     def start(
         status: str,

@@ -1,4 +1,4 @@
-"""What threads are called in addresses: random in every run, so that no history tells anything."""
+"""Names of threads in addresses: random in every run, so that a browser history tells nothing."""
 
 import secrets
 import threading
@@ -7,7 +7,7 @@ SIZE = 6  # bytes
 
 
 class Handles:
-    """Names a thread by a random handle, the same one during the whole run."""
+    """Gives each thread a random handle, the same one during the whole run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,5 +25,5 @@ class Handles:
             return handle
 
     def thread(self, handle: str) -> tuple[str, str] | None:
-        """Return the site and mailbox that a handle stands for, if it does for any."""
+        """Return the site and mailbox of a handle; None if it is unknown."""
         return self._threads.get(handle)

@@ -1,4 +1,4 @@
-"""What a view works with: the running page, and the desk that this request may use."""
+"""What a view works with: the running page, and the desk of this request."""
 
 import json
 import time
@@ -29,7 +29,7 @@ _free: set[object] = set()
 
 @dataclass
 class Beginning:
-    """What the first run was given so far. Nothing of it is written before the desk is made."""
+    """What the person has entered so far in the first run; nothing of it is written yet."""
 
     invitation: bytes = b""
     profile: Profile | None = None
@@ -38,7 +38,7 @@ class Beginning:
 
 @dataclass
 class Page:
-    """One run of the page. ``private_window``: it is a window of its own, which keeps nothing."""
+    """One run of the page. ``private_window``: it has a window of its own, which keeps nothing."""
 
     lock: DeskLock
     fetching: Fetching
@@ -63,13 +63,13 @@ class Page:
         self.lock.when_locked = self._drop
 
     def _drop(self) -> None:
-        """Drop what was read, drawn or given while the desk was open."""
+        """Drop what was read, drawn or entered while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
         self.proposed = None
         self.fetching.drop()
 
     def unlock(self, given: str) -> None:
-        """Open the desk, and go by what was chosen for it. Raises what ``DeskLock.unlock`` raises.
+        """Open the desk, and apply its settings. Raises what ``DeskLock.unlock`` raises.
 
         A language that was chosen while it was locked is kept with it.
         """
@@ -82,28 +82,28 @@ class Page:
             self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
-        """Return a drawn passphrase; ``again``: the one shown before, which may be on paper now."""
+        """Return a drawn passphrase; ``again``: the earlier one, which may be on paper."""
         if not again or not self._proposed:
             self._proposed = passphrase.draw(self.language)
         return self._proposed
 
     def go_by(self, chosen: settings.Settings) -> None:
-        """Take over what was chosen for the desk."""
+        """Apply the settings of the desk."""
         self.language = chosen.language
         self.lock.idle_minutes = chosen.lock_minutes
         self.fetching.every_minutes = chosen.fetch_minutes
 
     def say(self, *sentences: str) -> None:
-        """Keep sentences for the next page that is shown."""
+        """Keep sentences for the next page."""
         self._said += [one for one in sentences if one not in self._said]
 
     def take_said(self) -> list[str]:
-        """Return what the last request has to say, once."""
+        """Return the sentences of the last request, once."""
         said, self._said = self._said, []
         return said
 
     def first_press(self, pressed: tuple[str, int]) -> bool:
-        """Note that a form is being sent; returns False if just that was sent before.
+        """Note that a form is being sent; return False if the same one was sent before.
 
         ``pressed``: the number that the form got when it was shown, and a hash of what is in it.
         """
@@ -113,7 +113,7 @@ class Page:
         return True
 
     def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
-        """Keep a form of the register that came while the desk was locked, sealed.
+        """Keep a form of the register that arrived while the desk was locked, sealed.
 
         ``where``: the address of the page that shows it again.
         """
@@ -136,7 +136,7 @@ class Page:
         return found[1]
 
     def press_again(self, pressed: tuple[str, int]) -> None:
-        """Let a form be sent once more, because nothing came of it."""
+        """Allow a form to be sent once more, because it had no effect."""
         self._pressed.discard(pressed)
 
     def note_window(self) -> None:
@@ -144,27 +144,27 @@ class Page:
         self.last_ping = self.clock()
 
     def window_is_gone(self) -> bool:
-        """Whether there was a window, and has not been one for a minute."""
+        """Return whether there was a window, but none for a minute."""
         return self.last_ping is not None and self.clock() - self.last_ping > WINDOW_GONE
 
 
 def page() -> Page:
-    """The running page."""
+    """Return the running page."""
     return cast(Page, current_app.extensions[EXTENSION])
 
 
 def place() -> Workplace:
-    """The opened desk of this request."""
+    """Return the opened desk of this request."""
     return cast(Workplace, g.place)
 
 
 def told() -> Words:
-    """The words of the person's language."""
+    """Return the words of the person's language."""
     return words(page().language)
 
 
 def thread_of(handle: str) -> tuple[str, str]:
-    """The site and mailbox of a handle in an address; answers 404 if it stands for none."""
+    """Return the site and mailbox of a handle in an address; answer 404 if it is unknown."""
     found = page().handles.thread(handle)
     if found is None:
         abort(404)
@@ -172,7 +172,7 @@ def thread_of(handle: str) -> tuple[str, str]:
 
 
 def file_of(handle: str) -> str:
-    """The id of a file by its handle in an address; answers 404 if it stands for none."""
+    """Return the id of a file by its handle in an address; answer 404 if it is unknown."""
     found = page().files.thread(handle)
     if found is None:
         abort(404)
@@ -180,7 +180,7 @@ def file_of(handle: str) -> str:
 
 
 def register_handle(kind: str, name: str) -> str:
-    """The handle of a case, an employer or an entry of the register, for addresses.
+    """Return the handle of a case, an employer or an entry of the register, for addresses.
 
     It stands for the number of an entry: a locked desk holds no name of any of them.
     """
@@ -196,7 +196,7 @@ def register_handle(kind: str, name: str) -> str:
 
 
 def registered(kind: str, handle: str) -> str:
-    """What a handle of the register stands for; answers 404 if it stands for none of this kind."""
+    """Return what a handle of the register stands for; answer 404 if it is unknown."""
     found = page().register.thread(handle)
     if found is None or found[0] != kind:
         abort(404)
@@ -214,5 +214,5 @@ def without_desk(view: View) -> View:
 
 
 def needs_desk(endpoint: str | None) -> bool:
-    """Whether what answers at an endpoint works with the opened desk."""
+    """Return whether the view of an endpoint needs the opened desk."""
     return endpoint is not None and current_app.view_functions[endpoint] not in _free

@@ -1,7 +1,7 @@
 """The one-time link that lets a browser in: used once, dead after a minute.
 
-It is handed to the browser in a file that only this user can read, never on a command line, which
-every user of the computer can read.
+The browser gets it in a file that only this user can read, never on a command line, which every
+user of the computer can read.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class Link:
 
 @contextlib.contextmanager
 def handed_over(address: str) -> Iterator[Path]:
-    """Give a file that leads a browser to ``address``; it is removed at the end.
+    """Write a file that leads a browser to ``address``; remove it at the end.
 
     The file is 0600 in a new folder that is 0700.
     """

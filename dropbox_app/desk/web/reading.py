@@ -1,4 +1,4 @@
-"""A conversation as the page shows it: who wrote what, and in calm words what is not as it should.
+"""A conversation as the page shows it: who wrote what, and calm words for what is wrong.
 
 All that is believed comes from ``threads/open_thread.py``; here it only gets words.
 """
@@ -47,7 +47,7 @@ _FORMAL = (
 
 @dataclass(frozen=True)
 class Part:
-    """A text of a message, with what it is about; ``label`` is empty for the text itself."""
+    """A text of a message, with its subject; ``label`` is empty for the text itself."""
 
     label: str
     text: str
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """One message. ``doubt``: why it is not to be trusted; ``remark``: what else is said of it."""
+    """One message. ``doubt``: why it is not to be trusted; ``remark``: any other comment."""
 
     own: bool
     who: str
@@ -131,7 +131,7 @@ def _remarks(entry: Entry, reason: str, told: Words) -> Iterator[str]:
 
 
 def _files(entry: Entry, files: Mapping[str, CaseFile]) -> Iterator[CaseFile]:
-    """The files that a message names; of one that is false they are not believed."""
+    """Yield the files that a message names; those of a false message are not believed."""
     if entry.message is not None and (entry.genuine or entry.reason == "not_sent"):
         for file in entry.message.attachments:
             yield files[file.sha256]
@@ -191,7 +191,7 @@ def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
 
 
 def _word(told: Words, key: str, given: str) -> str:
-    """A fixed word in the person's language; one of a newer version as it stands."""
+    """Return a fixed word in the person's language; one of a newer version unchanged."""
     try:
         return told.say(key)
     except MissingWord:
@@ -210,7 +210,7 @@ def _asked(case: Case, request: Json, told: Words) -> str:
 
 
 def _named(case: Case, identity: str, told: Words) -> str:
-    """The ten groups with the name that the site gives: a name alone would be only its word."""
+    """Return the site's name with the ten groups, because the name alone proves nothing."""
     try:
         groups = VerifyKey.parse(identity).fingerprint()
     except FormatError:
@@ -220,7 +220,7 @@ def _named(case: Case, identity: str, told: Words) -> str:
 
 
 def _findings(case: Case, told: Words) -> Iterator[str]:
-    """What is missing or was held back, for the whole thread."""
+    """Yield what is missing or was held back, for the whole thread."""
     read = case.thread
     for by in read.missing_beginning:
         yield told.say("finding.no_beginning", who=_whose(case, by, told))
@@ -241,7 +241,7 @@ def _findings(case: Case, told: Words) -> Iterator[str]:
 
 
 def _together(case: Case, by: str) -> bool:
-    """Whether the reporter ever wrote to this counsellor and to this desk at once."""
+    """Return whether the reporter ever wrote to this counsellor and to this desk at once."""
     chosen = [{str(one) for one in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
     return any({by, case.own} <= those for those in chosen)
 

@@ -1,4 +1,4 @@
-"""Serves the page on 127.0.0.1, from a port that is free, until the program is ended."""
+"""Serves the page on 127.0.0.1, on a free port, until the program is ended."""
 
 import contextlib
 import logging
@@ -103,7 +103,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 
 def _leave_no_core() -> None:
-    """A program that crashes leaves its memory in no file."""
+    """Keep a crash from writing this program's memory to a file."""
     if sys.platform != "win32":
         import resource
 
@@ -128,7 +128,7 @@ def _ending_politely() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """Look once a second whether to lock, to fetch, or to end."""
+    """Check once a second whether to lock, to fetch, or to end."""
     over = threading.Event()
 
     def tick() -> None:

@@ -1,4 +1,4 @@
-"""How the bytes of a stranger's file are handed to the page that has them drawn."""
+"""Sends the bytes of a stranger's file to the page that has them drawn."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ _HEADERS = {
 
 
 def response(pieces: Iterator[bytes], size: int) -> Response:
-    """The bytes, for a script's fetch alone. Raises Forbidden.
+    """Return the bytes, only for a script's fetch. Raises Forbidden.
 
-    Asked for as a page, picture, script or style, a stranger's file would run or be decoded at
-    the desk's own address. The desk stays with this request until the last byte.
+    As a page, picture, script or style, a stranger's file would run or be decoded at the desk's own
+    address. The request keeps the desk until the last byte.
     """
     if request.headers.get("Sec-Fetch-Dest") != "empty":
         raise Forbidden

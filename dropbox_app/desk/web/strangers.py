@@ -1,4 +1,4 @@
-"""Bounds on what the server takes in before it is known that the page's own window asks.
+"""Limits what the server accepts before it is known that the page's own window asks.
 
 Everybody on this computer can connect to the port. waitress reads a request to its end before the
 gate sees it, so the gate is asked as soon as the header is there: the body of anybody else is not

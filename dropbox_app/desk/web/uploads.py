@@ -1,4 +1,4 @@
-"""Forms of the page are read in memory: no file that is chosen in a form reaches a disk in plain.
+"""Reads forms of the page in memory: no chosen file reaches a disk in plain text.
 
 A framework keeps large files of a form in temporary files. Here they stay in memory until they are
 sealed; so there is a limit for everything that is sent at once.
@@ -22,7 +22,7 @@ def in_memory(
     filename: str | None = None,
     content_length: int | None = None,
 ) -> IO[bytes]:
-    """Return where a file of a form is read to, as werkzeug asks for it."""
+    """Return a buffer for a file of a form, as werkzeug asks for it."""
     return io.BytesIO()
 
 

@@ -43,7 +43,7 @@ _PATIENCE = 5  # seconds that a browser gets to end by itself
 
 @contextlib.contextmanager
 def opened(file: Path) -> Iterator[Kind]:
-    """Open a browser at ``file``; yields whether it is a window of its own, or that none was found.
+    """Open a browser at ``file``; yield whether it has its own window, or that none was found.
 
     At the end a window of its own is closed and its profile removed.
     """
@@ -68,7 +68,7 @@ def opened(file: Path) -> Iterator[Kind]:
 
 
 def command(program: Path, profile: Path, file: Path) -> list[str]:
-    """Return how the window is started. Every user can read this: it holds no link."""
+    """Return the command that starts the window, without the link: every user can read it."""
     private = "--inprivate" if "edge" in program.name.lower() else "--incognito"
     return [
         str(program), f"--app={file.as_uri()}", private, f"--user-data-dir={profile}", *_SWITCHES,
@@ -76,7 +76,7 @@ def command(program: Path, profile: Path, file: Path) -> list[str]:
 
 
 def find(environment: Mapping[str, str]) -> Path | None:
-    """Find Edge, Chrome or Chromium where this system keeps programs."""
+    """Find Edge, Chrome or Chromium in the usual places of this system."""
     if sys.platform == "win32":
         roots = [environment[name] for name in _WINDOWS_ROOTS if name in environment]
         found = [Path(root) / name for name in _WINDOWS for root in roots]
@@ -89,7 +89,7 @@ def find(environment: Mapping[str, str]) -> Path | None:
 
 
 def _folders(own: Path) -> dict[str, str]:
-    """Where a browser on Linux keeps what is not in its profile: temporary files, crash reports."""
+    """Return other places where a Linux browser writes: temporary files, crash reports."""
     if sys.platform != "linux":
         return {}
     made = {}
@@ -102,7 +102,7 @@ def _folders(own: Path) -> dict[str, str]:
 
 
 def _end(browser: subprocess.Popen[bytes]) -> None:
-    """End the browser, and whatever it started that does not end with it."""
+    """End the browser and everything that it started."""
     browser.terminate()
     try:
         browser.wait(_PATIENCE)
@@ -114,7 +114,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder; processes that are just ending may still write into it for a moment."""
+    """Remove a folder; processes that are ending may still write to it for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Backups of a whole server: sealed to the operator's key, made, listed and restored."""
+"""Backups of a whole server, sealed to the operator's key."""

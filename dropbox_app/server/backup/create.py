@@ -1,7 +1,7 @@
-"""Makes a backup of all sites while they serve: one sealed file, read again once it is written.
+"""Makes a backup of all sites while they serve: one sealed file, read back after writing.
 
-Each database is copied as it is at one moment, then what lies beside it is read. What is removed in
-between is simply not in the backup; what comes in between neither.
+Each database is copied as it is at one moment; then the files beside it are read. Data that is
+removed or added in between is not in the backup.
 """
 
 import datetime
@@ -36,7 +36,7 @@ _MARGIN = 16 * 1024 * 1024
 
 @dataclass
 class Made:
-    """A backup that was made, and what is wrong with it."""
+    """A finished backup, and what is wrong with it."""
 
     path: Path
     size: int = 0  # bytes
@@ -47,7 +47,7 @@ class Made:
 
 
 def make(folder: Path, target: Path, today: datetime.date) -> Made:
-    """Back all sites up to ``target``, and remove backups that have expired.
+    """Back up all sites to ``target``, and remove backups that have expired.
 
     Raises BackupError if there is no key or no room, or no site could be backed up.
     """
@@ -101,9 +101,9 @@ def _make(
 
 
 def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
-    """Add a site. Nothing of it is written before its database has been copied and checked.
+    """Add a site, once its database has been copied and checked.
 
-    One whose database cannot be copied is left out. Raises KlankbordError, OSError after that.
+    A site whose database cannot be copied is left out. Raises KlankbordError, OSError after that.
     """
     before, folder = manifest.prefix(place), place.folder
     with ExitStack() as stack:
@@ -137,14 +137,14 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
 
 
 def _still_there(place: Place, item: str) -> bool:
-    """Return whether a missing file is missed; a purge may just have removed it."""
+    """Return whether a missing file should exist; a purge may just have removed it."""
     with snapshot.looked_at(place.folder / DATABASE) as database:
         return bool(database.execute("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
 
 
 @contextmanager
 def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writing]:
-    """A sealed file that takes its place once it was read again; else nothing is left of it."""
+    """Write a sealed file; it takes its place after it was read back, or is removed."""
     try:
         with full_disk_said(), _created(new) as file:
             out = Writing(file, public)
@@ -168,7 +168,7 @@ def _created(new: Path) -> BinaryIO:
 def _write_list(
     places: tuple[Place, ...], read: Reading, target: Path, public: Recipient, today: datetime.date
 ) -> None:
-    """Put a new list of withdrawn mailboxes beside all backups, then remove those before it.
+    """Write a new list of withdrawn mailboxes beside the backups, then remove older lists.
 
     Lines ``SITE MAILBOX DAY``. Raises BackupError if one of a site cannot be read: then the list
     that was there stays.
@@ -194,14 +194,14 @@ def _write_list(
 
 
 class _Steady:
-    """A file that gives zeros where the disk gives nothing: one bad sector ends no backup."""
+    """A file that returns zeros where the disk returns nothing: one bad sector ends no backup."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.bad = False
 
     def read(self, size: int = -1) -> bytes:
-        """As asked for; what is missing is zeros from here to the end of the file."""
+        """Read as asked for; what is missing from here to the end of the file becomes zeros."""
         if not self.bad:
             try:
                 data = self._file.read(size)
@@ -213,7 +213,7 @@ class _Steady:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = None) -> bool:
-    """Add a file, under no time; False if it is not there, or not whole."""
+    """Add a file, without its time; return False if it is missing or incomplete."""
     try:
         file = open_untouched(path)
     except FileNotFoundError:
@@ -230,7 +230,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = Non
 
 
 def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
-    """Refuse at once what would fill the disk: a site takes no report on a full one."""
+    """Refuse at once what would fill the disk: a site accepts no report on a full disk."""
     copy, all_of_it = 0, _MARGIN
     for place in places:
         database = _size(place.folder / DATABASE)
@@ -260,7 +260,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the rule of the purge: then nothing is removed."""
+    """Return whether the clock may be wrong, by the rule of the purge; if so, remove nothing."""
     for place in places:
         with (
             suppress(KlankbordError, OSError),  # the backup itself says so

@@ -1,4 +1,4 @@
-"""The folder of a server's backups: what lies in it, its checksums, what goes and when.
+"""The folder of a server's backups: its files, their checksums, and which of them are removed when.
 
 For each day one sealed file, ``klankbord-DAY.age``, and for all of them one sealed list of
 withdrawn mailboxes, ``withdrawn-DAY.age``, made with the newest. Beside each its SHA-256, which is
@@ -45,7 +45,7 @@ _OTHER = "it, or its checksum, is not what was written"
 
 @dataclass(frozen=True, order=True)
 class Kept:
-    """A file in the folder. ``number`` tells those of one day apart."""
+    """A file in the folder. ``number`` distinguishes files of one day."""
 
     day: datetime.date
     number: int
@@ -53,18 +53,18 @@ class Kept:
 
     @property
     def sum(self) -> Path:
-        """Where its checksum lies, in the form that ``sha256sum -c`` reads."""
+        """The path of its checksum, in the form that ``sha256sum -c`` reads."""
         return self.path.with_name(self.path.name + _SUM)
 
 
 def days_kept(retentions: list[Retention]) -> tuple[int, int]:
-    """For how many days backups are kept, and for how many the sites promise it at most."""
+    """Return for how many days backups are kept, and the most that the sites promise."""
     most = min((one.backup for one in retentions), default=Retention.backup)
     return Retention(backup=most).backups_kept, most
 
 
 def read_name(path: Path) -> tuple[Kind, Kept] | None:
-    """Return what the name of a file here says; None for a name that was not given here."""
+    """Parse the name of a file here; return None for any other name."""
     named = _NAME.fullmatch(path.name)
     try:
         day = datetime.date.fromisoformat(named[2]) if named else None
@@ -84,7 +84,7 @@ def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
 
 @contextmanager
 def alone(folder: Path, day: datetime.date) -> Iterator[None]:
-    """Make one backup at a time, in a folder that is there and rid of what a kill left.
+    """Hold the folder for one backup at a time, after removing what an interrupted one left.
 
     Whatever came or went there meanwhile, the folder's time is no finer than the day.
     """
@@ -108,14 +108,14 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Where to write the next one, unfinished, and what it will be."""
+    """Return the path of the next, unfinished file, and what it will be."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)
 
 
 def finished(new: Path, made: Kept, digest: str) -> None:
-    """Give a whole file its name. Its checksum first: killed in between, it is swept."""
+    """Give a complete file its name, after its checksum; if killed in between, it is swept."""
     at_midnight(new, made.day)
     replace_whole(made.sum, _line(digest, made).encode("utf-8"), made.day)
     new.rename(made.path)
@@ -124,7 +124,7 @@ def finished(new: Path, made: Kept, digest: str) -> None:
 
 
 def drop(one: Kept) -> None:
-    """Remove a file and its checksum, in the order in which a kill leaves no lone backup."""
+    """Remove a file and its checksum, in an order that never leaves a backup without one."""
     one.path.unlink(missing_ok=True)
     one.sum.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""The operator's own key for backups, and all that is sealed to it or opened with it.
+"""The operator's own key for backups, and everything that is sealed to it or opened with it.
 
-The server's folder holds the public half, in a file; the secret half is printed once, and given
-back for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
+The server's folder holds the public half, in a file; the secret half is printed once, and needed
+for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
 as it was, and stays so. This is the one module of the server, beside the reporter's agent, that may
 name what opens a seal; nothing that serves imports it (tests/test_zones.py).
 """
@@ -26,18 +26,18 @@ _MOST = 64 * 1024  # bytes of a file with secret keys
 
 
 def make() -> tuple[str, Recipient]:
-    """A new key: the secret half as text, and the public one."""
+    """Return a new key: the secret half as text, and the public half."""
     seed = Seed.generate()
     return seed.reveal(), seed.recipient()
 
 
 def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
-    """Seal to this key from now on. Backups that are there stay sealed as they are."""
+    """Seal to this key from now on. Existing backups stay sealed as they are."""
     replace_whole(folder / KEY, f"{public}\n".encode("ascii"), day)
 
 
 def recipient(folder: Path) -> Recipient | None:
-    """The public half; None if there is no key yet. Raises BackupError for a damaged one."""
+    """Return the public half; None if there is no key yet. Raises BackupError for a damaged one."""
     try:
         return Recipient.parse((folder / KEY).read_text("ascii", errors="replace").strip())
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def _parse(line: str, path: Path) -> Seed:
 
 
 class Writing:
-    """A sealed file being written; memory stays bounded. After ``finish`` it was read again."""
+    """A sealed file being written, in bounded memory; ``finish`` reads it back."""
 
     def __init__(self, file: BinaryIO, to: Recipient) -> None:
         self._file = file
@@ -98,7 +98,7 @@ class Writing:
         return len(data)
 
     def finish(self) -> str:
-        """End the file and have it on disk, then read it from there, as a restore would.
+        """End the file, sync it to disk, then read it back as a restore would.
 
         Returns its hex SHA-256. Raises BackupError if the disk gives something else back.
         """
@@ -118,12 +118,12 @@ class Writing:
         try:
             age.open_with_file_key(read, plain.update, self._sealer.file_key)
         except AgeError as error:
-            raise BackupError(f"the disk gave back something else: {error}") from None
+            raise BackupError(f"the disk returned something else: {error}") from None
         if (plain.hexdigest(), sealed.hexdigest()) != (
             self._plain.hexdigest(),
             self._sealed.hexdigest(),
         ):
-            raise BackupError("the disk gave back something else than was written")
+            raise BackupError("the disk returned something else than was written")
         return sealed.hexdigest()
 
     def _put(self, data: bytes) -> None:

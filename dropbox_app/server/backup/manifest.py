@@ -1,4 +1,4 @@
-"""What of a server's folder goes into a backup, under which names: as they lie in the folder.
+"""Which files of a server's folder go into a backup, and under which names: those in the folder.
 
 So ``age -d FILE | tar x`` gives a folder back; but the restore also checks, gives each site a new
 store id and honours what was withdrawn.
@@ -45,7 +45,7 @@ _OF_A_SITE = re.compile(rf"{paths.SITES}/([a-z0-9-]{{1,40}})/(.+)")
 
 
 def of(place: Place) -> Iterator[Path]:
-    """The small files of a site that are there now: without database, files, withdrawn list."""
+    """Yield the small files of a site that exist: without database, files, withdrawn list."""
     cards = sorted((place.folder / sites.CARDS).glob("*.card"))
     pages = sorted((place.folder / custom_pages.FOLDER).glob("*/*.md"))
     for path in (*(place.folder / name for name in (*_FILES, REFERRALS)), *cards, *pages):
@@ -59,7 +59,7 @@ def prefix(place: Place) -> str:
 
 
 def parted(name: str) -> tuple[str, str] | None:
-    """The site of a name in a backup, and its name in that site; None for no name of ours.
+    """Split a name in a backup into its site and the name there; None for any other name.
 
     What belongs to the server as a whole has no site.
     """

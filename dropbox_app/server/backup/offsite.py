@@ -1,7 +1,8 @@
 """Copies the sealed backups to another machine by rsync over ssh, and compares them there.
 
-Nothing is removed there. The other machine removes what is too old itself. A server that was taken
-over can still overwrite what it once sent: only copies that the other machine keeps aside hold.
+Nothing is removed there: the other machine itself removes what is too old. An attacker on this
+server can still overwrite what it once sent; only copies that the other machine sets aside are
+safe.
 """
 
 import re
@@ -18,7 +19,7 @@ _REMOTE = re.compile(r"(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s]
 
 
 def is_remote(target: str) -> bool:
-    """Whether a target is ``[USER@]HOST:FOLDER``, and no folder of this machine."""
+    """Return whether a target is ``[USER@]HOST:FOLDER`` rather than a folder of this machine."""
     return bool(_REMOTE.fullmatch(target))
 
 
@@ -63,7 +64,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
 
 
 def _run(*words: str) -> list[str]:
-    """The lines that a program prints. Raises BackupError with its last words."""
+    """Return the lines that a program prints. Raises BackupError with its last words."""
     try:
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",

@@ -1,8 +1,8 @@
-"""Makes a server's folder from a backup: checked throughout, and known as restored to every desk.
+"""Restores a server's folder from a backup, with every check, so that each desk notices it.
 
-All is done in a folder inside the new one, and moved to its place when it is right; what is not
-right leaves nothing. Each site gets a new store id, by which desks know to send again what the
-server lacks (SPEC section 7); and what was withdrawn since the backup does not come back.
+Everything happens in a folder inside the new one, and is moved to its place once it is complete; a
+failure leaves nothing behind. Each site gets a new store id, by which desks know to send again what
+the server lacks (SPEC section 7); and what was withdrawn since the backup does not come back.
 """
 
 import datetime
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from dropbox_app.protocol.encoding import check_day, check_hex, new_digest, sha256_hex
 from dropbox_app.protocol.errors import FormatError
@@ -31,6 +31,9 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteSt
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
+_LONGEST_HEADER = 4096  # bytes of what a header says besides; names are the longest, 120
+_SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
+_STRANGE = "it holds something that no server writes"
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
 
 Days = dict[str, datetime.date]  # withdrawn mailboxes
@@ -38,7 +41,7 @@ Days = dict[str, datetime.date]  # withdrawn mailboxes
 
 @dataclass(frozen=True)
 class RestoredSite:
-    """The counts of what was restored of a site."""
+    """The counts of what was restored for a site."""
 
     name: str
     organisation: str  # empty if the settings in the backup are wrong
@@ -57,7 +60,7 @@ class Restored:
 
 @dataclass
 class _Lists:
-    """All lists of withdrawn mailboxes that are known beside those in the backup."""
+    """All known lists of withdrawn mailboxes, besides those in the backup."""
 
     of_sites: dict[str, Days] = field(default_factory=dict)
     of_any: Days = field(default_factory=dict)
@@ -99,7 +102,7 @@ def restore(
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[Path]:
-    """A folder inside an empty one, or one that a killed restore left; gone at the end."""
+    """Make a folder in an empty one, or in what a killed restore left; remove it at the end."""
     there = folder.exists()
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
@@ -146,17 +149,35 @@ class _Reader:
         return data
 
 
+class _Entry(tarfile.TarInfo):
+    """An entry as a backup has them, refused before anything of it is read or written.
+
+    tarfile holds a header of any length in memory, and makes a terabyte of zeros of a sparse file.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        entry = super().frombuf(buf, encoding, errors)
+        is_more = entry.type == tarfile.XHDTYPE and entry.size <= _LONGEST_HEADER
+        if not is_more and entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise BackupError(_STRANGE)
+        return entry
+
+
 def _unpack(path: Path, keys: Keys, new: Path) -> None:
-    """Write what a backup holds, to its authenticated end. Raises BackupError."""
+    """Write the contents of a backup, to its authenticated end. Raises BackupError."""
     with path.open("rb") as file:
         pieces = keys.chunks(file)
         try:
-            with tarfile.open(mode="r|", fileobj=_Reader(pieces)) as archive:  # type: ignore[call-overload]  # it only reads
+            with tarfile.open(mode="r|", fileobj=_Reader(pieces), tarinfo=_Entry) as archive:  # type: ignore[call-overload]  # it only reads
                 for entry in archive:
-                    inside = archive.extractfile(entry) if entry.isreg() else None
+                    plain = entry.isreg() and not entry.pax_headers.keys() - {"path", "size"}
+                    inside = archive.extractfile(entry) if plain else None
                     name = manifest.parted(entry.name)
                     if inside is None or name is None:
-                        raise BackupError("it holds something that no server writes")
+                        raise BackupError(_STRANGE)
+                    if shutil.disk_usage(new).free - entry.size < _SPARE:
+                        raise SiteFull
                     _write(new / entry.name, inside, name[1])
             for _ in pieces:  # the end of the archive is not yet that of the file
                 pass
@@ -165,7 +186,7 @@ def _unpack(path: Path, keys: Keys, new: Path) -> None:
 
 
 def _write(path: Path, inside: IO[bytes], name: str) -> None:
-    """Write one file. A sealed file that is not the one of its name is left out."""
+    """Write one file. A sealed file that does not match its name is left out."""
     for parent in reversed(path.parents):
         if not parent.exists():
             parent.mkdir(0o700)
@@ -185,7 +206,7 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
 
 
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
-    """Return every site that came, with its id. Raises BackupError.
+    """Return every restored site, with its id. Raises BackupError.
 
     A site whose settings were wrong that day comes back too, and stays closed until they are
     corrected, as it would have on the old machine.
@@ -215,7 +236,7 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
     if (today - day).days > most:
         raise BackupError(
             f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
-            "since may come back. To restore it all the same, say --old"
+            "since may come back. To restore it anyway, say --old"
         )
 
 
@@ -223,7 +244,7 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
 
 
 def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
-    """The list beside the backup and those that were given. Raises BackupError."""
+    """Read the list beside the backup and those that were given. Raises BackupError."""
     known = _Lists()
     for one in directory.kept(file.absolute().parent, "withdrawn"):
         _take_sealed(one.path, keys, known)
@@ -262,7 +283,7 @@ def _take_sealed(path: Path, keys: Keys, known: _Lists) -> None:
 
 
 def _merge(days: Days, more: Days) -> None:
-    """Each with its latest day: so long it is kept."""
+    """Add mailboxes to the lists, each with its latest day, which decides how long it is kept."""
     for mailbox, day in more.items():
         days[mailbox] = max(day, days.get(mailbox, day))
 
@@ -278,7 +299,7 @@ def _finish(
     today: datetime.date,
     several: bool,
 ) -> RestoredSite:
-    """Check a site's database, forget what was withdrawn, give it a new store id."""
+    """Check a site's database, forget what was withdrawn, and give it a new store id."""
     folder = place.folder
     for name in (FILES, sites.CARDS):
         (folder / name).mkdir(0o700, exist_ok=True)
@@ -320,7 +341,7 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Whether a code still opens it; else it is the sealed withdrawal that waits for the desks."""
+    """Return whether a code still opens it; if not, it is a withdrawal that waits for desks."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 
@@ -329,13 +350,13 @@ def _opens(store: SqliteStore, mailbox: str) -> bool:
 
 
 def _date(new: Path, today: datetime.date) -> None:
-    """Leave no finer time than the day."""
+    """Set a file's times to the beginning of the day."""
     for path in sorted(new.rglob("*"), reverse=True):
         at_midnight(path, today)
 
 
 def _move(new: Path, folder: Path) -> None:
-    """Put everything in its place. Until the last step ``layout.places`` says it is broken off."""
+    """Put everything in its place; until the last step the folder counts as interrupted."""
     for path in sorted(new.iterdir()):
         path.rename(folder / path.name)
     new.rmdir()

@@ -98,7 +98,7 @@ def _offer(
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
-    """Where a card goes: to the site that was named, else to the one that it was made for."""
+    """Return the site of a card: the one that was named, or the one that it was made for."""
     if site_name is None:
         for place in paths.places(folder_of(folder)):
             with contextlib.suppress(KlankbordError):  # a site with a fault is another's matter
@@ -113,6 +113,8 @@ def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None
     who = f"{offer.card.name}, {_who(offer.card)}"
     where = f", at {offer.site.settings.name}" if say_where else ""
     common.say(f"The card of {who}{where}, with the fingerprint\n\n    {groups}\n", err=True)
+    for line in _said(offer.card):
+        common.say(line, err=True)
     for phone in _telephones(offer.site, offer.name):
         common.say(
             f"Who writes to {offer.name} is shown {phone}, by telephones in site.toml: is that "
@@ -153,6 +155,8 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
             state += f", stand-in {stand_in.file_name}" if stand_in else ""
         common.say(f"{named.file_name}: {named.card.name}; {state}")
         common.say(f"    {_who(named.card)}")
+        for line in _said(named.card):
+            common.say(f"    {line}")
         common.say(f"    {named.card.identity.fingerprint()}")
     for file_name, fault in site.faults():
         common.say(f"{file_name}: cannot be used: {fault}")
@@ -185,12 +189,12 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
 
 
 def _telephones(site: Site, name: str) -> list[str]:
-    """The telephones that stand in the settings for a card of this name."""
+    """Return the telephone numbers in the settings for a card with this name."""
     return [own.phone for own in site.settings.telephones if own.card == name]
 
 
 def _who(shown: Card) -> str:
-    """Kind and scope of a card in words."""
+    """Describe the kind and scope of a card in words."""
     scope = {
         "unwanted_behaviour": "unwanted behaviour",
         "integrity": "integrity",
@@ -199,8 +203,15 @@ def _who(shown: Card) -> str:
     return f"{shown.kind} counsellor for {scope}"
 
 
+def _said(shown: Card) -> list[str]:
+    """What a counsellor says of themselves on the site, one line each."""
+    number = [f"register number {shown.register_number}"] if shown.register_number else []
+    said = shown.sentence.items()
+    return [*number, *(f"own words ({code}): \u201c{text}\u201d" for code, text in sorted(said))]
+
+
 def _name_for(new: Card) -> str:
-    """A name for the file from the counsellor's own."""
+    """Return a file name made from the counsellor's own name."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
 

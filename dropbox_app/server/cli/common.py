@@ -1,4 +1,4 @@
-"""What all commands of ``klankbord-server`` share: the folder, the site, the day, how they fail."""
+"""Shared by all commands of ``klankbord-server``: folder, site, day, and errors."""
 
 import datetime
 import os
@@ -21,14 +21,15 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def today() -> datetime.date:
-    """The UTC day; the only clock of these commands."""
+    """Return the UTC day; the only clock of these commands."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
 class Refused(click.ClickException):
-    """A refusal as it is shown: nothing in it is obeyed by a terminal."""
+    """A refusal as shown to the operator; a terminal obeys nothing in it."""
 
     def format_message(self) -> str:
+        """Return the message with everything escaped that a terminal would obey."""
         return "\n".join(map(visible, self.message.split("\n")))
 
 
@@ -41,6 +42,7 @@ class Group(click.Group):
     """Turns every refusal into one sentence and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run the command; turn a KlankbordError or OSError into a refusal."""
         try:
             return super().invoke(ctx)
         except KlankbordError as error:
@@ -63,7 +65,7 @@ class Group(click.Group):
 
 
 class GivenFile(click.Path):
-    """A file that a command is given. Many commands act as an account that cannot see root's."""
+    """A file named on the command line, which this account may not be able to read."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
@@ -74,6 +76,7 @@ class GivenFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - as click has it
+        """Return the path, if this account can read it."""
         self.check(value, param, ctx)
         return super().convert(value, param, ctx)
 
@@ -124,7 +127,7 @@ def site_option(command: _Command) -> _Command:
 
 
 def folder_of(given: Path | None) -> Path:
-    """The folder of ``--dir`` after the command, before it, or in the environment.
+    """Return the folder: ``--dir`` after the command, before it, or in the environment.
 
     From here on root acts as the account that owns it, see ``server/account.py``.
     """
@@ -140,7 +143,7 @@ def folder_of(given: Path | None) -> Path:
 
 
 def named_folder(given: Path | None) -> Path:
-    """The same folder, with the rights that this process has."""
+    """Return the same folder, with the rights of this process."""
     context = click.get_current_context()
     before: Path | None = context.find_root().params.get("folder")
     known = given or before or os.environ.get("KLANKBORD_DIR")
@@ -150,7 +153,7 @@ def named_folder(given: Path | None) -> Path:
 
 
 def place_of(given: Path | None, site: str | None) -> Place:
-    """Where the site of ``--site`` lies; without it the one in the folder itself, or the only one.
+    """Return the place of ``--site``; without it, of the site in the folder or the only one.
 
     Raises SettingsError.
     """

@@ -65,7 +65,7 @@ for _command in (
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
 @click.option("--threads", default=128, show_default=True, type=click.IntRange(2, 256))
 def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
-    """Serve all sites until stopped. SIGHUP takes up what was changed, without a pause.
+    """Serve all sites until stopped. SIGHUP loads changed settings without a pause.
 
     On a real server nginx is in front, at a socket file that only nginx can open: it names the
     way by which each request came, and without that a request gets 421. A TCP address is for
@@ -104,7 +104,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove what a crash left, and note the site's id. Raises ServerError, OSError."""
+    """Remove the leftovers of a crash, and note the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
         if store.site_id() is None:  # an older version wrote it

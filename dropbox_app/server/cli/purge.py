@@ -62,7 +62,7 @@ def purge_command(
 
 
 def _confirmed(site: Site, store: SqliteStore, today: datetime.date, yes: bool) -> bool:
-    """Say what would be removed, and ask, if that is anything."""
+    """List what would be removed, and ask for confirmation, if there is anything."""
     mailboxes, items = purge.expired(site, store, today)
     if not mailboxes and not items:
         return True

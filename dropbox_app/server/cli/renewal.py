@@ -1,8 +1,8 @@
-"""A worker ends itself once nobody has sent it anything for some minutes.
+"""A worker ends itself once it has received nothing for some minutes.
 
 Python cannot wipe a string: texts, codes and keys stay in a worker's memory until something else
-is written over them, which on a quiet server takes hours. The master starts another worker, whose
-memory is the master's, and that never had a text. Sessions go on: their key is the master's.
+overwrites them, which on a quiet server takes hours. The master then starts another worker from its
+own memory, which never held a text. Sessions continue, because the master holds their key.
 """
 
 import threading
@@ -12,14 +12,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
 LONGEST = 3600.0  # seconds since the first one: on a busy server
+LAST = 7200.0  # likewise: what is then still under way is cut off, so that no slow file holds it
 EVERY = 10.0  # seconds between two looks
 
 
 class Renewal:
-    """The app of one worker, and a thread that says when the worker is to end.
+    """The app of one worker, and a thread that decides when the worker is to end.
 
-    ``end`` is called in that thread, again at each look until the worker has ended, and only while
-    no request is under way. ``look`` is called each time before.
+    ``end`` is called in that thread, again at each look until the worker has ended. Until LAST it
+    is called only while no request is under way. ``look`` is called each time before.
     """
 
     def __init__(
@@ -40,20 +41,21 @@ class Renewal:
         self._last = 0.0
 
     def start(self) -> None:
-        """Look until the process ends."""
+        """Check at intervals until the process ends."""
         threading.Thread(target=self._run, name="renewal", daemon=True).start()
 
     def step(self) -> None:
-        """Look once."""
+        """Check once."""
         self._look()
         with self._lock:
             now, first = self._clock(), self._first
             due = first is not None and (now - self._last >= QUIET or now - first >= LONGEST)
-            due = due and not self._under_way
+            due = due and (not self._under_way or (first is not None and now - first >= LAST))
         if due:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, and note whether it could leave something in memory."""
         asks_only = environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_COOKIE" not in environ
         self._begin(secret=not asks_only)
         try:
@@ -82,7 +84,7 @@ class Renewal:
 
 
 class _Answer:
-    """The pieces of an answer; says once when the server has closed it."""
+    """The pieces of an answer; reports once that the server has closed it."""
 
     def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
         self._pieces = pieces

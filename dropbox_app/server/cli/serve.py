@@ -1,4 +1,4 @@
-"""Run gunicorn as it comes, with each setting that would otherwise leave something behind.
+"""Run the stock gunicorn, with each setting that would otherwise leave something behind.
 
 The master makes the cookie key and reads code, templates, word lists and the sites' settings into
 memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
@@ -7,7 +7,7 @@ Nothing of a request is logged: no address, target, header or time. Nothing of a
 a file.
 
 With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it takes in requests and
-gives out answers, so that no slow client holds a thread. A TCP address is for one's own machine:
+gives out answers, so that no slow client holds a thread. A TCP address is for one's own computer:
 there gunicorn's own pages for what is no HTTP are in plain English and have no policy.
 """
 
@@ -124,6 +124,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         super().__init__()
 
     def load_config(self) -> None:
+        """Hand the settings to gunicorn."""
         for name, value in self._settings.items():
             self.cfg.set(name, value)
 
@@ -158,15 +159,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         return made
 
     def _leave(self) -> None:
-        """End this worker as the master would: what is under way is finished."""
+        """End this worker as the master would: requests under way are finished."""
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. A reading with a fault is not taken up."""
+        """Run in the master before new workers start. A reading with a fault is not used."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
-        """Run in the master once every worker has ended: leave no finer time than the day."""
+        """Run in the master once every worker has ended: leave no file time finer than the day."""
         scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
@@ -175,7 +176,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
 
 
 def take(folder: Path, before: Reading | None = None) -> Reading:
-    """Read the sites, and write to the log what is wrong with them.
+    """Read the sites, and log what is wrong with them.
 
     ``before``: what is being served. It is returned if the new reading has a fault.
     """
@@ -185,7 +186,7 @@ def take(folder: Path, before: Reading | None = None) -> Reading:
     for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)
     if before is not None and read.wrong:
-        logger.warning("nothing was taken up; the sites are served as before")
+        logger.warning("nothing was loaded; the sites are served as before")
         return before
     return read
 
@@ -225,7 +226,7 @@ def address_of(bind: str) -> tuple[str, int] | Path:
 
 
 def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
-    """Take an address and give it back: gunicorn itself would try for ever, or in a traceback.
+    """Bind an address and release it: gunicorn would retry forever, or fail with a traceback.
 
     Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
     """
@@ -280,7 +281,7 @@ def _set_limits() -> None:
 
 
 def _warm_up() -> None:
-    """Read into the parent what all workers need, so that they share its memory.
+    """Load into the master what all workers need, so that they share its memory.
 
     A language that few sites have is read by the worker that first shows a page in it.
     """

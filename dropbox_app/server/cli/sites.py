@@ -27,7 +27,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def _of_a_new_site(command: _Command) -> _Command:
-    """The options that describe a new site."""
+    """Add the options that describe a new site."""
     for option in reversed(
         (
             click.option("--name", required=True, help="The organisation, as reporters read it."),
@@ -196,7 +196,7 @@ def site_retire(folder: Path | None, called: str) -> None:
     "--settings",
     "only_settings",
     is_flag=True,
-    help="Look at settings and pages alone: a server takes up nothing if one of them is wrong.",
+    help="Look at settings and pages alone: a server loads nothing if one of them is wrong.",
 )
 def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Say what is wrong with the sites: file, line, what is expected.
@@ -357,7 +357,7 @@ def _build(target: Path, text: str, site_id: str) -> None:
 
 @contextmanager
 def _said_of_options(path: Path) -> Iterator[None]:
-    """A wrong setting that was typed is said of its option: the file is not to blame."""
+    """Report a wrong setting as an error of the option that was typed, not of the file."""
     try:
         yield
     except SettingsError as error:
@@ -368,7 +368,7 @@ def _said_of_options(path: Path) -> Iterator[None]:
 
 
 def _invitation(made: Settings) -> str:
-    """The line that sets up a desk (SPEC section 7)."""
+    """Return the line that sets up a desk (SPEC section 7)."""
     said: dict[str, Json] = {
         "v": 1,
         "origins": list(made.origins),

@@ -1,6 +1,6 @@
-"""Finds faults in the sites of a server without looking at what they keep.
+"""Finds faults in the sites of a server without looking at stored conversations.
 
-``site check`` and every start say the same; ``doctor`` looks further.
+``site check`` and every start use these checks; ``doctor`` checks more.
 """
 
 import datetime
@@ -20,18 +20,18 @@ FIRST = 7  # days within which a new counsellor's desk is to fetch for the first
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
-    """Cards that cannot be used, or no longer."""
+    """Yield cards that cannot be used, or can no longer be used."""
     for name, fault in site.faults():
         yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
     for named in site.cards():
         if named.card.over(today):
             until = named.card.sealing[-1].until
             path = site.folder / CARDS / f"{named.file_name}.card"
-            yield f"{path}: it is over since {until}; a fetch of the counsellor's desk renews it"
+            yield f"{path}: it expired on {until}; a fetch of the counsellor's desk renews it"
 
 
 def telephone_faults(site: Site) -> Iterator[str]:
-    """Telephones of counsellors without a card."""
+    """Yield telephone numbers of counsellors without a card."""
     cards = {named.file_name for named in site.cards()} | {name for name, _ in site.faults()}
     for own in site.settings.telephones:
         if own.card not in cards:
@@ -40,7 +40,7 @@ def telephone_faults(site: Site) -> Iterator[str]:
 
 
 def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
-    """One counsellor, and nobody to turn to if it is about that one."""
+    """Yield a note if there is one counsellor, and nobody to turn to about that one."""
     if len(site.open_cards(today)) == 1 and not site.settings.other_contact:
         yield (
             f"{_where(site, 'other_contact')}: other_contact: there is one counsellor. Name whom "
@@ -49,7 +49,7 @@ def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
 
 
 def _where(site: Site, key: str) -> str:
-    """The file and the line of a setting."""
+    """Return the file and the line of a setting."""
     path = site.folder / settings.FILE_NAME
     with suppress(SettingsError):  # changed since it was read
         line = settings.line_of(key, settings.text_of(site.folder))
@@ -60,7 +60,7 @@ def _where(site: Site, key: str) -> str:
 def desk_faults(
     site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
 ) -> Iterator[tuple[str, bool]]:
-    """Desks that fetch more seldom than the site promises an answer, and whether it is but a note.
+    """Yield desks that fetch too seldom, and whether that is only a note.
 
     A counsellor who is away, and says so on the card, is not late. ``fetches``: each desk's last.
     """
@@ -83,7 +83,7 @@ def desk_faults(
 
 
 def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
-    """Texts on law and help that no lawyer has read, that nobody has checked, or too long ago."""
+    """Yield texts on law and help that were never checked, or were checked too long ago."""
     law = read.settings.law
     path = read.place.folder / settings.FILE_NAME
     if law.read_on is None:
@@ -102,14 +102,14 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place) -> Iterator[Fault]:
-    """Whether there is a database at all: cheap, for a start with hundreds of sites."""
+    """Yield a fault if there is no database; cheap enough for hundreds of sites."""
     path = place.folder / DATABASE
     if not path.exists():
         yield Fault(place.name, f"{path} is missing; restore it from a backup")
 
 
 def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
-    """Yield the faults of a site whose settings are right."""
+    """Yield the faults of a site with valid settings."""
     place = read.place
     try:
         if inspect.old(place.folder / DATABASE):

@@ -1,8 +1,8 @@
 """A site's own pages, in Markdown: ``content/{nl,en}/PAGE.md`` in its folder.
 
-Strict, since an organisation writes them and a frightened person reads them: HTML, pictures,
-links to where one does not want to end, headings out of order are refused with file and line.
-What is shown is made of the Markdown alone, so no tag of the writer's ever reaches a page.
+The rules are strict, because an organisation writes the pages and a frightened person reads them.
+HTML, pictures, unsafe links and headings out of order are refused with file and line. The HTML is
+generated from the Markdown alone, so no tag that the author wrote reaches a page.
 """
 
 import re
@@ -34,14 +34,14 @@ _HEADINGS = range(2, 5)
 
 
 class _Parser(MarkdownIt):
-    """One that sees every link as a link: what is wrong with it is named here."""
+    """A parser that accepts every link as a link; what is wrong with it is reported here."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802 - markdown-it's own name
         return True
 
 
 def render(text: str, name: str) -> str:
-    """A page's Markdown as HTML. Raises ContentError; ``name`` is what it calls the file."""
+    """Return a page's Markdown as HTML. Raises ContentError; ``name`` is what it calls the file."""
     parser = _Parser("commonmark", {"html": True})  # seen as HTML, so that it can be named
     tokens = parser.parse(_checked(text, name))
     for line, said in _faults(tokens):
@@ -50,7 +50,7 @@ def render(text: str, name: str) -> str:
 
 
 def decode(raw: bytes, name: str) -> str:
-    """A file's bytes as text. Raises ContentError."""
+    """Return a file's bytes as text. Raises ContentError."""
     if len(raw) > MAX_BYTES:
         raise ContentError(f"{name}: it may be at most {MAX_BYTES} bytes")
     try:
@@ -75,7 +75,7 @@ def _hidden(text: str) -> bool:
 
 
 def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
-    """Lines, and what is wrong there."""
+    """Yield faults, each with its line."""
     level = 1
     line = 1
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):

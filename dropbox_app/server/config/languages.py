@@ -1,4 +1,4 @@
-"""The languages of the reporter's pages, and in which of them everything else is.
+"""The languages of the reporter's pages, and which language everything else is in.
 
 The pages of a site are in Dutch and English, and in each further language that its setting
 ``languages`` names. What an operator writes, the law, the list of where people can turn and the
@@ -15,8 +15,8 @@ RIGHT_TO_LEFT = ("ar",)
 
 
 def in_dutch_or_english(lang: str) -> str:
-    """The language of a code, of the law and of an operator's texts on pages in this language.
+    """Return the language of a code, of the law and of the operator's texts on these pages.
 
-    English for every reader but those of the Dutch pages: more of them can read it.
+    It is English for everyone except readers of the Dutch pages, since more people can read it.
     """
     return lang if lang in CODE_LANGUAGES else "en"

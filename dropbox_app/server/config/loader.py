@@ -1,8 +1,8 @@
-"""Reads every site of a server, and says what is wrong with which: file, line, what was expected.
+"""Reads every site of a server, and reports what is wrong: site, file, line, what was expected.
 
 A mistake costs at most its own site: one with wrong settings stays closed while the others are
 served, one with a wrong page of its own shows the default text there. No mistake raises. A running
-server takes up no reading with a fault at all (``cli.serve``).
+server uses no reading with a fault at all (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Page = tuple[str, str]  # language and name
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it should be. A ``note`` is for the operator to judge."""
+    """Something that is wrong. A ``note`` is for the operator to judge."""
 
     site: str
     said: str
@@ -45,17 +45,17 @@ class ReadSite:
     referrals: Referrals = field(default_factory=referrals.shipped)
 
     def html(self, lang: str, page: str) -> str:
-        """Return what the site itself wrote for a page, as HTML; empty if it wrote nothing."""
+        """Return the site's own text for a page, as HTML; empty if there is none."""
         text = self.pages.get((lang, page))
         return custom_pages.render(text, page) if text is not None else ""
 
     def law_html(self, lang: str, block: str) -> str:
-        """Return what the law says here, as HTML: the site's own text, or a draft."""
+        """Return the text on the law as HTML: the site's own text, or a draft."""
         draft = law.draft(self.settings.law.draft, lang, block)
         return self.html(lang, block) or custom_pages.render(draft, block)
 
     def own_law(self, lang: str, block: str) -> bool:
-        """Whether that is the site's own text."""
+        """Whether the text on the law is the site's own."""
         return block in law.BLOCKS and (lang, block) in self.pages
 
 
@@ -73,7 +73,7 @@ class ClosedSite:
 
     @property
     def hosts(self) -> set[str]:
-        """Its host names."""
+        """The host names of the site."""
         return origins.hosts((*self.origins, *self.desk_origins))
 
 
@@ -87,11 +87,11 @@ class Reading:
 
     @property
     def wrong(self) -> bool:
-        """Whether there is a fault that is more than a note."""
+        """Whether any fault is more than a note."""
         return not all(fault.note for fault in self.faults)
 
     def of(self, name: str) -> ReadSite | None:
-        """Return the site of a name; None if it cannot be served."""
+        """Return the site with this name; None if it cannot be served."""
         return next((site for site in self.sites if site.place.name == name), None)
 
 
@@ -121,7 +121,7 @@ def read(folder: Path) -> Reading:
 
 
 def claims(made: Settings) -> set[tuple[str, str]]:
-    """Return what a site has for itself alone: its host names, on whatever port, and its id."""
+    """Return what only one site may have: its host names, on any port, and its id."""
     hosts = {("host", name) for name in origins.hosts((*made.origins, *made.desk_origins))}
     return hosts | {("site", made.site)}
 
@@ -146,7 +146,7 @@ class _Draft:
         self.referrals = self._read_referrals()
 
     def closed(self, taken: set[str]) -> ClosedSite:
-        """Return what can be made out of a site whose settings are wrong, but no host in taken."""
+        """Return what is usable of a site with wrong settings, without host names in ``taken``."""
         text = ""
         with suppress(OSError):
             text = read_small(self._path, settings.MIB).decode("utf-8", "replace")
@@ -157,7 +157,7 @@ class _Draft:
         return ClosedSite(self.place, public, desks)
 
     def close(self, said: str) -> None:
-        """Name a fault that keeps the whole site from being served."""
+        """Record a fault that keeps the whole site from being served."""
         self.settings = None
         self.faults.append(Fault(self.place.name, f"{said} (at a start this site stays closed)"))
 
@@ -182,7 +182,7 @@ class _Draft:
             )
 
     def _read_pages(self) -> Iterator[tuple[Page, str]]:
-        """Yield the site's own pages that are right."""
+        """Yield the site's own pages that are valid."""
         there = {lang: self._names(lang) for lang in LANGUAGES}
         for lang in LANGUAGES:
             for page in custom_pages.PAGES:
@@ -224,7 +224,7 @@ class _Draft:
         return text
 
     def _names(self, lang: str) -> set[str]:
-        """Return the pages of a language that are there; what is no page is a fault."""
+        """Return the existing pages of a language; any other file is a fault."""
         folder = self.place.folder / custom_pages.FOLDER / lang
         try:
             files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))

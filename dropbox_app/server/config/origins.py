@@ -1,4 +1,4 @@
-"""Where a site is dialled, in the one form that a desk signs."""
+"""The origins at which a site is reached, in the one form that a desk signs."""
 
 import ipaddress
 import re
@@ -33,7 +33,7 @@ def read(value: object) -> tuple[str, ...]:
 
 
 def hosts(origins: Sequence[str]) -> set[str]:
-    """Their names, on whatever port."""
+    """Return the host names of these origins, without ports."""
     return {urlsplit(origin).hostname or "" for origin in origins}
 
 

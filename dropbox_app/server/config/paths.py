@@ -1,4 +1,4 @@
-"""Where the sites of a server lie: in the folder itself, or each in ``sites/NAME/`` of it.
+"""The folders of a server's sites: the server's own folder, or ``sites/NAME/`` in it.
 
 Every site is a folder of the same form with all that is its own: settings, cards, database,
 files, pages. A server with one site has it in the folder itself and needs no more.
@@ -14,7 +14,7 @@ from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 SITES = "sites"
-RESTORING = ".restoring"  # where a restore works; while it is there, nothing is whole
+RESTORING = ".restoring"  # where a restore works; while it is there, nothing is complete
 OWN = "."  # what the site in the folder itself is called
 FORM = "1 to 40 of a-z, 0-9 and -"
 
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a site lies, and what it is called on this server; no page says that name."""
+    """The folder of a site, and the site's name on this server; no page shows that name."""
 
     name: str
     folder: Path
@@ -31,12 +31,12 @@ class Place:
 
 
 def own(folder: Path) -> Place:
-    """The site in the folder itself."""
+    """Return the place of the site in the folder itself."""
     return Place(OWN, folder, folder / RESERVE)
 
 
 def named(folder: Path, name: str) -> Place:
-    """The place of a site by its name, whether it is there or not. Raises SettingsError."""
+    """Return the place of a site by its name, whether it exists or not. Raises SettingsError."""
     if name == OWN:
         return own(folder)
     if not _NAME.fullmatch(name):
@@ -45,9 +45,9 @@ def named(folder: Path, name: str) -> Place:
 
 
 def places(folder: Path) -> tuple[Place, ...]:
-    """Every site of a server, the one in the folder itself first. Raises SettingsError."""
+    """Return every site of a server, the one in the folder itself first. Raises SettingsError."""
     if os.path.exists(folder / RESTORING):  # of a closed folder the next line says more
-        raise SettingsError(f"{folder}: a restore was broken off here; run it again")
+        raise SettingsError(f"{folder}: a restore was interrupted here; run it again")
     found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
     # Without settings it is still one, if a broken one, where its database is.
     if not found or any(os.path.exists(folder / name) for name in (FILE_NAME, DATABASE)):
@@ -68,12 +68,12 @@ def names(folder: Path) -> list[str]:
 
 
 def misnamed(folder: Path) -> list[str]:
-    """Folders in ``sites`` that cannot be a site, because of what they are called."""
+    """Return folders in ``sites`` whose names are not valid for a site."""
     return [name for name in names(folder) if not _NAME.fullmatch(name)]
 
 
 def chosen(folder: Path, name: str | None) -> Place:
-    """The site that a command is about: that of ``name``; else the own one, or the only one.
+    """Return the site of ``name``; without a name, the one in the folder itself, or the only one.
 
     Raises SettingsError.
     """

@@ -1,4 +1,4 @@
-"""Where people can turn besides the counsellor: the list of this program, or the site's own.
+"""Where people can turn besides the counsellor: the shipped list, or the site's own.
 
 ``content/referrals.toml`` in a site's folder takes the place of the whole list. Strict like all
 that an operator writes: an unknown key, a number that is none, a topic that the report form does
@@ -33,7 +33,7 @@ _TEXTS = ("name", "nl", "en", "phone", "site")
 
 @dataclass(frozen=True)
 class Referral:
-    """One door. ``checked``: the day on which somebody compared it with the organisation itself."""
+    """One place to turn to. ``checked``: the day on which somebody last verified the entry."""
 
     name: str
     topics: tuple[str, ...]
@@ -44,23 +44,23 @@ class Referral:
     checked: datetime.date | None = None
 
     def why(self, lang: str) -> str:
-        """For what, in a language of the pages."""
+        """Return what the place is for, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
     def stale(self, today: datetime.date) -> bool:
-        """Whether it was never checked, or more than STALE days ago."""
+        """Return whether it was never checked, or was checked more than STALE days ago."""
         return self.checked is None or (today - self.checked).days > STALE
 
 
 @dataclass(frozen=True)
 class Referrals:
-    """The list, and the day on which it was put together."""
+    """The list, and the day on which it was compiled."""
 
     compiled: datetime.date
     entries: tuple[Referral, ...]
 
     def by_topic(self) -> dict[str, tuple[Referral, ...]]:
-        """Every topic of TOPICS that has a door, with its doors in the order of the list."""
+        """Return every topic that has an entry, with its entries in the order of the list."""
         found = {
             topic: tuple(entry for entry in self.entries if topic in entry.topics)
             for topic in TOPICS
@@ -69,7 +69,7 @@ class Referrals:
 
 
 def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
-    """How many of the entries with a telephone or a site nobody has checked yet; "" for none."""
+    """Return how many entries with a telephone or a site nobody has checked; "" for none."""
     told = [entry for entry in entries if entry.phone or entry.site]
     missing = [entry for entry in told if entry.checked is None]
     if not missing:
@@ -79,7 +79,7 @@ def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
 
 @functools.cache
 def shipped() -> Referrals:
-    """The list that comes with this program."""
+    """Return the list that comes with this program."""
     folder = importlib.resources.files("dropbox_app.server.config")
     return parse((folder / FILE_NAME).read_bytes(), FILE_NAME)
 

@@ -1,4 +1,4 @@
-"""One clock: within how many working days a counsellor answers, and all that follows from it.
+"""How many working days a counsellor has to answer, and everything that follows from that number.
 
 The pages promise an answer within ``response_days`` working days. A desk keeps that promise by
 fetching at least that often: the daily mail asks for it, ``site check`` and ``doctor`` name a desk
@@ -24,20 +24,20 @@ def working_days(after: datetime.date, until: datetime.date) -> int:
 
 
 def due(last: datetime.date | None, today: datetime.date, promised: int) -> bool:
-    """Whether a desk has to fetch today to keep the promise. ``last``: its last fetch, if any."""
+    """Return whether a desk has to fetch today to keep the promise. ``last``: its last fetch."""
     return last is None or working_days(last, today) >= promised
 
 
 def late(last: datetime.date | None, today: datetime.date, promised: int) -> bool:
-    """Whether a desk fetches more seldom than the site promises an answer."""
+    """Return whether a desk fetches less often than the site promises an answer."""
     return last is None or working_days(last, today) > promised
 
 
 def quiet_for(promised: int) -> int:
-    """The whole working days without a fetch after which the pages say so."""
+    """Return the whole working days without a fetch after which the pages mention it."""
     return promised + GRACE
 
 
 def quiet(last: datetime.date, today: datetime.date, promised: int) -> bool:
-    """Whether ``quiet_for(promised)`` whole working days have passed since ``last``."""
+    """Return whether ``quiet_for(promised)`` whole working days have passed since ``last``."""
     return working_days(last, today) > quiet_for(promised)

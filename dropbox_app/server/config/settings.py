@@ -58,7 +58,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most of everything, in bytes where nothing else is said."""
+    """The limits, in bytes unless stated otherwise."""
 
     text: int = 60_000  # one message's free text together
     file: int = 100 * MIB  # an attachment before it is sealed
@@ -76,20 +76,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Crisis:
-    """A number for who needs help now, and for what, in each language."""
+    """A number to call in an emergency, and what it is for, in each language."""
 
     number: str
     nl: str
     en: str
 
     def why(self, lang: str) -> str:
-        """For what, in a language of the pages."""
+        """Return what the number is for, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
 
 @dataclass(frozen=True)
 class OtherContact:
-    """Whom to call about the counsellors themselves: none of them. Both empty: nobody is named."""
+    """Somebody to call about the counsellors themselves; both fields are empty if nobody is."""
 
     name: str = ""
     phone: str = ""
@@ -100,7 +100,7 @@ class OtherContact:
 
 @dataclass(frozen=True)
 class Own:
-    """A telephone of one counsellor's own. ``card``: the name of the card's file."""
+    """The telephone number of one counsellor. ``card``: the name of the card's file."""
 
     card: str
     phone: str
@@ -109,7 +109,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Law:
-    """Which text says what the law is here, whose it is, and who read it.
+    """The text that says what the law is here: its source, its author, and who read it.
 
     ``author`` is that of the site's own text; ``read_by`` and ``read_on`` are of the text shown.
     """
@@ -150,7 +150,7 @@ def read(folder: Path) -> Settings:
 
 
 def text_of(folder: Path) -> str:
-    """The settings as they stand in a folder. Raises SettingsError."""
+    """Return the settings file of a folder as text. Raises SettingsError."""
     path = folder / FILE_NAME
     try:
         data = read_small(path, MIB)  # ``parse`` says what is too long
@@ -166,7 +166,7 @@ def text_of(folder: Path) -> str:
 
 
 def parse(text: str, path: Path) -> Settings:
-    """Read settings as they stand in a file; ``path`` is for the errors. Raises SettingsError."""
+    """Parse the text of a settings file; ``path`` is used in errors. Raises SettingsError."""
     if len(text) > MAX_CHARACTERS:  # some short writings would keep the parser busy for long
         raise SettingsError(f"{path}: it may be at most {MAX_CHARACTERS} characters")
     try:
@@ -189,7 +189,7 @@ def parse(text: str, path: Path) -> Settings:
 
 
 def line_of(key: str, text: str) -> int:
-    """The line that sets ``table.key``; 0 if none is found."""
+    """Return the line that sets ``table.key``; 0 if none is found."""
     table = ""
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
@@ -204,7 +204,7 @@ def line_of(key: str, text: str) -> int:
 
 
 def _host_of(address: str) -> bool:
-    """Whether an address names a host."""
+    """Return whether an address names a host."""
     try:
         return origins.HOST.fullmatch(urlsplit(address).hostname or "") is not None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Writes ``site.toml``: as ``init`` makes it, and with other origins where it exists."""
+"""Writes ``site.toml``: a new one for ``init``, or an existing one with other origins."""
 
 import re
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ def with_origins(
     public: Sequence[str] | None = None,
     desks: Sequence[str] | None = None,
 ) -> str:
-    """The same settings with other origins; the operator's own comments stay if they can.
+    """Return the same settings with other origins; comments are kept where possible.
 
-    Raises SettingsError for an origin that is not taken.
+    Raises SettingsError for an invalid origin.
     """
     before, changed = parse(text, path), text
     after = replace(
@@ -50,7 +50,7 @@ def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
 
 
 def write(settings: Settings) -> str:
-    """``site.toml`` as `init` writes it: every setting, with what it is for."""
+    """Return ``site.toml`` as `init` writes it: every setting, with its purpose."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
     texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
@@ -180,7 +180,7 @@ mailbox_bytes = {mailbox_bytes}
 messages = {messages}
 # The same messages, sealed, divided likewise. At least 1048576.
 message_bytes = {message_bytes}
-# All conversations. Files are taken up to 85 % of it, reporters' words up to 95 %, answers to all.
+# All conversations. Files are accepted to 85 % of it, reporters' words to 95 %, answers to all.
 site_bytes = {site_bytes}
 # Below this much free disk no reporter's words are taken, below twice as much no files, and
 # below half of it no answers.

@@ -8,13 +8,11 @@ section 3).
 """
 
 import datetime
-import fcntl
 import functools
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.config import settings
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.store.files import open_untouched, replace_whole, sync_folder
+from dropbox_app.server.store.write_lock import Turns
 
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
@@ -51,55 +50,57 @@ class Site:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        # Alone among the processes that change cards: a retired card must not come back.
+        self._turns = Turns(folder / CARDS)
 
     def cards(self) -> tuple[NamedCard, ...]:
-        """Every pinned counsellor's card, by name of file. A broken file is in ``faults``."""
+        """Return every pinned counsellor's card, by file name. Broken files are in ``faults``."""
         return tuple(NamedCard(n, c) for n, c in self._read() if isinstance(c, Card))
 
     def faults(self) -> tuple[tuple[str, str], ...]:
-        """Files among the cards that cannot be used, each with the reason."""
+        """Return the card files that cannot be used, each with the reason."""
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
     def begun(self) -> bool:
-        """Whether a card is here, whole or broken, or was once: else the site is not open yet."""
+        """Return whether a card is or was here, valid or not: if not, the site is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:
-        """Since which day the site takes no new report; empty if it does."""
+        """Return the day since which the site accepts no new report; empty if it does."""
         try:
             return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
         except FileNotFoundError:
             return ""
 
     def end(self, day: datetime.date) -> None:
-        """Take no new report from now on. What runs goes on until it ends by its terms."""
+        """Accept no new report from now on. Conversations continue until their terms end."""
         if not self.ended():
             replace_whole(self.folder / ENDED, f"{day}\n".encode("ascii"), day)
 
     def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
-        """The cards that one can seal to on ``day``."""
+        """Return the cards that can be sealed to on ``day``."""
         return tuple(c.card for c in self.cards() if c.card.sealing_key(day) is not None)
 
     def card_of(self, identity: VerifyKey) -> NamedCard | None:
-        """The card of a pinned identity; None if it is not known here."""
+        """Return the card of a pinned identity; None if the identity is unknown here."""
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card in use that the operator has confirmed. Raises CardError with the reason."""
-        with self._changing():
+        """Put a card in use that the operator has confirmed. Raises CardError, StoreBusy."""
+        with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
             return card
 
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Return what ``pin`` would say to this card, without putting it in use."""
+        """Return the card if ``pin`` would accept it; raise the error of ``pin`` otherwise."""
         if not CARD_NAME.fullmatch(name):
             raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
         card = cards.parse(raw)
         if card.site != self.settings.site:
             raise CardError("the card was made for another site")
         if card.over(day):
-            raise CardError(f"the card is over: its last key was for {card.sealing[-1].until}")
+            raise CardError(f"the card has expired: its last key was for {card.sealing[-1].until}")
         known = self.card_of(card.identity)
         if known is not None:
             raise CardError(f"this counsellor has a card here already: {known.file_name}")
@@ -115,7 +116,7 @@ class Site:
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
         """Replace a pinned counsellor's card by a newer one (SPEC section 3). Raises CardError."""
-        with self._changing():
+        with self._turns.taken():
             known = self.card_of(identity)
             if known is None:
                 raise CardError("this counsellor has no card here")
@@ -130,9 +131,10 @@ class Site:
     def retire(self, name: str, day: datetime.date | None = None) -> None:
         """End a card at once: its counsellor can no longer be written to, nor fetch.
 
-        Its identity is not taken again: who holds a lost or stolen desk could read with it.
+        Its identity is never accepted again: whoever holds a lost or stolen desk could read with
+        it.
         """
-        with self._changing():
+        with self._turns.taken():
             if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
             # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
@@ -146,7 +148,7 @@ class Site:
             sync_folder(self.folder / CARDS)
 
     def _check_name(self, card: Card) -> None:
-        """Refuse the name of a colleague: a reporter goes by names."""
+        """Refuse a colleague's name, because reporters rely on names."""
         for other in self.cards():
             if other.card.identity != card.identity and _folded(other.card.name) == _folded(
                 card.name
@@ -154,7 +156,7 @@ class Site:
                 raise CardError(f"another counsellor here has that name: {other.file_name}")
 
     def _retired(self) -> dict[str, str]:
-        """Every retired identity, and its day."""
+        """Return every retired identity with its day."""
         try:
             text = (self.folder / RETIRED).read_text("ascii", errors="ignore")
         except FileNotFoundError:
@@ -188,23 +190,13 @@ class Site:
             yield name.removesuffix(".card"), card
 
     def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
-        """Replace a card file whole, under times no finer than the day."""
+        """Replace a card file atomically, with times no finer than the day."""
         replace_whole(self._path(name), raw, day)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Alone among the processes that change cards: a retired card must not come back."""
-        folder = os.open(self.folder / CARDS, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
 
 @functools.lru_cache(maxsize=PARSED)
 def _parse(name: str, raw: bytes, site: str) -> Card | str:
-    """Reading a card costs some milliseconds, so of those in use it is done once per content."""
+    """Parse a card once per content, because parsing takes some milliseconds."""
     if not CARD_NAME.fullmatch(name):
         return "the name of a card is 1 to 40 of a-z, 0-9 and -"
     try:
@@ -215,10 +207,10 @@ def _parse(name: str, raw: bytes, site: str) -> Card | str:
 
 
 def _folded(name: str) -> str:
-    """A name without what the eye passes over: case, width, the number of spaces."""
+    """Return a name without differences that the eye misses: case, width, number of spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def load(folder: Path) -> Site:
-    """Read a site's folder. Raises SettingsError naming the file, the key and what it wants."""
+    """Read a site's folder. Raises SettingsError with the file, the key and the expected value."""
     return Site(folder, settings.read(folder))

@@ -1,4 +1,4 @@
-"""Values as they stand in a TOML file, held to their form. What is wrong is named by its key."""
+"""Validates values of a TOML file. Errors name the key."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Wrong(Exception):
-    """A value is wrong: which, as ``table.key``, and what is wanted there."""
+    """A wrong value: its key, as ``table.key``, and what is expected there."""
 
     def __init__(self, key: str, said: str) -> None:
         super().__init__(said)
@@ -19,7 +19,7 @@ class Wrong(Exception):
 
 
 def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> None:
-    """Raise Wrong for a key that is none of these."""
+    """Raise Wrong for a key that is not among these."""
     for key in values:
         if key not in known:
             raise Wrong(
@@ -29,14 +29,14 @@ def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> N
 
 
 def whole_number(value: object, key: str) -> int:
-    """A whole number from 1. Raises Wrong."""
+    """Return a whole number of at least 1. Raises Wrong."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
         raise Wrong(key, f"{key} must be a whole number from 1")
     return value
 
 
 def one_line(value: object, key: str, called: str = "") -> str:
-    """A line of text that can be seen whole; ``called`` in what is said. Raises Wrong."""
+    """Return a line of visible text; errors call it ``called``. Raises Wrong."""
     called = called or key
     if not isinstance(value, str):
         raise Wrong(key, f"{called} must be a text")
@@ -48,6 +48,6 @@ def one_line(value: object, key: str, called: str = "") -> str:
 
 
 def string(text: str) -> str:
-    """A TOML basic string. A control character is written so that reading it names the key."""
+    """Return a TOML basic string; a control character is escaped so that reading names the key."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + '"'

@@ -1,6 +1,6 @@
-"""``klankbord-server doctor``: looks, and says how to repair what is wrong. It changes nothing.
+"""``klankbord-server doctor``: checks, and says how to repair what is wrong. It changes nothing.
 
-Here: the sites and the backups of a server's folder. ``machine`` looks at what is around it, and
+This module checks the sites and the backups of a server's folder. ``machine`` checks the host, and
 ``visit`` opens the sites as a visitor does.
 """
 
@@ -40,7 +40,7 @@ SHOWN = 3  # of many files that have the same fault
 def examine(
     folder: Path, today: datetime.date, name: str | None = None, root: Path = ROOT
 ) -> tuple[Finding, ...]:
-    """Look a server's folder and its machine over: all sites, or the one of this name alone.
+    """Check a server's folder and its host: all sites, or only the one with this name.
 
     ``root``: where the machine's own files begin.
     """
@@ -65,7 +65,7 @@ def examine(
 
 
 def _folder(folder: Path, today: datetime.date, name: str | None) -> tuple[Reading, list[Finding]]:
-    """Look at the server's own folder: the sites, and what they share. Raises SettingsError."""
+    """Check the server's own folder: the sites, and what they share. Raises SettingsError."""
     every = paths.places(folder)
     places = every if name is None else (paths.chosen(folder, name),)
     read = loader.read(folder)
@@ -115,7 +115,7 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
 
 
 def _settings_repair(said: str, folder: Path) -> str:
-    """What helps depends on whether the file is there, and may be read."""
+    """Return the repair, which depends on whether the file exists and is readable."""
     if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
         return "correct the file; site check says whether it is right"
     try:
@@ -143,7 +143,7 @@ def _database_repair(folder: Path) -> str:
 
 
 def _access(folder: Path, name: str) -> Iterator[Finding]:
-    """Check that only the server's own account can read the files, and can read all of them."""
+    """Check that the server's own account can read all files, and that no other account can."""
     owner = folder.stat().st_uid
     open_to, of_others = [], []
     try:
@@ -173,7 +173,7 @@ def _access(folder: Path, name: str) -> Iterator[Finding]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """A site's folder and all in it, but not the other sites."""
+    """Yield a site's folder and everything in it, without the other sites."""
     left = [folder]
     while left:
         path = left.pop()
@@ -191,7 +191,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _written(path: Path) -> datetime.date:
-    """The day of a file: the server keeps no finer time."""
+    """Return the day of a file; the server keeps no finer time."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 
@@ -245,7 +245,7 @@ def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
     for named in site.cards():
         until = named.card.sealing[-1].until
         if named.card.over(today):
-            fault = f"{named.file_name}: it is over since {until}"
+            fault = f"{named.file_name}: it expired on {until}"
         elif (until - today).days < SOON:
             fault = f"{named.file_name}: its keys end on {until}"
         else:
@@ -284,7 +284,7 @@ def _server(
 
 
 def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> Iterator[Finding]:
-    """Those in the server's own folder: the newest one's age, and every checksum."""
+    """Check the backups in the server's own folder: age of the newest, and every checksum."""
     kept = directory.kept(place)
     _, most = directory.days_kept([one.settings.retention for one in read.sites])
     old = [one.path.name for one in directory.too_old(place, today, most)]
@@ -313,7 +313,7 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
 
 
 def _mail(around: Machine) -> Iterator[Finding]:
-    """The daily mail to counsellors, where there is one. Says no word and nobody's name."""
+    """Check the daily mail to counsellors, if there is one, without naming a status or a person."""
     place = around.path(str(sent_log.PLACE))
     late = sent_log.late(place, around.today) if place.is_dir() else ""
     yield _verdict(

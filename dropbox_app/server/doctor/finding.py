@@ -1,4 +1,4 @@
-"""What ``doctor`` finds: one thing looked at, how it is, and how to repair it."""
+"""What ``doctor`` finds: one thing that was checked, its state, and how to repair it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -54,10 +54,10 @@ State = Literal["fine", "note", "wrong", "unseen"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check. A ``note`` is for the operator to judge.
 
-    A ``note`` is for the operator to judge. ``unseen`` could not be looked at, and says why.
-    Neither changes the exit code. ``site`` is empty for the server and for the machine.
+    A ``note`` is for the operator to judge. ``unseen`` means that it could not be checked, and says
+    why. Neither changes the exit code. ``site`` is empty for the server and for the machine.
     """
 
     check: Check
@@ -67,7 +67,7 @@ class Finding:
     repair: str = ""
 
     def told(self, several: bool) -> str:
-        """For a person. ``several``: whether it has to be said of which site it is."""
+        """Return the finding for a person. ``several``: whether the site has to be named."""
         about = f"{self.site}: {self.check}" if several and self.site else self.check
         said = visible(f"{self.state:6} {about}")
         if self.state == "fine":
@@ -75,7 +75,7 @@ class Finding:
         return f"{said}: {visible(self.fault)}\n       {visible(self.repair)}"
 
     def values(self) -> dict[str, str]:
-        """For a program, which may show them to a person."""
+        """Return the finding for a program, which may show it to a person."""
         return {name: visible(getattr(self, name)) for name in FIELDS}
 
 
@@ -83,7 +83,7 @@ FIELDS = tuple(field.name for field in fields(Finding))
 
 
 def fine(check: Check, site: str = "") -> Finding:
-    """Return a finding that is as it should be."""
+    """Return a finding that nothing is wrong."""
     return Finding(check, site, "fine")
 
 
@@ -103,7 +103,7 @@ def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 
 def total(findings: Iterable[Finding]) -> str:
-    """One line for a person: how many findings there are of each state."""
+    """Return one line for a person: how many findings there are of each state."""
     number = Counter(finding.state for finding in findings)
     return (
         f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "

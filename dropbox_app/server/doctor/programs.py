@@ -1,4 +1,4 @@
-"""Asks a program of the machine, for a bounded time and a bounded answer."""
+"""Runs a program of the host, with a limit on time and output."""
 
 import os
 import selectors

@@ -1,8 +1,8 @@
-"""How a server is doing today, in a few lines: what ``klankbord-server status`` tells.
+"""How a server is doing today, in a few lines: the output of ``klankbord-server status``.
 
-``doctor`` looks for faults of the machine and says how to repair them; this tells what is so.
-It tells nothing about reporters: no number of conversations or messages, and no day of one. It
-stores nothing and changes nothing.
+``doctor`` looks for faults of the host and says how to repair them; this module reports the current
+state. It reports nothing about reporters: no number of conversations or messages, and no day of
+one. It stores nothing and changes nothing.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Status:
     wrong: list[str]  # what ends the command with 1
 
     def values(self) -> dict[str, object]:
-        """For a program."""
+        """Return the status for a program."""
         return asdict(self)
 
 
 def of(folder: Path, today: datetime.date, version: str, root: Path) -> Status:
-    """Look at a server's folder. ``root``: where the machine's own files begin.
+    """Read the status of a server's folder. ``root``: where the machine's own files begin.
 
     Raises SettingsError if there is no server.
     """
@@ -119,7 +119,7 @@ def _site(known: ReadSite, today: datetime.date) -> SiteStatus:
 
 
 def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
-    """The day of the newest backup, what to say of it, and what is wrong."""
+    """Return the day of the newest backup, what to say about it, and what is wrong."""
     try:
         kept = directory.kept(folder / directory.FOLDER)
         keyed = (folder / directory.KEY).exists()
@@ -134,7 +134,7 @@ def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
 
 
 def _mail(machine: Machine) -> tuple[str, str, str]:
-    """The last day on which every mail went out, the same of it."""
+    """Return the same for the daily mail; the day is the last one on which every mail was sent."""
     place = machine.path(str(sent_log.PLACE))
     if not place.is_dir():
         return "", "off", ""
@@ -147,7 +147,7 @@ def _mail(machine: Machine) -> tuple[str, str, str]:
 
 
 def _certificate(machine: Machine) -> tuple[str, str, str]:
-    """The day on which the certificate of the domain ends, the same of it."""
+    """Return the same for the domain's certificate; the day is its last one."""
     words = ("openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", CERTIFICATE)
     try:
         found = re.fullmatch(r"notAfter=(\d{4}-\d\d-\d\d) .*\n?", machine.ask(*words))
@@ -156,4 +156,4 @@ def _certificate(machine: Machine) -> tuple[str, str, str]:
     if not found:
         return "", f"{_UNSEEN}; doctor, as root, does", ""
     over = datetime.date.fromisoformat(found[1]) <= machine.today
-    return found[1], f"ends on {found[1]}", "the certificate is over" if over else ""
+    return found[1], f"ends on {found[1]}", "the certificate has expired" if over else ""

@@ -1,4 +1,4 @@
-"""``doctor --visit``: comes to each site as a visitor does, and looks at what is received.
+"""``doctor --visit``: visits each site as a visitor does, and checks what is received.
 
 The only part of ``doctor`` that uses a network: it dials the addresses that are in the settings,
 and with ``--socks`` Tor on this machine. It asks for public pages, sends nothing, keeps nothing.
@@ -91,7 +91,7 @@ def _to_socket(path: Path) -> Pool:
 
 
 def _through_tor(host: str, port: int) -> Pool:
-    """Tor looks the name up itself, and gives each name towards it a circuit of its own."""
+    """Return a proxy for this name: Tor resolves it, and uses a separate circuit for each name."""
     name = secrets.token_hex(8)
     where = httpcore.URL(scheme="socks5", host=host, port=port, target="/")
     return lambda backend: httpcore.SOCKSProxy(where, (name, name), network_backend=backend)
@@ -100,7 +100,7 @@ def _through_tor(host: str, port: int) -> Pool:
 def look(
     where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, behind: bool = False
 ) -> Iterator[Finding]:
-    """Say what a visitor receives there. ``behind``: it is where nginx comes, not a visitor."""
+    """Yield the findings at one address. ``behind``: it is the server's own socket."""
     parts = urlsplit(origin)
     try:
         answers = [_asked(pool, parts, page) for page in PAGES]
@@ -163,7 +163,7 @@ def _headers(
 
 
 class _Bounded(httpcore.NetworkBackend):
-    """Opens connections, and closes all of them when the time for a page is over.
+    """Opens connections, and closes all of them when the time for a page has run out.
 
     However little comes at a time: httpcore bounds each step alone, and what it says to a SOCKS
     proxy not at all.
@@ -209,7 +209,7 @@ class _Bounded(httpcore.NetworkBackend):
 
 
 def _asked(pool: Pool, parts: SplitResult, page: str) -> Answer:
-    """Ask for a page. Raises OSError, httpcore's errors, and those of its SOCKS."""
+    """Request a page. Raises OSError, and the errors of httpcore and its SOCKS library."""
     backend = _Bounded()
     url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=page)
     limits = dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)
@@ -245,7 +245,7 @@ def _asked(pool: Pool, parts: SplitResult, page: str) -> Answer:
 
 
 def _expiring(stream: Any) -> None:  # noqa: ANN401 - as httpcore has it
-    """Raise OSError if the certificate that a visitor was shown ends soon."""
+    """Raise OSError if the certificate that was shown expires soon."""
     tls = stream.get_extra_info("ssl_object") if stream else None
     if tls is not None:
         end = str(tls.getpeercert()["notAfter"])
@@ -264,7 +264,7 @@ def _said(error: Exception) -> str:
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """``HOST:PORT`` of ``--socks``. Raises ValueError."""
+    """Parse the ``HOST:PORT`` of ``--socks``. Raises ValueError."""
     found = re.fullmatch(r"([^\s:]+):([0-9]{1,5})", text)
     if not found or not 1 <= int(found[2]) <= 65_535:
         raise ValueError(f"{text!r} is no HOST:PORT")

@@ -1,1 +1,1 @@
-"""The rules of mailboxes: submit, reply, withdraw, expire. Opens nothing."""
+"""The rules of mailboxes: submit, reply, withdraw, expire. Opens no sealed file."""

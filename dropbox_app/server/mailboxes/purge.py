@@ -1,4 +1,4 @@
-"""Purging: what has lived its term is removed for good (SPEC section 9)."""
+"""Purging: removes expired data for good (SPEC section 9)."""
 
 import datetime
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Purged:
 
 
 def purge(site: Site, store: Store, today: datetime.date) -> Purged:
-    """Remove everything that has expired, mailbox by mailbox, note the day, and empty the log.
+    """Remove everything that has expired, mailbox by mailbox; note the day and empty the log.
 
     Removed rows are overwritten (secure_delete), files unlinked. May run while the site serves,
     and again at any time. Raises WrongClock on a doubted day, StoreBusy, StoreError, SiteFull.
@@ -69,11 +69,11 @@ def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
 
 
 def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
-    """Look at the next STEP mailboxes, and remove what is over there.
+    """Check the next STEP mailboxes, and remove what has expired in them.
 
-    Looking holds up nobody; each mailbox with something to remove is a transaction of its own, so
-    that a report in between waits for one at most. Gives how many mailboxes went, how many items
-    of others, and where to go on: None at the end.
+    Checking blocks nobody. Each mailbox with something to remove is a transaction of its own, so
+    that a report that arrives meanwhile waits for one at most. Returns how many mailboxes were
+    removed, how many items of others, and where to continue: None at the end.
     """
     mailboxes = items = 0
     names = store.mailboxes(after, STEP)
@@ -103,7 +103,7 @@ def doubted(
     anything: bool,
     today: datetime.date,
 ) -> str:
-    """Return the same for what was read elsewhere.
+    """Return the same for values that the caller has read.
 
     ``newest``: the newest day stored; ``served``: the day of the last upkeep; ``anything``:
     whether there is a mailbox. A day before the newest one is doubted, and one more than FAR days
@@ -117,7 +117,7 @@ def doubted(
 
 
 def confirm(store: Store, today: datetime.date) -> None:
-    """The operator says that this day is right: what is of a later day gets this one."""
+    """Accept that this day is right: everything with a later date gets this one."""
     with store.writing():
         store.redate(today)
         store.set_served(today)
@@ -126,7 +126,7 @@ def confirm(store: Store, today: datetime.date) -> None:
 def _due(
     site: Site, store: Store, mailbox: str, today: datetime.date
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether the mailbox goes today, and if not, which of its items."""
+    """Return whether the mailbox expires today; if not, which of its items do."""
     with store.reading():
         info = store.mailbox(mailbox)
         if info is None:

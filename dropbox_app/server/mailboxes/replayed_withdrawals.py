@@ -1,7 +1,7 @@
 """Re-apply withdrawals that a desk reports after the server was restored from an old backup.
 
-A desk's own messages go the way on which they came. A withdrawal is the reporter's, so it counts by
-the reporter's signature, whoever brings it (SPEC section 7).
+A desk's own messages are sent again in the usual way. A withdrawal is the reporter's, so it is
+accepted by the reporter's signature, whoever sends it (SPEC section 7).
 """
 
 import datetime
@@ -18,11 +18,12 @@ from dropbox_app.server.store.interface import REPORTER, ItemInfo, Store
 def take_withdrawal(
     site: Site, store: Store, day: datetime.date, by: VerifyKey, mailbox: str, given: bytes
 ) -> None:
-    """Take everything back that came back with a restore; again, it is a success.
+    """Withdraw a conversation that came back with a restore; repeating it is a success.
 
-    As when the reporter does so: access and items go, the ``withdrawal`` waits for the desks. By no
-    number: what the reporter wrote since, in a mailbox that should have been gone, goes too. Raises
-    BadShape, Gone (there is no such mailbox), StoreBusy; never that the site is full.
+    As when the reporter withdraws, access and items are removed, and the ``withdrawal`` waits for
+    the desks. No message number is checked: what the reporter has written since, in a mailbox that
+    should not have existed, is removed too. Raises BadShape, Gone (there is no such mailbox),
+    StoreBusy; never that the site is full.
     """
     try:
         message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)

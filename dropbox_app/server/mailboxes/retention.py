@@ -1,4 +1,4 @@
-"""How long things stay (SPEC section 9): pure sums of days, and the reading they need."""
+"""How long things are kept (SPEC section 9): pure arithmetic on days, and the data it needs."""
 
 import datetime
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Addressees:
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A mailbox's items, the day on which all of it goes, and the items that go before."""
+    """A mailbox's items, the day on which all of it expires, and the items that expire earlier."""
 
     items: tuple[ItemInfo, ...]
     expires: datetime.date
@@ -30,16 +30,16 @@ class Lifetime:
 
 
 def silent(last_fetch: datetime.date | None, today: datetime.date, retention: Retention) -> bool:
-    """Whether a desk has not fetched for the set number of days, or never."""
+    """Return whether a desk has not fetched for the set number of days, or never."""
     return last_fetch is None or (today - last_fetch).days >= retention.silent_desk
 
 
 def quiet(
     info: MailboxInfo, items: Sequence[ItemInfo], today: datetime.date, retention: Retention
 ) -> bool:
-    """Whether nothing of a mailbox can be over, whoever has fetched what: so it is on most days.
+    """Return True if nothing in the mailbox can have expired, whatever was fetched.
 
-    By the least terms there are; whoever asks need not look further than the items.
+    Uses the shortest possible terms, so the caller need not look at anything but the items.
     """
     shown = any(item.n for item in items)
     idle = info.last_added + datetime.timedelta(retention.idle)
@@ -61,7 +61,7 @@ def quiet(
 
 
 def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """Return the lifetime of a mailbox as a visitor is told it: on a doubted day nothing is over.
+    """Return the lifetime of a mailbox as shown to a visitor; on a doubted day nothing has expired.
 
     The clock may be wrong (see ``purge.doubted``), and nothing is removed until the operator says
     that it is right.
@@ -95,7 +95,7 @@ def plan(
     today: datetime.date,
     retention: Retention,
 ) -> Lifetime:
-    """Work the rules out; see ``Lifetime``. Nothing is ``due`` that the rules still need."""
+    """Apply the rules and return the ``Lifetime``. Nothing is ``due`` that the rules still need."""
     fetches: dict[str, list[datetime.date | None]] = {}
     for row in addressed:
         fetches.setdefault(row.item, []).append(row.fetched)
@@ -121,7 +121,7 @@ def plan(
 def _end(
     item: ItemInfo, fetches: Sequence[datetime.date | None], retention: Retention
 ) -> datetime.date:
-    """The day on which an item's own term is over."""
+    """Return the day on which an item's own term ends."""
     if not item.n:
         return item.day + datetime.timedelta(HALF_SENT)
     known = [day for day in fetches if day is not None]

@@ -1,4 +1,4 @@
-"""The upkeep of a serving site: purge once a day, and empty a log that was held.
+"""The upkeep of a running server: purge once a day, and empty a write-ahead log that was in use.
 
 Every worker has a thread for it, for all sites; the first to lock the server's folder does the
 work, and if it dies another takes over.
@@ -33,7 +33,7 @@ Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """For one site. ``warn`` gets a line without anything of a conversation."""
+    """The upkeep of one site. ``warn`` receives lines without any content of a conversation."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]
@@ -46,7 +46,7 @@ class Caretaker:
         self._told: tuple[datetime.date, str] | None = None
 
     def step(self) -> None:
-        """Do what is due now. Never raises what the disk or the database may bring."""
+        """Do the upkeep that is due. Never raises errors of the disk or the database."""
         today = self._today()
         try:
             if self._done != today:
@@ -61,17 +61,17 @@ class Caretaker:
             self._tell(today, f"the upkeep failed and is tried again: {type(error).__name__}")
 
     def _tell(self, today: datetime.date, what: str) -> None:
-        """Once a day is enough."""
+        """Log a warning, at most once a day."""
         if self._told != (today, what):
             self._told = (today, what)
             self.warn(what)
 
 
 class Rounds:
-    """Looks after all sites of a server, one after the other, in one thread.
+    """Does the upkeep of all sites of a server, one after the other, in one thread.
 
-    What is wrong with one holds up no other. ``warn`` gets the lines of all, those of one of
-    several sites with its name.
+    A fault of one site does not delay the others. ``warn`` receives the lines of all sites, with
+    the site's name if there are several.
     """
 
     def __init__(self, reading: Reading, today: Today, warn: Callable[[str], object]) -> None:
@@ -86,20 +86,20 @@ class Rounds:
         self._thread: threading.Thread | None = None
 
     def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
-        """Look after the sites until ``end``, once no other worker does."""
+        """Do the upkeep until ``end`` is called, once no other worker does."""
         self._thread = threading.Thread(
             target=self._run, args=(folder, first, every), name="caretaker", daemon=True
         )
         self._thread.start()
 
     def end(self) -> None:
-        """Stop; what is under way is finished, if it is soon."""
+        """Stop; finish what is under way, if that is soon."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
 
     def step(self) -> None:
-        """Once round."""
+        """Go through all sites once."""
         for read in list(self._waiting):
             if self._stop.is_set():
                 return

@@ -1,7 +1,7 @@
 """The use cases: what reporters and desks may do with mailboxes (SPEC sections 6 to 9).
 
-The rules are here, the steps in ``store``, the bytes never opened. Each use case is one
-transaction: it is done and on disk, or nothing of it is.
+The rules are here and the steps in ``store``; the sealed bytes are never opened. Each use case is
+one transaction: either all of it is on disk, or none of it.
 """
 
 import datetime
@@ -58,7 +58,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Listed:
-    """A mailbox as a desk's list of them has it: the newest ``n`` of each author."""
+    """A mailbox as listed for a desk: the newest ``n`` of each author."""
 
     id: str
     newest: tuple[tuple[str, int], ...]
@@ -66,7 +66,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A sealed file to be read in pieces, and then closed."""
+    """A sealed file that is read in pieces, and then closed."""
 
     size: int
     file: BinaryIO
@@ -83,7 +83,7 @@ class Mailboxes:
     # the reporter
 
     def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
-        """Store a report: message 1 of a new mailbox. On disk when this returns.
+        """Store a report: message 1 of a new mailbox. It is on disk when this returns.
 
         The same bytes again are a success. Raises BadShape, UnknownCounsellor, SiteFull,
         OutOfStep (the mailbox has a report already), Gone (it was withdrawn), StoreBusy.
@@ -108,7 +108,7 @@ class Mailboxes:
             self._store.address(item, identities)
 
     def conversation(self, access: str) -> Conversation | None:
-        """The mailbox of an access id; None alike if unknown, expired or withdrawn."""
+        """Return the mailbox of an access id; None for unknown, expired and withdrawn alike."""
         with self._store.reading():
             info = self._store.mailbox_of(access)
             if info is None:
@@ -120,12 +120,12 @@ class Mailboxes:
         return Conversation(info.id, items, info.created, info.last_added, lifetime.expires)
 
     def item(self, mailbox: str, item: str) -> bytes | None:
-        """A sealed file of this mailbox; None if it is not there."""
+        """Return a sealed file of this mailbox; None if it does not exist."""
         known = self._store.item(item)
         return self._store.read(item) if known and known[0] == mailbox and known[1].n else None
 
     def opened(self, mailbox: str, item: str) -> OpenFile | None:
-        """As ``item``, to be read in pieces."""
+        """Like ``item``, but return a file to be read in pieces."""
         known = self._store.item(item)
         if known is None or known[0] != mailbox or not known[1].n:
             return None
@@ -133,14 +133,14 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def room_for_files(self, access: str, size: int) -> None:
-        """Whether a reporter's message may bring so many bytes of files; raises as ``add`` does."""
+        """Check that a reporter's message may bring so many bytes; raises as ``add`` does."""
         with self._store.reading():
             mailbox = self._of_access(access).id
             self._check_room(size, mailbox, kind=FILES)
             self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
     def attach(self, *, access: str, sealed: bytes) -> str:
-        """Store a reporter's attachment; it shows with the next message. Returns its item id.
+        """Store a reporter's attachment, visible with the next message; return its item id.
 
         Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
@@ -159,9 +159,9 @@ class Mailboxes:
         sealed: bytes,
         files: Sequence[Staged] = (),
     ) -> None:
-        """Store the reporter's message ``n``; it and the files before it show to ``to``.
+        """Store the reporter's message ``n``, and show it to ``to`` with the files before it.
 
-        ``files`` come with it, or nothing does. The same bytes again are a success. Raises
+        ``files`` are stored with it, or nothing is. The same bytes again are a success. Raises
         OutOfStep with the newest n unless ``n`` is the one after it, BadShape, UnknownCounsellor,
         Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be given again.
         """
@@ -181,10 +181,10 @@ class Mailboxes:
     def withdraw(
         self, *, access: str, n: int, to: Sequence[VerifyKey], sealed: bytes | None
     ) -> None:
-        """Take the report back: the access and every other item go at once.
+        """Withdraw the report: remove the access and every other item at once.
 
         The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key)
-        everything goes, and so it does where the time of the mailbox is over. Raises OutOfStep,
+        everything goes, and so it does if the mailbox has expired. Raises OutOfStep,
         BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []
@@ -219,7 +219,7 @@ class Mailboxes:
     # desks; every identity here was proved by a signature before
 
     def inbox(self, identity: VerifyKey, after: int) -> tuple[list[InboxRow], bool]:
-        """The items after this counsellor's own number ``after``, and whether more follow.
+        """Return the items after this counsellor's own number ``after``, and whether more follow.
 
         Counts as a fetch: the day is kept, for the rules on desks that fell silent.
         """
@@ -231,9 +231,9 @@ class Mailboxes:
         return rows[:PAGE], len(rows) > PAGE
 
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
-        """The mailboxes whose reporter's newest message is addressed to this counsellor.
+        """Return the mailboxes whose reporter's newest message is addressed to this counsellor.
 
-        Those whose ids come after this one, by id; ``most``: that many, if not negative.
+        Sorted by id, from the one after the given id; ``most``: at most so many, if not negative.
         """
         with self._store.reading():
             return tuple(
@@ -242,7 +242,7 @@ class Mailboxes:
             )
 
     def item_for(self, identity: VerifyKey, item: str) -> OpenFile | None:
-        """A sealed file addressed to this counsellor; None if there is none, or it is another's."""
+        """Return a sealed file addressed to this counsellor; None if it is missing or another's."""
         with self._store.reading():
             known = self._store.item(item)
             if known is None or not self._store.is_addressed(str(identity), item):
@@ -279,13 +279,13 @@ class Mailboxes:
             self._message(mailbox, item, by, n, identities, sealed)
 
     def file_allowed(self, identity: VerifyKey, mailbox: str, size: int) -> None:
-        """Whether ``put_file`` would take so many bytes, before they come; raises as it does."""
+        """Check in advance that ``put_file`` would accept so many bytes; raises as it does."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
             self._check_room(size, mailbox, kind=FILES)
 
     def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
-        """Store this counsellor's attachment; it shows with the next message.
+        """Store this counsellor's attachment, which becomes visible with the next message.
 
         Raises Gone, BadShape, MailboxFull, SiteFull, StoreBusy.
         """
@@ -294,11 +294,11 @@ class Mailboxes:
             self._put(mailbox, str(identity), item, staged)
 
     def given_back(self, identity: VerifyKey, mailbox: str, given: bytes) -> None:
-        """See ``take_withdrawal``."""
+        """Accept a withdrawal that a desk sends again; see ``take_withdrawal``."""
         take_withdrawal(self._site, self._store, self.today(), identity, mailbox, given)
 
     def stage(self) -> Staged:
-        """A place for a sealed file that comes in pieces."""
+        """Return a place for a sealed file that arrives in pieces."""
         return self._store.stage(new_digest())
 
     def take_card(self, identity: VerifyKey, raw: bytes) -> Card:
@@ -306,15 +306,15 @@ class Mailboxes:
         return self._site.update(identity, raw, self.today())
 
     def store_id(self) -> str:
-        """Renewed by a restore, so that desks notice it."""
+        """Return the store id. A restore renews it, so that desks notice."""
         return self._store.store_id()
 
     def last_fetch(self, identity: VerifyKey) -> datetime.date | None:
-        """The last day on which this counsellor's desk read its inbox."""
+        """Return the last day on which this counsellor's desk read its inbox."""
         return self._store.last_fetch(str(identity))
 
     def silent(self, identity: VerifyKey) -> bool:
-        """Whether this counsellor's desk has not fetched for the set number of days."""
+        """Return whether this counsellor's desk has not fetched for the set number of days."""
         last = self.last_fetch(identity)
         return retention.silent(last, self.today(), self._site.settings.retention)
 
@@ -324,7 +324,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """``to`` as texts, each with a card here. Whether its key is valid the sealer sees to."""
+        """Return ``to`` as texts, each with a card here; the sealer checks their keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -337,7 +337,7 @@ class Mailboxes:
         return info
 
     def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
-        """Whom the reporter's newest message addresses, ``by`` among them; else Gone."""
+        """Return whom the reporter's newest message addresses. Raises Gone if not ``by``."""
         info = self._store.mailbox(mailbox)
         addressed = self._store.addressed_last(mailbox) if info and info.access else ()
         if info is None or by not in addressed or self.today() >= self._expires(info):
@@ -345,7 +345,7 @@ class Mailboxes:
         return addressed
 
     def _repeated(self, item: str, mailbox: str, author: str) -> bool:
-        """Whether this very message is there already; BadShape if it is somebody else's."""
+        """Return whether this very message is stored. Raises BadShape if it is another author's."""
         known = self._store.item(item)
         if known is None:
             return False
@@ -354,7 +354,7 @@ class Mailboxes:
         return True
 
     def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
-        """``hole``: a restored server may lack what came before, and not get it back any more."""
+        """Check that ``n`` follows. ``hole``: a restored server may lack messages before it."""
         newest = self._store.newest(mailbox).get(author, 0)
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
@@ -370,7 +370,7 @@ class Mailboxes:
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Half of the room for messages is the reporter's, the other half the counsellors'."""
+        """Check the limit on messages: half of it is the reporter's, half the counsellors'."""
         limits = self._site.settings.limits
         sizes = [
             item.size
@@ -387,7 +387,7 @@ class Mailboxes:
     def _message(
         self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes
     ) -> None:
-        """Show a message, the files sent since the last one before it."""
+        """Make a message visible, preceded by the files sent since the last one."""
         day = self.today()
         # The author sees its own items in its inbox too, whether or not it can open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
@@ -422,7 +422,7 @@ class Mailboxes:
         return True
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
-        """Keep a file that nobody sees before the message that names it."""
+        """Store a file that stays invisible until the message that names it."""
         if staged.digest() != item:
             raise BadShape("the file does not have the id that was given")
         known = self._store.item(item)

@@ -1,4 +1,4 @@
-"""What a sealed file, and a list of those it is for, must look like here (SPEC section 6)."""
+"""The required form of a sealed file and of the list of its addressees (SPEC section 6)."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -14,12 +14,12 @@ MAX_TO = 5
 
 
 def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """How many a file is sealed to; a reporter's attachment is not sealed to the reporter."""
+    """Return the number of recipients of a file; the reporter is not one of an own attachment."""
     return identities + (what == "message" or by != REPORTER)
 
 
 def check_message(sealed: bytes, identities: int) -> str:
-    """The item id of a sealed message of the right shape; else BadShape."""
+    """Return the item id of a sealed message of the right shape. Raises BadShape."""
     try:
         age.check_shape(sealed, len(sealed), identities + 1, "messages")
     except HeaderFailure as error:

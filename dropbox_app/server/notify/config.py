@@ -1,4 +1,4 @@
-"""``notify.toml``: by which provider the daily mail goes, and to whom. Strict, as ``site.toml``.
+"""``notify.toml``: the provider of the daily mail, and its recipients. As strict as ``site.toml``.
 
 It lies outside the server's folder, and its password beside it: the server itself can read neither,
 so no fault in it gives away where a counsellor reads mail.
@@ -70,11 +70,11 @@ def read(path: Path) -> MailSettings:
 
 
 class _Wrong(Exception):
-    """A setting is wrong: which, and what is wanted there."""
+    """A wrong setting: its name, and what is expected."""
 
 
 def _private(path: Path) -> str:
-    """A file that nobody else may read, and only its owner change."""
+    """Read a file that nobody else may read, and that only its owner can change."""
     try:
         if path.stat().st_mode & _OPEN:
             raise SettingsError(f"{path}: others may read or change it; chmod 640 {path}")
@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody gets two mails a day, and that no card is told to two people."""
+    """Check that nobody gets two mails a day, and that no two people get the status of one card."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card stands twice; put the cards of one together")
@@ -166,5 +166,5 @@ def _is_address(value: object) -> bool:
 
 
 def _plain(text: str) -> bool:
-    """ASCII that can be seen: what SMTP's log-in carries."""
+    """Return visible ASCII, which SMTP's log-in can carry."""
     return text.isascii() and (not text or text.isprintable())

@@ -1,7 +1,8 @@
-"""The daily mail: one of two sentences of one length to each counsellor who wants it, once a day.
+"""The daily mail, once a day: one of two sentences of equal length for each counsellor.
 
-It goes out every day whichever word it is, so that a day without one tells nothing but a fault.
-This has a network; it reads the words of ``word``, its own settings and state, and nothing else.
+It is sent every day, whatever the status, so that a day without a mail means only a fault. This
+module uses the network; it reads the status file, its own settings and its own state, and nothing
+else.
 """
 
 import datetime
@@ -25,7 +26,7 @@ TRIALS = {"nl": "Dit is een proefmail.", "en": "This mail was a trial."}
 
 
 def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datetime) -> list[str]:
-    """Send what is to be sent today and was not yet. Gives what went wrong.
+    """Send the mails of today that were not yet sent, and return what went wrong.
 
     Raises MailError, OSError where nothing can be sent.
     """
@@ -50,7 +51,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
 
 
 def trial(settings: MailSettings, moment: datetime.datetime) -> list[str]:
-    """Send each a mail that says that it is a trial, and nothing else. What went wrong."""
+    """Send each counsellor a mail that is marked as a trial, and return what went wrong."""
     faults = []
     for one in settings.counsellor:
         try:

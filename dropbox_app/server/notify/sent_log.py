@@ -1,6 +1,6 @@
-"""What of today's mails was begun and what was sent, so that none comes twice; and the last day.
+"""Records which of today's mails were begun and which were sent, so that none is sent twice.
 
-Every change is a whole file in the place of another, on disk before anything goes on.
+Every change replaces the file atomically and is on disk before the work continues.
 """
 
 import datetime
@@ -20,10 +20,10 @@ LAST = "last"  # the last day on which every mail went out; who runs doctor may 
 
 
 class State:
-    """Of one day, by the names of cards. Of another day there is nothing to know."""
+    """The record of one day, by the names of cards. It is empty on any other day."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
-        """Read it. Raises MailError."""
+        """Read the record. Raises MailError."""
         self._folder = folder
         self._today = today
         self.begun: set[str] = set()
@@ -40,20 +40,23 @@ class State:
             raise MailError(f"{path} is damaged; remove it once today's mails have come") from None
 
     def begin(self, cards: Iterable[str]) -> None:
+        """Note that the mail about these cards is about to be sent."""
         self.begun |= set(cards)
         self._write()
 
     def not_taken(self, cards: Iterable[str]) -> None:
+        """Note that the provider did not accept that mail."""
         if self.begun & set(cards):
             self.begun -= set(cards)
             self._write()
 
     def taken(self, cards: Iterable[str]) -> None:
+        """Note that the provider accepted that mail."""
         self.sent |= set(cards)
         self._write()
 
     def all_went(self) -> None:
-        """Note that today every mail went out."""
+        """Record that every mail was sent today."""
         if last(self._folder) != self._today:
             self._replace(LAST, f"{self._today}\n", 0o644)
 
@@ -71,7 +74,7 @@ class State:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep a second mailer out meanwhile. Raises MailError, OSError."""
+    """Keep a second mailer from running meanwhile. Raises MailError, OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -84,7 +87,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def last(folder: Path) -> datetime.date | None:
-    """The last day on which every mail went out; None if there was none yet. Raises OSError."""
+    """Return the last day on which every mail was sent; None if there was none. Raises OSError."""
     try:
         said = read_small(folder / LAST, 100).decode("ascii")
         return datetime.date.fromisoformat(said.strip())
@@ -93,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """For doctor: since when not every mail went out, if that is longer than it should be."""
+    """Return since when not every mail was sent, if that is too long; for ``doctor``."""
     try:
         day = last(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One mail to one address, over TLS only, with nothing in it that need not be there.
+"""Sends one mail to one address, only over TLS, with nothing in it that is not needed.
 
 A mail must never come twice. So the caller notes it as begun just before the server is asked to
 take the text; what happens after that and brings no answer leaves it unsure, and it stays so.
@@ -24,7 +24,7 @@ _NOT_TAKEN = 400  # from this answer on
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
-    """A mail as it goes out; its length depends on the addresses, the subject and the sentence.
+    """Return a mail as it is sent. Its length depends only on addresses, subject and sentence.
 
     The Message-ID is random, the Date to the minute (the provider writes down when it came anyway):
     neither tells of this machine, its clock or its site.
@@ -49,10 +49,10 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
 def send(
     settings: MailSettings, to: str, message: bytes, begin: Callable[[], object] = lambda: None
 ) -> None:
-    """Hand a mail to the provider. ``begin`` is called when it may be taken from then on.
+    """Hand a mail to the provider. ``begin`` is called just before it may be accepted.
 
-    Raises MailError if it was not taken, MailUnsure if it may have been. Neither says an address,
-    or a word of the other side's.
+    Raises MailError if it was not taken, MailUnsure if it may have been. Neither error contains an
+    address, or anything that the mail server said.
     """
     begun = False
     try:
@@ -81,7 +81,7 @@ def send(
 
 
 class _Connection(smtplib.SMTP):
-    """By the proxy where there is one, and in TLS from the first byte unless STARTTLS is to do it.
+    """An SMTP connection, through the proxy if there is one, always with TLS.
 
     Certificates are always checked, against the system's authorities and the server's name.
     """

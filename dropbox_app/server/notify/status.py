@@ -1,4 +1,4 @@
-"""Says for each counsellor whether to open the desk today, by what was fetched and when.
+"""Decides for each counsellor whether to open the desk today, from what was fetched and when.
 
 Runs without a network, once a day. Nothing of what waits is told but that something does, or that
 the desk has to fetch to keep what the site promises: a mail that says "open" need not mean that
@@ -22,7 +22,7 @@ from dropbox_app.server.store.sqlite import SqliteStore
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
-    """Put the words of today, once: later the same day they stay as they are. Gives the faults.
+    """Write today's statuses, once, and return the faults; later that day they stay as they are.
 
     Raises SettingsError if no site can be read, OSError.
     """
@@ -59,7 +59,7 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 
 
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
-    """Whether a desk is to be opened today.
+    """Return whether a desk is to be opened today.
 
     Something waits for it, or it has not fetched for the ``response_days`` working days within
     which the site promises an answer.
@@ -71,7 +71,7 @@ def of(store: Store, identity: str, today: datetime.date, response_days: int) ->
 def _words(
     site: ReadSite, cards: Mapping[str, str], today: datetime.date
 ) -> tuple[dict[str, Word], bool]:
-    """Return each card's word, and whether purging waits for the operator."""
+    """Return each card's status, and whether purging waits for the operator."""
     store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
     try:
         days = site.settings.response_days
@@ -82,6 +82,6 @@ def _words(
 
 
 def _cards(site: ReadSite) -> dict[str, str]:
-    """The identity of each card, by the name that the mailer knows it by."""
+    """Return the identity of each card, by the name that the mailer uses for it."""
     cards = Site(site.place.folder, site.settings).cards()
     return {f"{site.place.name}/{one.file_name}": str(one.card.identity) for one in cards}

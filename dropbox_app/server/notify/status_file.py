@@ -1,8 +1,8 @@
-"""The word of the day for each counsellor, for the daily mail: open the desk, or nothing new.
+"""The day's status for each counsellor, for the daily mail: open the desk, or nothing new.
 
-Two programs share one small file. ``todays_word`` reads the database, has no network and puts the
-words; ``notify`` has a network and sends them, and of all that is stored here it can read this
-file alone. It holds no number, no id and no time, and has the same size whatever it says.
+Two programs share one small file. ``status`` reads the database, has no network and writes the
+statuses; ``run`` has a network and sends them, and of everything stored here it can read only this
+file. It holds no number, no id and no time, and has the same size whatever it says.
 """
 
 import datetime
@@ -24,14 +24,14 @@ _LINE = re.compile(r"(?P<card>(\.|[a-z0-9-]{1,40})/[a-z0-9-]{1,40}) (?P<word>ope
 
 
 def write(place: Path, words: Mapping[str, Word], today: datetime.date) -> None:
-    """Put the words of today where the mailer, which is in the folder's group, can read them."""
+    """Write today's statuses where the mailer, which is in the folder's group, can read them."""
     lines = [today.isoformat(), *(f"{card} {said}" for card, said in sorted(words.items()))]
     data = "".join(f"{line}\n" for line in lines).encode("ascii")
     replace_whole(place / FILE, data, today, 0o640)
 
 
 def read(place: Path, today: datetime.date) -> Mapping[str, Word] | None:
-    """The word for each card, named SITE/CARD; None if those of today are not there yet.
+    """Return each card's status, by SITE/CARD; None if today's are not there yet.
 
     Raises MailError if the file is not one of ours.
     """
@@ -51,5 +51,5 @@ def read(place: Path, today: datetime.date) -> Mapping[str, Word] | None:
 
 
 def full_name(card: str) -> str:
-    """A card as the file names it, for a name as the operator writes it: CARD, or SITE/CARD."""
+    """Return a card's name as used in the file, SITE/CARD, from CARD or SITE/CARD."""
     return card if "/" in card else f"{OWN}/{card}"

@@ -59,7 +59,7 @@ def keep(folder: Path, today: datetime.date) -> None:
 
 
 def back(folder: Path, today: datetime.date) -> None:
-    """Put back what this program cannot use any more; a database that it can use stays."""
+    """Restore the copy of each database that this program can no longer use."""
     for place in _places(folder):
         database, kept = place.folder / DATABASE, place.folder / KEPT
         if not kept.exists():
@@ -74,7 +74,7 @@ def back(folder: Path, today: datetime.date) -> None:
 
 
 def drop(folder: Path, today: datetime.date) -> None:
-    """Remove the copies: they may hold what is withdrawn from now on."""
+    """Remove the copies: they may hold conversations that are withdrawn later."""
     for place in _places(folder):
         for name in (KEPT, f"{KEPT}.new"):
             (place.folder / name).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ _SOURCE = re.compile(r"klankbord-([0-9]{1,5}(?:\.[0-9]{1,5}){1,3})\.tar\.gz")
 
 @dataclass(frozen=True)
 class Release:
-    """A release whose files were all found to be what was signed."""
+    """A release whose files all match the signed list."""
 
     version: str
     source: Path  # the copy of the source archive
@@ -58,7 +58,7 @@ def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
 
 
 def newer(offered: str, installed: str) -> bool:
-    """Whether a version, as numbers with dots, comes after another."""
+    """Return whether a version, as numbers with dots, comes after another."""
     return _numbers(offered) > _numbers(installed)
 
 

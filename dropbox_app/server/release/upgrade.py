@@ -1,4 +1,4 @@
-"""Upgrades an installed server to a signed release, and goes back where the new one does not serve.
+"""Upgrades an installed server to a signed release, and goes back if the new one does not serve.
 
 Run by root. Until the switch, nothing that serves is touched: a kill leaves only a work folder.
 From the switch on, a note on disk names the older program until the newer one has answered. An
@@ -37,7 +37,7 @@ class UpgradeError(ServerError):
 
 @dataclass(frozen=True)
 class Machine:
-    """Where everything is on a server that ``deploy/install`` made.
+    """The paths of a server that ``deploy/install`` made.
 
     ``account``: of the server; None where the caller is that account, and no other is entered.
     """
@@ -52,12 +52,13 @@ class Machine:
 
     @property
     def current(self) -> Path:
+        """The link to the program in use."""
         return self.program / "current"
 
 
 @dataclass
 class Upgrade:
-    """One run. ``say`` gets each step as a line, before it is done."""
+    """One run. ``say`` receives each step as a line, before it is taken."""
 
     machine: Machine
     version: str  # the installed one
@@ -80,13 +81,13 @@ class Upgrade:
             if self._note.exists():
                 note = json.loads(self._note.read_text("utf-8"))
                 if note["serves"]:
-                    self.say("An earlier upgrade was broken off at its very end: finishing it.")
+                    self.say("An earlier upgrade was interrupted at its very end: finishing it.")
                     self._finish(self.machine.current)
                     return self.version
-                self.say("An earlier upgrade was broken off after the switch: going back first.")
+                self.say("An earlier upgrade was interrupted after the switch: going back first.")
                 self._go_back()
                 raise UpgradeError(
-                    "the upgrade that was broken off was taken back, and the version before serves "
+                    "the interrupted upgrade was undone, and the version before serves "
                     "again; type the same command once more to upgrade"
                 )
             try:
@@ -125,7 +126,7 @@ class Upgrade:
         return release.version
 
     def _installed(self) -> Path:
-        """The program in use. It must be able to install itself again: that is the way back."""
+        """Return the program in use. It must be able to install itself again, as the way back."""
         try:
             old = self.machine.current.resolve(strict=True)
         except OSError:
@@ -138,7 +139,7 @@ class Upgrade:
         return old
 
     def _unpack(self, release: Release) -> Path:
-        """Unpack a checked archive: files and folders alone, whatever else it names."""
+        """Unpack a checked archive: only files and folders, whatever else it names."""
         target, size = self._work / "source", 0
         with tarfile.open(release.source) as archive:
             for member in archive:
@@ -191,7 +192,7 @@ class Upgrade:
         self._sync()
 
     def _go_back(self) -> None:
-        """Let the older program serve again, on data that it can use. May be done twice."""
+        """Let the older program serve again, on data that it can use. May be repeated."""
         old = Path(json.loads(self._note.read_text("utf-8"))["old"])
         self._service("stop")
         self._data("back", old)
@@ -201,7 +202,7 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """A host name of each site. Asked of the account: root reads nothing in its folder."""
+        """Return a host name of each site. The account reads them: root reads nothing there."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")
@@ -244,7 +245,7 @@ class Upgrade:
         self._root(*self.machine.systemctl, what, "klankbord")
 
     def _root(self, *command: str | Path) -> str:
-        """Run a program and return what it wrote. Raises UpgradeError with its last words."""
+        """Run a program and return its output. Raises UpgradeError with its last words."""
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
             [str(part) for part in command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False,

@@ -1,4 +1,4 @@
-"""Does for a browser without JavaScript what it cannot do itself (SPEC section 8).
+"""Does for a browser without JavaScript what the browser cannot do itself (SPEC section 8).
 
 The only module of the server that ever sees a text or a code. It holds nothing between requests
 but what the caller keeps in the cookie, the root; it writes nothing but sealed files.
@@ -38,7 +38,7 @@ TRIES = 30
 
 @dataclass(frozen=True, repr=False)
 class NewReport:
-    """A report sealed and ready, and the code that will open it. Nothing is stored yet."""
+    """A report that is sealed and ready, and the code that will open it. Nothing is stored yet."""
 
     words: tuple[str, ...]
     root: bytes
@@ -64,11 +64,11 @@ class ReporterView:
     items: tuple[ItemInfo, ...]  # what the server says is here
 
     def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
-        """An answer goes to who asked; what is written after it to a successor that was agreed."""
+        """An answer goes to whoever asked; later messages go to a successor who was agreed on."""
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
-        """The first genuine message that names this file, and how."""
+        """The first genuine message that names this file, and the file's entry in it."""
         for message in self.thread.genuine():
             for attachment in message.attachments:
                 if attachment.sha256 == item:
@@ -78,7 +78,7 @@ class ReporterView:
 
 @dataclass(frozen=True)
 class Addressing:
-    """For whom the files of the next message are sealed; the reporter is not among them."""
+    """The recipients for whom the files of the next message are sealed, without the reporter."""
 
     access: str
     to: tuple[VerifyKey, ...]
@@ -87,7 +87,7 @@ class Addressing:
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Files sealed and staged, to go with one message.
+    """Files that are sealed and staged, to be sent with one message.
 
     ``after``: the number of the reporter's newest message when the form was made. By it the server
     recognises a form that is sent twice.
@@ -101,13 +101,13 @@ class Enclosed:
 
 @dataclass(frozen=True)
 class Sent:
-    """The result of sending. ``left_out``: chosen, but without a valid key today."""
+    """The result of sending. ``left_out``: chosen counsellors without a valid key today."""
 
     left_out: tuple[VerifyKey, ...]
 
 
 class ReporterAgent:
-    """For one site. ``today`` gives the UTC day. Safe between threads."""
+    """The agent of one site. ``today`` returns the UTC day. Thread-safe."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class ReporterAgent:
         answers: Mapping[str, Json],
         wanted: Sequence[VerifyKey],
     ) -> NewReport:
-        """Draw a code and seal a report; everything that can fail but the storing itself.
+        """Draw a code and seal a report: everything that can fail except storing it.
 
         Raises Busy, TooLong (the limit is the site's) or NobodyToWriteTo.
         """
@@ -153,7 +153,7 @@ class ReporterAgent:
         return NewReport(words, root, keys.mailbox, keys.access, draft.to, draft.seal())
 
     def send(self, report: NewReport) -> None:
-        """Store a prepared report: fully, or not at all. Raises SiteFull or StoreBusy."""
+        """Store a prepared report completely, or not at all. Raises SiteFull or StoreBusy."""
         self._mailboxes.submit(
             mailbox=report.mailbox, access=report.access, to=report.to, sealed=report.sealed
         )
@@ -166,28 +166,29 @@ class ReporterAgent:
         answers: Mapping[str, Json],
         wanted: Sequence[VerifyKey],
     ) -> tuple[tuple[str, ...], bytes]:
-        """Prepare and store in one; give the seven words and the root."""
+        """Prepare and store a report; return the seven words and the root."""
         prepared = self.prepare(lang=lang, text=text, answers=answers, wanted=wanted)
         self.send(prepared)
         return prepared.words, prepared.root
 
     def enter(self, words: Sequence[str]) -> bytes | None:
-        """The root of a code, if its conversation is here. Raises Busy.
+        """Return the root of a code, if its conversation exists. Raises Busy.
 
-        Unknown, expired and withdrawn are one answer, after the same work up to the look-up.
+        Unknown, expired and withdrawn codes get the same answer, after the same work up to the
+        look-up.
         """
         root = self._stretch(words)
         keys = reporter_keys(root)
         return root if self._mailboxes.conversation(keys.access) is not None else None
 
     def view(self, root: bytes) -> ReporterView | None:
-        """Open, check and order the conversation; None if it is no longer here."""
+        """Open, check and order the conversation; return None if it no longer exists."""
         return self._view(reporter_keys(root))
 
     def addressing(self, root: bytes, lang: str, text: str) -> Addressing:
-        """For whom to seal the files that go with a message of this text.
+        """Return the recipients for files sent with a message of this text.
 
-        Raises Gone, TooLong or NobodyToWriteTo: what would stop that message stops it here.
+        Raises Gone, TooLong or NobodyToWriteTo, as sending that message would.
         """
         self._check_size(text)
         keys = reporter_keys(root)
@@ -199,9 +200,9 @@ class ReporterAgent:
         return Addressing(keys.access, draft.to, draft.recipients[1:])
 
     def check_file(self, root: bytes, attachment: Attachment) -> bool | None:
-        """Whether a file of the conversation is still, to the byte, the one that was signed.
+        """Return whether a file of the conversation is still exactly the one that was signed.
 
-        None if it is not here. Bounded memory; reads all of it.
+        Returns None if it does not exist. Reads the whole file in bounded memory.
         """
         opened = self._mailboxes.opened(reporter_keys(root).mailbox, attachment.sha256)
         if opened is None:
@@ -213,7 +214,7 @@ class ReporterAgent:
         return digest.hexdigest() == attachment.sha256
 
     def open_file(self, root: bytes, attachment: Attachment) -> Iterator[bytes]:
-        """The content of a counsellor's file, in pieces of authenticated bytes.
+        """Yield the content of a counsellor's file, in authenticated pieces.
 
         All of it is checked before this returns: hash, every chunk, size and padding. Raises Gone
         (it is not here), PayloadFailure (not the file that was signed), AgeError or FormatError.
@@ -223,9 +224,9 @@ class ReporterAgent:
         return pieces
 
     def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
-        """Nothing once all of it is found right, then the content.
+        """Yield nothing until the whole file was checked, then its content.
 
-        Twice from one handle: what has its name by then need not be what was checked.
+        Both passes use one handle, because another file may have taken its name meanwhile.
         """
         opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
         if opened is None:
@@ -257,7 +258,7 @@ class ReporterAgent:
         files: Enclosed | None = None,
         pass_on: bool = False,
     ) -> Sent:
-        """Write on. Reads the thread first, and again whenever another message came between.
+        """Send a further message; read the thread first, and again if another message came between.
 
         ``wanted`` None: as ``next_wanted`` says. ``pass_on``: who gets this gets the thread so far
         with it (SPEC section 4, "Changing counsellor"), unless the message before went to the same;
@@ -319,9 +320,9 @@ class ReporterAgent:
         raise StoreBusy("another session of the same code kept writing")
 
     def withdraw(self, root: bytes, *, lang: str) -> None:
-        """Take everything back. Even if nobody can be told today, it is taken back.
+        """Withdraw everything, even if no counsellor can be told today.
 
-        What is over but still stored goes too. Raises Gone or StoreBusy.
+        An expired conversation that is still stored is removed too. Raises Gone or StoreBusy.
         """
         keys = reporter_keys(root)
         for _ in range(TRIES):
@@ -348,7 +349,7 @@ class ReporterAgent:
             return derive_root(words, self._id)
 
     def _check_size(self, text: str) -> None:
-        """The site's own limit, which may be lower than the protocol's."""
+        """Check the site's own limit, which may be lower than the protocol's."""
         limit = self._site.settings.limits.text
         size = len(clean_text(text).encode())
         if size > limit:
@@ -374,7 +375,7 @@ class ReporterAgent:
         )
 
     def _read(self, keys: ReporterKeys) -> tuple[Conversation | None, list[Arrived]]:
-        """Return the conversation with its messages; None once it is gone.
+        """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
         again. A message that the same list misses twice is lost.
@@ -421,7 +422,7 @@ class ReporterAgent:
         )
 
     def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
-        """Those of the newest message, with a successor in place of who handed over."""
+        """Return the newest message's addressees, with a successor for whoever handed over."""
         wanted = thread.wanted
         agreed = agreed_handover(thread)
         if agreed is None:

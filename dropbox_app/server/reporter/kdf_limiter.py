@@ -30,7 +30,7 @@ def late() -> bool:
 
 
 class Gate:
-    """Lets ``slots`` threads through at once. Each process has one of its own.
+    """Lets ``slots`` threads through at once. Each process has its own.
 
     ``patience``: seconds from the arrival of a request after which it is not let through any more.
     """

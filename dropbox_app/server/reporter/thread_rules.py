@@ -1,4 +1,4 @@
-"""What a thread says of the reporter's next message: whom it is for, and whether it was just sent.
+"""Reads from a thread whom the reporter's next message is for, and whether it was just sent.
 
 Pure: opened threads in, answers out.
 """
@@ -21,7 +21,7 @@ def just_said(
     after: int | None = None,
     pass_on: bool = False,
 ) -> bool:
-    """Whether the newest message of the thread is this one already.
+    """Return whether the newest message of the thread is already this one.
 
     Two files of one name and size need not be the same: only a form made before that message
     can be what brought them. ``after``: the number of the reporter's newest message then.
@@ -45,7 +45,7 @@ def _described(attachments: Sequence[Attachment]) -> list[tuple[str, str, int]]:
 
 
 def agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
-    """Who handed over to whom, where the newest word on it is yes and nothing came of it yet."""
+    """Return who handed over to whom, if the newest answer is yes and it has not happened yet."""
     requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
     agreed: Message | None = None
     answer: Message | None = None

@@ -18,7 +18,7 @@ BESIDE = ("-journal", "-wal", "-shm")  # of a name: what SQLite writes beside a 
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
-    """Make a part file, locked for as long as its handle is open: no sweep takes it till then."""
+    """Create a part file, locked while its handle is open, so that no sweep removes it."""
     while True:
         path = folder / (secrets.token_hex(16) + PART)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -29,7 +29,7 @@ def locked_part(folder: Path) -> tuple[Path, int]:
 
 
 class StagedFile:
-    """A sealed file on its way in; see ``Staged``.
+    """A sealed file that is being received; see ``Staged``.
 
     Up to IN_DATABASE bytes stay in memory. A longer one goes to a nameless part file, which is
     locked as long as its writer lives: ``sweep`` then knows the leftovers of a crash.
@@ -46,7 +46,7 @@ class StagedFile:
         self._path: Path | None = None
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises SiteFull if the disk is full."""
+        """Add the next bytes. Raises SiteFull if the disk is full."""
         self.size += len(data)
         self._hash.update(data)
         if len(self.start) < START:
@@ -69,11 +69,11 @@ class StagedFile:
         return os.fdopen(handle, "wb")
 
     def digest(self) -> str:
-        """The hex SHA-256 of what was written so far."""
+        """Return the hex SHA-256 of the bytes written so far."""
         return self._hash.hexdigest()
 
     def keep(self, name: str, day: datetime.date) -> None:
-        """Give the part file its name, on disk. Still locked: it counts once it has a row."""
+        """Give the part file its final name on disk. It stays locked until it has a row."""
         if self._file is None or self._path is None:
             raise ValueError("a small file is kept in the database")
         self._file.flush()
@@ -105,7 +105,7 @@ def _part_of(path: Path) -> Path:
 
 @contextlib.contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody is writing this file (any more); nobody is, then, as long as this lasts.
+    """Hold the lock of a part file, if nobody is writing it any more; yield whether that is so.
 
     What SQLite writes beside a part file has no lock: it belongs to that part.
     """

@@ -21,7 +21,7 @@ OPEN = 4  # of one thread, over all databases
 
 
 def read_only(path: Path) -> bool:
-    """Whether a database is on a disk that takes no writes, as a clean stop left it.
+    """Return whether a database is on a disk that takes no writes, as a clean stop left it.
 
     Without a log's index beside it SQLite could not read it there, unless told that nobody writes.
     """
@@ -31,7 +31,7 @@ def read_only(path: Path) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Raises StoreBusy, StoreError. Transactions begin where the store says so."""
+    """Open a connection; the store begins transactions. Raises StoreBusy, StoreError."""
     mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing one is not made again
     with failures():
         connection = sqlite3.connect(
@@ -54,7 +54,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class _Own(threading.local):
-    """What the thread that asks has open, the one that was used longest ago first."""
+    """The open connections of the calling thread, least recently used first."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -73,7 +73,7 @@ class Connections:
         self._all: list[sqlite3.Connection] = []
 
     def own(self) -> sqlite3.Connection:
-        """That of the thread that asks. Raises StoreBusy, StoreError."""
+        """Return the connection of the calling thread. Raises StoreBusy, StoreError."""
         if _own.process != os.getpid():
             # A forked child opens its own: SQLite's locks do not survive a fork.
             _own.process, _own.known = os.getpid(), weakref.WeakKeyDictionary()
@@ -86,12 +86,12 @@ class Connections:
         return known
 
     def close(self) -> None:
-        """Close those of all threads. None can be had after that."""
+        """Close the connections of all threads. No new one can be opened afterwards."""
         while self._all:
             self._all.pop().close()
 
     def let_go(self, connection: sqlite3.Connection) -> bool:
-        """Close one that is in the middle of nothing. Whether it is closed now."""
+        """Close a connection unless it is in use. Returns whether it is closed now."""
         if connection in self._all:  # else ``close`` was there first
             if connection.in_transaction:
                 return False
@@ -101,7 +101,7 @@ class Connections:
 
 
 def _make_room() -> None:
-    """Close what was used longest ago."""
+    """Close the least recently used connections."""
     for of, connection in list(_own.known.items()):
         if len(_own.known) < OPEN:
             break
@@ -111,7 +111,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Inside, more pages stay in memory, so that a step costs the same in a large store."""
+    """Keep more pages in memory inside the block, so that steps cost the same in a large store."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

@@ -1,4 +1,4 @@
-"""Writing files that a crash leaves whole or not at all, and reading files without a trace.
+"""Writes files that a crash leaves complete or not at all, and reads files without a trace.
 
 What is written is on disk before it counts, and has a time no finer than the day (SPEC section 5).
 """
@@ -19,7 +19,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}  # how the system says that there is no room
 
 @contextlib.contextmanager
 def full_disk_said() -> Iterator[None]:
-    """Turn the system's word for a full disk into SiteFull."""
+    """Raise SiteFull for the system's error for a full disk."""
     try:
         yield
     except OSError as error:
@@ -29,7 +29,7 @@ def full_disk_said() -> Iterator[None]:
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that must not be there yet, 0600 unless said, and have it on disk.
+    """Write a file that must not exist yet, with mode 0600 by default, and sync it to disk.
 
     If root writes it, it belongs to the folder's owner: the server, which is not root, reads it.
     """
@@ -57,13 +57,13 @@ def at_midnight(path: Path, day: datetime.date) -> None:
 
 
 def remove(path: Path, day: datetime.date) -> None:
-    """Unlink a file, if it is there, and leave no finer time of that in its folder than the day."""
+    """Unlink a file, if it exists, and leave its folder with no finer time than the day."""
     path.unlink(missing_ok=True)
     at_midnight(path.parent, day)
 
 
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
-    """Put a file in the place of another so that a reader, or a crash, sees one of them whole."""
+    """Replace a file atomically, so that a reader or a crash sees one complete version."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:
@@ -79,7 +79,7 @@ def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's names on disk."""
+    """Sync a folder's names to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -88,14 +88,14 @@ def sync_folder(folder: Path) -> None:
 
 
 class NoFile(OSError):
-    """Something else than a file lies there, or one that is larger than any of its kind."""
+    """The path is no regular file, or the file is too large for its kind."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is no file, or too large", str(path))
 
 
 def open_untouched(path: Path) -> BinaryIO:
-    """Open a file for reading without leaving a time of reading, where the system can.
+    """Open a file for reading without changing its access time, where possible.
 
     Raises NoFile for a pipe or a device: it would keep the reader waiting, or never end.
     """

@@ -1,4 +1,4 @@
-"""A look at a site's database that changes nothing: no byte, no time, and not its version.
+"""Inspects a site's database without changing anything: no byte, no time, no version.
 
 ``doctor`` and ``site check`` look while a server serves, after it was killed, and before a newer
 program has brought the database up to date.
@@ -42,12 +42,12 @@ class Look:
 
 
 def look(database: Path, files: Path, withdrawn: Path) -> Look:
-    """Look at everything. Raises StoreError, StoreBusy if it cannot be opened or read."""
+    """Check everything. Raises StoreError, StoreBusy if the database cannot be opened or read."""
     return _steady(database, lambda connection: _look(connection, files, Withdrawn(withdrawn)))
 
 
 def old(database: Path) -> bool:
-    """Whether the next start will bring it up to date. Raises StoreError if it cannot serve."""
+    """Return whether the next start will migrate it. Raises StoreError if it cannot serve."""
     return _steady(database, lambda connection: pending(_ours(connection)))
 
 
@@ -75,7 +75,7 @@ def site_of(database: Path) -> str | None:
 
 
 def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen:
-    """See it, again if a server started or stopped meanwhile: then it was opened the wrong way."""
+    """Read the database, and repeat that if a server started or stopped meanwhile."""
     for left in reversed(range(TRIES)):
         before = _in_use(database)
         try:
@@ -92,7 +92,7 @@ def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen
 
 
 def _in_use(database: Path) -> bool:
-    """Whether a server has it open, or was killed: part of it then stands in the log."""
+    """Return whether a server has it open, or was killed: part of it is then in the log."""
     log = database.with_name(database.name + "-wal")
     index = database.with_name(database.name + "-shm")
     return index.exists() or (log.exists() and log.stat().st_size > 0)
@@ -128,7 +128,7 @@ def _ours(connection: sqlite3.Connection) -> Database:
 
 
 def _refuse(database: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError for what no start would take."""
+    """Raise StoreError for a database that no start would accept."""
     refuse_newer(_ours(connection), database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
         raise StoreError(f"{database} holds nothing; restore it from a backup")

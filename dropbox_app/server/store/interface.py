@@ -1,4 +1,4 @@
-"""``Store``, the interface of what keeps sealed bytes, ids and days (SPEC section 5).
+"""``Store``, the interface of the storage of sealed bytes, ids and days (SPEC section 5).
 
 The rules are in ``mailboxes``; a store offers small steps, and transactions in which the rules
 hold. Ids, accesses and identities are opaque texts here. ``sqlite`` implements it.
@@ -17,7 +17,7 @@ IN_DATABASE = 1024 * 1024  # larger sealed files lie in a folder beside the data
 
 @dataclass(frozen=True)
 class ItemInfo:
-    """One sealed object. ``n`` of an attachment is that of the message it came with."""
+    """One sealed object. ``n`` of an attachment is the number of the message it belongs to."""
 
     id: str  # hex SHA-256 of the sealed file
     what: What
@@ -48,7 +48,7 @@ class MailboxInfo:
 
 @dataclass(frozen=True)
 class Addressed:
-    """That an item is for a counsellor, and the day on which that one fetched it."""
+    """A counsellor whom an item is for, and the day on which that counsellor fetched it."""
 
     item: str
     identity: str
@@ -56,14 +56,17 @@ class Addressed:
 
 
 class Digest(Protocol):
-    """A growing SHA-256; handed in, since the store calls no primitive itself."""
+    """A growing SHA-256, passed in because the store calls no primitive itself."""
 
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of the bytes so far, in lower-case hex."""
 
 
 class Staged(Protocol):
-    """A sealed file on its way in: in memory while small, else already on disk, unnamed.
+    """A sealed file being received: in memory while small, else in a nameless file on disk.
 
     A context manager: what was not taken into the store by ``add_item`` is removed on leaving.
     """
@@ -71,81 +74,157 @@ class Staged(Protocol):
     size: int
     start: bytes  # the first 16 KiB: enough for every header that is taken
 
-    def write(self, data: bytes) -> None: ...
-    def digest(self) -> str: ...
+    def write(self, data: bytes) -> None:
+        """Add the next bytes. Raises SiteFull."""
+
+    def digest(self) -> str:
+        """Return the hex SHA-256 of the bytes written so far."""
+
     def __enter__(self) -> "Staged": ...
     def __exit__(self, *_: object) -> None: ...
 
 
 class Store(Protocol):
-    """The steps. Every writing step stands inside ``with store.writing():``."""
+    """The steps. Every step that writes is called inside ``with store.writing():``."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """One transaction, alone; on disk when left without an exception. Raises StoreBusy."""
+        """One exclusive transaction, on disk when left without an exception. Raises StoreBusy."""
 
     def reading(self) -> AbstractContextManager[None]:
         """One unchanging view over several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """For one who goes through all mailboxes, step by step; transactions stand inside."""
+        """For going through all mailboxes step by step, with transactions inside."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the store, which cannot be used afterwards."""
 
-    def store_id(self) -> str: ...
+    def store_id(self) -> str:
+        """Return the id of this store, which a restore renews."""
 
     # mailboxes
-    def mailbox(self, mailbox: str) -> MailboxInfo | None: ...
-    def mailbox_of(self, access: str) -> MailboxInfo | None: ...
-    def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
-        """The ids behind ``after``, in order; without a limit all of them."""
+    def mailbox(self, mailbox: str) -> MailboxInfo | None:
+        """Return a mailbox by its id; None if there is none."""
 
-    def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None: ...
-    def touch(self, mailbox: str, day: datetime.date) -> None: ...
-    def close_access(self, mailbox: str) -> None: ...
-    def remove_mailbox(self, mailbox: str) -> None: ...
+    def mailbox_of(self, access: str) -> MailboxInfo | None:
+        """Return the mailbox of an access id; None if there is none."""
+
+    def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
+        """The ids after ``after``, in order; without a limit all of them."""
+
+    def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None:
+        """Add a mailbox that was created on this day."""
+
+    def touch(self, mailbox: str, day: datetime.date) -> None:
+        """Set the day of the last addition, unless a later one is set."""
+
+    def close_access(self, mailbox: str) -> None:
+        """Remove the access id of a mailbox."""
+
+    def remove_mailbox(self, mailbox: str) -> None:
+        """Remove a mailbox with all of its items."""
 
     # items
-    def stage(self, digest: Digest) -> Staged: ...
-    def add_item(self, mailbox: str, info: ItemInfo, sealed: "bytes | Staged") -> None: ...
-    def show(self, item: str, n: int, day: datetime.date) -> None: ...
-    def address(self, item: str, identities: Iterable[str]) -> None: ...
-    def items(self, mailbox: str) -> list[ItemInfo]: ...
-    def item(self, item: str) -> tuple[str, ItemInfo] | None: ...
-    def newest(self, mailbox: str) -> dict[str, int]: ...
-    def read(self, item: str) -> bytes | None: ...
-    def open(self, item: str) -> BinaryIO | None: ...
-    def remove_items(self, items: Sequence[str]) -> None: ...
+    def stage(self, digest: Digest) -> Staged:
+        """Return a place for a sealed file that is being received."""
+
+    def add_item(self, mailbox: str, info: ItemInfo, sealed: "bytes | Staged") -> None:
+        """Add an item, taking a staged file into the store."""
+
+    def show(self, item: str, n: int, day: datetime.date) -> None:
+        """Give an attachment the number and day of the message that it belongs to."""
+
+    def address(self, item: str, identities: Iterable[str]) -> None:
+        """Put an item into the inboxes of these counsellors, each under its next number."""
+
+    def items(self, mailbox: str) -> list[ItemInfo]:
+        """Return the items of a mailbox, by day."""
+
+    def item(self, item: str) -> tuple[str, ItemInfo] | None:
+        """Return the mailbox of an item, and the item; None if there is none."""
+
+    def newest(self, mailbox: str) -> dict[str, int]:
+        """Return the highest message number of each author in a mailbox."""
+
+    def read(self, item: str) -> bytes | None:
+        """Return a sealed file; None if there is none."""
+
+    def open(self, item: str) -> BinaryIO | None:
+        """Return a sealed file to be read in pieces and closed; None if there is none."""
+
+    def remove_items(self, items: Sequence[str]) -> None:
+        """Remove items; their bytes are overwritten or their files unlinked."""
 
     # counsellors
-    def addressed(self, mailbox: str) -> list[Addressed]: ...
-    def addressed_last(self, mailbox: str) -> tuple[str, ...]: ...
-    def inbox(self, identity: str, after: int, limit: int) -> list[InboxRow]: ...
-    def listed(self, identity: str, after: str, most: int) -> list[str]: ...
-    def is_addressed(self, identity: str, item: str) -> bool: ...
-    def waits(self, identity: str) -> bool:
-        """Whether anything lies here that this counsellor's desk has not fetched."""
+    def addressed(self, mailbox: str) -> list[Addressed]:
+        """Return who is addressed by which item of a mailbox."""
 
-    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool: ...
-    def last_fetch(self, identity: str) -> datetime.date | None: ...
-    def set_last_fetch(self, identity: str, day: datetime.date) -> None: ...
+    def addressed_last(self, mailbox: str) -> tuple[str, ...]:
+        """Return to whom the reporter's newest message was addressed."""
+
+    def inbox(self, identity: str, after: int, limit: int) -> list[InboxRow]:
+        """Return the rows of a counsellor's inbox after a number, at most ``limit``."""
+
+    def listed(self, identity: str, after: str, most: int) -> list[str]:
+        """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
+
+    def is_addressed(self, identity: str, item: str) -> bool:
+        """Return whether an item is for this counsellor."""
+
+    def waits(self, identity: str) -> bool:
+        """Whether there is anything that this counsellor's desk has not fetched."""
+
+    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
+        """Record the first fetch; return False if there is no such item for this counsellor."""
+
+    def last_fetch(self, identity: str) -> datetime.date | None:
+        """Return the last day on which this counsellor's desk fetched; None if never."""
+
+    def set_last_fetch(self, identity: str, day: datetime.date) -> None:
+        """Set that day."""
 
     # room, withdrawn ids, cleaning
-    def used(self) -> int: ...
-    def used_by(self, mailbox: str) -> int: ...
-    def free(self) -> int: ...
-    def is_withdrawn(self, mailbox: str) -> bool: ...
-    def add_withdrawn(self, mailbox: str, day: datetime.date) -> None: ...
-    def drop_withdrawn(self, until: datetime.date) -> int: ...
-    def newest_day(self) -> datetime.date | None: ...
-    def served(self) -> datetime.date | None: ...
-    def set_served(self, day: datetime.date) -> None: ...
-    def redate(self, day: datetime.date) -> None: ...
-    def sweep(self) -> int: ...
+    def used(self) -> int:
+        """Return the bytes in use."""
+
+    def used_by(self, mailbox: str) -> int:
+        """Return the bytes of the items of a mailbox."""
+
+    def free(self) -> int:
+        """Return the free bytes on the disk."""
+
+    def is_withdrawn(self, mailbox: str) -> bool:
+        """Return whether a mailbox was withdrawn."""
+
+    def add_withdrawn(self, mailbox: str, day: datetime.date) -> None:
+        """Add a mailbox to the list of withdrawn ones."""
+
+    def drop_withdrawn(self, until: datetime.date) -> int:
+        """Forget the ids withdrawn on or before ``until``; return how many there were."""
+
+    def newest_day(self) -> datetime.date | None:
+        """Return the newest day stored anywhere; None in an empty store."""
+
+    def served(self) -> datetime.date | None:
+        """Return the day of the last upkeep; None if there was none."""
+
+    def set_served(self, day: datetime.date) -> None:
+        """Set the day of the last upkeep."""
+
+    def redate(self, day: datetime.date) -> None:
+        """Set every later day to this one."""
+
+    def sweep(self) -> int:
+        """Remove a crash's leftovers; return how many files."""
+
     def keep_room(self) -> None:
-        """Keep some room back on the disk for what makes room. Raises SiteFull."""
+        """Reserve room on the disk for operations that free space. Raises SiteFull."""
 
     def make_room(self) -> bool:
-        """Give up the room that was kept. Whether there was any."""
+        """Release the reserved room; return whether there was any."""
 
-    def log_size(self) -> int: ...
-    def truncate_log(self) -> bool: ...
+    def log_size(self) -> int:
+        """Return the size of the write-ahead log in bytes."""
+
+    def truncate_log(self) -> bool:
+        """Empty the write-ahead log; return whether that was done."""

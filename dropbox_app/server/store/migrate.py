@@ -1,4 +1,4 @@
-"""Brings a database up to date: tried on a copy first, then done in one transaction, or not at all.
+"""Migrates a database: first on a copy, then in one transaction, or not at all.
 
 A database of a newer program is refused. The way back to an older program is a backup.
 """
@@ -24,7 +24,7 @@ def bring_up_to_date(
     turns: Turns,
     today: datetime.date,
 ) -> None:
-    """Migrate what is pending. Raises StoreError, SiteFull; then the database is as it was."""
+    """Run the pending migrations. After StoreError or SiteFull nothing has changed."""
     database = Database(connection, execute_plugins=False)
     with failures():
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -46,7 +46,7 @@ def bring_up_to_date(
 
 
 def try_on_copy(path: Path, files: Path, today: datetime.date) -> None:
-    """Migrate a copy, and look whether it is whole after that and holds as much as before.
+    """Migrate a copy, and check that it is intact and holds as much as before.
 
     The database itself stays as it is. Raises StoreError, SiteFull.
     """
@@ -82,7 +82,7 @@ _FAILED = (
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many rows each table of ours has."""
+    """Return the number of rows of each of our tables."""
     names = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table'"
         " AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'"

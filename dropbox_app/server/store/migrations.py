@@ -1,4 +1,4 @@
-"""The tables, one migration after another. A migration that was released is never changed.
+"""The tables, as a list of migrations. A released migration is never changed.
 
 Every table but sqlite-utils' own list of migrations is WITHOUT ROWID (which sqlite-utils cannot
 write itself): a hidden row number would count across mailboxes and counsellors, and a gap in it
@@ -32,7 +32,7 @@ migrations = Migrations("klankbord")
 
 @migrations()
 def m001_first(db: Database) -> None:
-    """Exactly the contents of SPEC section 5; the cards are files."""
+    """Create exactly the tables of SPEC section 5; cards are files."""
     for statement in (
         "CREATE TABLE store (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         f"""CREATE TABLE mailboxes (
@@ -78,15 +78,15 @@ def m001_first(db: Database) -> None:
 
 @migrations()
 def m002_served(db: Database) -> None:
-    """The last day of the upkeep: by it a clock that is far ahead is known."""
+    """Add the last day of the upkeep, by which a clock that is far ahead is recognised."""
     db.execute(f"ALTER TABLE store ADD COLUMN served TEXT CHECK (served {_DAY})")
 
 
 @migrations()
 def m003_cover(db: Database) -> None:
-    """Zeros before each sealed file, as many as a row has in a page that it shares with others.
+    """Add zeros before each sealed file, as many as a row has in a page that it shares.
 
-    What follows them lies in pages of its own, which are overwritten when they are given back.
+    What follows them lies in pages of its own, which are overwritten when they are freed.
     When SQLite parts or joins shared pages it leaves copies of rows in the room between, and
     secure_delete does not reach those: they would outlive the file.
     """
@@ -105,12 +105,12 @@ def m003_cover(db: Database) -> None:
 
 @migrations()
 def m004_site(db: Database) -> None:
-    """The id of the site whose conversations these are: settings with another one are refused."""
+    """Add the id of the site; settings with another id are refused."""
     db.execute("ALTER TABLE store ADD COLUMN site TEXT CHECK (length(site) = 32)")
 
 
 def pending(database: Database) -> bool:
-    """Whether there is anything to migrate; only reads."""
+    """Return whether there is anything to migrate; only reads."""
     return bool(migrations.pending(database))
 
 
@@ -128,7 +128,7 @@ def refuse_newer(database: Database, path: Path) -> None:
 
 
 def migrate(database: Database, day: datetime.date) -> None:
-    """Bring the tables up to date; call it inside a transaction."""
+    """Migrate the tables; call it inside a transaction."""
     with database.atomic():
         if migrations.pending(database):
             migrations.apply(database)

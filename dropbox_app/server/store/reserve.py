@@ -1,4 +1,4 @@
-"""Room that is kept back on the disk, so that a full disk still takes what makes room."""
+"""Reserved room on the disk, so that operations that free space still work on a full disk."""
 
 import datetime
 import os
@@ -11,23 +11,23 @@ SIZE = 16 * 1024 * 1024  # bytes: the messages of one mailbox, twice
 
 
 def full(folder: Path) -> bool:
-    """Whether a disk has no room, or no inodes, for even the smallest things."""
+    """Return whether a disk has no room, or no inodes, for even the smallest things."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize < SIZE or not disk.f_favail
 
 
 class Reserve:
-    """Room kept back on the disk for what makes room: a withdrawal, a purge, a start.
+    """Reserved room for operations that free space: a withdrawal, a purge, a start.
 
-    To overwrite what goes, SQLite first writes as much to its log. Zeros that nobody reads, made
-    by the upkeep; given up when the disk (its bytes, or its inodes) is full.
+    To overwrite removed data, SQLite first writes as much to its log. The room is a file of zeros,
+    made by the upkeep and released when the disk (its bytes, or its inodes) is full.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def keep(self, day: datetime.date) -> None:
-        """Make it, if it is not there and the disk has plenty."""
+        """Create the reserve, if it does not exist and the disk has plenty of room."""
         if self._path.exists() or shutil.disk_usage(self._path.parent).free < 4 * SIZE:
             return
         with full_disk_said():
@@ -39,7 +39,7 @@ class Reserve:
             at_midnight(self._path, day)
 
     def give_up(self) -> bool:
-        """Free it. Whether there was one."""
+        """Release the reserve; return whether there was one."""
         try:
             self._path.unlink()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A private copy of a site's database as it is at one moment, while the site serves.
+"""A private copy of a site's database at one moment, made while the site serves.
 
 It holds no more than the database itself: sealed files, ids and days; and not what was removed, of
 which a plain copy of the file could keep traces.
@@ -21,7 +21,7 @@ from dropbox_app.server.store.sqlite_errors import failures
 
 @contextmanager
 def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
-    """The copy, until the block is left. Raises SiteFull, StoreBusy, StoreError.
+    """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
     It lies among the files as one that is on its way in, locked: what a kill leaves of it goes
     with the next sweep. Reports are taken meanwhile.
@@ -44,7 +44,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
 
 @contextmanager
 def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
-    """A database in use, to be read and not brought up to date. Raises StoreBusy, StoreError."""
+    """Open a database in use for reading, without migrating it. Raises StoreBusy, StoreError."""
     connection = connect(database)
     try:
         with failures():
@@ -55,7 +55,7 @@ def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """A database that nobody else has open, to be looked at. Raises StoreError."""
+    """Open a database that nobody else has open, for reading. Raises StoreError."""
     with failures():
         connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
@@ -85,7 +85,7 @@ def _day(text: str | None) -> datetime.date | None:
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Raise StoreError unless a database is whole."""
+    """Raise StoreError unless a database is intact."""
     wrong = [row[0] for row in connection.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
     wrong += [f"a row of {row[0]} without its parent" for row in _lonely(connection)]
     if wrong:
@@ -93,12 +93,12 @@ def check(connection: sqlite3.Connection) -> None:
 
 
 def large(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """The files that belong beside it: names and lengths."""
+    """Return the names and lengths of the files that belong to it."""
     return list(connection.execute("SELECT item, size FROM items WHERE size > ?", [IN_DATABASE]))
 
 
 def altered(connection: sqlite3.Connection, sha256: Callable[[bytes], str]) -> list[str]:
-    """The sealed files in it that are not those of their ids, or are not there."""
+    """Return the sealed files in it that do not match their ids, or that are missing."""
     rows = connection.execute(
         "SELECT item, file FROM items LEFT JOIN sealed USING (item) WHERE size <= ?", [IN_DATABASE]
     )

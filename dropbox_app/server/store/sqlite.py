@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files beside it.
 
 A write-ahead log with a synced commit, overwritten rows, one connection a thread. A writer waits
-for its turn first in its process, then among the processes (``turns``).
+for a lock first in its process, then among the processes (``write_lock``).
 """
 
 import datetime
@@ -46,7 +46,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """See ``Store``. ``today`` only dates migrations and file times; rules get their days."""
+    """Implements ``Store``. ``today`` only dates migrations and files; rules receive their days."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
@@ -126,7 +126,7 @@ class SqliteStore:
         """Close every thread's connection. The store cannot be used after that.
 
         The last to close it removes the write-ahead log. The times of the database and of its
-        folders become the beginning of the day: else they would tell the moment of the last report.
+        folders become the beginning of the day: else they would show the time of the last report.
         """
         self._connections.close()
         with suppress(OSError):  # a folder that is gone, or another account's
@@ -137,7 +137,7 @@ class SqliteStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def renew_id(self) -> None:
-        """By a new id each desk knows that this store was restored."""
+        """Give the store a new id, by which each desk knows that it was restored."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
     def site_id(self) -> str | None:
@@ -256,7 +256,7 @@ class SqliteStore:
         return [Addressed(item, identity, _day(fetched)) for item, identity, fetched in rows]
 
     def addressed_last(self, mailbox: str) -> tuple[str, ...]:
-        """To whom the reporter's newest message went."""
+        """Return to whom the reporter's newest message was addressed."""
         rows = self._run(
             "SELECT identity FROM addressed WHERE item = (SELECT item FROM items WHERE mailbox = ?"
             " AND what = 'message' AND author = ? ORDER BY n DESC LIMIT 1)",
@@ -273,7 +273,7 @@ class SqliteStore:
         return [InboxRow(row[7], row[6], _info(row)) for row in rows]
 
     def listed(self, identity: str, after: str, most: int) -> list[str]:
-        """The mailboxes whose reporter's newest message is addressed to this counsellor."""
+        """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
         rows = self._run(
             "SELECT mailbox FROM addressed JOIN items AS i USING (item)"
             " JOIN mailboxes USING (mailbox) WHERE identity = ? AND author = ?"
@@ -293,7 +293,7 @@ class SqliteStore:
         return self._run(statement, identity).fetchone() is not None
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; False if the item is not there for this counsellor."""
+        """Record the first fetch; return False if there is no such item for this counsellor."""
         cursor = self._run(
             "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
             day.isoformat(), item, identity,
@@ -314,7 +314,7 @@ class SqliteStore:
     # room, withdrawn ids, cleaning
 
     def used(self) -> int:
-        """Bytes taken, without looking at every item: nearly all of it is sealed files."""
+        """Return the bytes in use, without reading every item: nearly all of it is sealed files."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])
@@ -332,7 +332,7 @@ class SqliteStore:
         self._withdrawn.add(mailbox, day)
 
     def drop_withdrawn(self, until: datetime.date) -> int:
-        """Forget the ids withdrawn on ``until`` or before; how many they were."""
+        """Forget the ids withdrawn on or before ``until``; return how many there were."""
         known = self._withdrawn.read()
         kept = {mailbox: day for mailbox, day in known.items() if day > until}
         if len(kept) < len(known):
@@ -340,7 +340,7 @@ class SqliteStore:
         return len(known) - len(kept)
 
     def newest_day(self) -> datetime.date | None:
-        """The newest day that stands anywhere: a clock before it is wrong."""
+        """Return the newest day stored anywhere; a clock that shows an earlier one is wrong."""
         (day,) = self._one(
             "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
             " UNION ALL SELECT max(last_fetch) FROM desks)"
@@ -354,12 +354,12 @@ class SqliteStore:
         self._run("UPDATE store SET served = ?", day.isoformat())
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this one: a clock that was ahead had written them."""
+        """Set every later day to this one, after a clock that was ahead."""
         for table, column in DAYS:
             self._run(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", day.isoformat())  # noqa: S608 (fixed names)
 
     def sweep(self) -> int:
-        """Remove what a crash left among the files: parts, and files without a row."""
+        """Remove a crash's leftovers: part files, and files without a row."""
         removed = 0
         for path in self._files.iterdir():
             # The lock first: once its writer is gone, a file that counts has its row. Then the
@@ -379,7 +379,7 @@ class SqliteStore:
         return self._reserve.give_up()
 
     def log_size(self) -> int:
-        """Bytes in the write-ahead log, where removed rows may still stand."""
+        """Return the size of the write-ahead log, where removed rows may remain."""
         try:
             return self._path.with_name(DATABASE + "-wal").stat().st_size
         except FileNotFoundError:

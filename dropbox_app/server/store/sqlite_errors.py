@@ -10,7 +10,7 @@ from dropbox_app.server.store.files import full_disk_said
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Say in the server's own errors what SQLite or the disk could not do."""
+    """Raise the server's own errors for failures of SQLite or the disk."""
     try:
         with full_disk_said():
             yield

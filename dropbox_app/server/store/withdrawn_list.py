@@ -1,6 +1,6 @@
 """The list of withdrawn mailboxes, in a file beside the database.
 
-Beside it so that a database that comes back with a backup cannot bring a mailbox back.
+It is a separate file, so that a restored database cannot bring a mailbox back.
 """
 
 import bisect
@@ -17,15 +17,15 @@ _LINE = _ID + len(" 2026-11-22\n")  # bytes of a line
 class Withdrawn:
     """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
 
-    Replaced whole, on disk, by one writer at a time (the store's transaction sees to that).
-    Sorted by id: the order of a day's withdrawals is nobody's business.
+    Replaced whole, on disk, by one writer at a time (the store's transaction sees to that). It is
+    sorted by id, so that it does not show the order of a day's withdrawals.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> dict[str, datetime.date]:
-        """All of them. Raises ValueError for a damaged list."""
+        """Return all of them. Raises ValueError for a damaged list."""
         try:
             text = self._path.read_text("ascii")
         except FileNotFoundError:
@@ -34,7 +34,7 @@ class Withdrawn:
         return {mailbox: datetime.date.fromisoformat(day) for mailbox, day in pairs}
 
     def holds(self, mailbox: str) -> bool:
-        """Whether it is in the list: by halves, so that a long list keeps no report waiting."""
+        """Return whether an id is in the list, by binary search: a long list costs little."""
         wanted = mailbox.encode("ascii")
         try:
             handle = os.open(self._path, os.O_RDONLY)
@@ -56,7 +56,7 @@ class Withdrawn:
         return mailbox in self.read()  # not as ``write`` leaves it
 
     def add(self, mailbox: str, day: datetime.date) -> None:
-        """Put one more in its place, or a new day in the place of the old one."""
+        """Insert an id, or replace its day."""
         line = f"{mailbox} {day}\n".encode("ascii")
         data = self._path.read_bytes() if self._path.exists() else b""
         if len(data) % _LINE or len(line) != _LINE:

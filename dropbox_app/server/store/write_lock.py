@@ -1,4 +1,4 @@
-"""Writers' turns: first among the threads of a process, then among the processes."""
+"""The write lock: first among the threads of a process, then among the processes."""
 
 import fcntl
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 from dropbox_app.server.errors import StoreBusy
 from dropbox_app.server.store.connections import BUSY_SECONDS
 
-WAITING = "waits for a turn"  # the name of a thread that does
+WAITING = "waits for the write lock"  # the name of a thread that does
 
 
 class Turns:
-    """Those of one folder, by a lock of it.
+    """The write lock of one folder, which is a lock on the folder itself.
 
     SQLite alone would let a waiting process ask again and again, ever less often: with two busy
     workers one of them then waits for a second. A lock of the system wakes it at once, but waits
-    for ever: for a command that was stopped in its turn, too. So a thread does the waiting, and
-    who has waited long enough goes.
+    forever, even for a command that was stopped while it held the lock. So a thread does the
+    waiting, and a writer that has waited long enough gives up.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class Turns:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """A turn. Raises StoreBusy if none comes within BUSY_SECONDS."""
+        """Hold the lock. Raises StoreBusy if it is not free within BUSY_SECONDS."""
         end = time.monotonic() + BUSY_SECONDS
         if not self._mine.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy("another thread was writing for too long")
@@ -57,7 +57,7 @@ class Turns:
 
 
 class _Waiting:
-    """A thread that waits for a lock as long as it takes, for whoever wants it by then."""
+    """A thread that waits for a lock as long as needed, for whichever writer wants it then."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
@@ -68,13 +68,13 @@ class _Waiting:
         self._thread.start()
 
     def still(self) -> bool:
-        """Want it again, if it is not over: after a fork there is no such thread here."""
+        """Ask for the lock again, unless the thread is gone, as after a fork."""
         with self._change:
             self._wanted = not self._over and self._thread.is_alive()
             return self._wanted
 
     def came(self, seconds: float) -> bool:
-        """Whether the lock is there in time. If not, it is not wanted any more."""
+        """Return whether the lock was obtained in time; if not, the request is withdrawn."""
         with self._change:
             self._wanted = self._change.wait_for(lambda: self._has, max(seconds, 0))
             return self._wanted
@@ -89,7 +89,7 @@ class _Waiting:
 
 
 def _free(handle: int) -> bool:
-    """Take the lock, if nobody has it."""
+    """Take the lock, if it is free."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -57,7 +57,7 @@ _VIEWS = (
 
 
 class QuietFlask(Flask):
-    """Flask that logs nothing that was sent."""
+    """A Flask app that logs nothing that a visitor sent."""
 
     request_class = PlainRequest
 

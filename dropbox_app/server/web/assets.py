@@ -16,7 +16,7 @@ from dropbox_app.server.web.padding import packed
 
 @dataclass(frozen=True)
 class Style:
-    """The one style sheet, under a name that changes with its content."""
+    """The one style sheet, with a name that changes with its content."""
 
     name: str
     content: bytes
@@ -29,7 +29,7 @@ def _static(name: str) -> bytes:
 
 @functools.cache
 def read_style() -> Style:
-    """The style sheet, from the package."""
+    """Return the style sheet, from the package."""
     content = _static("style.css")
     return Style(f"style-{sha256_hex(content)[:16]}.css", content, packed(content, step=1))
 

@@ -1,4 +1,4 @@
-"""``/api/site`` and the desk API: the only ways in besides the pages (SPEC sections 6 and 7).
+"""``/api/site`` and the desk API: the only access besides the pages (SPEC sections 6 and 7).
 
 A desk signs the address, the target and the hash of the body of each request. Identity, token and
 signature are checked before the body is read, the body's hash before anything is kept. Answers are
@@ -175,14 +175,14 @@ def put_card() -> Response:
 
 
 def _asked_by() -> VerifyKey:
-    """The counsellor who signed a request without a body."""
+    """Return the counsellor who signed a request without a body."""
     claim = _claim()
     _body(claim, 0)
     return claim.identity
 
 
 def _claim() -> Claim:
-    """The verified claim of the request's header. Every fault in it gets the same answer."""
+    """Return the verified claim of the header. Every fault in it gets the same answer."""
     site = current_site()
     settings = site.settings
     try:
@@ -202,7 +202,7 @@ def _claim() -> Claim:
 
 
 def _target() -> str:
-    """Path and query as they were sent, not decoded."""
+    """Return the path and query as they were sent, not decoded."""
     environ = request.environ
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
@@ -213,7 +213,7 @@ def _target() -> str:
 
 @blueprint.before_app_request
 def check_target() -> Response | None:
-    """Answer 400 to a target that two programs could read in two ways, rather than redirect."""
+    """Answer 400 to a target that two programs could read in two ways."""
     if not request.path.startswith(DESK_PATHS):
         return None
     try:
@@ -225,7 +225,7 @@ def check_target() -> Response | None:
 
 @blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
 def nothing(rest: str) -> Response:
-    """Whatever else is asked for under /api/ gets JSON too."""
+    """Answer any other request under /api/ in JSON too."""
     return _json({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
@@ -259,7 +259,7 @@ def _read(limit: int) -> Iterator[bytes]:
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """The whole body. Raises Unauthorised if it is not the one that was signed."""
+    """Return the whole body. Raises Unauthorised if it is not the one that was signed."""
     body = b"".join(_read(limit))
     _check_hash(claim, sha256_hex(body))
     return body
@@ -277,7 +277,7 @@ def _pieces(opened: OpenFile) -> Iterator[bytes]:
 
 
 def _arguments(*names: str) -> dict[str, str]:
-    """The query's arguments. Raises BadRequest unless they are exactly these, each once."""
+    """Return the query's arguments. Raises BadRequest unless they are exactly these, each once."""
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}

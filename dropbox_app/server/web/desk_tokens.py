@@ -11,14 +11,14 @@ SALT = "klankbord/v1/desk-token"
 
 
 class DeskTokens:
-    """Tokens for one site, signed with a key that all workers of the server share.
+    """The tokens of one site, signed with a key that all workers share. ``now`` gives seconds.
 
     ``now`` gives seconds.
     """
 
     def __init__(self, key: bytes, site: str, now: Callable[[], float]) -> None:
         class Signer(TimestampSigner):
-            """itsdangerous with the clock that was handed in."""
+            """An itsdangerous signer that uses the clock passed to it."""
 
             def get_timestamp(self) -> int:
                 return int(now())
@@ -27,11 +27,11 @@ class DeskTokens:
         self._signer = Signer(key, salt=SALT, key_derivation="hmac", digest_method=new_digest)
 
     def new(self) -> str:
-        """A token that is valid for TOKEN_SECONDS, for any number of calls."""
+        """Return a token that is valid for TOKEN_SECONDS, for any number of calls."""
         return self._signer.sign(self._site).decode("ascii")
 
     def is_valid(self, token: str) -> bool:
-        """Whether a token is of this site and server, and not too old."""
+        """Return whether a token was issued by this site and server, and is not too old."""
         try:
             return self._signer.unsign(token, max_age=TOKEN_SECONDS) == self._site
         except BadSignature:

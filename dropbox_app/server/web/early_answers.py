@@ -1,4 +1,4 @@
-"""An answer that is given before the body was read must still arrive.
+"""Makes sure that an answer that is sent before the body was read still arrives.
 
 If the app closed a connection on which nginx is still writing, nginx could meet that before it
 reads the answer, and would say "cannot be reached" instead. So the rest is read and dropped until
@@ -16,7 +16,7 @@ _CHUNK = 64 * 1024
 
 
 def let_answers_arrive(app: Flask) -> None:
-    """Read what is left of a refused body, once the answer to it was sent."""
+    """Read the rest of a refused body, after the answer was sent."""
 
     @app.after_request
     def drop_the_rest(response: Response) -> Response:

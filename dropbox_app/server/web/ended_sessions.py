@@ -1,4 +1,4 @@
-"""Which sessions have ended before their time, for all workers of one server.
+"""Remembers which sessions ended early, for all workers of one server.
 
 A cookie holds the whole session, so a copy of it would go on after "leave". What is kept here is a
 keyed hash of the session and the moment after which its cookie is too old anyway. In memory only: a
@@ -14,10 +14,10 @@ BUCKETS, SLOTS = 4096, 64  # 6 MB, of which only what is used is taken
 
 
 class EndedSessions:
-    """``now`` gives seconds, of the clock by which sessions begin. Safe between processes.
+    """``now`` returns seconds, on the clock of the sessions. Safe between processes.
 
     If there is no room for one more, the oldest sessions end too: all that began no later than the
-    one that gives up its entry. So none that ended is ever taken up again, and a flood of ended
+    one that gives up its entry. So none that ended is ever open again, and a flood of ended
     sessions shortens the life of the others only as far as it must. A reporter whose session ends
     in this way is asked for the code and keeps what was typed.
     """
@@ -50,5 +50,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """The second from which on a session is over by itself."""
+    """Return the second from which a session has ended anyway."""
     return start + LONGEST + 1

@@ -54,7 +54,7 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an exception becomes on a page and over the desk API.
+    """The page and the desk API's answer for one kind of exception.
 
     ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
     chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
@@ -104,7 +104,7 @@ _WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
 def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
-    """The problem to show, and the status, for one of REFUSED. Others are raised again."""
+    """Return the problem to show, and the status, for one of REFUSED; raise any other error."""
     if isinstance(error, TooLong):
         return too_long(error, field), 422
     for row in REFUSALS:
@@ -114,7 +114,7 @@ def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int
 
 
 def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
-    """The same for the page where files are chosen.
+    """Return the same for the page where files are chosen.
 
     ``most``: how many files a message may have. ``largest``: the limit of one file, in words.
     """
@@ -130,7 +130,7 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """The status over the desk API; None if this is no refusal but a fault."""
+    """Return the status in the desk API; None if the exception is a fault, not a refusal."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
@@ -174,7 +174,7 @@ def form_again(
     only: Sequence[str] | None = None,
     status: int = 403,
 ) -> Response:
-    """The form that was posted, once more, with a field for the code.
+    """Return the posted form once more, with a field for the code.
 
     ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
     ``token``: of a session that goes on, which needs no code.
@@ -204,7 +204,7 @@ def form_again(
 
 
 def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
-    """The page of an HTTP error. The error's own description is never shown."""
+    """Return the page of an HTTP error. The error's own description is never shown."""
     if request.path.startswith("/api/"):
         return _json_error(error.code or 500)
     status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
@@ -221,13 +221,13 @@ def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
 
 
 def _language(pages: PageRenderer) -> str:
-    """The language of the requested page, if the site has it; else Dutch."""
+    """Return the language of the requested page, if the site has it; else Dutch."""
     found = language_of(request.path)
     return found if found in pages.settings.languages else ALWAYS[0]
 
 
 def _busy_page(pages: PageRenderer) -> Response:
-    """The server is busy where the view does not expect it: while something was only being read."""
+    """Return the page "busy" for a request that only reads."""
     if request.path.startswith("/api/"):
         return _json_error(503)
     lang = _language(pages)
@@ -238,7 +238,7 @@ def _busy_page(pages: PageRenderer) -> Response:
 
 
 def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
-    """Show what was typed, after a refusal or a fault of ours, ready to be sent again."""
+    """Show the typed text after a refusal or a fault, ready to be sent again."""
     told = words(lang)
     first = request.path.endswith(("/report", "/return"))
     if status == 403:
@@ -267,13 +267,13 @@ def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
 
 
 def own_token() -> str:
-    """The token that was posted, if it is the one of this very session; else nothing."""
+    """Return the posted token if it belongs to this very session; else an empty text."""
     token = request.form.get("csrf_token", "")
     return token if current_session().root is not None and is_own_token(token) else ""
 
 
 def is_own_token(token: str) -> bool:
-    """Whether a token is the one of this very session."""
+    """Return whether a token belongs to this very session."""
     try:
         validate_csrf(token)
     except ValidationError:
@@ -288,7 +288,7 @@ def _json_error(status: int) -> Response:
 
 
 def _was_posted(names: Sequence[str]) -> bool:
-    """Whether one of these fields was filled in, in a post to a form of this site."""
+    """Return whether one of these fields was filled in, in a form posted from this site."""
     path = request.path.split("/")
     if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False

@@ -1,4 +1,4 @@
-"""The server's own log: a few lines on standard error, without times and without anything sent."""
+"""The server's own log: a few lines on standard error, without times or anything a visitor sent."""
 
 import logging
 import sys
@@ -10,9 +10,10 @@ logger = logging.getLogger("klankbord")
 
 
 class OneLine(logging.Formatter):
-    """Writes a name from a folder so that a terminal obeys nothing in it."""
+    """Formats a name from a folder so that a terminal obeys nothing in it."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line, escaped."""
         return visible(super().format(record))
 
 

@@ -1,4 +1,4 @@
-"""Names of files that somebody else chose: cleaned before they are signed, shown or given out."""
+"""Names of files that somebody else chose: cleaned before they are signed, shown or sent."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ _LONGEST_END = 20  # bytes of an ending, such as .docx, that is kept when a name
 
 
 def clean_name(name: str, fallback: str) -> str:
-    """One line without a folder, MAX_FILE_NAME bytes at most; ``fallback`` if nothing is left."""
+    """Return one line without a folder, at most MAX_FILE_NAME bytes; ``fallback`` if empty."""
     name = name.replace("\\", "/").rpartition("/")[2]
     kept = (c for c in clean_text(name) if c == _JOINER or unicodedata.category(c) not in _UNSEEN)
     name = " ".join("".join(kept).split())
@@ -29,13 +29,13 @@ def clean_name(name: str, fallback: str) -> str:
 
 
 def clean_type(content_type: str) -> str:
-    """A media type as a message may hold it; one that says nothing for any other."""
+    """Return a media type as a message may hold it; a neutral one for any other."""
     found = content_type.partition(";")[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else _UNKNOWN
 
 
 def disposition(name: str, fallback: str) -> str:
-    """The Content-Disposition of a download, never of anything shown (RFC 6266, RFC 8187)."""
+    """Return the Content-Disposition of a download (RFC 6266, RFC 8187)."""
     seen = clean_name(name, fallback).replace(_JOINER, "")
     safe = only_a_name(_UNSAFE.sub("_", seen)) or fallback
     plain = "".join(c if c.isascii() else "_" for c in safe)
@@ -43,7 +43,7 @@ def disposition(name: str, fallback: str) -> str:
 
 
 def _cut(name: str, size: int) -> str:
-    """The beginning of a name, and its ending: that says what it is."""
+    """Return the beginning of a name and its ending, which tells the type of the file."""
     raw = name.encode()
     if len(raw) <= size:
         return name

@@ -43,7 +43,7 @@ def _pasted(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something a person can correct: the field it belongs to (or none), and how to correct it."""
+    """Something that a person can correct: its field, if it has one, and what to do."""
 
     field: str
     key: str
@@ -51,20 +51,21 @@ class Problem:
     number: int | None = None  # for a sentence with a plural
 
     def elsewhere(self) -> "Problem":
-        """The same problem on a page that offers other counsellors.
+        """Return the same problem for a page that offers other counsellors.
 
         There, "nobody can open your message" would be untrue: only those chosen cannot.
         """
         return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
     def say(self, told: Words) -> str:
+        """Return the problem as a sentence."""
         if self.number is not None:
             return told.count(self.key, self.number, **self.values)
         return told.say(self.key, **self.values)
 
 
 class _Open(FlaskForm):  # type: ignore[misc]  # the base has no types
-    """A form without a session, so without a token."""
+    """A form outside a session, and so without a token."""
 
     class Meta:
         csrf = False
@@ -84,7 +85,7 @@ class ReportForm(_Open):
     safe = RadioField(choices=ANSWERS["safe"][1], validate_choice=False)
 
     def answers(self) -> dict[str, Json]:
-        """Those of the optional questions that were answered."""
+        """Return the optional questions that were answered."""
         given: dict[str, Json] = {}
         for name in ANSWERS:
             value = self[name].data
@@ -93,7 +94,7 @@ class ReportForm(_Open):
         return given
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """Return all that must be corrected before the report can be sent."""
+        """Return everything that must be corrected before the report can be sent."""
         found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
         # Also where the page named only one: it may be another one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
@@ -110,13 +111,13 @@ class ReportForm(_Open):
 
 
 class CodeForm(_Open):
-    """The code alone: the way back in."""
+    """The code alone, for coming back to a conversation."""
 
     code = StringField()
 
 
 class CodeCheckForm(_Open):
-    """The code page's own: the words typed over from paper, and the box that says they are kept."""
+    """The form of the code page: the words typed over, and the box that says they are kept."""
 
     typed = StringField()
     kept = BooleanField()
@@ -143,7 +144,7 @@ class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types
     code = StringField()
 
     def in_session(self) -> bool:
-        """Whether the token is the one of this very session."""
+        """Return whether the token belongs to this very session."""
         return bool(self.csrf_token.validate(self))
 
 
@@ -161,6 +162,7 @@ class ConsentForm(SessionForm):
     remark = TextAreaField(filters=[_pasted])
 
     def problems(self) -> list[Problem]:
+        """Return what must be corrected before the answer can be sent."""
         if self.answer.data not in CONSENT_ANSWERS:
             return [Problem("answer", "errors.answer_missing")]
         return []
@@ -174,6 +176,7 @@ class OtherForm(SessionForm):
     along = BooleanField()  # what was written so far goes with it
 
     def problems(self, people: People, limit: int) -> list[Problem]:
+        """Return what must be corrected before the message can be sent."""
         found = []
         person = people.chosen(self.counsellor.data or "")
         if person is None:
@@ -189,11 +192,12 @@ class WithdrawForm(SessionForm):
     sure = BooleanField()
 
     def problems(self) -> list[Problem]:
+        """Return what must be corrected before the conversation is deleted."""
         return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
 
 
 def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
-    """The fields of a post that are fields of this site, to be shown again; no others.
+    """Return the fields of a post that are fields of this site, to be shown again; no others.
 
     If a field was sent twice, the first value counts, as it does where the form is read.
     """
@@ -205,7 +209,7 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
 
 
 def _only_a_code(text: str | None) -> list[Problem]:
-    """A text that is nothing but a code was typed into the wrong field: it is not to be sent."""
+    """Refuse a text that is only a code: it was typed into the wrong field."""
     try:
         read_typed(text or "")
     except CodeError:
@@ -214,18 +218,18 @@ def _only_a_code(text: str | None) -> list[Problem]:
 
 
 def missing_text(text: str | None) -> list[Problem]:
-    """The problem of a missing text; no problem if there is one."""
+    """Return the problem of a missing text, or none."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
 
 
 def wrong_text(text: str | None, limit: int) -> list[Problem]:
-    """The problem of a text that is missing or longer than ``limit`` bytes."""
+    """Return the problem of a text that is missing or longer than ``limit`` bytes, or none."""
     size = len(clean_text(text or "").encode())
     return [too_long(TooLong(size, limit))] if size > limit else missing_text(text)
 
 
 def too_long(error: TooLong, name: str = "text") -> Problem:
-    """The problem of a text that is too long, counted in letters.
+    """Return the problem of a text that is too long, counted in letters.
 
     The limit is in bytes. A text that is N bytes too long is at most N letters too long.
     """
@@ -234,7 +238,7 @@ def too_long(error: TooLong, name: str = "text") -> Problem:
 
 
 def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Problem]]:
-    """The seven words of what was typed, or the problem with it."""
+    """Return the seven words of what was typed, or the problem with it."""
     if not (text or "").strip():
         return (), [Problem("code", "errors.code_missing")]
     try:
@@ -257,5 +261,5 @@ def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Proble
 
 
 def shown(problems: Sequence[Problem], told: Words) -> dict[str, str]:
-    """The sentence of each field that has a problem, in the order of the page."""
+    """Return a sentence for each field that has a problem, in the order of the page."""
     return {problem.field: problem.say(told) for problem in problems}

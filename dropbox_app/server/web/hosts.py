@@ -1,4 +1,4 @@
-"""The addresses of a site, and what a request may ask for at each of them."""
+"""The addresses of a site, and what is available at each of them."""
 
 import re
 from collections.abc import Collection
@@ -33,7 +33,7 @@ class Hosts:
         self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
 
     def is_https(self, environ: WSGIEnvironment) -> bool:
-        """Whether the requested address is https, by the settings and not by a header.
+        """Return whether the requested address is https, by the settings and not by a header.
 
         A name that has https only is https on any port; one that has both is known by its port.
         """
@@ -43,7 +43,7 @@ class Hosts:
         return self._https.get(host, only)
 
     def is_reachable(self, environ: WSGIEnvironment) -> bool:
-        """Whether the requested address can be reached by the socket that the request came by.
+        """Return whether the requested address belongs to the socket of this request.
 
         A client can write any Host, but cannot choose the socket. Tor connects only clients with
         an authorization key to the socket for desks.
@@ -53,7 +53,7 @@ class Hosts:
         return AT_DESKS.get() in (for_desks, None)
 
     def has_path(self, environ: WSGIEnvironment, path: str) -> bool:
-        """Whether there is anything under this path at the requested address.
+        """Return whether this path exists at the requested address.
 
         Where desks have an address of their own, the desk API is there and only there. The public
         part of the cards is not: a desk compares what reporters see, at the reporters' address.
@@ -64,7 +64,7 @@ class Hosts:
         return not (of_desks and self._desk_names)
 
     def is_own_post(self, request: Request) -> bool:
-        """Whether a post came from a page of this site, as far as the browser says."""
+        """Return whether a post came from a page of this site, as far as the browser tells."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")
@@ -75,7 +75,7 @@ class Hosts:
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header that has the one valid form; None for any other.
+    """Return the name in a valid Host header; None for any other.
 
     A forwarded port may differ from the settings, the name may not.
     """
@@ -86,7 +86,7 @@ def host_name(host: str) -> str | None:
 
 
 def target_names_another_host(environ: WSGIEnvironment) -> bool:
-    """Whether the request line holds a whole address, with another host than the Host header."""
+    """Return whether the request line names another host than the Host header."""
     target = str(environ.get("RAW_URI", ""))
     _, found, rest = target.partition("://")
     if target.startswith("/") or not found:

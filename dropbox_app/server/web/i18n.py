@@ -30,7 +30,7 @@ class MissingWord(LookupError):
 
 
 class _Nothing(gettext.NullTranslations):
-    """What gettext asks when a key is missing. That is a fault here: there is no fallback text."""
+    """The fallback of gettext, which raises MissingWord: there is no fallback text."""
 
     def gettext(self, message: str) -> NoReturn:
         raise MissingWord(message)
@@ -48,30 +48,31 @@ class Words:
 
     @property
     def other(self) -> str:
-        """The language in which an error page says the same once more."""
+        """The language in which an error page repeats its text."""
         return "nl" if self.lang == "en" else "en"
 
     @property
     def right_to_left(self) -> bool:
+        """Whether the language is written from right to left."""
         return self.lang in RIGHT_TO_LEFT
 
     @property
     def draft(self) -> bool:
-        """Whether nobody has read this catalogue yet whose own language it is."""
+        """Whether no native speaker has read this catalogue yet."""
         return self.lang in DRAFTS
 
     def say(self, key: str, **values: object) -> str:
-        """The text of a key, its ``{names}`` filled in. Raises MissingWord."""
+        """Return the text of a key, its ``{names}`` filled in. Raises MissingWord."""
         text = self.catalogue.gettext(key)
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """The text of a key for this number of things; ``values`` must name the number."""
+        """Return the text of a key for this number; ``values`` must contain the number."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written(values))
 
     def date(self, day: datetime.date, today: datetime.date) -> str:
-        """A day by its date, with the year only if that is not this one.
+        """Return a day by its date, with the year only if that is not this one.
 
         Never as "today": a day is one of UTC, and somebody's own may have begun already.
         """
@@ -79,18 +80,18 @@ class Words:
         return babel.dates.format_date(day, pattern, locale=self._locale)
 
     def language(self, code: str) -> str:
-        """A language by its name; by its code where it has no name here."""
+        """Return a language by its name; by its code where it has no name here."""
         return str(babel.Locale(self.lang).languages.get(code, code))
 
     def size(self, size: int) -> str:
-        """A number of bytes in words, as file managers have it: 3.4 MB."""
+        """Return a number of bytes in words, as file managers have it: 3.4 MB."""
         units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
         least, unit = next(pair for pair in units if size >= pair[0])
         shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)
         return f"{shown} {unit}"
 
     def _written(self, values: Mapping[str, object]) -> dict[str, object]:
-        """The values of a sentence, with the thousands of a number parted: 12.000 or 12,000."""
+        """Format the values of a sentence; thousands are separated: 12.000 or 12,000."""
         return {name: self._value(value) for name, value in values.items()}
 
     def _value(self, value: object) -> object:
@@ -104,7 +105,7 @@ class Words:
         return "en_GB" if self.lang == "en" else self.lang
 
     def listed(self, names: Sequence[str], last: str = "word.and") -> str:
-        """Names in a row: A, B and C."""
+        """Return names as a list in a sentence: A, B and C."""
         if len(names) < 2:
             return "".join(names)
         if self.right_to_left:
@@ -116,7 +117,7 @@ class Words:
 
 @functools.cache
 def words(lang: str) -> Words:
-    """The words of a language of PAGE_LANGUAGES."""
+    """Return the words of a language of PAGE_LANGUAGES."""
     folder = importlib.resources.files("dropbox_app.server.web") / "translations"
     source = folder / lang / "LC_MESSAGES" / "messages.po"
     with source.open("rb") as file:

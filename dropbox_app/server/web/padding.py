@@ -1,4 +1,4 @@
-"""The lengths of answers: padded, so that a length tells next to nothing about the content.
+"""The lengths of answers: padded, so that a length says next to nothing about the content.
 
 Anyone who observes the encrypted connection sees how long an answer is. There are two forms, each
 with lengths of its own that depend on no site, no content and no visitor:
@@ -25,19 +25,19 @@ _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """The first double of ``step`` that holds ``length``; beyond ``coarse`` in even steps."""
+    """Return the first double of ``step`` that fits ``length``; above ``coarse``, even steps."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step
 
 
 def filled(page: bytes) -> bytes:
-    """A page for a client that does not accept gzip."""
+    """Return a page for a client that does not accept gzip."""
     return page.ljust(step_of(len(page), PLAIN, COARSE))
 
 
 def packed(page: bytes, step: int = PACKED) -> bytes:
-    """A page for every other client: the same bytes each time. ``step`` 1 adds no padding.
+    """Return a page for every other client: always the same bytes. ``step`` 1 adds no padding.
 
     Raises struct.error for a filling of 64 KiB, which no step of this module needs.
     """

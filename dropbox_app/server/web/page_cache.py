@@ -1,4 +1,4 @@
-"""A bounded store for the pages that depend on nothing but the day, the language and the people.
+"""A bounded cache for the pages that depend only on the day, the language and the counsellors.
 
 Such a page is made when it is first asked for, and kept as the bytes that every visitor gets.
 """
@@ -11,7 +11,7 @@ CACHE_BYTES = 8 * 1024 * 1024  # bytes of pages that a process keeps
 
 
 class PageCache:
-    """Pages that were made, each with the state that it was made for.
+    """Rendered pages, each with the state for which it was rendered.
 
     When ``most`` bytes are exceeded, the pages that were not asked for the longest are dropped.
     Safe between threads, and between the sites of one process: a key names its site.
@@ -24,7 +24,7 @@ class PageCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, state: object, make: Callable[[], bytes]) -> bytes:
-        """The page of this key in this state; ``make`` is called if it is not here.
+        """Return the page for this key and state; call ``make`` if it is missing.
 
         Two threads that ask at once may both make it: the bytes are the same.
         """

@@ -1,4 +1,4 @@
-"""How a page is made: templates, the words of its language, what every page shares, its length.
+"""Renders pages: templates, the words of the language, shared parts, padding.
 
 **The pages before a session** (the choice of language, landing, safety, about, report, return, and
 the one after a withdrawal) are each made once for a day and the same people to write to, and kept
@@ -47,7 +47,7 @@ TYPING = "203 OK"
 
 @functools.cache
 def environment() -> Environment:
-    """The templates. Each is compiled once per process."""
+    """Return the templates. Each is compiled once per process."""
     made = Environment(
         loader=PackageLoader("dropbox_app.server.web"),
         autoescape=select_autoescape(default=True),
@@ -85,7 +85,7 @@ class PageRenderer:
         self._cache = cache or PageCache()
 
     def people(self) -> People:
-        """The counsellors of the site, as they can be written to today."""
+        """Return the counsellors of the site and whether they can be written to today."""
         return self._directory(self.today())
 
     def render(
@@ -146,7 +146,7 @@ class PageRenderer:
         )
 
     def _own(self, lang: str, page: str) -> Markup:
-        """What the site wrote itself for a page, marked where that is not in the page's language.
+        """Return the site's own text for a page, marked if it is in another language.
 
         Then it reads from left to right, which Arabic does not.
         """
@@ -157,13 +157,13 @@ class PageRenderer:
         return Markup('<div lang="{}" dir="ltr">{}</div>').format(plain, text)
 
     def availability(self, people: People, told: Words) -> Availability:
-        """The sentences about counsellors who cannot be written to, are away or are silent."""
+        """Return sentences about counsellors who cannot be written to, are away or are silent."""
         return Availability(
             people, told, self.today(), response.quiet_for(self.settings.response_days)
         )
 
     def respond(self, html: str, status: int | str = 200) -> Response:
-        """An HTML answer, padded, for one visitor alone."""
+        """Return an HTML answer, padded, for one visitor."""
         return Response(filled(html.encode()), status, content_type=HTML)
 
     def shared_page(
@@ -176,7 +176,7 @@ class PageRenderer:
         context: Callable[[People], Mapping[str, Any]] = lambda _people: {},
         has_text_field: bool = False,
     ) -> Response:
-        """A page that is the same for every visitor: made once for a day and its people.
+        """Return a page that is the same for every visitor, rendered once a day.
 
         ``path``: the rest of its path after the language; None for the page without a language.
         ``context``: what the template needs besides what all get.
@@ -198,5 +198,5 @@ class PageRenderer:
 
 
 def takes_gzip() -> bool:
-    """Whether the client accepts gzip: every browser does."""
+    """Return whether the client accepts gzip: every browser does."""
     return request.accept_encodings.quality("gzip") > 0

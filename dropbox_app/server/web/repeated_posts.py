@@ -1,4 +1,4 @@
-"""The same report, posted twice by an impatient click: one report, and the same code page again.
+"""Recognises a report that an impatient click posted twice, and repeats its answer.
 
 A second click replaces the first request in the browser, so its answer, with the code, is never
 seen and its cookie never sent. For three minutes the server remembers a keyed hash of the post, and
@@ -6,8 +6,8 @@ the answer, sealed under a key from that very post (SPEC section 8). The hash co
 headers and the circuit or address that the post came by: whoever only knows the text, or posts it
 first, gets nothing. In memory only, and shared by all workers.
 
-It is forgotten as soon as the browser sends the session's cookie with any request: then the code
-page has arrived.
+It is forgotten as soon as the browser sends the session's cookie, because the code page has then
+arrived.
 """
 
 import os
@@ -36,14 +36,14 @@ _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer``: of an equal post before it, sealed; else empty."""
+    """One request's work on a post. ``answer``: the sealed answer to an equal, earlier post."""
 
     answer: bytes
     keep: Callable[[bytes], None]  # remembers an answer; called before the report is stored
 
 
 class RepeatedPosts:
-    """``clock`` gives seconds that only increase, the same ones in all processes."""
+    """``clock`` gives seconds that only increase, and that all processes share."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class RepeatedPosts:
 
     @contextmanager
     def turn(self, post: bytes) -> Iterator[Turn]:
-        """Work on a post while no equal one is under way. ``post``: 16 bytes; empty: any is new.
+        """Hold a post while no equal one is being handled. ``post``: 16 bytes; if empty, it is new.
 
         Waits for an equal one in any worker. A worker that was killed is not waited for. Raises
         Busy if the wait is longer than that for a code. If there is no room, the post is not
@@ -73,7 +73,7 @@ class RepeatedPosts:
             self._end(post)
 
     def forget(self, post: bytes) -> None:
-        """Forget an answer: its page has arrived, or was left."""
+        """Forget an answer, because its page arrived or the reporter left it."""
         with self._table.locked() as rows:
             rows.drop(post)
 
@@ -102,14 +102,14 @@ class RepeatedPosts:
             time.sleep(_WAIT)
 
     def _keep(self, post: bytes, sealed: bytes) -> None:
-        """Unless it was forgotten meanwhile."""
+        """Store the answer, unless the post was forgotten meanwhile."""
         if len(sealed) != ANSWER:
             raise ValueError(f"an answer has {ANSWER} bytes, not {len(sealed)}")
         with self._table.locked() as rows:
             rows.change(post, _VALUE.pack(os.getpid(), True, sealed))
 
     def _end(self, post: bytes) -> None:
-        """Let the next equal post go on; with the answer, if there is one."""
+        """Release the next equal post, with the answer if there is one."""
         with self._table.locked() as rows:
             known = rows.get(post, self._clock())
             _, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")

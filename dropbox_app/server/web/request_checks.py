@@ -1,4 +1,4 @@
-"""What every request to a site must keep to before its view is called: target, size, form, origin.
+"""Checks every request to a site before its view is called: target, size, form, origin.
 
 A request that does not is aborted here, and answered by ``error_pages``.
 """
@@ -21,7 +21,7 @@ FORM_FIELDS = 100  # the report has some 40; each more would only cost work
 
 
 def check_request() -> None:
-    """Before each request, once ``g.site`` is set."""
+    """Check the request, once ``g.site`` is set."""
     if g.site is None:
         return
     if not request.environ.get("PATH_INFO", "").startswith("/"):

@@ -1,4 +1,4 @@
-"""The request class of the app: a form that is sent never reaches a disk in the clear."""
+"""The app's request class: a form never reaches a disk in plain text."""
 
 from flask import Request, abort
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
@@ -8,7 +8,7 @@ from dropbox_app.server.web.uploads import FormsOnly
 
 
 class PlainRequest(Request):
-    """A request whose form stays in memory. A form with files is read by the view that takes them.
+    """A request whose form stays in memory.
 
     That view uses ``uploads.read_form`` and leaves the fields in ``fields_with_files``. Nothing
     else reads such a form: werkzeug would put the files on a disk, readable, before anybody looked.

@@ -1,4 +1,4 @@
-"""Read what nginx says of a request, and bound how long a large body or answer may take.
+"""Reads nginx's headers about a request, and limits the time for a large body or answer.
 
 On a real server nginx is in front of the app, at a socket file that only nginx can open
 (``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's own of these names:
@@ -42,7 +42,7 @@ class TooSlow(ConnectionResetError):
 
 
 class Pace:
-    """The time that one transfer has left.
+    """The remaining time of one transfer. ``clock`` gives seconds that only increase.
 
     ``clock`` gives seconds that only increase. Not safe between threads; a transfer has one.
     """
@@ -59,7 +59,7 @@ class Pace:
 
 
 class PacedBody:
-    """The body of a request, as WSGI wants it.
+    """The body of a request, as WSGI expects it.
 
     A read raises TooSlow if ``STEP`` more bytes have come after the time allowed for the body.
     """
@@ -69,6 +69,7 @@ class PacedBody:
         self._pace = pace
 
     def read(self, size: int = -1) -> bytes:
+        """Read at most ``size`` bytes; all that is left if it is negative. Raises TooSlow."""
         pieces = []
         while size != 0:
             piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))
@@ -79,9 +80,11 @@ class PacedBody:
         return b"".join(pieces)
 
     def readline(self, size: int = -1) -> bytes:
+        """Read a line of at most ``size`` bytes. Raises TooSlow."""
         return self._counted(self._body.readline(size))
 
     def readlines(self, hint: int = -1) -> list[bytes]:
+        """Read all lines. Raises TooSlow."""
         return list(self)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -94,7 +97,7 @@ class PacedBody:
 
 
 class PacedAnswer:
-    """The pieces of an answer. The next piece raises TooSlow after its time, which ends the answer.
+    """The pieces of an answer. A piece that is late raises TooSlow, which ends the answer.
 
     The server asks for a piece when it has sent the one before.
     """
@@ -110,6 +113,7 @@ class PacedAnswer:
             self._pace.check(len(piece))
 
     def close(self) -> None:
+        """Close the answer that is sent."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -126,6 +130,7 @@ class ReverseProxy:
         self._behind_nginx = behind_nginx
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request that came through nginx or, without it, over TCP."""
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
         visitor = environ.pop(_VISITOR, "")
@@ -157,7 +162,7 @@ def _is_streamed(environ: WSGIEnvironment) -> bool:
 
 
 def _waited(since: str) -> float:
-    """Seconds between nginx's first sight of a request and now, by the clock that both read."""
+    """Return the seconds since nginx first saw the request, by the clock that both use."""
     try:
         waited = time.time() - float(since)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Shared by the rules of all blueprints: the language in front of a path, and a bare redirect."""
+"""Shared by all blueprints: the language at the beginning of a path, and a plain redirect."""
 
 from flask import Response
 
@@ -8,11 +8,11 @@ LANG = f"/<any({', '.join(PAGE_LANGUAGES)}):lang>"
 
 
 def see_other(address: str) -> Response:
-    """A redirect with status 303, without werkzeug's page that repeats the address."""
+    """Return a redirect with status 303, without werkzeug's page that repeats the address."""
     return Response(status=303, headers={"Location": address})
 
 
 def language_of(path: str) -> str | None:
-    """The language that a path begins with; None if it begins with no language of pages."""
+    """Return the language that a path begins with; None if it begins with none."""
     first = path.split("/")[1] if path.startswith("/") else ""
     return first if first in PAGE_LANGUAGES else None

@@ -54,6 +54,7 @@ class SecurityHeaders:
         self._is_https = is_https
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, with the headers added."""
         added = _OVER_HTTPS if self._is_https(environ) else _ALWAYS
 
         def start(

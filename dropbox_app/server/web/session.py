@@ -48,19 +48,19 @@ class Keys:
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
-        """The keys of one site: what is sealed or signed for one site is noise to every other."""
+        """Return the keys of one site; what they seal or sign is invalid at every other site."""
         labels = (b"box", b"signature", b"mark", b"desk", b"ended", b"post")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
 
 
 def new_key() -> bytes:
-    """A cookie key. Made before the workers are forked, and never written."""
+    """Return a cookie key, made before the workers are forked and never written."""
     return random_bytes(KEY_BYTES)
 
 
 def csrf_key(key: bytes) -> bytes:
-    """The key of Flask-WTF's tokens, for all sites: a token is good in one session alone."""
+    """The key of Flask-WTF's tokens, for all sites; a token is valid in one session only."""
     return hmac.digest(key, b"klankbord/csrf", "sha256")
 
 
@@ -129,7 +129,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Be another session from now on."""
+        """Become another session from now on."""
         self.clear()
         self.update(other)
         self.used, self.ended = True, False
@@ -142,7 +142,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
 
 def current_session() -> ReporterSession:
-    """The session of this request; empty if there is none."""
+    """Return the session of this request; empty if there is none."""
     session = request_ctx.session
     if not isinstance(session, ReporterSession):
         raise TypeError("the app has another session interface")
@@ -150,7 +150,7 @@ def current_session() -> ReporterSession:
 
 
 class SiteCookie:
-    """Reads and writes the cookie of one site.
+    """Reads and writes the cookie of one site. ``now`` gives seconds.
 
     ``now`` gives seconds. ``is_https`` says of a WSGI environment whether it came over https.
     ``memory``: what the workers remember of visits.
@@ -172,7 +172,7 @@ class SiteCookie:
         self._box = SecretBox(self._keys.box)
 
         class Signer(TimestampSigner):
-            """itsdangerous with the clock that was handed in."""
+            """An itsdangerous signer that uses the clock passed to it."""
 
             def get_timestamp(self) -> int:
                 return int(now())
@@ -196,7 +196,7 @@ class SiteCookie:
                 self._memory.posts.forget(session["post"])  # its answer has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
-        """Set the cookie, or nothing unless the session was used: pages without one set none."""
+        """Set the cookie, only if the session was used."""
         if session.over:
             self._memory.ended.end(self._name_of(session.over), session.over["start"])
         if session.ended:
@@ -206,19 +206,19 @@ class SiteCookie:
             self._set(request, response, session.pop("sealed", None) or self.seal(session))
 
     def _set(self, request: Request, response: Response, value: str, more: str = "") -> None:
-        """Written by hand: werkzeug adds an Expires, and with it a time, to a Max-Age."""
+        """Set the header by hand, because werkzeug adds an Expires, and so a time, to a Max-Age."""
         secure = "; Secure" if self._is_https(request.environ) else ""
         cookie = f"{self._name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
         response.headers.add("Set-Cookie", cookie)
 
     def _name(self, request: Request) -> str:
-        """``__Host-s``; ``s`` where there is no https: on onion and loopback addresses."""
+        """The name of the cookie: ``__Host-s``, or ``s`` on onion and loopback addresses."""
         return "__Host-s" if self._is_https(request.environ) else "s"
 
     def fresh(
         self, root: bytes, code: Sequence[str] = (), mark: bytes = b"", post: Post | None = None
     ) -> ReporterSession:
-        """A new session; with ``code``, one on its code page. ``post``: the report it began with.
+        """Return a new session for the report ``post``; with ``code``, one on its code page.
 
         Its cookie is sealed now, so that nothing that could fail is left to do after a report is
         stored. See ``ReporterSession.become``.
@@ -235,14 +235,14 @@ class SiteCookie:
         return session
 
     def mark_of(self, parts: Sequence[str]) -> bytes:
-        """A keyed hash of what was posted, to recognise the same post."""
+        """Return a keyed hash of a post, to recognise the same post."""
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
     def post_of(
         self, visitor: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Post:
-        """What a post is recognised by: all of it, and by which circuit or address it came.
+        """Return what identifies a post: all of it, and the circuit or address it came from.
 
         Without a ``visitor`` no post is equal to another.
         """
@@ -255,11 +255,11 @@ class SiteCookie:
         return Post(digest[:16], digest[32:])
 
     def seal_answer(self, post: Post, session: ReporterSession) -> bytes:
-        """The session that a post led to, to be opened by the very same post only."""
+        """Seal the session that a post led to, so that only the same post opens it."""
         return bytes(SecretBox(post.key).encrypt(self._record(session))) if post.key else b""
 
     def open_answer(self, post: Post, sealed: bytes) -> ReporterSession | None:
-        """That session, if there is one and it has not ended."""
+        """Return that session, if it exists and has not ended."""
         if not sealed:
             return None
         try:
@@ -269,7 +269,7 @@ class SiteCookie:
         return ReporterSession(found) if found and found["words"] else None
 
     def seal(self, session: ReporterSession) -> str:
-        """The cookie's value: always of the same length."""
+        """Return the cookie's value, which always has the same length."""
         signed = self._signer.sign(urlsafe_b64encode(self._record(session)))
         return urlsafe_b64encode(self._box.encrypt(signed)).decode("ascii")
 
@@ -288,15 +288,15 @@ class SiteCookie:
         )
 
     def _name_of(self, session: Mapping[str, Any], what: bytes = b"session") -> bytes:
-        """What an ended session is remembered by; as ``what`` "words": one that moved on."""
+        """Return the name of an ended session; ``what`` "words": one that left its code page."""
         start = session["start"].to_bytes(8, "big")
         own = what + start + bytes.fromhex(session["csrf_token"]) + session["root"]
         return hmac.digest(self._keys.ended, own, "sha256")[:16]
 
     def _unseal(self, value: str) -> dict[str, Any]:
-        """What a cookie holds; empty if it is foreign, too old, altered, ended or another site's.
+        """Return a cookie's contents; empty if it is not valid here and now.
 
-        Words that the person has moved on from are not in it, whatever the cookie is.
+        Once the person has left the code page, the words are left out, whatever cookie was sent.
         """
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))

@@ -22,7 +22,7 @@ _UNTIL = struct.Struct("=d")
 
 
 class SharedTable:
-    """Entries of one size: a key, the time until which it counts, and ``value`` bytes.
+    """Entries of one size: a key, the time until which it is valid, and ``value`` bytes.
 
     A key belongs to one of ``buckets`` groups of ``slots`` entries, so a look-up reads one group.
     Times are seconds of a clock that the caller chooses. Safe between threads and processes.
@@ -41,7 +41,7 @@ class SharedTable:
 
     @contextmanager
     def locked(self) -> Iterator["Rows"]:
-        """Hold the table's lock, for a moment, and give its entries."""
+        """Hold the table's lock briefly, and yield its entries."""
         with self._thread:
             fcntl.lockf(self._file, fcntl.LOCK_EX)
             try:
@@ -50,32 +50,34 @@ class SharedTable:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give the memory back. Only for a table that no other process uses."""
+        """Release the memory. Only for a table that no other process uses."""
         self._memory.close()
         os.close(self._file)
 
     def bucket_of(self, key: bytes) -> range:
-        """Return the places of the entries among which ``key`` is."""
+        """Return the positions of the entries among which ``key`` is."""
         first = int.from_bytes(key[:8], "big") % self._buckets * self._slots
         begin = _UNTIL.size + first * self._width
         return range(begin, begin + self._slots * self._width, self._width)
 
     def places(self) -> range:
-        """Return the places of all entries."""
+        """Return the positions of all entries."""
         return range(_UNTIL.size, self._size, self._width)
 
     def until(self, place: int) -> float:
-        """Return the time until which the entry at a place counts; 0 if there is none."""
+        """Return the time until which the entry at a position is valid; 0 if there is none."""
         return float(_UNTIL.unpack_from(self._memory, place)[0])
 
     def key(self, place: int) -> bytes:
+        """Return the key of the entry at a position."""
         return self._memory[place + _UNTIL.size : place + _HEAD.size]
 
     def value(self, place: int) -> bytes:
+        """Return the value of the entry at a position."""
         return self._memory[place + _HEAD.size : place + self._width]
 
     def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
-        """Write an entry. Its time comes last: until then it counts as empty."""
+        """Write an entry. Its time is written last: until then the entry counts as empty."""
         if len(key) != KEY or len(value) != self._value:
             raise ValueError("a key or a value of another size than the table's")
         _UNTIL.pack_into(self._memory, place, 0.0)
@@ -83,11 +85,12 @@ class SharedTable:
         _UNTIL.pack_into(self._memory, place, until)
 
     def wipe(self, place: int) -> None:
+        """Overwrite the entry at a position with zeros."""
         self._memory[place : place + self._width] = bytes(self._width)
 
     @property
     def mark(self) -> float:
-        """A time that belongs to the table as a whole; 0 at first."""
+        """A time that belongs to the whole table; initially 0."""
         return self.until(0)
 
     @mark.setter
@@ -102,16 +105,16 @@ class Rows:
         self._table = table
 
     def get(self, key: bytes, now: float) -> bytes | None:
-        """Return the value of ``key``, or None if it is not there or its time is over."""
+        """Return the value of ``key``, or None if it is missing or expired."""
         place = self._find(key)
         return (
             None if place is None or self._table.until(place) <= now else self._table.value(place)
         )
 
     def put(self, key: bytes, until: float, now: float, value: bytes = b"") -> bool:
-        """Write an entry in place of one of the same key, an empty or an expired one.
+        """Write an entry in place of one with the same key, an empty or an expired one.
 
-        Returns False if there is no room for it among those of its bucket.
+        Returns False if its bucket has no room.
         """
         place = self._find(key)
         if place is None:
@@ -123,10 +126,9 @@ class Rows:
         return True
 
     def replace_first(self, key: bytes, until: float, value: bytes = b"") -> float:
-        """Write an entry in place of the one of its bucket whose time is over first.
+        """Write an entry in place of the one of its bucket that expires first.
 
-        Returns that time. If the new entry's own time is over first, that is returned and nothing
-        is written.
+        Returns that time. If the new entry expires first, returns its time and writes nothing.
         """
         first = min(self._table.bucket_of(key), key=self._table.until)
         before = self._table.until(first)
@@ -136,7 +138,7 @@ class Rows:
         return before
 
     def change(self, key: bytes, value: bytes) -> None:
-        """Give the entry of ``key`` another value, if there is one; its time stays."""
+        """Change the value of the entry of ``key``, if it exists; its time stays."""
         place = self._find(key)
         if place is not None:
             self._table.write(place, key, self._table.until(place), value)
@@ -148,13 +150,14 @@ class Rows:
             self._table.wipe(place)
 
     def drop_expired(self, now: float) -> None:
-        """Overwrite with zeros what no longer counts."""
+        """Overwrite expired entries with zeros."""
         for place in self._table.places():
             if 0 < self._table.until(place) <= now:
                 self._table.wipe(place)
 
     @property
     def mark(self) -> float:
+        """The table's own time, see ``SharedTable.mark``."""
         return self._table.mark
 
     @mark.setter

@@ -1,4 +1,4 @@
-"""Which site a request is for, by its Host alone: ``find_site`` sets ``g.site``.
+"""Finds the site of a request, by its Host alone: ``find_site`` sets ``g.site``.
 
 A host name that belongs to no site, or that the client's socket does not lead to, gets an answer
 made without any site.
@@ -21,7 +21,7 @@ LEAVE, STYLE = "front.leave", "front.style"  # the endpoints that answer at ever
 
 
 def site_finder(table: SiteTable) -> Callable[[], Response | None]:
-    """Make the function that is called before each request, for the sites of ``table``."""
+    """Return the function that is called before each request, for the sites of ``table``."""
 
     def find_site() -> Response | None:
         """Set ``g.hosted_site``, ``g.site`` and the session, or answer where there is no site.
@@ -49,7 +49,7 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
 
 
 def _without_a_site() -> Response | None:
-    """At a host name of no site there are a way out, an error page and its style sheet."""
+    """Answer at a host name of no site: the way out, an error page, its style sheet."""
     if request.endpoint == LEAVE:
         return see_other(Settings.leave_to)
     if request.endpoint != STYLE:
@@ -58,12 +58,14 @@ def _without_a_site() -> Response | None:
 
 
 class SiteSessions(SessionInterface):
-    """Each site's own cookie. Flask opens a session before the site is found, so an empty one."""
+    """Each site's own cookie. Flask opens a session before the site is known: an empty one."""
 
     def open_session(self, app: Flask, request: Request) -> ReporterSession:
+        """Return an empty session."""
         return ReporterSession()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie of the site that was found, if any."""
         hosted: HostedSite | None = g.get("hosted_site")
         if hosted is not None and isinstance(session, ReporterSession):
             hosted.cookie.write(request, session, response)

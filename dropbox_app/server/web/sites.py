@@ -49,7 +49,7 @@ class ProcessResources:
 
 @dataclass(frozen=True)
 class OpenSite:
-    """A site whose database is open: what ``g.site`` is for the views."""
+    """A site with an open database; ``g.site`` in the views."""
 
     config: Site
     hosts: Hosts
@@ -64,6 +64,7 @@ class OpenSite:
 
     @property
     def settings(self) -> Settings:
+        """The settings of the site."""
         return self.config.settings
 
     @classmethod
@@ -92,13 +93,13 @@ class OpenSite:
 
 
 def current_site() -> OpenSite:
-    """The site of this request, see ``site_dispatch.find_site``."""
+    """Return the site of this request, see ``site_dispatch.find_site``."""
     site: OpenSite = g.site
     return site
 
 
 class HostedSite:
-    """A site of this server: its addresses and its cookie, and the rest once it is opened."""
+    """A site of this server: its addresses and its cookie; the rest once it is opened."""
 
     def __init__(self, read: ReadSite | ClosedSite, shared: ProcessResources) -> None:
         self.name = read.place.name
@@ -113,6 +114,7 @@ class HostedSite:
 
     @cached_property
     def cookie(self) -> SiteCookie:
+        """The cookie of the site."""
         shared = self._shared
         site = self._read.settings.site if self._read is not None else ""  # it opens nothing
         is_https, memory = self.hosts.is_https, shared.memory
@@ -124,7 +126,7 @@ class HostedSite:
         return self._open is not None
 
     def open(self) -> OpenSite:
-        """The site, opened at the first call. Raises StoreError, SiteFull, OSError.
+        """Return the site, which the first call opens. Raises StoreError, SiteFull, OSError.
 
         StoreError too if its settings closed it. Opening may take as long as the database is busy.
         One request waits for that and others are refused with StoreBusy: the threads belong to all
@@ -146,7 +148,7 @@ class HostedSite:
         return self._open
 
     def open_or_none(self) -> OpenSite | None:
-        """The site; None if its settings closed it, or if it cannot be opened now.
+        """Return the site; None if its settings closed it, or if it cannot be opened now.
 
         The latter is logged, at most once in LOG_INTERVAL.
         """
@@ -171,11 +173,11 @@ class SiteTable:
         self._by_host = {name: site for site in self.sites for name in site.hosts.names}
 
     def find(self, environ: WSGIEnvironment) -> HostedSite | None:
-        """The site at the requested host name; None if there is none, or not by this socket."""
+        """Return the site at the requested host name; None if this socket leads to none."""
         site = self._by_host.get(host_name(environ.get("HTTP_HOST", "")) or "")
         return site if site is not None and site.hosts.is_reachable(environ) else None
 
     def is_https(self, environ: WSGIEnvironment) -> bool:
-        """Whether the requested address is an https address of a site."""
+        """Return whether the requested address is an https address of a site."""
         site = self.find(environ)
         return site is not None and site.hosts.is_https(environ)

@@ -1,4 +1,4 @@
-"""Files on their way in: sealed as they stream, decided upon before a byte of them is kept.
+"""Uploads: sealed as they stream, and accepted or refused before a byte is kept.
 
 The fields of the form come first; with the first file they decide whether any is taken. What is
 not taken is read and dropped, so that the browser gets to its answer and the text comes back. No
@@ -57,15 +57,15 @@ class TooManyFiles(Refused):
 
 
 class FilesBroken(Refused):
-    """The files did not arrive whole."""
+    """The files did not arrive complete."""
 
 
 class NotInSession(Refused):
-    """The form is not of this session."""
+    """The form does not belong to this session."""
 
 
 class FormsOnly(FormDataParser):
-    """werkzeug's reader of forms, for all but forms with files: those it would put on a disk."""
+    """werkzeug's form parser, which refuses forms with files: it would write those to a disk."""
 
     def parse(
         self,
@@ -81,7 +81,7 @@ class FormsOnly(FormDataParser):
 
 
 def read_form(stream: IO[bytes], boundary: str, taking: "Taking") -> tuple[Fields, bool]:
-    """Read a form with files, and hand each file to ``taking`` while it comes.
+    """Read a form with files, and pass each file to ``taking`` while it arrives.
 
     ``stream`` and ``boundary`` as the request has them. Returns the fields, at most ``FORM_BYTES``,
     and whether the form is complete. Raises RequestEntityTooLarge for longer fields.
@@ -136,12 +136,12 @@ def _next(stream: IO[bytes]) -> bytes:
 
 
 class Taking:
-    """The files of one post. A context manager: what was not sent by its end is removed.
+    """The files of one post. A context manager, which at its end removes what was not sent.
 
     ``admit`` gets the fields before the first file and says for whom the files are sealed, or
     raises why they are not taken; ``look`` raises if there is no room any more. ``error``: why
-    nothing is taken, from whatever point on. ``reading``: whether what is not taken is read all
-    the same; else reading ends with the first file.
+    nothing is taken, from whatever point on. ``reading``: whether what is not taken is still read
+    anyway; else reading ends with the first file.
     """
 
     reading = True
@@ -174,7 +174,7 @@ class Taking:
         self._kept.close()
 
     def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> "Part":
-        """Return where the bytes of one file go. Raises ValueError if nothing more is read."""
+        """Return a writer for the bytes of one file. Raises ValueError if nothing more is read."""
         if not self.reading:
             self.refuse(TooManyFiles())
             raise ValueError("more than is read, even to be dropped")
@@ -184,21 +184,21 @@ class Taking:
         return part
 
     def refuse(self, error: KlankbordError) -> None:
-        """Take nothing more, and remove what was taken."""
+        """Accept nothing more, and remove what was accepted."""
         self.error = self.error or error
         self._kept.close()
         self._attachments.clear()
         self._staged.clear()
 
     def enclosed(self, after: int) -> Enclosed | None:
-        """The files that came; None if there are none. Not after an error."""
+        """Return the files that arrived; None if there are none. Not for use after an error."""
         if self._addressing is None or not self._attachments:
             return None
         to = self._addressing.to
         return Enclosed(to, tuple(self._attachments), tuple(self._staged), after)
 
     def open(self, fields: Mapping[str, str]) -> tuple[AttachmentSealer, Staged]:
-        """Where the next file is sealed to. Raises what ``admit`` raises, or TooManyFiles."""
+        """Return where to seal the next file. Raises what ``admit`` raises, or TooManyFiles."""
         if self._addressing is None:
             self._addressing = self._admit(fields)
         if len(self._staged) >= self._most:
@@ -208,7 +208,7 @@ class Taking:
         return AttachmentSealer(staged.write, self._addressing.recipients), staged
 
     def came(self, size: int, name: str, more: int) -> None:
-        """Count ``more`` bytes of a file that is ``size`` long by now."""
+        """Count ``more`` bytes of a file that is now ``size`` long."""
         if size > self._limit:
             raise FileTooLarge(name)
         self._unseen += more
@@ -217,11 +217,12 @@ class Taking:
             self._look(self._addressing)
 
     def keep(self, attachment: Attachment) -> None:
+        """Keep a sealed file for the message."""
         self._attachments.append(attachment)
 
 
 class Part:
-    """One file of a form. Its bytes are sealed, or dropped; none can be read."""
+    """One file of a form. Its bytes are sealed or dropped, and cannot be read."""
 
     def __init__(
         self, taking: Taking, fields: Mapping[str, str], name: str, media_type: str
@@ -233,6 +234,7 @@ class Part:
         self._open: tuple[AttachmentSealer, Staged] | None = None
 
     def start(self) -> None:
+        """Open the place for the sealed bytes, unless nothing is accepted any more."""
         if self._taking.error is not None or self._open is not None:
             return
         try:
@@ -241,6 +243,7 @@ class Part:
             self._taking.refuse(error)
 
     def write(self, data: bytes) -> None:
+        """Seal the next bytes, or drop them."""
         if data:
             self.start()
         if self._taking.error is None and self._open is not None:

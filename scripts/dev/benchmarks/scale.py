@@ -210,7 +210,7 @@ class _Site:
 
 
 def _fill(box: DropBox, own: str, count: int) -> None:
-    """Mailboxes as the use cases leave them, in large transactions; nothing of them is over."""
+    """Mailboxes as the use cases leave them, in large transactions; none of them has expired."""
     from dropbox_app.server.store.interface import ItemInfo
     from dropbox_app.server.store.sqlite import SqliteStore
 

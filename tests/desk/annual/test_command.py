@@ -47,11 +47,11 @@ def test_the_report_comes_in_every_format_and_says_the_same(kept: Office, tmp_pa
 def test_the_preview_tells_the_counsellor_what_the_report_does_not(kept: Office) -> None:
     shown = kept.run(*ASK, "--preview").stdout
     assert "Er tellen 12 situaties mee" in shown
-    assert "Een band kan laten zien dat er ook anderen kwamen." in shown
+    assert "Een bandbreedte kan laten zien dat er ook anderen kwamen." in shown
     assert "geen programma bewijst dat ze veilig zijn" in shown
 
 
-def test_own_words_are_looked_through_in_the_preview(kept: Office, tmp_path: Path) -> None:
+def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
     shown = kept.run(*ASK, "--preview", "--signals", str(words)).stdout
@@ -64,7 +64,7 @@ def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Offi
     draft = kept.run(*ASK, "--format", "html").stdout
     kept.run(*ASK, "--freeze")
     before = kept.run(*ASK, "--format", "html").stdout
-    assert draft.replace("Concept, niet uitgegeven: ", "") == before != draft
+    assert draft.replace("Concept, niet uitgebracht: ", "") == before != draft
     later = {"event": "checklist", "date": "2026-01-05", "employer": "Voorbeeld BV",
              "items": {"poster": "yes"}}  # fmt: skip
     kept.run("register", "import", "-", given=json.dumps(later))

@@ -22,7 +22,7 @@ def test_people_who_belong_together_are_one_situation_in_the_year_of_the_first()
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
 
-def test_a_situation_that_the_employer_holds_is_left_out_whole() -> None:
+def test_a_situation_that_the_employer_holds_is_left_out_completely() -> None:
     cases = [
         Case("a", DAY(2026, 1, 5), OTHER, "x"),
         Case("b", DAY(2026, 3, 5), OTHER, "x", held_since=DAY(2026, 12, 31)),
@@ -30,7 +30,7 @@ def test_a_situation_that_the_employer_holds_is_left_out_whole() -> None:
     assert not counts(cases, range(2026, 2027))
 
 
-def test_what_the_employer_gets_after_the_year_still_counts_in_it() -> None:
+def test_a_complaint_made_after_the_year_still_counts_in_it() -> None:
     cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=DAY(2027, 1, 1))]
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 

@@ -57,7 +57,7 @@ def test_of_a_group_of_three_levels_no_two_that_lie_above_each_other_have_a_repo
     assert caught.value.key == "nested"
 
 
-def test_an_employer_that_left_a_group_gets_no_report_beside_that_of_the_group() -> None:
+def test_an_employer_that_left_a_group_gets_no_report_besides_the_groups() -> None:
     # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
     events = [
         *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),
@@ -158,7 +158,7 @@ def test_counts_that_were_exchanged_count_whatever_the_agreement_says(
 
 
 @pytest.mark.parametrize("joint", [{"other": -1}, {"everything": 3}])
-def test_counts_of_another_counsellor_that_cannot_be_are_refused(joint: dict[str, int]) -> None:
+def test_impossible_counts_of_another_counsellor_are_refused(joint: dict[str, int]) -> None:
     with pytest.raises(Unfit) as caught:
         made(agreed("Zorg", 400), "Zorg", joint=joint)
     assert caught.value.key == "joint_wrong"
@@ -196,7 +196,7 @@ def test_form_a_names_a_training_by_its_kind_and_not_by_the_counsellors_words() 
     assert all("training" in text.decode() for text in printed.values())
 
 
-def test_the_titles_of_trainings_that_are_printed_are_looked_through_in_the_preview() -> None:
+def test_the_preview_checks_the_printed_titles_of_trainings() -> None:
     draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
     assert any("Fatima" in one for one in draft.preview)
     assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)

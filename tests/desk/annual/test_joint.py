@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.register.events import Contact, Joint
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.protocol.encoding import Json
 from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer
 
@@ -74,15 +78,87 @@ def test_only_the_colleague_can_open_the_file_and_all_files_have_one_length(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     first = export()
-    two["intern"].run("register", "import", "-", given=talked(25))
-    again = export("again.age")
-    assert len(first.read_bytes()) == len(again.read_bytes())
+    busy = talked(25).replace("Zorg", "Bouw")
+    two["intern"].run("register", "import", "-", given=busy)
+    other = tmp_path / "other.age"
+    two["intern"].run("annual", "counts", "export", "Bouw", "2025", "--to",
+                      str(tmp_path / "extern.card"), "--out", str(other), given="y\n")  # fmt: skip
+    assert len(first.read_bytes()) == len(other.read_bytes())
     assert b"Zorg" not in first.read_bytes()
     own = two["intern"].run("annual", "counts", "import", str(first), given="y\n", code=1)
     assert "no counts for this desk" in own.stderr
     spoilt = tmp_path / "spoilt.age"
-    spoilt.write_bytes(first.read_bytes()[:-1] + b"x")
+    *there, last = first.read_bytes()
+    spoilt.write_bytes(bytes([*there, last ^ 1]))
     two["extern"].run("annual", "counts", "import", str(spoilt), given="y\n", code=1)
+
+
+def test_a_year_whose_counts_were_given_away_is_closed_and_is_given_the_same_again(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Counts of before and after would show the colleague what was recorded in between.
+    export()
+    late = json.dumps({"event": "contact", "date": "2025-05-01", "employer": "Zorg"})
+    told = two["intern"].run("register", "import", "-", given=late, code=1).stderr
+    assert "the counts of 2025 were given to 'Extern'" in told
+    later = late.replace("2025", "2026").replace("contact", "case").replace("}", ', "case": "N"}')
+    two["intern"].run("register", "import", "-", given=later)
+    with two["intern"].open() as place:
+        fields: dict[str, Json] = {"event": "contact", "date": "2026-01-02", "employer": "Zorg"}
+        for number, one in register.numbered(place, "Zorg"):
+            if isinstance(one, Contact):
+                for values in (None, fields):
+                    with pytest.raises(Refused, match="were given to"):
+                        corrections.correct(place, number, values)
+        before = register.every(place)
+    again = export("again.age")
+    with two["intern"].open() as place:
+        assert register.every(place) == before
+    two["extern"].run("annual", "counts", "import", str(again), given="y\n")
+    with two["extern"].open() as place:
+        (taken,) = (one for one in register.every(place) if isinstance(one, Joint))
+    assert sum(taken.situations.values()) == 4
+
+
+def test_counts_that_were_given_stay_the_same_after_another_name_of_the_employer_is_joined(
+    two: Named, export: Callable[..., Path]
+) -> None:
+    export()
+    line = json.dumps({"event": "contact", "date": "2025-05-01", "employer": "Zorghuis"})
+    two["intern"].run("register", "import", "-", given=line)
+    two["intern"].run("register", "rename", "Zorghuis", "Zorg", "--yes")
+    two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
+    with two["extern"].open() as place:
+        (taken,) = (one for one in register.every(place) if isinstance(one, Joint))
+    assert sum(taken.situations.values()) == 4
+
+
+@pytest.mark.parametrize("direction", ["given", "taken"])
+def test_an_employer_whose_counts_were_exchanged_does_not_become_one_that_had_a_report(
+    two: Named, export: Callable[..., Path], direction: str
+) -> None:
+    made = export()
+    desk = two["intern"]
+    if direction == "taken":
+        desk = two["extern"]
+        desk.run("annual", "counts", "import", str(made), given="y\n")
+    frozen = {"event": "freeze", "date": "2026-02-01", "employer": "Zorghuis",
+              "first_year": 2025, "last_year": 2025}  # fmt: skip
+    desk.run("register", "import", "-", given=json.dumps(frozen))
+    for old, new in (("Zorg", "Zorghuis"), ("Zorghuis", "Zorg")):
+        told = desk.run("register", "rename", old, new, "--yes", code=1).stderr
+        assert "a report or exchanged counts of 2025" in told
+
+
+def test_an_agreement_of_another_name_does_not_change_what_counts_were_exchanged_under(
+    two: Named, export: Callable[..., Path]
+) -> None:
+    export()
+    alone = {"event": "agreement", "date": "2024-01-01", "employer": "Zorghuis", "headcount": 400,
+             "until": "2027-12-31"}  # fmt: skip
+    two["intern"].run("register", "import", "-", given=json.dumps(alone))
+    told = two["intern"].run("register", "rename", "Zorghuis", "Zorg", "--yes", code=1).stderr
+    assert "counts of 2025 were exchanged with 'Extern' under this agreement" in told
 
 
 def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
@@ -101,7 +177,7 @@ def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
     ("headcount", "shared", "told"),
     [(12, "De ander", "has no figures"), (400, None, "names no other counsellor")],
 )
-def test_counts_that_no_report_needs_are_not_given(
+def test_counts_that_no_report_needs_are_not_exported(
     two: Named, tmp_path: Path, headcount: int, shared: str | None, told: str
 ) -> None:
     changed = {"employer": "Klein", "headcount": headcount, "shared_with": shared}

@@ -160,7 +160,7 @@ def test_the_private_account_of_hours_is_the_sum_of_the_bare_lines(name: str) ->
     for one in given:
         of_year = one.get("employer") == name and one["date"].startswith(str(YEAR))
         if of_year and one["event"] in ("contact", "advice", "activity", "hours"):
-            counted[one.get("work", one["event"])] += one["minutes"]
+            counted[str(one.get("work", one["event"]))] += one["minutes"]
     used = hours.minutes(events, name, YEAR)
     assert {kind: minutes for kind, minutes in used.items() if minutes} == dict(counted)
 

@@ -61,7 +61,7 @@ WRITES: dict[str, Callable[[Workplace], object]] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_what_is_in_memory_is_what_is_kept_after(
+def test_memory_and_database_agree_after_each_change(
     office: Office, write: Callable[[Workplace], object]
 ) -> None:
     with office.open() as place:
@@ -74,7 +74,7 @@ def test_what_is_in_memory_is_what_is_kept_after(
         assert place.book().sheets == fresh.sheets
 
 
-def test_what_did_not_change_is_not_read_again(office: Office) -> None:
+def test_unchanged_events_are_not_read_again(office: Office) -> None:
     with office.open() as place:
         bring_in(place, *CASES)
         before = place.book()

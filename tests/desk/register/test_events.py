@@ -90,19 +90,19 @@ def test_a_fault_names_line_field_and_what_to_do(
 
 
 @pytest.mark.parametrize("minutes", [-1, 1_441, 1.5, "45", True])
-def test_minutes_are_whole_and_between_none_and_a_day(minutes: object) -> None:
+def test_minutes_are_a_whole_number_up_to_a_day(minutes: object) -> None:
     value = {"event": "contact", "date": "2026-05-06", "employer": "V", "minutes": minutes}
     assert "0 to 1,440" in faults(value)["minutes"]
 
 
-def test_a_frozen_report_covers_whole_years_that_are_over() -> None:
+def test_a_frozen_report_covers_past_calendar_years() -> None:
     value = {"event": "freeze", "date": "2026-01-02", "employer": "V", "first_year": 2026}
     assert "in this order" in faults(value)["last_year"]
     assert "was not over" in faults(value | {"last_year": 2026})["last_year"]
     assert "in this order" in faults(value | {"last_year": 2025})["last_year"]
 
 
-def test_every_fault_of_a_file_is_told_with_its_line() -> None:
+def test_every_fault_of_a_file_is_reported_with_its_line() -> None:
     raw = b'\xef\xbb\xbf{"event": "advice"}\r\n\r\nnothing\n{"a": 1, "a": 2}\n\xff\n[1]\n'
     with pytest.raises(Refused) as refused:
         lines.read(raw, TODAY)
@@ -112,7 +112,7 @@ def test_every_fault_of_a_file_is_told_with_its_line() -> None:
     ]  # fmt: skip
 
 
-def test_no_more_than_a_hundred_faults_are_told() -> None:
+def test_at_most_a_hundred_faults_are_reported() -> None:
     with pytest.raises(Refused) as refused:
         lines.read(b"{}\n" * 5_000, TODAY)
     assert len(refused.value.faults) == lines.MOST_FAULTS

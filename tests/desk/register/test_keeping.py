@@ -11,7 +11,7 @@ from dropbox_app.desk.actions import backups, corrections, register
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register.events import Consent
 from dropbox_app.desk.register.form import Refused
-from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.conftest import PASSPHRASE, Office, without_columns
 from tests.support.fake_server import Clock, Reporter
 
 EXAMPLE = (importlib.resources.files("dropbox_app.desk.register") / "example.jsonl").read_bytes()
@@ -80,7 +80,7 @@ def test_minimal_is_the_level_where_nothing_was_agreed(office: Office) -> None:
         assert "notes" not in kept(place)[0]
 
 
-def test_a_contact_of_which_nothing_is_recorded_is_counted_and_no_more(office: Office) -> None:
+def test_a_contact_with_nothing_recorded_is_only_counted(office: Office) -> None:
     given = jsonl(SHEET | {"recording": "full"}, CONTACT | {"record_nothing": True, "case": ""})
     office.run("register", "import", "-", given=given)
     office.run("register", "contact", "Voorbeeld BV", "--minutes", "9", "--record-nothing",
@@ -104,7 +104,7 @@ def test_a_contact_is_recorded_in_one_line_with_a_new_case_and_an_old_one(office
     office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
 
 
-def test_a_case_makes_itself_from_a_thread_once(office: Office, thread: str, clock: Clock) -> None:
+def test_a_thread_gets_its_case_once(office: Office, thread: str, clock: Clock) -> None:
     for _ in range(2):
         (found,) = office.json("register", "cases")
         assert (found["thread"], found["opened"]) == (thread, "2027-01-05")
@@ -215,16 +215,17 @@ def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_se
         assert "Zeldzaamwoord" in register.export(place)
 
 
-def test_a_database_without_a_register_is_taken_over_when_it_is_opened(office: Office) -> None:
+def test_a_database_without_a_register_is_upgraded_when_it_is_opened(office: Office) -> None:
     with office.open() as place:
         place.database.run("DROP TABLE event")
+        without_columns(place)
         place.database.run("PRAGMA user_version = 2")
     office.run("register", "import", "-", given=jsonl(CONTACT))
     with office.open() as place:
         assert len(kept(place)) == 1
 
 
-def test_what_is_refused_keeps_nothing(office: Office) -> None:
+def test_a_refused_change_keeps_nothing(office: Office) -> None:
     with office.open() as place:
         with pytest.raises(Refused):
             register.bring_in(place, jsonl(CONTACT, CONTACT | {"case": "none"}).encode())

@@ -26,7 +26,9 @@ YEAR = 2025
     ("one", "other"),
     [("Voorbeeld BV", "voorbeeld b.v."), ("Café Zorg", "Cafe  Zorg"), ("A-B", "AB"), ("Z&Z", "zz")],
 )
-def test_case_accents_spaces_and_signs_make_no_other_name(one: str, other: str) -> None:
+def test_names_that_differ_in_case_accents_spaces_or_signs_are_the_same(
+    one: str, other: str
+) -> None:
     assert names.same([one], other) == [one]
     assert names.spelled([one], other) == one
 
@@ -98,7 +100,7 @@ def test_new_sites_whose_names_differ_in_signs_or_case_alone_get_their_cases(
     assert len({one["employer"] for one in found}) == 1
 
 
-def test_a_near_name_is_told_and_two_names_become_one(office: Office) -> None:
+def test_a_similar_name_is_reported_and_two_names_can_be_merged(office: Office) -> None:
     office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV", headcount=12)))
     said = office.run("register", "contact", "Zorg", "--minutes", "5").stdout
     assert "register rename 'Zorg' 'Zorg BV'" in said
@@ -108,6 +110,18 @@ def test_a_near_name_is_told_and_two_names_become_one(office: Office) -> None:
     with office.open() as place:
         assert {one["employer"] for one in kept(place)} == {"Zorg BV", "Winkel"}
         assert [one["group"] for one in kept(place) if "group" in one] == ["Zorg BV"]
+
+
+def test_a_site_whose_employer_got_another_name_does_not_bring_the_old_name_back(
+    office: Office, thread: str, reporter: Reporter
+) -> None:
+    office.json("register", "cases")
+    office.run("register", "rename", "Voorbeeld BV", "Voorbeeld", "--yes")
+    with office.open() as place:
+        assert register.employers(place) == ["Voorbeeld"]
+    Reporter(reporter.peer, office.identity).report("Nog iemand")
+    office.run("fetch")
+    assert {one["employer"] for one in office.json("register", "cases")} == {"Voorbeeld"}
 
 
 def test_two_employers_that_had_a_report_of_one_year_or_a_group_and_its_member_stay_two(

@@ -59,7 +59,7 @@ def test_figures_are_the_same_after_each_destruction_in_any_order(
     assert all(isinstance(event, Statistic) for event in events)
 
 
-def test_nothing_of_a_destroyed_case_stays_but_a_coded_row(office: Office, thread: str) -> None:
+def test_only_a_coded_row_remains_of_a_destroyed_case(office: Office, thread: str) -> None:
     (found,) = office.json("register", "cases")
     full = {"event": "case", "date": "2026-04-01", "employer": "Voorbeeld BV", "case": "2026-1",
             "label": "Zeldzaam", "notes": "Geheim", "main_group": "integrity"}  # fmt: skip

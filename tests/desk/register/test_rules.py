@@ -70,7 +70,7 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
     ],
 )
-def test_what_fits_together_is_kept(good: list[dict[str, Any]]) -> None:
+def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
     assert faults(*good) == []
 
 
@@ -123,7 +123,9 @@ def test_what_fits_together_is_kept(good: list[dict[str, Any]]) -> None:
         ([ISSUED, ISSUED | {"first_year": 2023}], "a year is in one report"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_with_what_to_do(bad: list[dict[str, Any]], said: str) -> None:
+def test_inconsistent_events_are_refused_with_what_to_do(
+    bad: list[dict[str, Any]], said: str
+) -> None:
     (fault,) = faults(*bad)
     assert said in fault
 

@@ -67,9 +67,7 @@ def test_answers_in_pieces_are_put_together(reply: bytes) -> None:
         ([ASKED, LET_IN, b"\x05\x00\x00", None], "timed out"),
     ],
 )
-def test_a_proxy_that_does_not_do_its_work_is_one_sentence(
-    answers: list[bytes | None], said: str
-) -> None:
+def test_a_failing_proxy_is_one_sentence(answers: list[bytes | None], said: str) -> None:
     with pytest.raises(CannotReach) as refused:
         fetched(answers, seconds=0.5 if "timed out" in said else 60)
     assert said in str(refused.value)
@@ -77,7 +75,7 @@ def test_a_proxy_that_does_not_do_its_work_is_one_sentence(
 
 
 @pytest.mark.parametrize("answers", [[b""], [ASKED * 100], [ASKED, LET_IN, DONE, b"x" * 1000]])
-def test_a_proxy_that_takes_for_ever_is_left_after_the_whole_time(
+def test_a_proxy_that_takes_forever_is_abandoned_at_the_deadline(
     answers: list[bytes | None],
 ) -> None:
     with pytest.raises(CannotReach):

@@ -5,6 +5,9 @@ import urllib.parse
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
@@ -115,6 +118,28 @@ class Seconds:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Compiled(BytecodeCache):
+    """What Jinja made of the templates, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once() -> Iterator[None]:
+    """Each test has an app of its own, which would else read and compile every template again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": Compiled()})
+        yield
 
 
 @pytest.fixture

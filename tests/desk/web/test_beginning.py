@@ -60,7 +60,7 @@ def test_an_invitation_and_a_passphrase_make_a_desk_with_a_card_to_read_out(
     assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
 
 
-def test_a_fetch_that_failed_is_not_called_without_news(empty: Running) -> None:
+def test_a_failed_fetch_is_not_reported_as_without_news(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
     empty.fetch(window)  # the site has no card of this desk yet
@@ -107,14 +107,16 @@ def test_a_typing_mistake_keeps_the_passphrase_that_may_be_on_paper_now(empty: R
 
 
 @pytest.mark.parametrize("pasted", ["", "x", "{}", '{"v":1}'])
-def test_what_is_no_invitation_is_told_and_kept_in_the_field(empty: Running, pasted: str) -> None:
+def test_an_invalid_invitation_is_reported_and_kept_in_the_field(
+    empty: Running, pasted: str
+) -> None:
     window = empty.window()
     answer = window.press(window.get(f"{empty.home}first"), "first", invitation=pasted)
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
     assert pasted.replace('"', "&#34;") in answer.html
 
 
-def test_what_a_card_refuses_is_told_before_the_passphrase(empty: Running) -> None:
+def test_errors_of_the_card_are_shown_before_the_passphrase(empty: Running) -> None:
     window = empty.window()
     you = window.press(
         window.get(f"{empty.home}first"),

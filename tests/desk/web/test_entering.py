@@ -23,7 +23,7 @@ def test_the_link_leads_to_the_passphrase_and_that_to_today(running: Running) ->
     assert 'data-page="today"' in window.press(asked, "unlock", passphrase=PASSPHRASE).html
 
 
-def test_a_wrong_passphrase_opens_nothing_and_is_told_in_dutch(running: Running) -> None:
+def test_a_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Running) -> None:
     window = running.window()
     answer = window.press(window.get(running.home), "unlock", passphrase="een andere lange zin")
     assert answer.status == 403
@@ -52,7 +52,7 @@ def test_other_programs_can_use_the_desk_while_it_is_locked(running: Running) ->
     running.office.run("list")
 
 
-def test_it_locks_after_ten_minutes_without_the_person(running: Running) -> None:
+def test_the_page_locks_after_ten_idle_minutes(running: Running) -> None:
     window = running.at_work()
     for _ in range(IDLE_MINUTES):
         running.clock.now += 59
@@ -71,7 +71,7 @@ def test_somebody_who_types_is_not_locked_out(running: Running) -> None:
         ping(running, window, active=True)
 
 
-def test_it_locks_when_the_computer_was_asleep(running: Running) -> None:
+def test_the_page_locks_if_the_computer_was_asleep(running: Running) -> None:
     running.at_work()
     running.clock.now += 61  # nobody looked at the clock for a minute
     assert running.lock.lock_if_idle()
@@ -98,7 +98,7 @@ def test_the_language_is_dutch_until_the_person_chooses_another(running: Running
     assert 'lang="en"' in window.press(locked, "unlock", passphrase=PASSPHRASE).html
 
 
-def test_it_goes_by_the_chosen_minutes(running: Running) -> None:
+def test_the_page_locks_after_the_chosen_minutes(running: Running) -> None:
     with running.office.open() as place:
         settings.choose(place, lock_minutes=2, fetch_minutes=15)
     running.at_work()
@@ -111,7 +111,7 @@ def test_it_goes_by_the_chosen_minutes(running: Running) -> None:
     assert running.lock.lock_if_idle()
 
 
-def test_a_window_is_gone_a_minute_after_its_last_sign(running: Running) -> None:
+def test_a_window_counts_as_closed_a_minute_after_its_last_ping(running: Running) -> None:
     assert not running.page.window_is_gone()  # there was none yet
     ping(running, running.window())
     running.clock.now += 60

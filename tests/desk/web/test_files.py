@@ -54,7 +54,7 @@ def path_of(running: Running, reporter: Reporter, name: str, kind: str, content:
     return f"{running.home}t/{thread}/f/{running.page.files.of(thread, item)}"
 
 
-def test_a_file_is_told_in_dutch_and_what_to_mind_of_it(
+def test_a_file_is_described_in_dutch_with_its_warnings(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     act = b"/OpenAction << /S /JavaScript /JS (x) >>"
@@ -76,7 +76,7 @@ def test_the_conversation_leads_to_each_of_its_files(
 
 
 @pytest.mark.parametrize("kind", ["image/heic", "text/html"])
-def test_what_cannot_be_shown_is_said_so_and_can_be_saved(
+def test_a_file_that_cannot_be_shown_can_be_saved(
     running: Running, reporter: Reporter, window: Window, folder: Path, kind: str
 ) -> None:
     content = {"image/heic": b"\0\0\0\x14ftypheic" + bytes(40), "text/html": b"<html><script>"}
@@ -135,7 +135,7 @@ def test_a_file_that_was_altered_on_this_disk_is_neither_shown_nor_handed_out(
 
 
 @pytest.mark.parametrize("given", ["", "relative", "/no/such/folder"])
-def test_a_folder_that_is_not_there_is_asked_for_again(
+def test_a_missing_folder_is_asked_for_again(
     running: Running, reporter: Reporter, window: Window, given: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())
@@ -153,7 +153,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("case", COPIES)
-def test_a_copy_of_another_form_is_not_written(
+def test_a_malformed_copy_is_not_written(
     running: Running, reporter: Reporter, window: Window, folder: Path, case: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())

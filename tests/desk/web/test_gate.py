@@ -69,7 +69,7 @@ def made() -> Made:
     return Made()
 
 
-def test_of_all_combinations_only_the_pages_own_get_through(made: Made) -> None:
+def test_of_all_combinations_of_headers_only_the_pages_own_get_through(made: Made) -> None:
     cookie = made.cookie()
     paths = (f"{made.gate.prefix}/", "/", "/" + "0" * 32 + "/")
     cookies = (cookie, f"{cookie.partition('=')[0]}={'0' * 64}", None)
@@ -134,7 +134,7 @@ def test_the_link_answers_with_a_refresh_and_a_cookie_for_the_runs_own_path(made
 
 
 @pytest.mark.parametrize("stranger", ["weird", "page=evil", "page-1=x; ;;=", '"', "a=b=c"])
-def test_cookies_that_another_port_put_beside_it_lock_nobody_out(made: Made, stranger: str) -> None:
+def test_cookies_set_by_another_port_lock_nobody_out(made: Made, stranger: str) -> None:
     own = made.cookie()
     for cookies in (f"{stranger}; {own}", f"{own}; {stranger}"):
         said = {"HOST": HERE, "SEC_FETCH_SITE": "same-origin", "COOKIE": cookies}
@@ -160,7 +160,7 @@ def test_every_answer_has_the_headers_that_keep_others_out(running: Running, pat
     assert answer.header("Set-Cookie") is None
 
 
-def test_refusals_have_those_headers_too(running: Running) -> None:
+def test_refusals_have_the_protective_headers_too(running: Running) -> None:
     refused = running.window().request("GET", "/", headers={"Sec-Fetch-Site": "cross-site"})
     assert refused.status == 403
     assert refused.header("Content-Security-Policy") == CSP

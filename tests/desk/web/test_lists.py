@@ -13,7 +13,7 @@ def order(page: Page, *texts: str) -> list[str]:
     return sorted((text for text in texts if text in page.text), key=page.text.index)
 
 
-def test_who_does_not_feel_safe_comes_first(
+def test_a_reporter_who_does_not_feel_safe_is_listed_first(
     running: Running, peer: Peer, office: Office, reporter: Reporter, clock: Clock
 ) -> None:
     clock.to("2027-01-06")
@@ -39,7 +39,7 @@ def test_an_answered_conversation_waits_for_the_reporter(running: Running, threa
     assert "Er wacht niets op jou." in today.text
 
 
-def test_an_answered_question_for_consent_is_told_in_words(
+def test_an_answered_consent_request_is_shown_in_words(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -72,7 +72,7 @@ def test_a_site_that_does_not_answer_is_named(running: Running, peer: Peer) -> N
     assert "De server was niet te bereiken." in page.text
 
 
-def test_what_a_lying_server_did_is_told_in_dutch_and_leads_to_the_conversation(
+def test_a_lying_server_is_reported_in_dutch_with_a_link_to_the_conversation(
     running: Running, peer: Peer, reporter: Reporter
 ) -> None:
     item = next(i for i, kept in peer.items.items() if kept.mailbox == reporter.mailbox)
@@ -131,7 +131,7 @@ def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
     assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
 
 
-def test_an_own_name_goes_before_the_first_words(
+def test_an_own_name_is_shown_instead_of_the_first_words(
     running: Running, office: Office, thread: str
 ) -> None:
     with office.open() as place:
@@ -142,7 +142,7 @@ def test_an_own_name_goes_before_the_first_words(
     assert "chef" not in listed.text
 
 
-def test_no_address_tells_a_conversation_apart_in_the_next_run(
+def test_no_address_identifies_a_conversation_in_the_next_run(
     running: Running, thread: str
 ) -> None:
     window = running.at_work()

@@ -71,7 +71,7 @@ def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started:
     assert held(started) == set()
 
 
-def test_a_form_that_came_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
+def test_a_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
     window = running.at_work()
     shown = opened(running, window)
     running.lock.lock()
@@ -105,7 +105,7 @@ def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running:
 
 
 @pytest.mark.parametrize("moment", ["after it", "during it"])
-def test_a_fetch_that_failed_keeps_nothing_of_a_locked_desk(
+def test_a_failed_fetch_keeps_nothing_of_a_locked_desk(
     running: Running, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr(desk_lock, "PATIENCE", 0.1)

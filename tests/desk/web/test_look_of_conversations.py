@@ -1,15 +1,18 @@
 """The pages in a real browser: they fit, can be used by everybody, and by keyboard alone."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.support.browsers import CHROMIUM, PROGRAMS, WIDTHS, here
+from tests.desk.web.test_look_of_managing import check
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
 from tests.support.fake_server import Peer, Reporter
+from tests.support.hostile_files import small_png
 
 pytestmark = [here("chromium"), pytest.mark.slow]
 
@@ -41,49 +44,63 @@ def unlock(page: Page) -> None:
     page.wait_for_selector("body[data-page=today]")
 
 
-def look(page: Page, faults: list[str]) -> None:
-    """Note what does not fit, and what axe finds."""
+def look(page: Page) -> None:
+    """Hold one page to the rules of the look, with all that can be unfolded."""
     page.wait_for_load_state("load")  # an element can be there before the style sheet is
-    name = page.get_attribute("body", "data-page")
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 700})
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        faults += [f"{name} is {wide} px wide in {width}"] if wide > width else []
-    found = page.evaluate("axe.run({resultTypes: ['violations']}).then(r => r.violations)")
-    faults += [f"{name}: {one['id']} {one['nodes'][0]['html'][:120]}" for one in found]
+    check(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_every_page_fits_and_axe_finds_nothing(
-    running: Running, peer: Peer, chromium: Browser, reporter: Reporter, scheme: str
+    running: Running,
+    peer: Peer,
+    chromium: Browser,
+    reporter: Reporter,
+    scheme: Literal["light", "dark"],
+    tmp_path: Path,
 ) -> None:
-    reporter.attach("Kijk.", ("een-heel-lange-naam-zonder-spaties-" * 3 + ".pdf", "a/b", b"x"))
+    long = "een-heel-lange-naam-zonder-spaties-" * 3
+    reporter.attach("Kijk.", (f"{long}.pdf", "a/b", b"x"), (f"{long}.png", "a/b", small_png()))
     running.page.language = "en" if scheme == "dark" else "nl"
-    context = chromium.new_context(
-        bypass_csp=True,  # axe is put into the page
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    context.add_init_script(Axe().axe_script)
-    page, faults = context.new_page(), list[str]()
+    page = chromium.new_context(color_scheme=scheme).new_page()
+    page.set_default_timeout(60_000)
     enter(running, page)
-    look(page, faults)
+    look(page)
     unlock(page)
     page.click("main form[action$=fetch] button")
     page.wait_for_selector("body[data-page=fetch] .lead")
-    look(page, faults)
-    for path in ("", "threads", "nothing"):
+    running.wait_for_fetch()
+    for path in ("fetch", "", "threads", "nothing"):
         page.goto(running.url + running.home + path)
-        look(page, faults)
+        look(page)
     page.goto(running.url + running.home)
     page.click(".row a")
     page.wait_for_selector("body[data-page=thread]")
-    look(page, faults)
+    look(page)
+    conversation = page.url
+    for number in range(2):  # one that can only be saved, and one that can be looked at
+        page.goto(conversation)
+        page.click(f"a[href*='/f/'] >> nth={number}")
+        page.wait_for_selector("body[data-page=file]")
+        look(page)
+    page.click("#show")
+    page.wait_for_selector("#pages canvas")
+    look(page)
+    page.goto(conversation)
+    page.click("a[href$='save/']")
+    page.wait_for_selector("body[data-page=save]")
+    look(page)
+    for folder, said in (("nowhere", "alert"), (str(tmp_path), "status")):
+        page.fill("[name=folder]", folder)
+        page.click("main form button")
+        page.wait_for_selector(f"main [role={said}]")
+        look(page)
+    page.goto(conversation)
     page.click("a[href$=forget]")
     page.wait_for_selector("body[data-page=forget]")
-    look(page, faults)
-    context.close()
-    assert faults == []
+    look(page)
+    page.context.close()
 
 
 def test_an_answer_is_written_by_keyboard_alone(
@@ -123,7 +140,7 @@ def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
     assert "chef" not in page.content()
 
 
-def test_nothing_is_asked_of_anybody_else(running: Running, page: Page, thread: str) -> None:
+def test_nothing_is_requested_from_another_host(running: Running, page: Page, thread: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []

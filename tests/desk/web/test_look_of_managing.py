@@ -82,7 +82,7 @@ def check(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("language", "scheme"), LOOKS)
-def test_every_page_is_whole_readable_and_large_enough_to_touch(
+def test_every_page_is_complete_readable_and_large_enough_to_touch(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path, language: str, scheme: str
 ) -> None:
     page = enter(running, chromium, scheme, tmp_path)

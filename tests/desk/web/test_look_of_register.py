@@ -30,7 +30,7 @@ def unlocked(running: Running, browser: Browser, scheme: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
 )
-def test_every_page_of_the_register_is_whole_readable_and_large_enough_to_touch(
+def test_every_page_of_the_register_is_complete_readable_and_large_enough_to_touch(
     running: Running, chromium: Browser, tmp_path: Path, language: str, scheme: str
 ) -> None:
     page = unlocked(running, chromium, scheme, tmp_path)

@@ -1,6 +1,7 @@
 """Cards, absence, posters, backup, settings and texts: each by its page."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_the_groups_of_each_employer_are_listed_and_shown_large(
     assert site.site not in page.html, "no address or page holds the site's id"
 
 
-def test_what_a_card_says_is_changed_and_the_next_fetch_takes_it_there(
+def test_a_changed_card_is_published_by_the_next_fetch(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = card_page(running, window)
@@ -84,6 +85,51 @@ def test_a_card_that_cannot_be_made_is_refused_and_nothing_is_changed(
         assert place.one().state.profile.name == "Els de Vries"
 
 
+def test_a_register_number_and_a_sentence_reach_the_site_as_typed(
+    running: Running, window: Window, peer: Peer
+) -> None:
+    page = card_page(running, window)
+    said = "Je mag ook\r\neerst\u200b iets vragen. "
+    form = page.form_with("scope")
+    window.submit(page, form, register_number=" LVV 1234 ", sentence_nl=said, sentence_en=" ")
+    running.fetch(window)
+    (shown,) = map(cards.parse, peer.cards.values())
+    assert shown.register_number == "LVV 1234"
+    assert shown.sentence == {"nl": "Je mag ook eerst iets vragen."}
+    page = card_page(running, window)
+    assert dict(page.form_with("scope").fields)["sentence_nl"] == "Je mag ook eerst iets vragen."
+
+
+@pytest.mark.parametrize(
+    ("field", "most"), [("register_number", 50), ("sentence_nl", 200), ("sentence_en", 200)]
+)
+def test_what_is_too_long_for_a_card_is_refused_and_stays_in_its_field(
+    running: Running, window: Window, field: str, most: int
+) -> None:
+    page = card_page(running, window)
+    long = "a" * (most + 1)
+    answer = window.submit(page, page.form_with("scope"), **{field: long, "name": "Els Visser"})
+    assert (answer.status, f"hoogstens {most} tekens" in answer.text) == (422, True)
+    kept = dict(answer.form_with("scope").fields)
+    assert (kept[field], kept["name"]) == (long, "Els Visser")
+    with running.lock.use() as place:
+        assert place.one().state.profile.name == "Els de Vries"
+
+
+def test_the_page_keeps_a_language_that_it_has_no_field_for(
+    running: Running, window: Window
+) -> None:
+    said = {"pl": "Mo\u017cesz zapyta\u0107."}
+    with running.lock.use() as place:
+        sites.card(place, change=lambda old: replace(old, languages=("nl", "pl"), sentence=said))
+    page = card_page(running, window)
+    window.submit(page, page.form_with("scope"), name="Els Visser")
+    with running.lock.use() as place:
+        profile = place.one().state.profile
+    assert (profile.name, profile.languages) == ("Els Visser", ("nl", "pl"))
+    assert profile.sentence == said
+
+
 def test_a_further_employer_is_added_and_its_card_can_be_saved(
     running: Running, window: Window, clock: object
 ) -> None:
@@ -97,7 +143,7 @@ def test_a_further_employer_is_added_and_its_card_can_be_saved(
     assert window.press(asked, "new", invitation=invitation, proxy="").status == 422
 
 
-def test_new_addresses_are_taken_from_the_invitation_of_the_same_site_alone(
+def test_only_an_invitation_of_the_same_site_changes_addresses(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = card_page(running, window)
@@ -110,7 +156,7 @@ def test_new_addresses_are_taken_from_the_invitation_of_the_same_site_alone(
 # absence
 
 
-def test_an_absence_is_put_on_the_site_and_taken_back(
+def test_an_absence_is_announced_on_the_site_and_ended(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = window.get(f"{running.home}away")
@@ -126,7 +172,7 @@ def test_an_absence_is_put_on_the_site_and_taken_back(
 
 
 @pytest.mark.parametrize("until", ["", "gisteren", "2027-13-01", "2020-01-01", "1-2"])
-def test_a_day_that_cannot_be_is_refused_and_nothing_is_announced(
+def test_an_impossible_day_is_refused_and_nothing_is_announced(
     running: Running, window: Window, until: str
 ) -> None:
     answer = window.press(window.get(f"{running.home}away"), "away", until=until)
@@ -143,7 +189,7 @@ def test_a_day_may_be_typed_as_people_write_it(running: Running, window: Window)
     assert away.until.isoformat() == "2027-02-14"
 
 
-def test_a_site_that_does_not_answer_is_told_and_what_is_kept(
+def test_a_site_that_does_not_answer_is_reported_with_what_is_kept(
     running: Running, window: Window, peer: Peer
 ) -> None:
     peer.drop_after = 0
@@ -151,7 +197,7 @@ def test_a_site_that_does_not_answer_is_told_and_what_is_kept(
     assert (done.status, 'class="alarm"' in done.html) == (200, True)
 
 
-def test_a_stand_in_who_is_not_found_is_told_with_the_field_and_changes_nothing(
+def test_an_unknown_stand_in_is_reported_at_the_field_and_changes_nothing(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}away")
@@ -245,7 +291,7 @@ def test_no_backup_and_no_other_passphrase_while_something_is_under_way(
 # settings
 
 
-def test_settings_count_at_once_and_after_the_next_unlock(running: Running, window: Window) -> None:
+def test_settings_apply_at_once_and_after_the_next_unlock(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}settings")
     done = window.submit(
         page, page.form_with("lock_minutes"), language="en", lock_minutes="3", fetch_minutes="0"
@@ -268,7 +314,7 @@ def test_a_setting_out_of_its_range_is_refused(
     assert running.lock.idle_minutes == 10
 
 
-def test_the_passphrase_changes_only_with_the_one_of_before(
+def test_the_passphrase_changes_only_with_the_current_one(
     running: Running, window: Window, office: Office
 ) -> None:
     page = window.get(f"{running.home}settings")
@@ -286,7 +332,7 @@ def test_the_passphrase_changes_only_with_the_one_of_before(
         pass
 
 
-def test_the_way_to_all_sites_is_chosen(running: Running, window: Window) -> None:
+def test_the_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}settings")
     window.press(page, "proxy", proxy="socks5h://127.0.0.1:9050")
     with running.lock.use() as place:
@@ -303,7 +349,7 @@ def test_the_way_to_all_sites_is_chosen(running: Running, window: Window) -> Non
 # texts
 
 
-def test_a_text_is_edited_and_goes_back(running: Running, window: Window) -> None:
+def test_a_text_is_edited_and_restored(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}texts/nl/listening")
     shipped = page.html.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
     own = window.press(page, "listening", text="Dag, fijn dat je schrijft.\nGroet")

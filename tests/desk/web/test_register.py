@@ -111,7 +111,7 @@ def test_a_whole_number_is_read_also_with_signs_between_thousands(typed: str, nu
     "typed",
     ["7,5", "7.5", "0,250", "1.250,00", "1,250.50", "1.250 000", "12.50", "-5", "1."],
 )
-def test_what_is_no_whole_number_is_never_read_as_another_one(typed: str) -> None:
+def test_a_text_that_is_no_whole_number_is_never_read_as_one(typed: str) -> None:
     assert forms.number(typed) == typed
 
 
@@ -132,7 +132,7 @@ def test_the_sheet_for_a_call_is_handed_out_as_a_file(running: Running, window: 
     assert answer.body.startswith(b"%PDF")
 
 
-def test_of_a_contact_with_nothing_recorded_only_day_employer_and_minutes_are_kept(
+def test_a_contact_with_nothing_recorded_keeps_only_day_employer_and_minutes(
     running: Running, window: Window
 ) -> None:
     contact(
@@ -168,7 +168,7 @@ def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_no
         ({"which": "new", "with_whom": "hr"}, "Hiervoor is toestemming van de melder nodig."),
     ],
 )
-def test_what_is_wrong_is_said_and_what_was_typed_stays(
+def test_faults_are_reported_and_the_typed_text_stays(
     running: Running, window: Window, values: dict[str, str], said: str
 ) -> None:
     bring_in(running, event("case", case="K"))
@@ -192,7 +192,7 @@ def test_the_page_says_which_fields_the_employers_level_does_not_keep(
     assert ("Niet bewaard" in page.text) == (level != "full")
 
 
-def test_what_was_typed_is_there_again_after_the_desk_was_locked(
+def test_a_typed_form_is_shown_again_after_the_desk_was_locked(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")
@@ -325,7 +325,7 @@ def test_a_step_that_is_wider_than_its_consent_is_refused_and_says_what_to_do(
     assert "Stap gedaan" not in done.text
 
 
-def test_a_consent_too_old_or_withdrawn_carries_no_step(
+def test_no_step_can_rest_on_an_old_or_withdrawn_consent(
     running: Running, window: Window, agreed: Answer, clock: Clock
 ) -> None:
     clock.to("2027-01-20")
@@ -387,7 +387,7 @@ def test_a_case_is_closed_reopened_and_destroyed_after_one_last_look(
     assert {one["event"] for one in exported(running)} == {"statistic", "destruction"}
 
 
-def test_private_marks_bind_two_cases_and_come_off_again(running: Running, window: Window) -> None:
+def test_private_marks_link_two_cases_and_can_be_removed(running: Running, window: Window) -> None:
     bring_in(
         running,
         event("case", case="K", label="Eerste"),
@@ -413,7 +413,9 @@ def entry_of(window: Window, page: Answer) -> Answer:
     return window.get(next(link for link in page.links if "/entry/" in link))
 
 
-def test_an_entry_is_corrected_and_what_was_wrong_is_gone(running: Running, window: Window) -> None:
+def test_a_corrected_entry_leaves_nothing_of_the_wrong_one(
+    running: Running, window: Window
+) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
         event("contact", case="K", minutes=450, notes="Verkeerdwoord"),
@@ -470,7 +472,7 @@ def test_an_answer_that_the_reporter_signed_is_shown_and_not_changed_or_removed(
     assert signed | {"named": True} in exported(running)
 
 
-def test_what_was_removed_is_in_no_page_of_the_file(running: Running, window: Window) -> None:
+def test_removed_entries_are_in_no_page_of_the_file(running: Running, window: Window) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
         event("contact", case="K", minutes=45, notes="Verkeerdwoord"),

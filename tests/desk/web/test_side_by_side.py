@@ -100,7 +100,7 @@ def test_locked_during_a_fetch_nothing_is_shown_and_the_desk_is_free_after_it(
     office.run("list")
 
 
-def test_a_site_stays_away_for_a_message_when_a_fetch_that_gave_it_back_ends(
+def test_a_site_stays_away_for_a_message_when_an_earlier_fetch_ends(
     office: Office, thread: str
 ) -> None:
     lock = DeskLock(office.folder, office.machine)

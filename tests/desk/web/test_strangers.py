@@ -97,7 +97,7 @@ def test_a_body_without_the_cookie_is_not_read(running: Running) -> None:
         assert b" 403 " in stranger.recv(1000)  # before a single byte of it was sent
 
 
-def test_strangers_take_the_place_of_strangers_and_never_of_the_window(running: Running) -> None:
+def test_strangers_replace_strangers_and_never_the_window(running: Running) -> None:
     window = running.window()
     window.get(running.home)
     held = [

@@ -42,7 +42,7 @@ def test_a_report_from_pages_in_another_language_says_so_and_can_be_answered(
     assert reporter.texts()[-1] == "Dank je wel."
 
 
-def test_what_was_shown_is_not_new_any_more(running: Running, thread: str) -> None:
+def test_a_message_that_was_shown_is_not_new_any_more(running: Running, thread: str) -> None:
     window = running.at_work()
     assert "1 nieuw bericht" in window.get(running.home).text
     assert "· nieuw" in opened(running, window).text
@@ -59,7 +59,7 @@ def test_an_answer_reaches_the_reporter(running: Running, reporter: Reporter, th
     assert "Verstuurd." not in opened(running, window).text  # said once
 
 
-def test_a_file_goes_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
+def test_a_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
     window = running.at_work()
     page = opened(running, window)
     body = multipart([("text", "Kijk eens."), ("snippet", "")], [("folder.txt", b"Een folder.")])
@@ -70,7 +70,7 @@ def test_a_file_goes_with_an_answer(running: Running, reporter: Reporter, thread
     assert reporter.received() == {"folder.txt": b"Een folder."}
 
 
-def test_a_snippet_comes_into_the_text_and_is_not_sent(
+def test_a_snippet_is_put_into_the_text_and_not_sent(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -119,7 +119,7 @@ def test_the_text_stays_in_the_form_when_the_server_cannot_be_reached(
     assert reporter.texts()[-1] == "Een lange brief <b>."
 
 
-def test_what_is_kept_is_said_to_wait_and_the_same_is_not_sent_twice(
+def test_a_kept_message_is_shown_as_waiting_and_not_sent_twice(
     running: Running, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -236,7 +236,7 @@ def test_a_form_without_the_note_leaves_the_note_as_it_was(running: Running, thr
     assert "Rooster" in shown.text
 
 
-def test_to_forget_takes_one_last_look(running: Running, office: Office, thread: str) -> None:
+def test_deleting_asks_for_a_last_look(running: Running, office: Office, thread: str) -> None:
     window = running.at_work()
     page = opened(running, window)
     look = window.get(next(link for link in page.links if link.endswith("/forget")))

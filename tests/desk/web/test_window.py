@@ -43,7 +43,7 @@ def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: 
     assert [*system.iterdir()] == []
 
 
-def test_what_hands_over_the_link_can_be_read_by_its_user_alone() -> None:
+def test_only_the_user_can_read_the_file_with_the_link() -> None:
     with handed_over("http://127.0.0.1:1/in/0123") as file:
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.parent.stat().st_mode & 0o777 == 0o700

@@ -4,12 +4,15 @@ import ast
 import re
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 import dropbox_app.desk.web
+from dropbox_app.desk.annual.gaps import Gap
+from dropbox_app.desk.annual.render import FORMATS
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register import categories, due
 from dropbox_app.desk.web import forms
@@ -103,6 +106,11 @@ MADE = {
     "exchange.title", "more.exchange", "field.case", "field.event",
     *(f"exchange.state_{state}" for state in ("wrong", "new", "there")),
     *(f"wrong.{key}" for key in table_keys()),
+    *(f"annual.gap_{gap}" for gap in get_args(Gap)),
+    *(f"annual.{part}_{kind}" for part in ("file", "for") for kind in FORMATS),
+    *(f"annual.final_{part}" for part in ("text", "year", "form", "language")),
+    "annual.signals", "annual.bottlenecks",
+    *(f"choice.form.{form}" for form in categories.FORMS),
 }  # fmt: skip
 
 
@@ -172,7 +180,7 @@ def test_a_missing_key_is_an_error_and_never_a_key_on_a_page(lang: str) -> None:
 @pytest.mark.parametrize(
     "word", ["item", "mailbox", "seal", "hex", "thread", "verzegel", "sleutelbos"]
 )
-def test_no_text_has_a_word_of_the_machinery(word: str) -> None:
+def test_no_text_has_a_technical_word(word: str) -> None:
     for lang in LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):

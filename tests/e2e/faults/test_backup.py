@@ -215,7 +215,7 @@ def test_desks_meet_the_restored_server_and_lose_nothing(
 
 
 @pytest.mark.long
-def test_withdrawn_stays_withdrawn_also_for_who_never_fetched(
+def test_a_withdrawal_stays_withdrawn_for_a_desk_that_never_fetched(
     box: DropBox, operator: Backups
 ) -> None:
     """By the list beside the backup, and by that of the old folder."""
@@ -277,7 +277,7 @@ def test_nothing_readable_is_written_by_a_backup_or_a_restore(
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @needs_strace
-def test_killed_anywhere_it_leaves_nothing_that_counts(
+def test_a_backup_killed_anywhere_leaves_no_valid_file(
     command: str, tmp_path: Path, long_run: bool
 ) -> None:
     """And the next one is whole; nothing half is ever taken for a backup, or for a server."""
@@ -342,7 +342,7 @@ def test_killed_anywhere_it_leaves_nothing_that_counts(
 
 def _broken_off(folder: Path) -> bool:
     done = DropBox(folder).server("site", "check", check=False)
-    return done.returncode == 1 and "broken off" in done.stdout + done.stderr
+    return done.returncode == 1 and "interrupted" in done.stdout + done.stderr
 
 
 @needs_root

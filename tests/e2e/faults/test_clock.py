@@ -62,7 +62,7 @@ def test_a_year_off_between_two_starts(box: DropBox, days: int) -> None:
 
 
 @needs_faketime
-def test_a_server_that_was_off_for_a_year_goes_on_when_told(box: DropBox) -> None:
+def test_a_server_that_was_off_for_a_year_continues_after_confirmation(box: DropBox) -> None:
     """Only with the true day, said by the operator, is what is over removed."""
     off = Off(box)
     story = told(box, "Dit gaat ten slotte weg.")
@@ -99,7 +99,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
     made.store.close()
 
 
-def test_what_a_clock_ahead_had_dated_is_set_right(server: AServer) -> None:
+def test_dates_written_by_a_clock_ahead_are_corrected(server: AServer) -> None:
     """Else nothing would be purged for a year after the clock was mended."""
     server.report("before")
     server.later(400)
@@ -118,7 +118,7 @@ def test_what_a_clock_ahead_had_dated_is_set_right(server: AServer) -> None:
     assert server.store.mailboxes() == []
 
 
-def test_what_a_clock_behind_had_dated_does_not_end_too_soon(server: AServer) -> None:
+def test_items_dated_by_a_clock_behind_do_not_expire_too_soon(server: AServer) -> None:
     """A reply in that time keeps its mailbox as if the clock had been right."""
     server.later(100)
     purge.confirm(server.store, server.day)

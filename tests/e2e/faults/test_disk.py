@@ -53,7 +53,7 @@ def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
 
 
 @needs_root
-def test_a_full_disk_keeps_words_and_lets_go(box: DropBox, disk: SmallDisk) -> None:
+def test_a_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: SmallDisk) -> None:
     """Nothing is confirmed that is not stored; a withdrawal, a purge and a start still work."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)

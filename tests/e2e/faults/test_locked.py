@@ -39,7 +39,7 @@ def test_a_long_read_costs_nothing_and_the_log_is_emptied_after_it(box: DropBox)
     assert faults_of(box.folder) == []
 
 
-def test_a_backup_under_way_disturbs_nobody_and_is_whole(box: DropBox, tmp_path: Path) -> None:
+def test_a_backup_under_way_disturbs_nobody_and_is_complete(box: DropBox, tmp_path: Path) -> None:
     """As ``sqlite3 .backup`` does it, page by page, while reports come in."""
     first = told(box, TEXT)
     source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
@@ -61,7 +61,7 @@ def test_a_backup_under_way_disturbs_nobody_and_is_whole(box: DropBox, tmp_path:
     source.close()
 
 
-def test_a_lock_that_lasts_is_a_calm_page_and_starts_nobody_anew(box: DropBox) -> None:
+def test_a_lasting_lock_gives_a_calm_page_and_restarts_no_worker(box: DropBox) -> None:
     """The text is kept, reading goes on, a worker that is killed meanwhile is replaced."""
     story = told(box, TEXT)
     holder = _opened(box)

@@ -89,7 +89,7 @@ def test_sigterm_finishes_a_report_whose_body_is_on_its_way(box: DropBox) -> Non
     assert faults_of(box.folder) == []
 
 
-def test_sigterm_finishes_what_waits_for_argon2id(box: DropBox) -> None:
+def test_sigterm_finishes_requests_that_wait_for_argon2id(box: DropBox) -> None:
     """Eight whole reports in the hands of the workers: eight true code pages, exit 0."""
     texts = [f"Nummer {n}. {TEXT}" for n in range(8)]
     posts = [_posted(box, text) for text in texts]

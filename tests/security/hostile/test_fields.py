@@ -128,7 +128,7 @@ def test_a_cookie_with_anything_changed_is_no_session(room: Room, data: st.DataO
     ),
     ELSEWHERE,
 )
-def test_any_header_that_is_looked_at(room: Room, name: str, value: str) -> None:
+def test_any_value_of_a_header_that_the_server_reads(room: Room, name: str, value: str) -> None:
     for method, target in (("GET", "/nl/"), ("POST", "/nl/report"), ("GET", "/api/desk/mailboxes")):
         kept = [pair for pair in OWN if pair[0] != name]
         answer = room.ask(

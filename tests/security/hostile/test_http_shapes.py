@@ -138,7 +138,7 @@ def check_log(serving: Serving, begun: int = 0) -> None:
 
 
 @pytest.mark.parametrize("shape", REFUSED)
-def test_what_can_be_read_in_two_ways_is_refused_and_ends_the_connection(
+def test_an_ambiguous_request_is_refused_and_ends_the_connection(
     serving: Serving, shape: str
 ) -> None:
     begun = serving.log.stat().st_size
@@ -179,7 +179,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_ends_the_connection(
         (GET.replace(b"/nl/", b"/nl/#" + S) + b"\r\n", [200]),
     ],
 )  # fmt: skip
-def test_what_is_in_order_is_answered_once_each(
+def test_each_valid_request_is_answered_once(
     serving: Serving, sent: bytes, wanted: list[int]
 ) -> None:
     answer = exchange(serving, sent)
@@ -197,7 +197,7 @@ def test_half_a_report_is_no_report(serving: Serving, length: str) -> None:
     assert 200 not in statuses(answer)
 
 
-def test_no_header_moves_the_address(serving: Serving) -> None:
+def test_no_header_changes_the_address(serving: Serving) -> None:
     """gunicorn believes whoever comes over a socket file: a proxy, and all that it passes on."""
     for target, more, wanted in (
         (b"/nl/", b"", [200]),

@@ -87,7 +87,7 @@ def _thread(desk: Counsellor, first: str) -> Thread:
     ("lang", "place"), list(zip(("nl", "en", "nl", "en"), PLACES, strict=True))
 )
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__[1:])
-def test_it_is_there_again_and_one_post_with_the_code_does_it(
+def test_a_refused_text_is_shown_again_and_one_post_with_the_code_sends_it(
     two: House, end: Callable[[House, Browser], None], place: str, lang: str
 ) -> None:
     noor, sam = two.counsellors
@@ -127,7 +127,7 @@ def test_it_is_there_again_and_one_post_with_the_code_does_it(
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__[1:])
-def test_a_first_report_needs_no_session_and_survives_them_all(
+def test_a_first_report_needs_no_session_and_survives_every_refusal(
     two: House, end: Callable[[House, Browser], None]
 ) -> None:
     browser = two.browser()

@@ -14,7 +14,7 @@ pytestmark = [needs_strace, needs_faketime]  # of the journey that all tests her
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
-def test_no_write_of_the_server_holds_a_secret_but_to_its_own_reporter(journey: Journey) -> None:
+def test_no_write_of_the_server_holds_a_secret_except_to_its_own_reporter(journey: Journey) -> None:
     """From the first request to the end by a purge: text, answers, codes, keys, replies, address.
 
     Nothing else is opened for writing, and nothing is written in a way that cannot be watched.
@@ -26,7 +26,7 @@ def test_no_write_of_the_server_holds_a_secret_but_to_its_own_reporter(journey: 
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
-def test_what_reporters_may_read_was_seen_on_its_way_to_them(journey: Journey) -> None:
+def test_the_watch_sees_what_is_sent_to_reporters(journey: Journey) -> None:
     """The watcher saw each text, code and reply go out: it would have seen it elsewhere too."""
     seen = set()
     for one in journey.watch.calls():
@@ -38,7 +38,7 @@ def test_what_reporters_may_read_was_seen_on_its_way_to_them(journey: Journey) -
     assert "code of reporter 2" in seen
 
 
-def test_nothing_readable_lay_open_or_lies_about(journey: Journey) -> None:
+def test_nothing_readable_was_or_is_in_a_file(journey: Journey) -> None:
     """Open files, deleted ones too, command lines, environments; then all that is on the disk."""
     assert len(journey.found) > 50
     held = {data: where for where, data in journey.found}

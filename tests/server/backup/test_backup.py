@@ -2,8 +2,10 @@
 
 import codecs
 import datetime
+import io
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import tarfile
@@ -16,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.protocol.keys import Seed
+from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.server.backup import create, directory
 from dropbox_app.server.cli import common, main
 from dropbox_app.server.config import loader, settings, settings_writer, site
@@ -177,7 +179,7 @@ def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine
     assert site.load(machine.folder / "new").begun()
 
 
-def test_stock_tools_could_open_it(machine: Machine) -> None:
+def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
     """One age file for one key, a plain tar in it, and no time in that."""
     _filled(machine.server)
     machine.does("backup")
@@ -256,7 +258,7 @@ def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
 # what was withdrawn
 
 
-def test_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
+def test_a_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
     """By the list beside the backups, which each later backup brings up to date."""
     for name in ("one", "two"):
         machine.server.report(name)
@@ -274,7 +276,7 @@ def test_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
     new.close()
 
 
-def test_withdrawn_since_the_last_backup_by_the_list_of_the_old_folder(machine: Machine) -> None:
+def test_the_list_of_the_old_folder_removes_what_was_withdrawn_since(machine: Machine) -> None:
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -297,7 +299,7 @@ def test_a_withdrawal_that_waits_for_the_desks_goes_on_waiting(machine: Machine)
     new.close()
 
 
-def test_withdrawn_while_the_backup_is_made_does_not_come_back(
+def test_a_conversation_withdrawn_during_the_backup_does_not_come_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the copy of the database, before what lies beside it."""
@@ -320,7 +322,7 @@ def test_withdrawn_while_the_backup_is_made_does_not_come_back(
     assert not list((machine.folder / "new" / "files").iterdir())
 
 
-def test_without_a_list_beside_it_that_is_said(machine: Machine) -> None:
+def test_a_missing_list_beside_the_backup_is_reported(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     elsewhere = machine.folder / machine.newest.name
@@ -333,7 +335,7 @@ def test_without_a_list_beside_it_that_is_said(machine: Machine) -> None:
 # how long
 
 
-def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
+def test_one_backup_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
     machine.does("backup")
     machine.does("backup")
     assert machine.kept == [f"klankbord-{DAY}-2.age"]
@@ -347,7 +349,9 @@ def test_one_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
     assert sum(name.startswith("withdrawn-") for name in names) == 2
 
 
-def test_fewer_days_where_a_site_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backups_are_kept_for_fewer_days_if_a_site_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = Machine(tmp_path, retention=Retention(backup=3))
     monkeypatch.setattr(common, "today", lambda: machine.day)
     machine.make_key()
@@ -374,7 +378,7 @@ def test_a_clock_that_leapt_removes_no_backup(machine: Machine) -> None:
     assert machine.kept == [f"klankbord-{DAY}.age", f"klankbord-{machine.day}.age"]
 
 
-def test_none_outlives_what_sites_promise_even_if_no_new_one_can_be_made(
+def test_no_backup_outlives_the_promised_days_even_without_a_new_one(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.does("backup")
@@ -487,7 +491,7 @@ def test_a_key_opens_its_backups_however_it_was_saved(
     assert done.exit_code == 0, done.output
 
 
-def test_what_is_not_empty_is_left_alone(machine: Machine) -> None:
+def test_a_folder_that_is_not_empty_is_left_alone(machine: Machine) -> None:
     machine.does("backup")
     target = machine.folder / "new"
     target.mkdir()
@@ -510,12 +514,12 @@ def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) ->
     (target / "cards").mkdir()
     named = machine.types("doctor", folder=target)
     assert named.exit_code == 1
-    assert "a restore was broken off here; run it again" in named.stdout
+    assert "a restore was interrupted here; run it again" in named.stdout
     assert machine.restore().exit_code == 0
     assert not (target / ".restoring").exists()
 
 
-def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
+def test_the_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine) -> None:
     machine.does("backup")
     for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
         (machine.place / name).write_text("half")
@@ -530,7 +534,7 @@ def test_what_a_kill_left_is_swept_by_the_next_backup(machine: Machine) -> None:
     assert not list((machine.server.folder / "files").iterdir())
 
 
-def test_two_at_once_is_one_too_many(machine: Machine) -> None:
+def test_a_second_backup_at_once_is_refused(machine: Machine) -> None:
     machine.place.mkdir()
     with directory.alone(machine.place, DAY):
         refused = machine.types("backup")
@@ -637,7 +641,7 @@ def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> No
     new.close()
 
 
-def test_what_no_server_writes_is_refused(machine: Machine) -> None:
+def test_a_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -651,6 +655,82 @@ def test_what_no_server_writes_is_refused(machine: Machine) -> None:
         assert refused.exit_code == 1
         assert "something that no server writes" in refused.stderr
         assert not (machine.folder / "new").exists()
+
+
+def _tar(*entries: tarfile.TarInfo, data: bytes = b"") -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            entry.size = len(data) if entry.isreg() else 0
+            archive.addfile(entry, io.BytesIO(data))
+    return made.getvalue()
+
+
+def _entry(
+    name: str, kind: bytes = tarfile.REGTYPE, headers: dict[str, str] | None = None
+) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.pax_headers = kind, "../../../etc/passwd", headers or {}
+    return entry
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "site.toml",
+          "GNU.sparse.realsize": str(1024**4)}  # fmt: skip
+HOSTILE = {
+    "a terabyte of zeros": _tar(_entry("x", headers=SPARSE), data=b"1\n0\n0\n".ljust(512, b"\0")),
+    "a header without end": _tar(_entry("site.toml", headers={"comment": "x" * 100_000})),
+    "a link": _tar(_entry("site.toml", tarfile.SYMTYPE)),
+    "a hard link": _tar(_entry("site.toml"), _entry("backup-key", tarfile.LNKTYPE)),
+    "a device": _tar(_entry("site.toml", tarfile.CHRTYPE)),
+    "a pipe": _tar(_entry("site.toml", tarfile.FIFOTYPE)),
+    "a folder": _tar(_entry("sites", tarfile.DIRTYPE)),
+    "a way out": _tar(_entry("sites/../../x")),
+    "an absolute name": _tar(_entry("/etc/klankbord/x")),
+    "a name in a header": _tar(_entry("x", headers={"path": "../" * 40 + "etc/x"})),
+    "nothing": b"",
+    "no archive": bytes(range(256)) * 100,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_backup_is_refused_and_leaves_nothing_here_or_elsewhere(
+    what: str, machine: Machine
+) -> None:
+    """Whoever has the server's folder can seal one to its key: that key is public."""
+    public = (machine.server.folder / "backup-key").read_text().strip()
+    file = machine.folder / "klankbord-2026-03-10.age"
+    file.write_bytes(age.seal(HOSTILE[what], [Recipient.parse(public)]))
+    before = {path for path in machine.folder.rglob("*") if "new" not in path.parts}
+    refused = machine.restore("--old", file=file)
+    assert refused.exit_code == 1, refused.output
+    assert refused.stderr.startswith("Error: ")
+    assert not (machine.folder / "new").exists()
+    assert set(machine.folder.rglob("*")) == before
+
+
+def test_a_restore_leaves_room_for_other_sites_on_the_disk(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.does("backup")
+    usage = shutil.disk_usage(machine.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=64 * 1024 * 1024))
+    refused = machine.restore()
+    assert refused.exit_code == 1
+    assert "the disk is full; nothing was restored" in refused.stderr
+    assert not (machine.folder / "new").exists()
+
+
+@pytest.mark.parametrize("part", [0, 1, 100, 0.3, 0.9, -1])
+def test_a_backup_that_was_cut_short_is_refused_and_leaves_nothing(
+    machine: Machine, part: float
+) -> None:
+    machine.server.report("one")
+    machine.does("backup")
+    data = machine.newest.read_bytes()
+    machine.newest.write_bytes(data[: int(part * len(data)) if 0 < part < 1 else int(part)])
+    refused = machine.restore()
+    assert refused.exit_code == 1, refused.output
+    assert not (machine.folder / "new").exists()
 
 
 def test_doctor_looks_at_the_backups(machine: Machine) -> None:
@@ -674,7 +754,7 @@ def test_doctor_looks_at_the_backups(machine: Machine) -> None:
     assert found()[0]["state"] == "note"
 
 
-def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> None:
+def test_files_made_by_root_belong_to_the_servers_account(machine: Machine) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     machine.server.report("one")
@@ -688,7 +768,7 @@ def test_what_root_makes_belongs_to_the_servers_account(machine: Machine) -> Non
     assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
 
 
-def test_a_list_that_is_none_is_refused(machine: Machine) -> None:
+def test_an_invalid_list_is_refused(machine: Machine) -> None:
     machine.does("backup")
     wrong = machine.folder / "wrong"
     replace_whole(wrong, b"no list\n", DAY)

@@ -84,7 +84,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_all_of_them_are_there_afterwards_and_again(elsewhere: Elsewhere, place: Path) -> None:
+def test_every_backup_is_copied_and_copying_again_succeeds(
+    elsewhere: Elsewhere, place: Path
+) -> None:
     assert elsewhere.copy(place) == 4
     assert contents(elsewhere.folder) == contents(place)
     damaged = next(elsewhere.folder.glob("klankbord-*.age"))

@@ -84,7 +84,7 @@ def test_another_age_opens_it(
 
 
 @pytest.mark.skipif(bool(stock_age()), reason=stock_age())
-def test_the_words_of_the_guide_open_it(
+def test_the_command_of_the_guide_opens_a_backup(
     backup: tuple[Path, dict[str, bytes]], key: Path, tmp_path: Path
 ) -> None:
     plain = tmp_path / "plain.tar"

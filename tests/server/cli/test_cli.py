@@ -119,7 +119,7 @@ def test_init_needs_no_more_than_its_own_folder(tmp_path: Path, operator: Operat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_makes_in_a_folder_belongs_to_its_owner(operator: Operator) -> None:
+def test_files_made_by_root_in_a_folder_belong_to_its_owner(operator: Operator) -> None:
     operator.folder.mkdir()
     give_away(operator.folder)
     assert in_a_process(lambda: operator.init().exit_code) == 0
@@ -165,7 +165,7 @@ def _add(operator: Operator, file: Path, *more: str) -> Result:
     return operator.types("card", "add", file, "--fingerprint", groups, *more)
 
 
-def test_a_file_that_the_account_may_not_see_is_said_so(
+def test_a_file_that_the_account_cannot_read_is_reported_as_such(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_name_or_groups_are_given_with_one_card_alone(ready: Operator) -> None
     assert sites.load(ready.folder).cards() == ()
 
 
-def test_a_name_that_plays_with_a_terminal_is_refused_and_never_shown(ready: Operator) -> None:
+def test_a_name_with_control_characters_is_refused_and_never_shown(ready: Operator) -> None:
     fields = fields_of(ready.card("anna").read_bytes())
     file = ready.folder.parent / "eve.card"
     file.write_bytes(sign_card({**fields, "name": "Eve\u202egnorw"}))
@@ -283,7 +283,7 @@ def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
     assert (done.exit_code, "see Backups in deploy/guide/routine.md" in done.stdout) == (1, True)
 
 
-def test_doctor_on_a_folder_that_is_none(operator: Operator) -> None:
+def test_doctor_on_a_folder_that_is_no_server(operator: Operator) -> None:
     done = operator.types("doctor")
     assert (done.exit_code, "check --dir, or make it with init" in done.stdout) == (1, True)
     operator.init()
@@ -343,12 +343,12 @@ BAD_FORMS = (
 
 
 @pytest.mark.parametrize("bind", BAD_FORMS)
-def test_a_bind_of_no_form_is_exit_code_2(ready: Operator, bind: str) -> None:
+def test_a_malformed_bind_address_is_exit_code_2(ready: Operator, bind: str) -> None:
     done = ready.types("serve", "--bind", bind)
     assert (done.exit_code, "--bind" in done.stderr) == (2, True)
 
 
-def test_a_bind_that_cannot_be_is_said_in_one_sentence(ready: Operator) -> None:
+def test_an_impossible_bind_address_is_one_sentence(ready: Operator) -> None:
     parent = ready.folder.parent
     (parent / "file").write_text("x")
     with socket.socket() as taken, socket.socket(socket.AF_UNIX) as other:

@@ -5,7 +5,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from dropbox_app.server.cli.renewal import LONGEST, QUIET, Renewal
+from dropbox_app.server.cli.renewal import LAST, LONGEST, QUIET, Renewal
 
 FORM = {"REQUEST_METHOD": "POST"}
 COOKIE = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": "s=x"}
@@ -49,7 +49,7 @@ def worker() -> Worker:
 
 
 @pytest.mark.parametrize("environ", [FORM, COOKIE])
-def test_it_ends_some_minutes_after_the_last_form_or_cookie(
+def test_a_worker_ends_some_minutes_after_the_last_form_or_cookie(
     worker: Worker, environ: WSGIEnvironment
 ) -> None:
     worker.serve(environ)
@@ -59,7 +59,7 @@ def test_it_ends_some_minutes_after_the_last_form_or_cookie(
     assert worker.ended_after(1)
 
 
-def test_pages_that_are_the_same_for_all_neither_end_it_nor_keep_it(worker: Worker) -> None:
+def test_pages_that_are_the_same_for_all_neither_end_a_worker_nor_keep_it(worker: Worker) -> None:
     worker.serve(PAGE)
     assert not worker.ended_after(10 * LONGEST)
     worker.serve(FORM)
@@ -70,7 +70,7 @@ def test_pages_that_are_the_same_for_all_neither_end_it_nor_keep_it(worker: Work
 
 
 @pytest.mark.parametrize("environ", [FORM, COOKIE, PAGE])
-def test_never_while_anything_is_under_way(worker: Worker, environ: WSGIEnvironment) -> None:
+def test_a_request_under_way_keeps_its_worker(worker: Worker, environ: WSGIEnvironment) -> None:
     worker.serve(FORM)
     pieces = worker.begin(environ)
     assert not worker.ended_after(QUIET + LONGEST)
@@ -78,7 +78,14 @@ def test_never_while_anything_is_under_way(worker: Worker, environ: WSGIEnvironm
     assert worker.ended_after(QUIET)
 
 
-def test_a_busy_one_ends_within_the_hour(worker: Worker) -> None:
+def test_a_file_that_never_ends_keeps_its_worker_no_longer_than_two_hours(worker: Worker) -> None:
+    worker.serve(FORM)
+    worker.begin(FORM)
+    assert not worker.ended_after(LAST - 1)
+    assert worker.ended_after(1)
+
+
+def test_a_busy_worker_ends_within_the_hour(worker: Worker) -> None:
     for _ in range(int(LONGEST) // 60):
         worker.serve(FORM)
         assert not worker.ended_after(59)
@@ -86,7 +93,7 @@ def test_a_busy_one_ends_within_the_hour(worker: Worker) -> None:
     assert worker.ended_after(0)
 
 
-def test_a_request_that_fails_is_over_too(worker: Worker) -> None:
+def test_a_failed_request_no_longer_counts_as_under_way(worker: Worker) -> None:
     worker.fails = True
     with pytest.raises(RuntimeError):
         worker.begin(FORM)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import pytest
 from click.testing import Result
 
 from dropbox_app.server.cli import common, main
+from dropbox_app.server.store import write_lock
 from tests.support.other_account import NOBODY, give_away, typed
 from tests.support.programs import needs_root
 from tests.support.server_folder import DAY, AServer
@@ -117,7 +119,7 @@ def test_no_command_of_roots_follows_a_link_of_the_account(command: str, taken: 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_root_makes_there_is_the_accounts(command: str, taken: TakenOver) -> None:
+def test_files_made_by_root_belong_to_the_account(command: str, taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     COMMANDS[command](taken)
@@ -153,7 +155,7 @@ def test_a_hard_link_to_a_file_of_roots_is_not_given_away(taken: TakenOver) -> N
 
 
 @pytest.mark.parametrize("place", ["site.toml", "backup-key", "cards/anna.card", "sites"])
-def test_a_pipe_keeps_root_waiting_nowhere(place: str, taken: TakenOver) -> None:
+def test_no_pipe_keeps_root_waiting(place: str, taken: TakenOver) -> None:
     path = taken.folder / place
     path.unlink(missing_ok=True)
     os.mkfifo(path)
@@ -197,7 +199,7 @@ def swapping(taken: TakenOver) -> Iterator[None]:
         swaps.wait()
 
 
-def test_folders_that_are_swapped_meanwhile_lead_root_nowhere(taken: TakenOver) -> None:
+def test_folders_swapped_meanwhile_mislead_root_nowhere(taken: TakenOver) -> None:
     with swapping(taken):
         for _ in range(3):
             for command in ("site add", "card list", "backup", "doctor"):
@@ -205,7 +207,7 @@ def test_folders_that_are_swapped_meanwhile_lead_root_nowhere(taken: TakenOver) 
                 assert taken.state() == taken.before, command
 
 
-def test_a_restore_by_root_gives_away_nothing_that_is_roots(taken: TakenOver) -> None:
+def test_a_restore_by_root_gives_away_no_file_of_roots(taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     done = taken.types("backup")
@@ -244,3 +246,78 @@ def test_a_part_of_roots_folder_that_is_another_accounts_is_refused(taken: Taken
     assert refused.exit_code == 1
     assert "belongs to another account than" in refused.stderr
     assert "chown -R" in refused.stderr
+
+
+def socket_file(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1024**4)
+
+
+def unreadable(path: Path) -> None:
+    path.write_bytes(b"x")
+    path.chmod(0)
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "a socket": socket_file,
+    "a loop of links": lambda path: path.symlink_to(path.name),
+    "a folder": Path.mkdir,
+    "a file of a terabyte": sparse,
+    "a file that nobody may read": unreadable,
+}
+LOOKS = ("site list", "site check", "card list", "backup", "doctor")
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_what_is_no_file_of_the_server_costs_root_no_time_and_no_traceback(
+    what: str, taken: TakenOver
+) -> None:
+    for place in ("site.toml", "backup-key", "cards/anna.card", "sites", "withdrawn"):
+        path, aside = taken.folder / place, taken.top / "aside"
+        if path.exists():
+            path.rename(aside)
+        STRANGE[what](path)
+        os.lchown(path, NOBODY, NOBODY)
+        for command in LOOKS:
+            done = COMMANDS[command](taken)
+            assert done.exit_code in (0, 1), (place, command, done.output)
+            assert "Traceback" not in done.output
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        if aside.exists():
+            aside.rename(path)
+    assert taken.state() == taken.before
+
+
+HOLD = """
+import fcntl, os, sys, time
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+held = []
+for top, _, names in os.walk(sys.argv[1]):
+    for name in (*names, "."):
+        held.append(os.open(os.path.join(top, name), os.O_RDONLY))
+        fcntl.flock(held[-1], fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_an_account_that_holds_every_lock_keeps_root_waiting_for_seconds_only(
+    taken: TakenOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card can be retired, or the command says why not."""
+    monkeypatch.setattr(write_lock, "BUSY_SECONDS", 0.2)
+    holds = [sys.executable, "-c", HOLD, str(taken.folder)]
+    with subprocess.Popen(holds, stdout=subprocess.PIPE, cwd="/") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        for name in ("card retire", "card add", "site retire", "backup-key", "backup", "purge"):
+            done = COMMANDS[name](taken)  # or the time limit of the tests ends it
+            assert done.exit_code in (0, 1), (name, done.output)
+            assert done.output.strip(), name
+        assert "too long" in COMMANDS["card retire"](taken).stderr
+        holder.kill()

@@ -18,7 +18,7 @@ def _open(ready: Operator) -> None:
     assert ready.types("backup").exit_code == 0
 
 
-def test_a_sound_server_is_told_and_ends_with_0(ready: Operator) -> None:
+def test_a_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
     _open(ready)
     done = ready.types("status")
     assert done.exit_code == 0, done.output
@@ -35,7 +35,7 @@ def test_a_sound_server_is_told_and_ends_with_0(ready: Operator) -> None:
     assert "To do" not in done.stdout
 
 
-def test_what_is_to_be_done_ends_it_with_1(ready: Operator) -> None:
+def test_status_ends_with_1_if_something_is_to_be_done(ready: Operator) -> None:
     done = ready.types("status")
     assert done.exit_code == 1
     assert "closed: no counsellor has a card that can be written to" in done.stdout
@@ -62,7 +62,9 @@ def test_a_folder_that_is_no_server_is_refused(operator: Operator) -> None:
     assert "is no folder of a server" in done.stderr
 
 
-def test_it_says_the_same_however_much_reporters_wrote(tmp_path: Path, operator: Operator) -> None:
+def test_status_is_the_same_however_much_reporters_wrote(
+    tmp_path: Path, operator: Operator
+) -> None:
     server = AServer(tmp_path / "filled")
 
     def said() -> dict[str, object]:

@@ -21,7 +21,7 @@ def is_plain(text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_the_name_of_a_card_file_is_written_out_wherever_it_is_printed(
+def test_the_name_of_a_card_file_is_escaped_wherever_it_is_printed(
     ready: Operator, name: str
 ) -> None:
     (ready.folder / "cards" / f"{name}.card").write_bytes(b"no card")
@@ -35,7 +35,7 @@ def test_the_name_of_a_card_file_is_written_out_wherever_it_is_printed(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes there")
-def test_a_name_that_is_no_text_is_written_out_too(ready: Operator) -> None:
+def test_a_name_that_is_not_text_is_escaped_too(ready: Operator) -> None:
     path = os.fsencode(ready.folder / "cards") + b"/a\xff.card"
     with open(path, "wb") as file:
         file.write(b"no card")
@@ -79,7 +79,7 @@ def test_the_list_of_cards_says_who_is_away_and_who_stands_in(ready: Operator) -
 
 
 @pytest.mark.parametrize("command", [("init",), ("site", "add", "two")])
-def test_that_the_employer_runs_it_is_not_taken_without_a_name(
+def test_run_by_employer_is_refused_without_a_name(
     operator: Operator, command: tuple[str, ...]
 ) -> None:
     made = (*command, "--name", "Voorbeeld BV", "--origin", "https://a.example.org")

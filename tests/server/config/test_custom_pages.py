@@ -155,7 +155,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
-def test_whatever_is_written_is_harmless_or_refused(text: str) -> None:
+def test_any_markdown_is_harmless_or_refused(text: str) -> None:
     try:
         made = custom_pages.render(text, "x.md")
     except ContentError:
@@ -164,6 +164,6 @@ def test_whatever_is_written_is_harmless_or_refused(text: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_bytes_are_there_are_text_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_text_or_refused(raw: bytes) -> None:
     with contextlib.suppress(ContentError):
         custom_pages.decode(raw, "x.md")

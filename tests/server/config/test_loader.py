@@ -82,7 +82,9 @@ def said(read: Reading) -> list[str]:
 # where they lie
 
 
-def test_sites_stand_beside_each_other_and_beside_the_one_in_the_folder(operator: Operator) -> None:
+def test_sites_are_independent_of_each_other_and_of_the_one_in_the_folder(
+    operator: Operator,
+) -> None:
     operator.types("init", "--name", "X", "--origin", "https://x.example.org")
     operator.adds("een")
     operator.adds("twee")
@@ -94,7 +96,7 @@ def test_sites_stand_beside_each_other_and_beside_the_one_in_the_folder(operator
 
 
 @pytest.mark.parametrize("name", ["", "A", "a.b", "../x", "a/b", "a" * 41, "é", "a b"])
-def test_a_name_of_another_form_is_refused(operator: Operator, name: str) -> None:
+def test_a_malformed_name_is_refused(operator: Operator, name: str) -> None:
     with pytest.raises(SettingsError, match="1 to 40"):
         layout.named(operator.folder, name)
     done = operator.types("site", "add", name, "--name", "X", "--origin", "https://x.example.org")
@@ -256,7 +258,7 @@ def test_what_an_older_version_kept_of_good_settings_is_ignored_and_stays(two: O
     assert (kept.stat().st_mtime_ns, kept.stat().st_size) == (before.st_mtime_ns, before.st_size)
 
 
-def test_a_database_that_is_gone_is_not_made_anew(two: Operator) -> None:
+def test_a_missing_database_is_not_created_again(two: Operator) -> None:
     site = two.read().sites[0]
     store = SqliteStore(site.place.folder, lambda: DAY)
     (site.place.folder / "klankbord.db").unlink()
@@ -307,7 +309,7 @@ def test_a_page_in_one_language_alone_is_a_note(two: Operator) -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_text_at_all_makes_a_traceback(text: str) -> None:
+def test_no_settings_file_causes_a_traceback(text: str) -> None:
     with contextlib.suppress(SettingsError):
         settings.parse(text, Path("site.toml"))
 
@@ -322,7 +324,7 @@ TOML = st.recursive(
 
 
 @given(st.sampled_from(["site", "name", "origins", "crisis", "retention", "limits", "phone"]), TOML)
-def test_no_value_of_any_setting_makes_a_traceback(key: str, value: object) -> None:
+def test_no_value_of_any_setting_causes_a_traceback(key: str, value: object) -> None:
     shown = str(value).lower().replace("'", "")
     lines = settings_writer.write(settings.Settings("5a" * 16, "X", ("https://x.example",))).split(
         "\n"
@@ -366,7 +368,7 @@ def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
     assert "een:" not in two.types("doctor", "--site", "twee").stdout
 
 
-def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_card_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = two.folder / "sites" / "een"
     edit(folder, 'name = "", phone = ""', 'name = "Kim Bos", phone = "030 765 43 21"')
     raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
@@ -375,10 +377,10 @@ def test_a_card_that_is_over_is_named(two: Operator, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(common, "today", lambda: DAY + datetime.timedelta(400))
     done = two.types("site", "check")
     assert done.exit_code == 1
-    assert re.search(r"cards/anna\.card: it is over since", done.stdout)
+    assert re.search(r"cards/anna\.card: it expired on", done.stdout)
 
 
-def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_taken_up(
+def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_loaded(
     two: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = two.folder / "sites" / "een"
@@ -408,7 +410,7 @@ def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) ->
 # one after the other
 
 
-def test_a_thread_keeps_few_databases_open(tmp_path: Path) -> None:
+def test_a_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
     stores = [SqliteStore.create(_made(tmp_path / str(n)), lambda: DAY) for n in range(12)]
     for _ in range(3):
         for store in stores:

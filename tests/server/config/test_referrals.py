@@ -54,7 +54,7 @@ def test_a_checked_entry_is_stale_after_a_year() -> None:
         ("Een", "\\u202eEen", "cannot be seen"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_list_is_named(old: str, new: str, said: str) -> None:
+def test_faults_of_a_list_are_named(old: str, new: str, said: str) -> None:
     assert old in OWN
     with pytest.raises(ContentError, match=re.escape(said)):
         referrals.parse(OWN.replace(old, new, 1).encode(), "referrals.toml")

@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -
         "http://[::1]:8000",
     ],
 )
-def test_good_origins(origin: str) -> None:
+def test_valid_origins_are_accepted(origin: str) -> None:
     assert origins.check_origin(origin) == origin
 
 
@@ -244,7 +244,7 @@ def test_only_cards_with_a_key_for_the_day_are_open(server: AServer) -> None:
     assert len(server.site.cards()) == 2
 
 
-def test_what_a_card_must_be_to_be_put_in_use(server: AServer) -> None:
+def test_an_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
     good = world.issue_card("chris")
     over = datetime.date(2027, 1, 1)
     for name, raw, day, said in (
@@ -253,7 +253,7 @@ def test_what_a_card_must_be_to_be_put_in_use(server: AServer) -> None:
         ("chris", world.issue_card("chris", site=world.OTHER_SITE), DAY, "another site"),
         ("chris", good.replace(b"Chris", b"Kris!"), DAY, "signature"),
         ("chris", b"nothing", DAY, "two lines"),
-        ("chris", good, over, "over"),
+        ("chris", good, over, "expired"),
         ("../chris", good, DAY, "a-z, 0-9"),
         ("Chris", good, DAY, "a-z, 0-9"),
         ("", good, DAY, "a-z, 0-9"),
@@ -319,7 +319,7 @@ def test_retired_identities_are_remembered_with_their_day(server: AServer) -> No
         site.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
 
 
-def test_a_broken_card_is_named_and_hurts_no_other(server: AServer) -> None:
+def test_a_broken_card_is_named_and_affects_no_other(server: AServer) -> None:
     folder = server.folder / "cards"
     (folder / "broken.card").write_bytes(b"x")
     (folder / "Wrong Name.card").write_bytes(world.issue_card("chris"))
@@ -340,14 +340,14 @@ def test_a_card_that_may_not_be_read_is_named(server: AServer) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_writes_belongs_to_the_server(server: AServer) -> None:
+def test_files_written_by_root_belong_to_the_server(server: AServer) -> None:
     cards = server.folder / "cards"
     os.chown(cards, 65534, 65534)
     server.site.pin("chris", world.issue_card("chris"), DAY)
     assert (cards / "chris.card").stat().st_uid == 65534
 
 
-def test_a_card_is_replaced_whole_and_dated_midnight(server: AServer) -> None:
+def test_a_card_is_replaced_atomically_and_dated_midnight(server: AServer) -> None:
     server.site.update(ANNA, world.issue_card("anna", serial=2), DAY)
     path = server.folder / "cards" / "anna.card"
     assert path.read_bytes() == world.issue_card("anna", serial=2)

@@ -79,10 +79,10 @@ class AMachine:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+    def write(self, name: str, text: str, mode: int = 0o644, encoding: str = "utf-8") -> None:
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding)
         path.chmod(mode)
 
     def replace(self, name: str, old: str, new: str) -> None:

@@ -249,6 +249,11 @@ BROKEN: dict[str, Broken] = {
             "var/lib/klankbord/backup-key.txt", "AGE-SECRET-KEY-1QQQQQQQQQQQQQ\n", 0o600
         ), "/var/lib/klankbord/backup-key.txt", "shred -u",
     ),
+    "a secret key that PowerShell wrote, in UTF-16": (
+        "secrets", lambda m: m.write(
+            "srv/backup-key.txt", "AGE-SECRET-KEY-PQ-1QQQQQQQQQQQQQ\n", 0o600, "utf-16"
+        ), "/srv/backup-key.txt", "shred -u",
+    ),
     "a copy of the onion's key with the operator": (
         "secrets", lambda m: m.write("srv/key", "== ed25519v1-secret: type0 ==\0\0\0abc", 0o600),
         "/srv/key", "shred -u /srv/key",

@@ -45,7 +45,7 @@ def test_a_sound_machine_has_no_fault_and_every_check_looked(machine: AMachine) 
     assert {one.check for one in found} == set(CHECKS) - {"visit"}
 
 
-def test_so_has_the_one_with_an_address_for_desks_alone(machine: AMachine) -> None:
+def test_a_sound_machine_with_an_address_for_desks_has_no_fault(machine: AMachine) -> None:
     a_machine.with_desks(machine, "noor.auth")
     assert [str(one) for one in machine.examined() if one.state != "fine"] == []
 
@@ -61,7 +61,7 @@ def test_a_broken_machine_is_found_and_named_with_its_repair(machine: AMachine, 
     assert any(repair in one.repair for one in wrong), wrong
 
 
-def test_there_are_more_than_forty_of_them_and_one_for_each_check() -> None:
+def test_more_than_forty_broken_machines_cover_each_check() -> None:
     assert len(BROKEN) >= 40
     judged = {"disk encryption", "visit"}  # see the tests of these
     assert {check for check, *_ in BROKEN.values()} - {"swap proxy"} == set(CHECKS) - judged
@@ -135,7 +135,7 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
 
 
 @pytest.mark.parametrize("what", NOTES)
-def test_what_the_operator_has_to_judge_is_a_note_and_no_fault(
+def test_a_matter_for_the_operator_to_judge_is_a_note_and_no_fault(
     machine: AMachine, what: str
 ) -> None:
     check, changed, said = NOTES[what]
@@ -148,7 +148,7 @@ def test_what_the_operator_has_to_judge_is_a_note_and_no_fault(
     assert all(said in one.fault and one.repair for one in notes)
 
 
-def test_where_there_is_nothing_to_look_at_nothing_is_called_fine(tmp_path: Path) -> None:
+def test_a_check_with_nothing_to_look_at_is_not_called_fine(tmp_path: Path) -> None:
     """Only what is in the server's own folder was looked at, and the few places of an operator."""
     (tmp_path / "server").mkdir()
     (tmp_path / "machine").mkdir()
@@ -182,7 +182,7 @@ ANSWERED_BADLY = {
 
 @pytest.mark.parametrize("program", UNANSWERED)
 @pytest.mark.parametrize("how", ANSWERED_BADLY)
-def test_a_program_that_gives_no_answer_is_said_and_never_called_fine(
+def test_a_program_without_an_answer_is_reported_and_never_called_fine(
     machine: AMachine, program: str, how: str
 ) -> None:
     said = ANSWERED_BADLY[how]
@@ -237,7 +237,7 @@ def as_the_servers_account(closed: Path) -> Iterator[None]:
         closed.chmod(mode)
 
 
-def test_what_may_not_be_read_is_said_and_never_called_fine(reachable: AMachine) -> None:
+def test_an_unreadable_path_is_reported_and_never_called_fine(reachable: AMachine) -> None:
     tor = reachable.path("var/lib/tor")
     tor.chmod(0o700)
     with as_the_servers_account(tor):
@@ -283,7 +283,7 @@ def test_json_has_one_shape_and_the_exit_code_says_whether_something_is_wrong(
         assert here.types("doctor", *words).exit_code == 2
 
 
-def test_what_it_says_to_a_person_holds_the_same(here: AMachine) -> None:
+def test_the_output_for_people_holds_the_same(here: AMachine) -> None:
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     done = here.types("doctor")
     assert done.exit_code == 1
@@ -314,7 +314,7 @@ cli.main(["--dir", sys.argv[1], "doctor", "--json"])
 
 
 @pytest.mark.slow
-def test_it_opens_no_socket_and_asks_the_machines_own_programs_alone(here: AMachine) -> None:
+def test_doctor_opens_no_socket_and_runs_only_programs_of_the_host(here: AMachine) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DIALS_NOBODY, str(here.server), str(here.root)],
         capture_output=True, text=True, cwd=ROOT, check=False,
@@ -383,7 +383,7 @@ def test_a_look_changes_nothing(here: AMachine) -> None:
 
 
 @pytest.mark.slow
-def test_nor_does_it_bring_an_old_database_up_to_date(here: AMachine) -> None:
+def test_doctor_does_not_migrate_an_old_database(here: AMachine) -> None:
     to_the_first_schema(here.server)
     looks_without_a_trace(here)
     assert "the next start brings it up to date" in here.types("doctor").stdout
@@ -394,7 +394,9 @@ def test_nor_does_it_bring_an_old_database_up_to_date(here: AMachine) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["this", "first"])
-def test_nor_while_a_server_has_it_open_or_was_killed(here: AMachine, version: str) -> None:
+def test_a_look_changes_nothing_while_a_server_runs_or_was_killed(
+    here: AMachine, version: str
+) -> None:
     with a_server_has_it_open(here.server), here.changing():
         if version == "first":
             to_the_first_schema(here.server)

@@ -114,7 +114,7 @@ PLACES = {
         if (place, put) != ("BACKUP", large)  # which may be as large as it is
     ],
 )
-def test_what_is_no_small_file_is_named_and_never_waited_for(
+def test_a_special_or_large_file_is_named_and_never_awaited(
     machine: AMachine, place: str, put: Callable[[Path], None]
 ) -> None:
     (backup,) = (machine.server / "backups").glob("klankbord-*.age")
@@ -167,7 +167,7 @@ HOLDS_ON = {
 
 
 @pytest.mark.parametrize("how", HOLDS_ON)
-def test_a_program_without_an_end_is_ended_and_named(
+def test_a_program_that_never_ends_is_killed_and_named(
     machine: AMachine, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "SECONDS", 0.3)
@@ -181,7 +181,7 @@ def test_a_program_without_an_end_is_ended_and_named(
     assert "getent did not" in seen["account"]
 
 
-def test_what_a_program_says_is_shown_and_not_obeyed(machine: AMachine) -> None:
+def test_the_output_of_a_program_is_shown_and_not_obeyed(machine: AMachine) -> None:
     machine.replace(a_machine.UNIT, "User=klankbord", "User=\x1b[2Jfine\u202e")
     machine.add(a_machine.NGINX, "access_log \x1b]0;x\x07;\n")
     done = machine.types("doctor")
@@ -198,7 +198,7 @@ def test_many_secrets_are_counted_and_a_few_are_named(machine: AMachine) -> None
     assert said[-1].startswith("7 more secrets are in ")
 
 
-def test_more_files_than_are_looked_at_are_said(
+def test_too_many_files_to_check_are_reported(
     machine: AMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secrets, "MANY", 200)
@@ -253,20 +253,20 @@ def seen(origin: str) -> list[Finding]:
         b"all is fine",
     ],
 )
-def test_what_it_answers_is_not_repeated(head: bytes) -> None:
+def test_the_servers_answer_is_not_repeated(head: bytes) -> None:
     with answering(head) as origin:
         (found,) = seen(origin)
     assert found.state == "wrong"
     assert "all is fine" not in found.told(several=True)
 
 
-def test_an_answer_without_end_is_not_read_to_it() -> None:
+def test_an_endless_answer_is_not_read_to_the_end() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000) as origin:
         (found,) = seen(origin)
     assert "has no end" in found.fault
 
 
-def test_nor_is_one_that_comes_by_a_byte_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_drips_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit, "LONGEST", 1)
     gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -120,7 +120,7 @@ def test_clock_behind_what_is_stored_purges_nothing_and_is_logged_once_a_day(
     assert watched.server.store.served() is None
 
 
-def test_what_would_expire_is_counted_without_removing_it(watched: Watched) -> None:
+def test_expired_data_is_counted_without_removing_it(watched: Watched) -> None:
     server = watched.server
     server.report("two")
     watched.caretaker.step()
@@ -153,7 +153,7 @@ def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(watched: Watche
         assert path.stat().st_mtime == day, path
 
 
-def test_what_fails_is_named_by_kind_only_and_tried_again(watched: Watched) -> None:
+def test_a_failure_is_logged_by_kind_only_and_retried(watched: Watched) -> None:
     damaged = watched.server.folder / "withdrawn"
     damaged.write_text("herkenbaar\n")
     watched.caretaker.step()
@@ -163,7 +163,7 @@ def test_what_fails_is_named_by_kind_only_and_tried_again(watched: Watched) -> N
     assert watched.server.store.served() == watched.server.day
 
 
-def test_a_log_that_was_held_is_emptied_when_it_is_let_go(watched: Watched) -> None:
+def test_a_log_that_was_in_use_is_emptied_when_it_is_released(watched: Watched) -> None:
     """A withdrawal while somebody reads: the sealed bytes go with the next step after."""
     server = watched.server
     sealed = server.report("two")

@@ -93,7 +93,9 @@ def test_a_second_report_in_one_mailbox_is_out_of_step(server: AServer) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 99])
-def test_only_the_next_number_is_taken_and_the_newest_is_told(server: AServer, n: int) -> None:
+def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
+    server: AServer, n: int
+) -> None:
     server.report("one")
     with pytest.raises(OutOfStep) as refused:
         server.add("one", n)
@@ -130,7 +132,7 @@ def test_two_mailboxes_cannot_share_an_access_id(server: AServer) -> None:
         )
 
 
-def test_only_sealed_messages_to_exactly_those_named_are_taken(server: AServer) -> None:
+def test_only_sealed_messages_to_exactly_those_named_are_accepted(server: AServer) -> None:
     mailbox, access = ids("one")
     wrong = {
         "plain text": b"x" * 9000,
@@ -148,7 +150,7 @@ def test_only_sealed_messages_to_exactly_those_named_are_taken(server: AServer) 
     assert server.mailboxes.conversation(access) is None
 
 
-def test_addressees_have_a_card_here_and_stand_once(server: AServer) -> None:
+def test_addressees_have_a_card_here_and_are_named_once(server: AServer) -> None:
     for to, refusal in (((CHRIS,), UnknownCounsellor), ((ANNA, ANNA), BadShape), ((), BadShape)):
         with pytest.raises(refusal):
             server.report("one", to)
@@ -272,7 +274,7 @@ def test_files_of_a_wrong_shape_id_or_size_are_refused(tmp_path: Path) -> None:
 # room
 
 
-def test_a_full_mailbox_takes_nothing_but_its_withdrawal(tmp_path: Path) -> None:
+def test_a_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
     limits = Limits(mailbox_bytes=len(message(1)) * 2)
     server = AServer(tmp_path / "server", limits=limits)
     server.report("one")
@@ -324,7 +326,7 @@ def test_a_full_site_says_so_and_lets_a_withdrawal_through(tmp_path: Path) -> No
     server.store.close()
 
 
-def test_below_the_floor_of_free_disk_nothing_new_is_taken(tmp_path: Path) -> None:
+def test_below_the_floor_of_free_disk_nothing_new_is_accepted(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server")
     limits = dataclasses.replace(server.site.settings.limits, free_bytes=2**52)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
@@ -382,7 +384,7 @@ def test_without_anyone_to_seal_to_a_withdrawal_removes_all(server: AServer) -> 
         server.report("one")
 
 
-def test_what_is_over_but_still_there_is_withdrawn_too(server: AServer) -> None:
+def test_an_expired_conversation_that_still_exists_is_withdrawn_too(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.later(200)
@@ -394,7 +396,7 @@ def test_what_is_over_but_still_there_is_withdrawn_too(server: AServer) -> None:
         server.withdraw("one", 2)
 
 
-def test_a_reporter_takes_back_what_is_over(server: AServer) -> None:
+def test_a_reporter_withdraws_an_expired_conversation(server: AServer) -> None:
     agent = ReporterAgent(server.site, server.mailboxes, Gate(1), server.today)
     _, root = agent.report(lang="nl", text="Een verhaal.", answers={}, wanted=(ANNA,))
     server.fetch()
@@ -429,7 +431,7 @@ def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
     return server.purge()
 
 
-def test_a_reporters_item_goes_30_days_after_the_fetch_but_never_the_newest(
+def test_a_reporters_item_expires_30_days_after_the_fetch_except_the_newest(
     server: AServer,
 ) -> None:
     server.report("one")
@@ -445,7 +447,7 @@ def test_a_reporters_item_goes_30_days_after_the_fetch_but_never_the_newest(
     assert server.kept("one") == [("reporter", 3)]
 
 
-def test_a_counsellors_item_goes_after_90_days(server: AServer) -> None:
+def test_a_counsellors_item_expires_after_90_days(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.reply("one", 1)
@@ -459,7 +461,7 @@ def test_a_counsellors_item_goes_after_90_days(server: AServer) -> None:
     assert server.kept("one") == [(str(ANNA), 2), ("reporter", 2)]
 
 
-def test_messages_go_only_from_the_oldest_on(server: AServer) -> None:
+def test_messages_expire_only_from_the_oldest_on(server: AServer) -> None:
     """The first was not fetched by one of two: what comes after it stays too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
@@ -472,7 +474,7 @@ def test_messages_go_only_from_the_oldest_on(server: AServer) -> None:
     assert server.kept("one") == [("reporter", 3)]
 
 
-def test_attachments_go_with_their_term_whether_newest_or_not(server: AServer) -> None:
+def test_attachments_expire_by_their_term_even_the_newest(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.put_file("one", file(2, 2_000_000))
@@ -486,7 +488,7 @@ def test_attachments_go_with_their_term_whether_newest_or_not(server: AServer) -
     assert server.kept("one") == [(str(ANNA), 1), ("reporter", 2)]
 
 
-def test_a_mailbox_goes_90_days_after_the_last_addition(server: AServer) -> None:
+def test_a_mailbox_expires_90_days_after_the_last_addition(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.later(10)
@@ -505,7 +507,7 @@ def test_a_mailbox_goes_90_days_after_the_last_addition(server: AServer) -> None
     assert not server.store.is_withdrawn(ids("one")[0])
 
 
-def test_what_nobody_fetched_stays_180_days_and_keeps_its_mailbox(server: AServer) -> None:
+def test_an_unfetched_item_stays_180_days_and_keeps_its_mailbox(server: AServer) -> None:
     sealed = server.report("one")
     _purge(server, 179)
     assert server.kept("one") == [("reporter", 1)]
@@ -513,7 +515,7 @@ def test_what_nobody_fetched_stays_180_days_and_keeps_its_mailbox(server: AServe
     assert _purge(server, 180).mailboxes == 1
 
 
-def test_what_is_fetched_late_can_still_be_answered(server: AServer) -> None:
+def test_a_report_that_is_fetched_late_can_still_be_answered(server: AServer) -> None:
     """Back from a long leave on day 150: the conversation does not end the day after."""
     server.report("one")
     server.later(150)
@@ -550,7 +552,7 @@ def test_an_absence_that_ends_in_time_changes_nothing(server: AServer) -> None:
     assert conversation.expires == DAY + datetime.timedelta(90)
 
 
-def test_while_all_desks_are_silent_nothing_of_the_reporters_goes(server: AServer) -> None:
+def test_nothing_of_the_reporters_expires_while_all_desks_are_silent(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA, BRAM))
     server.fetch(ANNA)
@@ -582,7 +584,7 @@ def test_a_desk_is_silent_from_the_set_day_on(server: AServer) -> None:
     assert server.mailboxes.silent(ANNA)
 
 
-def test_a_file_whose_message_never_came_goes_after_two_days(server: AServer) -> None:
+def test_a_file_whose_message_never_came_expires_after_two_days(server: AServer) -> None:
     server.report("one")
     item = server.put_file("one", file(2, 2_000_000))
     _purge(server, 1, awake=False)
@@ -592,7 +594,7 @@ def test_a_file_whose_message_never_came_goes_after_two_days(server: AServer) ->
     assert server.kept("one") == [("reporter", 1)]
 
 
-def test_a_mailbox_without_a_message_goes_after_two_days(server: AServer) -> None:
+def test_a_mailbox_without_a_message_expires_after_two_days(server: AServer) -> None:
     with server.store.writing():
         server.store.add_mailbox(*ids("one"), DAY)
     assert _purge(server, 1).mailboxes == 0

@@ -17,7 +17,7 @@ PLAIN = (
 )
 
 
-def test_the_least_there_can_be(mailer: Mailer) -> None:
+def test_the_smallest_valid_settings(mailer: Mailer) -> None:
     mailer.write(mailer.file, PLAIN)
     read = config.read(mailer.file)
     assert (read.port, read.tls, read.user, read.password, read.proxy) == (
@@ -84,7 +84,9 @@ def test_a_wrong_counsellor_is_named_by_the_card_alone(mailer: Mailer, row: str)
 
 @pytest.mark.parametrize("which", ["file", "password"])
 @pytest.mark.parametrize("mode", [0o644, 0o641, 0o660, 0o642])
-def test_what_others_may_read_or_change_is_not_used(mailer: Mailer, which: str, mode: int) -> None:
+def test_a_file_that_others_may_read_or_change_is_not_used(
+    mailer: Mailer, which: str, mode: int
+) -> None:
     mailer.set_up(465)
     path: Path = getattr(mailer, which)
     path.chmod(mode)
@@ -93,7 +95,7 @@ def test_what_others_may_read_or_change_is_not_used(mailer: Mailer, which: str, 
 
 
 @pytest.mark.parametrize("text", ["", "\n", "twee\nregels\n", "wachtwoordé\n", "\x00"])
-def test_a_password_that_is_none_is_said_without_it(mailer: Mailer, text: str) -> None:
+def test_an_invalid_password_is_reported_without_repeating_it(mailer: Mailer, text: str) -> None:
     mailer.set_up(465)
     mailer.write(mailer.password, text)
     with pytest.raises(SettingsError, match="the password must be one line") as caught:
@@ -101,7 +103,7 @@ def test_a_password_that_is_none_is_said_without_it(mailer: Mailer, text: str) -
     assert not text.strip() or text.strip() not in str(caught.value)
 
 
-def test_a_password_that_is_gone_is_said(mailer: Mailer) -> None:
+def test_a_missing_password_is_reported(mailer: Mailer) -> None:
     mailer.set_up(465)
     mailer.password.unlink()
     with pytest.raises(SettingsError, match="password: cannot be read"):

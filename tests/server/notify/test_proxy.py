@@ -36,7 +36,7 @@ PROXIES: dict[str, tuple[list[bytes | None], str]] = {
 
 
 @pytest.mark.parametrize("how", PROXIES)
-def test_a_proxy_that_does_not_do_its_work_is_one_sentence_and_no_mail(
+def test_a_failing_proxy_is_one_sentence_and_no_mail(
     mailer: Mailer, provider: MailServer, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp, "SECONDS", 0.5)

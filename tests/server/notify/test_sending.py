@@ -81,7 +81,7 @@ def test_the_sentences_of_a_language_have_one_length(language: str) -> None:
     assert all(sentence.isascii() for sentence in said)
 
 
-def test_both_words_have_one_size_on_the_disk_and_on_the_wire(
+def test_both_statuses_have_one_size_on_the_disk_and_on_the_wire(
     mailer: Mailer, provider: MailServer
 ) -> None:
     """Byte for byte as many, in as many pieces, for who sees the line or the provider's store."""
@@ -110,7 +110,7 @@ def test_both_words_have_one_size_on_the_disk_and_on_the_wire(
 
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
 @pytest.mark.parametrize("wrong", ["unknown", "another name", "over"])
-def test_a_wrong_certificate_is_refused_before_a_word_is_said(
+def test_a_wrong_certificate_is_refused_before_anything_is_sent(
     mailer: Mailer, trusted: Authority, tmp_path: Path, wrong: str, tls: str
 ) -> None:
     if wrong == "unknown":
@@ -127,7 +127,7 @@ def test_a_wrong_certificate_is_refused_before_a_word_is_said(
     assert [line for line in server.heard if not re.match("(?i)ehlo|starttls", line)] == []
 
 
-def test_without_tls_nothing_is_said_at_all(mailer: Mailer) -> None:
+def test_without_tls_nothing_is_sent_at_all(mailer: Mailer) -> None:
     with MailServer(None, "starttls") as server:  # offers it, and cannot
         faults = mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
         # TLS is not offered, or somebody took it out; a log-in is.
@@ -139,7 +139,7 @@ def test_without_tls_nothing_is_said_at_all(mailer: Mailer) -> None:
     assert not any(re.match("(?i)auth|mail|rcpt", line) for line in server.heard)
 
 
-def test_what_could_not_be_sent_waits_and_goes_later_the_same_day(
+def test_a_mail_that_could_not_be_sent_is_sent_later_the_same_day(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -156,7 +156,7 @@ def test_what_could_not_be_sent_waits_and_goes_later_the_same_day(
     assert sent_log.last(mailer.state) == DAY
 
 
-def test_what_was_not_sent_is_dropped_for_the_next_days(
+def test_a_mail_that_was_not_sent_is_dropped_the_next_day(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -172,7 +172,7 @@ def test_what_was_not_sent_is_dropped_for_the_next_days(
 
 
 @pytest.mark.parametrize("step", ["connected", "AUTH", "MAIL", "RCPT", "DATA", "end"])
-def test_one_refusal_holds_up_nobody_else_and_is_tried_again(
+def test_one_refusal_delays_nobody_else_and_is_retried(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     once = [True]
@@ -197,7 +197,7 @@ def test_one_refusal_holds_up_nobody_else_and_is_tried_again(
 
 @pytest.mark.parametrize("step", ["connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"])
 @pytest.mark.parametrize("answer", ["334 abc", "334 \u00e9", "what", "-1", "250-\r\n\r\n999 x"])
-def test_nonsense_in_the_place_of_an_answer_holds_up_nobody_else(
+def test_a_nonsense_answer_delays_nobody_else(
     mailer: Mailer, provider: MailServer, step: str, answer: str
 ) -> None:
     first = [True]
@@ -253,7 +253,7 @@ def test_a_counsellor_of_several_sites_gets_one_mail_that_names_none(
     assert sentences(provider) == ["Please open your desk."]
 
 
-def test_a_card_that_is_not_there_is_said_and_keeps_no_other_from_a_mail(
+def test_a_missing_card_is_reported_and_keeps_no_other_from_its_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:
     status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
@@ -263,7 +263,7 @@ def test_a_card_that_is_not_there_is_said_and_keeps_no_other_from_a_mail(
     assert len(provider.taken) == 1
 
 
-def test_two_at_once_are_one(mailer: Mailer, provider: MailServer) -> None:
+def test_two_mailers_at_once_send_one_mail(mailer: Mailer, provider: MailServer) -> None:
     another = pytest.raises(MailError, match="another one is sending")
     with provider, sent_log.alone(mailer.state), another:
         mailer.runs(mailer.set_up(provider.port))
@@ -282,9 +282,7 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
 
 
 @pytest.mark.slow
-def test_what_is_said_and_kept_holds_no_address_and_no_word(
-    mailer: Mailer, provider: MailServer
-) -> None:
+def test_no_log_or_state_holds_an_address_or_a_status(mailer: Mailer, provider: MailServer) -> None:
     """In the log, whatever goes wrong; and nothing of the word in the state."""
     said = ""
     with provider:
@@ -344,7 +342,7 @@ STEPS = ("connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end", "after")
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_any_step_of_the_talk_no_second_mail_comes(
+def test_killed_at_any_step_of_the_smtp_session_no_second_mail_is_sent(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     running: queue.Queue[subprocess.Popen[bytes]] = queue.Queue()
@@ -373,7 +371,7 @@ def test_killed_at_any_step_of_the_talk_no_second_mail_comes(
 
 @needs_strace
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_killed_at_any_write_of_its_state_no_second_mail_comes(
+def test_killed_at_any_write_of_its_state_no_second_mail_is_sent(
     mailer: Mailer, provider: MailServer, nth: int
 ) -> None:
     """A run renames three files to their place: begun, sent, and the last day."""

@@ -48,7 +48,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return made
 
 
-def test_who_is_written_to_is_told_and_nobody_else(desk: Desk) -> None:
+def test_only_the_addressed_counsellor_is_told_to_open_the_desk(desk: Desk) -> None:
     desk.server.report("one")
     assert desk.says() == {"./anna": "open", "./bram": "rest"}
     desk.server.later(1)
@@ -56,7 +56,7 @@ def test_who_is_written_to_is_told_and_nobody_else(desk: Desk) -> None:
     assert desk.says() == QUIET
 
 
-def test_a_later_message_a_file_and_a_withdrawal_are_told_too(desk: Desk) -> None:
+def test_a_later_message_a_file_and_a_withdrawal_count_too(desk: Desk) -> None:
     desk.server.report("one", to=(BRAM,))
     desk.server.fetch(BRAM)
     assert desk.says() == QUIET
@@ -72,7 +72,7 @@ def test_a_later_message_a_file_and_a_withdrawal_are_told_too(desk: Desk) -> Non
     assert desk.says()["./bram"] == "open"
 
 
-def test_what_the_counsellor_sent_is_nothing_new(desk: Desk) -> None:
+def test_the_counsellors_own_messages_are_nothing_new(desk: Desk) -> None:
     desk.server.report("one")
     desk.server.fetch()
     desk.server.put_file("one", file(2))
@@ -90,7 +90,7 @@ def test_a_desk_is_to_be_opened_as_often_as_the_site_promises_an_answer(desk: De
     assert desk.says() == {"./anna": "open", "./bram": "open"}
 
 
-def test_the_word_of_a_day_is_put_once_and_stays(desk: Desk) -> None:
+def test_the_status_of_a_day_is_written_once_and_stays(desk: Desk) -> None:
     assert desk.says() == QUIET
     desk.server.report("one")
     assert desk.says() == QUIET
@@ -98,7 +98,7 @@ def test_the_word_of_a_day_is_put_once_and_stays(desk: Desk) -> None:
     assert desk.says()["./anna"] == "open"
 
 
-def test_it_is_of_one_size_for_the_mailer_and_of_the_day_alone(desk: Desk) -> None:
+def test_the_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
     desk.says()
     path = desk.place / status_file.FILE
     first = path.stat()
@@ -142,7 +142,7 @@ def test_purging_that_waits_is_named_and_keeps_no_mail_back(desk: Desk) -> None:
     assert status_file.read(desk.place, desk.server.day) is not None
 
 
-def test_a_site_whose_cards_cannot_be_read_keeps_no_other_from_its_word(desk: Desk) -> None:
+def test_a_site_with_unreadable_cards_keeps_no_other_from_its_status(desk: Desk) -> None:
     words = ["--dir", str(desk.server.folder)]
     added = ("site", "add", "bakery", "--name", "Bakkerij", "--origin", "https://b.example.org")
     assert CliRunner().invoke(main.main, [*words, *added]).exit_code == 0
@@ -155,7 +155,7 @@ def test_a_site_whose_cards_cannot_be_read_keeps_no_other_from_its_word(desk: De
     assert status_file.read(desk.place, DAY) == QUIET
 
 
-def test_no_site_at_all_puts_no_word(desk: Desk, tmp_path: Path) -> None:
+def test_without_any_site_no_status_is_written(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no site can be read"):
         status.put(tmp_path / "nothing", desk.place, DAY)
     assert list(desk.place.iterdir()) == []
@@ -164,7 +164,7 @@ def test_no_site_at_all_puts_no_word(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["./anna maybe\n", "./anna open\n./anna rest\n", "../x open\n", "\xff open\n"]
 )
-def test_a_word_that_is_none_of_ours_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_a_foreign_status_file_is_not_believed(tmp_path: Path, text: str) -> None:
     (tmp_path / status_file.FILE).write_text(f"{DAY}\n{text}", "latin-1")
     with pytest.raises(MailError, match="is damaged"):
         status_file.read(tmp_path, DAY)
@@ -196,7 +196,7 @@ def test_doctor_says_when_the_last_mail_went_and_nothing_more(desk: Desk, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"day": "2026-11-27"}', "[]", "\x00"])
-def test_a_state_that_is_none_of_ours_sends_nothing(tmp_path: Path, text: str) -> None:
+def test_with_a_foreign_state_file_nothing_is_sent(tmp_path: Path, text: str) -> None:
     (tmp_path / sent_log.FILE).write_text(text)
     with pytest.raises(MailError, match="is damaged"):
         sent_log.State(tmp_path, datetime.date(2026, 11, 27))

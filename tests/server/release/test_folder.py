@@ -28,7 +28,7 @@ def target(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_was_signed_is_copied(signer: Signer, tmp_path: Path, target: Path) -> None:
+def test_signed_files_are_copied(signer: Signer, tmp_path: Path, target: Path) -> None:
     given = signer.release(tmp_path / "release", FILES)
     taken = folder.take(given, folder.read_key(signer.public), target)
     assert (taken.version, taken.source.read_bytes()) == ("1.2.0", b"the source")
@@ -72,7 +72,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_not_what_was_signed_is_refused(
+def test_files_that_differ_from_the_signed_ones_are_refused(
     signer: Signer, tmp_path: Path, target: Path, case: str
 ) -> None:
     spoil, said = WRONG[case]

@@ -134,7 +134,7 @@ def installed(tmp_path: Path) -> Iterator[Installed]:
     subprocess.run([tmp_path / "systemctl", "stop"], check=True)
 
 
-def test_a_newer_release_is_installed_after_a_backup_and_each_step_is_said(
+def test_a_newer_release_is_installed_after_a_backup_with_each_step_announced(
     installed: Installed,
 ) -> None:
     assert installed.upgrade(installed.release()) == "0.2.0"
@@ -144,7 +144,7 @@ def test_a_newer_release_is_installed_after_a_backup_and_each_step_is_said(
     assert [line[:2] for line in installed.said if line[0] != " "] == [f"{n}." for n in range(1, 7)]
 
 
-def test_what_is_older_unsigned_or_not_a_plain_archive_changes_nothing(
+def test_an_older_unsigned_or_odd_release_changes_nothing(
     installed: Installed,
 ) -> None:
     before = os.readlink(installed.top / "program" / "current")
@@ -170,7 +170,7 @@ def test_what_is_older_unsigned_or_not_a_plain_archive_changes_nothing(
 
 
 @pytest.mark.long
-def test_a_release_that_does_not_serve_is_taken_back(installed: Installed) -> None:
+def test_an_upgrade_that_does_not_serve_is_undone(installed: Installed) -> None:
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     with pytest.raises(UpgradeError, match="serves again"):
         installed.upgrade(installed.release(before=FAILS))
@@ -215,7 +215,7 @@ def _killed_and_again(installed: Installed, last: str) -> None:
     try:
         installed.upgrade(release)
     except UpgradeError as error:
-        assert "taken back" in str(error)  # noqa: PT017 - one of two right ends
+        assert "undone" in str(error)  # noqa: PT017 - one of two right ends
         assert installed.current == "old"
         assert installed.is_clean()
         installed.upgrade(release)

@@ -89,7 +89,7 @@ def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_it_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     whole = snapshot.check
 
@@ -124,7 +124,7 @@ def faulty(request: pytest.FixtureRequest) -> Iterator[str]:
     migrations.migrations._migrations.pop()
 
 
-def test_one_that_does_harm_changes_nothing(old: Old, faulty: str) -> None:
+def test_a_harmful_migration_changes_nothing(old: Old, faulty: str) -> None:
     before = old.database.read_bytes(), rows(old.database)
     with pytest.raises(StoreError, match="tried on a copy, and nothing was changed"):
         old.open()

@@ -134,7 +134,7 @@ def test_files_beside_the_database_are_dated_midnight(server: AServer) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_what_goes_leaves_no_time_of_that_in_its_folder(server: AServer) -> None:
+def test_removing_a_file_leaves_no_time_in_its_folder(server: AServer) -> None:
     """A withdrawal, an upload that is broken off, a sweep after a crash."""
     server.report("one")
     server.put_file("one", file(2, 2_000_000))
@@ -160,7 +160,7 @@ def test_reading_a_large_file_leaves_no_time_of_reading(server: AServer) -> None
     assert beside.stat().st_atime == MIDNIGHT
 
 
-def test_what_was_withdrawn_is_nowhere_on_the_disk(server: AServer) -> None:
+def test_withdrawn_data_is_nowhere_on_the_disk(server: AServer) -> None:
     """Rows are overwritten, the log emptied, large files unlinked."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
@@ -229,7 +229,7 @@ threads = [threading.Thread(target=submit, args=(f"{{sys.argv[1]}}-{{t}}",)) for
 
 
 @pytest.mark.slow
-def test_what_was_confirmed_survives_a_kill(tmp_path: Path, long_run: bool) -> None:
+def test_confirmed_data_survives_a_kill(tmp_path: Path, long_run: bool) -> None:
     """A server killed at any moment: confirmed means there, and the database is whole."""
     server = AServer(tmp_path / "server")
     program = f"""
@@ -378,7 +378,7 @@ def test_messages_of_every_size_come_back_byte_for_byte(server: AServer) -> None
         assert server.mailboxes.item(mailbox, sha256_hex(sealed)) == sealed
 
 
-def test_a_full_disk_is_said_as_such_and_leaves_nothing(server: AServer) -> None:
+def test_a_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
     """A limit on the size of files stands for a full disk: the system refuses to write on."""
     program = f"""
 import resource, signal
@@ -407,7 +407,7 @@ except SiteFull:
     assert said.stdout == "full []\n"
 
 
-def test_errors_that_sqlite_itself_has_no_name_for_are_said_too() -> None:
+def test_errors_without_a_name_in_sqlite_are_reported_too() -> None:
     connection = sqlite3.connect(":memory:")
     with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()

@@ -64,6 +64,8 @@ class Counsellor:
         self.name = name
         self.kind = kind
         self.languages: tuple[str, ...] = ("nl", "en")
+        self.register_number = ""
+        self.sentence: dict[str, str] = {}
         self.signing = SigningKey.generate()
         self.seeds = [Seed.generate() for _ in range(5)]
         self.serial = 0
@@ -92,7 +94,13 @@ class Counsellor:
             sealing=windows,
             away=away,
             signing=self.signing,
+            register_number=self.register_number,
+            sentence=self.sentence,
         )
+
+    def renew(self) -> None:
+        """Send a new card, as a desk does after its counsellor changed what it says."""
+        self.house.site.update(self.identity, self.card(), self.house.clock.today())
 
     def threads(self) -> dict[str, Thread]:
         """Fetch everything there is, and read it."""

@@ -88,7 +88,9 @@ def at(house: House, path: str, lang: str) -> Page:
 
 @both
 @every
-def test_the_landing_page_says_it_and_offers_the_others(two: House, state: str, lang: str) -> None:
+def test_the_landing_page_mentions_an_absence_and_offers_the_others(
+    two: House, state: str, lang: str
+) -> None:
     STATES[state](two)
     page = at(two, "", lang)
     assert f"/{lang}/safety" in page.links
@@ -101,7 +103,9 @@ def test_the_landing_page_says_it_and_offers_the_others(two: House, state: str, 
 
 @both
 @every
-def test_alone_it_is_said_without_an_offer(house: House, state: str, lang: str) -> None:
+def test_with_one_counsellor_an_absence_is_mentioned_without_an_offer(
+    house: House, state: str, lang: str
+) -> None:
     STATES[state](house)
     page = at(house, "", lang)
     assert f"/{lang}/return" in page.links
@@ -126,7 +130,7 @@ def test_alone_it_is_said_without_an_offer(house: House, state: str, lang: str) 
 
 @both
 @pytest.mark.parametrize("state", STILL_OPEN)
-def test_the_form_says_it_of_each_one_may_choose(two: House, state: str, lang: str) -> None:
+def test_the_form_mentions_each_counsellors_absence(two: House, state: str, lang: str) -> None:
     STATES[state](two)
     text = at(two, "report", lang).text
     assert SAID[state, lang] in text
@@ -134,7 +138,7 @@ def test_the_form_says_it_of_each_one_may_choose(two: House, state: str, lang: s
 
 
 @both
-def test_the_code_page_promises_no_answer_within_days_of_who_is_away(
+def test_the_code_page_promises_no_quick_answer_from_an_absent_counsellor(
     house: House, lang: str
 ) -> None:
     usual = {"nl": "Kom terug na", "en": "Come back after"}[lang]
@@ -146,7 +150,7 @@ def test_the_code_page_promises_no_answer_within_days_of_who_is_away(
     assert usual not in page.text
 
 
-def test_who_stands_in_is_named_only_while_here(two: House) -> None:
+def test_a_stand_in_is_named_only_while_available(two: House) -> None:
     """A stand-in who is away too, collects nothing or was retired is not recommended."""
     noor, sam = two.counsellors
     stands_in = OTHERS["nl"][1]
@@ -180,14 +184,14 @@ def test_a_site_whose_last_counsellor_went_is_not_called_not_open_yet(
     assert "Het begin." in house.browser().come_back(code, lang).text
 
 
-def test_neither_is_one_whose_card_broke(house: House) -> None:
+def test_a_site_whose_only_card_broke_is_not_called_not_open_yet(house: House) -> None:
     (house.folder / CARDS / "noor.card").write_bytes(b"broken\n")
     page = at(house, "", "nl")
     assert "nog niet open" not in page.text
     assert "Je kunt hier nu niet schrijven" in page.text
 
 
-def test_one_who_is_left_is_not_called_the_only_one(two: House) -> None:
+def test_a_remaining_counsellor_is_not_called_the_only_one(two: House) -> None:
     over(two)
     text = at(two, "", "nl").text
     assert "Schrijf dan niet hier." in text
@@ -199,7 +203,9 @@ def test_one_who_is_left_is_not_called_the_only_one(two: House) -> None:
 
 @both
 @every
-def test_a_conversation_says_it_and_leads_to_the_others(two: House, state: str, lang: str) -> None:
+def test_a_conversation_mentions_an_absence_and_links_to_the_others(
+    two: House, state: str, lang: str
+) -> None:
     code = begun(two)
     STATES[state](two)
     browser = two.browser()
@@ -221,7 +227,7 @@ def test_a_conversation_says_it_and_leads_to_the_others(two: House, state: str, 
 
 @both
 @every
-def test_with_nobody_else_it_says_so_and_shows_the_telephone(
+def test_a_conversation_with_nobody_else_shows_the_telephone(
     house: House, state: str, lang: str
 ) -> None:
     code = begun(house)
@@ -240,7 +246,9 @@ def test_with_nobody_else_it_says_so_and_shows_the_telephone(
 
 @both
 @every
-def test_who_waits_is_promised_no_usual_days(house: House, state: str, lang: str) -> None:
+def test_a_waiting_reporter_is_not_promised_the_usual_days(
+    house: House, state: str, lang: str
+) -> None:
     usual = {"nl": "Antwoord komt meestal", "en": "An answer usually comes"}[lang]
     code = begun(house)
     assert usual in house.browser().come_back(code, lang).text
@@ -250,7 +258,7 @@ def test_who_waits_is_promised_no_usual_days(house: House, state: str, lang: str
     assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
 
 
-def test_who_was_retired_is_not_said_to_fetch_still(two: House) -> None:
+def test_a_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
     code = begun(two)
     retired(two)
     browser = two.browser()
@@ -259,7 +267,7 @@ def test_who_was_retired_is_not_said_to_fetch_still(two: House) -> None:
 
 
 @both
-def test_a_question_of_whom_one_cannot_write_to_has_no_buttons_that_lead_nowhere(
+def test_a_question_from_an_unreachable_counsellor_has_no_useless_buttons(
     two: House, lang: str
 ) -> None:
     """And a remark that was on its way is kept."""
@@ -293,7 +301,7 @@ ENDS = pytest.mark.parametrize("end", [over, retired])
 
 @both
 @ENDS
-def test_a_report_to_whom_it_no_longer_can_go_goes_to_nobody_unasked(
+def test_a_report_to_an_unreachable_counsellor_goes_to_nobody_else_unasked(
     two: House, end: Callable[[House], None], lang: str
 ) -> None:
     """With one left the form still asks: whoever that is may be the one it is about."""
@@ -342,7 +350,7 @@ def written(house: House, lang: str) -> tuple[Browser, Page]:
 
 
 @both
-def test_a_follow_up_goes_along_to_the_choice_of_somebody_else(two: House, lang: str) -> None:
+def test_a_follow_up_is_kept_when_choosing_somebody_else(two: House, lang: str) -> None:
     browser, page = written(two, lang)
     assert page.status == 503
     check_shape(page)
@@ -400,7 +408,7 @@ def test_a_change_of_counsellor_that_comes_too_late_keeps_the_text(two: House, l
     assert noor.texts() == ["Het begin.", TEXT]
 
 
-def test_an_expired_session_and_a_card_that_is_over_lose_nothing_together(two: House) -> None:
+def test_an_expired_session_and_an_expired_card_lose_nothing_together(two: House) -> None:
     code = begun(two)
     browser = two.browser()
     page = browser.come_back(code)

@@ -20,6 +20,11 @@ STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
 ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL))
 
 
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_sentence_has_a_name_that_was_not_filled_in(house: House, address: str) -> None:
+    assert not re.findall(r"\{[a-z_]+\}", house.browser().get(address).text)
+
+
 class Outline(html.parser.HTMLParser):
     """What matters of a page to somebody who does not see it."""
 
@@ -150,7 +155,7 @@ def test_of_several_counsellors_only_the_chosen_one_can_open_it(two: House) -> N
     assert "Noor Visser and Sam Jansen" in text
 
 
-def test_who_runs_it_is_said_and_that_they_could_look_in(house: House) -> None:
+def test_the_page_names_who_runs_the_site_and_that_they_could_look_in(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "This site is on a computer managed by Stichting Hosting." in text
     assert "While you write or read, Stichting Hosting could read along." in text
@@ -197,7 +202,7 @@ def test_a_site_without_a_card_is_not_open_yet(tmp_path: Path) -> None:
     house.close()
 
 
-def test_when_every_card_is_over_nobody_can_be_written_to_but_reading_goes_on(
+def test_with_only_expired_cards_nobody_can_be_written_to_and_reading_still_works(
     house: House,
 ) -> None:
     browser = house.browser()
@@ -212,7 +217,7 @@ def test_when_every_card_is_over_nobody_can_be_written_to_but_reading_goes_on(
     assert "niemand die een nieuw bericht van je kan lezen" in read.text
 
 
-def test_who_cannot_be_written_to_is_named_and_is_no_choice(two: House) -> None:
+def test_an_unreachable_counsellor_is_named_and_cannot_be_chosen(two: House) -> None:
     noor, sam = two.counsellors
     two.clock.pass_days(100)
     two.site.update(sam.identity, sam.card(), two.clock.today())
@@ -222,7 +227,7 @@ def test_who_cannot_be_written_to_is_named_and_is_no_choice(two: House) -> None:
     assert noor.identity.hex not in two.browser().get("/nl/report").html
 
 
-def test_an_absence_and_who_stands_in_are_said(two: House) -> None:
+def test_an_absence_and_the_stand_in_are_shown(two: House) -> None:
     noor, sam = two.counsellors
     until = START.replace(day=20)
     away = noor.card(away=cards.Away(until, sam.identity))
@@ -234,7 +239,7 @@ def test_an_absence_and_who_stands_in_are_said(two: House) -> None:
     assert "afwezig" not in two.browser().get("/nl/").text
 
 
-def test_a_desk_that_fell_silent_is_said_to_be(house: House) -> None:
+def test_a_silent_desk_is_reported_as_such(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
     assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text

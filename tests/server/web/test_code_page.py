@@ -53,7 +53,7 @@ def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lan
 
 
 @both
-def test_typing_the_words_right_is_the_tick(house: House, lang: str) -> None:
+def test_typing_the_words_correctly_counts_as_the_tick(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     answer = attempt(browser, page, page.code)
@@ -154,7 +154,7 @@ def test_the_right_words_in_another_order_are_told_from_wrong_ones(house: House)
     assert "Woord 1" not in answer.text
 
 
-def test_a_check_stretches_nothing_and_waits_for_nobody(
+def test_checking_the_words_hashes_nothing_and_waits_for_nobody(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
@@ -202,7 +202,7 @@ def test_one_box_leads_on_and_without_it_the_code_stays(house: House, lang: str)
     assert not tells(inside.text, page.code)
 
 
-def test_after_the_box_the_words_are_shown_no_more(house: House) -> None:
+def test_after_the_box_was_ticked_the_words_are_not_shown_again(house: House) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     go_on(browser, page, kept="y")
@@ -297,7 +297,7 @@ def test_the_cookie_keeps_its_size_through_it_all(house: House) -> None:
     assert len({len(cookie.partition(";")[0]) for cookie in browser.seen_cookies}) == 1
 
 
-def test_who_was_chosen_is_named_when_it_is_shown_again(two: House) -> None:
+def test_the_chosen_counsellor_is_named_when_the_code_is_shown_again(two: House) -> None:
     sam = two.counsellors[1]
     browser = two.browser()
     browser.tell(TEXT, counsellor=sam.identity.hex)
@@ -316,7 +316,9 @@ def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: 
     ]
 
 
-def test_who_does_not_feel_safe_is_shown_help_first_on_a_page_as_long(house: House) -> None:
+def test_a_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_the_same_length(
+    house: House,
+) -> None:
     """The same words as for anybody else, only before the code; nothing of it is kept."""
     pages = {}
     for safe in ("yes", "no"):

@@ -56,7 +56,7 @@ def test_the_choice_of_counsellors_says_whom_to_call_and_when(three: House, lang
 
 @both
 @pytest.mark.parametrize("path", ["conversation", "counsellor", "withdraw", "files"])
-def test_in_a_conversation_it_is_the_telephone_of_whom_one_writes_to(
+def test_a_conversation_shows_the_telephone_of_its_counsellor(
     three: House, path: str, lang: str
 ) -> None:
     for which, number in ((0, NOORS), (1, "Sam Jansen, 06-55667788"), (2, SITES)):
@@ -76,7 +76,7 @@ def test_the_code_page_names_it_too(three: House, lang: str) -> None:
 
 @both
 @pytest.mark.parametrize("state", [over, away, silent])
-def test_who_cannot_be_written_to_or_does_not_answer_can_be_called(
+def test_a_counsellor_who_is_unreachable_or_silent_can_be_called(
     three: House, state: Callable[[House], None], lang: str
 ) -> None:
     chosen = three.counsellors[0].identity.hex
@@ -108,7 +108,7 @@ def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
 
 
 @both
-def test_who_asked_consent_and_is_gone_is_called_and_nobody_else(three: House, lang: str) -> None:
+def test_only_the_former_counsellor_who_asked_is_named_to_call(three: House, lang: str) -> None:
     text = stands(three, lang, over)
     assert NOORS in text
     assert SITES not in text
@@ -116,14 +116,18 @@ def test_who_asked_consent_and_is_gone_is_called_and_nobody_else(three: House, l
 
 
 @both
-def test_for_who_asked_and_has_no_number_it_is_the_sites(three: House, lang: str) -> None:
+def test_the_sites_number_replaces_a_missing_number_of_the_counsellor_who_asked(
+    three: House, lang: str
+) -> None:
     text = stands(three, lang, retired)
     assert SITES in text
     assert "06-55667788" not in text
 
 
 @both
-def test_where_no_number_is_that_of_who_asked_nobody_is_named(tmp_path: Path, lang: str) -> None:
+def test_without_a_number_of_the_counsellor_who_asked_nobody_is_named(
+    tmp_path: Path, lang: str
+) -> None:
     names = ("Noor Visser", "Sam Jansen")
     house = House(tmp_path / "site", names, phone="", hours="", telephones=OWN[1:])
     text = stands(house, lang, over)
@@ -131,7 +135,7 @@ def test_where_no_number_is_that_of_who_asked_nobody_is_named(tmp_path: Path, la
     house.close()
 
 
-def test_the_number_of_who_is_retired_is_shown_no_more(three: House) -> None:
+def test_the_number_of_a_retired_counsellor_is_not_shown(three: House) -> None:
     browser = inside(three, "nl")
     retired(three)
     for page in (browser.get("/nl/conversation"), browser.get("/nl/")):
@@ -139,7 +143,9 @@ def test_the_number_of_who_is_retired_is_shown_no_more(three: House) -> None:
         assert SITES in page.text
 
 
-def test_where_the_site_has_none_every_page_names_those_who_have(tmp_path: Path) -> None:
+def test_without_a_number_of_the_site_every_page_names_the_counsellors_numbers(
+    tmp_path: Path,
+) -> None:
     house = House(tmp_path / "site", phone="", hours="", telephones=OWN[:1])
     for address in ADDRESSES:
         if address != "/":

@@ -56,7 +56,7 @@ def test_an_answer_is_shown_with_its_name_and_day(
     assert "Dank je." not in reporter.get("/nl/conversation").text
 
 
-def test_words_of_others_stay_words(reporter: Browser, noor: Counsellor) -> None:
+def test_html_in_a_message_is_shown_as_text(reporter: Browser, noor: Counsellor) -> None:
     noor.write("reply", {"text": "Dank je.\n\n<script>alert(1)</script> \u202e"})
     page = reporter.get("/nl/conversation")
     assert "Noor Visser, 3 november" in page.text
@@ -229,7 +229,7 @@ def test_a_refused_answer_stays_in_its_form(
         assert str(ASKED["step"]) in answer.text
 
 
-def test_a_remark_to_a_question_that_went_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
+def test_a_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
     """It was answered in another window, or is no longer there at all."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
@@ -255,7 +255,7 @@ def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counse
     assert len(noor.texts()) == 2
 
 
-def test_a_yes_to_a_handover_turns_the_next_message(two: House) -> None:
+def test_a_yes_to_a_handover_redirects_the_next_message(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -273,7 +273,7 @@ def test_a_yes_to_a_handover_turns_the_next_message(two: House) -> None:
     assert sam.texts() == ["Dag Sam.", "Nog iets."]
 
 
-def test_a_handover_that_is_taken_back_in_time_turns_nothing(two: House) -> None:
+def test_a_handover_that_is_withdrawn_in_time_changes_nothing(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -286,7 +286,7 @@ def test_a_handover_that_is_taken_back_in_time_turns_nothing(two: House) -> None
     assert sam.threads() == {}
 
 
-def test_one_goes_on_with_somebody_else_at_any_time(two: House) -> None:
+def test_a_reporter_can_change_counsellor_at_any_time(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -330,7 +330,7 @@ def test_what_a_change_of_counsellor_does_and_does_not_do_is_said(two: House) ->
     assert noor.texts() == ["Het begin."]  # it is as the page says
 
 
-def test_all_who_may_hold_something_are_named_before_it_is_taken_back(two: House) -> None:
+def test_all_who_may_hold_something_are_named_before_a_withdrawal(two: House) -> None:
     browser, _ = _turned(two)
     page = browser.get("/nl/withdraw")
     for said in (
@@ -385,7 +385,7 @@ def test_with_one_counsellor_there_is_nobody_else(reporter: Browser) -> None:
     assert not page.forms
 
 
-def test_who_was_left_out_is_named(two: House) -> None:
+def test_a_counsellor_who_was_left_out_is_named(two: House) -> None:
     """A chosen counsellor whose card is over gets nothing, and the writer is told."""
     noor, sam = two.counsellors
     browser = two.browser()
@@ -395,13 +395,13 @@ def test_who_was_left_out_is_named(two: House) -> None:
     two.clock.pass_days(60)
     page = browser.come_back(code)
     assert "Aan Noor Visser kun je nu niet schrijven." in page.text
-    assert "Je kunt zelf wel lezen, en verder met iemand anders." in page.text
+    assert "Je kunt zelf wel lezen. En je kunt verder met iemand anders." in page.text
     other = browser.get("/nl/counsellor")
     browser.submit(other, other.form_with("text"), counsellor=sam.identity.hex, text="Dag Sam.")
     assert sam.texts() == ["Dag Sam."]
 
 
-def test_everything_is_taken_back(house: House, reporter: Browser, noor: Counsellor) -> None:
+def test_a_reporter_withdraws_everything(house: House, reporter: Browser, noor: Counsellor) -> None:
     code = house.browser().tell("Blijft staan.").code
     page = reporter.get("/nl/withdraw")
     check_shape(page)
@@ -418,7 +418,7 @@ def test_everything_is_taken_back(house: House, reporter: Browser, noor: Counsel
     assert "Blijft staan." in house.browser().come_back(code).text
 
 
-def test_it_can_be_taken_back_when_nobody_can_be_told(house: House) -> None:
+def test_a_report_can_be_withdrawn_when_nobody_can_be_told(house: House) -> None:
     browser = house.browser()
     code = browser.tell("Het begin.").code
     house.clock.pass_days(160)
@@ -642,7 +642,7 @@ def test_a_conversation_that_went_meanwhile_keeps_the_text_for_a_new_one(house: 
 # what a thread may look like
 
 
-def test_what_cannot_be_verified_is_said_and_never_shown(
+def test_an_unverified_message_is_reported_and_never_shown(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Somebody seals a text to the reporter under the counsellor's name, with another key."""
@@ -693,7 +693,7 @@ def test_a_message_that_is_missing_in_between_is_said(
     assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
 
 
-def test_a_newest_message_that_is_missing_is_said_without_blame(
+def test_a_missing_newest_message_is_reported_without_blame(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Only one author's word says that it was ever there."""
@@ -709,7 +709,7 @@ def test_a_newest_message_that_is_missing_is_said_without_blame(
     assert "Er is een nieuwer bericht" not in text
 
 
-def test_what_was_purged_is_called_removed(
+def test_a_purged_message_is_called_removed(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     noor.write("reply", {"text": "een"})
@@ -722,7 +722,7 @@ def test_what_was_purged_is_called_removed(
     assert "ontbreekt" not in page.text
 
 
-def test_an_end_that_is_near_is_said(house: House, noor: Counsellor) -> None:
+def test_an_approaching_end_is_announced(house: House, noor: Counsellor) -> None:
     code = house.browser().tell("Begin").code
     noor.threads()
     house.clock.pass_days(80)
@@ -747,6 +747,24 @@ def test_what_is_deleted_after_a_day_is_there_until_that_day_ends_in_amsterdam(
     page = house.browser().come_back(code)
     assert page.path == "/nl/conversation"
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("2026-11-02T23:59+01:00", "2 november"), ("2026-11-03T00:59+01:00", "2 november"),
+     ("2026-11-03T01:00+01:00", "3 november")],
+)  # fmt: skip
+def test_a_message_shows_the_day_that_was_signed_which_begins_after_midnight(
+    house: House, written: str, shown: str
+) -> None:
+    """Late in the evening it is the day in Amsterdam; just after midnight no finer time is kept."""
+    house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
+    browser = house.browser()
+    page = browser.tell("Begin")
+    browser.submit(page, page.form_with("kept"), kept="y")
+    text = browser.get("/nl/conversation").text.replace("\u00a0", " ")
+    assert f"Jij, {shown}" in text
+    assert "vandaag" not in text.lower()
 
 
 def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:

@@ -129,7 +129,7 @@ def test_a_report_is_found_taken_and_answered(server: AServer, desk: Desk) -> No
     assert [row["number"] for row in desk.get("/api/desk/inbox?after=1")["items"]] == [2]
 
 
-def test_the_list_of_mailboxes_comes_in_parts(
+def test_the_list_of_mailboxes_is_paged(
     server: AServer, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desk_api, "LISTED", 2)
@@ -164,7 +164,7 @@ def test_files_of_any_size_go_up_and_come_down(server: AServer, desk: Desk) -> N
         assert got.content_length == len(sealed)
 
 
-def test_a_newer_card_is_taken_and_shown_byte_for_byte(server: AServer, desk: Desk) -> None:
+def test_a_newer_card_is_accepted_and_shown_byte_for_byte(server: AServer, desk: Desk) -> None:
     newer = world.issue_card("anna", serial=2)
     assert desk.ask("PUT", "/api/desk/card", newer).status_code == 200
     site = desk.client.get("/api/site")
@@ -267,7 +267,7 @@ def test_another_body_than_the_signed_one_keeps_nothing(server: AServer, desk: D
     assert list((server.folder / "files").iterdir()) == []
 
 
-def test_who_asks_is_checked_before_the_body_is_read(server: AServer, desk: Desk) -> None:
+def test_the_signer_is_checked_before_the_body_is_read(server: AServer, desk: Desk) -> None:
     class Untouchable(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise AssertionError("the body was read")
@@ -355,7 +355,7 @@ def test_an_item_of_somebody_else_answers_like_one_that_does_not_exist(
         assert {(a.status_code, a.data) for a in answers} == {(404, answers[0].data)}
 
 
-def test_bodies_are_bounded_by_what_they_may_be(server: AServer, desk: Desk) -> None:
+def test_each_body_has_its_own_size_limit(server: AServer, desk: Desk) -> None:
     server.report("one")
     target = f"/api/desk/mailboxes/{ids('one')[0]}/messages?n=1&to={_to(ANNA)}"
     assert desk.ask("POST", target, message(1, 131_072)).status_code == 200

@@ -44,7 +44,7 @@ def test_desks_are_answered_there_and_nowhere_else(apart: House) -> None:
         assert _ask(apart, target, at=DESKS, signed_for=origin) == 401
 
 
-def test_who_is_no_desk_finds_nothing_there(apart: House) -> None:
+def test_a_client_that_is_no_desk_finds_nothing_there(apart: House) -> None:
     client = apart.app.test_client()
     for path in PAGES:
         there = client.get(path, headers={"Host": DESKS.partition("//")[2]})
@@ -54,7 +54,7 @@ def test_who_is_no_desk_finds_nothing_there(apart: House) -> None:
         assert client.post(path, headers={"Host": DESKS.partition("//")[2]}).status_code == 404
 
 
-def test_no_page_names_it(apart: House) -> None:
+def test_no_page_names_the_address_for_desks(apart: House) -> None:
     name = DESKS.partition("//")[2]
     browser = apart.browser()
     for path in (*PAGES, "/nl/real", "/nl/technical", "/nl/privacy", "/nl/about"):

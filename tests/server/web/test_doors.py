@@ -19,7 +19,7 @@ TODAY = datetime.date(2026, 11, 29)
 
 @both
 @pytest.mark.parametrize("topic", TOPICS)
-def test_from_the_first_page_two_clicks_lead_to_help(house: House, lang: str, topic: str) -> None:
+def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: str) -> None:
     """The second is a link within a page or to its part: what was chosen reaches no server."""
     first = house.browser().get(f"/{lang}/")
     assert f"/{lang}/what" in first.links

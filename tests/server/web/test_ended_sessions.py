@@ -61,7 +61,7 @@ def test_a_withdrawal_ends_every_copy(house: House) -> None:
     assert copy.get("/internal/session").status == 403
 
 
-def test_who_moved_on_from_the_words_never_sees_them_again_by_an_older_cookie(
+def test_an_older_cookie_never_shows_the_words_again(
     house: House,
 ) -> None:
     reporter = house.browser()
@@ -85,7 +85,7 @@ def test_the_words_stay_while_the_answer_to_the_tick_has_not_arrived(house: Hous
     assert reporter.get("/nl/code").code == first.code
 
 
-def test_one_can_leave_and_come_back_in_the_same_second(house: House) -> None:
+def test_leaving_and_coming_back_in_the_same_second_works(house: House) -> None:
     reporter = house.browser()
     code = reporter.tell(TEXT).code
     for _ in range(3):
@@ -116,7 +116,7 @@ def test_where_there_is_no_room_the_oldest_sessions_end_and_none_is_forgotten() 
     assert not ended.has(name(7), 901)
 
 
-def test_the_oldest_of_all_takes_no_place_of_a_younger_one() -> None:
+def test_the_oldest_session_displaces_no_younger_one() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     ended.end(name(1), 900)
     ended.end(name(2), 901)
@@ -126,7 +126,7 @@ def test_the_oldest_of_all_takes_no_place_of_a_younger_one() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=60))
-def test_no_session_that_ended_is_taken_up_again_whatever_else_ends(
+def test_no_ended_session_is_opened_again_whatever_else_ends(
     ends: list[tuple[int, int]],
 ) -> None:
     """Each is a session's number and how many seconds pass before it ends."""
@@ -153,7 +153,7 @@ def test_a_flood_of_ended_sessions_ends_no_young_one() -> None:
     assert ended.has(name(1), 2560 - 512)
 
 
-def test_the_room_of_what_is_over_is_used_again() -> None:
+def test_the_slots_of_expired_sessions_are_reused() -> None:
     now = [1000.0]
     ended = EndedSessions(lambda: now[0], buckets=1, slots=2)
     ended.end(name(1), 900)
@@ -165,7 +165,7 @@ def test_the_room_of_what_is_over_is_used_again() -> None:
     assert not ended.has(name(9), 950)
 
 
-def test_the_same_session_takes_one_place_however_often_it_ends() -> None:
+def test_a_session_uses_one_slot_however_often_it_ends() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     for _ in range(50):
         ended.end(name(1), 900)

@@ -68,7 +68,7 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
 # room
 
 
-def test_below_the_floor_a_file_under_way_is_not_taken(
+def test_a_file_under_way_is_refused_below_the_floor(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page was made while there was room."""
@@ -187,7 +187,7 @@ def test_no_switch_of_language_sends_the_files_along(reporter: Browser) -> None:
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_of_an_own_file_it_is_said_whether_it_is_whole(
+def test_the_reporter_is_told_whether_an_own_file_is_intact(
     reporter: Browser, house: House, content: bytes
 ) -> None:
     page = send(reporter, [("mijn.jpg", content)])
@@ -315,7 +315,7 @@ def test_a_file_of_another_size_than_was_signed_is_not_given(
     assert reporter.get(f"/nl/files/{item}").status == 409
 
 
-def test_a_counsellors_file_that_is_gone_is_said(
+def test_a_missing_file_of_a_counsellor_is_reported(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     item = reply_with(noor, LARGE)

@@ -313,7 +313,7 @@ def test_too_long_a_text_stops_the_files_before_they_are_kept(
     assert no_staging == []
 
 
-def test_what_is_wrong_leads_to_no_field_that_is_not_there(tmp_path: Path) -> None:
+def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
     """The room for messages ran out while files were chosen."""
     house = House(tmp_path / "site", limits=Limits(free_bytes=1, messages=10))
     try:
@@ -409,7 +409,7 @@ def test_the_same_form_twice_is_sent_once_and_the_same_name_again_is_another(
     assert [content for _, content in received(noor)] == [FILES[0][1], other[0][1]]
 
 
-def test_who_it_goes_to_may_not_change_while_the_files_come_in(
+def test_the_addressees_may_not_change_during_an_upload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))

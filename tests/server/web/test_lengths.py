@@ -75,7 +75,7 @@ def test_all_pages_before_a_session_have_one_length(two: House, state: str) -> N
 
 
 @pytest.mark.parametrize("value", ["", "br", "identity", "gzip;q=0", "deflate;q=1, gzip;q=0"])
-def test_who_takes_no_gzip_gets_none(house: House, value: str) -> None:
+def test_a_client_without_gzip_gets_none(house: House, value: str) -> None:
     page = house.browser().request("GET", "/nl/", headers={"Accept-Encoding": value})
     assert page.header("Content-Encoding") is None
     assert page.body == house.browser().get("/nl/").body
@@ -176,7 +176,7 @@ def test_a_length_holds_the_page_and_there_are_few_lengths(
 
 
 @given(st.binary(min_size=1, max_size=100_000))
-def test_what_is_packed_is_gzip_filled_up_and_the_same_each_time(page: bytes) -> None:
+def test_a_packed_page_is_padded_gzip_and_always_the_same(page: bytes) -> None:
     made = packed(page)
     assert gzip.decompress(made) == page
     assert len(made) == step_of(len(made), PACKED, PACKED_COARSE)

@@ -15,7 +15,7 @@ def said(house: House) -> list[tuple[str, bool]]:
     return list(check.desk_faults(house.site, fetches, house.clock.today()))
 
 
-def test_a_desk_that_fetches_more_seldom_than_promised_is_named(house: House) -> None:
+def test_a_desk_that_fetches_less_often_than_promised_is_named(house: House) -> None:
     assert said(house) == []
     house.clock.pass_days(2)  # Thursday
     assert said(house) == []

@@ -200,7 +200,7 @@ def test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call(
 
 
 @pytest.mark.parametrize("answer", ["no", "tell-me-more"])
-def test_what_was_no_yes_asks_nothing_of_who_has_turned_away(
+def test_an_answer_other_than_yes_asks_nothing_after_a_change_of_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor, answer: str
 ) -> None:
     noor.write("consent-request", ASKED)

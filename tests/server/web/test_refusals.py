@@ -187,7 +187,7 @@ def test_a_page_says_what_the_table_says_and_keeps_the_text(
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("row", WITH_FILES, ids=lambda row: row.kind.__name__)
-def test_so_does_the_page_of_files_and_it_keeps_no_file(
+def test_the_page_for_files_keeps_the_text_and_no_file(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
     """Whether it is refused before the first byte, or when all of them are there."""
@@ -267,7 +267,7 @@ def test_a_post_from_elsewhere_to_no_form_is_an_ordinary_refusal(house: House, p
     check_shape(page)
 
 
-def test_half_a_post_is_none(house: House) -> None:
+def test_an_incomplete_post_is_refused(house: House) -> None:
     """A connection that breaks off in the middle of a text leaves no half report."""
     body = b"text=Een+half+verha"
     client = house.app.test_client()
@@ -348,7 +348,9 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("place", WRITTEN)
-def test_a_post_that_waited_too_long_goes_on_in_the_same_session(two: House, place: str) -> None:
+def test_a_post_that_waited_too_long_can_be_repeated_in_the_same_session(
+    two: House, place: str
+) -> None:
     """Once more the same button: nothing is typed anew, the code neither."""
     noor, sam = two.counsellors
     browser = two.browser()

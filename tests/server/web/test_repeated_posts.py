@@ -131,7 +131,7 @@ def test_a_post_that_differs_in_anything_is_a_report_of_its_own(
 
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
-def test_who_knows_the_text_gets_no_code_and_hands_none_to_its_writer(
+def test_knowing_the_text_gives_no_code_and_passes_none_to_its_author(
     house: House, visitor: str
 ) -> None:
     """Whichever of the two posts first, and also where the circuit is not known."""
@@ -193,7 +193,7 @@ def test_a_first_that_failed_leaves_the_second_to_be_the_first(
     assert house.stored() == 1
 
 
-def test_a_form_that_has_to_be_mended_is_not_remembered(house: House) -> None:
+def test_a_form_with_errors_is_not_remembered(house: House) -> None:
     assert [Click(house).send("").status for _ in range(2)] == [422, 422]
     assert Click(house).send().code
     assert house.stored() == 1

@@ -54,7 +54,7 @@ def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
     assert report.body["answers"] == answers
 
 
-def test_nothing_ticked_is_nothing_answered(house: House) -> None:
+def test_an_unticked_question_is_not_answered(house: House) -> None:
     house.browser().tell(TEXT)
     (report,) = house.counsellors[0].only_thread().genuine()
     assert report.body["answers"] == {}
@@ -94,7 +94,7 @@ def test_with_two_counsellors_none_is_chosen_for_anybody(two: House) -> None:
     check_shape(page)
 
 
-def test_only_who_was_chosen_gets_it(two: House) -> None:
+def test_only_the_chosen_counsellor_gets_the_report(two: House) -> None:
     noor, sam = two.counsellors
     page = two.browser().tell(TEXT, counsellor=sam.identity.hex)
     assert "Alleen Sam Jansen kan je bericht openen" in page.text
@@ -102,7 +102,7 @@ def test_only_who_was_chosen_gets_it(two: House) -> None:
     assert noor.threads() == {}
 
 
-def test_a_choice_that_is_none_is_refused_and_the_text_kept(two: House) -> None:
+def test_an_invalid_choice_is_refused_and_the_text_kept(two: House) -> None:
     noor = two.counsellors[0].identity.hex
     for wrong in ({"counsellor": "x"}, {"counsellor": noor, "ongoing": "x"}, {"needs": "x"}):
         page = two.browser().post("/nl/report", None, 5, text=TEXT, **wrong)
@@ -111,7 +111,7 @@ def test_a_choice_that_is_none_is_refused_and_the_text_kept(two: House) -> None:
     assert not two.stored()
 
 
-def test_a_text_at_the_limit_goes_and_one_over_it_is_kept(house: House) -> None:
+def test_a_text_at_the_limit_is_sent_and_a_longer_one_is_kept_in_the_form(house: House) -> None:
     browser = house.browser()
     full = "é" * (MAX_TEXT // 2)
     assert browser.tell(full).status == 200
@@ -199,7 +199,7 @@ def test_a_restart_before_the_post_costs_nothing(house: House) -> None:
     assert house.stored() == 1
 
 
-def test_a_full_disk_is_said_and_the_text_kept(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_text_kept(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(site_bytes=10, free_bytes=1))
     page = house.browser().tell(TEXT)
     assert page.status == 503
@@ -409,7 +409,7 @@ def test_a_mistyped_word_is_named_with_those_that_are_near(house: House) -> None
 
 
 @pytest.mark.parametrize("path", ["report", "counsellor"])
-def test_too_long_and_nobody_chosen_are_told_together(two: House, path: str) -> None:
+def test_too_long_and_nobody_chosen_are_reported_together(two: House, path: str) -> None:
     browser = two.browser()
     if path == "counsellor":
         noor = two.counsellors[0].identity.hex

@@ -55,7 +55,7 @@ def test_a_report_that_was_being_written_is_not_taken_and_keeps_its_words(
     assert house.stored() == 0
 
 
-def test_what_runs_is_read_and_answered_until_it_ends(
+def test_existing_conversations_continue_until_they_end(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
@@ -89,7 +89,7 @@ def test_the_day_stays_that_of_the_first_time(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_of_a_counsellor_whose_card_is_over_it_still_says_so(
+def test_an_expired_card_is_still_mentioned(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     _retire(house, monkeypatch)

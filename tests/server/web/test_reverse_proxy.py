@@ -118,7 +118,7 @@ class Dripping(io.RawIOBase):
 
 
 @pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
-def test_a_body_below_the_pace_ends_when_its_time_is_over(rate: int, ends: float) -> None:
+def test_a_body_below_the_pace_ends_at_its_deadline(rate: int, ends: float) -> None:
     """However large the pieces that the app asks for."""
     clock = Clock()
     body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type]

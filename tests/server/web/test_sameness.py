@@ -161,8 +161,8 @@ def by_form_of_a_session_that_is_over(browser: Browser, lang: str, code: str) ->
 NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
     (by_return_form, "nl"): "Deze code werkt niet",
     (by_return_form, "en"): "This code does not work",
-    (by_form_of_a_session_that_is_over, "nl"): "Met deze code is er geen gesprek.",
-    (by_form_of_a_session_that_is_over, "en"): "There is no conversation with this code.",
+    (by_form_of_a_session_that_is_over, "nl"): "Bij deze code hoort geen gesprek.",
+    (by_form_of_a_session_that_is_over, "en"): "There is no conversation for this code.",
 }
 
 
@@ -257,7 +257,7 @@ def test_the_head_of_a_page_is_that_of_its_get(serving: Serving) -> None:
         assert ask(serving, "HEAD", address) == whole[: whole.index(b"\r\n\r\n") + 4]
 
 
-def test_the_length_of_a_redirect_hangs_on_nothing_that_was_sent(serving: Serving) -> None:
+def test_the_length_of_a_redirect_depends_on_nothing_that_was_sent(serving: Serving) -> None:
     """Not on the code, nor on the text: a redirect has no body, and its cookie one length."""
     seen = set()
     for text in ("Kort.", "Een lang verhaal. " * 900):

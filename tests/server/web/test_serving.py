@@ -56,7 +56,7 @@ def test_no_answer_names_the_server_or_its_clock(serving: Serving) -> None:
         b"GET / HTTP/1.1\r\n" + b"X-A: herkenbaar\r\n" * 200 + b"\r\n",
     ],
 )
-def test_what_is_no_http_is_answered_without_repeating_it(
+def test_a_request_that_is_not_http_is_answered_without_repeating_it(
     serving: Serving, request_line: bytes
 ) -> None:
     answer = serving.raw(request_line)
@@ -202,7 +202,7 @@ def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: S
         connection.sendall(sealed)  # no broken pipe
 
 
-def test_who_drips_after_a_refusal_holds_the_app_no_longer_than_its_patience(
+def test_a_client_that_drips_after_a_refusal_holds_the_app_only_briefly(
     serving: Serving,
 ) -> None:
     """To the app itself, one byte at a time: each one arrives in good time."""
@@ -241,7 +241,7 @@ def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_told_to(tmp_path: Path, how: signal.Signals) -> None:
+def test_the_server_ends_on_sigterm(tmp_path: Path, how: signal.Signals) -> None:
     made = Serving(tmp_path)
     assert made.stop(how) == 0
     assert made.status() == 503  # nginx says that it cannot be reached

@@ -16,7 +16,7 @@ def cookie_of(house: House, **options: str) -> tuple[str, str]:
     return name_and_value, attributes
 
 
-def test_it_has_its_attributes_and_no_time(house: House) -> None:
+def test_the_cookie_has_its_attributes_and_no_time(house: House) -> None:
     named, attributes = cookie_of(house)
     assert named.startswith("s=")
     assert attributes == "Path=/; HttpOnly; SameSite=Strict"
@@ -26,7 +26,7 @@ def test_it_has_its_attributes_and_no_time(house: House) -> None:
     ("origin", "name", "secure"),
     [(ORIGIN, "s=", False), (ONION, "s=", False), (SECURE, "__Host-s=", True)],
 )
-def test_it_is_secure_where_there_is_https(
+def test_the_cookie_is_secure_under_https(
     house: House, origin: str, name: str, secure: bool
 ) -> None:
     named, attributes = cookie_of(house, origin=origin)
@@ -34,7 +34,7 @@ def test_it_is_secure_where_there_is_https(
     assert attributes.endswith("; Secure") is secure
 
 
-def test_it_is_always_of_the_same_size(house: House) -> None:
+def test_the_cookie_always_has_the_same_size(house: House) -> None:
     """Whatever the words are, on the code page, in the conversation and later."""
     sizes = set()
     for lang in ("nl", "en", "nl", "en"):
@@ -48,7 +48,7 @@ def test_it_is_always_of_the_same_size(house: House) -> None:
     assert len(sizes) == 1
 
 
-def test_nothing_in_it_can_be_read(house: House) -> None:
+def test_nothing_in_the_cookie_can_be_read(house: House) -> None:
     """Neither the code nor a time stands in it, in any simple writing."""
     browser = house.browser()
     code = browser.tell("Iets.").code
@@ -90,7 +90,7 @@ def test_another_site_an_altered_or_an_invented_one_is_no_session(
     other.close()
 
 
-def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> None:
+def test_twenty_idle_minutes_end_a_session_and_use_keeps_it(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(5):
@@ -102,7 +102,7 @@ def test_twenty_minutes_without_use_end_it_and_use_keeps_it(house: House) -> Non
     assert page.form_with("code")
 
 
-def test_four_hours_end_it_whatever_happens(house: House) -> None:
+def test_a_session_ends_after_four_hours_in_any_case(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(23):
@@ -137,7 +137,7 @@ def test_after_the_code_page_the_words_are_in_the_cookie_no_longer(house: House)
     assert house.stored() == 2
 
 
-def test_a_report_that_was_taken_back_can_be_sent_again(house: House) -> None:
+def test_a_withdrawn_report_can_be_sent_again(house: House) -> None:
     """Taken back here, or in another window while the mark is still in this cookie."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
@@ -147,14 +147,14 @@ def test_a_report_that_was_taken_back_can_be_sent_again(house: House) -> None:
     assert browser.tell("Iets.").code
 
 
-def test_a_clock_that_was_set_back_ends_it(house: House) -> None:
+def test_setting_the_clock_back_ends_a_session(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     house.clock.pass_minutes(-60)
     assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_a_restart_ends_it_and_loses_nothing(house: House) -> None:
+def test_a_restart_ends_a_session_and_loses_nothing(house: House) -> None:
     browser = house.browser()
     code = browser.tell("Iets.").code
     house.restart()
@@ -162,7 +162,7 @@ def test_a_restart_ends_it_and_loses_nothing(house: House) -> None:
     assert browser.submit(page, page.form_with("code"), code=code).path == "/nl/conversation"
 
 
-def test_leaving_ends_it_first_and_then_goes_away(house: House) -> None:
+def test_leaving_ends_the_session_first_and_then_redirects(house: House) -> None:
     for way, target in (("leave", "https://www.wikipedia.org/"), ("stop", "/nl/")):
         browser = house.browser()
         browser.come_back(browser.tell("Iets.").code)

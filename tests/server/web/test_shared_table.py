@@ -53,7 +53,7 @@ def test_what_one_worker_writes_every_other_reads() -> None:
         assert rows.get(KEY, 10.0) is None
 
 
-def test_a_worker_killed_while_it_holds_the_lock_holds_up_no_other() -> None:
+def test_a_worker_killed_while_it_holds_the_lock_blocks_no_other() -> None:
     table, ready = SharedTable(4, 4, 4), SharedTable(1, 1, 0)
 
     def work() -> None:
@@ -77,7 +77,7 @@ def test_an_entry_that_was_not_written_to_its_end_does_not_count() -> None:
     assert not has(table, KEY)
 
 
-def test_what_is_dropped_or_over_is_overwritten() -> None:
+def test_dropped_and_expired_entries_are_overwritten() -> None:
     table = SharedTable(4, 4, 4)
     other = bytes(16)
     with table.locked() as rows:

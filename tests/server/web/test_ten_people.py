@@ -21,7 +21,7 @@ def test_there_are_ten_and_nobody_clicks_more_than_twice() -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("who", PEOPLE)
-def test_each_finds_a_door_in_two_clicks(tmp_path: Path, who: str, lang: str) -> None:
+def test_each_finds_help_in_two_clicks(tmp_path: Path, who: str, lang: str) -> None:
     house = House(tmp_path / "site", other_contact=OtherContact(*OTHER))
     house.counsellors[0].languages = ("nl", "pl")
     noor = house.counsellors[0]

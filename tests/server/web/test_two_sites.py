@@ -136,7 +136,7 @@ def test_a_code_of_another_site_is_answered_like_any_that_opens_nothing(server: 
 
 
 @pytest.mark.parametrize("path", ["conversation", "code", "report", "withdraw", "files"])
-def test_a_cookie_of_one_site_is_noise_at_the_other(server: Server, path: str) -> None:
+def test_a_cookie_of_one_site_is_invalid_at_the_other(server: Server, path: str) -> None:
     inside = server.baker.browser(origin=BAKER)
     inside.come_back(inside.tell("Iets geheims.").code)
     (name,) = inside.cookies
@@ -362,7 +362,7 @@ def test_a_page_of_the_site_stands_in_the_place_of_the_default(house: House, pag
 
 
 @pytest.mark.parametrize("page", ["about", "exceptions", "privacy"])
-def test_what_is_promised_stays_and_the_site_says_more_below(house: House, page: str) -> None:
+def test_the_promises_stay_above_the_sites_own_text(house: House, page: str) -> None:
     before = house.browser().get(f"/en/{page}")
     write(house, "en", page, "## Who we are\n\nA bakery.\n")
     house.restart()

@@ -72,7 +72,7 @@ def test_a_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
 
 
 @both
-def test_a_session_that_was_not_used_is_said_to_be_over(house: House, lang: str) -> None:
+def test_an_unused_session_is_reported_as_ended(house: House, lang: str) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.", lang).code, lang)
     house.clock.pass_minutes(21)
@@ -144,7 +144,7 @@ def test_a_message_says_in_which_language_it_was_written(house: House) -> None:
 
 
 @both
-def test_who_sent_something_lands_right_above_it(house: House, lang: str) -> None:
+def test_after_sending_the_page_opens_right_above_the_message(house: House, lang: str) -> None:
     """At the note that it was sent, which is followed by the message: no scrolling to find it."""
     browser = house.browser()
     asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)

@@ -75,7 +75,7 @@ ASKED: dict[str, Callable[[Browser, dict[str, Page]], Page]] = {
 
 
 @pytest.mark.parametrize("what", ASKED)
-def test_whoever_is_being_answered_is_told_as_if_it_had_been_gone_before(
+def test_a_conversation_withdrawn_meanwhile_is_answered_as_unknown(
     two: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Where it goes between the list of its messages and the messages themselves."""

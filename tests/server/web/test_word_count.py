@@ -2,9 +2,11 @@
 
 import html.parser
 import re
+from pathlib import Path
 
 import pytest
 
+from dropbox_app.server.config.settings import OtherContact
 from tests.server.web.conftest import House
 from tests.support.plain_browser import Page
 
@@ -60,6 +62,17 @@ def test_from_the_first_page_to_sent_there_is_little_to_read(
 
 
 @pytest.mark.parametrize(("lang", "most"), [("nl", MOST), ("en", MOST_ENGLISH)])
-def test_nor_is_there_much_where_one_chooses_between_two(two: House, lang: str, most: int) -> None:
+def test_the_way_with_two_counsellors_has_little_to_read_too(
+    tmp_path: Path, lang: str, most: int
+) -> None:
+    """As in the demo: each with words of their own, and somebody else to call about them."""
+    other = OtherContact("Kim Bos", "030 765 43 21")
+    two = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), other_contact=other)
+    own = ({"nl": "Iets vragen mag ook.", "en": "Just a question is fine."},
+           {"nl": "Ik luister eerst.", "en": "I listen first."})  # fmt: skip
+    for one, sentence in zip(two.counsellors, own, strict=True):
+        one.sentence = sentence
+        one.renew()
     each = {page: count(two.browser().get(f"/{lang}/{page}")) for page in WAY}
     assert sum(each.values()) <= most, each
+    two.close()

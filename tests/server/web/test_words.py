@@ -108,7 +108,7 @@ def test_a_missing_key_is_a_fault_and_never_shown() -> None:
             words(lang).count("landing.nothing", 2)
 
 
-def test_no_text_shouts_or_claims_what_may_not_be_claimed() -> None:
+def test_no_text_shouts_or_makes_a_forbidden_claim() -> None:
     """No exclamation mark; no official report; no right that a counsellor has not (domain.md)."""
     for lang in PAGE_LANGUAGES:
         for key, message in catalogue(lang).items():
@@ -146,7 +146,7 @@ def test_a_number_is_written_as_the_language_does() -> None:
     assert "12,000 characters" in words("en").count("errors.text_long", 12_000, over=12_000)
 
 
-def test_days_are_said_in_words() -> None:
+def test_days_are_written_in_words() -> None:
     today = datetime.date(2026, 11, 3)
     nl, en = words("nl"), words("en")
     assert nl.date(today, today) == "3\u00a0november"

@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from dropbox_app.desk.web.views import (
     agenda,
+    annual,
     away,
     backups,
     beginning,
@@ -18,6 +19,7 @@ from dropbox_app.desk.web.views import (
     exchange,
     fetching,
     files,
+    joint,
     posters,
     save_all,
     settings,
@@ -43,6 +45,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     entry.blueprint,
     exchange.blueprint,
     employers.blueprint,
+    annual.blueprint,
+    joint.blueprint,
     work.blueprint,
     agenda.blueprint,
     beginning.blueprint,

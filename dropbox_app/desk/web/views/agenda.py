@@ -1,4 +1,4 @@
-"""Op de kalender: what is due by the register, what is late first."""
+"""Op de kalender: what is due according to the register, what is late first."""
 
 import datetime
 

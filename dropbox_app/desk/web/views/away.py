@@ -1,4 +1,4 @@
-"""Absence: announced, or ended, at all employers or at some."""
+"""Absence: announce or end it, at all employers or at some."""
 
 import datetime
 
@@ -52,7 +52,7 @@ def _page(problem: str, until: datetime.date | None, ticked: list[str]) -> str:
 
 
 def _day(text: str) -> datetime.date:
-    """Read a day as a browser sends it, or as a person types it: 31-1-2027. Raises ValueError."""
+    """Parse a day from a browser's form or as typed: 31-1-2027. Raises ValueError."""
     given = text.strip().replace("/", "-").replace(".", "-")
     parts = [int(part) for part in given.split("-")]
     if len(parts) != 3:

@@ -16,13 +16,13 @@ blueprint = Blueprint("backups", __name__, url_prefix="/backups")
 
 @blueprint.get("")
 def show() -> ResponseReturnValue:
-    """Say what a backup is for, and where a new one would go."""
+    """Explain backups, and ask where to write a new one."""
     return _page("", "")
 
 
 @blueprint.post("/make")
 def make() -> ResponseReturnValue:
-    """Write a backup to the file that was named. The program writes it, and not the browser."""
+    """Write a backup to the named file. The program writes it, not the browser."""
     given = request.form.get("path", "").strip()
     path = Path(given).expanduser()
     if not given or not path.is_absolute():
@@ -49,7 +49,7 @@ def rehearse() -> ResponseReturnValue:
 
 @blueprint.get("/sheet")
 def sheet() -> ResponseReturnValue:
-    """Hand out the sheet to print and keep in a safe."""
+    """Send the recovery sheet, to print and keep in a safe."""
     return as_file(printables.recovery_sheet(here.place(), here.page().language))
 
 

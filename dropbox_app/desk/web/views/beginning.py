@@ -1,4 +1,4 @@
-"""The first run, one question a page: invitation, who you are, passphrase; or from a backup.
+"""The first run, one question on each page: invitation, profile, passphrase; or from a backup.
 
 Nothing is written before the passphrase is chosen. What was given so far is in memory alone.
 """
@@ -65,7 +65,7 @@ def you() -> ResponseReturnValue:
 @blueprint.post("/you")
 @without_desk
 def take_you() -> ResponseReturnValue:
-    """Take who the counsellor is; what a card refuses is said before anything is made."""
+    """Accept the counsellor's profile; errors of the card are shown before anything is made."""
     begun = here.page().beginning
     if not begun.invitation:
         return redirect(url_for("beginning.start"))
@@ -162,7 +162,7 @@ def take_backup() -> ResponseReturnValue:
 
 
 def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
-    """Restore from a file that the browser sent. It is sealed, so it may pass through a file."""
+    """Restore from a file that the browser sent, which is sealed and may be on disk."""
     lock = here.page().lock
     lock.folder.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".klankbord-restore-", dir=lock.folder.parent)
@@ -175,21 +175,31 @@ def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
 
 
 def given_invitation() -> bytes:
-    """Return the invitation of a form: the file that was chosen, else what was pasted."""
+    """Return the invitation of a form: the chosen file, or else the pasted text."""
     given = request.files.get("files")
     if given is not None and given.filename:
         return bytes(given.read(setup.MAX_INVITATION + 1))
     return request.form.get("invitation", "").strip().encode("utf-8", "replace")
 
 
-def given_profile() -> Profile:
-    """Return what a form says of the counsellor; what is no known word is taken as the first."""
+def given_profile(old: Profile | None = None) -> Profile:
+    """Return what a form says of the counsellor; what is no known word is taken as the first.
+
+    The form has no field for a language of ``old`` that is not one of the desk: that stays.
+    """
     kind, scope = request.form.get("kind", ""), request.form.get("scope", "")
+    spoken = [one for one in LANGUAGES if one in request.form.getlist("languages")]
+    said = {one: request.form.get(f"sentence_{one}", "") for one in LANGUAGES}
+    if old is not None:
+        spoken += [one for one in old.languages if one not in LANGUAGES]
+        said |= {one: text for one, text in old.sentence.items() if one not in LANGUAGES}
     return Profile(
         request.form.get("name", ""),
         cast(Kind, kind if kind in KINDS else KINDS[0]),
         cast(Scope, scope if scope in SCOPES else SCOPES[0]),
-        tuple(one for one in LANGUAGES if one in request.form.getlist("languages")),
+        tuple(spoken),
+        request.form.get("register_number", ""),
+        said,
     )
 
 

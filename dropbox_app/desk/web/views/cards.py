@@ -1,4 +1,4 @@
-"""Keys and cards: the ten groups of each employer, until when, changes, and a further employer."""
+"""Keys and cards: the ten groups for each employer, their validity, changes, a new employer."""
 
 import io
 
@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import setup, sites
 from dropbox_app.desk.actions.sites import Site
+from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import LANGUAGES
@@ -40,20 +41,21 @@ def first() -> ResponseReturnValue:
 
 @blueprint.get("/site/<handle>")
 def card(handle: str) -> ResponseReturnValue:
-    """Show one employer: the ten groups large, the keys, what the card says."""
+    """Show one employer: the ten groups in large type, the keys, the card's contents."""
     return _card(_site(handle), "")
 
 
 @blueprint.post("/site/<handle>")
 def change(handle: str) -> ResponseReturnValue:
-    """Change what the card says; the next fetch takes it to the site."""
+    """Change the contents of the card; the next fetch publishes it."""
     site = _site(handle)
-    profile = given_profile()
+    (found,) = sites.sites(here.place(), site)
+    profile = given_profile(found.profile)
     try:
         here.page().lock.settle(site)
         sites.card(here.place(), site, lambda _: setup.tidy(profile))
     except KlankbordError as error:
-        return _card(site, sentence(here.told(), error)), 422
+        return _card(site, sentence(here.told(), error), profile), 422
     return redirect(url_for("cards.card", handle=handle, said="changed"), 303)
 
 
@@ -73,10 +75,10 @@ def move(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>/file")
 def file(handle: str) -> ResponseReturnValue:
-    """Hand out the card for the operator; it is public.
+    """Send the card for the operator; it is public.
 
-    A card that the site does not have yet is issued anew first if its keys are no longer those
-    of today. That is why a look at an address does not do it.
+    A card that the site does not have yet is first issued again if its keys are not today's. That
+    is why opening an address does not do it.
     """
     site = _site(handle)
     here.page().lock.settle(site)
@@ -90,28 +92,29 @@ def file(handle: str) -> ResponseReturnValue:
 @blueprint.get("/new")
 def new() -> ResponseReturnValue:
     """Ask for the invitation of a further employer."""
-    return _new("", "")
+    return _new("", "", sites.sites(here.place())[0].profile)
 
 
 @blueprint.post("/new")
 def join() -> ResponseReturnValue:
     """Add an employer; who the counsellor is, is taken from the form."""
-    raw, proxy = given_invitation(), request.form.get("proxy", "")
+    raw, proxy, profile = given_invitation(), request.form.get("proxy", ""), given_profile()
     try:
-        made = setup.join(here.place(), raw, given_profile(), proxy)
+        made = setup.join(here.place(), raw, profile, proxy)
     except KlankbordError as error:
         pasted = request.form.get("invitation", "")
-        return _new(sentence(here.told(), error), pasted), 422
+        return _new(sentence(here.told(), error), pasted, profile), 422
     return redirect(url_for("cards.card", handle=_handle(made.site), said="joined"), 303)
 
 
-def _card(site: str, problem: str) -> str:
+def _card(site: str, problem: str, typed: Profile | None = None) -> str:
+    """Show one employer; ``typed``: what a form said that was refused, so that it is not lost."""
     (found,) = sites.sites(here.place(), site)
     said = request.args.get("said", "")
     return render_template(
-        "card.html", site=found, profile=found.profile, handle=_handle(site), problem=problem,
-        said=said if said in ("changed", "moved", "joined") else "", kinds=KINDS, scopes=SCOPES,
-        languages=LANGUAGES, keys=_keys(found),
+        "card.html", site=found, profile=typed or found.profile, handle=_handle(site),
+        problem=problem, said=said if said in ("changed", "moved", "joined") else "", kinds=KINDS,
+        scopes=SCOPES, languages=LANGUAGES, keys=_keys(found),
     )  # fmt: skip
 
 
@@ -119,10 +122,9 @@ def _keys(site: Site) -> list[dict[str, object]]:
     return [{"first": one.first, "until": one.until} for one in site.keys]
 
 
-def _new(problem: str, pasted: str) -> str:
-    known = sites.sites(here.place())
+def _new(problem: str, pasted: str, profile: Profile) -> str:
     return render_template(
-        "card_new.html", problem=problem, pasted=pasted, profile=known[0].profile, proxies=PROXIES,
+        "card_new.html", problem=problem, pasted=pasted, profile=profile, proxies=PROXIES,
         proxy=request.form.get("proxy", ""), kinds=KINDS, scopes=SCOPES, languages=LANGUAGES,
         needs_tor=False,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Zaak: what was asked and done, what the reporter agreed to, and how it ends."""
+"""Zaak: what was asked and done, what the reporter agreed to, and how the case ends."""
 
 import datetime
 import secrets
@@ -37,20 +37,20 @@ _ENTRIES = (Contact, Step, Complaint, Close, Consent)
 
 @dataclass(frozen=True)
 class Refusal:
-    """A form of the page that was refused: which, why, and what was typed in it."""
+    """A refused form of the page: which one, why, and what was typed in it."""
 
     form: str = ""
     problems: list[str] = field(default_factory=list)
     fields: Typed = field(default_factory=MultiDict)
 
     def of(self, form: str, start: Mapping[str, str]) -> Typed:
-        """Return what a form shows."""
+        """Return the value that a form shows."""
         return self.fields if self.form == form else MultiDict(dict(start))
 
 
 @blueprint.get("/of/<thread>")
 def of_thread(thread: str) -> ResponseReturnValue:
-    """Lead to the case of a conversation; it is made if there is none yet."""
+    """Redirect to the case of a conversation, which is made if there is none."""
     _, mailbox = here.thread_of(thread)
     found = [one for one in register.all_cases(here.place()) if one.sheet.thread == mailbox]
     if not found:
@@ -112,7 +112,7 @@ def _page(handle: str, refusal: Refusal) -> str:
 
 @blueprint.post("/<handle>/<what>")
 def keep(handle: str, what: str) -> ResponseReturnValue:
-    """Record what one of the page's forms says."""
+    """Record what one of the page's forms holds."""
     if what not in _FORMS:
         abort(404)
     place, page = here.place(), here.page()
@@ -142,7 +142,7 @@ def _record(found: Standing, kind: str, names: tuple[str, ...] = (), **fixed: Js
 
 
 def _consent(found: Standing) -> str:
-    """What the reporter said in person: a question of its own."""
+    """Return a consent that the reporter gave in person, with its own question."""
     used = {event.consent for _, event in register.of_case(here.place(), found)
             if isinstance(event, Consent)}  # fmt: skip
     number = next(n for n in range(1, len(used) + 2) if f"{found.reference}.{n}" not in used)
@@ -151,20 +151,20 @@ def _consent(found: Standing) -> str:
 
 
 def _answer(found: Standing) -> str:
-    """A later answer to a question that is there."""
+    """Return a later answer to an existing question."""
     name = request.form.get("consent", "")
     _record(found, "consent", ("date", "answer"), consent=name, source="oral")
     return "case.consent_done"
 
 
 def _step(found: Standing) -> str:
-    """A step outside the confidential talk that was done with the reporter's consent."""
+    """Return a step outside the confidential talk, done with the reporter's consent."""
     _record(found, "step", _STEP, consent=request.form.get("consent", "") or None)
     return "case.step_told" if _thread(found) else "case.step_done"
 
 
 def _exception(found: Standing) -> str:
-    """A step without consent. A question that was not ticked was answered with no."""
+    """Return a step without consent. An unticked question counts as answered with no."""
     answers = {name: bool(request.form.get(name)) for name in EXCEPTION}
     _record(found, "step", (*_STEP, "why"), **answers)
     return "case.exception_done"
@@ -187,7 +187,7 @@ def _reopen(found: Standing) -> str:
 
 
 def _mark(found: Standing) -> str:
-    """A private mark between this case and another, or its end."""
+    """Add or remove a private mark between this case and another."""
     mark = request.form.get("mark", "")
     if mark not in MARKS:
         abort(404)
@@ -213,7 +213,7 @@ _FORMS: Mapping[str, Callable[[Standing], str]] = {
 
 @blueprint.post("/<handle>/tell/<entry>")
 def tell(handle: str, entry: str) -> ResponseReturnValue:
-    """Lead to the conversation, with a text that tells the reporter what was done."""
+    """Redirect to the conversation, with a text that tells the reporter what was done."""
     place = here.place()
     found = register.case(place, here.registered("case", handle))
     step = corrections.entry(place, int(here.registered("entry", entry)))
@@ -233,7 +233,7 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/sheet")
 def sheet(handle: str) -> ResponseReturnValue:
-    """Ask for what the case is about."""
+    """Ask what the case is about."""
     found = register.case(here.place(), here.registered("case", handle))
     kept = here.page().take_typed()
     if kept is None:
@@ -259,7 +259,7 @@ def keep_sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/destroy")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show once more what goes, before it is destroyed for good."""
+    """Show once more what will be destroyed for good."""
     found = register.case(here.place(), here.registered("case", handle))
     entries = register.of_case(here.place(), found)
     return render_template(
@@ -302,7 +302,7 @@ def _shown(found: Standing) -> tuple[str, ...]:
 
 
 def _sheet(found: Standing) -> dict[str, Json]:
-    """What the sheet says, without what has its own place on the page."""
+    """Return the sheet's values, except those with their own place on the page."""
     apart = (
         "event",
         "date",
@@ -319,7 +319,7 @@ def _sheet(found: Standing) -> dict[str, Json]:
 
 
 def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:
-    """The cases that a mark binds to this one, whichever of the two says so."""
+    """Return the cases that a mark links to this one, whichever of the two has it."""
     if mark == "belongs_with":
         there = found.related
     else:
@@ -333,7 +333,7 @@ def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[st
 
 
 def _thread(found: Standing) -> str:
-    """The handle of the case's conversation; empty if there is none."""
+    """Return the handle of the case's conversation; empty if there is none."""
     if not found.sheet.thread:
         return ""
     try:
@@ -344,7 +344,7 @@ def _thread(found: Standing) -> str:
 
 
 def _starts(today: datetime.date) -> dict[str, dict[str, str]]:
-    """What forms show before anything is typed."""
+    """Return the values that forms show before anything is typed."""
     after = today + datetime.timedelta(weeks=AFTERCARE_WEEKS)
     end = due.months_after(today, DESTROY_MONTHS)
     day = {"date": today.isoformat()}

@@ -1,4 +1,4 @@
-"""Zaken: all of them, over all employers; what is open first; by employer, by words."""
+"""Zaken: all cases of all employers, open ones first; filtered by employer and words."""
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -16,7 +16,7 @@ STATES = ("open", "closed", "all")
 
 @blueprint.route("/cases", methods=["GET", "POST"])
 def cases() -> ResponseReturnValue:
-    """Show the cases. Words and choices come by POST, so that no address holds them."""
+    """Show the cases. Words and choices are sent by POST, so that no address holds them."""
     words = request.form.get("words", "").casefold().split()
     employer = request.form.get("employer", "")
     state = request.form.get("state", "")
@@ -44,7 +44,7 @@ def cases() -> ResponseReturnValue:
 
 
 def _has(one: Standing, words: list[str], told: Words) -> bool:
-    """Whether all words stand in what a case says."""
+    """Return whether a case contains all words."""
     sheet = one.sheet
     topic = told.say(f"choice.main_group.{sheet.main_group}") if sheet.main_group else ""
     text = " ".join([one.reference, one.employer, sheet.label, sheet.goal, sheet.notes, topic])

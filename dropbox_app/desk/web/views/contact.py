@@ -1,4 +1,4 @@
-"""Nieuw contact: what was asked and done, in 40 seconds, also what came by telephone."""
+"""Nieuw contact: what was asked and done, in 40 seconds; also for telephone calls."""
 
 import secrets
 
@@ -32,7 +32,7 @@ WHICH = ("none", "new", "old")  # the case of a contact
 
 @blueprint.get("")
 def new() -> ResponseReturnValue:
-    """Ask for a contact of today; of the case that an address names, if it names one."""
+    """Ask for a contact of today, in the case that the address names, if any."""
     place = here.place()
     start: Typed = MultiDict({"date": place.machine.today().isoformat(), "which": "none"})
     names = register.employers(place)
@@ -97,7 +97,7 @@ def call_sheet(language: str) -> Printed:
 
 
 def _contact(of: Standing | None) -> Contact:
-    """The contact of the form; its employer is that of its case. Raises Refused."""
+    """Return the contact of the form; in a case, its employer. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
     typed_minutes = request.form.get("other_minutes", "").strip()
     values = forms.given("contact", employer=employer or None)

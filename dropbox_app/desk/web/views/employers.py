@@ -1,4 +1,4 @@
-"""Werkgevers: each one's sheet, what was agreed, how things stand there, and the hours it took."""
+"""Werkgevers: each one's sheet, agreements, the state of affairs there, and the hours spent."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,13 +28,13 @@ blueprint = Blueprint("employers", __name__, url_prefix="/employers")
 
 @blueprint.get("")
 def employers() -> ResponseReturnValue:
-    """List the employers, and ask for the name of a further one."""
+    """List the employers, and ask for the name of a new one."""
     return _list("", [])
 
 
 @blueprint.post("")
 def add() -> ResponseReturnValue:
-    """Begin the sheet of an employer that is not there yet."""
+    """Begin the sheet of a new employer."""
     place = here.place()
     name = " ".join(request.form.get("employer", "").split())
     known = register.employers(place)
@@ -72,6 +72,28 @@ def sheet(handle: str) -> ResponseReturnValue:
     if kept is None:
         return _page(handle, "", MultiDict(), [])
     return _page(handle, kept["form"], kept, [here.told().say("unlock.kept")])
+
+
+@blueprint.post("/<handle>/same")
+def same(handle: str) -> ResponseReturnValue:
+    """Say what becomes of two employers that are one; once that is confirmed, make them one."""
+    place, told, name = here.place(), here.told(), here.registered("employer", handle)
+    other = here.registered("employer", request.form.get("other", ""))
+    if not request.form.get("confirmed"):
+        count = len(register.every(place, name))
+        return render_template(
+            "employer_same.html", handle_here=handle, name=name, other=other, count=count,
+            other_handle=request.form["other"],
+        )  # fmt: skip
+    try:
+        register.rename(place, name, other)
+        place.change_key_if_due()
+    except forms.NOT_KEPT as error:
+        problems = forms.problems(told, place.machine.today(), error, "agreement")
+        return _page(handle, "same", MultiDict(), problems), forms.status(error)
+    here.page().say(told.say("employer.same_done", name=name, other=other))
+    merged = here.register_handle("employer", other)
+    return redirect(url_for("employers.sheet", handle=merged, _anchor="main"), 303)
 
 
 @blueprint.post("/<handle>/<what>")
@@ -171,6 +193,12 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
             if event.date.year == today.year and _is_without_case(event)
         ],
         year=str(today.year),
+        others=[
+            (here.register_handle("employer", one), one)
+            for one in register.employers(place)
+            if one != name
+        ],
+        near=names.near(register.employers(place), name),
         said=here.page().take_said(),
     )
 
@@ -182,7 +210,7 @@ def _is_without_case(event: Event) -> bool:
 
 
 def _answers(name: str) -> dict[str, str]:
-    """How things stand at an employer, the newest answer to each question."""
+    """Return the newest answer to each question about an employer."""
     found: dict[str, str] = {}
     for event in register.every(here.place(), name):
         if isinstance(event, Checklist):

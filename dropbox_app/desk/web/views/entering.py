@@ -1,4 +1,4 @@
-"""The way in: the passphrase, the lock, the language, and the script that says a window is open."""
+"""Access: the passphrase, the lock, the language, and the script that says a window is open."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ blueprint = Blueprint("entering", __name__)
 @blueprint.get("/unlock")
 @without_desk
 def unlock() -> ResponseReturnValue:
-    """Ask for the passphrase; without a desk in the folder, lead to the first run."""
+    """Ask for the passphrase; without a desk in the folder, redirect to the first run."""
     page = here.page()
     if not page.lock.exists:
         return redirect(url_for("beginning.start"))
@@ -44,7 +44,7 @@ def open_desk() -> ResponseReturnValue:
 @blueprint.post("/lock")
 @without_desk
 def lock() -> ResponseReturnValue:
-    """Lock the desk; what was typed and not sent is gone."""
+    """Lock the desk; what was typed and not sent is lost."""
     here.page().lock.lock()
     return redirect(url_for("entering.unlock"), 303)
 
@@ -52,7 +52,7 @@ def lock() -> ResponseReturnValue:
 @blueprint.post("/language")
 @without_desk
 def language() -> ResponseReturnValue:
-    """Choose the language of the page, before the desk is open; it is kept once it is."""
+    """Choose the language of the page before the desk is open; it is kept after that."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
         here.page().language = here.page().chosen_language = chosen
@@ -62,7 +62,7 @@ def language() -> ResponseReturnValue:
 @blueprint.post("/ping")
 @without_desk
 def ping() -> ResponseReturnValue:
-    """Note that a window is open, and with ``active`` that the person is at work in it."""
+    """Note that a window is open and, with ``active``, that the person is working in it."""
     page = here.page()
     page.note_window()
     if request.form.get("active") == "1":

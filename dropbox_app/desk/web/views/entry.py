@@ -1,4 +1,4 @@
-"""One entry of the register: corrected, or removed, by the person who made it."""
+"""One entry of the register, corrected or removed by the person who made it."""
 
 import datetime
 
@@ -30,7 +30,7 @@ def show(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def keep(handle: str) -> ResponseReturnValue:
-    """Put what was typed in its place."""
+    """Replace the entry by what was typed."""
     event = _entry(handle)
     values = form.to_json(event)
     shown = {one.name for one in _asked(event)}
@@ -46,7 +46,7 @@ def keep(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/remove")
 def remove(handle: str) -> ResponseReturnValue:
-    """Remove it for good."""
+    """Remove the entry for good."""
     event = _entry(handle)
     try:
         corrections.correct(here.place(), _number(handle), None)
@@ -84,11 +84,14 @@ def _closed(told: Words, said: str, today: datetime.date) -> str:
     values = said.values if isinstance(said, Sentence) else {}
     day = values.get("day")
     when = told.date(day, today) if isinstance(day, datetime.date) else ""
-    return told.say("entry.closed", year=values.get("year", ""), day=when)
+    year = values.get("year", "")
+    if "other" in values:
+        return told.say("entry.given", year=year, day=when, other=values["other"])
+    return told.say("entry.closed", year=year, day=when)
 
 
 def _asked(event: Event) -> list[forms.Asked]:
-    """The fields that the employer's level of recording keeps, and those that it has already."""
+    """Return the fields that the employer's level of recording keeps, and those already filled."""
     employer = event.employer if isinstance(event, OfEmployer) else ""
     level = cases.level(register.sheet(here.place(), employer))
     there = form.to_json(event)
@@ -102,7 +105,7 @@ def _asked(event: Event) -> list[forms.Asked]:
 
 
 def _signed(event: Event) -> list[tuple[str, str, Json]]:
-    """What the reporter signed, to be read: label, field, value. Empty for every other entry."""
+    """Return what the reporter signed: label, field, value; empty for every other entry."""
     if not cases.is_signed(event):
         return []
     there = form.to_json(event)

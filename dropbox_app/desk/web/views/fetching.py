@@ -1,4 +1,4 @@
-"""Fetch: the button, how far it is, and what came of it for each employer."""
+"""Fetch: the button, the progress, and the result for each employer."""
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -11,14 +11,14 @@ blueprint = Blueprint("fetching", __name__)
 
 @blueprint.post("/fetch")
 def start() -> ResponseReturnValue:
-    """Begin a fetch, unless one is running, and show how far it is."""
+    """Begin a fetch, unless one is running, and show its progress."""
     here.page().fetching.start()
     return redirect(url_for("fetching.progress"), 303)
 
 
 @blueprint.get("/fetch")
 def progress() -> ResponseReturnValue:
-    """Show how far the fetch is, employer by employer, and at the end what came of it."""
+    """Show the progress of the fetch, employer by employer, and at the end the result."""
     fetching = here.page().fetching
     failure = sentence(here.told(), fetching.failure) if fetching.failure else ""
     return render_template(

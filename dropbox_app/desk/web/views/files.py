@@ -1,4 +1,4 @@
-"""One file of a conversation: what it is, a look at it, a clean copy, and the file as it came."""
+"""One file of a conversation: its kind, a view of it, a clean copy, and the original."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -80,7 +80,7 @@ def _words() -> dict[str, Any]:
 @blueprint.get("/frame")
 @without_desk
 def frame() -> ResponseReturnValue:
-    """Return the page of the hidden frame; it holds nothing of the desk."""
+    """Return the page of the hidden frame, which holds nothing of the desk."""
     return frame_page.built().response()
 
 
@@ -92,7 +92,7 @@ def show(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.get("/t/<thread>/f/<file>/content")
 def content(thread: str, file: str) -> ResponseReturnValue:
-    """Return a file's bytes to the script that has them drawn."""
+    """Send a file's bytes to the script that has them drawn."""
     site, mailbox = here.thread_of(thread)
     drawn = files.to_draw(here.place(), mailbox, here.file_of(file), site)
     return stranger_bytes.response(drawn.pieces, drawn.size)
@@ -100,7 +100,7 @@ def content(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.post("/t/<thread>/f/<file>/save")
 def save(thread: str, file: str) -> ResponseReturnValue:
-    """Write the file as it came into the folder that was named."""
+    """Write the original file to the named folder."""
     site, mailbox = here.thread_of(thread)
     looked = files.look(here.place(), mailbox, here.file_of(file), site)
     harmless = looked.findings is not None and files.harmless(looked.findings)
@@ -116,7 +116,7 @@ def save(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.post("/t/<thread>/f/<file>/copy")
 def copy(thread: str, file: str) -> ResponseReturnValue:
-    """Write what the browser drew of the file into the folder; answers a script."""
+    """Write what the browser drew of the file to the folder, and answer the script."""
     site, mailbox = here.thread_of(thread)
     told = here.told()
     try:
@@ -152,7 +152,7 @@ def _page(thread: str, file: str, problem: str = "", saved: str = "") -> str:
 
 
 def chosen_folder() -> Path:
-    """The folder of the form. Raises Unfit if it is not there."""
+    """Return the folder of the form. Raises Unfit if it does not exist."""
     path = Path(request.form.get("folder", "").strip()).expanduser()
     if not path.is_absolute() or not path.is_dir():
         raise Unfit("The folder is not there.", "no_folder")
@@ -160,7 +160,7 @@ def chosen_folder() -> Path:
 
 
 def usual_folder() -> Path:
-    """The person's folder for downloads, or else their home."""
+    """Return the person's folder for downloads, or else their home folder."""
     downloads = Path.home() / "Downloads"
     return downloads if downloads.is_dir() else Path.home()
 
@@ -181,7 +181,7 @@ def _form() -> Form:
 
 
 def _drawn() -> list[Drawn]:
-    """The pages that the script sent: pictures, and their sizes in pixels."""
+    """Return the pages that the script sent: pictures, and their sizes in pixels."""
     pictures = request.files.getlist("page")
     widths, heights = (request.form.getlist(name, type=int) for name in ("width", "height"))
     if not len(pictures) == len(widths) == len(heights):

@@ -1,4 +1,4 @@
-"""Poster and wallet cards: made for one employer, handed out as a file to print."""
+"""Poster and wallet cards: made for one employer, sent as a file to print."""
 
 import io
 from typing import cast, get_args
@@ -20,13 +20,13 @@ _KINDS = get_args(Kind)
 
 @blueprint.get("")
 def posters() -> ResponseReturnValue:
-    """Ask for which employer, what, and what is to be on it."""
+    """Ask for the employer, the kind, and the contents."""
     return _page("")
 
 
 @blueprint.post("")
 def make() -> ResponseReturnValue:
-    """Hand out the file."""
+    """Send the file."""
     kind, spoken = request.form.get("kind", ""), request.form.get("language", "")
     site, _ = here.thread_of(request.form.get("site", ""))
     try:
@@ -50,5 +50,5 @@ def _page(problem: str) -> str:
 
 
 def as_file(made: Printed) -> ResponseReturnValue:
-    """Answer with a file that the browser saves."""
+    """Return a response that the browser saves as a file."""
     return send_file(io.BytesIO(made.data), made.type, as_attachment=True, download_name=made.name)

@@ -1,4 +1,4 @@
-"""Save everything of a conversation: its messages and files, readable, in one new folder."""
+"""Saves a whole conversation, its messages and files, in readable form in one new folder."""
 
 from collections.abc import Iterator
 
@@ -20,14 +20,14 @@ blueprint = Blueprint("save_all", __name__, url_prefix="/t/<handle>/save")
 
 @blueprint.get("/")
 def ask(handle: str) -> ResponseReturnValue:
-    """Ask where to, and whether also what could do harm."""
+    """Ask for the folder, and whether to include files that could do harm."""
     here.thread_of(handle)
     return _page(handle)
 
 
 @blueprint.post("/")
 def save(handle: str) -> ResponseReturnValue:
-    """Write everything into a new folder within the one that was named."""
+    """Write everything to a new folder within the named one."""
     site, mailbox = here.thread_of(handle)
     told, place = here.told(), here.place()
 

@@ -1,4 +1,4 @@
-"""Settings: language, lock, fetching, the way to the sites, passphrase; and what else there is."""
+"""Settings: language, lock, fetching, connection, passphrase; and the page More."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,7 +18,7 @@ _SAID = ("kept", "passphrase", "proxy")
 
 @blueprint.get("/all")
 def more() -> ResponseReturnValue:
-    """Show what else there is: cards, absence, posters, texts, backup, settings."""
+    """Show the rest: cards, absence, posters, texts, backup, settings."""
     return render_template("more.html")
 
 
@@ -30,7 +30,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("")
 def keep() -> ResponseReturnValue:
-    """Keep language, lock and rhythm; they count at once."""
+    """Keep language, lock and fetching interval, which apply at once."""
     try:
         new = settings.choose(
             here.place(),
@@ -46,7 +46,7 @@ def keep() -> ResponseReturnValue:
 
 @blueprint.post("/proxy")
 def proxy() -> ResponseReturnValue:
-    """Choose the way to all sites."""
+    """Choose how all sites are reached."""
     place = here.place()
     chosen = request.form.get("proxy", "")
     if chosen == "other":
@@ -63,7 +63,7 @@ def proxy() -> ResponseReturnValue:
 
 @blueprint.post("/passphrase")
 def change_passphrase() -> ResponseReturnValue:
-    """Change the passphrase, if the one of before is given."""
+    """Change the passphrase, if the current one is given."""
     place, told = here.place(), here.told()
     new = request.form.get("passphrase", "")
     problem = passphrase_problem(new, request.form.get("again", ""))
@@ -79,7 +79,7 @@ def change_passphrase() -> ResponseReturnValue:
 
 
 def _number(name: str) -> int:
-    """A number of the form; what is none is out of every range."""
+    """Return a number of the form; anything else becomes an invalid number."""
     text = request.form.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 6 else -1
 

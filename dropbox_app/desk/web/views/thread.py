@@ -1,4 +1,4 @@
-"""Gesprek: read it, answer it, and what else is done with one conversation."""
+"""Gesprek: read a conversation, answer it, and everything else that can be done with it."""
 
 import json
 import secrets
@@ -34,7 +34,7 @@ class Typed:
     fields: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, form: str, name: str, usual: str = "") -> str:
-        """Return what the field of a form shows."""
+        """Return the value that the field of a form shows."""
         return self.fields.get(name, usual) if self.form == form else usual
 
     def wrong(self, form: str) -> str:
@@ -44,7 +44,7 @@ class Typed:
 
 @blueprint.get("/")
 def thread(handle: str) -> ResponseReturnValue:
-    """Show the conversation; what was new has then been seen."""
+    """Show the conversation; new messages are then marked as seen."""
     waiting = here.page().draft.take(here.place(), handle)
     proposed = here.page().take_proposed(handle)
     if waiting is None:
@@ -81,7 +81,7 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:
-    """The name of the language of the reporter's pages; empty if it is one of the desk's own."""
+    """Return the language of the reporter's pages; empty if the desk has it too."""
     spoken = writing.pages_language(desk, mailbox)
     return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
@@ -108,7 +108,7 @@ def _with_snippet(handle: str, name: str, text: str) -> ResponseReturnValue:
 
 @blueprint.post("/consent")
 def consent(handle: str) -> ResponseReturnValue:
-    """Ask whether a step is good; a formal one only after a second look."""
+    """Ask for consent to a step; a formal one only after a second look."""
     step, with_whom, scope = (request.form.get(name, "") for name in ("step", "with", "scope"))
     successor = request.form.get("successor", "").strip()
     if is_formal(step, with_whom) and "formal" not in request.form:
@@ -125,12 +125,12 @@ def consent(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/options")
 def options(handle: str) -> ResponseReturnValue:
-    """Lay out what the reporter can choose from."""
+    """Offer the reporter a choice of options."""
     return _send(handle, "options", _options)
 
 
 def _options() -> writing.Message:
-    """The options of the form; those that are empty are left out. Raises Unfit."""
+    """Return the options of the form, without empty ones. Raises Unfit."""
     told = here.told()
     rows = [
         {part: request.form.get(f"{part}{number}", "").strip() for part in _OPTION_PARTS}
@@ -164,7 +164,7 @@ def own(handle: str) -> ResponseReturnValue:
 
 
 def _keep_own(site: str, mailbox: str) -> None:
-    """Write the fields that came; one that is missing leaves what is kept as it was."""
+    """Write the fields that were sent; a missing one leaves the earlier value."""
     place, given = here.place(), request.form
     if "label" in given:
         threads.label(place, mailbox, given["label"], site)
@@ -174,7 +174,7 @@ def _keep_own(site: str, mailbox: str) -> None:
 
 @blueprint.get("/forget")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show once more what goes, before it is deleted for good."""
+    """Show once more what will be deleted for good."""
     site, mailbox = here.thread_of(handle)
     opened = threads.read(here.place(), mailbox, site)
     return render_template(
@@ -199,7 +199,7 @@ def forget(handle: str) -> ResponseReturnValue:
 
 
 def _back(handle: str) -> ResponseReturnValue:
-    """Lead to the top, where it says what was done: a browser keeps the part after # otherwise."""
+    """Redirect to the top, where the result is shown; else a browser keeps the part after #."""
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 
 
@@ -214,7 +214,7 @@ def _needed(text: str, key: str) -> str:
 
 
 def _uploaded() -> list[Source]:
-    """The files of the form, from memory."""
+    """Return the files of the form, from memory."""
     chosen = [one for one in request.files.getlist("files") if one.filename]
     return [files.source(one.filename or "", one.stream.read()) for one in chosen]
 
@@ -250,7 +250,7 @@ def _send(
 
 
 def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> ResponseReturnValue:
-    """Do what goes to the server; others may read on meanwhile, and nobody writes to the site."""
+    """Do the work with the server; meanwhile others may read, but not write to the site."""
     site, mailbox = here.thread_of(handle)
     page, told = here.page(), here.told()
     # A second click sends the same form again, while the first is still under way.
@@ -277,7 +277,7 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
 def _locally(
     handle: str, form: str, done: str, work: Callable[[str, str], object]
 ) -> ResponseReturnValue:
-    """Do what is written on this computer alone."""
+    """Do the work on this computer alone."""
     site, mailbox = here.thread_of(handle)
     page = here.page()
     try:
@@ -290,7 +290,7 @@ def _locally(
 
 
 def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
-    """Show the form again, with all that was typed, and why it was not done."""
+    """Show the form again, with everything that was typed, and the reason."""
     if not here.page().lock.is_open:
         return locked(handle, form)
     problem = str(error) if isinstance(error, Incomplete) else sentence(here.told(), error)

@@ -1,12 +1,13 @@
-"""Gesprekken: all of them, over all employers; by employer, by whose turn it is, by words."""
+"""Gesprekken: all conversations of all employers; filtered by employer, turn and words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import threads as actions
 from dropbox_app.desk.actions.threads import Listed
+from dropbox_app.desk.storage.lists import Which
 from dropbox_app.desk.web import here
 
 blueprint = Blueprint("threads", __name__)
@@ -14,12 +15,9 @@ blueprint = Blueprint("threads", __name__)
 AT_ONCE = 100  # rows of a page
 FOUND = 240  # characters of a message that a search shows
 # Which conversations a choice leaves, by its name in the form.
-TURNS: Mapping[str, Callable[[Listed], bool]] = {
-    "": lambda one: True,
-    "mine": lambda one: one.summary.turn == "counsellor",
-    "theirs": lambda one: one.summary.turn == "reporter",
-    "over": lambda one: one.summary.turn == "nobody",
-}
+TURNS: Mapping[str, Which] = {
+    "": "all", "mine": "counsellor", "theirs": "reporter", "over": "nobody"
+}  # fmt: skip
 
 
 @blueprint.route("/threads", methods=["GET", "POST"])
@@ -33,18 +31,15 @@ def threads() -> ResponseReturnValue:
     turn = request.form.get("turn", "")
     count = min(max(request.form.get("count", AT_ONCE, type=int), AT_ONCE), 100 * AT_ONCE)
     place = here.place()
-    names = sorted(set(place.names().values()))
-    found = [
-        one
-        for one in actions.list_threads(place)
-        if (not employer or one.employer == employer) and TURNS.get(turn, TURNS[""])(one)
-    ]
+    names = place.names()
+    sites = [site for site, name in names.items() if employer in ("", name)]
+    found = actions.choose(place, sites, TURNS.get(turn, "all"), most=count)
     return render_template(
         "threads.html",
-        found=found[:count],
-        all=len(found),
-        more=count + AT_ONCE if len(found) > count else 0,
-        employers=names,
+        found=found.first,
+        all=found.all,
+        more=count + AT_ONCE if found.all > count else 0,
+        employers=sorted(set(names.values())),
         employer=employer,
         turn=turn,
         turns=[*TURNS],
@@ -55,7 +50,7 @@ def threads() -> ResponseReturnValue:
 
 
 def _hits(words: str, employer: str) -> list[dict[str, object]]:
-    """What a search found: the conversation, and how the message begins."""
+    """Return the search results: the conversation, and how the message begins."""
     return [
         {
             "listed": one.listed,
@@ -69,7 +64,7 @@ def _hits(words: str, employer: str) -> list[dict[str, object]]:
 
 
 def _notes(words: str, employer: str) -> list[tuple[Listed, str]]:
-    """The counsellor's own notes that a search found: the conversation, and how the note begins."""
+    """Return the notes that a search found: the conversation, and how the note begins."""
     return [
         (one.listed, _beginning(one.text))
         for one in actions.search_notes(here.place(), words)

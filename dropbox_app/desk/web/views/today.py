@@ -17,7 +17,7 @@ def today() -> ResponseReturnValue:
     """Show the day's work; a report whose writer does not feel safe comes first."""
     return render_template(
         "today.html",
-        work=actions.today(here.place()),
+        work=actions.today(here.place(), most=AT_ONCE),
         due=agenda.rows(agenda.SOON),
         most=AT_ONCE,
         said=here.page().take_said(),

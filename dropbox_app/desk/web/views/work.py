@@ -20,7 +20,7 @@ MOST_SHOWN = 20  # entries that are tied to no employer
 
 @blueprint.get("")
 def work() -> ResponseReturnValue:
-    """Ask for what is no contact with a reporter."""
+    """Ask for work that is not a contact with a reporter."""
     kept = here.page().take_typed()
     if kept is None:
         return _page("", MultiDict(), [])

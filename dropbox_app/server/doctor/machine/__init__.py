@@ -1,4 +1,4 @@
-"""The machine around a server's folder: what of it could betray a visitor.
+"""Checks of the host around a server's folder: what could betray a visitor.
 
 Settings are never parsed here: each check asks the program that uses them. Every path is read and
 every program is found below a root, which is "/" except in tests. Nothing is changed and no network
@@ -32,7 +32,7 @@ MOST = 1024 * 1024  # bytes of a file
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to look, and what is known of the server: its folder, the day, all its addresses."""
+    """The root to check below, and the known facts about the server: folder, day, addresses."""
 
     root: Path
     folder: Path
@@ -41,7 +41,7 @@ class Machine:
     _answers: dict[tuple[str, ...], str | NoAnswer] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
-        """A path of the machine, below its root."""
+        """Return a path of the machine, below its root."""
         if name == self.server:
             return self.folder
         return self.root / name.lstrip("/")
@@ -79,7 +79,7 @@ class Machine:
             raise Unseen(name) from None
 
     def stat(self, name: str) -> "Status | None":
-        """Of what a path leads to; None if it is not there. Raises Unseen."""
+        """Return the status of what a path leads to; None if it does not exist. Raises Unseen."""
         try:
             found = self.path(name).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -92,11 +92,11 @@ class Machine:
         )  # fmt: skip
 
     def there(self, name: str) -> bool:
-        """Whether a path leads to something. Raises Unseen."""
+        """Return whether a path leads to something. Raises Unseen."""
         return self.stat(name) is not None
 
     def inside(self, folder: str, pattern: str = "*") -> list[str]:
-        """The paths in a folder, by name; none if it is not there. Raises Unseen."""
+        """Return the paths in a folder, sorted by name; none if it is missing. Raises Unseen."""
         try:
             return sorted(
                 self.name(path)
@@ -130,7 +130,7 @@ Faults = Iterator[Finding]
 
 
 def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "") -> Finding:
-    """A path may not be read by this account."""
+    """Return the finding that this account may not read a path."""
     return unseen(check, f"{path} may not be read by this account", as_root(folder), site)
 
 
@@ -141,7 +141,7 @@ def as_root(folder: Path) -> str:
 
 
 def look(machine: Machine) -> Iterator[Finding]:
-    """Run every check of the machine. A check is fine if it came to its end and found nothing."""
+    """Run every check of the machine. A check is fine if it completes and finds nothing."""
     for check, faults in _checks():
         found: list[Finding] = []
         try:

@@ -1,4 +1,4 @@
-"""The system under it: its clock, its version, its updates, and the versions of what is used."""
+"""Checks of the operating system: clock, version, updates, and the versions of what is used."""
 
 import datetime
 import re
@@ -26,7 +26,7 @@ _PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/pass
 
 
 def clock(machine: Machine) -> Faults:
-    """By a wrong day conversations end too soon, or not at all."""
+    """Check the clock: on a wrong day conversations end too soon, or not at all."""
     for name in _PASSED:
         found = machine.stat(name)
         if found and found.day > machine.today + datetime.timedelta(1):
@@ -44,7 +44,7 @@ def clock(machine: Machine) -> Faults:
 
 
 def system(machine: Machine) -> Faults:
-    """Whether what is found in Debian is still mended, and the mending comes here."""
+    """Check that Debian still supports this version, and that updates are installed."""
     told = machine.text("/etc/os-release") or machine.text("/usr/lib/os-release") or ""
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', told, re.MULTILINE))
     version = fields.get("VERSION_ID", "").partition(".")[0]
@@ -94,7 +94,7 @@ def _updates(machine: Machine) -> Faults:
 
 
 def versions(machine: Machine) -> Faults:
-    """Of what the drop box stands on, and which of its own releases is in use."""
+    """Report the versions of the drop box and of the programs that it depends on."""
     if sys.version_info < (3, 11):  # noqa: UP036 - said, should a packager have loosened it
         yield wrong("versions", "Python is older than 3.11", "install on a newer Debian")
     said = machine.ask("dpkg-query", "--show", "--showformat=${Status} ${Version}", "tor",

@@ -1,4 +1,4 @@
-"""Where lines could be kept that tell of visits: the journal, syslog, files of web servers."""
+"""Checks where lines about visits could be kept: the journal, syslog, files of web servers."""
 
 import shlex
 
@@ -14,7 +14,7 @@ _SYSLOGS = ("rsyslog.service", "syslog-ng.service")
 
 
 def logs(machine: Machine) -> Faults:
-    """A fault during a visit leaves a line, and a line has a time."""
+    """Check the logs: a fault during a visit writes a line, and a line has a time."""
     for folder in _FOLDERS:
         for file in machine.inside(folder):
             found = machine.stat(file)

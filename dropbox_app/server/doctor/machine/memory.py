@@ -1,4 +1,4 @@
-"""Where memory could be written to a disk: swap, core dumps. And whether the disk is encrypted."""
+"""Checks whether memory could be written to a disk (swap, core dumps), and disk encryption."""
 
 import json
 import re
@@ -12,12 +12,12 @@ _HARMLESS = re.compile(r"\|\s*(/usr)?/bin/(false|true)\b|\|\s*/dev/null")
 
 
 def _services(machine: Machine) -> dict[str, Unit]:
-    """Of the units through whose memory a report passes, those that are here. Raises NoAnswer."""
+    """Return the units here through whose memory a report passes. Raises NoAnswer."""
     return units(machine, SERVER, NGINX, TOR)
 
 
 def swap(machine: Machine) -> Faults:
-    """What is swapped out stays on the disk, readable, after the power is gone."""
+    """Check for swap: swapped memory stays readable on the disk after the power is off."""
     used = machine.ask("swapon", "--show=NAME", "--noheadings", "--raw").splitlines()
     later = _list(
         machine, "filesystems", "findmnt", "--json", "--fstab", "--evaluate", "--types", "swap",
@@ -52,7 +52,7 @@ def _swap_is_encrypted(machine: Machine, name: str) -> bool:
 
 
 def core_dumps(machine: Machine) -> Faults:
-    """A dump of a program's memory holds what visitors wrote."""
+    """Check that no core dump is written: it would hold what visitors wrote."""
     pattern = machine.text("/proc/sys/kernel/core_pattern")
     if pattern is None:
         yield unseen(
@@ -78,7 +78,7 @@ def core_dumps(machine: Machine) -> Faults:
 
 
 def disk_encryption(machine: Machine) -> Faults:
-    """Of the disk that holds the server's folder."""
+    """Check whether the disk that holds the server's folder is encrypted."""
     device = _device_under(machine, machine.server)
     encrypted = _is_encrypted(machine, device) if device else None
     if encrypted is None:
@@ -107,7 +107,7 @@ def _device_under(machine: Machine, path: str) -> str | None:
 
 
 def _is_encrypted(machine: Machine, device: str) -> bool | None:
-    """Whether a device, or everything that it is made of, is encrypted. None: lsblk does not know.
+    """Return whether a device, or all it is made of, is encrypted; None if lsblk cannot tell.
 
     What a hosting company encrypts below the machine cannot be seen.
     """

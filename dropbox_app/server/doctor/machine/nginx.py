@@ -1,4 +1,4 @@
-"""The web server in front of the drop box: that it keeps nothing of a visit."""
+"""Checks that the web server in front of the drop box keeps nothing of a visit."""
 
 import datetime
 import re
@@ -40,7 +40,7 @@ _KEEPERS = ("proxy_cache", "proxy_store", "client_body_in_file_only", "gzip", "g
 
 
 def proxy(machine: Machine) -> Faults:
-    """nginx sees addresses and the moment of every visit, and has to forget them."""
+    """Check nginx: it sees the address and the time of every visit, and must not keep them."""
     for name in used(machine, "nginx.service", *_OTHERS):
         if name == "nginx.service":
             yield wrong(
@@ -103,7 +103,7 @@ def _kept(settings: list[tuple[str, ...]]) -> Faults:
 
 
 def _spooled(settings: list[tuple[str, ...]], front: Unit) -> Faults:
-    """Whether nginx could write a body to a file, whatever its settings say."""
+    """Return whether nginx could write a body to a file, whatever its settings say."""
     paths = {one[1] for one in settings if one[0].endswith("_temp_path") and one[1:]}
     closed, opened = front["ReadOnlyPaths"].split(), front["ReadWritePaths"].split()
     for path in sorted(paths or {"/var/lib/nginx"}):
@@ -146,7 +146,7 @@ def _directives(said: str) -> Iterator[tuple[str, ...]]:
 
 
 def certificate(machine: Machine) -> Faults:
-    """Without a valid certificate nobody comes in at the domain."""
+    """Check the certificate of the domain; without a valid one nobody can visit."""
     domains = [origin[8:] for origin in machine.origins if origin.startswith("https://")]
     if not domains:
         return

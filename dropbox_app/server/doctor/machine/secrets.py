@@ -1,4 +1,4 @@
-"""Secrets where none may be: keys that open backups or reports, or that are the site itself."""
+"""Checks for secrets in wrong places: keys that open backups or reports, or keys of the site."""
 
 import os
 import re
@@ -26,7 +26,7 @@ MARKS = {
 
 
 def secrets(machine: Machine) -> Faults:
-    """Look in the server's folder, and in the places where something is left by mistake."""
+    """Check the server's folder, and the places where files are often left by mistake."""
     closed: list[str] = []
     for name in (machine.server, *PLACES):
         found: list[tuple[str, str]] = []
@@ -99,6 +99,7 @@ def _told(path: Path) -> Iterator[str]:
         data = read_small(path, _MOST)
     except NoFile:
         return
+    narrow = data.replace(b"\0", b"")  # PowerShell's > writes UTF-16
     for mark, said in MARKS.items():
-        if re.search(mark, data):
+        if re.search(mark, narrow):
             yield said

@@ -1,4 +1,4 @@
-"""The drop box as a service: its unit, its program, its account, its socket file."""
+"""Checks of the service: its unit, its program, its account, its socket file."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ _MEND = "deploy/install puts it back; then systemctl restart klankbord"
 
 
 def service(machine: Machine) -> Faults:
-    """Whether the unit is still as closed as promised, and starts with the machine."""
+    """Check that the unit's sandbox is still as promised, and that it starts at boot."""
     found = unit(machine, SERVER)
     if found is None:
         yield unseen(
@@ -61,7 +61,7 @@ def _files(found: Unit) -> str:
 
 
 def program(machine: Machine) -> Faults:
-    """Whoever can change the program reads along while somebody uses a page."""
+    """Check who can change the program: they could read along while somebody uses a page."""
     if not machine.there(f"{PROGRAM}/current"):
         yield unseen(
             "program", f"it is not in {PROGRAM}, so who may change it was not looked at",
@@ -160,7 +160,7 @@ def _entries(machine: Machine, kind: str, size: int) -> list[list[str]]:
 
 
 def socket(machine: Machine) -> Faults:
-    """Where nginx, and nobody else, comes in."""
+    """Check that only nginx can connect to the server's socket."""
     place = machine.stat(SOCKETS)
     if place is None:
         if unit(machine, SERVER):

@@ -1,4 +1,4 @@
-"""Tor in front of the drop box: what its settings say, and whether its key is its own."""
+"""Checks of Tor in front of the drop box: its settings, and who has its key."""
 
 import os
 import re
@@ -44,7 +44,7 @@ _MEND = "deploy/install puts {} back; then systemctl restart tor"
 
 @dataclass
 class Onion:
-    """One onion address as the settings have it."""
+    """One onion address of Tor's settings."""
 
     folder: str
     ports: list[str] = field(default_factory=list)
@@ -58,13 +58,13 @@ class Onion:
 
 @dataclass
 class Config:
-    """Tor's settings where they differ from its own defaults: names in small letters."""
+    """Tor's settings that differ from its defaults, with names in lower case."""
 
     lines: dict[str, list[str]]
     onions: list[Onion]
 
     def last(self, key: str) -> str:
-        """The value that holds, of a setting that has one."""
+        """Return the effective value of a setting; None if it has none."""
         return self.lines.get(key, [""])[-1]
 
 
@@ -76,7 +76,7 @@ _ASK = (
 
 
 def _refusal(machine: Machine) -> str:
-    """Why Tor does not take its settings, in its own words; empty if it takes them.
+    """Return why Tor refuses its settings, in its own words; empty if it accepts them.
 
     Raises NoAnswer where another account than root asks.
     """
@@ -112,7 +112,7 @@ def config(machine: Machine) -> Config | None:
 
 
 def tor(machine: Machine) -> Faults:
-    """Whether Tor tells nobody of visits, and keeps a flood from the drop box."""
+    """Check that Tor records no visits, and that it limits floods."""
     if said := _refusal(machine):
         yield wrong(
             "tor", f"Tor does not take its settings: {said}",
@@ -197,7 +197,7 @@ def _target(port: str) -> str:
 
 
 def _joined(onion: Onion) -> Faults:
-    """Whether the address leads to the socket where nginx waits for its visitors."""
+    """Return whether the address leads to the socket at which nginx waits for its visitors."""
     name = PurePosixPath(onion.folder).name
     right = _DESKS if name.startswith("klankbord-desks") else _REPORTERS
     for port in onion.ports:
@@ -221,7 +221,7 @@ def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
 
 
 def _bounded(onion: Onion) -> Faults:
-    """How much one visitor may open."""
+    """Check how much one visitor may open."""
     yield from _missing(
         onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
     )  # fmt: skip
@@ -234,7 +234,7 @@ def _bounded(onion: Onion) -> Faults:
 
 
 def onion(machine: Machine) -> Faults:
-    """Whether each onion address of a site is this machine's, and its key nobody else's."""
+    """Check that this machine serves each onion address of a site, and nobody else has its key."""
     known = config(machine)
     onions = [one for one in known.onions if one.ours] if known else []
     wanted = {

@@ -1,4 +1,4 @@
-"""systemd's units, as systemd has them."""
+"""Reads systemd's units, as systemd has loaded them."""
 
 from dropbox_app.server.doctor.finding import NoAnswer
 from dropbox_app.server.doctor.machine import Machine
@@ -21,13 +21,13 @@ Unit = dict[str, str]
 
 
 def units(machine: Machine, *names: str) -> dict[str, Unit]:
-    """Return the properties of those of these units that are here. Raises NoAnswer."""
+    """Return the properties of those of these units that exist here. Raises NoAnswer."""
     found = _shown(machine, PROPERTIES, names)
     return {name: one for name, one in found.items() if one["LoadState"] == "loaded"}
 
 
 def unit(machine: Machine, name: str) -> Unit | None:
-    """Return one unit, or None if it is not here. Raises NoAnswer."""
+    """Return one unit, or None if it does not exist here. Raises NoAnswer."""
     return units(machine, name).get(name)
 
 

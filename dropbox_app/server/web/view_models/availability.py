@@ -1,6 +1,6 @@
-"""Whether a counsellor can be written to, in words: the same sentences on every page.
+"""Sentences on whether a counsellor can be written to, the same on every page.
 
-A card that is over, an announced absence, a desk that has collected nothing for longer than the
+An expired card, an announced absence, a desk that has collected nothing for longer than the
 site promises an answer (SPEC sections 3 and 9). Where somebody else can be written to, that is
 said with it.
 """
@@ -14,7 +14,7 @@ from dropbox_app.server.web.view_models.counsellors import People, Person
 
 
 class Availability:
-    """The sentences for one language, one day and its people.
+    """The sentences for one language, one day and its counsellors.
 
     ``silent_days``: the working days after which a desk counts as silent.
     """
@@ -26,7 +26,7 @@ class Availability:
         self._silent_days = silent_days
 
     def of(self, person: Person, chosen: Iterable[VerifyKey] = (), *, offer: bool = True) -> str:
-        """The sentence to read before writing to a counsellor; empty if there is none.
+        """Return the sentence to read before writing to a counsellor; empty if there is none.
 
         ``chosen``: the counsellors whom the reader writes to anyway: they are not offered instead.
         ``offer`` False: nobody else is named.
@@ -48,7 +48,7 @@ class Availability:
         return ""
 
     def of_all(self, chosen: Sequence[VerifyKey]) -> list[str]:
-        """The sentences about the counsellors of a conversation, each sentence once."""
+        """Return the sentences about the counsellors of a conversation, each sentence once."""
         known = {person.identity: person for person in self._people.everybody}
         gone = self._told.say("person.gone")
         said = [self.of(known[i], chosen) if i in known else gone for i in chosen]

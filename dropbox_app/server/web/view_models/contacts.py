@@ -1,4 +1,4 @@
-"""The telephone numbers that a page shows, with names and hours. The catalogues word them."""
+"""The telephone numbers on a page, with names and hours. The catalogues contain the sentences."""
 
 import re
 from collections.abc import Collection
@@ -15,7 +15,7 @@ SHORT = 16  # letters, of hours that fit a line on any phone
 
 @dataclass(frozen=True)
 class Contact:
-    """A number as a sentence shows it, with its counsellor's name unless the site shares it."""
+    """A number for a sentence, with its counsellor's name unless the site shares it."""
 
     phone: str
     hours: str
@@ -23,24 +23,24 @@ class Contact:
 
     @classmethod
     def of(cls, person: Person) -> "Contact":
-        """A counsellor's own number, for a page that shows the name above it."""
+        """Return a counsellor's own number, for a page that shows the name above it."""
         return cls(_whole(person.phone), _unbroken(person.hours), _dialled(person.phone))
 
     @classmethod
     def of_number(cls, number: str) -> "Contact":
-        """A number alone."""
+        """Return a number alone."""
         return cls(_whole(number), "", _dialled(number))
 
     @classmethod
     def of_other(cls, other: OtherContact) -> "Contact":
-        """The one to call about a counsellor, with the name."""
+        """Return the number to call about a counsellor, with the name."""
         return cls(f"{other.name}, {_whole(other.phone)}", "", _dialled(other.phone))
 
 
 def contacts(
     settings: Settings, people: People, whom: Collection[VerifyKey]
 ) -> tuple[Contact, ...]:
-    """The numbers for a page on which the counsellors ``whom`` are written to.
+    """Return the numbers for a page on which the reader writes to the counsellors ``whom``.
 
     Their own numbers if they have any; else the site's; else those of all counsellors who have one.
     """
@@ -61,7 +61,7 @@ def contacts(
 
 
 def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
-    """The numbers of this counsellor alone: their own, else the site's, else none."""
+    """Return this counsellor's own numbers, or else the site's; none if there are none."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
 
@@ -72,10 +72,10 @@ def _dialled(number: str) -> str:
 
 
 def _whole(number: str) -> str:
-    """The number with no place at which a line may break."""
+    """Return the number without a place for a line break."""
     return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
 
 
 def _unbroken(hours: str) -> str:
-    """The hours: short ones on one line; in longer ones no line ends after a hyphen."""
+    """Return the hours with no bad line break: short ones on one line, none after a hyphen."""
     return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)

@@ -19,7 +19,7 @@ class Person:
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
     ``stand_in``: the name of the deputy, if that is a counsellor who can be written to, is not away
     and not silent. ``silent``: this counsellor's desk has collected nothing for as long as the
-    site promises an answer, and two working days more.
+    site promises an answer, and two working days more. ``card``: with the counsellor's own words.
     """
 
     identity: VerifyKey
@@ -34,10 +34,11 @@ class Person:
     silent: bool
     phone: str  # of their own
     hours: str
+    card: Card
 
     @property
     def value(self) -> str:
-        """What a form sends for this person."""
+        """The value that a form sends for this person."""
         return self.identity.hex
 
 
@@ -56,7 +57,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """The same for a visitor without a conversation: nobody is open to them on an ended site.
+        """Return the same for a visitor without a conversation: an ended site has nobody open.
 
         ``Person.open`` stays as it is, for the sentences to reporters who have a code.
         """
@@ -75,21 +76,21 @@ class People:
         return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
-        """The name on the card of an identity; None if no card is here."""
+        """Return the name on the card of an identity; None if there is no card."""
         return next((p.name for p in self.everybody if p.identity == identity), None)
 
     def chosen(self, value: str) -> Person | None:
-        """The counsellor whom a form names; None if it names none of them."""
+        """Return the counsellor whom a form names; None if it names none of them."""
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
-        """The counsellors who can be written to, except these."""
+        """Return the counsellors who can be written to, except these."""
         leave_out = set(identities)
         return tuple(person for person in self.open if person.identity not in leave_out)
 
 
 class Directory:
-    """Reads the people of a site. Cards may change under another worker, so it looks each time.
+    """Reads the counsellors of a site; cards may change at any time, so it checks each time.
 
     Looking is cheap: what was read is kept while the day is the same and no card file has changed.
     It is not kept if a desk is silent, since that desk's next fetch changes no card.
@@ -102,7 +103,7 @@ class Directory:
         self._known: tuple[object, People] | None = None
 
     def on(self, day: datetime.date) -> People:
-        """Everybody with a card, as they can be reached on ``day``."""
+        """Return everybody with a card, and whether they can be reached on ``day``."""
         ended = bool(self._site.ended())
         state = (day, ended, self._files())
         known = self._known
@@ -114,7 +115,7 @@ class Directory:
         return people
 
     def _files(self) -> list[tuple[str, int, int]]:
-        """The card files by name, with ctime and inode: their mtime is always midnight."""
+        """Return the card files by name, with ctime and inode; their mtime is always midnight."""
         try:
             with os.scandir(self._site.folder / CARDS) as entries:
                 stats = [(entry.name, entry.stat()) for entry in entries]
@@ -150,12 +151,13 @@ class Directory:
                     silent=card.identity in silent,
                     phone=number.phone if number else "",
                     hours=number.hours if number else "",
+                    card=card,
                 )
             )
         return People(tuple(people), bool(people) or self._site.begun(), ended)
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
-        """Whether a desk has collected nothing for too long, and its card is that old at least."""
+        """Return whether a desk, and its card, have been quiet for too long."""
         last = self._mailboxes.last_fetch(card.identity)
         since = card.issued if last is None else max(card.issued, last)
         return response.quiet(since, day, self._site.settings.response_days)

@@ -1,4 +1,4 @@
-"""When a conversation ends, in words: closed by a counsellor, soon to be deleted, or some day.
+"""Says in words when a conversation ends: closed, soon to be deleted, or on a later day.
 
 Closing is only a notice of a counsellor (SPEC section 7): the server deletes by its own terms, and
 a promised day may only ever move later.
@@ -14,7 +14,7 @@ from dropbox_app.server.web.i18n import Words
 
 
 class Ending:
-    """The end of one conversation, as it is known today."""
+    """The end of one conversation, as known today."""
 
     def __init__(
         self, view: ReporterView, told: Words, today: datetime.date, retention: Retention
@@ -36,18 +36,18 @@ class Ending:
             self._closed = told.say("conversation.closed", date=told.date(closed.day, today))
 
     def notes(self) -> list[str]:
-        """The sentences that belong at the top of the page."""
+        """Return the sentences for the top of the page."""
         if self._closed:
             return [f"{self._closed} {self._soon or self._some_day}"]
         return [self._soon] if self._soon else []
 
     def some_day(self) -> str:
-        """The sentence for the bottom of the page; empty if ``notes`` says it."""
+        """Return the sentence for the bottom of the page; empty if ``notes`` contains it."""
         return "" if self.notes() else self._some_day
 
 
 def _closed(thread: Thread) -> Message | None:
-    """The notice that closed it; None if it was opened again or the reporter has written since."""
+    """Return the notice that closed it; None if it was reopened or the reporter wrote again."""
     closed = None
     for message in thread.genuine():
         status = message.body.get("status") if message.kind == "notice" else None

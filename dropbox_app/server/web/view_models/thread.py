@@ -1,4 +1,4 @@
-"""A conversation as the page shows it: genuine messages, and calm sentences about all others.
+"""A conversation as the page shows it: genuine messages, and calm sentences about others.
 
 Pure: a thread in, lines out. Nothing that failed a check is ever shown as somebody's words.
 """
@@ -39,7 +39,7 @@ class Request:
 
     @property
     def short(self) -> str:
-        """Enough of the digest to tell the forms of one page apart."""
+        """Enough of the digest to distinguish the forms of one page."""
         return self.digest[:12]
 
     @property
@@ -54,7 +54,7 @@ class Request:
 
     @property
     def stands(self) -> bool:
-        """Whether a yes stands that cannot be taken back by an answer, as matters are.
+        """Whether there is a yes that no answer can take back now, as after an agreed handover.
 
         After a yes to a handover that is as it was asked.
         """
@@ -62,16 +62,18 @@ class Request:
 
     @property
     def may_take_back(self) -> bool:
+        """Whether the yes can be withdrawn by an answer."""
         return self.answerable and self.said == "yes"
 
     @property
     def may_change(self) -> bool:
+        """Whether a no or a withdrawn yes can be changed."""
         return self.answerable and self.said in ("no", "withdrawn")
 
 
 @dataclass(frozen=True)
 class Option:
-    """One of the possibilities that a counsellor laid out."""
+    """One of the options that a counsellor offered."""
 
     title: str
     pro: str
@@ -80,7 +82,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: the server has it; whether it is whole, reading it shows."""
+    """A file of a message. ``here``: the server has it; reading it shows whether it is intact."""
 
     id: str
     name: str
@@ -110,7 +112,7 @@ class Line:
 
 
 def folded(lines: Sequence[Line]) -> int:
-    """How many of the oldest lines may stand folded away.
+    """Return how many of the oldest lines may be folded away.
 
     The last SHOWN stay in sight, and everything from the oldest one that asks or doubts something.
     """
@@ -123,7 +125,7 @@ def folded(lines: Sequence[Line]) -> int:
 
 
 class Teller:
-    """Tells a thread in one language, with the names of the people of the site."""
+    """Describes a thread in one language, with the names of the people of the site."""
 
     def __init__(
         self, thread: Thread, people: People, told: Words, items: Sequence[ItemInfo] = ()
@@ -135,7 +137,7 @@ class Teller:
         self._requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
 
     def name(self, by: str | VerifyKey) -> str:
-        """Whose message: the reporter's own, a name on a card, or somebody once here."""
+        """Return the author: the reporter, a name on a card, or "somebody once here"."""
         if by == REPORTER:
             return self._told.say("conversation.by_you")
         identity = by if isinstance(by, VerifyKey) else VerifyKey.parse(by)
@@ -146,15 +148,15 @@ class Teller:
         return self._told.listed(self.each(identities))
 
     def each(self, identities: Sequence[VerifyKey]) -> list[str]:
-        """Their names, each once: several may be called "somebody once here"."""
+        """Return their names, each once; several may be "somebody once here"."""
         return list(dict.fromkeys(self.name(identity) for identity in identities))
 
     def lines(self) -> list[Line]:
-        """Every message, in the order of the thread."""
+        """Return every message, in the order of the thread."""
         return [self._line(entry) for entry in self._thread.entries]
 
     def notes(self) -> list[str]:
-        """What is missing, and from whom."""
+        """Return what is missing, and from whom."""
         told = self._told
         found = [
             told.say("conversation.removed", name=self._missed(by))
@@ -177,9 +179,9 @@ class Teller:
         return found
 
     def _unnamed(self) -> bool:
-        """Whether a file lies here that the message it came with does not name.
+        """Return whether there is a file that the message it came with does not name.
 
-        Of a message that is gone nobody knows what it named.
+        If that message is gone, it is not known what it named.
         """
         named = {(m.by, m.n): {m.thread} for m in self._thread.genuine()}
         for message in self._thread.genuine():
@@ -189,11 +191,11 @@ class Teller:
         )
 
     def waiting(self) -> bool:
-        """Whether no counsellor has written anything yet."""
+        """Return whether no counsellor has written anything yet."""
         return all(message.by == REPORTER for message in self._thread.genuine())
 
     def asked(self, digest: str) -> Request | None:
-        """The consent request of this digest."""
+        """Return the consent request of this digest."""
         message = self._requests.get(digest)
         return self._request(message) if message else None
 
@@ -240,7 +242,7 @@ class Teller:
         return (self._told.say(key),)
 
     def _said(self, message: Message) -> str:
-        """A notice, or an answer to a consent request, as a sentence."""
+        """Return a notice, or an answer to a consent request, as a sentence."""
         if message.kind == "notice":
             key = f"notice.{message.body['status']}"
             return self._told.say(key, counsellor=self.name(message.by))
@@ -276,7 +278,7 @@ class Teller:
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The optional questions of a report. An answer this version does not know stays out."""
+        """Yield the optional questions of a report, leaving out answers that are unknown here."""
         given = message.body.get("answers")
         if not isinstance(given, dict):
             return

@@ -23,7 +23,7 @@ blueprint = Blueprint("code", __name__)
 
 @blueprint.get(f"{LANG}/code")
 def show(lang: str) -> Response:
-    """The code once more, while its page is open; after that the conversation."""
+    """Show the code again while its page is open; after that, the conversation."""
     session = current_session()
     if session.root is None:
         return ask_code_again(lang)
@@ -57,7 +57,7 @@ def check(lang: str) -> Response:
 
 
 def _checked(lang: str, session: ReporterSession, form: CodeCheckForm) -> Response:
-    """What somebody typed over from paper: right, or which words are not."""
+    """Compare what somebody typed from paper with the code, and show the page again."""
     told = words(lang)
     problems = form.problems(session.code, told)
     if not problems:
@@ -75,7 +75,7 @@ def _page_of_session(
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    """The page again, for a browser that keeps its cookie."""
+    """Return the page again, for a browser that keeps its cookie."""
     site = current_site()
     people = site.pages.people()
     view = site.agent.view(session.root) if session.root else None

@@ -1,4 +1,4 @@
-"""The conversation: reading it, writing more, answering a consent request (SPEC section 8)."""
+"""The conversation: read it, write more, answer a consent request (SPEC section 8)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ blueprint = Blueprint("conversation", __name__)
 @blueprint.get(f"{LANG}/conversation")
 @blueprint.get(f"{LANG}/consent")
 def read(lang: str) -> Response:
-    """The conversation; the code page while that is open, since no look may end the showing."""
+    """Show the conversation, or the code page while that is open."""
     flags = request.args
     root = current_session().root
     if root is None:
@@ -43,7 +43,7 @@ def read(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/conversation")
 def write(lang: str) -> Response:
-    """A further message of the reporter."""
+    """Send a further message of the reporter."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -69,7 +69,7 @@ def write(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/consent")
 def consent(lang: str) -> Response:
-    """An answer to a consent request."""
+    """Send an answer to a consent request."""
     site = current_site()
     form = ConsentForm()
     missing = form.problems()
@@ -117,7 +117,7 @@ def _asked_again(
     problem: Problem,
     status: int,
 ) -> Response:
-    """The conversation, with the answer in the form of its question, if that can be answered."""
+    """Return the conversation, with the answer kept in its form if it can be answered."""
     remark = clean_text(form.remark.data or "")
     place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
     problems = [replace(problem, field=place)]
@@ -195,5 +195,5 @@ def _page(
 
 
 def _consent_answers(told: Words) -> list[tuple[str, str]]:
-    """What one may say to a consent request that is still open."""
+    """Return the possible answers to a consent request that is still open."""
     return [(answer, told.say(f"consent.{answer}")) for answer in ("yes", "no", "tell-me-more")]

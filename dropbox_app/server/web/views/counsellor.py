@@ -1,4 +1,4 @@
-"""A message to another counsellor, who from then on receives what the reporter writes."""
+"""A message to another counsellor, who then receives what the reporter writes."""
 
 from collections.abc import Mapping
 
@@ -25,14 +25,14 @@ blueprint = Blueprint("counsellor", __name__)
 
 @blueprint.get(f"{LANG}/counsellor")
 def show(lang: str) -> Response:
-    """The other counsellors of the site, and a form."""
+    """Show the other counsellors of the site, and a form."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
 
 @blueprint.post(f"{LANG}/counsellor")
 def send(lang: str) -> Response:
-    """The message, if it is complete and can be stored."""
+    """Send the message, if it is complete and can be stored."""
     site = current_site()
     form = OtherForm()
     if "switch" in request.form:

@@ -1,4 +1,4 @@
-"""Into a session and out of it, as all pages of a session need it.
+"""Starts and ends sessions, for all pages that need one.
 
 Every post of a session carries the token of this very session, or the code itself in the same
 form: when a session has ended, nothing that was typed is lost.
@@ -26,9 +26,9 @@ def ask_code(
     code: str = "",
     reason: str = "",
 ) -> Response:
-    """The page that asks for the code.
+    """Return the page that asks for the code.
 
-    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": the session is over;
+    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": it has ended;
     "closed": there is none, as after "leave quickly" or in a browser that keeps no cookies.
     """
     pages = current_site().pages
@@ -47,7 +47,7 @@ def ask_code(
 
 
 def ask_code_again(lang: str, code: str = "") -> Response:
-    """The same for a page of a session that was asked for without one.
+    """Return the same for a page of a session that was requested without one.
 
     No word in the address says that a code was just typed: to be rid of it again takes a second
     redirect, and after two Chromium shows the conversation once more on Back, from its memory, when
@@ -59,7 +59,7 @@ def ask_code_again(lang: str, code: str = "") -> Response:
 def enter_session(
     lang: str, form: SessionForm, lead: str = "", button: str = "again.send"
 ) -> bytes | Response:
-    """The root: of the session the form belongs to, or of the code in the form itself.
+    """Return the root of the form's session, or of the code in the form itself.
 
     Without either, the answer that asks for the code, with the sentence ``lead``.
     """
@@ -95,7 +95,7 @@ def session_ended(
     button: str = "again.send",
     token: str = "",
 ) -> Response:
-    """What was typed, with a field for the code: one post opens the session and sends.
+    """Return what was typed, with a field for the code: one post opens the session and sends.
 
     With the ``token`` of a session that goes on, without that field.
     """
@@ -114,7 +114,7 @@ def session_ended(
 
 
 def conversation_gone(lang: str) -> Response:
-    """The conversation went between two requests: the text may still go into a new one."""
+    """Return what was typed, because the conversation ended between two requests."""
     current_session().end()
     return form_again(
         current_site().pages,

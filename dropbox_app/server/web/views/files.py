@@ -1,4 +1,4 @@
-"""Files in the conversation: a page that sends them, and downloads of those that were received.
+"""Files in the conversation: a page that sends them, and downloads of received ones.
 
 Files have a page of their own: a text never waits for a file, and the reporter reads what a file
 can reveal before choosing one. A file is accepted or not before a byte of it is kept: ``uploads``.
@@ -59,7 +59,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/files")
 def send(lang: str) -> Response:
-    """A message with files; or, where the form holds only words, the page with these."""
+    """Send a message with files; if the form holds only words, show the page with these."""
     site = current_site()
     if request.mimetype != MULTIPART:
         return _open_page(lang)
@@ -114,7 +114,7 @@ def _write(lang: str, root: bytes, text: str, files: Enclosed | None) -> Respons
 
 
 def _open_page(lang: str) -> Response:
-    """The page for a form that holds only words: with a text, in the other language, or a code."""
+    """Return the page for a form that holds only words."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -126,13 +126,13 @@ def _open_page(lang: str) -> Response:
 
 
 def _ask_code(lang: str) -> Response:
-    """The form for the code, with the text kept. It leads to the page where files are chosen."""
+    """Return the form for the code, with the text kept; it leads to the page for files."""
     lead = words(lang).say("files.code_first")
     return session_ended(lang, lead, button="return.open")
 
 
 def _not_taken(lang: str, root: bytes, text: str, error: KlankbordError) -> Response:
-    """The page again with the text, and why the files were not taken."""
+    """Return the page again with the text, and why the files were refused."""
     if isinstance(error, Gone):
         return conversation_gone(lang)
     problem, status = _problem_of(error, lang)
@@ -146,7 +146,7 @@ def _problem_of(error: KlankbordError, lang: str) -> tuple[Problem, int]:
 
 
 def _longest_form() -> int:
-    """The length of the longest valid form, in bytes."""
+    """Return the length of the longest valid form, in bytes."""
     return _most_files() * current_site().settings.limits.file + FORM_BYTES
 
 
@@ -193,7 +193,7 @@ def _page(
 
 
 def _why_not_now(root: bytes, lang: str) -> Problem | None:
-    """Why no file can be taken now, however small; None if one can."""
+    """Return why no file can be accepted now, however small; None if one can."""
     site = current_site()
     try:
         site.mailboxes.room_for_files(site.agent.addressing(root, lang, "").access, 0)
@@ -206,7 +206,7 @@ def _why_not_now(root: bytes, lang: str) -> Problem | None:
 
 @blueprint.get(f"{LANG}/files/<item>")
 def download(lang: str, item: str) -> Response:
-    """A counsellor's file as a download; for the reporter's own, whether it is still intact."""
+    """Send a counsellor's file; for the reporter's own, say whether it is still intact."""
     site = current_site()
     root = current_session().root
     if root is None:
@@ -248,7 +248,7 @@ def _about(lang: str, attachment: Attachment, key: str, status: int = 200) -> Re
 
 
 def _most_files() -> int:
-    """How many files one message may have."""
+    """Return how many files one message may have."""
     return min(current_site().settings.limits.files_per_message, MAX_FILES)
 
 

@@ -1,4 +1,4 @@
-"""The pages of the way to the form, the ways out of the site, and the style sheet.
+"""The pages that lead to the form, the ways out of the site, and the style sheet.
 
 Every visitor gets the same bytes of each page, see ``PageRenderer.shared_page``.
 """
@@ -17,13 +17,13 @@ blueprint = Blueprint("front", __name__)
 
 @blueprint.get("/")
 def choose() -> Response:
-    """The choice of a language."""
+    """Show the choice of a language."""
     return current_site().pages.shared_page("choose.html", ALWAYS[0], path=None)
 
 
 @blueprint.get(LANG)
 def without_slash(lang: str) -> Response:
-    """An address without its last slash: werkzeug's own redirect would repeat the query."""
+    """Redirect an address with a final slash; werkzeug's own redirect repeats the query."""
     return see_other(f"/{lang}/")
 
 
@@ -45,27 +45,27 @@ def safety(lang: str) -> Response:
 
 @blueprint.get(f"{LANG}/withdrawn")
 def withdrawn(lang: str) -> Response:
-    """The page after a withdrawal."""
+    """Show the page after a withdrawal."""
     return current_site().pages.shared_page("done.html", lang, path="withdrawn")
 
 
 @blueprint.get(f"{LANG}/leave")
 def leave(lang: str) -> Response:
-    """End the session first, then go to a harmless site."""
+    """End the session first, then redirect to a harmless site."""
     current_session().end()
     return see_other(current_site().settings.leave_to)
 
 
 @blueprint.get(f"{LANG}/stop")
 def stop(lang: str) -> Response:
-    """End the session and go back to the landing page."""
+    """End the session and redirect to the landing page."""
     current_session().end()
     return see_other(f"/{lang}/")
 
 
 @blueprint.get(f"/static/{read_style().name}")
 def style() -> Response:
-    """The style sheet, the only file under /static/; the same at every host name."""
+    """Send the style sheet, the only file under /static/; the same at every host name."""
     sheet, kind = read_style(), "text/css; charset=utf-8"
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})

@@ -1,4 +1,4 @@
-"""The pages to read before one writes: what is it, what can be done, who does what, is this real.
+"""The pages to read before writing: what counts, the options, the roles, whether this is real.
 
 Every visitor gets the same bytes. Their texts are in the catalogues; what they say has to be true
 of this build and this site, and what they say of the law has to have a source.
@@ -46,7 +46,7 @@ blueprint = Blueprint("info", __name__)
 
 @blueprint.get(f"{LANG}/more")
 def more(lang: str) -> Response:
-    """The list of all these pages."""
+    """Show the list of all these pages."""
     contents = {"sections": SECTIONS, "titles": TITLES}
     return current_site().pages.shared_page(
         "more.html", lang, path="more", context=lambda _: contents
@@ -54,14 +54,14 @@ def more(lang: str) -> Response:
 
 
 def text(lang: str, page: str) -> Response:
-    """One of the pages to read."""
+    """Show one of the pages."""
     return current_site().pages.shared_page(
         f"{page}.html", lang, path=page, context=lambda _: _own_context(lang, page)
     )
 
 
 def _own_context(lang: str, page: str) -> dict[str, Any]:
-    """What the template of one of these pages needs besides what all get."""
+    """Return what the template of one of these pages needs in addition."""
     read = current_site().read
     if page == "help":
         listed = read.referrals

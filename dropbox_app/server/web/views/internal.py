@@ -1,4 +1,4 @@
-"""Answers nginx's questions about a request before it reads the request's body."""
+"""Answers nginx's questions about a request before nginx reads the body."""
 
 from flask import Blueprint
 
@@ -11,6 +11,6 @@ blueprint = Blueprint("internal", __name__)
 def session_opens() -> tuple[str, int]:
     """Tell nginx whether the cookie of a request opens a session: 204, else 403.
 
-    nginx asks this before it takes in a file, so that only a reporter holds one of the few places.
+    nginx asks this before it accepts a file, so that only a reporter occupies one of the few slots.
     """
     return "", 403 if current_session().root is None else 204

@@ -1,6 +1,6 @@
-"""The report, and the way back in with a code.
+"""The report, and the form for a code.
 
-Without a posted form each page is the same bytes for every visitor.
+Without a posted form, each page has the same bytes for every visitor.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def empty_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/report")
 def send(lang: str) -> Response:
-    """A report: stored completely and its code shown, or not stored and the text kept."""
+    """Store a report and show its code, or show the form with the text kept."""
     site, session = current_site(), current_session()
     form = ReportForm()
     people = site.pages.people().to_report
@@ -112,7 +112,7 @@ def send(lang: str) -> Response:
 def _first(
     lang: str, form: ReportForm, people: People, mark: bytes, post: Post, turn: Turn
 ) -> Response:
-    """The answer to a report that was not sent before. Raises one of REFUSED."""
+    """Answer a report that was not sent before. Raises one of REFUSED."""
     site, session = current_site(), current_session()
     if not people.open:
         said = "errors.nobody"
@@ -160,7 +160,7 @@ def empty_code_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/return")
 def enter(lang: str) -> Response:
-    """A code: to its conversation, or the same answer for every code that has none."""
+    """Open the conversation of a code; every code without one gets the same answer."""
     site = current_site()
     form = CodeForm()
     if "switch" in request.form:
@@ -193,7 +193,7 @@ def _form(
     problems: Mapping[str, str],
     status: int | str,
 ) -> Response:
-    """The report form with what was typed and ticked, and what has to be mended."""
+    """Return the report form with what was entered, and what has to be corrected."""
     answers = {
         name: tuple(form[name].data or ()) if several else (form[name].data or "",)
         for name, (several, _) in ANSWERS.items()
@@ -218,10 +218,10 @@ def _form(
 
 
 def _asks_for_whom(form: ReportForm, people: People) -> bool:
-    """Whether a report form asks for the counsellor whom it is for.
+    """Return whether a report form asks which counsellor it is for.
 
-    It does too if the one it named cannot be written to any more: nobody gets a report who was not
-    named in it.
+    It also asks if the named counsellor can no longer be written to: nobody receives a report that
+    did not name them.
     """
     if len(people.open) != 1:
         return bool(people.open)
@@ -229,7 +229,7 @@ def _asks_for_whom(form: ReportForm, people: People) -> bool:
 
 
 def _questions(lang: str) -> tuple[Question, ...]:
-    """The optional questions of the form, in its order."""
+    """Return the optional questions of the form, in its order."""
     told = words(lang)
     found = []
     for name, (several, known) in ANSWERS.items():

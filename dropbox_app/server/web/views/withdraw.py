@@ -1,4 +1,4 @@
-"""Deleting the conversation: what that can and cannot undo, and doing it."""
+"""Deleting the conversation: what that can and cannot undo, and the deletion itself."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/withdraw")
 def send(lang: str) -> Response:
-    """Delete the conversation, once the box is ticked."""
+    """Delete the conversation, if the box is ticked."""
     form = WithdrawForm()
     lead = words(lang).say("again.withdraw")
     if "switch" in request.form:

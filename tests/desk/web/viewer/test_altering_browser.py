@@ -6,7 +6,9 @@ from tests.support.viewer_site import ViewerSite
 
 
 @here("firefox")
-def test_it_is_found_out_and_nothing_is_shown_or_kept(site: ViewerSite) -> None:
+def test_a_browser_that_alters_pictures_is_detected_and_nothing_is_shown_or_kept(
+    site: ViewerSite,
+) -> None:
     with driver() as playwright:
         running = playwright.firefox.launch(
             channel="moz-firefox",

@@ -323,7 +323,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_why_a_file_is_not_shown_is_told_exactly(page: Page, site: ViewerSite, case: str) -> None:
+def test_the_exact_reason_is_given_if_a_file_is_not_shown(
+    page: Page, site: ViewerSite, case: str
+) -> None:
     kind, content, fault = REFUSED[case]
     assert site.look(page, kind, content)["fault"] == fault
 

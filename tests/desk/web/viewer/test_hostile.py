@@ -84,7 +84,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
     return script.replace("PORT", str(ears.port)).replace("DESK", site.url)
 
 
-def test_the_attack_is_heard_from_an_ordinary_page(
+def test_the_attack_succeeds_from_an_ordinary_page(
     page: Page, site: ViewerSite, ears: Ears
 ) -> None:
     """So the silence below is not that of an attack that does nothing."""
@@ -275,7 +275,7 @@ PAGES = {
 }  # fmt: skip
 
 
-def test_an_answer_of_another_form_is_not_believed(page: Page, site: ViewerSite) -> None:
+def test_a_malformed_answer_is_not_believed(page: Page, site: ViewerSite) -> None:
     cases = {**{name: (answer, "{}") for name, answer in ANSWERS.items()},
              **{name: ("{ pages: 1 }", answer) for name, answer in PAGES.items()}}  # fmt: skip
     for name, (first, then) in cases.items():

@@ -1,0 +1,154 @@
+"""Lists of threads over all sites at once: chosen, counted and ordered by columns of the database.
+
+What a list shows of a thread is kept beside it as its summary. Every change of the thread drops
+the summary in the same transaction; what is missing is made again before a list is read, inside
+the transaction that reads it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dropbox_app.desk.storage.database import Database, Row, Value
+
+Which = Literal[
+    "all", "mine", "unsafe", "to_send", "theirs", "counsellor", "reporter", "nobody", "awaited"
+]
+Order = Literal["newest", "oldest", "urgent"]
+
+_WHICH: Mapping[Which, str] = {
+    "all": "1",
+    # The groups of Today: the last leaves out what is in one of the others.
+    "mine": "(turn = 'counsellor' OR unread > 0)",
+    "unsafe": "(turn = 'counsellor' OR unread > 0) AND not_safe",
+    "to_send": "waiting > 0",
+    "theirs": "turn = 'reporter' AND unread = 0 AND waiting = 0",
+    # By whose turn it is.
+    "counsellor": "turn = 'counsellor'",
+    "reporter": "turn = 'reporter'",
+    "nobody": "turn = 'nobody'",
+    # A reporter waits for an answer since some day.
+    "awaited": "since != ''",
+}
+_ROWS = (
+    "SELECT thread.site, thread.mailbox, thread.label, summary.fields FROM summary "
+    "JOIN thread ON thread.site = summary.site AND thread.mailbox = summary.mailbox"
+)
+_OLDEST = "CASE since WHEN '' THEN last_day ELSE since END, mailbox"
+_ORDER: Mapping[Order, str] = {
+    "newest": "last_day DESC, mailbox DESC",
+    "oldest": _OLDEST,
+    "urgent": f"not_safe DESC, consent DESC, {_OLDEST}",
+}
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A thread's summary as it is kept: the columns that lists go by, and all of it as JSON.
+
+    ``form`` is the number of the JSON's form; ``since`` is empty if nobody waits for an answer.
+    """
+
+    form: int
+    turn: str
+    since: str
+    last_day: str
+    unread: int
+    waiting: int
+    not_safe: bool
+    consent: bool
+    fields: str
+
+
+@dataclass(frozen=True)
+class ThreadRow:
+    """A thread as lists need it, with its summary."""
+
+    site: str
+    mailbox: str
+    label: str
+    summary: str
+
+
+def keep(database: Database, site: str, mailbox: str, row: SummaryRow) -> None:
+    """Keep the summary of a thread."""
+    database.run(
+        "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            site, mailbox, row.form, row.turn, row.since, row.last_day, row.unread, row.waiting,
+            row.not_safe, row.consent, row.fields,
+        ),
+    )  # fmt: skip
+
+
+def missing(database: Database, form: int) -> list[tuple[str, str]]:
+    """Return the site and mailbox of the threads without a summary of this form."""
+    found = database.run(
+        "SELECT site, mailbox FROM thread EXCEPT SELECT site, mailbox FROM summary WHERE form = ?",
+        (form,),
+    )
+    return [(str(site), str(mailbox)) for site, mailbox in found]
+
+
+def chosen(
+    database: Database, which: Which, order: Order, sites: Sequence[str], most: int | None = None
+) -> list[ThreadRow]:
+    """Return the threads of some sites in an order; ``most`` of them at most."""
+    where, values = _where(which, sites)
+    # First the places alone, from the index; then their rows. The words are the constants above.
+    places = f"SELECT rowid FROM summary WHERE {where} ORDER BY {_ORDER[order]} LIMIT ?"  # noqa: S608
+    found = database.run(
+        f"{_ROWS} WHERE summary.rowid IN ({places}) ORDER BY {_named(order)}",
+        (*values, -1 if most is None else most),
+    )
+    return [_thread(row) for row in found]
+
+
+def count(database: Database, which: Which, sites: Sequence[str]) -> int:
+    """Return how many threads of some sites are in a list."""
+    where, values = _where(which, sites)
+    (found,) = database.run(f"SELECT count(*) FROM summary WHERE {where}", values)[0]  # noqa: S608 - the constants above
+    return found if isinstance(found, int) else 0
+
+
+def one(database: Database, site: str, mailbox: str) -> ThreadRow:
+    """One thread that is there and has a summary."""
+    found = database.run(f"{_ROWS} WHERE thread.site = ? AND thread.mailbox = ?", (site, mailbox))
+    return _thread(found[0])
+
+
+def of_reporters(database: Database) -> list[str]:
+    """Return the mailboxes in which something was verified to be a reporter's."""
+    found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
+    return [str(mailbox) for (mailbox,) in found]
+
+
+def like(database: Database, beginning: str, sites: Iterable[str]) -> list[tuple[str, str]]:
+    """The site and mailbox of the threads of some sites whose id begins like that.
+
+    It is taken as it is, not as a pattern. An id is hex, so all that begin like that lie before
+    the same with a "g": an index finds them.
+    """
+    condition = "site = ? AND mailbox >= ? AND mailbox < ?"
+    return [
+        (site, str(mailbox))
+        for site in sites
+        for (mailbox,) in database.run(
+            f"SELECT mailbox FROM thread WHERE {condition}",  # noqa: S608 - the constant above
+            (site, beginning, f"{beginning}g"),
+        )
+    ]
+
+
+def _where(which: Which, sites: Sequence[str]) -> tuple[str, Sequence[Value]]:
+    return f"{_WHICH[which]} AND site IN ({', '.join('?' * len(sites))})", sites
+
+
+def _named(order: Order) -> str:
+    """An order with the table's name before each column that two tables have."""
+    return _ORDER[order].replace("mailbox", "summary.mailbox")
+
+
+def _thread(row: Row) -> ThreadRow:
+    site, mailbox, label, fields = row
+    return ThreadRow(str(site), str(mailbox), str(label), str(fields))

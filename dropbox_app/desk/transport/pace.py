@@ -1,0 +1,67 @@
+"""How long a server may keep a desk waiting: for one answer, for a file, and in a whole round."""
+
+import time
+
+from dropbox_app.desk.errors import CannotReach
+
+ANSWER_SECONDS = 180.0
+SLOWEST = 4_096  # bytes a second, for what is large
+# For all answers of one round together; every SLOWEST bytes of a file add a second. A thousand
+# items over Tor, each asked for and confirmed, take about an hour.
+ROUND_SECONDS = 7_200.0
+
+_ROUND = (
+    "The server answers so slowly that this round was ended after {0:.0f} minutes. What came is "
+    "kept; fetch again to go on. If this stays, tell the operator."
+)
+_BROKEN_OFF = "The desk was locked, which ended this round. What came is kept; fetch again."
+_FILE = "A file came too slowly: less than {0} bytes a second. Fetch again."
+
+
+class Round:
+    """The time of one round with a server. It begins with the first question."""
+
+    def __init__(self) -> None:
+        self._end = 0.0
+        self._broken_off = False
+
+    def break_off(self) -> None:
+        """End it now, from another thread."""
+        self._broken_off = True
+
+    def another(self, seconds: float = ANSWER_SECONDS) -> float:
+        """Return the seconds for one more answer. Raises CannotReach if the round has ended.
+
+        An answer that has begun may end after it.
+        """
+        self.check()
+        now = time.monotonic()
+        self._end = self._end or now + ROUND_SECONDS
+        if self._end <= now:
+            raise CannotReach(_ROUND.format(ROUND_SECONDS / 60))
+        return seconds
+
+    def check(self) -> None:
+        """Raise CannotReach if the round was broken off."""
+        if self._broken_off:
+            raise CannotReach(_BROKEN_OFF)
+
+    def moved(self, size: int) -> None:
+        """Add the time of ``size`` bytes of a file that came, or that goes out."""
+        self._end += size / SLOWEST
+
+
+class File:
+    """Watches the pace of one file that comes in."""
+
+    def __init__(self, whole: Round) -> None:
+        self._whole = whole
+        self._end = time.monotonic() + ANSWER_SECONDS
+
+    def came(self, piece: bytes) -> None:
+        """Count a piece. Raises CannotReach if the file is too slow so far, or the round over."""
+        self._whole.check()
+        self._whole.moved(len(piece))
+        self._end += len(piece) / SLOWEST
+        if time.monotonic() > self._end:
+            raise CannotReach(_FILE.format(SLOWEST))

@@ -1,0 +1,107 @@
+"""A server that answers, and always late: one bound for all of a round, and a pace for each file.
+
+No test waits: a clock of the test is in the place of the machine's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.folder import Machine, opened
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.sync import fetch as rounds
+from dropbox_app.desk.transport import pace
+from dropbox_app.desk.transport.api_client import Answer, Transport
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.support.fake_server import Peer, PeerTransport, Reporter
+
+
+class Late:
+    """The way to a Peer: each answer takes ``each`` seconds, a file ``pace`` bytes a second."""
+
+    def __init__(self, way: Transport, each: float, pace: float = 1e9) -> None:
+        self.way, self.each, self.pace = way, each, pace
+        self.now = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    @contextmanager
+    def send(
+        self, method: str, origin: str, target: str, headers: Mapping[str, str],
+        body: bytes | Iterable[bytes], seconds: float,
+    ) -> Iterator[Answer]:  # fmt: skip
+        end = self.now + seconds
+        if "/challenge" not in target:  # else nothing begins
+            self.wait(self.each, end)
+        with self.way.send(method, origin, target, headers, body, seconds) as answer:
+            file = "/items/" in target
+            yield Answer(answer.status, self.pieces(answer, end) if file else answer.pieces)
+
+    def pieces(self, answer: Answer, end: float) -> Iterator[bytes]:
+        came = 0
+        for piece in answer.pieces:
+            came += len(piece)
+            if came > 100_000:  # what is small comes in time
+                self.wait(len(piece) / self.pace, end)
+            yield piece
+
+    def wait(self, seconds: float, end: float) -> None:
+        self.now = min(self.now + seconds, end)
+        if self.now == end:
+            raise CannotReach("it took too long")
+
+    def break_off(self) -> None:
+        """Nobody waits here."""
+
+    def apart(self) -> "Late":
+        return self
+
+    def close(self) -> None:
+        """The Peer has no connection."""
+
+
+def fetch(office: Office, late: Late, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """Fetch over this way; what ended it, and what was told."""
+    machine = Machine(office.clock, lambda _: late, vault.CHEAP_FOR_TESTS)
+    with monkeypatch.context() as patched:
+        patched.setattr(pace, "time", late)
+        with opened(office.folder, PASSPHRASE, machine) as place, place.connected(place.one()) as d:
+            try:
+                rounds.fetch(d)
+            except CannotReach as error:
+                return str(error), d.report.notes
+            return "", d.report.notes
+
+
+def test_answers_that_are_each_just_in_time_have_one_end_together_and_nothing_is_lost(
+    office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {}
+    for number in range(120):
+        reporter = Reporter(peer, office.identity)
+        reporter.report(f"Melding {number}")
+        texts[reporter.mailbox] = [f"Melding {number}"]
+    late = Late(PeerTransport(peer), each=pace.ANSWER_SECONDS - 1)
+    ended, _ = fetch(office, late, monkeypatch)
+    assert "after 120 minutes" in ended
+    assert late.now < pace.ROUND_SECONDS + pace.ANSWER_SECONDS
+    office.fetch_quietly()
+    assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
+
+
+@pytest.mark.parametrize(("part", "comes"), [(1.1, True), (0.1, False)])
+def test_a_file_comes_at_its_slowest_pace_and_no_slower(
+    office: Office, peer: Peer, reporter: Reporter, part: float, comes: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """One that trickles is left after minutes, not after its whole time; the rest comes."""
+    reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(2_000_000)))
+    late = Late(PeerTransport(peer), each=1.0, pace=part * pace.SLOWEST)
+    ended, told = fetch(office, late, monkeypatch)
+    assert not ended
+    assert late.now < 2_000_000 / pace.SLOWEST + 2 * pace.ANSWER_SECONDS
+    assert any("did not come whole" in note for note in told) != comes
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Zie bestand"]

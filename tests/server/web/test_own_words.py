@@ -1,0 +1,81 @@
+"""What a counsellor says of themselves on the card: shown as their own words, and as text only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.protocol.card import MAX_REGISTER_NUMBER, MAX_SENTENCE
+from dropbox_app.server.config.languages import PAGE_LANGUAGES
+from tests.server.web.conftest import Counsellor, House
+
+NL, EN = "Je mag ook eerst alleen iets vragen.", "You can also ask a question first."
+PAGES = ("", "about")
+HOSTILE = '</q><script>alert(1)</script>"><a href=x>&amp;\u05d0\u05d1\u05d2 klik'
+
+
+@pytest.fixture
+def speaking(noor: Counsellor) -> Counsellor:
+    noor.register_number, noor.sentence = "LVV 1234", {"nl": NL, "en": EN}
+    noor.renew()
+    return noor
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_shows_the_sentence_of_its_language_as_a_quotation(
+    house: House, speaking: Counsellor, path: str
+) -> None:
+    for lang, said in (("nl", NL), ("en", EN)):
+        page = house.browser().get(f"/{lang}/{path}")
+        assert f'<p dir="auto"><q>{said}</q></p>' in page.html
+        assert "LVV 1234" in page.text
+    assert "niet nagekeken" in house.browser().get("/nl/about").text
+
+
+def test_a_sentence_in_another_language_says_which(house: House, noor: Counsellor) -> None:
+    noor.sentence = {"nl": NL}
+    noor.renew()
+    page = house.browser().get("/en/")
+    assert f'<p dir="auto" lang="nl"><q>{NL}</q></p>' in page.html
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_card_that_says_nothing_of_it_leaves_no_trace(house: House, path: str) -> None:
+    page = house.browser().get(f"/nl/{path}")
+    assert "<q>" not in page.html
+    assert "egisternummer" not in page.text
+    assert page.html.count("Aan wie schrijf je?") == (path == "")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_hostile_words_of_a_counsellor_are_shown_as_text(
+    house: House, noor: Counsellor, path: str
+) -> None:
+    noor.sentence, noor.register_number = {"nl": HOSTILE}, "<b>9</b> \u05d0\u05d1"
+    noor.renew()
+    page = house.browser().get(f"/nl/{path}")
+    assert HOSTILE in page.text
+    # Either keeps its own direction: nothing around it moves.
+    assert re.search(r'<p dir="auto"><q>[^<]*</q></p>', page.html)
+    assert re.search(r"Registernummer: <bdi>[^<]*</bdi>", page.html)
+
+
+def test_the_longest_of_both_changes_no_length_of_a_page(tmp_path: Path) -> None:
+    house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), languages=PAGE_LANGUAGES)
+    gzip = {"Accept-Encoding": "gzip"}
+    ways = [(lang, path, headers) for lang in PAGE_LANGUAGES for path in PAGES
+            for headers in ({}, gzip)]  # fmt: skip
+
+    def lengths() -> list[int]:
+        made = [house.browser().request("GET", f"/{lang}/{path}", headers=headers)
+                for lang, path, headers in ways]  # fmt: skip
+        return [len(page.body) for page in made]
+
+    before = lengths()
+    for one in house.counsellors:
+        one.register_number = "9" * MAX_REGISTER_NUMBER
+        one.sentence = dict.fromkeys(PAGE_LANGUAGES, ("\u0457 " * MAX_SENTENCE)[: MAX_SENTENCE - 1])
+        one.renew()
+    assert lengths() == before
+    assert max(before) <= 16 * 1024
+    house.close()

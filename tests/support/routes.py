@@ -1,0 +1,24 @@
+"""The addresses of an app, read once in a process: every app of a test has the same."""
+
+from typing import Any, ClassVar
+
+from werkzeug.routing import Rule
+
+
+class KnownRule(Rule):
+    """A rule that takes over what an equal one of an earlier app was compiled to.
+
+    Compiling the rules is most of the time that it takes to make an app, and nearly every test
+    makes its own. A converter of such a rule has the map of the first app; ours ask it nothing.
+    """
+
+    known: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def compile(self) -> None:
+        assert self.map is not None
+        given = {name: value for name, value in vars(self).items() if name != "map"}
+        key = repr((given, self.map.converters, self.map.host_matching))
+        if key not in self.known:
+            super().compile()
+            self.known[key] = {name: value for name, value in vars(self).items() if name != "map"}
+        vars(self).update(self.known[key])
