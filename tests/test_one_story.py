@@ -245,8 +245,8 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
         },
     ),
     "readers": (
-        {"nl": r"meelezen|kan.*gesprek lezen|[Aa]lleen wie",
-         "en": r"read along|can read (your|the) conversation|[Oo]nly the person"},
+        {"nl": r"meelezen|kan.*gesprek lezen|[Aa]lleen wie jij",
+         "en": r"read along|can read (your|the) conversation|[Oo]nly the person you"},
         {
             "frame.browser": (
                 {"nl": "Uitbreidingen van die browser kunnen meelezen",
