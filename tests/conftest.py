@@ -18,19 +18,20 @@ __all__ = ["box", "counsellor", "mould"]  # fixtures
 
 HERE = Path(__file__).parent
 # Each test in these starts servers, browsers, sandboxes or a whole machine, needs many Argon2id, or
-# is one of very many that look at each page in each state.
+# is one of very many that look at each page in each state or stop a desk at each of its steps.
 # They run first, since one that runs last would keep the other core waiting.
 SLOW = {
     HERE / path
     for path in (
         "deploy",
+        "desk/annual/test_attacker.py",
+        "desk/register/test_kill.py",
         "desk/test_bounds.py",
         "desk/test_cleaning.py",
         "desk/test_endless_list.py",
         "desk/test_files.py",
         "desk/test_forward_secrecy.py",
         "desk/test_hanging.py",
-        "desk/register/test_kill.py",
         "desk/test_kill.py",
         "desk/test_large_backups.py",
         "desk/test_migrations.py",
@@ -39,6 +40,7 @@ SLOW = {
         "desk/test_rounds.py",
         "desk/test_sandbox.py",
         "desk/test_sending_files.py",
+        "desk/test_stopped.py",
         "desk/web/test_command.py",
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
@@ -47,6 +49,8 @@ SLOW = {
         "desk/web/test_look_of_managing.py",
         "desk/web/test_look_of_register.py",
         "desk/web/test_looking_changes_nothing.py",
+        "desk/web/test_managing.py",
+        "desk/web/test_register.py",
         "desk/web/test_window.py",
         "desk/web/viewer",
         "e2e",
@@ -61,15 +65,18 @@ SLOW = {
         "server/web/test_availability.py",
         "server/web/test_before.py",
         "server/web/test_contacts.py",
+        "server/web/test_conversation.py",
         "server/web/test_file_downloads.py",
         "server/web/test_files.py",
         "server/web/test_full_site.py",
         "server/web/test_hardening.py",
         "server/web/test_lengths.py",
         "server/web/test_refusals.py",
+        "server/web/test_repeated_posts.py",
         "server/web/test_sameness.py",
         "server/web/test_serving.py",
         "server/web/test_two_sites.py",
+        "server/web/test_withdrawn_meanwhile.py",
         "test_run.py",
     )
 }

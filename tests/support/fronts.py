@@ -7,6 +7,7 @@ something else than the limits can have them out of its way.
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -141,10 +142,18 @@ def nginx(
             time.sleep(0.02)
         yield made
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        kill_group(process)  # a strace that started it has gone, and left it running
+        _end(made)
+
+
+def _end(front: Front) -> None:
+    """End nginx itself: a strace that started it ignores the signal, and ends after it."""
+    try:
+        os.kill(front.processes()[0], signal.SIGTERM)
+    except (IndexError, OSError):  # it never came so far, or has ended
+        front.process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        front.process.wait(60)
+    kill_group(front.process)
 
 
 def _listens(front: Front) -> bool:

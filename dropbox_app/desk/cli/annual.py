@@ -68,7 +68,8 @@ def report(
     """Make the annual report to EMPLOYER on the calendar year YEAR.
 
     It holds wide ranges or no figures at all, by a form that was agreed before the term began.
-    Look at --preview first. After --freeze the same report comes back each time.
+    Look at --preview first. After --freeze the same report comes back each time. Without --signals
+    and --bottlenecks the report has the words that you kept for it on the page, if any.
 
     \b
     Example:
@@ -100,6 +101,10 @@ def report(
             made = actions.bill(place, employer, year, kind, lang)
         else:
             made = actions.write(place, employer, year, kind, lang, own)
+    if out is None and kind == "md":  # for reading: an employer's name is a stranger's text
+        for line in made.data.decode("utf-8").splitlines():
+            click.echo(visible(line))
+        return
     if out is None:
         if sys.stdout.isatty():
             click.echo(document(made.data), nl=False)
@@ -135,7 +140,8 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
     """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
 
     FILE is what your colleague's 'klankbord-desk card --out FILE' wrote. Only your colleague can
-    open the counts. Each file has the same size, whatever it holds.
+    open the counts. Each file has the same size, whatever it holds. The year is then closed in your
+    register: given again, the counts are the same.
 
     \b
     Example:

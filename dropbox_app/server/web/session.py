@@ -129,7 +129,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Become another session from now on. The one before ends, for every copy of its cookie.
+        """Be another session from now on. The one before ends, for every copy of its cookie.
 
         It does not end while it shows a code that is not the other's: if the answer is lost on its
         way, nobody else knows that code.
@@ -204,7 +204,7 @@ class SiteCookie:
                 self._memory.posts.forget(session["post"])  # its answer has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
-        """Set the cookie, only if the session was used."""
+        """Set the cookie, or nothing unless the session was used: pages without one set none."""
         for over in session.over:
             self._memory.ended.end(self._name_of(over), over["start"])
         if session.ended:

@@ -50,6 +50,7 @@ def test_a_sound_machine_with_an_address_for_desks_has_no_fault(machine: AMachin
     assert [str(one) for one in machine.examined() if one.state != "fine"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_machine_is_found_and_named_with_its_repair(machine: AMachine, what: str) -> None:
     check, broken, fault, repair = BROKEN[what]
@@ -180,6 +181,7 @@ ANSWERED_BADLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", UNANSWERED)
 @pytest.mark.parametrize("how", ANSWERED_BADLY)
 def test_a_program_without_an_answer_is_reported_and_never_called_fine(
