@@ -82,7 +82,7 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
 
 
 def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
-    """Return what the reporter wrote since it was last answered or closed here.
+    """What the reporter wrote since the counsellor answered or closed, or a colleague answered.
 
     Only a colleague whom the reporter had chosen by then answers. That something was received or
     read is no answer to it.

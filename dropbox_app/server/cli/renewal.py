@@ -78,7 +78,7 @@ class Renewal:
         with self._lock:
             self._under_way += 1
             if secret and self._first is None:
-                self._first = self._clock()
+                self._first = self._last = self._clock()
 
     def _done(self, *, secret: bool) -> None:
         with self._lock:

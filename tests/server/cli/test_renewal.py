@@ -75,7 +75,7 @@ def test_not_while_anything_is_under_way_until_its_patience_ends(
 ) -> None:
     worker.serve(FORM)
     pieces = worker.begin(environ)
-    assert not worker.ended_after(QUIET + LONGEST)
+    assert not worker.ended_after(QUIET + PATIENCE - 1)
     pieces.close()  # type: ignore[attr-defined]  # as gunicorn does
     assert worker.ended_after(QUIET)
 
