@@ -63,7 +63,7 @@ class CannotReach(DeskError):
 
 
 class Kept(CannotReach):
-    """A message did not get through, or was not taken, and is kept: the next fetch sends it."""
+    """A message did not get through, or was refused, and is kept: the next fetch sends it."""
 
 
 class BadAnswer(DeskError):

@@ -178,7 +178,8 @@ class Workplace:
     def names(self, hint: str = "") -> dict[str, str]:
         """Return the names of the sites by id: all, or the one that ``hint`` names.
 
-        A complete name goes before a part of one or the beginning of an id. Raises NotFound.
+        A complete name takes precedence over a part of one or the beginning of an id. Raises
+        NotFound.
         """
         called = rows.names(self.database)
         for site in self.vault.sites:
@@ -245,7 +246,7 @@ class Workplace:
 def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
     """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
-    A desk of the first format is taken over before. If something was forgotten or destroyed, the
+    A desk of the first format is migrated first. If something was forgotten or destroyed, the
     database gets another key at the end; where that was cut short, at the next start.
     """
     disk = Disk(folder, machine.today)

@@ -1,4 +1,4 @@
-"""Every command in the operator's guides: taken by its program, run by a test, or not tried.
+"""Every command in README, CONTRIBUTING and guides: taken by its program, run, or not tried.
 
 Commands of this project are parsed by the programs themselves. Each other command is in a table
 with the test that runs it, or with the reason why none does.
@@ -22,7 +22,14 @@ from dropbox_app.server.cli.main import main as server
 from tests.support.debian import made
 from tests.support.drop_box import ROOT
 
-GUIDES = ("install", "routine", "emergencies", "extras", "scale", "by-hand", "desk")
+GUIDES = (
+    *(f"deploy/guide/{name}.md"
+      for name in ("install", "routine", "emergencies", "extras", "scale", "by-hand", "desk")),
+    "README.md",
+    "CONTRIBUTING.md",
+    "deploy/README.md",
+    "deploy/desk/README.md",
+)  # fmt: skip
 PROGRAMS = {
     "klankbord-server": server,
     "klankbord-desk": desk,
@@ -45,10 +52,17 @@ RUN = {
     "kill -HUP PID": "tests/e2e/test_two_sites.py",
     "git clone ADDRESS klankbord": "tests/deploy/test_guides.py",
     "cd klankbord": "tests/deploy/test_guides.py",
+    "scripts/run": "tests/test_run.py",
+    "scripts/release": "tests/deploy/test_release.py",
 }
 # By how a command begins: why no test runs it.
 NOT_TRIED = {
     "apt-get install": "Debian's own; the installer's test runs it for its packages",
+    "scripts/test": "it runs the tests",
+    "scripts/bench": "it measures, for minutes",
+    "python3 deploy/desk/build": "for macOS, which no test has",
+    "py deploy": "for Windows, which no test has",
+    "minisign -G": "minisign's own, and it asks for a passphrase",
     "git pull": "git's own",
     "git checkout OLD": "git's own",
     "install -": "coreutils' own",
@@ -73,7 +87,7 @@ NOT_TRIED = {
 
 def shown(name: str) -> list[str]:
     """Every command that a guide shows: the lines of its blocks, and code spans with a space."""
-    text = (ROOT / "deploy" / "guide" / f"{name}.md").read_text("utf-8")
+    text = (ROOT / name).read_text("utf-8")
     lines = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     starts = tuple({*PROGRAMS, "deploy/install", "systemctl", "/opt/", ".venv/", *RUN, *NOT_TRIED})
@@ -150,7 +164,7 @@ def test_the_tables_name_commands_that_are_shown_and_tests_that_are_there() -> N
 )
 def test_the_steps_of_the_install_guide_lead_to_a_site(tmp_path: Path) -> None:
     """As far as a Debian without systemd goes: to the site, its check and its first backup."""
-    steps = shown("install")
+    steps = shown("deploy/guide/install.md")
     wanted = (
         "apt-get install git python3", "git clone ADDRESS klankbord", "cd klankbord",
         "deploy/install --dry-run", "deploy/install",

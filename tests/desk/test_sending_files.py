@@ -171,7 +171,7 @@ def test_exactly_at_the_limit_is_taken(
     assert reporter.received() == {"a.bin": b"x" * 100}
 
 
-def test_what_is_not_a_file_is_not_sent(office: Office, thread: str, answer: list[str]) -> None:
+def test_only_regular_files_are_sent(office: Office, thread: str, answer: list[str]) -> None:
     told = office.run("reply", thread, *answer, "--file", "/dev/null", code=1)
     assert "no file" in told.output
 

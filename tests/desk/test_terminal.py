@@ -22,7 +22,7 @@ ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
-def test_what_is_obeyed_or_unseen_is_written_out(hostile: str) -> None:
+def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
     """A soft hyphen counts between figures; inside a word it does what it is for."""
     around = ("1", "2") if hostile == "\u00ad" else ("a", "b")
     text = hostile.join(around)

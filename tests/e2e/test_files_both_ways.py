@@ -60,7 +60,7 @@ def test_files_go_from_the_browser_to_the_desk_and_back_byte_for_byte(
     assert "ADDED" not in counsellor.desk("read", thread).stdout
 
 
-def test_the_servers_limit_is_told_by_the_desk_before_anything_is_sent(
+def test_the_desk_reports_the_servers_limit_before_anything_is_sent(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     report_and_code(box, "nl", "Het gaat over mijn chef.")

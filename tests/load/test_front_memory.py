@@ -1,11 +1,15 @@
 """What is left in memory of a visit, minutes after it: in the app's processes and in nginx."""
 
+import contextlib
 import os
+import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.load.test_front_crowds import cookie_of, enter, held, post
 from tests.support.memory import memory_of
+from tests.support.plain_browser import MULTIPART
 from tests.support.serving import Serving, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
@@ -20,6 +24,11 @@ from dropbox_app.server.cli import serve as serving
 renewal.QUIET, renewal.EVERY = 2.0, 0.2
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
+
+# One worker, that waits as short for what is under way.
+IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
+    "renewal.QUIET,", "serving.GRACE, renewal.PATIENCE = 1, 2.0\nrenewal.QUIET,"
+)
 
 
 def holders(serving: Serving, *secrets: str) -> set[str]:
@@ -53,4 +62,31 @@ def test_nothing_of_a_visit_is_in_memory_after_a_quiet_period(
     # nginx keeps a connection to the app for 30 seconds, and with it what came over it last.
     wait_until(lambda: not holders(serving, MARK, first.code), 60)
     # The session goes on, and what was under way at any moment was finished.
+    assert MARK in reporter.get("/nl/conversation").text
+
+
+def test_an_upload_without_end_keeps_no_text_in_memory_and_is_told_that_it_ended(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve(program=IMPATIENT)
+    reporter, other = serving.browser(7), serving.browser(8)
+    page = reporter.get("/nl/report")
+    first = reporter.submit(page, page.form_with("text"), text=f"{MARK} woord\n" * 400)
+    assert MARK in reporter.request("POST", "/nl/code", b"kept=y&go=1").text
+    enter(other)
+    (before,) = serving.workers()
+    began = time.monotonic()
+    head = post(serving, "/nl/files", MULTIPART, 100 * 2**20, cookie_of(other)) + b"--x"
+    connection = serving.connect(8, head)
+    answer = b""
+    with held(connection):
+        connection.settimeout(0.05)
+        while not answer:
+            assert time.monotonic() - began < 60
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"x" * 500)
+                answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 503 "), answer[:100]
+    wait_until(lambda: before not in serving.workers() and not holders(serving, first.code), 60)
+    wait_until(lambda: not holders(serving, MARK), 60)
     assert MARK in reporter.get("/nl/conversation").text

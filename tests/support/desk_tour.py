@@ -231,6 +231,7 @@ def _contact_and_case(
     page.click("#step-1 button.button")
     page.wait_for_selector("main [role=status]")
     yield "case", _at(page, "case")
+    yield from _copy(page, texts)
     page.click("a[href$=sheet]")
     _at(page, "case-sheet")
     page.click("summary >> nth=2")
@@ -250,6 +251,7 @@ def _contact_and_case(
     yield "entry", _at(page, "entry")
     yield "cases", _go(running, page, "cases", "cases")
     yield from _annual(running, page, texts)
+    yield from _tables(running, page, texts)
     running.office.clock.to("2027-01-08")
     yield "agenda", _go(running, page, "agenda", "agenda")
     yield "today-calendar", _go(running, page, "", "today")
@@ -288,11 +290,41 @@ def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
     yield "annual-issued", _at(page, "annual-report")
     yield "joint-take", _go(running, page, "annual/counts", "joint-take")
     _go(running, page, "employers", "employers")
-    page.click(f".row a:has-text('{texts['employer']}')")
+    page.click(f".row a:not(:has-text('{texts['other']}')) >> nth=0")
     _at(page, "employer")
     page.click("#same summary")
     page.click("#same button")
     yield "employer-same", _at(page, "employer-same")
+
+
+def _copy(page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
+    page.click("a[href$=copy]")
+    page.fill("#names", texts["with"])
+    page.check("[name=pick][value$='.step']")
+    yield "case-copy", _at(page, "case-copy")
+    page.click("main button.button")
+    page.wait_for_selector("#folder")
+    page.click("summary")
+    yield "case-copy-look", _at(page, "case-copy-look")
+    page.click("main p:last-child a")
+    _at(page, "case")
+
+
+def _tables(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
+    _go(running, page, "exchange", "exchange")
+    page.click("summary")
+    yield "exchange", page
+    row = f"{texts['other']};45;telephone"
+    for name, rows in (
+        ("exchange-look", f"6-1-2026;{row}"),
+        ("exchange-wrong", f"30-2-2026;{row}"),
+    ):
+        _go(running, page, "exchange", "exchange")
+        table = f"date;employer;minutes;how\n{rows}\n7-1-2026;{row}\n"
+        page.set_input_files("#files", {"name": "a.csv", "mimeType": "text/csv",
+                                        "buffer": table.encode()})  # fmt: skip
+        page.click("[action$=look] button")
+        yield name, _at(page, "exchange-look")
 
 
 def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str, Page]]:

@@ -21,7 +21,7 @@ def for_each(
     work: Callable[[Desk], T],
     waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> Iterator[T]:
-    """Do ``work`` for each desk, each in a thread, and yield what came of it as it comes.
+    """Do ``work`` for each desk in a thread of its own, and yield each result as it arrives.
 
     ``waiting`` gets the employers that are not done, each time that ``TOLD_EVERY`` seconds passed
     without news. What is raised by the work is raised here, once all are done. Ctrl-C ends the

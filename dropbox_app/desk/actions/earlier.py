@@ -11,7 +11,9 @@ from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import earlier, lines, tables
 from dropbox_app.desk.register.earlier import Read, Vocabulary
+from dropbox_app.desk.register.events import Case, OfCase
 from dropbox_app.desk.register.form import Fault, Refused
+from dropbox_app.desk.register.lines import Numbered
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     Raises Refused if the file cannot be read, or its header does not fit.
     """
     rows = earlier.read(tables.read(raw), words, place.machine.today())
-    looked = register.look(place, [one.event for one in rows if one.event is not None])
+    looked = register.look(place, _given(place, rows))
     faults = {one.number: one.faults for one in rows if one.faults}
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
@@ -46,8 +48,22 @@ def take(place: Workplace, raw: bytes, words: Vocabulary) -> Added:
     faults = tuple(fault for one in rows for fault in one.faults)
     if faults:
         raise Refused(faults[: lines.MOST_FAULTS])
+    return register.add(place, _given(place, rows), once=True)
+
+
+def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
+    """The events of the rows. A case that nothing opens is opened by the first that names it."""
     given = [one.event for one in rows if one.event is not None]
-    return register.add(place, given, once=True)
+    opened = {*place.book().references}
+    opened |= {one.event.case for one in given if isinstance(one.event, Case)}
+    made: list[Numbered] = []
+    for one in sorted(given, key=lambda one: one.event.date):
+        event = one.event
+        if isinstance(event, OfCase) and event.case and event.case not in opened:
+            opened.add(event.case)
+            case = Case(date=event.date, employer=event.employer, case=event.case)
+            made.append(Numbered(one.line, case))
+    return [*made, *given]
 
 
 def table(place: Workplace) -> bytes:

@@ -177,9 +177,9 @@ def save_all(
 ) -> SavedAll:
     """Write the messages and files of a thread in readable form to the new folder ``out``.
 
-    ``text`` words the messages. An attachment is named after the
-    number of its message. Without ``others`` only texts, pictures and PDF documents are written
-    of which nothing is to be warned. Raises NotFound, AlreadyThere; then nothing is left.
+    ``text`` words the messages. An attachment is named after the number of its message. Without
+    ``others`` only texts, pictures and PDF documents are written of which nothing is to be warned.
+    Raises NotFound, AlreadyThere; nothing is then left behind.
     """
     opened = threads.read(place, thread, site)
     desk, case = opened.desk, opened.case

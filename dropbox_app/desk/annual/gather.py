@@ -200,8 +200,8 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
     """Return everything that counts as a case at an employer, destroyed cases included.
 
     Cases at the members of a group, and at their members, count for the group. A contact with a
-    reporter that has no case counts as one, unless it goes on with an earlier one. A case and all
-    that its marks lead to carry the same mark ``together``.
+    reporter that has no case counts as one, unless it continues an earlier one. A case and all that
+    its marks lead to carry the same mark ``together``.
     """
     known = list(events)
     names = {employer} | groups.members(groups.standing(known), employer)

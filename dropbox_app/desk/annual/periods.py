@@ -199,7 +199,8 @@ def figure_years(term: Term, chosen: Form, wanted: int) -> range:
 def term_band_years(term: Term, wanted: int) -> range | None:
     """Return the three calendar years whose band the report of ``wanted`` shows, None if none.
 
-    The threes are counted from the first year of the term, do not overlap, and lie within it.
+    The periods of three years are counted from the first year of the term, do not overlap, and lie
+    within it.
     """
     if not term.term_band:
         return None

@@ -41,7 +41,8 @@ def preview(
         lines.append(own["band"].format(label=label, count=count, band=f"{one.band.low}-{high}"))
     names = ", ".join(say["advice"]["names"][item] for item in advice)
     lines.append(own["advice"].format(items=names))
-    lines.append(own["others"])
+    if figures:
+        lines.append(own["others"])
     if shared_with and figures:
         lines.append(own["joint"].format(other=shared_with))
     if seen.form is not Form.A:

@@ -72,8 +72,8 @@ def band(count: int) -> Band:
 def year_figures(form: Form, counts: Mapping[str, int]) -> tuple[Figure, ...]:
     """Return the figures of one calendar year.
 
-    ``counts`` are situations for each of MAIN_GROUPS; a group that is left out has none. In form C
-    there is no total, in form B nothing but the total, in form A nothing.
+    ``counts`` are situations for each of MAIN_GROUPS; a group that is left out counts as zero. In
+    form C there is no total, in form B nothing but the total, in form A nothing.
     """
     if form is Form.A:
         return ()

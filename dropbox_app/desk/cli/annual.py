@@ -13,7 +13,7 @@ from dropbox_app.desk.annual.sealed_counts import MAX_FILE
 from dropbox_app.desk.annual.words import MAX_WORDS
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
-from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.cli.terminal import document, visible
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.card import MAX_BYTES as MAX_CARD
@@ -68,7 +68,8 @@ def report(
     """Make the annual report to EMPLOYER on the calendar year YEAR.
 
     It holds wide ranges or no figures at all, by a form that was agreed before the term began.
-    Look at --preview first. After --freeze the same report comes back each time.
+    Look at --preview first. After --freeze the same report comes back each time. Without --signals
+    and --bottlenecks the report has the words that you kept for it on the page, if any.
 
     \b
     Example:
@@ -100,8 +101,15 @@ def report(
             made = actions.bill(place, employer, year, kind, lang)
         else:
             made = actions.write(place, employer, year, kind, lang, own)
+    if out is None and kind == "md":  # for reading: an employer's name is a stranger's text
+        for line in made.data.decode("utf-8").splitlines():
+            click.echo(visible(line))
+        return
     if out is None:
-        sys.stdout.buffer.write(made.data)
+        if sys.stdout.isatty():
+            click.echo(document(made.data), nl=False)
+        else:
+            sys.stdout.buffer.write(made.data)
         return
     write_outside(out, made.data)
     click.echo(f"It is in {visible(str(out))}.")
@@ -132,7 +140,8 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
     """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
 
     FILE is what your colleague's 'klankbord-desk card --out FILE' wrote. Only your colleague can
-    open the counts. Each file has the same size, whatever it holds.
+    open the counts. Each file has the same size, whatever it holds. The year is then closed in your
+    register: given again, the counts are the same.
 
     \b
     Example:

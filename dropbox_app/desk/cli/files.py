@@ -18,9 +18,9 @@ from dropbox_app.desk.untrusted_files.inspect import safe_name
 def list_files(thread: str, as_json: bool) -> None:
     """Show the files of a thread: what they are, and whether they are as they were signed.
 
-    Each is read to its end, but not opened: what it is stands in its first bytes. What it holds
-    beside what it shows (a place, a name) is found by mat2 in a sandbox (bubblewrap, Linux only).
-    Ends with exit code 1 if a file was withheld, swapped, altered or added.
+    Each is read to its end, but not opened: its first bytes tell what it is. What it holds beside
+    what it shows (a place, a name) is found by mat2 in a sandbox (bubblewrap, Linux only). Ends
+    with exit code 1 if a file was withheld, swapped, altered or added.
 
     \b
     Example:

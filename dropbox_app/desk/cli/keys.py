@@ -159,7 +159,7 @@ def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
       sqlcipher klankbord-desk/desk-a.db
 
     A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
-    site that answers no more: it goes by this computer's day alone.
+    site that no longer answers: it relies on this computer's day alone.
 
     \b
     Example:

@@ -21,8 +21,8 @@ _LANGUAGES = click.Choice(LANGUAGES)
 def note(thread: str, text_file: str | None, clear: bool) -> None:
     """Show your private note on a thread, or write another in its place.
 
-    It is never sent, and is in no export. It is in backups of this desk, and goes when you forget
-    the thread.
+    It is never sent, and is in no export. It is in backups of this desk, and is deleted when you
+    forget the thread.
 
     \b
     Example:

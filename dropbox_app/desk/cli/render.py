@@ -162,6 +162,7 @@ def _message(case: Case, entry: Entry) -> dict[str, object]:
         "state": entry.state,
         "reason": entry.reason,
         "passed_on": entry.passed_on,
+        "former": case.former(entry),
         "sent": case.unsent.get(entry.item, "sent" if _own(case, message) else ""),
         "by": message.by if message else None,
         "kind": message.kind if message else None,
@@ -327,6 +328,8 @@ def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
         yield f"[{reason}]"
     if entry.passed_on:
         yield "[passed on by the reporter from the thread with an earlier counsellor]"
+    if case.former(entry):
+        yield "[the reporter no longer writes with this counsellor]"
     if case.unsent.get(entry.item) == "waiting":
         yield "[waiting: the server has not confirmed it yet; 'fetch' sends it]"
     yield from contents(case, message)

@@ -178,7 +178,7 @@ def label(thread: str, text: str) -> None:
 def read(thread: str, as_json: bool) -> None:
     """Show a thread; THREAD is its id or a unique beginning of eight or more.
 
-    What others wrote stands behind a bar. What could not be verified says so.
+    What others wrote stands behind a bar. A message that could not be verified is marked.
 
     \b
     Example:
@@ -242,7 +242,7 @@ def reply(
 @click.option("--text-file", help="A text to go with it, in UTF-8; - for standard input.")
 @_LANGUAGE
 def notice(thread: str, status: str, text_file: str | None, lang: str | None) -> None:
-    """Tell the reporter where the thread stands: received, read, closed or reopened.
+    """Tell the reporter the state of the thread: received, read, closed or reopened.
 
     \b
     Example:

@@ -1,7 +1,7 @@
 """The register in memory: its events, and everything derived from them, computed once.
 
 A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
-what did not change since the book of before is taken from it. The book is dropped with the desk.
+unchanged entries are reused from the previous book. The book is dropped with the desk.
 """
 
 import bisect
@@ -29,7 +29,7 @@ Numbered = tuple[int, Event]
 class Book:
     """All events in order, with their numbers; ``rows`` are their numbers and JSON texts.
 
-    ``older``: the book of before; what is the same in both is not read again.
+    ``older``: the previous book; entries that are the same in both are not read again.
     """
 
     def __init__(self, rows: Iterable[tuple[int, str]], older: "Book | None" = None) -> None:

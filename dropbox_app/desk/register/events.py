@@ -129,10 +129,10 @@ class Case(OfCase):
 class Contact(OfCase):
     """One contact, with or without a case. ``minutes``: its length.
 
-    ``record_nothing``: it is counted, and no other field is kept. ``again``: the contact goes on
-    with an earlier one that has no case either; without a case and without this it is a new
-    situation. ``topic``: the main group. ``consent``: the reference of the consent that a contact
-    outside the confidential talk rests on.
+    ``record_nothing``: it is counted, and no other field is kept. ``again``: the contact continues
+    an earlier one that has no case either; without a case and without this it is a new situation.
+    ``topic``: the main group. ``consent``: the reference of the consent that a contact outside the
+    confidential talk rests on.
     """
 
     kind: ClassVar[str] = "contact"
@@ -278,7 +278,7 @@ class Statistic(OfEmployer):
 class Destruction(Event):
     """The proof that a case was destroyed on ``date``, without employer, reference or content.
 
-    ``entries``: how many events went. ``conversation``: its thread went with it.
+    ``entries``: how many events were removed. ``conversation``: its thread was removed too.
     """
 
     kind: ClassVar[str] = "destruction"

@@ -12,10 +12,10 @@ from dropbox_app.desk.register.events import Case, Complaint, Contact, Event, Of
 def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Event]]]:
     """Return the events that change when a case is destroyed, each with its replacement.
 
-    Every event of the case goes; coded rows take the place of the first of them. What names the
-    case elsewhere no longer does. Cases that belonged together through it still do, and count as
-    before, in the same year and main group: also where the employer holds a complaint. ``given``
-    is in order.
+    Every event of the case is removed; coded rows replace the first of them. What names the case
+    elsewhere no longer does. Cases that belonged together through it still do, and count as before,
+    in the same year and main group: also where the employer holds a complaint. ``given`` is in
+    order.
     """
     found = cases.standings(given)
     gone = found[reference]

@@ -52,8 +52,8 @@ class _Known:
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     """Return what is wrong with new events, given the earlier ones.
 
-    An event may name a case of another new event, wherever that stands. Reports freeze a year in
-    the order in which events come: what comes before the report may be of its year.
+    An event may name a case of another new event, wherever that stands. A report closes its year
+    for the events after it: events before the report may belong to its year.
     """
     known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:

@@ -87,8 +87,14 @@ class Case:
 
     @property
     def closed(self) -> bool:
-        """Whether the newest notice about closing closed the thread."""
-        return turn.closed([*self.thread.genuine()])
+        """Whether the counsellor's newest notice that closes or reopens it closes it."""
+        return turn.closed([*self.thread.genuine()], self.own)
+
+    def former(self, entry: Entry) -> bool:
+        """Whether a colleague wrote this with whom the reporter does not write any more."""
+        if not entry.genuine or entry.message is None or entry.message.by in (REPORTER, self.own):
+            return False
+        return messages.parse_identity(entry.message.by) not in self.thread.wanted
 
 
 def open_case(desk: Desk, mailbox: str) -> Case:

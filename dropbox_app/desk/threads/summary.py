@@ -15,7 +15,7 @@ from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 from dropbox_app.protocol.messages import REPORTER
 
-FORM = 3  # what is kept in another form is made again
+FORM = 4  # what is kept in another form is made again
 _DAYS = ("last_day", "since", "began")
 
 
@@ -49,7 +49,7 @@ class Summary:
 
 def of(case: Case) -> Summary:
     """Summarise an opened thread."""
-    standing = turn.standing([*case.thread.genuine()], case.status)
+    standing = turn.standing([*case.thread.genuine()], case.status, case.own)
     return Summary(
         last_day=case.last_day,
         unread=case.unread,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dropbox_app.desk.register import workdays
-from dropbox_app.protocol.messages import REPORTER, Message
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.messages import REPORTER, Message, parse_identity
 
 FIRST_WORDS = 80  # characters
 
@@ -22,8 +23,8 @@ class Standing:
     ``turn`` says who is to answer. ``since`` is the day of the reporter's oldest message that is
     not answered; None if there is none. ``first_words`` begin the reporter's newest message that
     has a text. ``not_safe``: the report answers that its writer does not feel safe. ``consent``
-    is the newest answer about consent (yes, no, tell-me-more or withdrawn) that the counsellor
-    has not answered; empty if there is none. ``closed`` counts the counsellor's own notices.
+    is the newest answer about consent (yes, no, tell-me-more or withdrawn) that is not answered;
+    empty if there is none. ``closed`` counts the notices of this desk's counsellor alone.
     """
 
     turn: Turn
@@ -34,29 +35,30 @@ class Standing:
     closed: bool
 
 
-def standing(messages: Sequence[Message], status: str) -> Standing:
-    """Return the state of a thread.
+def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
+    """Return where a thread stands.
 
     ``messages`` are those that their authors really wrote, in order; ``status`` is open,
-    withdrawn or gone. In a thread that is not open nobody can write any more. In a closed one it
-    is nobody's turn until the reporter writes again.
+    withdrawn or gone; ``own`` is the identity of this desk's counsellor. In a thread that is not
+    open nobody can write any more. In a closed one it is nobody's turn until the reporter writes
+    again.
     """
-    unanswered = _unanswered(messages)
+    unanswered = _unanswered(messages, own)
     answers = [m for m in unanswered if m.kind == "consent-answer"]
     said = next((m.text for m in reversed(messages) if m.by == REPORTER and m.text.strip()), "")
     return Standing(
-        turn=_turn(messages, status, unanswered),
+        turn=_turn(messages, status, unanswered, own),
         since=unanswered[0].day if unanswered and status == "open" else None,
         first_words=first_words(said),
         not_safe=any(_not_safe(message) for message in messages),
         consent=str(answers[-1].body["answer"]) if answers and status == "open" else "",
-        closed=closed(messages),
+        closed=closed(messages, own),
     )
 
 
-def closed(messages: Sequence[Message]) -> bool:
-    """Return whether the newest notice about closing closed the thread."""
-    said = [_status(message) for message in messages]
+def closed(messages: Sequence[Message], own: str) -> bool:
+    """Return whether the newest notice of ``own`` that closes or reopens the thread closes it."""
+    said = [_status(message) for message in messages if message.by == own]
     return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
 
 
@@ -79,27 +81,35 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
     return workdays.after(since, working_days)
 
 
-def _unanswered(messages: Sequence[Message]) -> list[Message]:
-    """Return what the reporter wrote since a counsellor last answered or closed the thread.
+def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
+    """What the reporter wrote since the counsellor answered or closed, or a colleague answered.
 
-    A notice that something was received or read is not an answer.
+    Only a colleague whom the reporter had chosen by then answers. That something was received or
+    read is no answer to it.
     """
     found: list[Message] = []
+    chosen: Sequence[VerifyKey] = ()
     for message in messages:
         if message.by == REPORTER:
             found.append(message)
-        elif message.kind != "notice" or _status(message) == "closed":
+            chosen = message.wanted
+        elif message.by == own:
+            if message.kind != "notice" or _status(message) == "closed":
+                found = []
+        elif message.kind != "notice" and parse_identity(message.by) in chosen:
             found = []
     return found
 
 
-def _turn(messages: Sequence[Message], status: str, unanswered: Sequence[Message]) -> Turn:
+def _turn(
+    messages: Sequence[Message], status: str, unanswered: Sequence[Message], own: str
+) -> Turn:
     if status != "open":
         return "nobody"
     if unanswered:
         return "counsellor"
     answered = any(message.kind != "notice" for message in messages)
-    return "reporter" if answered and not closed(messages) else "nobody"
+    return "reporter" if answered and not closed(messages, own) else "nobody"
 
 
 def _status(message: Message) -> object:

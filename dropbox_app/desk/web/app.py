@@ -8,9 +8,9 @@ import contextlib
 import datetime
 import sys
 import traceback
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask, g, redirect, render_template, request, url_for
+from flask import Flask, Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from jinja2 import StrictUndefined
 from werkzeug.datastructures import MultiDict
@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.web import here, uploads
+from dropbox_app.desk.web.answers import Answer
 from dropbox_app.desk.web.desk_lock import Locked
 from dropbox_app.desk.web.errors import news, sentence
 from dropbox_app.desk.web.forms import PLAIN
@@ -70,6 +71,7 @@ def create_app(page: Page) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = page
     app.before_request(_take_desk)
+    app.after_request(_answer_elsewhere)
     app.teardown_request(_leave_desk)
     app.context_processor(_words)
     app.register_error_handler(KlankbordError, _fault)
@@ -108,6 +110,17 @@ def _keep_typed(shown_by: str) -> None:
     kept = MultiDict(request.form)
     kept.setdefault("form", named.get("what", named.get("kind", "")))
     here.page().keep_typed(url_for(shown_by, **where), kept)
+
+
+def _answer_elsewhere(response: Response) -> Response:
+    """Lead from a form to the page that answers it, so that no browser keeps the two together."""
+    sent_by_a_form = (
+        request.method == "POST" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    )
+    if not sent_by_a_form or response.mimetype != "text/html" or 300 <= response.status_code < 400:
+        return response
+    key = here.page().answers.keep(Answer(response.get_data(), response.status_code))
+    return cast(Response, redirect(url_for("answers.show", key=key), 303))
 
 
 def _leave_desk(_error: BaseException | None) -> None:

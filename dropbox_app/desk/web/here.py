@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
+from dropbox_app.desk.web.answers import Answers
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.draft import Draft, Form
 from dropbox_app.desk.web.fetching import Fetching
@@ -54,6 +55,7 @@ class Page:
     last_ping: float | None = None  # None: no window has said anything yet
     beginning: Beginning = field(default_factory=Beginning)
     draft: Draft = field(default_factory=Draft)
+    answers: Answers = field(default_factory=Answers)
     proposed: tuple[str, Form] | None = None  # a text that another page proposes for a conversation
     _proposed: str = ""
     _said: list[str] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Page:
         """Drop what was read, drawn or entered while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
         self.proposed = None
+        self.answers.drop()
         self.fetching.drop()
 
     def unlock(self, given: str) -> None:

@@ -116,18 +116,20 @@ def _shown(
         day=message.day if message else None,
         parts=tuple(_parts(case, message, told)) if message else (),
         doubt=(reason or told.say("doubt.unknown")) if doubtful else "",
-        remark=" ".join(_remarks(entry, reason if not doubtful else "", told)),
+        remark=" ".join(_remarks(case, entry, reason if not doubtful else "", told)),
         waiting=case.unsent.get(entry.item) == "waiting",
         new=new,
         files=tuple(_files(entry, files)),
     )
 
 
-def _remarks(entry: Entry, reason: str, told: Words) -> Iterator[str]:
+def _remarks(case: Case, entry: Entry, reason: str, told: Words) -> Iterator[str]:
     if reason:
         yield reason
     if entry.passed_on:
         yield told.say("remark.passed_on")
+    if case.former(entry):
+        yield told.say("remark.former")
 
 
 def _files(entry: Entry, files: Mapping[str, CaseFile]) -> Iterator[CaseFile]:

@@ -1,9 +1,9 @@
 """The folder of a server's backups: its files, their checksums, and which of them are removed when.
 
 For each day one sealed file, ``klankbord-DAY.age``, and for all of them one sealed list of
-withdrawn mailboxes, ``withdrawn-DAY.age``, made with the newest. Beside each its SHA-256, which is
-on disk first: a backup without one is no backup. All is for the operator's key alone, so nothing
-here can be read; that it is still what was written needs no key.
+withdrawn mailboxes, ``withdrawn-DAY.age``, made with the newest. Each has its SHA-256 in a file
+beside it, which is written first: a backup without one does not count. All is for the operator's
+key alone, so nothing here can be read; that it is still what was written needs no key.
 """
 
 import datetime

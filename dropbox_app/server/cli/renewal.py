@@ -12,15 +12,16 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
 LONGEST = 3600.0  # seconds since the first one: on a busy server
-LAST = 7200.0  # likewise: what is then still under way is cut off, so that no slow file holds it
+PATIENCE = 3600.0  # seconds that a worker whose end is due waits for what is under way
 EVERY = 10.0  # seconds between two looks
 
 
 class Renewal:
     """The app of one worker, and a thread that decides when the worker is to end.
 
-    ``end`` is called in that thread, again at each look until the worker has ended. Until LAST it
-    is called only while no request is under way. ``look`` is called each time before.
+    ``end`` is called in that thread, again at each look until the worker has ended: while no
+    request is under way, or PATIENCE after the end was due. Otherwise slow uploads would keep a
+    worker, and the texts in its memory, for days. ``look`` is called each time before.
     """
 
     def __init__(
@@ -44,14 +45,22 @@ class Renewal:
         """Check at intervals until the process ends."""
         threading.Thread(target=self._run, name="renewal", daemon=True).start()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        with self._lock:
+            return bool(self._under_way)
+
     def step(self) -> None:
         """Check once."""
         self._look()
         with self._lock:
             now, first = self._clock(), self._first
-            due = first is not None and (now - self._last >= QUIET or now - first >= LONGEST)
-            due = due and (not self._under_way or (first is not None and now - first >= LAST))
-        if due:
+            if first is None:
+                return
+            over = now - min(self._last + QUIET, first + LONGEST)  # seconds since it is due
+            waits = self._under_way and over < PATIENCE
+        if over >= 0 and not waits:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -69,7 +78,7 @@ class Renewal:
         with self._lock:
             self._under_way += 1
             if secret and self._first is None:
-                self._first = self._clock()
+                self._first = self._last = self._clock()
 
     def _done(self, *, secret: bool) -> None:
         with self._lock:

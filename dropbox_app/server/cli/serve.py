@@ -84,6 +84,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._read = read
         self._upkeep = upkeep
         self._rounds: Rounds | None = None
+        self._renewal: Renewal | None = None
         self._workers = workers
         self._behind_nginx = bind.startswith("unix:")
         self._key = new_key()
@@ -156,6 +157,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         served = ReverseProxy(app, behind_nginx=self._behind_nginx)
         made = Renewal(served, self._leave, self._memory.posts.forget_old)
         made.start()
+        self._renewal = made
         return made
 
     def _leave(self) -> None:
@@ -173,6 +175,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
+        if self._renewal is not None and self._renewal.busy:
+            # After the grace. Python itself would wait for the threads of slow requests.
+            os._exit(0)
 
 
 def take(folder: Path, before: Reading | None = None) -> Reading:

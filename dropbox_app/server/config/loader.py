@@ -247,8 +247,8 @@ class _Draft:
 def held_id(folder: Path) -> str | None:
     """Return the id of the site that the conversations in a site's folder belong to.
 
-    The database knows it; one of an older version does not, and then a card that was made for the
-    site tells it. None if neither does.
+    It is read from the database or, if that is of an older version, from a card that was made for
+    the site. None if neither does.
     """
     known = inspect.site_of(folder / DATABASE)
     if known:

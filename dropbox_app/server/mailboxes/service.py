@@ -183,9 +183,9 @@ class Mailboxes:
     ) -> None:
         """Withdraw the report: remove the access and every other item at once.
 
-        The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key)
-        everything goes, and so it does if the mailbox has expired. Raises OutOfStep,
-        BadShape, UnknownCounsellor, Gone, StoreBusy; never that the site is full.
+        The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key), or if
+        the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
+        UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []
         item = check_message(sealed, len(identities)) if sealed is not None else ""

@@ -20,7 +20,7 @@ LAST = "last"  # the last day on which every mail went out; who runs doctor may 
 
 
 class State:
-    """The record of one day, by the names of cards. It is empty on any other day."""
+    """The record of one day, by the names of cards; empty on any other day."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
         """Read the record. Raises MailError."""

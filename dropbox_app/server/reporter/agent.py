@@ -52,9 +52,9 @@ class NewReport:
 class ReporterView:
     """A conversation as the reporter may believe it.
 
-    ``expires``: the day on which it goes if nobody writes. ``last_added``: the day on which
-    somebody last did. ``next_wanted``: whom the next message
-    is for: those of the newest one, or a successor after a yes to a handover.
+    ``expires``: the day on which it expires if nobody writes. ``last_added``: the day on which
+    somebody last did. ``next_wanted``: whom the next message is for: those of the newest one, or a
+    successor after a yes to a handover.
     """
 
     thread: Thread

@@ -17,9 +17,9 @@ class EndedSessions:
     """``now`` returns seconds, on the clock of the sessions. Safe between processes.
 
     If there is no room for one more, the oldest sessions end too: all that began no later than the
-    one that gives up its entry. So none that ended is ever open again, and a flood of ended
-    sessions shortens the life of the others only as far as it must. A reporter whose session ends
-    in this way is asked for the code and keeps what was typed.
+    one that gives up its entry. So no ended session is ever open again, and a flood of ended
+    sessions shortens the others only as much as necessary. A reporter whose session ends in this
+    way is asked for the code and keeps what was typed.
     """
 
     def __init__(

@@ -176,8 +176,8 @@ def form_again(
 ) -> Response:
     """Return the posted form once more, with a field for the code.
 
-    ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept.
-    ``token``: of a session that goes on, which needs no code.
+    ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept. ``token``:
+    that of a session that continues, which needs no code.
     """
     kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
     areas = [

@@ -4,7 +4,7 @@ Anyone who observes the encrypted connection sees how long an answer is. There a
 with lengths of its own that depend on no site, no content and no visitor:
 
 **Packed**: the pages that are the same for everybody, compressed, then filled up in the header of
-the gzip file (its field "extra", which is read over) to PACKED, or the first of its doubles that
+the gzip file (its field "extra", which readers ignore) to PACKED, or the first of its doubles that
 holds it. Only those are ever compressed: in a page that repeats what somebody typed next to
 something secret, the compressed length would tell of the secret (BREACH).
 

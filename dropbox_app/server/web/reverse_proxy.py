@@ -7,7 +7,7 @@ On a real server nginx is in front of the app, at a socket file that only nginx 
     X-Klankbord-Since    the time at which the request arrived, in seconds with three decimals
     X-Klankbord-Visitor  with a report alone: the Tor circuit, or at a domain the address
 
-On a TCP address there is no nginx. There the headers are removed and not believed.
+On a TCP address there is no nginx. There the headers are removed.
 
 nginx bounds each silence of a client, not the whole of a request. An upload is read as it comes,
 and a download is sent as it is read, so for these the bound is here: ``GRACE`` seconds and one more

@@ -89,12 +89,12 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
     a keyed hash of the report that began it. ``post``: the name of its post. ``arrived``: whether
-    the browser sent a cookie. ``over``: the session that ended with this request.
+    the browser sent a cookie. ``over``: the sessions that ended with this request.
     """
 
     arrived = False
     ended = False
-    over: Mapping[str, Any] | None = None
+    over: tuple[Mapping[str, Any], ...] = ()
     used = False
 
     @property
@@ -129,14 +129,22 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Become another session from now on."""
+        """Be another session from now on. The one before ends, for every copy of its cookie.
+
+        It does not end while it shows a code that is not the other's: if the answer is lost on its
+        way, nobody else knows that code.
+        """
+        known = not self.get("words") or self["root"] == other["root"]
+        if "root" in self and known and self["csrf_token"] != other["csrf_token"]:
+            self.over = (*self.over, dict(self))
         self.clear()
         self.update(other)
         self.used, self.ended = True, False
 
     def end(self) -> None:
         """End the session: the browser is told to drop the cookie."""
-        self.over = dict(self)
+        if "root" in self:
+            self.over = (*self.over, dict(self))
         self.clear()
         self.ended = True
 
@@ -196,9 +204,9 @@ class SiteCookie:
                 self._memory.posts.forget(session["post"])  # its answer has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
-        """Set the cookie, only if the session was used."""
-        if session.over:
-            self._memory.ended.end(self._name_of(session.over), session.over["start"])
+        """Set the cookie, or nothing unless the session was used: pages without one set none."""
+        for over in session.over:
+            self._memory.ended.end(self._name_of(over), over["start"])
         if session.ended:
             if session.arrived:
                 self._set(request, response, "", "; Max-Age=0")

@@ -1,8 +1,8 @@
 """Uploads: sealed as they stream, and accepted or refused before a byte is kept.
 
-The fields of the form come first; with the first file they decide whether any is taken. What is
-not taken is read and dropped, so that the browser gets to its answer and the text comes back. No
-byte of a file is ever on a disk but sealed, and what was not sent in the end is removed.
+The fields of the form come first; with the first file they decide whether any is taken. A refused
+file is read and dropped, so that the browser receives its answer with the text. Every byte of a
+file is sealed before it reaches a disk, and files that were not sent are removed.
 """
 
 import contextlib

@@ -109,7 +109,7 @@ YEARLY = st.integers(YEAR, LAST)
     st.dictionaries(st.sampled_from(REFERENCES), st.integers(0, 2), max_size=2),
     st.permutations(REFERENCES),
 )
-def test_no_report_counts_otherwise_because_cases_were_destroyed_before_it(
+def test_destroying_cases_changes_no_count_of_a_later_report(
     opened: dict[str, int], groups: dict[str, str], pairs: list[tuple[str, str]],
     later: dict[str, int], order: list[str],
 ) -> None:  # fmt: skip

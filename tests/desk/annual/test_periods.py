@@ -34,7 +34,7 @@ def test_a_finished_year_within_a_term_may_be_issued() -> None:
 
 
 @pytest.mark.parametrize("typed", ["2026-H1", "2026/1", "2026-01..2026-06", "2025-2026", "26", ""])
-def test_a_half_a_quarter_or_a_range_is_no_year(typed: str) -> None:
+def test_a_half_year_a_quarter_or_a_range_is_refused(typed: str) -> None:
     with pytest.raises(Unfit, match="whole calendar year"):
         year(typed)
 

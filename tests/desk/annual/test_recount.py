@@ -9,9 +9,11 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from dropbox_app.desk.annual import draft as drafts
 from dropbox_app.desk.annual import render
-from dropbox_app.desk.register import lines
+from dropbox_app.desk.register import hours, lines
 from dropbox_app.desk.register.categories import MAIN_GROUPS
 
 TODAY = datetime.date(2027, 1, 20)
@@ -109,8 +111,14 @@ def figures(text: str, slot: str) -> list[str]:
     return [row["value"] for row in section["figures"]]
 
 
-def test_every_number_of_a_played_year_is_what_the_bare_lines_say() -> None:
-    external, internal = played(7, "external"), played(8, "internal")
+@pytest.mark.parametrize(
+    "seed", [7, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 40))]
+)
+def test_every_number_of_a_played_year_is_what_the_bare_lines_say(seed: int) -> None:
+    external, internal = played(seed, "external"), played(seed + 1, "internal")
+    with_thread = sum("thread" in one for one in external)
+    assert 3 * with_thread <= 140 + 2 * len(SHARE), "two thirds came without the site"
+    assert max(one["date"] for one in internal if one["event"] == "case") < "2026-07-01"
     assert sum(one["event"] == "case" for one in external) == 140
     raw = "".join(json.dumps(one) + "\n" for one in external).encode()
     events = [one.event for one in lines.read(raw, TODAY)]
@@ -130,6 +138,31 @@ def test_every_number_of_a_played_year_is_what_the_bare_lines_say() -> None:
         assert "30 uur" in printed  # twelve times two and a half hours
         bill = render.report(render.bill(drafts.bill(events, name, YEAR), "nl"), "json").decode()
         assert figures(bill, "bill")[-1] == f"€ {people * 10 + 700:,}".replace(",", ".")
+
+
+OTHER_WORK: tuple[Line, ...] = (
+    {"event": "advice", "date": "2026-02-03", "minutes": 35},
+    {"event": "advice", "date": "2025-12-31", "minutes": 500},  # another year
+    {"event": "hours", "date": "2026-03-04", "work": "travel", "minutes": 50},
+    {"event": "hours", "date": "2026-12-31", "work": "annual_report", "minutes": 95},
+    {"event": "contact", "date": "2026-05-06", "minutes": 12, "record_nothing": True},
+)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_private_account_of_hours_is_the_sum_of_the_bare_lines(name: str) -> None:
+    given = played(7, "external")
+    given += [one | {"employer": employer} for one in OTHER_WORK for employer in PEOPLE]
+    given = [one | ({"minutes": 180} if one["event"] == "activity" else {}) for one in given]
+    raw = "".join(json.dumps(one) + "\n" for one in given).encode()
+    events = [one.event for one in lines.read(raw, TODAY)]
+    counted: Counter[str] = Counter()
+    for one in given:
+        of_year = one.get("employer") == name and one["date"].startswith(str(YEAR))
+        if of_year and one["event"] in ("contact", "advice", "activity", "hours"):
+            counted[str(one.get("work", one["event"]))] += one["minutes"]
+    used = hours.minutes(events, name, YEAR)
+    assert {kind: minutes for kind, minutes in used.items() if minutes} == dict(counted)
 
 
 def test_what_another_counsellor_needs_for_a_joint_report_is_the_same_count() -> None:

@@ -215,6 +215,15 @@ def test_a_table_that_is_taken_twice_doubles_nothing(office: Office) -> None:
         assert register.every(place) == before
 
 
+def test_a_case_that_rows_name_is_opened_by_the_earliest_of_them_once(office: Office) -> None:
+    raw = b"Dag;Werkgever;Zaak;Minuten\n9-1-2026;Zorg;Z;5\n6-1-2026;Zorg;Z;10"
+    with office.open() as place:
+        assert actions.take(place, raw, WORDS).kept == 3
+        (case,) = register.all_cases(place)
+        assert (case.opened.isoformat(), case.contacts, case.minutes) == ("2026-01-06", 2, 15)
+        assert actions.take(place, raw, WORDS).kept == 0
+
+
 def test_of_a_table_with_one_wrong_row_nothing_is_taken(office: Office) -> None:
     raw = f"{HEAD}\n5-1-2026;Zorg;5\n6-1-2026;Zorg;veel".encode()
     with office.open() as place:

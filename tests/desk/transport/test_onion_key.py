@@ -20,7 +20,7 @@ def _bytes(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("said", [ADDRESS, f"{ADDRESS}.onion", f"http://{ADDRESS}.onion/"])
-def test_both_halves_are_one_key_in_the_forms_that_tor_reads(said: str) -> None:
+def test_both_halves_are_one_key_in_tors_formats(said: str) -> None:
     made = onion_key.make(said)
     public = re.fullmatch(r"descriptor:x25519:([A-Z2-7]{52})", made.public)
     secret = re.fullmatch(rf"{ADDRESS}:descriptor:x25519:([A-Z2-7]{{52}})\n", made.secret)

@@ -96,6 +96,20 @@ def test_a_form_waits_through_a_second_lock_until_it_was_shown(
     assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
 
 
+def test_the_page_that_answers_a_form_is_shown_again_until_the_desk_is_locked(
+    running: Running, thread: str
+) -> None:
+    """It has an address of its own, so that no browser keeps it together with the form."""
+    window = running.at_work()
+    found = window.press(window.get(f"{running.home}threads"), "threads", words="chef")
+    assert "/answer/" in found.path
+    assert "Het gaat over mijn chef." in window.get(found.path).text
+    running.lock.lock()
+    assert 'data-page="unlock"' in window.get(found.path).html
+    window.press(window.get(running.home), "unlock", passphrase=PASSPHRASE)
+    assert 'data-page="today"' in window.get(found.path).html
+
+
 def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running: Running) -> None:
     running.at_work()
     proposed = running.page.proposed_passphrase(again=False)

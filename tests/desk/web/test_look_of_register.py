@@ -1,11 +1,13 @@
 """The register's pages in Chromium: readable, whole, and a contact by keys or by mouse alone."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from dropbox_app.desk.actions import register
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
 from tests.desk.web.test_look_of_managing import LOOKS, check, chromium, enter
@@ -96,3 +98,48 @@ def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
     presses.press("Enter")
     page.wait_for_selector("main [role=status]")
     assert presses.keys <= 30
+
+
+@pytest.mark.long
+def test_a_week_of_a_counsellor_goes_in_by_mouse_in_two_hundred_clicks(
+    running: Running, presses: Presses
+) -> None:
+    """20 calls, 5 cases of conversations, 3 trainings and 4 talks with managers."""
+    page = presses.page
+    for number in range(20):
+        presses.click(".ways a[href$=contact]")
+        page.wait_for_selector("[data-page=contact] form.contact")
+        choices = ["minutes][value='20'", "how][value=telephone", "topic][value=labour_conflict"]
+        choices += ["which][value=new"] if number % 4 == 0 else []
+        for choice in (*choices, "help][value=listening"):
+            presses.click(f"label:has([name={choice}])")
+        presses.click("form.contact button.button")
+        page.wait_for_selector("main [role=status]")
+    for number in range(5):
+        presses.click(".ways a[href$=cases]")
+        page.wait_for_selector("[data-page=cases]")
+        presses.click(f".rows .row >> nth={number} >> a")
+        page.wait_for_selector("[data-page=case]")
+        presses.click("a[href$=sheet]")
+        page.wait_for_selector("[data-page=case-sheet]")
+        for choice in ("main_group][value=unwanted_behaviour", "role][value=affected"):
+            presses.click(f"label:has([name={choice}])")
+        presses.click("main button.button")
+        page.wait_for_selector("[data-page=case] [role=status]")
+    for kind, choice, count in (("activity", "what][value=training", 3), ("advice", "", 4)):
+        for _ in range(count):
+            presses.click(".ways a[href$=all]")
+            presses.click("main a[href$=work]")
+            page.wait_for_selector("[data-page=work]")
+            presses.click(f"#{kind} summary")
+            if choice:
+                presses.click(f"#{kind} label:has([name={choice}])")
+            presses.click(f"#{kind}-minutes")
+            presses.press("9", "0")
+            presses.click(f"#{kind} button")
+            page.wait_for_selector("main [role=status]")
+    with running.lock.use() as place:
+        kept = Counter(one.kind for one in register.every(place))
+    assert (kept["contact"], kept["activity"], kept["advice"]) == (20, 3, 4)
+    assert presses.clicks == 193
+    assert presses.keys == 14

@@ -69,7 +69,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
         "entry": [of("entry", str(contact))],
     }
     own = {"thread": thread, "language": "nl", "name": "listening", "filename": "page.js",
-           "year": "2026", "kind": "pdf"}  # fmt: skip
+           "year": "2026", "kind": "pdf", "key": "over"}  # fmt: skip
     own["file"] = running.page.files.of(thread, str(files[0][0]))
     app, found = create_app(running.page), {}
     for rule in app.url_map.iter_rules():

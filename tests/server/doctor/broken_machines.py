@@ -324,6 +324,10 @@ BROKEN: dict[str, Broken] = {
         "program", lambda m: m.path("opt/klankbord/releases/0.1.0-abc/klankbord-whole").unlink(),
         "not installed whole", "deploy/install",
     ),
+    "an upgrade that lost its power": (
+        "program", lambda m: m.write("opt/klankbord/upgrade.json", "{}"), "broken off",
+        "upgrade RELEASE",
+    ),
     "an account that one can log in to": (
         "account", lambda m: m.replace(f"{ANSWERS}/getent-passwd", "/usr/sbin/nologin", "/bin/sh"),
         "/bin/sh", "usermod --shell",

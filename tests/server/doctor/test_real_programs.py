@@ -84,7 +84,7 @@ def test_asking_a_running_nginx_changes_nothing_and_finds_what_it_reads(made: AM
 
 
 @pytest.mark.skipif(not TOR, reason="no tor here")
-def test_asking_tor_changes_nothing_and_tells_a_line_that_it_does_not_take(made: AMachine) -> None:
+def test_asking_tor_changes_nothing_and_reports_a_line_that_tor_refuses(made: AMachine) -> None:
     made.path("data").mkdir(mode=0o700)
     torrc = made.path("etc/tor/torrc")
     made.write("defaults", f"DataDirectory {made.path('data')}\n")

@@ -217,7 +217,7 @@ def test_an_inbox_comes_in_pages_of_a_hundred(server: AServer) -> None:
 # attachments
 
 
-def test_a_file_shows_only_with_the_message_that_follows(server: AServer) -> None:
+def test_a_file_becomes_visible_with_the_message_that_follows(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     small, large = file(3), file(3, 3_000_000)
     items = {server.put_file("one", small), server.put_file("one", large)}

@@ -1,7 +1,9 @@
 """A release folder: complete and signed, or refused in words with nothing taken from it."""
 
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from dropbox_app.protocol.release_signature import BadRelease
 from dropbox_app.server.release import folder
+from tests.support.drop_box import ROOT
 from tests.support.releases import Signer
 
 pytestmark = pytest.mark.skipif(not shutil.which("minisign"), reason="needs Debian's minisign")
@@ -89,6 +92,32 @@ def test_nothing_is_written_before_the_signature_is_found_good(
     with pytest.raises(BadRelease, match="another key"):
         folder.take(given, folder.read_key(signer.public), target)
     assert list(target.iterdir()) == []
+
+
+def _by_hand(release: Path, key: Path) -> int:
+    """Run the command of the guide in a release's folder, with this key beside it."""
+    guide = (ROOT / "deploy" / "guide" / "routine.md").read_text("utf-8")
+    (command,) = re.findall(r"^minisign -Vm SHA256SUMS .*$", guide, re.MULTILINE)
+    shutil.copy(key, release / "release.pub")
+    return subprocess.run(["sh", "-c", command], cwd=release, capture_output=True).returncode
+
+
+def test_the_command_of_the_guide_accepts_what_was_signed(signer: Signer, tmp_path: Path) -> None:
+    assert _by_hand(signer.release(tmp_path / "release", FILES), signer.public) == 0
+
+
+@pytest.mark.parametrize("case", [case for case in WRONG if "pipe" not in case])
+def test_the_command_of_the_guide_refuses_altered_files_too(
+    signer: Signer, tmp_path: Path, case: str
+) -> None:
+    given = signer.release(tmp_path / "release", FILES)
+    WRONG[case][0](given)
+    assert _by_hand(given, signer.public) != 0
+
+
+def test_the_command_of_the_guide_refuses_another_key(signer: Signer, tmp_path: Path) -> None:
+    given = Signer(tmp_path / "other").release(tmp_path / "release", FILES)
+    assert _by_hand(given, signer.public) != 0
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".hidden", "a/b", "SHA256SUMS"])

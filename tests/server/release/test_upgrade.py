@@ -4,10 +4,12 @@ The server is real, and so are its data and minisign. Shell scripts are in the p
 and of ``deploy/install``, which tests of the installer try for themselves.
 """
 
+import contextlib
 import io
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from click.testing import CliRunner
 from dropbox_app.protocol.release_signature import BadRelease
 from dropbox_app.server.cli import main
 from dropbox_app.server.release.upgrade import Machine, Upgrade, UpgradeError
+from tests.support.processes import until
 from tests.support.releases import Signer
 
 pytestmark = [
@@ -120,6 +123,15 @@ class Installed:
     @property
     def current(self) -> str:
         return Path(os.readlink(self.top / "program" / "current")).name
+
+    def serves(self) -> bool:
+        """Whether the first page comes."""
+        asked = "GET / HTTP/1.0\r\nHost: box.example.org\r\nX-Klankbord-Way: domain\r\n\r\n"
+        with socket.socket(socket.AF_UNIX) as end, contextlib.suppress(OSError):
+            end.connect(str(self.machine.socket))
+            end.sendall(asked.encode())
+            return end.recv(12)[9:10] in (b"2", b"3")
+        return False
 
     def is_clean(self) -> bool:
         """Neither a note, a work folder, nor a copy of the database is left."""
@@ -233,3 +245,53 @@ def test_after_a_kill_at_any_step_the_next_call_finishes_or_goes_back(
     installed: Installed, last: str
 ) -> None:
     _killed_and_again(installed, last)
+
+
+CUT = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from dropbox_app.server.release.upgrade import Machine, Upgrade
+top, release, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+machine = Machine(program=top / "program", data=top / "data", key=top / "key" / "release.pub",
+    socket=top / "app.sock", account=None, systemctl=(str(top / "systemctl"),), patience=20)
+switching, run = False, subprocess.run
+def say(line):
+    global switching
+    switching = switching or line.startswith("5.")
+def counted(*words, **more):
+    global left
+    left -= switching
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(*words, **more)
+subprocess.run = counted
+Upgrade(machine, "0.1.0", say).run(release)
+"""
+COMMANDS = 6  # more than the switch runs: after the last one it is done
+
+
+@pytest.mark.parametrize(
+    "done", [pytest.param(n, marks=[] if n == 3 else pytest.mark.long) for n in range(COMMANDS)]
+)
+def test_after_a_power_cut_between_any_two_commands_of_the_switch_a_program_serves(
+    installed: Installed, done: int
+) -> None:
+    """The machine starts what is installed; the next call finishes, or goes back and says so."""
+    release = installed.release()
+    words = [sys.executable, "-c", CUT, str(installed.top), str(release), str(done)]
+    ended = subprocess.run(words, check=False)
+    if ended.returncode == 0:
+        assert installed.current == "new"
+        assert installed.is_clean()
+        return
+    assert ended.returncode == -signal.SIGKILL
+    subprocess.run([installed.top / "systemctl", "start"], check=True)  # as at the next boot
+    until(installed.serves, "nothing serves after the start")
+    try:
+        installed.upgrade(release)
+    except UpgradeError as error:
+        assert "serves again" in str(error)  # noqa: PT017 - one of two right ends
+        assert installed.current == "old"
+        installed.upgrade(release)
+    assert installed.current == "new"
+    assert installed.is_clean()

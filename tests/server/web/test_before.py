@@ -310,7 +310,7 @@ def test_every_page_to_read_is_reached_from_one_list_and_the_list_from_everywher
             assert page == "more" or f"/{lang}/more" in house.browser().get(f"/{lang}/{page}").links
 
 
-def test_a_person_is_shown_with_kind_scope_and_languages(house: House) -> None:
+def test_a_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "Does not work at the organisation. For unwanted behaviour" in text
     assert "Languages: Dutch and English" in text

@@ -154,7 +154,7 @@ def test_without_a_number_of_the_site_every_page_names_the_counsellors_numbers(
     house.close()
 
 
-def test_no_line_ends_in_the_middle_of_a_number_or_after_its_hyphens(three: House) -> None:
+def test_no_line_breaks_within_a_telephone_number(three: House) -> None:
     page = three.browser().get("/nl/")
     for whole in ("06\u00a011\u00a022\u00a033\u00a044", "9-\u206012", "06-\u206055667788"):
         assert whole in page.html

@@ -85,7 +85,7 @@ def test_the_same_message_pressed_twice_is_sent_once(reporter: Browser, noor: Co
     assert len(noor.texts()) == 4
 
 
-def test_every_notice_is_said_in_a_sentence(reporter: Browser, noor: Counsellor) -> None:
+def test_every_notice_is_shown_as_a_sentence(reporter: Browser, noor: Counsellor) -> None:
     for status, sentence in (
         ("received", "heeft je bericht ontvangen"),
         ("read", "heeft je bericht gelezen"),
@@ -317,7 +317,7 @@ def _turned(two: House) -> tuple[Browser, str]:
     return browser, code
 
 
-def test_what_a_change_of_counsellor_does_and_does_not_do_is_said(two: House) -> None:
+def test_the_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
     """Whom one wrote to before can still fetch it; the new one sees that there was somebody."""
     noor, _ = two.counsellors
     browser, _ = _turned(two)
@@ -679,7 +679,7 @@ def test_an_unverified_message_is_reported_and_never_shown(
     check_shape(page)
 
 
-def test_a_message_that_is_missing_in_between_is_said(
+def test_a_missing_message_in_between_is_reported(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     for text in ("een", "twee", "drie"):
@@ -731,7 +731,7 @@ def test_an_approaching_end_is_announced(house: House, noor: Counsellor) -> None
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
 
 
-def test_what_is_deleted_after_a_day_is_there_until_that_day_ends_in_amsterdam(
+def test_an_item_deleted_after_a_day_exists_until_that_day_ends_in_amsterdam(
     house: House, noor: Counsellor
 ) -> None:
     """Days are those of UTC; midnight in Amsterdam comes an hour earlier, or two."""

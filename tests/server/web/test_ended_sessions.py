@@ -93,6 +93,33 @@ def test_leaving_and_coming_back_in_the_same_second_works(house: House) -> None:
         assert is_open(reporter.come_back(code))
 
 
+@pytest.mark.parametrize("moved_on", [True, False])
+def test_the_session_before_ends_when_the_code_is_typed_again(house: House, moved_on: bool) -> None:
+    reporter = house.browser()
+    page = reporter.tell(TEXT)
+    code = page.code
+    if moved_on:
+        reporter.submit(page, page.form_with("kept"), kept="y")
+    before = copy_of(reporter)
+    assert is_open(reporter.come_back(code))
+    assert before.get("/internal/session").status == 403
+    assert is_open(reporter.get("/nl/conversation"))
+    after = copy_of(reporter)
+    reporter.request("GET", "/nl/leave", follow=0)
+    assert {one.get("/internal/session").status for one in (before, after)} == {403}
+
+
+def test_a_code_that_is_still_shown_is_not_lost_by_typing_another_one(house: House) -> None:
+    """If the answer is lost on its way, the browser has its older cookie and nothing else."""
+    code = house.browser().tell("Een ander verhaal.").code
+    reporter = house.browser()
+    shown = reporter.tell(TEXT).code
+    before = dict(reporter.cookies)
+    reporter.come_back(code)
+    reporter.cookies = before
+    assert reporter.get("/nl/code").code == shown
+
+
 def test_leaving_one_session_leaves_another_of_the_same_code(house: House) -> None:
     here, there = house.browser(), house.browser()
     code = here.tell(TEXT).code

@@ -82,7 +82,9 @@ def test_a_file_under_way_is_refused_below_the_floor(
     nothing_kept(house)
 
 
-def test_words_have_room_that_files_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_accepted_where_files_no_longer_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the disk, on the site and in the conversation: files stop first, words go on."""
     for limits, free in (
         (Limits(free_bytes=2**30), 2**31 - 1),
@@ -107,7 +109,7 @@ def test_words_have_room_that_files_leave(tmp_path: Path, monkeypatch: pytest.Mo
         house.close()
 
 
-def test_where_no_file_can_be_taken_the_page_offers_none_and_takes_words(
+def test_if_no_file_can_be_accepted_the_page_offers_none_and_accepts_text(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     floor = house.site.settings.limits.free_bytes
@@ -225,7 +227,7 @@ def alter(house: House, item: str) -> None:
     database.close()
 
 
-def test_a_file_that_no_message_names_is_said_and_not_given(
+def test_a_file_that_no_message_names_is_reported_and_not_sent(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     send(reporter, SMALL)
@@ -286,7 +288,7 @@ def test_a_counsellors_name_for_it_is_made_safe(
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_an_altered_file_is_not_given_not_even_its_beginning(
+def test_an_altered_file_is_not_sent_not_even_its_beginning(
     reporter: Browser, house: House, noor: Counsellor, content: bytes
 ) -> None:
     item = reply_with(noor, content)
@@ -299,7 +301,7 @@ def test_an_altered_file_is_not_given_not_even_its_beginning(
     check_shape(page)
 
 
-def test_a_file_of_another_size_than_was_signed_is_not_given(
+def test_a_file_of_another_size_than_signed_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its hash and its seal are right; what was signed of it is not."""

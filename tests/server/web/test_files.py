@@ -99,7 +99,9 @@ def test_a_file_needs_no_words_and_words_need_no_file(reporter: Browser, noor: C
 
 
 @pytest.mark.parametrize("size", [0, 1, LIMIT - 1, LIMIT])
-def test_any_size_up_to_the_limit_is_taken(reporter: Browser, noor: Counsellor, size: int) -> None:
+def test_any_size_up_to_the_limit_is_accepted(
+    reporter: Browser, noor: Counsellor, size: int
+) -> None:
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert send(reporter, [("a", content)]).status == 200
     ((attachment, got),) = received(noor)
@@ -229,7 +231,7 @@ def no_staging(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 FILES = [("a.jpg", b"herkenbaar" * 1000)]
 
 
-def test_a_wrong_token_keeps_nothing_and_gives_the_words_back(
+def test_a_wrong_token_keeps_nothing_and_returns_the_text(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     for fields in ([("csrf_token", "fout"), ("text", "Blijf.")], [("text", "Blijf.")]):
@@ -294,7 +296,7 @@ def test_a_post_of_another_page_is_not_even_read(
     nothing_kept(house)
 
 
-def test_files_are_taken_nowhere_else(reporter: Browser, house: House) -> None:
+def test_files_are_accepted_nowhere_else(reporter: Browser, house: House) -> None:
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         body = multipart([("text", "x")], FILES)
         page = reporter.request("POST", f"/nl/{path}", body, {"Content-Type": MULTIPART})

@@ -35,7 +35,7 @@ def filled(house: House, most: int) -> tuple[Browser, str, int]:
     raise AssertionError("nothing was refused")
 
 
-def test_reports_stop_at_a_bound_and_answers_go_on(tmp_path: Path) -> None:
+def test_reports_stop_at_a_limit_and_answers_continue(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(site_bytes=SITE_BYTES, free_bytes=1))
     noor = house.counsellors[0]
     first, code, count = filled(house, 300)

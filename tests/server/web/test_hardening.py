@@ -179,7 +179,7 @@ def test_a_fault_is_one_line_without_a_word_of_what_was_sent(
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_nothing_is_logged_of_an_ordinary_way(
+def test_nothing_is_logged_of_an_ordinary_visit(
     house: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)

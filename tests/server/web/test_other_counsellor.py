@@ -35,7 +35,7 @@ def turn(browser: Browser, sam: Counsellor, **more: str) -> Page:
     return browser.submit(page, page.form_with("along"), **values)
 
 
-def test_the_thread_goes_along_if_one_says_so(
+def test_the_thread_is_passed_on_if_the_reporter_ticks_it(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """All of it, the other counsellor's words too, each checked by the new one as passed on."""
@@ -55,7 +55,7 @@ def test_the_thread_goes_along_if_one_says_so(
     check_shape(page)
 
 
-def test_without_that_word_nothing_goes_along(running: Browser, sam: Counsellor) -> None:
+def test_without_that_tick_nothing_is_passed_on(running: Browser, sam: Counsellor) -> None:
     page = running.get("/nl/counsellor")
     assert "along" not in [name for name, _ in page.form_with("along").fields]
     assert "Je liet" not in turn(running, sam).text
@@ -71,7 +71,7 @@ def test_pressed_twice_it_is_sent_once(running: Browser, sam: Counsellor) -> Non
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
 
 
-def test_the_thread_goes_along_once_to_the_same_counsellor(
+def test_the_thread_is_passed_on_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """A form made by hand asks for it with each message: whoever has the thread gets it no more."""
@@ -86,7 +86,7 @@ def test_the_thread_goes_along_once_to_the_same_counsellor(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam.", "Nog iets.", "En nog iets."]
 
 
-def test_a_message_that_comes_between_goes_along_too(
+def test_a_message_in_between_is_passed_on_too(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another page of the same person was quicker: what is passed on is read anew."""
@@ -185,7 +185,7 @@ def test_a_yes_to_the_one_before_can_still_be_taken_back(
     assert [m.kind for m in sam.only_thread().genuine()] == ["message"]
 
 
-def test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call(
+def test_a_yes_to_a_former_counsellor_is_shown_with_a_number_to_call(
     running: Browser, two: House, noor: Counsellor, sam: Counsellor
 ) -> None:
     noor.write("consent-request", ASKED)

@@ -109,7 +109,7 @@ PROMISES = {
     "report.before": ("test_a_reporter_withdraws_everything",),
     "closed.nobody": ("test_no_message_is_ever_sealed_to_an_expired_key",),
     "code.holders": ("test_only_the_chosen_counsellor_gets_the_report",),
-    "code.again": ("test_the_same_report_from_an_open_code_page_is_stored_once",),
+    "code.again": ("test_a_report_repeated_from_an_open_code_page_is_stored_once",),
     "return.again": ("test_twenty_idle_minutes_end_a_session_and_use_keeps_it",),
     "return.no_cookie": ("test_a_browser_without_cookies_sees_its_code_and_may_send_twice",),
     "errors.unsent_yet": ("test_without_a_story_nothing_is_sent",),
@@ -126,33 +126,33 @@ PROMISES = {
     "errors.origin": ("test_a_post_from_elsewhere_is_refused_and_harms_nobody",),
     "errors.unsent": ("test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed",),
     "conversation.write_help": ("test_a_reporter_can_change_counsellor_at_any_time",),
-    "conversation.again": ("test_the_same_report_from_an_open_code_page_is_stored_once",),
-    "conversation.passed_on": ("test_the_thread_goes_along_if_one_says_so",),
+    "conversation.again": ("test_a_report_repeated_from_an_open_code_page_is_stored_once",),
+    "conversation.passed_on": ("test_the_thread_is_passed_on_if_the_reporter_ticks_it",),
     "conversation.nobody_now": ("test_no_message_is_ever_sealed_to_an_expired_key",),
     "conversation.others_now": ("test_a_counsellor_who_was_left_out_is_named",),
     "conversation.closed": ("test_a_conversation_that_was_closed_says_so_first",),
     "conversation.expires": ("test_the_day_of_deletion_never_moves_back",),
     "conversation.expires_soon": (
         "test_an_approaching_end_is_announced",
-        "test_what_is_deleted_after_a_day_is_there_until_that_day_ends_in_amsterdam",
+        "test_an_item_deleted_after_a_day_exists_until_that_day_ends_in_amsterdam",
     ),
     "consent.successor": ("test_a_yes_to_a_handover_redirects_the_next_message",),
     "consent.free": ("test_a_yes_can_be_taken_back_and_then_given_again",),
     "consent.stands": ("test_a_yes_to_the_one_before_can_still_be_taken_back",),
-    "consent.stands_closed": ("test_a_yes_to_one_who_is_gone_is_said_to_stand_and_whom_to_call",),
+    "consent.stands_closed": ("test_a_yes_to_a_former_counsellor_is_shown_with_a_number_to_call",),
     "handover.now": (
         "test_a_yes_to_a_handover_redirects_the_next_message",
         "test_a_successor_may_get_it_too",
     ),
     "other.what": (
         "test_a_reporter_can_change_counsellor_at_any_time",
-        "test_without_that_word_nothing_goes_along",
+        "test_without_that_tick_nothing_is_passed_on",
     ),
     "other.along_help": (
-        "test_the_thread_goes_along_if_one_says_so",
+        "test_the_thread_is_passed_on_if_the_reporter_ticks_it",
         "test_a_file_is_for_those_the_message_is_for_and_not_for_the_code",
     ),
-    "other.before": ("test_what_a_change_of_counsellor_does_and_does_not_do_is_said",),
+    "other.before": ("test_the_effects_of_a_change_of_counsellor_are_explained",),
     "files.hidden": ("test_files_arrive_with_their_message_byte_for_byte",),
     "files.who": ("test_a_file_is_for_those_the_message_is_for_and_not_for_the_code",),
     "files.nobody": ("test_no_message_is_ever_sealed_to_an_expired_key",),
@@ -183,7 +183,7 @@ PROMISES = {
     "error.403.body": ("test_a_post_from_elsewhere_is_refused_and_harms_nobody",),
     "error.403.title": ("test_a_post_from_elsewhere_is_refused_and_harms_nobody",),
     "error.413.body": ("test_no_request_makes_a_fault_or_leaves_a_trace",),
-    "error.415.body": ("test_files_are_taken_nowhere_else",),
+    "error.415.body": ("test_files_are_accepted_nowhere_else",),
     "error.500.body": ("test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed",),
     "again.withdraw": ("test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session",),
     "again.gone": ("test_a_conversation_that_went_meanwhile_keeps_the_text_for_a_new_one",),
@@ -261,7 +261,7 @@ def test_no_promise_is_made_without_a_test() -> None:
     assert set(PROMISES) & NO_PROMISE == set()
 
 
-def test_what_is_said_of_the_law_is_listed_in_both_languages() -> None:
+def test_statements_about_the_law_are_listed_in_both_languages() -> None:
     found = {
         key
         for lang in LANGUAGES

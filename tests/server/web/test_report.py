@@ -154,7 +154,7 @@ def test_enter_in_a_tick_box_sends_nothing(house: House) -> None:
     assert "disabled" in html[first : first + 40]
 
 
-def test_the_same_report_from_an_open_code_page_is_stored_once(house: House) -> None:
+def test_a_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> None:
     """A reload, a second press: the same code again, and nothing new is stored."""
     browser = house.browser()
     first = browser.tell(TEXT, needs=["be_heard"])
@@ -358,7 +358,7 @@ def test_an_old_browser_that_says_nothing_of_where_it_came_from_may_write(house:
     assert house.stored() == 1
 
 
-def test_files_are_not_taken_and_nothing_of_them_reaches_a_disk(
+def test_files_are_refused_and_nothing_of_them_reaches_a_disk(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tempfile

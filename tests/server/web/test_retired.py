@@ -42,7 +42,7 @@ def test_every_page_says_so_at_once_and_none_leads_to_the_form(
     assert f"/{lang}/report" not in landing.links
 
 
-def test_a_report_that_was_being_written_is_not_taken_and_keeps_its_words(
+def test_a_report_being_written_is_refused_and_its_text_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()

@@ -120,7 +120,7 @@ def test_no_core_is_dumped_and_files_are_its_own(serving: Serving) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_worker_at_rest_stays_small(serving: Serving) -> None:
+def test_an_idle_worker_uses_little_memory(serving: Serving) -> None:
     """After a hundred reports no worker holds more than 60 MB."""
     browser = PlainBrowser(serving.url, cookies=False)
     page = browser.get("/nl/report")
@@ -134,7 +134,7 @@ def test_a_worker_at_rest_stays_small(serving: Serving) -> None:
         assert sum(map(int, own)) < 60 * 1024, status
 
 
-def test_a_long_text_that_comes_in_pieces_is_taken_whole(serving: Serving) -> None:
+def test_a_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
     """What was too much to be a message comes back to the last letter."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
@@ -227,7 +227,7 @@ def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> Non
     assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
-def test_serving_purges_and_two_workers_do_not_mind(tmp_path: Path) -> None:
+def test_a_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
     """What is over goes without anybody running the command."""
     made = Serving(tmp_path, upkeep=0.2)
     store = made.house.store

@@ -172,7 +172,7 @@ def ask(server: Server, house: House, by: Counsellor, *, origin: str, site: str)
     return browser.request("GET", "/api/desk/inbox?after=0", headers={"Authorization": signed})
 
 
-def test_a_desk_of_one_site_is_a_stranger_at_the_other(server: Server) -> None:
+def test_a_desk_of_one_site_is_unknown_at_the_other(server: Server) -> None:
     server.baker.browser(origin=BAKER).tell("Iets.")
     noor, bank = server.baker.counsellors[0], server.bank
     here, there = server.baker.site.settings.site, bank.site.settings.site
@@ -213,7 +213,7 @@ PATHS = (
 )
 
 
-def test_a_host_that_is_no_sites_gets_one_answer_whatever_sites_there_are(tmp_path: Path) -> None:
+def test_an_unknown_host_gets_one_answer_whatever_sites_there_are(tmp_path: Path) -> None:
     two = Server(tmp_path / "two")
     many = Server(tmp_path / "many", others=3)
     alone = House(tmp_path / "alone")

@@ -102,7 +102,7 @@ def test_a_conversation_withdrawn_meanwhile_is_answered_as_unknown(
     assert ("Bewaar dit." in meanwhile.html) == ("Bewaar dit." in after.html) == kept
 
 
-def test_a_code_whose_conversation_goes_while_it_is_entered_opens_nothing(
+def test_a_code_whose_conversation_ends_while_it_is_entered_opens_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell("Het begin.").code

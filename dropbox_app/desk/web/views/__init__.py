@@ -5,6 +5,7 @@ from flask import Blueprint
 from dropbox_app.desk.web.views import (
     agenda,
     annual,
+    answers,
     away,
     backups,
     beginning,
@@ -32,6 +33,7 @@ from dropbox_app.desk.web.views import (
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     entering.blueprint,
+    answers.blueprint,
     today.blueprint,
     fetching.blueprint,
     files.blueprint,

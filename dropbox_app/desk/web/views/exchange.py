@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import datetime
 import zlib
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -68,12 +69,13 @@ def take() -> ResponseReturnValue:
     place, told = here.place(), here.told()
     try:
         raw = _unpacked(request.form.get("table", ""))
-        added = earlier.take(place, raw, vocabulary(told))
+        rows = len(earlier.look(place, raw, vocabulary(told)).new)
+        earlier.take(place, raw, vocabulary(told))
     except Refused:
         return _look(raw)  # the register changed since: shown again, with what is wrong now
     except (KlankbordError, OSError) as error:
         return _page(wrong=[sentence(told, error)]), 409
-    here.page().say(told.count("exchange.taken", added.kept))
+    here.page().say(told.count("exchange.taken", rows))
     return redirect(url_for("exchange.show", _anchor="main"), 303)
 
 
@@ -105,8 +107,10 @@ def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
             said = forms.problems(told, today, Refused(faults), kind)
             made.append((one.number, "wrong", said))
             continue
-        shown = [str(one.values[name]) for name in ("date", "employer", "case", "minutes")
-                 if name in one.values]  # fmt: skip
+        shown = [told.date(one.event.event.date, datetime.date.min)] if one.event else []
+        shown += [str(one.values[name]) for name in ("employer", "case") if name in one.values]
+        minutes = one.values.get("minutes")
+        shown += [told.count("contact.minutes", minutes)] if isinstance(minutes, int) else []
         label = told.say("casecopy.case" if kind == "case" else f"entry.kind_{kind}")
         state = "new" if one.number in found.new else "there"
         made.append((one.number, state, [" · ".join([label, *shown])]))

@@ -89,6 +89,11 @@ def program(machine: Machine) -> Faults:
             "program", f"{PROGRAM}/current leads to what was not installed whole",
             "run deploy/install again",
         )  # fmt: skip
+    if machine.there(f"{PROGRAM}/upgrade.json"):
+        yield wrong(
+            "program", "an upgrade was broken off, or is under way",
+            "if none is under way, type klankbord-server upgrade RELEASE once more, now",
+        )  # fmt: skip
 
 
 def _units(machine: Machine) -> list[str]:

@@ -254,7 +254,7 @@ def test_scans_and_faxes_are_drawn(page: Page, site: ViewerSite, form: str) -> N
     assert drawn.getpixel((600, 400)) == 255
 
 
-def test_text_is_drawn_without_a_font_of_its_own_and_fields_with_what_was_filled_in(
+def test_text_without_its_own_font_and_filled_in_fields_are_drawn(
     page: Page, site: ViewerSite
 ) -> None:
     words = stream(b"", b"BT /F 40 Tf 20 300 Td (Beste vertrouwenspersoon) Tj ET")

@@ -1,0 +1,43 @@
+"""Pages that answer a form, each at an address of its own for a while.
+
+A browser keeps what was sent in a form with the page that answered it, and Chromium writes that to
+its session files on the disk, whatever headers the page has. So a form is answered by a redirect,
+and the page behind it waits here, in memory.
+"""
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+MOST = 8  # pages; older ones are dropped
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A page as it was made, and its HTTP status."""
+
+    html: bytes
+    status: int
+
+
+@dataclass
+class Answers:
+    """The newest pages that answered a form, until the desk is locked."""
+
+    _kept: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
+
+    def keep(self, answer: Answer) -> str:
+        """Keep a page; returns what its address ends in."""
+        key = secrets.token_urlsafe(12)
+        self._kept[key] = answer
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        return key
+
+    def find(self, key: str) -> Answer | None:
+        """Return a page that is still kept; it stays, so that going back shows it again."""
+        return self._kept.get(key)
+
+    def drop(self) -> None:
+        """Drop all of them."""
+        self._kept.clear()

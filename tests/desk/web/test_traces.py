@@ -1,0 +1,191 @@
+"""What is left on the disk when browser and program are killed in the middle of a conversation.
+
+An ordinary profile, not the window of its own that the program opens: the worst case.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Error, Page
+
+from dropbox_app.desk import folder as workplace
+from dropbox_app.desk.actions import notes, threads
+from dropbox_app.desk.storage.state import Profile
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.test_command import PROGRAM
+from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
+from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.processes import until
+
+pytestmark = pytest.mark.long
+
+BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+# Words that no program and no dictionary holds, so that whatever packs a file writes them out.
+READ, TYPED, SENT = "Kwastelroede", "Vrongelpijm", "Zwijmelstork"
+SEARCHED, WRONG = "Schremmelvink", "Flontersnuif"
+LABEL, NOTE, NAME, SITE = "Drabbelkuip", "Hoztentak", "Plijsterwemel", "Grunselvoort"
+PART = "niemand raadt"  # of the passphrase, also as forms write it
+SECRETS = (
+    READ,
+    TYPED,
+    SENT,
+    SEARCHED,
+    WRONG,
+    LABEL,
+    NOTE,
+    NAME,
+    SITE,
+    PART,
+    PART.replace(" ", "+"),
+)
+SESSIONS = {"chromium": "Sessions/*", "firefox": "sessionstore-backups/recovery.jsonlz4"}
+
+
+@pytest.fixture
+def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
+    """A desk with a conversation, all of it fetched, and a label and a note on it."""
+    made = Office(tmp_path / "desk", peer, clock, NAME)
+    desk = workplace.init(
+        made.folder, PASSPHRASE, made.machine,
+        invitation=workplace.read_invitation(peer.invitation(SITE)),
+        profile=Profile(NAME, "external", "both", ("nl", "en")), proxy="",
+    )  # fmt: skip
+    peer.add_card(desk.state.card)
+    reporter = Reporter(peer, desk.identity)
+    reporter.report(f"Het gaat over {READ}.")
+    made.fetch()
+    with made.open() as place:
+        threads.label(place, reporter.mailbox, LABEL)
+        notes.write_note(place, reporter.mailbox, NOTE)
+    return made
+
+
+@pytest.fixture
+def program(office: Office, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program over that desk, which asks for the passphrase on its page; and its link."""
+    home = tmp_path / "home"
+    home.mkdir()
+    made = subprocess.Popen(
+        [
+            *(sys.executable, "-c", PROGRAM, "--dir", str(office.folder)),
+            *("open", "--no-browser", "--port", "0"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "HOME": str(home), "TMPDIR": str(home)},
+    )
+    assert made.stdout is not None
+    yield made, made.stdout.readline().strip()
+    made.kill()
+    made.communicate()
+
+
+@contextlib.contextmanager
+def ordinary(name: str, profile: Path) -> Iterator[BrowserContext]:
+    """A browser with a profile that it keeps; it may be killed inside."""
+    with driver() as playwright:
+        if name == "chromium":
+            made = playwright.chromium.launch_persistent_context(
+                profile, executable_path=PROGRAMS[name], args=CHROMIUM
+            )
+        else:
+            made = playwright.firefox.launch_persistent_context(
+                profile, channel="moz-firefox", executable_path=PROGRAMS[name],
+                firefox_user_prefs={"browser.sessionstore.interval": 1_000},
+            )  # fmt: skip
+        made.set_default_timeout(60_000)
+        yield made
+        with contextlib.suppress(Error):
+            made.close()
+
+
+def work(page: Page, link: str) -> None:
+    """Open the desk, search, read, send an answer that does not get through, and type another."""
+    page.goto(link)
+    page.fill("[name=passphrase]", f"{WRONG} is de zin niet")
+    page.click("main button[type=submit]")
+    page.wait_for_selector("[role=alert]")
+    page.wait_for_load_state("load")
+    page.fill("[name=passphrase]", PASSPHRASE)
+    page.click("main button[type=submit]")
+    page.wait_for_selector("[data-page=today]")
+    page.wait_for_load_state("load")
+    page.click(".ways a[href$=threads]")
+    page.wait_for_selector("[data-page=threads]")
+    page.wait_for_load_state("load")
+    page.fill("#words", SEARCHED)
+    page.press("#words", "Enter")
+    page.wait_for_selector(f"input[value={SEARCHED}]")
+    page.wait_for_load_state("load")
+    page.click(".ways a >> nth=0")
+    page.wait_for_selector("[data-page=today]")
+    page.wait_for_load_state("load")
+    page.click(".row a")
+    page.wait_for_selector("[data-page=thread]")
+    page.wait_for_load_state("load")
+    assert READ in page.content()
+    assert PART in PASSPHRASE
+    page.fill("#text", f"Over {SENT}.")
+    page.click(".write .button")
+    page.wait_for_selector("main [role=alert]")
+    page.wait_for_load_state("load")
+    page.fill("#text", "")
+    page.locator("#text").press_sequentially(f"Nog over {TYPED}.")
+
+
+def in_use(profile: Path) -> list[int]:
+    """The processes of a browser, by the profile on their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(profile).encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+    return found
+
+
+def holding(folder: Path, *words: str) -> list[tuple[str, str]]:
+    """Each file with a word in its contents or its name, and the word; in UTF-8 and in UTF-16."""
+    found = []
+    for path in folder.rglob("*"):
+        contents = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        for word in words:
+            forms = (word.encode(), word.encode("utf-16-le"))
+            if word in path.name or any(form in contents for form in forms):
+                found.append((str(path.relative_to(folder)), word))
+    return found
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_kill_of_browser_and_program_leaves_no_word_of_a_conversation_on_the_disk(
+    name: str, program: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    process, link = program
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    with ordinary(name, profile) as context:
+        work(context.new_page(), link)
+        typed = time.time()
+        context.new_page().goto("about:blank")  # what changes has the session written down
+        until(
+            lambda: any(one.stat().st_mtime > typed for one in profile.rglob(SESSIONS[name])),
+            "no session was written down",
+        )
+        for pid in in_use(profile):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        until(lambda: not in_use(profile), "the browser goes on")
+    port = urllib.parse.urlsplit(link).port
+    assert holding(profile, f"127.0.0.1:{port}"), "the browser kept nothing, not even the address"
+    assert holding(tmp_path, *SECRETS) == []
