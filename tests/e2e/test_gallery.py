@@ -38,6 +38,11 @@ if LONG:
 TWICE = "document.documentElement.style.fontSize = '225%'"
 WIDE = "document.documentElement.scrollWidth"
 UNFILLED = re.compile(r"\{[a-z_]+\}")  # a name in a sentence that nobody filled in
+# A link, a button or a fold alone on its line that is too low for a finger: none may be.
+LOW = """[...document.querySelectorAll('main a, main button, main summary')].filter(e => {
+    const own = e.innerText.trim(), block = (e.closest('p, li, div') || e).innerText.trim();
+    return own && own === block && e.getBoundingClientRect().height < 47.5;
+}).map(e => e.outerHTML.slice(0, 80))"""
 # What is cut off without being wider than the page: none may be.
 CUT = """[...document.querySelectorAll('body *')].filter(e => {
     const r = e.getBoundingClientRect();
@@ -134,6 +139,7 @@ def fits(page: Shown, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 700})
         assert page.evaluate(WIDE) <= width, (name, width)
         assert page.evaluate(CUT) == [], (name, width)
+        assert page.evaluate(LOW) == [], (name, width)
     page.evaluate(TWICE)
     cut = page.evaluate(CUT)
     assert (page.evaluate(WIDE) <= 320, cut) == (True, []), (name, "200 %")

@@ -71,6 +71,22 @@ def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: D
     assert len(re.findall(rb"/Type */Page\b(?!s)", page.pdf(format="A4"))) == 1
 
 
+@pytest.mark.usefixtures("counsellor")
+def test_a_printed_conversation_is_what_was_written_and_no_form(page: Page) -> None:
+    tell(page, "nl")
+    page.locator("[name=kept]").check()
+    with page.expect_navigation():
+        page.locator("button[name=go]").last.click()
+    page.wait_for_load_state("load")
+    page.emulate_media(media="print")
+    expect(page.locator(".leave")).to_be_hidden()
+    assert page.locator("form, textarea, button:not(.away), nav").filter(visible=True).count() == 0
+    printed = page.locator("body").inner_text()
+    assert STORY["nl"].splitlines()[0] in printed
+    for away in ("Mijn gesprek wissen", "Wat je verder kunt doen", "Snel weg"):
+        assert away not in printed
+
+
 # In Dutch; with --long in every language.
 BY_KEYS = [
     pytest.param(lang, marks=() if lang == "nl" else pytest.mark.long) for lang in PAGE_LANGUAGES

@@ -290,7 +290,7 @@ def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
     yield "annual-issued", _at(page, "annual-report")
     yield "joint-take", _go(running, page, "annual/counts", "joint-take")
     _go(running, page, "employers", "employers")
-    page.click(f".row a:not(:has-text('{name}'))")
+    page.click(f".row a:not(:has-text('{texts['other']}')) >> nth=0")
     _at(page, "employer")
     page.click("#same summary")
     page.click("#same button")

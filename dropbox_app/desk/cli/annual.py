@@ -13,7 +13,7 @@ from dropbox_app.desk.annual.sealed_counts import MAX_FILE
 from dropbox_app.desk.annual.words import MAX_WORDS
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.cli.common import shared
-from dropbox_app.desk.cli.terminal import visible
+from dropbox_app.desk.cli.terminal import document, visible
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.card import MAX_BYTES as MAX_CARD
@@ -106,7 +106,10 @@ def report(
             click.echo(visible(line))
         return
     if out is None:
-        sys.stdout.buffer.write(made.data)
+        if sys.stdout.isatty():
+            click.echo(document(made.data), nl=False)
+        else:
+            sys.stdout.buffer.write(made.data)
         return
     write_outside(out, made.data)
     click.echo(f"It is in {visible(str(out))}.")

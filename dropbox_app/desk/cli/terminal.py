@@ -36,6 +36,12 @@ def visible(text: str) -> str:
     return "".join(_shown(text, line_ends=False))
 
 
+def document(data: bytes) -> str:
+    """Return a text file as a terminal may show it: its own lines, and nothing else is obeyed."""
+    lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    return "\n".join(map(visible, lines))
+
+
 def block(text: str, columns: int | None = None) -> list[str]:
     """Return a text as lines with a margin, none wider than the terminal; at least one line."""
     width = (columns or terminal_columns()) - len(MARGIN)

@@ -45,7 +45,10 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 
 
 def write(given: Iterable[Event]) -> str:
-    """Return events as lines, each with its line end; ``read`` gives the same events back."""
+    """Return events as lines, each with its line end; ``read`` gives the same events back.
+
+    All of it is ASCII, so that no text of another person does anything to a terminal.
+    """
     return "".join(
         # In ASCII: these lines go to terminals, and names in them can be a stranger's.
         json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n"

@@ -1,11 +1,14 @@
 """``klankbord-desk annual``: preview, files, issuing, the bill, and what is refused."""
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.cli.main import main
 from tests.desk.conftest import Office
 
 LINES = [
@@ -110,3 +113,32 @@ def test_nothing_of_the_register_is_in_any_file_but_the_one_that_was_asked_for(
             path = Path(folder, name)
             if path != out:
                 assert b"Aanspreken" not in path.read_bytes(), path
+
+
+class Terminal(io.TextIOWrapper):
+    """What a program prints to, and takes for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_no_name_reaches_a_terminal_unescaped_and_a_file_has_it_as_it_is(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "Voor\u202ebeeld BV"
+    text = "".join(json.dumps(one).replace("Voorbeeld BV", name) + "\n" for one in LINES)
+    office.run("register", "import", "-", given=text)
+    exported = office.run("register", "export", "--json").stdout
+    assert exported.isascii()
+    assert json.loads(exported.splitlines()[0])["employer"] == name
+    ask = ("annual", name, "2025")
+    assert name in office.run(*ask).stdout
+    shown = Terminal(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", shown)
+    options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
+    main.main([*options, *ask], obj=office.machine, standalone_mode=False)
+    shown.flush()
+    printed = shown.buffer.getvalue().decode()  # type: ignore[attr-defined]  # a BytesIO
+    assert "Voor<U+202E>beeld BV" in printed
+    assert "\u202e" not in printed
+    assert len(printed.splitlines()) > 5
