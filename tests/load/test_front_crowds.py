@@ -15,6 +15,7 @@ import pytest
 from dropbox_app.protocol.retrieval_code import generate
 from tests.server.web.test_files import received
 from tests.support.circuit import CircuitBrowser
+from tests.support.fronts import UNLIMITED
 from tests.support.plain_browser import MULTIPART, Page, multipart
 from tests.support.serving import Serving, read_all, wait_until
 
@@ -124,6 +125,23 @@ def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., 
         page = browser.get("/nl/report")
         text = "Ї" * 17_000
         assert browser.submit(page, page.form_with("text"), text=text).code
+
+
+def test_half_sent_forms_of_one_address_keep_nobody_behind_it_from_reading(
+    serve: Callable[..., Serving],
+) -> None:
+    rates = (r"rate=\d+r/[ms]", r" burst=\d+ delay=\d+;")
+    serving = serve(changes={old: UNLIMITED[old] for old in rates})
+    half = post(serving, "/nl/report", FORM, 90_000) + b"text=a"
+    crowd = [socket.create_connection(("127.0.0.1", serving.port), 60) for _ in range(40)]
+    with held(*crowd):
+        for one in crowd:
+            one.sendall(half)
+        refused = select.select(crowd, [], [], 60)[0]
+        assert refused[0].recv(100).startswith(b"HTTP/1.1 503 ")  # all places for forms are taken
+        page = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n\r\n"
+        read = serving.raw(page.encode())
+        assert read.startswith(b"HTTP/1.1 200 "), read[:80]
 
 
 def test_thousands_of_half_sent_requests_keep_nobody_from_reading(

@@ -49,11 +49,7 @@ def write(given: Iterable[Event]) -> str:
 
     All of it is ASCII, so that no text of another person does anything to a terminal.
     """
-    return "".join(
-        # In ASCII: these lines go to terminals, and names in them can be a stranger's.
-        json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n"
-        for one in given
-    )
+    return "".join(json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n" for one in given)
 
 
 def _object(raw: bytes, line: int) -> dict[str, Json]:
