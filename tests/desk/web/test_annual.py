@@ -123,6 +123,26 @@ def test_in_form_a_there_is_no_place_for_own_words(running: Running, window: Win
     assert "Toch iets" not in window.get(linked(page, "/issue")).text
 
 
+def test_a_form_that_does_not_show_the_own_words_leaves_them_as_they_were(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, AGREED | {"until": "2026-12-31"})
+    window.press(report_page(running, window), "/words", signals="Roosters.", bottlenecks="Tijd.")
+    without_end = event("agreement", "2027-01-01", headcount=400)
+    bring_in(running, without_end)
+    page = report_page(running, window)
+    assert "textarea" not in page.html
+    window.press(page, "/words", language="en")
+    running.lock.lock()
+    asked = window.press(page, "/words", language="en")
+    line = json.dumps(without_end | {"until": "2028-12-31"})
+    running.office.run("register", "import", "-", given=line)
+    again = window.press(asked, "unlock", passphrase="een zin die niemand raadt 1729")
+    for shown in (again, report_page(running, window)):
+        assert "Roosters." in shown.html
+        assert "Tijd." in shown.html
+
+
 def test_a_report_is_looked_at_issued_once_and_comes_back_the_same(
     running: Running, window: Window
 ) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from flask import Blueprint, abort, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import MultiDict
 
 from dropbox_app.desk.actions import annual, report_words
 from dropbox_app.desk.actions.annual import Shown, State, Written
@@ -59,7 +58,10 @@ def report(handle: str, year: int) -> ResponseReturnValue:
 def keep(handle: str, year: int) -> ResponseReturnValue:
     """Keep the counsellor's own words and the language, and look through the words."""
     place, name = here.place(), here.registered("employer", handle)
-    own = OwnWords(request.form.get("signals", ""), request.form.get("bottlenecks", ""))
+    had = report_words.kept(place, name, year).own  # the form does not always show them
+    own = OwnWords(
+        request.form.get("signals", had.signals), request.form.get("bottlenecks", had.bottlenecks)
+    )
     try:
         if annual.state(place, name, year).issued:
             raise Unfit("This report was issued already.", "issued_words")
@@ -153,7 +155,7 @@ def _page(handle: str, year: int, typed: Typed | None, problem: str) -> str:
         handle_here=handle, name=name, year=year, state=state, shown=shown,
         waits=_waits(handle, year, refused), agreed=agreed, problem=problem,
         gaps=[(gap, _where(handle, year, gap)) for gap in gaps],
-        words=typed if typed is not None else MultiDict(vars(kept.own)),
+        words=vars(kept.own) | (typed.to_dict() if typed is not None else {}),
         language=chosen or kept.language or told.lang,
         languages=LANGUAGES, formats=FORMATS, most=MAX_WORDS,
         has_bill=annual.has_price(place, name, year),
