@@ -43,11 +43,15 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         )  # fmt: skip
         if before is None:
             _keep(place, made, read.name, given=True)
-    return sealed_counts.seal(made, read, desk.signing, today)
+        # Before the year is closed on the disk: without the file nobody could make its report.
+        return sealed_counts.seal(made, read, desk.signing, today)
 
 
 def colleague(place: Workplace, card: bytes) -> Card:
-    """Return a colleague's card: of a site of this desk, and not its own. Raises Unfit."""
+    """Return a colleague's card: of a site of this desk, not its own, with a key for today.
+
+    Raises Unfit.
+    """
     try:
         read = cards.parse(card)
     except CardError as error:
@@ -57,6 +61,7 @@ def colleague(place: Workplace, card: bytes) -> Card:
         raise Unfit(said, "joint_other_site")
     if read.identity == place.desk(read.site).identity:
         raise Unfit("That is your own card; ask for your colleague's.", "joint_own_card")
+    sealed_counts.recipient(read, place.machine.today())
     return read
 
 

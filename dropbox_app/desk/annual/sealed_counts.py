@@ -16,7 +16,7 @@ from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import Json, b64, from_line, to_line, unb64
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.fields import number_of, object_of, text_of
-from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
+from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import MESSAGE_SIZES
 
 SIZE = MESSAGE_SIZES[0]  # bytes before sealing, whatever the counts are
@@ -42,18 +42,27 @@ class Counts:
     situations: Mapping[str, int]
 
 
-def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> bytes:
-    """Sign counts and seal them for a colleague's card.
+def recipient(card: Card, day: datetime.date) -> Recipient:
+    """Return the key of a colleague's card that counts are sealed for on ``day``.
 
-    Raises Unfit if the card has no sealing key on ``day``.
+    Raises Unfit if the card has none for that day: it is an old one.
     """
-    recipient = card.sealing_key(day)
-    if recipient is None:
+    found = card.sealing_key(day)
+    if found is None:
         raise Unfit(
             f"The card of {card.name} has no key for {day}: it is an old one. Ask for a new card.",
             "joint_old_card",
             name=card.name,
         )
+    return found
+
+
+def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> bytes:
+    """Sign counts and seal them for a colleague's card.
+
+    Raises Unfit if the card has no sealing key on ``day``.
+    """
+    to = recipient(card, day)
     line = to_line(
         {
             "v": _VERSION,
@@ -68,7 +77,7 @@ def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> 
         }
     )
     signature = b64(signing.sign(_LABEL + line)).encode("ascii")
-    return age.seal(b"\n".join((line, signature, b"")).ljust(SIZE), [recipient])
+    return age.seal(b"\n".join((line, signature, b"")).ljust(SIZE), [to])
 
 
 def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -> Counts:

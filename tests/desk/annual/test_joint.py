@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.actions import corrections, joint, register
+from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register.events import Contact, Joint
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.protocol.encoding import Json
@@ -171,6 +172,21 @@ def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
     two["extern"].run("annual", "counts", "export", "Zorg", "2025", "--to", card,
                       "--out", str(out), given="n\n", code=1)  # fmt: skip
     assert not out.exists()
+
+
+def test_counts_are_not_given_to_a_card_without_a_key_for_today_and_the_year_stays_open(
+    two: Named, tmp_path: Path, clock: Clock
+) -> None:
+    clock.to("2027-12-01")  # the card that is kept as a file is of long ago by now
+    raw = (tmp_path / "extern.card").read_bytes()
+    with two["intern"].open() as place:
+        for refused in (
+            lambda: joint.colleague(place, raw),
+            lambda: joint.give(place, "Zorg", "2025", raw, lambda *_: True),
+        ):
+            with pytest.raises(Unfit, match="Ask for a new card"):
+                refused()
+        assert not [one for one in register.every(place) if isinstance(one, Joint)]
 
 
 @pytest.mark.parametrize(
