@@ -11,20 +11,20 @@ from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import earlier, lines, tables
 from dropbox_app.desk.register.earlier import Read, Vocabulary
-from dropbox_app.desk.register.events import Case, OfCase
+from dropbox_app.desk.register.events import Case, Event, OfCase
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it was read: its rows, which of them are new, and what is wrong, by row.
+    """A table as it was read: its rows, what would be kept of new ones, what is wrong, by row.
 
     ``added``: what would become of it if nothing were wrong.
     """
 
     rows: list[Read]
-    new: frozenset[int]
+    new: Mapping[int, Event]
     faults: Mapping[int, tuple[Fault, ...]]
     added: Added
 
@@ -39,7 +39,8 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     faults = {one.number: one.faults for one in rows if one.faults}
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
-    return Table(rows, frozenset(one.line for one in looked.new), faults, looked.added)
+    new = {one.line: one.event for one in looked.new}  # of a row that opens a case too, its own
+    return Table(rows, new, faults, looked.added)
 
 
 def take(place: Workplace, raw: bytes, words: Vocabulary) -> Added:

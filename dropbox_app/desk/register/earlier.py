@@ -6,6 +6,7 @@ what is not understood is a fault that names the row and the field.
 """
 
 import datetime
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,19 +115,21 @@ def _row(
     number: int, cells: Sequence[Cell], columns: Sequence[str], words: Vocabulary,
     today: datetime.date,
 ) -> Read:  # fmt: skip
-    given = {
-        name: cell for name, cell in zip(columns, cells, strict=False)
-        if name and cell not in (None, "")
-    }  # fmt: skip
+    filled = [
+        (name, cell)
+        for name, cell in itertools.zip_longest(columns, cells, fillvalue="")
+        if cell not in (None, "")
+    ]
+    given = {str(name): cell for name, cell in filled if name}
+    faults = [_untitled(number, str(cell)) for name, cell in filled if not name]
     said = str(given.pop("event", USUAL)).casefold()
     kind = said if said in KINDS else words.kinds.get(said, "")
     if kind not in TAKEN:
         allowed = ", ".join(dict.fromkeys(words.shown[("", "event")]))
         sentence = f"{said[:40]!a} is not taken from a table; choose one of: {allowed}"
         fault = Sentence(sentence, "unknown_word", given=said[:40], allowed=allowed)
-        return Read(number, {}, None, (Fault(number, "event", fault),))
+        return Read(number, {}, None, (Fault(number, "event", fault), *faults))
     values: dict[str, Json] = {"event": kind}
-    faults: list[Fault] = []
     for name, cell in given.items():
         reader = form.readers(KINDS[kind]).get(name)
         if reader is None:
@@ -147,6 +150,15 @@ def _row(
         bad = {one.field for one in faults}
         faults += [one for one in refused.faults if one.field not in bad]
     return Read(number, values, None if faults else Numbered(number, event), tuple(faults))
+
+
+def _untitled(number: int, cell: str) -> Fault:
+    shown = cell[:40]
+    said = (
+        "this cell has no title above it; name its column in the first row, empty the cell, or put"
+        " quotation marks around a text with the sign that parts the columns"
+    )
+    return Fault(number, f"{shown!a}", Sentence(said, "cell_untitled", cell=shown))
 
 
 def _value(kind: str, name: str, reader: Reader, cell: Cell, words: Vocabulary) -> Json:

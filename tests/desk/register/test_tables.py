@@ -130,6 +130,23 @@ def test_a_header_that_does_not_fit_is_refused_with_what_to_do(header: str, said
     assert said in refused(f"{header}\n5-1-2026;Zorg;5".encode())
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("date,employer,minutes,notes\n1-2-2026,X,30,belde, erg van slag", "'erg van slag'"),
+        ("Dag;;Werkgever\n1-2-2026;let op;X", "'let op'"),
+        ("Dag;Werkgever;\n1-2-2026;X;7", "'7'"),
+    ],
+)
+def test_a_filled_cell_without_a_title_above_it_is_a_fault_and_is_never_dropped(
+    table: str, said: str
+) -> None:
+    (fault,) = faults(table)
+    assert fault.startswith(f"Line 2, {said}")
+    assert "no title above it" in fault
+    assert faults("Dag;Werkgever;\n1-2-2026;X;") == faults("Dag;Werkgever\n1-2-2026;X;;") == []
+
+
 def bomb(parts: int, size: int) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
@@ -210,7 +227,7 @@ def test_a_table_that_is_taken_twice_doubles_nothing(office: Office) -> None:
         assert actions.take(place, raw, WORDS).kept == 4
         before = register.every(place)
         again = actions.look(place, raw, WORDS)
-        assert (again.added.kept, again.added.there, again.new) == (0, 4, frozenset())
+        assert (again.added.kept, again.added.there, again.new) == (0, 4, {})
         assert actions.take(place, raw, WORDS).kept == 0
         assert register.every(place) == before
 

@@ -44,6 +44,17 @@ def test_a_table_is_looked_at_before_anything_is_taken_and_then_taken_once(
     assert exported(running) == kept
 
 
+def test_the_look_shows_the_notes_that_would_be_kept_and_no_others(
+    running: Running, window: Window
+) -> None:
+    assert "Aantekening" not in look(running, window, TABLE).text
+    bring_in(running, event("employer", "2026-01-01", recording="full") | {"employer": "Zorg"})
+    assert "Aantekening" in look(running, window, TABLE).text
+    long = look(running, window, TABLE + b" " + b"lang " * 100).text
+    assert "Aantekening lang lang" in long
+    assert "lang " * 90 not in long
+
+
 def test_a_row_that_is_wrong_comes_first_with_its_reason_and_nothing_can_be_taken(
     running: Running, window: Window
 ) -> None:

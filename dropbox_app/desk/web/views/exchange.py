@@ -26,6 +26,7 @@ blueprint = Blueprint("exchange", __name__, url_prefix="/exchange")
 
 FORMS = ("csv", "jsonl")
 MOST_SHOWN = 500  # rows of the look; those with a fault come first
+MOST_NOTES = 80  # characters of notes in the look
 # The fields that the page names for a table; every field of a row's kind may be in it.
 NAMED = ("date", "employer", "minutes", "how", "channel", "with_whom", "topic", "help", "notes")
 
@@ -111,6 +112,8 @@ def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
         shown += [str(one.values[name]) for name in ("employer", "case") if name in one.values]
         minutes = one.values.get("minutes")
         shown += [told.count("contact.minutes", minutes)] if isinstance(minutes, int) else []
+        notes = " ".join(getattr(found.new.get(one.number), "notes", "").split())
+        shown += [notes if len(notes) <= MOST_NOTES else f"{notes[:MOST_NOTES]}…"] if notes else []
         label = told.say("casecopy.case" if kind == "case" else f"entry.kind_{kind}")
         state = "new" if one.number in found.new else "there"
         made.append((one.number, state, [" · ".join([label, *shown])]))
