@@ -3,15 +3,17 @@
 All rows of a table are taken or none. What is in the register already is not taken again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import earlier, lines, tables
+from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.earlier import Read, Vocabulary
 from dropbox_app.desk.register.events import Case, Event, OfCase
+from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.register.lines import Numbered
 
@@ -20,13 +22,15 @@ from dropbox_app.desk.register.lines import Numbered
 class Table:
     """A table as it was read: its rows, what would be kept of new ones, what is wrong, by row.
 
-    ``added``: what would become of it if nothing were wrong.
+    ``added``: what would become of it if nothing were wrong. ``into``: the cases that are in the
+    register already and of which no row of the table is there, each by the first row for it.
     """
 
     rows: list[Read]
     new: Mapping[int, Event]
     faults: Mapping[int, tuple[Fault, ...]]
     added: Added
+    into: Mapping[int, Standing]
 
 
 def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
@@ -40,16 +44,50 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
     new = {one.line: one.event for one in looked.new}  # of a row that opens a case too, its own
-    return Table(rows, new, faults, looked.added)
+    return Table(rows, new, faults, looked.added, _into(place, rows, new))
 
 
-def take(place: Workplace, raw: bytes, words: Vocabulary) -> Added:
-    """Keep the events of a CSV or xlsx file, all or none. Raises Refused with every fault."""
-    rows = earlier.read(tables.read(raw), words, place.machine.today())
-    faults = tuple(fault for one in rows for fault in one.faults)
-    if faults:
-        raise Refused(faults[: lines.MOST_FAULTS])
-    return register.add(place, _given(place, rows), once=True)
+def take(place: Workplace, raw: bytes, words: Vocabulary, into: Collection[str] = ()) -> Added:
+    """Keep the events of a CSV or xlsx file, all or none. Raises Refused with every fault.
+
+    ``into``: the references of cases that are there already and that the rows belong to. Without
+    it they could end up in the case of somebody else that has the same number.
+    """
+    with place.database.transaction():
+        found = look(place, raw, words)
+        faults = [fault for number in sorted(found.faults) for fault in found.faults[number]]
+        if not faults:
+            faults = [
+                _is_there(number, one)
+                for number, one in found.into.items()
+                if one.reference not in into
+            ]
+        if faults:
+            raise Refused(tuple(faults[: lines.MOST_FAULTS]))
+        return register.add(place, _given(place, found.rows), once=True)
+
+
+def _into(place: Workplace, rows: list[Read], new: Mapping[int, Event]) -> dict[int, Standing]:
+    known = place.book().standings
+    told = {
+        getattr(one.event.event, "case", "") for one in rows if one.event and one.number not in new
+    }
+    found = {}
+    for number, event in sorted(new.items()):
+        reference = getattr(event, "case", "")
+        if reference in known and reference not in told:
+            told.add(reference)
+            found[number] = known[reference]
+    return found
+
+
+def _is_there(number: int, one: Standing) -> Fault:
+    said = (
+        f"the register has a case {one.reference} already, opened on {one.opened}; if yours is"
+        " another, change its name in the table; if it is the same, say so with"
+        f" --into {one.reference}"
+    )
+    return Fault(number, "case", Sentence(said, "case_there", day=one.opened))
 
 
 def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:

@@ -33,22 +33,25 @@ def register() -> None:
 @register.command("import")
 @shared
 @click.argument("file", metavar="FILE")
-def bring_in(file: str) -> None:
+@click.option("--into", multiple=True, metavar="CASE", help="This case is there, and is the same.")
+def bring_in(file: str, into: tuple[str, ...]) -> None:
     """Take in events, one JSON object a line, or none of them if anything is wrong.
 
     FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
     xlsx: its first row names the columns, by their names in EVENTS.md or on the page, and each row
     is a contact, or what its column "event" says. What is in the register already is not taken in
-    twice. An error names the line and the field.
+    twice. Rows of a table go into a case that is there already only if you name it with --into. An
+    error names the line and the field.
 
     \b
     Example:
       klankbord-desk register import 2026.jsonl
+      klankbord-desk register import --into 2026-1 2026.xlsx
     """
     raw = common.read_file(file, lines.MAX_FILE)
     with common.at_work() as place:
         try:
-            added = register_files.taken(place, raw)
+            added = register_files.taken(place, raw, into)
         except Refused as refused:
             for fault in refused.faults:
                 click.echo(visible(str(fault)), err=True)

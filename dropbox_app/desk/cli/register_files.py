@@ -59,14 +59,17 @@ def copy(
     click.echo(f"Never in a copy: {', '.join(_withheld(made)) or 'nothing'}.", err=True)
 
 
-def taken(place: Workplace, raw: bytes) -> Added:
-    """Keep the events of a file: lines of JSON, or a table. Raises Refused."""
+def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
+    """Keep the events of a file: lines of JSON, or a table. Raises Refused.
+
+    ``into``: the cases that are there already and that rows of a table belong to.
+    """
     if not tables.is_table(raw):
         return register.bring_in(place, raw)
     from dropbox_app.desk.web.i18n import words  # the page's words; other commands need no page
     from dropbox_app.desk.web.vocabulary import vocabulary
 
-    return earlier.take(place, raw, vocabulary(words("en")))
+    return earlier.take(place, raw, vocabulary(words("en")), into)
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:

@@ -241,6 +241,43 @@ def test_a_case_that_rows_name_is_opened_by_the_earliest_of_them_once(office: Of
         assert actions.take(place, raw, WORDS).kept == 0
 
 
+OTHER = "Dag;Werkgever;Zaak;Minuten\n6-1-2026;Zorg;2026-1;20\n7-1-2026;Zorg;2026-1;15"
+
+
+def test_a_case_of_another_table_or_of_the_desk_takes_rows_in_only_if_that_is_said(
+    office: Office,
+) -> None:
+    raw = OTHER.encode()
+    with office.open() as place:
+        actions.take(place, b"Dag;Werkgever;Zaak\n5-1-2026;Zorg;2026-1", WORDS)
+        before = register.every(place)
+        looked = actions.look(place, raw, WORDS)
+        assert [(row, one.reference) for row, one in looked.into.items()] == [(2, "2026-1")]
+        for said in ((), ("2026-2",)):
+            with pytest.raises(Refused, match="has a case 2026-1 already, opened on 2026-01-05"):
+                actions.take(place, raw, WORDS, said)
+        assert register.every(place) == before
+        assert actions.take(place, raw, WORDS, ("2026-1",)).kept == 2
+
+
+def test_a_table_that_grew_goes_on_with_its_own_cases_unasked(office: Office) -> None:
+    with office.open() as place:
+        actions.take(place, OTHER.encode(), WORDS)
+        longer = f"{OTHER}\n8-1-2026;Zorg;2026-1;10".encode()
+        assert actions.look(place, longer, WORDS).into == {}
+        assert actions.take(place, longer, WORDS).kept == 1
+
+
+def test_the_command_takes_rows_into_a_case_that_is_there_only_if_it_is_named(
+    office: Office,
+) -> None:
+    office.run("register", "import", "-", given="date;employer;case\n2026-01-05;Zorg;2026-1")
+    refused = office.run("register", "import", "-", given=OTHER, code=1)
+    assert "--into 2026-1" in refused.stderr
+    done = office.run("register", "import", "--into", "2026-1", "-", given=OTHER)
+    assert done.stdout.startswith("2 events were kept")
+
+
 def test_of_a_table_with_one_wrong_row_nothing_is_taken(office: Office) -> None:
     raw = f"{HEAD}\n5-1-2026;Zorg;5\n6-1-2026;Zorg;veel".encode()
     with office.open() as place:

@@ -76,6 +76,20 @@ def test_a_table_whose_register_changed_since_the_look_is_shown_again_and_not_ta
     assert len(exported(running)) == 1
 
 
+def test_rows_go_into_a_case_that_is_there_only_if_it_was_ticked(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("case", case="2026-1", label="Rooster"))
+    before = exported(running)
+    looked = look(running, window, b"Dag;Werkgever;Zaak\n6-1-2026;Voorbeeld BV;2026-1")
+    assert "2026-1 (Rooster), bij Voorbeeld BV, geopend op 5 januari" in looked.text
+    refused = take(window, looked)
+    assert refused.status == 422
+    assert "Er is niets overgenomen." in refused.text
+    assert exported(running) == before
+    assert "1 regel is overgenomen" in take(window, refused, into="2026-1").text
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

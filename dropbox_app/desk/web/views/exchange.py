@@ -71,9 +71,9 @@ def take() -> ResponseReturnValue:
     try:
         raw = _unpacked(request.form.get("table", ""))
         rows = len(earlier.look(place, raw, vocabulary(told)).new)
-        earlier.take(place, raw, vocabulary(told))
+        earlier.take(place, raw, vocabulary(told), request.form.getlist("into"))
     except Refused:
-        return _look(raw)  # the register changed since: shown again, with what is wrong now
+        return _look(raw)  # shown again: a case was not ticked, or the register changed since
     except (KlankbordError, OSError) as error:
         return _page(wrong=[sentence(told, error)]), 409
     here.page().say(told.count("exchange.taken", rows))
@@ -91,10 +91,15 @@ def _look(raw: bytes) -> ResponseReturnValue:
         return _page(wrong=_sentences(refused)), 422
     except KlankbordError as error:
         return _page(wrong=[sentence(told, error)]), 422
-    status = 422 if found.faults else 200
+    ticked = request.form.getlist("into")
+    untold = request.endpoint == "exchange.take" and any(
+        one.reference not in ticked for one in found.into.values()
+    )
+    status = 422 if found.faults or untold else 200
     return render_template(
         "exchange_look.html", table=found, rows=_rows(found), packed=packed,
         most=MOST_SHOWN, left_out=_left_out(found),
+        ticked=ticked, problem=told.say("exchange.into_unsure") if untold else "",
     ), status  # fmt: skip
 
 
