@@ -41,6 +41,7 @@ _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
     "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
+    "case_copy.look": "case_copy.ask",
 }  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_register import bring_in, case_page, event, exported
 from tests.support.plain_browser import Form
@@ -101,6 +102,20 @@ def test_choices_are_shown_again_as_they_were_made(window: Window, asked: Answer
     form = looked.form_to("/copy")
     again = window.submit(looked, form, 1)
     assert picks(again.form_to("/copy")) == ["0.goal"]
+    assert "Jan\nPiet" in again.html.replace("\r", "")
+
+
+def test_choices_and_names_that_came_while_the_desk_was_locked_are_shown_again(
+    running: Running, window: Window, asked: Answer
+) -> None:
+    running.lock.lock()
+    locked = look(window, asked, pick=["0.goal", "1.how"], names="Jan\nPiet", reader="employer")
+    assert "Piet" not in locked.html
+    again = window.press(locked, "unlock", passphrase=PASSPHRASE)
+    assert "De werkplek was vergrendeld." in again.text
+    form = again.form_to("/copy")
+    assert picks(form) == ["0.goal", "1.how"]
+    assert ("reader", "employer") in form.fields
     assert "Jan\nPiet" in again.html.replace("\r", "")
 
 

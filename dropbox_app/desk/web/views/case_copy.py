@@ -14,6 +14,7 @@ from dropbox_app.desk.register.redacted import READERS, SHEET, Copy, Field, Part
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.i18n import Words
 from dropbox_app.desk.web.views.files import chosen_folder, free_path, usual_folder
 from dropbox_app.protocol.encoding import Json
@@ -26,7 +27,10 @@ blueprint = Blueprint("case_copy", __name__, url_prefix="/case/<handle>/copy")
 def ask(handle: str) -> ResponseReturnValue:
     """Ask for whom, and for each field whether it is in the copy; only day and kind are ticked."""
     found = copies.choice(here.place(), here.registered("case", handle))
-    return _choose(handle, found, found.ticked)
+    kept = here.page().take_typed()
+    if kept is None:
+        return _choose(handle, found, found.ticked, request.form)
+    return _choose(handle, found, _chosen(kept), kept, here.told().say("unlock.kept"))
 
 
 @blueprint.post("")
@@ -34,15 +38,15 @@ def look(handle: str) -> ResponseReturnValue:
     """Show the copy as it will be, or the choices again; write it only once it was looked at."""
     place, told = here.place(), here.told()
     reference = here.registered("case", handle)
-    found, chosen = copies.choice(place, reference), _chosen()
+    found, chosen = copies.choice(place, reference), _chosen(request.form)
     if request.form.get("do") == "change":
-        return _choose(handle, found, chosen)
+        return _choose(handle, found, chosen, request.form)
     try:
         names = [line.strip() for line in request.form.get("names", "").splitlines()]
         sign = told.say("casecopy.sign")
-        made = copies.copy(place, reference, _reader(), chosen, names, sign)
+        made = copies.copy(place, reference, _reader(request.form), chosen, names, sign)
     except KlankbordError as error:
-        return _choose(handle, found, chosen, sentence(told, error)), 422
+        return _choose(handle, found, chosen, request.form, sentence(told, error)), 422
     text = "\n".join(_lines(told, found, made, place.machine.today())) + "\n"
     seen = request.form.get("text", "").replace("\r", "")  # forms send lines with it
     if request.form.get("do") != "save" or seen != text:
@@ -55,26 +59,26 @@ def look(handle: str) -> ResponseReturnValue:
     return _look(handle, found, made, text, saved=str(path))
 
 
-def _reader() -> Reader:
-    return "employer" if request.form.get("reader") == "employer" else "reporter"
+def _reader(typed: Typed) -> Reader:
+    return "employer" if typed.get("reader") == "employer" else "reporter"
 
 
-def _chosen() -> set[Field]:
+def _chosen(typed: Typed) -> set[Field]:
     """Return the fields that were ticked; what is none of the form's is of no part of the case."""
     found = set()
-    for one in request.form.getlist("pick"):
+    for one in typed.getlist("pick"):
         number, _, name = one.partition(".")
         if number.isdecimal() and len(number) < 9:
             found.add((int(number), name))
     return found
 
 
-def _choose(handle: str, found: Choice, chosen: set[Field], problem: str = "") -> str:
+def _choose(handle: str, found: Choice, chosen: set[Field], typed: Typed, problem: str = "") -> str:
     told = here.told()
     return render_template(
         "case_copy.html", handle_here=handle, case=found.case, problem=problem,
         readers=[(one, told.say(f"casecopy.for_{one}")) for one in READERS],
-        reader=_reader(), names=request.form.get("names", ""),
+        reader=_reader(typed), names=typed.get("names", ""),
         parts=[
             (one, _title(told, one),
              [(name, _label(told, one.kind, name), _said(told, one.kind, name, value),
@@ -90,7 +94,8 @@ def _look(
     told = here.told()
     return render_template(
         "case_copy_look.html", handle_here=handle, case=found.case, text=text, copy=made,
-        reader=_reader(), names=request.form.get("names", ""), picks=request.form.getlist("pick"),
+        reader=_reader(request.form), names=request.form.get("names", ""),
+        picks=request.form.getlist("pick"),
         unchosen=_named(told, made.unchosen), withheld=_named(told, made.withheld),
         folder=request.form.get("folder") or str(usual_folder()), problem=problem, saved=saved,
     )  # fmt: skip
