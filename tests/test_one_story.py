@@ -256,10 +256,6 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
                 {"nl": "Beloof niet hoe snel je antwoordt of wie er meeleest",
                  "en": "Do not promise how soon you answer or who can read along"},
             ),
-            "joint.card_help": (
-                {"nl": "Alleen wie bij deze kaart hoort, kan de aantallen openen",
-                 "en": "Only the person of this card can open the counts"},
-            ),
         },
     ),
     "leaving": (
