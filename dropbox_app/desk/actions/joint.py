@@ -51,9 +51,9 @@ def colleague(place: Workplace, card: bytes) -> Card:
     try:
         read = cards.parse(card)
     except CardError as error:
-        raise Unfit(f"This is no card of a counsellor ({error}).", "joint_no_card") from None
+        raise Unfit(f"This file is not a counsellor's card ({error}).", "joint_no_card") from None
     if read.site not in place.vault.sites:
-        said = "This card is of another site than yours. Ask for the card of your own site."
+        said = "This card belongs to another site. Ask for the card of the site that you share."
         raise Unfit(said, "joint_other_site")
     if read.identity == place.desk(read.site).identity:
         raise Unfit("That is your own card; ask for your colleague's.", "joint_own_card")

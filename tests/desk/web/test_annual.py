@@ -86,7 +86,7 @@ def test_what_was_filled_in_for_the_report_is_in_it_and_no_longer_missing(
     )  # fmt: skip
     assert "06 12345678" in done.text
     assert "Hang posters van de vertrouwenspersoon op" in done.text
-    for filled in ("Hoe mensen je bereiken", "Je registratienummer", "Je uren scholing"):
+    for filled in ("Hoe mensen je bereiken", "Je registernummer", "Je uren scholing"):
         assert filled in page.text
         assert filled not in done.text
     assert "Wie je vervangt als je weg bent" in done.text

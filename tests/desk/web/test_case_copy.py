@@ -70,7 +70,7 @@ def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
     assert "Rooster" not in written
     assert file.name == "2027-01-05.txt"
     assert file.stat().st_mode & 0o077 == 0
-    assert "ligt open" in answer.text
+    assert "niet op slot" in answer.text
 
 
 def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
@@ -88,7 +88,7 @@ def test_the_employer_gets_a_copy_only_on_a_consent_that_still_holds(
 ) -> None:
     refused = look(window, asked, reader="employer")
     assert refused.status == 422
-    assert "Vraag het de melder" in refused.text
+    assert "Vraag de melder of dit afschrift mag" in refused.text
     bring_in(running, YES)
     assert look(window, asked, reader="employer").status == 200
     running.office.clock.to("2027-01-20")

@@ -38,7 +38,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/out")
 def out() -> ResponseReturnValue:
-    """Write the whole register to a file, if the person said to know that it lies open."""
+    """Write the whole register to a file, if the person ticked that it is not sealed."""
     place, told = here.place(), here.told()
     if request.form.get("sure") != "1":
         return _page(problem=told.say("exchange.unsure")), 422
@@ -98,7 +98,7 @@ def _look(raw: bytes) -> ResponseReturnValue:
 
 
 def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
-    """Each row by its number: what becomes of it, and what it says or what is wrong with it."""
+    """Each row by its number: what will happen to it, and what it says or what is wrong with it."""
     told, today = here.told(), here.place().machine.today()
     made = []
     for one in sorted(found.rows, key=lambda row: (row.number not in found.faults, row.number)):
