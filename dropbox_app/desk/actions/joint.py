@@ -46,6 +46,20 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
     return sealed_counts.seal(made, read, desk.signing, today)
 
 
+def years(place: Workplace, employer: str, year: int) -> range:
+    """Return the calendar years whose counts ``give`` gives and which it closes. Raises Unfit.
+
+    These are three where one range over three years was agreed. Once counts of the year were
+    given away, they are the years of those.
+    """
+    events = place.book().terms
+    found = gather.exchanged(events, employer, range(year, year + 1))
+    done = next((one for one in reversed(found) if one.given), None)
+    if done is not None and done.first_year and done.last_year:
+        return range(done.first_year, done.last_year + 1)
+    return drafts.joint_years(events, employer, year, place.machine.today())
+
+
 def colleague(place: Workplace, card: bytes) -> Card:
     """Return a colleague's card: of a site of this desk, and not its own. Raises Unfit."""
     try:
