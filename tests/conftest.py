@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support.routes import KnownRule
 __all__ = ["box", "counsellor", "mould"]  # fixtures
 
 HERE = Path(__file__).parent
+MOST_FILES = 300  # open at the end of a test
 # Each test in these starts servers, browsers, sandboxes or a whole machine, needs many Argon2id, or
 # is one of very many that look at each page in each state or stop a desk at each of its steps.
 # They run first, since one that runs last would keep the other core waiting.
@@ -130,6 +132,13 @@ def pytest_configure(config: pytest.Config) -> None:
         # Hypothesis also draws the constants of whichever modules are loaded by then, which depends
         # on the tests that ran before: the same examples every time means without them.
         pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
+
+
+def pytest_runtest_logfinish() -> None:
+    # An app that a test made keeps its files open until it is found as garbage, and a server that
+    # waits by select() takes none above 1,023.
+    if len(os.listdir("/dev/fd")) > MOST_FILES:
+        gc.collect()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -94,7 +94,7 @@ TELLING: Story = {
     ),
     "info.exceptions_short": (
         {"nl": "waaraan je te herkennen bent", "en": "that could identify you"},
-        {"nl": "als jij dat niet wilt", "en": "unless you agree"},
+        {"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},
         {"nl": "Heel soms moet het toch", "en": "Very rarely, it has to happen anyway"},
     ),
 }
@@ -255,10 +255,6 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
             "who.sentence_help": (
                 {"nl": "Beloof niet hoe snel je antwoordt of wie er meeleest",
                  "en": "Do not promise how soon you answer or who can read along"},
-            ),
-            "joint.card_help": (
-                {"nl": "Alleen wie bij deze kaart hoort, kan de aantallen openen",
-                 "en": "Only the person of this card can open the counts"},
             ),
         },
     ),

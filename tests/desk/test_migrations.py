@@ -65,7 +65,8 @@ def assert_taken_over(office: Office, expected: Expected) -> None:
         assert one.items() <= listed[one["id"]].items()
     for mailbox, before in expected["read"].items():
         now = office.json("read", mailbox)
-        assert before["messages"] == now["messages"]
+        for was, message in zip(before["messages"], now["messages"], strict=True):
+            assert {**message, **was} == message
         assert before["unnamed_files"] == now["unnamed_files"]
     with office.desk() as desk:
         assert desk.identity.fingerprint() == expected["fingerprint"]

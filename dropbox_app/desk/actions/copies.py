@@ -40,7 +40,7 @@ def copy(
 ) -> Copy:  # fmt: skip
     """Return the copy of a case for a reader, with ``sign`` in the place of each name.
 
-    ``names`` are blacked out beside those that the register knows. Raises Unfit if the employer
+    ``names`` are blacked out besides those that the register knows. Raises Unfit if the employer
     may not have one today, or there are too many names; NotFound.
     """
     found = register.case(place, reference)
@@ -53,13 +53,13 @@ def copy(
     done = [one.date for one in events if isinstance(one, Step) and not one.consent]
     if not redacted.may_have(reader, good, done, today):
         raise Unfit(
-            "The employer gets a copy only if the reporter agreed to it in the last 14 days. Ask "
-            "the reporter, and record the answer in the case.",
+            "The employer gets a copy only if the reporter said yes to a step in the last 14 days. "
+            "Ask the reporter whether this copy is allowed, and record the answer in the case.",
             "copy_no_consent",
         )
     if len(names) > MOST_NAMES:
         raise Unfit(
-            f"There are {len(names)} names; {MOST_NAMES} is the limit.",
+            f"You gave {len(names)} names. The limit is {MOST_NAMES}.",
             "copy_names", given=len(names), most=MOST_NAMES,
         )  # fmt: skip
     known = redacted.known_names(events, _other_sides(place, found), _of_sheet(place, found))

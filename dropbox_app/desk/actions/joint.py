@@ -47,6 +47,20 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         return sealed_counts.seal(made, read, desk.signing, today)
 
 
+def years(place: Workplace, employer: str, year: int) -> range:
+    """Return the calendar years whose counts ``give`` gives and which it closes. Raises Unfit.
+
+    These are three where one range over three years was agreed. Once counts of the year were
+    given away, they are the years of those.
+    """
+    events = place.book().terms
+    found = gather.exchanged(events, employer, range(year, year + 1))
+    done = next((one for one in reversed(found) if one.given), None)
+    if done is not None and done.first_year and done.last_year:
+        return range(done.first_year, done.last_year + 1)
+    return drafts.joint_years(events, employer, year, place.machine.today())
+
+
 def colleague(place: Workplace, card: bytes) -> Card:
     """Return a colleague's card: of a site of this desk, not its own, with a key for today.
 
@@ -55,9 +69,9 @@ def colleague(place: Workplace, card: bytes) -> Card:
     try:
         read = cards.parse(card)
     except CardError as error:
-        raise Unfit(f"This is no card of a counsellor ({error}).", "joint_no_card") from None
+        raise Unfit(f"This file is not a counsellor's card ({error}).", "joint_no_card") from None
     if read.site not in place.vault.sites:
-        said = "This card is of another site than yours. Ask for the card of your own site."
+        said = "This card belongs to another site. Ask for the card of the site that you share."
         raise Unfit(said, "joint_other_site")
     if read.identity == place.desk(read.site).identity:
         raise Unfit("That is your own card; ask for your colleague's.", "joint_own_card")

@@ -132,12 +132,11 @@ def counted_years(term: periods.Term, year: int) -> range:
     return periods.term_band_years(term, year) or range(year, year + 1)
 
 
-def joint_counts(
-    events: Sequence[Event], employer: str, year: int, today: datetime.date
-) -> tuple[range, Mapping[str, int]]:
-    """Return what another counsellor of this employer needs for a joint report, and its years.
+def joint_years(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> range:
+    """Return the calendar years whose counts another counsellor needs for a joint report.
 
-    Raises Unfit where that report has no figures, or no other counsellor was agreed.
+    ``events`` as for ``term_for``. Raises Unfit where that report has no figures, or no other
+    counsellor was agreed.
     """
     term = term_for(events, employer, year, today)
     if not term.shared_with:
@@ -151,6 +150,14 @@ def joint_counts(
             f"The report of {employer} for {year} has no figures, so no counts are given away.",
             "joint_none", employer=employer, year=year,
         )  # fmt: skip
+    return years
+
+
+def joint_counts(
+    events: Sequence[Event], employer: str, year: int, today: datetime.date
+) -> tuple[range, Mapping[str, int]]:
+    """Return those years, and the counts of their situations by main group. Raises Unfit."""
+    years = joint_years(events, employer, year, today)
     return years, counting.counts(gather.cases(events, employer), years)
 
 

@@ -137,7 +137,8 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
 
     FILE is what your colleague's 'klankbord-desk card --out FILE' wrote. Only your colleague can
     open the counts. Each file has the same size, whatever it holds. The year is then closed in your
-    register: given again, the counts are the same.
+    register, or all three years where one range over three years was agreed. Given again, the
+    counts are the same.
 
     \b
     Example:

@@ -34,8 +34,9 @@ def copy(
     """Make a copy of a case to hand over. Only kinds and days are in it if you choose nothing.
 
     It is shown with the fields that could be chosen too. Notes, your name for the case, marks and
-    with whom you spoke are never in it. For the employer it needs the reporter's consent. The file
-    is not sealed.
+    with whom a step was taken are never in it. For the employer it needs a yes of the reporter to a
+    step, not older than 14 days, or an exception of today; check yourself whether that covers
+    this copy. The file is not sealed.
 
     \b
     Example:

@@ -63,7 +63,8 @@ class Copy:
     """A copy as it is handed over, and what was left out of it.
 
     ``parts``: what was chosen, with names blacked out of the texts. ``unchosen``: what could have
-    been chosen. ``withheld``: what never can. ``blacked_out``: how many names were taken out.
+    been chosen. ``withheld``: what never can. ``blacked_out``: in how many places a name was taken
+    out.
     """
 
     parts: tuple[Part, ...]

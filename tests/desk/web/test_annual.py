@@ -86,7 +86,7 @@ def test_what_was_filled_in_for_the_report_is_in_it_and_no_longer_missing(
     )  # fmt: skip
     assert "06 12345678" in done.text
     assert "Hang posters van de vertrouwenspersoon op" in done.text
-    for filled in ("Hoe mensen je bereiken", "Je registratienummer", "Je uren scholing"):
+    for filled in ("Hoe mensen je bereiken", "Je registernummer", "Je uren scholing"):
         assert filled in page.text
         assert filled not in done.text
     assert "Wie je vervangt als je weg bent" in done.text
@@ -242,6 +242,25 @@ def test_counts_are_given_to_the_colleague_whose_groups_were_confirmed(
     again = window.press(checked, "/give/file")
     assert len(again.body) == len(given.body)
     assert sum(one["event"] == "joint" for one in exported(running)) == 1
+
+
+def test_the_page_names_all_three_years_that_one_range_over_three_years_closes(
+    running: Running, window: Window, colleague: Office, tmp_path: Path
+) -> None:
+    three = event("agreement", "2024-01-01", until="2026-12-31", headcount=120, form="A",
+                  term_band=True, shared_with="Sam")  # fmt: skip
+    bring_in(running, three, event("contact", "2024-04-01"))
+    asked = window.get(linked(report_page(running, window), "/give"))
+    checked = chosen(window, asked, (tmp_path / "sam.card").read_bytes())
+    for page in (asked, checked):
+        assert "over 2024 tot en met 2026 niets meer vastleggen" in page.text
+    given = window.press(checked, "/give/file")
+    (joint,) = (one for one in exported(running) if one["event"] == "joint")
+    assert (joint["first_year"], joint["last_year"]) == (2024, 2026)
+    between = window.get(linked(report_page(running, window, 2025), "/give"))
+    assert "Over 2024 tot en met 2026 kun je niets meer" in between.text
+    again = chosen(window, between, (tmp_path / "sam.card").read_bytes())
+    assert len(window.press(again, "/give/file").body) == len(given.body)
 
 
 def test_counts_of_a_colleague_are_taken_in_and_the_preview_says_what_both_learn(

@@ -1,9 +1,14 @@
 """The page on which the register goes to a file, and earlier years come in from a table."""
 
+import io
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook  # type: ignore[import-untyped] # ships none
 
+from dropbox_app.desk.register.tables import MAX_FILE
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_register import bring_in, event, exported
 from tests.support.plain_browser import Page as Answer
@@ -106,6 +111,35 @@ def test_a_file_that_does_not_fit_says_so_in_the_words_of_the_page(
     answer = look(running, window, raw)
     assert answer.status == 422
     assert said in answer.text
+
+
+def xlsx(size: int) -> bytes:
+    """An xlsx file of one row and this many bytes, with a picture that no compression shrinks."""
+    book, out = Workbook(), io.BytesIO()
+    book.active.append(["Dag", "Werkgever", "Minuten"])
+    book.active.append(["6-1-2026", "Zorg", 20])
+    book.save(out)
+
+    def with_picture(length: int) -> bytes:
+        made = io.BytesIO(out.getvalue())
+        with zipfile.ZipFile(made, "a") as packed:
+            packed.writestr("xl/media/image1.png", os.urandom(length))
+        return made.getvalue()
+
+    return with_picture(size - len(with_picture(0)))
+
+
+def test_an_xlsx_file_of_the_size_that_is_named_is_taken_and_a_larger_one_refused(
+    running: Running, window: Window
+) -> None:
+    assert "4 MB" in window.get(f"{running.home}exchange").text
+    raw = xlsx(MAX_FILE)
+    assert len(raw) == MAX_FILE == 4 * 1024 * 1024
+    assert "1 regel is overgenomen" in take(window, look(running, window, raw)).text
+    assert [one["minutes"] for one in exported(running)] == [20]
+    refused = look(running, window, xlsx(MAX_FILE + 1))
+    assert refused.status == 422
+    assert "Het bestand is groter dan 4 MB." in refused.text
 
 
 @pytest.mark.parametrize("table", ["", "x", "eJwrSS0uAQAEXQHB", "//8="])

@@ -108,7 +108,7 @@ REFUSED = {
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     # Many of these break off: nobody waits long for the rest.
     short = {
-        r"client_(header|body)_timeout 20s": r"client_\1_timeout 300ms",
+        r"client_(header|body)_timeout [12]0s": r"client_\1_timeout 300ms",
         "client_body_timeout 60s": "client_body_timeout 500ms",
     }
     made = Serving(tmp_path_factory.mktemp("shapes"), changes=QUICK | short)

@@ -28,8 +28,10 @@ def test_each_page_shows_the_sentence_of_its_language_as_a_quotation(
     for lang, said in (("nl", NL), ("en", EN)):
         page = house.browser().get(f"/{lang}/{path}")
         assert f'<p dir="auto"><q>{said}</q></p>' in page.html
-        assert "LVV 1234" in page.text
-    assert "niet nagekeken" in house.browser().get("/nl/about").text
+    page = house.browser().get(f"/nl/{path}")
+    assert "Registernummer: LVV 1234 (hier niet nagekeken)" in page.text
+    says_more = "Deze site heeft dat nummer niet nagekeken." in page.text
+    assert says_more == (path == "about")
 
 
 def test_a_sentence_in_another_language_says_which(house: House, noor: Counsellor) -> None:

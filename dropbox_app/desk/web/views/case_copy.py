@@ -22,6 +22,17 @@ from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("case_copy", __name__, url_prefix="/case/<handle>/copy")
 
+# Where the label of the form speaks to the counsellor: one for the reader of the copy.
+_LABELS = {
+    ("case", "channel"): "casecopy.channel",
+    ("case", "identity"): "casecopy.identity",
+    ("contact", "how"): "casecopy.how",
+    ("contact", "channel"): "casecopy.channel",
+    ("contact", "help"): "casecopy.help_given",
+    ("consent", "step"): "casecopy.consent_step",
+    ("consent", "scope"): "casecopy.scope",
+}
+
 
 @blueprint.get("")
 def ask(handle: str) -> ResponseReturnValue:
@@ -131,6 +142,8 @@ def _title(told: Words, one: Part) -> str:
 def _label(told: Words, kind: str, name: str) -> str:
     if name not in forms.ASKED[kind]:
         return told.say("casecopy.begun")  # the day of the sheet
+    if (kind, name) in _LABELS:
+        return told.say(_LABELS[kind, name])
     return forms.asked(told, kind)[name].label.rstrip("?")
 
 

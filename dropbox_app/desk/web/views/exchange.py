@@ -17,7 +17,6 @@ from dropbox_app.desk.register.tables import MAX_FILE, MAX_ROWS, MIB
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.errors import sentence
-from dropbox_app.desk.web.uploads import MOST_TEXT
 from dropbox_app.desk.web.views.files import chosen_folder, free_path, usual_folder
 from dropbox_app.desk.web.vocabulary import vocabulary
 from dropbox_app.protocol.errors import KlankbordError
@@ -39,7 +38,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/out")
 def out() -> ResponseReturnValue:
-    """Write the whole register to a file, if the person said to know that it lies open."""
+    """Write the whole register to a file, if the person ticked that it is not sealed."""
     place, told = here.place(), here.told()
     if request.form.get("sure") != "1":
         return _page(problem=told.say("exchange.unsure")), 422
@@ -58,7 +57,7 @@ def out() -> ResponseReturnValue:
 def look() -> ResponseReturnValue:
     """Show row by row what would be taken of a table, what not, and why. Nothing is kept."""
     chosen = request.files.get("files")
-    raw = chosen.read() if chosen else b""
+    raw = chosen.read(MAX_FILE + 1) if chosen else b""
     if not raw:
         return _page(wrong=[here.told().say("exchange.no_file")]), 422
     return _look(raw)
@@ -82,10 +81,7 @@ def take() -> ResponseReturnValue:
 
 def _look(raw: bytes) -> ResponseReturnValue:
     place, told = here.place(), here.told()
-    packed = base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
     try:
-        if len(packed) > MOST_TEXT // 2:
-            raise Unfit("This table is too large for the page.", "table_too_large")
         found = earlier.look(place, raw, vocabulary(told))
     except Refused as refused:
         return _page(wrong=_sentences(refused)), 422
@@ -97,14 +93,14 @@ def _look(raw: bytes) -> ResponseReturnValue:
     )
     status = 422 if found.faults or untold else 200
     return render_template(
-        "exchange_look.html", table=found, rows=_rows(found), packed=packed,
+        "exchange_look.html", table=found, rows=_rows(found), packed=_packed(raw),
         most=MOST_SHOWN, left_out=_left_out(found),
         ticked=ticked, problem=told.say("exchange.into_unsure") if untold else "",
     ), status  # fmt: skip
 
 
 def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
-    """Each row by its number: what becomes of it, and what it says or what is wrong with it."""
+    """Each row by its number: what will happen to it, and what it says or what is wrong with it."""
     told, today = here.told(), here.place().machine.today()
     made = []
     for one in sorted(found.rows, key=lambda row: (row.number not in found.faults, row.number)):
@@ -143,11 +139,20 @@ def _sentences(refused: Refused) -> list[str]:
     ]
 
 
+def _packed(raw: bytes) -> str:
+    """Return a table for a form field: at most 5.4 MiB, for MAX_FILE bytes that do not shrink.
+
+    The form must not be ``multipart/form-data``, whose fields have at most ``uploads.MOST_TEXT``.
+    """
+    return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
+
+
 def _unpacked(packed: str) -> bytes:
     """Return the table that a look carried in its form. Raises Unfit if that is none."""
     try:
         read = zlib.decompressobj()
-        raw = read.decompress(base64.b64decode(packed, validate=True), MAX_FILE)
+        # One byte more than there can be: at the limit zlib would not see the end of its data.
+        raw = read.decompress(base64.b64decode(packed, validate=True), MAX_FILE + 1)
     except (binascii.Error, ValueError, zlib.error):
         raw, read = b"", zlib.decompressobj()
     if not raw or not read.eof:

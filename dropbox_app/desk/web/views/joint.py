@@ -29,23 +29,25 @@ def give(handle: str, year: int) -> ResponseReturnValue:
 @blueprint.post("/<handle>/<int:year>/give")
 def card(handle: str, year: int) -> ResponseReturnValue:
     """Show whose card it is, with its ten groups."""
-    raw = _chosen(MAX_CARD)
+    name, raw = here.registered("employer", handle), _chosen(MAX_CARD)
     try:
         read = joint.colleague(here.place(), raw)
+        years = joint.years(here.place(), name, year)
     except forms.NOT_KEPT as error:
         return _give(handle, year, _problems(error)), 422
     return render_template(
         "joint_give_check.html", handle_here=handle, year=year, card=_text(raw), who=read.name,
-        name=here.registered("employer", handle), identity=read.identity,
+        name=name, identity=read.identity, years=_named(years),
     )  # fmt: skip
 
 
 @blueprint.post("/<handle>/<int:year>/give/file")
 def give_file(handle: str, year: int) -> ResponseReturnValue:
-    """Seal the counts for that colleague, close the year, and hand out the file."""
+    """Seal the counts for that colleague, close their years, and hand out the file."""
     name, raw = here.registered("employer", handle), _bytes("card")
     try:
-        made = joint.give(here.place(), name, str(year), raw, _confirmed)
+        last = joint.years(here.place(), name, year)[-1]  # the year of the report
+        made = joint.give(here.place(), name, str(last), raw, _confirmed)
     except forms.NOT_KEPT as error:
         return _give(handle, year, _problems(error)), 422
     return send_file(
@@ -86,10 +88,20 @@ def keep() -> ResponseReturnValue:
 
 def _give(handle: str, year: int, problems: list[str]) -> str:
     name = here.registered("employer", handle)
+    try:
+        years = joint.years(here.place(), name, year)
+    except forms.NOT_KEPT as error:
+        years, problems = range(year, year + 1), problems or _problems(error)
     return render_template(
         "joint_give.html", handle_here=handle, year=year, name=name, problems=problems,
-        state=annual.state(here.place(), name, year),
+        state=annual.state(here.place(), name, year), years=_named(years),
     )  # fmt: skip
+
+
+def _named(years: range) -> str:
+    if len(years) == 1:
+        return str(years[0])
+    return here.told().say("annual.term_years", first=str(years[0]), last=str(years[-1]))
 
 
 def _take(problems: list[str]) -> str:
@@ -102,6 +114,7 @@ def _check(raw: bytes) -> str:
     names = register.employers(place)
     return render_template(
         "joint_take_check.html", counts=_text(raw), found=found, identity=found.by,
+        years=_named(found.years),
         employers=[(here.register_handle("employer", one), one) for one in names],
     )  # fmt: skip
 
