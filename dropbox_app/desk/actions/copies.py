@@ -63,7 +63,7 @@ def copy(
             "copy_names", given=len(names), most=MOST_NAMES,
         )  # fmt: skip
     known = redacted.known_names(events, _other_sides(place, found), _of_sheet(place, found))
-    return redacted.copy(redacted.parts(found, events), chosen, [*names, *known], sign)
+    return redacted.copy(redacted.parts(found, events), chosen, names, sign, known)
 
 
 def _carries(place: Workplace, found: Standing, consent: str) -> bool:

@@ -50,6 +50,9 @@ def copy(
     lines = _lines(made, found.case.employer)
     for line in lines:
         click.echo(visible(line))
+    if made.unfound:
+        said = f"Not found in this copy, look for other spellings: {', '.join(made.unfound)}."
+        click.echo(visible(said), err=True)
     if out is not None:
         write_outside(Path(out), "\n".join([*lines, ""]).encode())
         click.echo("This file is not sealed. Delete it as soon as you no longer need it.", err=True)

@@ -54,6 +54,11 @@ def copied(*names: str) -> str:
     return text(redacted.copy(PARTS, ALL, [*names, *KNOWN], SIGN))
 
 
+def blacked_out(goal: str, *names: str) -> Copy:
+    one = event("case", "2027-01-05", goal=goal)
+    return redacted.copy(redacted.parts(cases.standing([one]), [one]), {(0, "goal")}, names, SIGN)
+
+
 def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
     made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
     assert [one.kind for one in made.parts] == [
@@ -99,21 +104,47 @@ def test_only_what_was_chosen_and_offered_is_in_it(chosen: set[tuple[int, str]])
         ("Jan de Vries", "jan de vries"), ("Jan de Vries", "JAN"), ("Jan de Vries", "Jans"),
         ("Jan de Vries", "Vries's"), ("Jan-Willem", "jan willem"), ("José", "Jose"),
         ("Jose", "José"), ("Ça", "ça"), ("de chef", "De chef"), ("Bo", "Bo"), ("x.y", "x y"),
+        ("jan jansen", "Jan"), ("jan jansen", "JANSEN"), ("Jan jansen", "Jansen"),
+        ("An Peeters", "An"), ("Jan Jansen", "jan_jansen"), ("Jan Jansen", "janjansen"),
+        ("Łukasz", "Lukasz"), ("Soren", "Søren"), ("Strauß", "Strauss"), ("Aegir", "Ægir"),
+        ("I\u015f\u0131k", "isik"), ("Jansen", "Jan\u00adsen"), ("Jansen", "Jan\u200bsen"),
+        ("Jan\u200b Jansen", "Jan Jansen"), ("Jan", "Ja\u0301\u0323n"),
+        ("محمد علي", "محمد"), ("محمد علي", "مُحَمَّد"), ("李明", "李明"), ("김민수", "김민수"),
     ],
 )  # fmt: skip
 def test_a_name_is_blacked_out_however_it_is_written(name: str, written: str) -> None:
-    goal = event("case", "2027-01-05", goal=f"Vraag het {written}, en gauw.")
-    given_parts = redacted.parts(cases.standing([goal]), [goal])
-    made = redacted.copy(given_parts, {(0, "goal")}, [name], SIGN)
+    made = blacked_out(f"Vraag het {written}, en gauw.", name)
     assert made.parts[0].fields["goal"] == f"Vraag het {SIGN}, en gauw."
     assert made.blacked_out == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("Jan Jansen", "jan_jansen@bedrijf.example", "[weg]@bedrijf.example"),
+        ("Jan Jansen", "jansen2@x.example", "[weg]2@x.example"),
+        ("Jan", "Jan\u200bzei", "[weg]\u200bzei"),
+        ("李明", "李明说", "[weg]说"), ("김민수", "김민수는", "[weg]는"),
+        ("Jan", "Jan说", "[weg]说"),
+        ("李明", "Jan李明", "Jan[weg]"), ("Lokaal 12", "lokaal 12, 2012", "[weg], 2012"),
+        ("محمد علي", "ومحمد", "و[weg]"),
+        ("Fien", "\ufb01en", "[weg]"),
+    ],
+)  # fmt: skip
+def test_a_name_is_blacked_out_where_no_space_stands_beside_it(
+    name: str, text: str, left: str
+) -> None:
+    assert blacked_out(text, name).parts[0].fields["goal"] == left
+
+
+def test_a_name_that_was_found_nowhere_is_told() -> None:
+    made = blacked_out("Jan zei iets tegen Piet.", "Jan Jansen", "Kees", "piet", "?!", " ")
+    assert made.unfound == ("Kees", "?!")
+
+
 @pytest.mark.parametrize(("name", "left"), [("De chef", "De jas"), ("Jan", "januari"), ("", "Jan")])
 def test_words_that_are_no_name_stay(name: str, left: str) -> None:
-    goal = event("case", "2027-01-05", goal=left)
-    given_parts = redacted.parts(cases.standing([goal]), [goal])
-    assert redacted.copy(given_parts, {(0, "goal")}, [name], SIGN).parts[0].fields["goal"] == left
+    assert blacked_out(left, name).parts[0].fields["goal"] == left
 
 
 def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
@@ -132,11 +163,14 @@ def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
         "0.goal",
         "--name",
         "Jan de Vries",
+        "--name",
+        "Karim",
         "--out",
         str(out),
     )
     assert "goal: Dat [taken out] stopt" in shown.stdout
     assert out.read_text() == shown.stdout
+    assert "Not found in this copy, look for other spellings: Karim." in shown.stderr
     wrong = office.run("register", "copy", "2027-1", "--field", "0.notes", code=2)
     assert "0.goal" in wrong.stderr
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)

@@ -73,6 +73,12 @@ def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
     assert "ligt open" in answer.text
 
 
+def test_a_name_that_was_found_nowhere_is_told(window: Window, asked: Answer) -> None:
+    looked = look(window, asked, pick=["0.goal"], names="jan jansen\nKarim\nPiet")
+    assert "Dat [weggehaald] stopt" in looked.text
+    assert "Niet gevonden in dit afschrift: Karim en Piet." in looked.text
+
+
 def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
