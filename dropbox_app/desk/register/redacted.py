@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dropbox_app.desk.register import blackout, form
+from dropbox_app.desk.register.book import Numbered
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.events import KINDS, Case, Event
 from dropbox_app.protocol.encoding import Json
 
 Reader = Literal["reporter", "employer"]
 READERS = get_args(Reader)
-SHEET = 0  # the number that the sheet of the case has here; entries are counted from 1
+SHEET = 0  # the number that the sheet of the case has here; those of entries begin at 1
 
 # What may be chosen, by kind and in this order. Every other field is left out of every copy.
 OFFERED: Mapping[str, tuple[str, ...]] = {
@@ -40,8 +41,8 @@ Field = tuple[int, str]  # the number of a part, and the name of one of its fiel
 class Part:
     """The sheet of a case or one of its entries, with the fields that may be chosen and are filled.
 
-    ``number``: ``SHEET``, or the place of the entry in its case, from 1. ``withheld``: the names of
-    the filled fields that no copy holds.
+    ``number``: ``SHEET``, or the entry's own in the register, which no other entry ever gets.
+    ``withheld``: the names of the filled fields that no copy holds.
     """
 
     number: int
@@ -66,11 +67,10 @@ class Copy:
     unfound: tuple[str, ...]
 
 
-def parts(found: Standing, entries: Sequence[Event]) -> list[Part]:
-    """Return what there is to choose from. ``entries``: all events of the case, in order."""
+def parts(found: Standing, entries: Sequence[Numbered]) -> list[Part]:
+    """Return what there is to choose from. ``entries``: all of the case, in order."""
     made = [_part(SHEET, found.sheet, {"date": found.opened.isoformat(), "phase": found.phase})]
-    others = [one for one in entries if not isinstance(one, Case)]
-    made += [_part(number, one, {}) for number, one in enumerate(others, 1)]
+    made += [_part(number, one, {}) for number, one in entries if not isinstance(one, Case)]
     return made
 
 

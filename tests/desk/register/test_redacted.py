@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropbox_app.desk.actions import copies, register
+from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, form, redacted
 from dropbox_app.desk.register.events import KINDS, Event
-from dropbox_app.desk.register.redacted import Copy
+from dropbox_app.desk.register.redacted import Copy, Part
 from tests.desk.conftest import Office
+from tests.support.fake_server import Reporter
 
 SIGN = "[weg]"
 EMPLOYER = "Voorbeeld BV"
@@ -36,7 +39,7 @@ EVENTS = [
     event("close", "2027-02-01", outcome="referred", referral=["mediator"]),
 ]  # fmt: skip
 CASE = cases.standing(EVENTS)
-PARTS = redacted.parts(CASE, EVENTS)
+PARTS = redacted.parts(CASE, list(enumerate(EVENTS, 1)))
 ALL = {(one.number, name) for one in PARTS for name in one.fields}
 OTHER_SIDE = cases.standing([event("case", "2027-01-02", label="Zaak Karim")])
 KNOWN = redacted.known_names(EVENTS, [OTHER_SIDE], ["Magazijn"])
@@ -56,7 +59,15 @@ def copied(*names: str) -> str:
 
 def blacked_out(goal: str, *names: str) -> Copy:
     one = event("case", "2027-01-05", goal=goal)
-    return redacted.copy(redacted.parts(cases.standing([one]), [one]), {(0, "goal")}, names, SIGN)
+    return redacted.copy(redacted.parts(cases.standing([one]), []), {(0, "goal")}, names, SIGN)
+
+
+def take(place: Workplace, *given: object) -> None:
+    register.bring_in(place, "\n".join(map(json.dumps, given)).encode())
+
+
+def choice(place: Workplace) -> list[Part]:
+    return copies.choice(place, "2027-1").parts
 
 
 def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
@@ -174,3 +185,31 @@ def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
     wrong = office.run("register", "copy", "2027-1", "--field", "0.notes", code=2)
     assert "0.goal" in wrong.stderr
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
+
+
+def test_a_field_that_was_chosen_stays_the_same_when_an_earlier_entry_comes(office: Office) -> None:
+    sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
+    opened = form.to_json(event("case", "2027-01-02"))
+    complaint = form.to_json(event("complaint", "2027-01-05", what="formal_complaint", body="Raad"))
+    with office.open() as place:
+        take(place, sheet, opened, complaint)
+        (number,) = [one.number for one in choice(place) if one.kind == "complaint"]
+        take(place, form.to_json(event("contact", "2027-01-04", how="telephone")))
+        assert [one.kind for one in choice(place)] == ["case", "contact", "complaint"]
+        made = copies.copy(place, "2027-1", "reporter", {(number, "body")}, [], SIGN)
+    assert text(made) == '[["complaint", {"body": "Raad"}]]'
+
+
+def test_an_answer_that_was_just_fetched_is_among_the_choices_at_once(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    asked = ("--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
+    office.run("ask", thread, *asked)
+    message = office.case(thread).thread.entries[-1].message
+    assert message is not None
+    reporter.send("consent-answer", {"request": message.digest, "answer": "yes"})
+    office.fetch()
+    (found,) = office.json("register", "cases")
+    shown = office.run("register", "copy", found["case"])
+    assert "consent" in shown.stdout
+    assert "scope" in shown.stderr
