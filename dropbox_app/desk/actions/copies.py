@@ -11,7 +11,7 @@ from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import redacted
 from dropbox_app.desk.register.cases import Standing
-from dropbox_app.desk.register.events import Event, Step
+from dropbox_app.desk.register.events import Step
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.register.redacted import Copy, Field, Part, Reader
 
@@ -29,8 +29,8 @@ class Choice:
 
 def choice(place: Workplace, reference: str) -> Choice:
     """Return what a copy of a case can hold. Raises NotFound."""
-    found = register.case(place, reference)
-    given = redacted.parts(found, _events(place, found))
+    found = _found(place, reference)
+    given = redacted.parts(found, register.of_case(place, found))
     return Choice(found, given, redacted.ticked(given))
 
 
@@ -43,8 +43,9 @@ def copy(
     ``names`` are blacked out besides those that the register knows. Raises Unfit if the employer
     may not have one today, or there are too many names; NotFound.
     """
-    found = register.case(place, reference)
-    events = _events(place, found)
+    found = _found(place, reference)
+    entries = register.of_case(place, found)
+    events = [event for _, event in entries]
     today = place.machine.today()
     good = [
         one.good and _carries(place, found, one.newest.consent)
@@ -63,7 +64,13 @@ def copy(
             "copy_names", given=len(names), most=MOST_NAMES,
         )  # fmt: skip
     known = redacted.known_names(events, _other_sides(place, found), _of_sheet(place, found))
-    return redacted.copy(redacted.parts(found, events), chosen, [*names, *known], sign)
+    return redacted.copy(redacted.parts(found, entries), chosen, names, sign, known)
+
+
+def _found(place: Workplace, reference: str) -> Standing:
+    """Return a case as it is once the answers of its thread are entered."""
+    register.take_consents(place, register.case(place, reference))
+    return register.case(place, reference)
 
 
 def _carries(place: Workplace, found: Standing, consent: str) -> bool:
@@ -72,10 +79,6 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
         date=place.machine.today(), employer=found.employer, case=found.reference, consent=consent
     )
     return not register.look(place, [Numbered(0, step)]).faults
-
-
-def _events(place: Workplace, found: Standing) -> list[Event]:
-    return [event for _, event in register.of_case(place, found)]
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:

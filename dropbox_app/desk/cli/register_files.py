@@ -12,7 +12,7 @@ from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import tables
-from dropbox_app.desk.register.redacted import READERS, SHEET, Copy, Field, Part, Reader
+from dropbox_app.desk.register.redacted import READERS, Copy, Field, Part, Reader
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.encoding import Json
 
@@ -51,12 +51,15 @@ def copy(
     lines = _lines(made, found.case.employer)
     for line in lines:
         click.echo(visible(line))
+    if made.unfound:
+        said = f"Not found in this copy, look for other spellings: {', '.join(made.unfound)}."
+        click.echo(visible(said), err=True)
     if out is not None:
         write_outside(Path(out), "\n".join([*lines, ""]).encode())
         click.echo("This file is not sealed. Delete it as soon as you no longer need it.", err=True)
         return
-    left = [f"{number}.{name}" for number, name in sorted(there - chosen)]
-    click.echo(f"Not chosen: {', '.join(left) or 'nothing'}.", err=True)
+    for one in found.parts:
+        click.echo(visible(_choices(one, chosen)), err=True)
     click.echo(f"Never in a copy: {', '.join(_withheld(made)) or 'nothing'}.", err=True)
 
 
@@ -82,6 +85,12 @@ def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
     return {known[one] for one in given}
 
 
+def _choices(one: Part, chosen: set[Field]) -> str:
+    """Return which fields of a part were not chosen; its kind and day tell which entry it is."""
+    left = [f"{one.number}.{name}" for name in one.fields if (one.number, name) not in chosen]
+    return f"Not chosen of {_words(one.kind)} {one.fields['date']}: {', '.join(left) or 'nothing'}."
+
+
 def _withheld(made: Copy) -> list[str]:
     return list(dict.fromkeys(f"{kind} {name}" for kind, name in made.withheld))
 
@@ -89,13 +98,9 @@ def _withheld(made: Copy) -> list[str]:
 def _lines(made: Copy, employer: str) -> list[str]:
     found = ["Copy of a case with the confidential counsellor", employer]
     for one in made.parts:
-        found += ["", _title(one)]
+        found += ["", _words(one.kind)]
         found += [f"{_words(name)}: {_value(value)}" for name, value in one.fields.items()]
     return found
-
-
-def _title(one: Part) -> str:
-    return f"{_words(one.kind)}" if one.number == SHEET else f"{one.number}. {_words(one.kind)}"
 
 
 def _value(value: Json) -> str:

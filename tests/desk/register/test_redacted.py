@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropbox_app.desk.actions import copies, register
+from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import cases, form, redacted
 from dropbox_app.desk.register.events import KINDS, Event
-from dropbox_app.desk.register.redacted import Copy
+from dropbox_app.desk.register.redacted import Copy, Part
 from tests.desk.conftest import Office
+from tests.support.fake_server import Reporter
 
 SIGN = "[weg]"
 EMPLOYER = "Voorbeeld BV"
@@ -36,7 +39,7 @@ EVENTS = [
     event("close", "2027-02-01", outcome="referred", referral=["mediator"]),
 ]  # fmt: skip
 CASE = cases.standing(EVENTS)
-PARTS = redacted.parts(CASE, EVENTS)
+PARTS = redacted.parts(CASE, list(enumerate(EVENTS, 1)))
 ALL = {(one.number, name) for one in PARTS for name in one.fields}
 OTHER_SIDE = cases.standing([event("case", "2027-01-02", label="Zaak Karim")])
 KNOWN = redacted.known_names(EVENTS, [OTHER_SIDE], ["Magazijn"])
@@ -52,6 +55,19 @@ def text(made: Copy) -> str:
 
 def copied(*names: str) -> str:
     return text(redacted.copy(PARTS, ALL, [*names, *KNOWN], SIGN))
+
+
+def blacked_out(goal: str, *names: str) -> Copy:
+    one = event("case", "2027-01-05", goal=goal)
+    return redacted.copy(redacted.parts(cases.standing([one]), []), {(0, "goal")}, names, SIGN)
+
+
+def take(place: Workplace, *given: object) -> None:
+    register.bring_in(place, "\n".join(map(json.dumps, given)).encode())
+
+
+def choice(place: Workplace) -> list[Part]:
+    return copies.choice(place, "2027-1").parts
 
 
 def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
@@ -99,21 +115,47 @@ def test_only_what_was_chosen_and_offered_is_in_it(chosen: set[tuple[int, str]])
         ("Jan de Vries", "jan de vries"), ("Jan de Vries", "JAN"), ("Jan de Vries", "Jans"),
         ("Jan de Vries", "Vries's"), ("Jan-Willem", "jan willem"), ("José", "Jose"),
         ("Jose", "José"), ("Ça", "ça"), ("de chef", "De chef"), ("Bo", "Bo"), ("x.y", "x y"),
+        ("jan jansen", "Jan"), ("jan jansen", "JANSEN"), ("Jan jansen", "Jansen"),
+        ("An Peeters", "An"), ("Jan Jansen", "jan_jansen"), ("Jan Jansen", "janjansen"),
+        ("Łukasz", "Lukasz"), ("Soren", "Søren"), ("Strauß", "Strauss"), ("Aegir", "Ægir"),
+        ("I\u015f\u0131k", "isik"), ("Jansen", "Jan\u00adsen"), ("Jansen", "Jan\u200bsen"),
+        ("Jan\u200b Jansen", "Jan Jansen"), ("Jan", "Ja\u0301\u0323n"),
+        ("محمد علي", "محمد"), ("محمد علي", "مُحَمَّد"), ("李明", "李明"), ("김민수", "김민수"),
     ],
 )  # fmt: skip
 def test_a_name_is_blacked_out_however_it_is_written(name: str, written: str) -> None:
-    goal = event("case", "2027-01-05", goal=f"Vraag het {written}, en gauw.")
-    given_parts = redacted.parts(cases.standing([goal]), [goal])
-    made = redacted.copy(given_parts, {(0, "goal")}, [name], SIGN)
+    made = blacked_out(f"Vraag het {written}, en gauw.", name)
     assert made.parts[0].fields["goal"] == f"Vraag het {SIGN}, en gauw."
     assert made.blacked_out == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("Jan Jansen", "jan_jansen@bedrijf.example", "[weg]@bedrijf.example"),
+        ("Jan Jansen", "jansen2@x.example", "[weg]2@x.example"),
+        ("Jan", "Jan\u200bzei", "[weg]\u200bzei"),
+        ("李明", "李明说", "[weg]说"), ("김민수", "김민수는", "[weg]는"),
+        ("Jan", "Jan说", "[weg]说"),
+        ("李明", "Jan李明", "Jan[weg]"), ("Lokaal 12", "lokaal 12, 2012", "[weg], 2012"),
+        ("محمد علي", "ومحمد", "و[weg]"),
+        ("Fien", "\ufb01en", "[weg]"),
+    ],
+)  # fmt: skip
+def test_a_name_is_blacked_out_where_no_space_stands_beside_it(
+    name: str, text: str, left: str
+) -> None:
+    assert blacked_out(text, name).parts[0].fields["goal"] == left
+
+
+def test_a_name_that_was_found_nowhere_is_told() -> None:
+    made = blacked_out("Jan zei iets tegen Piet.", "Jan Jansen", "Kees", "piet", "?!", " ")
+    assert made.unfound == ("Kees", "?!")
+
+
 @pytest.mark.parametrize(("name", "left"), [("De chef", "De jas"), ("Jan", "januari"), ("", "Jan")])
 def test_words_that_are_no_name_stay(name: str, left: str) -> None:
-    goal = event("case", "2027-01-05", goal=left)
-    given_parts = redacted.parts(cases.standing([goal]), [goal])
-    assert redacted.copy(given_parts, {(0, "goal")}, [name], SIGN).parts[0].fields["goal"] == left
+    assert blacked_out(left, name).parts[0].fields["goal"] == left
 
 
 def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
@@ -132,11 +174,42 @@ def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
         "0.goal",
         "--name",
         "Jan de Vries",
+        "--name",
+        "Karim",
         "--out",
         str(out),
     )
     assert "goal: Dat [taken out] stopt" in shown.stdout
     assert out.read_text() == shown.stdout
+    assert "Not found in this copy, look for other spellings: Karim." in shown.stderr
     wrong = office.run("register", "copy", "2027-1", "--field", "0.notes", code=2)
     assert "0.goal" in wrong.stderr
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
+
+
+def test_a_field_that_was_chosen_stays_the_same_when_an_earlier_entry_comes(office: Office) -> None:
+    sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
+    opened = form.to_json(event("case", "2027-01-02"))
+    complaint = form.to_json(event("complaint", "2027-01-05", what="formal_complaint", body="Raad"))
+    with office.open() as place:
+        take(place, sheet, opened, complaint)
+        (number,) = [one.number for one in choice(place) if one.kind == "complaint"]
+        take(place, form.to_json(event("contact", "2027-01-04", how="telephone")))
+        assert [one.kind for one in choice(place)] == ["case", "contact", "complaint"]
+        made = copies.copy(place, "2027-1", "reporter", {(number, "body")}, [], SIGN)
+    assert text(made) == '[["complaint", {"body": "Raad"}]]'
+
+
+def test_an_answer_that_was_just_fetched_is_among_the_choices_at_once(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    asked = ("--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
+    office.run("ask", thread, *asked)
+    message = office.case(thread).thread.entries[-1].message
+    assert message is not None
+    reporter.send("consent-answer", {"request": message.digest, "answer": "yes"})
+    office.fetch()
+    (found,) = office.json("register", "cases")
+    shown = office.run("register", "copy", found["case"])
+    assert "consent" in shown.stdout
+    assert "scope" in shown.stderr

@@ -35,6 +35,12 @@ def asked(running: Running, window: Window) -> Answer:
     return window.get(next(link for link in page.links if link.endswith("/copy")))
 
 
+def pick(asked: Answer, name: str) -> str:
+    """The choice of a field of the contact."""
+    number = picks(asked.form_to("/copy"))[1].partition(".")[0]
+    return f"{number}.{name}"
+
+
 def picks(form: Form) -> list[str]:
     return [value for name, value in form.fields if name == "pick"]
 
@@ -52,17 +58,19 @@ def test_only_days_are_ticked_and_nothing_is_written_before_it_was_looked_at(
     window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     form = asked.form_to("/copy")
-    assert picks(form) == ["0.date", "1.date"]
+    assert picks(form) == ["0.date", pick(asked, "date")]
     looked = look(window, asked, folder=str(tmp_path))
     assert "Begonnen op: 5 januari 2027" in looked.text
-    assert "Telefoon" not in looked.text
+    assert "telefoon" not in looked.text
     assert not list(tmp_path.glob("*.txt"))
 
 
 def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
     window: Window, asked: Answer, tmp_path: Path
 ) -> None:
-    looked = look(window, asked, pick=["0.date", "0.goal", "1.how", "1.notes"], names="Jan")
+    chosen = ["0.date", "0.goal", pick(asked, "how"), pick(asked, "notes")]
+    looked = look(window, asked, pick=chosen, names="Jan")
+    assert "telefoon" in looked.text
     answer = save(window, looked, tmp_path)
     (file,) = tmp_path.glob("*.txt")
     written = file.read_text()
@@ -103,12 +111,18 @@ def test_no_words_of_a_copy_speak_to_the_counsellor(
     assert not re.findall(r"(?i)\b(?:je|jij|jou|jouw|you|your)\b", file.read_text())
 
 
+def test_a_name_that_was_found_nowhere_is_told(window: Window, asked: Answer) -> None:
+    looked = look(window, asked, pick=["0.goal"], names="jan jansen\nKarim\nPiet")
+    assert "Dat [weggehaald] stopt" in looked.text
+    assert "Niet gevonden in dit afschrift: Karim en Piet." in looked.text
+
+
 def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     looked = look(window, asked)
     bring_in(running, event("contact", case="2027-1"))
-    again = save(window, looked, tmp_path, pick="1.how")
+    again = save(window, looked, tmp_path, pick=pick(asked, "how"))
     assert 'data-page="case-copy-look"' in again.html
     assert not list(tmp_path.glob("*.txt"))
 

@@ -1,0 +1,116 @@
+"""Names in a text: where they stand, however they are written, and the text without them.
+
+Pure functions. When in doubt more is taken out: who makes the copy sees a word that is missing,
+and does not see a name that stayed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+# Words within a name or a title that are none by themselves; as ``_folded`` writes them.
+_NO_NAMES = frozenset({
+    "de", "het", "een", "van", "der", "den", "ten", "ter", "te", "op", "in", "met", "en", "mijn",
+    "onze", "uw", "the", "of", "a", "my", "our", "with", "and", "von", "du", "di", "da", "la", "le",
+    "el", "al", "ال", "بن", "ابن", "ابو", "ام",
+})  # fmt: skip
+
+# Letters that Unicode does not take apart, and how they are written without their stroke.
+_LETTERS = str.maketrans({
+    "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe",
+    "þ": "th",
+})  # fmt: skip
+
+_UNSEEN = "\u00ad"  # stands in a folded text for every character that takes no place on a page
+# Scripts with capitals are below U+0590. Above, words are written without spaces or with endings
+# and small words fixed to them, so that a letter beside a name says nothing there.
+_NO_CAPITALS = "\u0590"
+_LETTER = rf"[^\W\d_{_NO_CAPITALS}-\U0010ffff]"
+_NOTHING = r"[^\s\S]"
+
+
+def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what the names look like in a folded text; None if there is no name.
+
+    Each is looked for complete, also without spaces, and by each of its words but small ones such
+    as "van". An s may follow: Jans, Jan's.
+    """
+    wanted = {form for name in names for form in _forms(name)}
+    if not wanted:
+        return None
+    beside: dict[tuple[str, str], list[str]] = {}
+    for one in sorted(wanted, key=lambda one: (-len("".join(one)), one)):  # the longest first
+        ends = _beside(one[0][0]), _beside(one[-1][-1])
+        beside.setdefault(ends, []).append(_written(one))
+    return re.compile("|".join(
+        rf"(?<!{before})(?:{'|'.join(some)})(?:{_UNSEEN}*['\u2019]?s)?(?!{after})"
+        for (before, after), some in beside.items()
+    ))  # fmt: skip
+
+
+def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[str, list[str]]:
+    """Return the text with ``sign`` for each name, and what stood in those places, folded."""
+    if names is None:
+        return text, []
+    composed = unicodedata.normalize("NFC", text)
+    folded, places = _folded(composed)
+    places.append(len(composed))
+    made, at, found = "", 0, []
+    for one in names.finditer(folded):
+        # A character that becomes two, such as a ligature, goes as a whole.
+        last, following = places[one.end() - 1], places[one.end()]
+        made += composed[at : places[one.start()]] + sign
+        at = max(last + 1, following)
+        found.append(one.group())
+    return made + composed[at:], found
+
+
+def unfound(names: Iterable[str], found: Iterable[str]) -> list[str]:
+    """Return the names, blank ones aside, of which nothing is in what ``blacked_out`` found."""
+    there: set[str] = set()
+    for one in found:
+        spelled = _spelled(one)
+        there |= {*spelled, "".join(spelled)}
+    there |= {one.removesuffix("s") for one in there}
+    asked = dict.fromkeys(one for one in names if one.strip())
+    return [one for one in asked if there.isdisjoint(map("".join, _forms(one)))]
+
+
+def _forms(name: str) -> set[tuple[str, ...]]:
+    """Return what a name is looked for by: all its words together, and each that is a name."""
+    spelled = tuple(_spelled(_folded(name)[0]))
+    return {spelled, *((one,) for one in spelled if _is_name(one))} if spelled else set()
+
+
+def _spelled(folded: str) -> list[str]:
+    return re.findall(r"[^\W_]+", folded.replace(_UNSEEN, ""))
+
+
+def _is_name(word: str) -> bool:
+    return len(word) > 1 and not word.isdecimal() and word not in _NO_NAMES
+
+
+def _beside(end: str) -> str:
+    """Return what may not stand beside a name that begins or ends so: then it is another word."""
+    if end.isdecimal():
+        return r"\d"
+    return _LETTER if end < _NO_CAPITALS else _NOTHING
+
+
+def _written(words: Sequence[str]) -> str:
+    unseen = f"{_UNSEEN}*"
+    return r"[\W_]{0,3}".join(unseen.join(map(re.escape, one)) for one in words)
+
+
+def _folded(text: str) -> tuple[str, list[int]]:
+    """Return small letters without their accents, and from where in the text each comes."""
+    made, places = [], []
+    for at, one in enumerate(text):
+        for part in unicodedata.normalize("NFKD", one):
+            kind = unicodedata.category(part)
+            if kind.startswith("M"):
+                continue
+            plain = _UNSEEN if kind == "Cf" else part.casefold().translate(_LETTERS)
+            made.append(plain)
+            places += [at] * len(plain)
+    return "".join(made), places
