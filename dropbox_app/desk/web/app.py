@@ -50,11 +50,15 @@ class _Flask(Flask):
     request_class = uploads.PageRequest
 
     def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
-        """Log where a fault is, without its text, which may hold what somebody wrote."""
-        _, error, trace = exc_info
-        frames = traceback.extract_tb(trace)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
-        sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
+        """Log where a fault is."""
+        log_fault(exc_info[1])
+
+
+def log_fault(error: BaseException) -> None:
+    """Log where a fault is, without its text, which may hold what somebody wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+    sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
 
 
 def create_app(page: Page) -> Flask:

@@ -85,18 +85,21 @@ class DeskLock:
         """Drop keys and database.
 
         A fetch that is under way is broken off after ``grace`` seconds, and they are dropped then:
-        how long it takes is not for its server to say.
+        how long it takes is not for its server to say. Raises OSError or Damaged if the database
+        could not be written for the last time; the desk is locked nevertheless.
         """
-        with self._turn:
-            if self._place is not None:
-                self._leaving = self._place, self._clock() + grace
-                self._place = None
-            if not grace:
-                self._break_off()
-            self._close_if_free()
-            self.when_locked()
-        # What views and templates made is often held in circles, which live until they are found.
-        gc.collect()
+        try:
+            with self._turn:
+                if self._place is not None:
+                    self._leaving = self._place, self._clock() + grace
+                    self._place = None
+                if not grace:
+                    self._break_off()
+                self.when_locked()  # before the rest, which can fail
+                self._close_if_free()
+        finally:
+            # What views and templates made is often held in circles, which live until found.
+            gc.collect()
 
     def touch(self) -> None:
         """Note that the person is active."""
@@ -141,8 +144,8 @@ class DeskLock:
             self._turn.acquire()
             self._working -= 1
             self._away -= wanted
+            self._free.notify_all()  # before what can fail
             self._close_if_free()
-            self._free.notify_all()
 
     def settle(self, *sites: str) -> None:
         """Wait until sites are not away, before writing to them. Within ``use``.
