@@ -161,3 +161,24 @@ def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_throu
     assert answers[0].status == 403
     shown = window.press(answers[0], "unlock", passphrase=PASSPHRASE)
     assert dict(shown.form_to("reply").fields)["text"].strip() == "Onderweg."
+
+
+def test_what_a_form_did_at_an_employer_is_not_shown_once_the_desk_is_locked(
+    hanging: tuple[Running, threading.Event],
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    page = window.get(f"{running.home}away")
+    answers: list[Page] = []
+    announcing = threading.Thread(
+        target=lambda: answers.append(window.press(page, "away", until="2030-01-31"))
+    )
+    announcing.start()
+    until(lambda: running.lock.is_away(running.office.peer.site), "it was not announced")
+    running.lock.lock()
+    go.set()
+    announcing.join()
+    for shown in (answers[0], window.get(answers[0].path)):
+        assert 'data-page="unlock"' in shown.html
+        assert "Voorbeeld BV" not in shown.html
+    assert "kijk of het is gelukt" in answers[0].text
