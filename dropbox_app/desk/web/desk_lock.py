@@ -24,7 +24,7 @@ from dropbox_app.desk.storage import vault
 IDLE_MINUTES = 10
 SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
-ENDING = 30  # seconds that the end of the program waits for a site that is away
+ENDING = 30  # seconds that the end of the program waits for what it broke off
 GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
 BREAKING_OFF = 60  # seconds in which what was broken off has ended
 
@@ -76,6 +76,8 @@ class DeskLock:
             self._break_off()
             if not self._free.wait_for(lambda: not self._working, BREAKING_OFF):
                 raise InUse("A fetch is still under way; try again in a minute.")
+            if self._place is not None:  # another press opened it meanwhile
+                return
             self._place = self._stack.enter_context(
                 workplace.opened(self.folder, passphrase, self.machine)
             )
@@ -90,11 +92,7 @@ class DeskLock:
         """
         try:
             with self._turn:
-                if self._place is not None:
-                    self._leaving = self._place, self._clock() + grace
-                    self._place = None
-                if not grace:
-                    self._break_off()
+                self._leave(grace)
                 self.when_locked()  # before the rest, which can fail
                 self._close_if_free()
         finally:
@@ -114,7 +112,7 @@ class DeskLock:
             self.lock(grace=0 if slept else GRACE)
             return True
         leaving = self._leaving
-        if leaving is not None and now >= leaving[1]:
+        if leaving is not None and (slept or now >= leaving[1]):
             self._break_off()
         return False
 
@@ -172,11 +170,18 @@ class DeskLock:
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program; wait half a minute for a site that is away."""
+        """Lock at the end of the program; break off what is under way, and wait half a minute."""
         with self._turn:
-            self._place = None
+            self._leave(0)
             self._free.wait_for(lambda: not self._working, ENDING)
             self._stack.close()
+
+    def _leave(self, grace: float) -> None:
+        if self._place is not None:
+            self._leaving = self._place, self._clock() + grace
+            self._place = None
+        if not grace:
+            self._break_off()
 
     def _come_back(self, site: str, held: set[str]) -> None:
         with self._turn:
