@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any, cast
 
-from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from jinja2 import StrictUndefined
 from werkzeug.datastructures import MultiDict
@@ -51,11 +51,15 @@ class _Flask(Flask):
     request_class = uploads.PageRequest
 
     def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
-        """Log where a fault is, without its text, which may hold what somebody wrote."""
-        _, error, trace = exc_info
-        frames = traceback.extract_tb(trace)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
-        sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
+        """Log where a fault is."""
+        log_fault(exc_info[1])
+
+
+def log_fault(error: BaseException) -> None:
+    """Log where a fault is, without its text, which may hold what somebody wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+    sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
 
 
 def create_app(page: Page) -> Flask:
@@ -100,7 +104,7 @@ def _take_desk() -> ResponseReturnValue | None:
             return thread.locked((request.view_args or {})["handle"], form)
         if request.endpoint in _SHOWN_AGAIN:
             _keep_typed(_SHOWN_AGAIN[request.endpoint])
-        return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
+        return here.locked_out("unlock.meanwhile")
     return None
 
 
@@ -115,10 +119,14 @@ def _keep_typed(shown_by: str) -> None:
 
 def _answer_elsewhere(response: Response) -> Response:
     """Lead from a form to the page that answers it, so that no browser keeps the two together."""
+    shown = response.mimetype == "text/html" and not 300 <= response.status_code < 400
+    if shown and here.was_locked_meanwhile():
+        # What it names is not for whoever sits there now.
+        response = make_response(here.locked_out("unlock.under_way"))
     sent_by_a_form = (
         request.method == "POST" and request.headers.get("Sec-Fetch-Mode") == "navigate"
     )
-    if not sent_by_a_form or response.mimetype != "text/html" or 300 <= response.status_code < 400:
+    if not sent_by_a_form or not shown:
         return response
     key = here.page().answers.keep(Answer(response.get_data(), response.status_code))
     return cast(Response, redirect(url_for("answers.show", key=key), 303))

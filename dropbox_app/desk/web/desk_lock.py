@@ -24,7 +24,7 @@ from dropbox_app.desk.storage import vault
 IDLE_MINUTES = 10
 SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
-ENDING = 30  # seconds that the end of the program waits for a site that is away
+ENDING = 30  # seconds that the end of the program waits for what it broke off
 GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
 BREAKING_OFF = 60  # seconds in which what was broken off has ended
 
@@ -76,6 +76,8 @@ class DeskLock:
             self._break_off()
             if not self._free.wait_for(lambda: not self._working, BREAKING_OFF):
                 raise InUse("A fetch is still under way; try again in a minute.")
+            if self._place is not None:  # another press opened it meanwhile
+                return
             self._place = self._stack.enter_context(
                 workplace.opened(self.folder, passphrase, self.machine)
             )
@@ -85,18 +87,17 @@ class DeskLock:
         """Drop keys and database.
 
         A fetch that is under way is broken off after ``grace`` seconds, and they are dropped then:
-        how long it takes is not for its server to say.
+        how long it takes is not for its server to say. Raises OSError or Damaged if the database
+        could not be written for the last time; the desk is locked nevertheless.
         """
-        with self._turn:
-            if self._place is not None:
-                self._leaving = self._place, self._clock() + grace
-                self._place = None
-            if not grace:
-                self._break_off()
-            self._close_if_free()
-            self.when_locked()
-        # What views and templates made is often held in circles, which live until they are found.
-        gc.collect()
+        try:
+            with self._turn:
+                self._leave(grace)
+                self.when_locked()  # before the rest, which can fail
+                self._close_if_free()
+        finally:
+            # What views and templates made is often held in circles, which live until found.
+            gc.collect()
 
     def touch(self) -> None:
         """Note that the person is active."""
@@ -111,7 +112,7 @@ class DeskLock:
             self.lock(grace=0 if slept else GRACE)
             return True
         leaving = self._leaving
-        if leaving is not None and now >= leaving[1]:
+        if leaving is not None and (slept or now >= leaving[1]):
             self._break_off()
         return False
 
@@ -141,8 +142,8 @@ class DeskLock:
             self._turn.acquire()
             self._working -= 1
             self._away -= wanted
+            self._free.notify_all()  # before what can fail
             self._close_if_free()
-            self._free.notify_all()
 
     def settle(self, *sites: str) -> None:
         """Wait until sites are not away, before writing to them. Within ``use``.
@@ -169,11 +170,18 @@ class DeskLock:
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program; wait half a minute for a site that is away."""
+        """Lock at the end of the program; break off what is under way, and wait half a minute."""
         with self._turn:
-            self._place = None
+            self._leave(0)
             self._free.wait_for(lambda: not self._working, ENDING)
             self._stack.close()
+
+    def _leave(self, grace: float) -> None:
+        if self._place is not None:
+            self._leaving = self._place, self._clock() + grace
+            self._place = None
+        if not grace:
+            self._break_off()
 
     def _come_back(self, site: str, held: set[str]) -> None:
         with self._turn:

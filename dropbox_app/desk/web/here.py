@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from flask import abort, current_app, g, request
+from flask import abort, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -208,6 +208,17 @@ def registered(kind: str, handle: str) -> str:
     event = place().book().event(int(found[1])) if found[1].isdecimal() else None
     name = getattr(event, kind, "") or place().names().get(found[1], "")
     return str(name) or abort(404)
+
+
+def locked_out(key: str) -> ResponseReturnValue:
+    """Ask for the passphrase instead; ``key``: of the sentence on what became of the form."""
+    g.locked_out = True
+    return render_template("unlock.html", problem=told().say(key)), 403
+
+
+def was_locked_meanwhile() -> bool:
+    """Return whether the desk was locked while this request waited for a server with it."""
+    return "place" in g and "locked_out" not in g and not page().lock.is_open
 
 
 def without_desk(view: View) -> View:

@@ -14,7 +14,7 @@ from waitress.server import BaseWSGIServer
 
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.web import strangers, window
-from dropbox_app.desk.web.app import create_app
+from dropbox_app.desk.web.app import create_app, log_fault
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.fetching import Fetching
 from dropbox_app.desk.web.gate import HOST, Gate
@@ -69,7 +69,7 @@ def serve(
                     show(words(page.language).say("window.none", address=address))
             else:
                 show(address)
-            stack.enter_context(_ticking(page, ends_with_window=browser))
+            stack.enter_context(ticking(page, ends_with_window=browser))
             server.run()
     finally:
         server.close()
@@ -102,6 +102,35 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
     return server, gate
 
 
+@contextlib.contextmanager
+def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
+    """Check once a second, inside the block, whether to lock, to fetch, or to end.
+
+    What fails is logged by its type and place, and tried again: else the desk would never lock by
+    itself any more.
+    """
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(TICK):
+            for work in (page.lock.lock_if_idle, page.fetching.start_if_due):
+                try:
+                    work()
+                except Exception as error:
+                    log_fault(error)
+            if ends_with_window and page.window_is_gone():
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=tick, name="tick", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def _leave_no_core() -> None:
     """Keep a crash from writing this program's memory to a file."""
     if sys.platform != "win32":
@@ -124,25 +153,3 @@ def _ending_politely() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """Check once a second whether to lock, to fetch, or to end."""
-    over = threading.Event()
-
-    def tick() -> None:
-        while not over.wait(TICK):
-            page.lock.lock_if_idle()
-            page.fetching.start_if_due()
-            if ends_with_window and page.window_is_gone():
-                signal.raise_signal(signal.SIGTERM)
-                return
-
-    thread = threading.Thread(target=tick, name="tick", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

@@ -6,6 +6,7 @@ leave a trace all the same.)
 """
 
 import contextlib
+import errno
 import gc
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.web import desk_lock
+from dropbox_app.desk.web import desk_lock, server
 from dropbox_app.desk.web.desk_lock import DeskLock
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
@@ -108,6 +109,37 @@ def test_the_page_that_answers_a_form_is_shown_again_until_the_desk_is_locked(
     assert 'data-page="unlock"' in window.get(found.path).html
     window.press(window.get(running.home), "unlock", passphrase=PASSPHRASE)
     assert 'data-page="today"' in window.get(found.path).html
+
+
+def broken(_: Workplace) -> None:
+    """As on a full disk, where the database cannot be written a last time."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_lock_that_cannot_write_the_database_shows_nothing_of_it_any_more(
+    running: Running, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = running.at_work()
+    found = window.press(window.get(f"{running.home}threads"), "threads", words="chef")
+    monkeypatch.setattr(Workplace, "change_key_if_due", broken)
+    window.press(window.get(running.home), "lock")
+    assert not running.lock.is_open
+    assert 'data-page="unlock"' in window.get(found.path).html
+
+
+def test_the_desk_goes_on_locking_by_itself_after_a_lock_that_failed(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "TICK", 0.01)
+    running.at_work()
+    with server.ticking(running.page, ends_with_window=False):
+        with monkeypatch.context() as once:
+            once.setattr(Workplace, "change_key_if_due", broken)
+            running.clock.now += 3600
+            until(lambda: "OSError at" in capsys.readouterr().err, "no fault was told")
+        running.page.unlock(PASSPHRASE)
+        running.clock.now += 3600
+        until(lambda: not running.lock.is_open, "it did not lock", 10)
 
 
 def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running: Running) -> None:

@@ -161,3 +161,105 @@ def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_throu
     assert answers[0].status == 403
     shown = window.press(answers[0], "unlock", passphrase=PASSPHRASE)
     assert dict(shown.form_to("reply").fields)["text"].strip() == "Onderweg."
+
+
+def test_what_a_form_did_at_an_employer_is_not_shown_once_the_desk_is_locked(
+    hanging: tuple[Running, threading.Event],
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    page = window.get(f"{running.home}away")
+    answers: list[Page] = []
+    announcing = threading.Thread(
+        target=lambda: answers.append(window.press(page, "away", until="2030-01-31"))
+    )
+    announcing.start()
+    until(lambda: running.lock.is_away(running.office.peer.site), "it was not announced")
+    running.lock.lock()
+    go.set()
+    announcing.join()
+    for shown in (answers[0], window.get(answers[0].path)):
+        assert 'data-page="unlock"' in shown.html
+        assert "Voorbeeld BV" not in shown.html
+    assert "kijk of het is gelukt" in answers[0].text
+
+
+class Sending:
+    """A desk that waits for its server until it is broken off, and then until ``go`` is set."""
+
+    def __init__(self, office: Office) -> None:
+        self.go, self.broken_off, self.now = threading.Event(), threading.Event(), Seconds()
+        machine = dataclasses.replace(office.machine, transport=lambda _: self._way(office))
+        self.lock = DeskLock(office.folder, machine, self.now)
+        self.lock.unlock(PASSPHRASE)
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+        until(lambda: self.lock.is_away("a"), "it was not sent")
+
+    def _way(self, office: Office) -> PeerTransport:
+        made = PeerTransport(office.peer)
+        made.break_off = self.broken_off.set  # type: ignore[method-assign]
+        return made
+
+    def _send(self) -> None:
+        with self.lock.use() as place, place.connected(place.one()), self.lock.send_away(["a"]):
+            assert self.broken_off.wait(60)
+            assert self.go.wait(60)
+
+    def close(self) -> None:
+        self.broken_off.set()
+        self.go.set()
+        self._thread.join()
+        self.lock.end()
+
+
+@pytest.fixture
+def sending(office: Office) -> Iterator[Sending]:
+    made = Sending(office)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_a_second_press_while_the_first_waits_to_unlock_finds_the_desk_open(
+    sending: Sending,
+) -> None:
+    sending.lock.lock()
+    failed: list[Exception] = []
+
+    def unlock() -> None:
+        try:
+            sending.lock.unlock(PASSPHRASE)
+        except Exception as error:
+            failed.append(error)
+
+    presses = [threading.Thread(target=unlock) for _ in range(2)]
+    for press in presses:
+        press.start()
+    sending.go.set()
+    for press in presses:
+        press.join()
+    assert not failed
+    assert sending.lock.is_open
+
+
+def test_a_computer_that_slept_in_the_grace_of_a_lock_breaks_off_what_goes_on(
+    sending: Sending,
+) -> None:
+    def pass_by(seconds: float) -> bool:
+        sending.now.now += seconds
+        return sending.lock.lock_if_idle()
+
+    assert [pass_by(30) for _ in range(2 * sending.lock.idle_minutes)][-1]
+    assert not pass_by(30)
+    assert not sending.broken_off.is_set()
+    pass_by(desk_lock.SLEPT + 1)
+    assert sending.broken_off.is_set()
+
+
+def test_the_end_of_the_program_breaks_off_what_goes_on(sending: Sending, office: Office) -> None:
+    sending.go.set()
+    sending.lock.end()
+    assert sending.broken_off.is_set()
+    office.run("list")

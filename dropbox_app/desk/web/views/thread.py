@@ -222,7 +222,7 @@ def _uploaded() -> list[Source]:
 def locked(handle: str, form: str) -> ResponseReturnValue:
     """Ask for the passphrase, and keep the form sealed until the desk is open again."""
     here.page().draft.keep(handle, Form(form, dict(request.form.items())))
-    return render_template("unlock.html", problem=here.told().say("unlock.meanwhile")), 403
+    return here.locked_out("unlock.meanwhile")
 
 
 def _typed(form: str, problem: str) -> Typed:
