@@ -1,13 +1,15 @@
 """Tables of earlier years: the rows of a CSV or xlsx file, and the CSV of what the register has.
 
-A file may come from anywhere, so all of it is bounded: bytes, bytes once unpacked, rows, columns
-and the length of a cell. Only the first sheet of an xlsx file is read, and of a formula the value
-that was saved with it.
+A file may come from anywhere, so all of it is bounded: bytes, bytes and tags once unpacked, time,
+rows, columns and the length of a cell. Only the first sheet of an xlsx file is read, and of a
+formula the value that was saved with it.
 """
 
 import csv
 import datetime
 import io
+import re
+import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -21,7 +23,10 @@ from dropbox_app.protocol.encoding import Json
 
 MIB = 1024 * 1024
 MAX_FILE = 4 * MIB  # bytes
-MAX_UNPACKED = 64 * MIB  # bytes of all parts of an xlsx file together
+MAX_UNPACKED = 8 * MIB  # bytes of all parts of an xlsx file together
+MAX_TAGS = 800_000  # in all parts together: each becomes an object, whether it is kept or not
+MAX_OTHER_TAGS = 20_000  # in a part that is no sheet and not its texts, such as the formats
+MAX_SECONDS = 20  # of the processor, until the last part is opened
 MAX_PARTS = 500  # files within an xlsx file
 MAX_ROWS = 10_000  # below the header
 MAX_COLUMNS = 100
@@ -34,6 +39,7 @@ Row = tuple[int, list[Cell]]  # its number in the file, from 1, and its cells
 # A spreadsheet takes what begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _XLSX = b"PK\x03\x04"
+_CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml", re.IGNORECASE)
 
 
 def read(raw: bytes) -> list[Row]:
@@ -128,22 +134,64 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
     broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-            parts = packed.infolist()
-        # No more than its stated size is ever unpacked of a part: zipfile stops there.
-        if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-            said = f"unpacked, the file has more than {MAX_UNPACKED // MIB} MB; save it as CSV"
-            raise _refused("table_unpacked", said, most=MAX_UNPACKED // MIB)
+            _bound(packed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and the like, which are not read
-            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
+            book = load_workbook(_Timed(raw), read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             rows = sheet.iter_rows(max_row=LAST_ROW, max_col=MAX_COLUMNS + 1, values_only=True)
             for cells in rows:
+                if cells.count(None) == len(cells):
+                    yield []  # there may be a million of them
+                    continue
                 yield [_of_xlsx(one) for one in _bounded(list(cells))]
     except Refused:
         raise
     except Exception:
         raise broken from None
+
+
+class _Timed(io.BytesIO):
+    """A packed file that stops being read after ``MAX_SECONDS``: one part may be named often."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw)
+        self._end = time.thread_time() + MAX_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise _too_much()
+        return super().read(size)
+
+
+def _bound(packed: zipfile.ZipFile) -> None:
+    """Refuse an xlsx file that takes long or much memory to read, before anything is parsed.
+
+    No more than its stated size is ever unpacked of a part: zipfile stops there. Every encoding
+    that the parser knows writes a tag with the byte of "<", and entities, which are tags that are
+    not there, with these letters; UTF-16 puts zeros between them.
+    """
+    parts = packed.infolist()
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+        said = f"unpacked, the file has more than {MAX_UNPACKED // MIB} MB; save it as CSV"
+        raise _refused("table_unpacked", said, most=MAX_UNPACKED // MIB)
+    total = 0
+    for part in parts:
+        if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _too_much()
+        unpacked = packed.read(part)
+        tags = unpacked.count(b"<")
+        total += tags
+        if total > MAX_TAGS or (tags > MAX_OTHER_TAGS and not _CELLS.fullmatch(part.filename)):
+            raise _too_much()
+        if b"<!ENTITY" in unpacked.replace(b"\0", b""):
+            raise _too_much()
+
+
+def _too_much() -> Refused:
+    return _refused(
+        "table_complex", "there is too much in this xlsx file to read it safely; save it as CSV"
+    )
 
 
 def _of_xlsx(value: Any) -> Cell:  # noqa: ANN401 - what openpyxl makes of a cell
