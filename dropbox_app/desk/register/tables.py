@@ -51,12 +51,16 @@ def read(raw: bytes) -> list[Row]:
         raise _refused("table_large", f"the file has more than {MAX_FILE // MIB} MB; split it",
                        most=MAX_FILE // MIB)  # fmt: skip
     found: list[Row] = []
+    letters = 0
     for number, cells in enumerate(_xlsx(raw) if raw.startswith(_XLSX) else _csv(raw), 1):
         if not any(cell not in (None, "") for cell in cells):
             continue
         if len(found) > MAX_ROWS:
             said = f"there are more than {MAX_ROWS:,} rows; split the file"
             raise _refused("table_rows", said, most=MAX_ROWS)
+        letters += sum(len(cell) for cell in cells if isinstance(cell, str))
+        if letters > MAX_UNPACKED:  # many cells of an xlsx file can name one long text
+            raise _too_much()
         found.append((number, cells))
     if not found:
         raise _refused("table_empty", "there is no row in it")

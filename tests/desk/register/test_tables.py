@@ -181,6 +181,13 @@ def changed(part: str, before: str, after: str, packed: int = zipfile.ZIP_DEFLAT
 SHEET, STYLES = "xl/worksheets/sheet1.xml", "xl/styles.xml"
 
 
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+STRINGS = (
+    '<Override PartName="/xl/sharedStrings.xml" ContentType='
+    '"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+)
+
+
 def with_entities() -> bytes:
     """An xlsx file of which the sheet's only cell would grow to a billion letters."""
     return changed(SHEET, "<worksheet", f"{ENTITIES}<worksheet")
@@ -209,6 +216,18 @@ def test_a_file_that_names_one_sheet_many_times_is_given_up(
 
 def test_a_part_that_is_packed_in_an_unusual_way_is_refused() -> None:
     assert "too much" in refused(changed(SHEET, "<row", "<row", zipfile.ZIP_LZMA))
+
+
+def test_one_long_text_in_very_many_cells_is_refused() -> None:
+    texts = f"<sst xmlns='{MAIN}'><si><t>{'x' * 7_999} </t></si></sst>"
+    cells = ("<row>" + '<c t="s"><v>0</v></c>' * 100 + "</row>") * 11
+    out = io.BytesIO(changed(SHEET, "</sheetData>", f"{cells}</sheetData>"))
+    with zipfile.ZipFile(out) as old, zipfile.ZipFile(made := io.BytesIO(), "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            new.writestr(name, text.replace("</Types>", f"{STRINGS}</Types>"))
+        new.writestr("xl/sharedStrings.xml", texts)
+    assert "too much" in refused(made.getvalue())
 
 
 def test_a_cell_far_below_the_others_is_read() -> None:
