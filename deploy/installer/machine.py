@@ -105,9 +105,9 @@ class Machine:
         return True
 
     def block(self, path: Path, lines: Sequence[str]) -> bool:
-        """Write our own lines at the end of somebody else's file; they are never removed.
+        """Write our own lines at the end of somebody else's file, in place of those that are there.
 
-        Returns whether the file changed.
+        Without lines, ours are removed. Returns whether the file changed.
         """
         there = path.read_text("utf-8") if path.is_file() else ""
         rest = re.sub(rf"\n?{BEGIN}\n.*?{END}\n", "", there, flags=re.DOTALL)

@@ -68,9 +68,9 @@ def _is_ours(name: str) -> bool:
 
 
 def write(machine: Machine, wanted: Iterable[str]) -> bool:
-    """Write Tor's settings for these addresses and the existing ones. Returns whether any changed.
+    """Write Tor's settings for these addresses and the existing ones.
 
-    Returns whether any of them is another than before.
+    Returns whether any changed.
     """
     changed = False
     for name in dict.fromkeys([*wanted, *there()]):

@@ -27,7 +27,8 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 
 # One worker, that waits as short for what is under way.
 IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
-    "renewal.QUIET,", "serving.GRACE, renewal.PATIENCE = 1, 2.0\nrenewal.QUIET,"
+    "renewal.QUIET,",
+    "serving.GRACE, renewal.SPARING, renewal.PATIENCE = 1, 1.0, 2.0\nrenewal.QUIET,",
 )
 
 

@@ -49,7 +49,7 @@ HELD_BACK = Sentence(
 class Added:
     """The result of adding events. ``kept``: how many are new.
 
-    ``kept``: how many are new. ``there``: how many were there already, and were not kept twice.
+    ``there``: how many were there already, and were not kept twice.
     ``left_out``: how often a field was left out, because of how much is recorded, by field.
     ``near``: new names of employers, each with one that was there and is much like it.
     ``case``: the reference of the case that was made for a contact.

@@ -20,11 +20,11 @@ Turn = Literal["counsellor", "reporter", "nobody"]
 class Standing:
     """The state of a thread. ``turn`` says who is to answer.
 
-    ``turn`` says who is to answer. ``since`` is the day of the reporter's oldest message that is
-    not answered; None if there is none. ``first_words`` begin the reporter's newest message that
-    has a text. ``not_safe``: the report answers that its writer does not feel safe. ``consent``
-    is the newest answer about consent (yes, no, tell-me-more or withdrawn) that is not answered;
-    empty if there is none. ``closed`` counts the notices of this desk's counsellor alone.
+    ``since`` is the day of the reporter's oldest message that is not answered; None if there is
+    none. ``first_words`` begin the reporter's newest message that has a text. ``not_safe``: the
+    report answers that its writer does not feel safe. ``consent`` is the newest answer about
+    consent (yes, no, tell-me-more or withdrawn) that is not answered; empty if there is none.
+    ``closed`` counts the notices of this desk's counsellor alone.
     """
 
     turn: Turn

@@ -12,7 +12,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
 LONGEST = 3600.0  # seconds since the first one: on a busy server
-PATIENCE = 3600.0  # seconds that a worker whose end is due waits for what is under way
+PATIENCE = 3600.0  # seconds that a worker whose end is due waits for forms that are under way
+SPARING = 2400.0  # and for those who only read, who lose nothing that they typed
 EVERY = 10.0  # seconds between two looks
 
 
@@ -20,8 +21,10 @@ class Renewal:
     """The app of one worker, and a thread that decides when the worker is to end.
 
     ``end`` is called in that thread, again at each look until the worker has ended: while no
-    request is under way, or PATIENCE after the end was due. Otherwise slow uploads would keep a
-    worker, and the texts in its memory, for days. ``look`` is called each time before.
+    request is under way; SPARING seconds after the end was due, while no form is; PATIENCE seconds
+    after it in any case. Otherwise slow uploads would keep a worker, and the texts in its memory,
+    for days. The time between is for a server where somebody always reads: it finds a moment that
+    cuts no upload off, unless one takes all of that time. ``look`` is called each time before.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Renewal:
         self._look = look
         self._clock = clock
         self._lock = threading.Lock()
-        self._under_way = 0
+        self._under_way = self._forms = 0
         self._first: float | None = None  # when a form or a cookie came first, and last
         self._last = 0.0
 
@@ -59,30 +62,33 @@ class Renewal:
             if first is None:
                 return
             over = now - min(self._last + QUIET, first + LONGEST)  # seconds since it is due
-            waits = self._under_way and over < PATIENCE
+            waits = (self._under_way and over < SPARING) or (self._forms and over < PATIENCE)
         if over >= 0 and not waits:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, and note whether it could leave something in memory."""
-        asks_only = environ["REQUEST_METHOD"] in ("GET", "HEAD") and "HTTP_COOKIE" not in environ
-        self._begin(secret=not asks_only)
+        form = environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+        secret = form or "HTTP_COOKIE" in environ
+        self._begin(form=form, secret=secret)
         try:
             pieces = self._app(environ, start_response)
         except BaseException:
-            self._done(secret=not asks_only)
+            self._done(form=form, secret=secret)
             raise
-        return _Answer(pieces, lambda: self._done(secret=not asks_only))
+        return _Answer(pieces, lambda: self._done(form=form, secret=secret))
 
-    def _begin(self, *, secret: bool) -> None:
+    def _begin(self, *, form: bool, secret: bool) -> None:
         with self._lock:
             self._under_way += 1
+            self._forms += form
             if secret and self._first is None:
                 self._first = self._last = self._clock()
 
-    def _done(self, *, secret: bool) -> None:
+    def _done(self, *, form: bool, secret: bool) -> None:
         with self._lock:
             self._under_way -= 1
+            self._forms -= form
             if secret:
                 self._last = self._clock()
 

@@ -56,8 +56,8 @@ State = Literal["fine", "note", "wrong", "unseen"]
 class Finding:
     """The result of one check. A ``note`` is for the operator to judge.
 
-    A ``note`` is for the operator to judge. ``unseen`` means that it could not be checked, and says
-    why. Neither changes the exit code. ``site`` is empty for the server and for the machine.
+    ``unseen`` means that it could not be checked, and says why. Neither changes the exit code.
+    ``site`` is empty for the server and for the machine.
     """
 
     check: Check

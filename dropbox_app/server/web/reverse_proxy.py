@@ -44,7 +44,7 @@ class TooSlow(ConnectionResetError):
 class Pace:
     """The remaining time of one transfer. ``clock`` gives seconds that only increase.
 
-    ``clock`` gives seconds that only increase. Not safe between threads; a transfer has one.
+    Not safe between threads; a transfer has one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -160,7 +160,7 @@ def current_session() -> ReporterSession:
 class SiteCookie:
     """Reads and writes the cookie of one site. ``now`` gives seconds.
 
-    ``now`` gives seconds. ``is_https`` says of a WSGI environment whether it came over https.
+    ``is_https`` says of a WSGI environment whether it came over https.
     ``memory``: what the workers remember of visits.
     """
 

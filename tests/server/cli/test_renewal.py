@@ -5,7 +5,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from dropbox_app.server.cli.renewal import LONGEST, PATIENCE, QUIET, Renewal
+from dropbox_app.server.cli.renewal import LONGEST, PATIENCE, QUIET, SPARING, Renewal
 
 FORM = {"REQUEST_METHOD": "POST"}
 COOKIE = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": "s=x"}
@@ -69,13 +69,15 @@ def test_pages_that_are_the_same_for_all_neither_end_a_worker_nor_keep_it(worker
     assert worker.ended_after(0)
 
 
-@pytest.mark.parametrize("environ", [FORM, COOKIE, PAGE])
+@pytest.mark.parametrize(
+    ("environ", "patience"), [(FORM, PATIENCE), (COOKIE, SPARING), (PAGE, SPARING)]
+)
 def test_not_while_anything_is_under_way_until_its_patience_ends(
-    worker: Worker, environ: WSGIEnvironment
+    worker: Worker, environ: WSGIEnvironment, patience: float
 ) -> None:
     worker.serve(FORM)
     pieces = worker.begin(environ)
-    assert not worker.ended_after(QUIET + PATIENCE - 1)
+    assert not worker.ended_after(QUIET + patience - 1)
     pieces.close()  # type: ignore[attr-defined]  # as gunicorn does
     assert worker.ended_after(QUIET)
 
@@ -89,6 +91,19 @@ def test_one_slow_request_after_the_other_keeps_no_worker_for_more_than_two_hour
         worker.serve(COOKIE)
         assert not worker.ended_after(59)
         worker.now += 1
+    assert worker.ended_after(0)
+
+
+def test_where_somebody_always_reads_a_worker_ends_between_two_uploads_and_cuts_none(
+    worker: Worker,
+) -> None:
+    for _ in range(int(LONGEST + SPARING) // 60 - 1):
+        worker.begin(COOKIE)  # never done
+        worker.serve(FORM)
+        assert not worker.ended_after(60)
+    upload = worker.begin(FORM)
+    assert not worker.ended_after(900)
+    upload.close()  # type: ignore[attr-defined]  # as gunicorn does
     assert worker.ended_after(0)
 
 
