@@ -260,9 +260,9 @@ def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplac
             place.change_key_if_due()
             try:
                 yield place
-            except Exception:
-                # Nothing is silenced: whatever it was is raised again. A fetch that fails halfway
-                # has destroyed keys too, and the database must get another key for that.
+            except Exception:  # of any kind, and raised again below: nothing is silenced
+                # A fetch that fails halfway has destroyed keys too, and the database must get
+                # another key for that.
                 place.change_key_if_due()
                 raise
             place.change_key_if_due()

@@ -151,7 +151,7 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
                 yield [_of_xlsx(one) for one in _bounded(list(cells))]
     except Refused:
         raise
-    except Exception:
+    except Exception:  # a stranger's file makes openpyxl raise of every kind; the person is told
         raise broken from None
 
 
