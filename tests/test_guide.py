@@ -9,7 +9,7 @@ import pytest
 from babel.messages.pofile import read_po
 from playwright.sync_api import sync_playwright
 
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import CHROMIUM, ENGINES, here
 from tests.support.desk_tour import GUIDE, tour
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ def test_the_guides_have_the_same_steps() -> None:
 def test_a_first_day_goes_as_the_guide_says(tmp_path: Path) -> None:
     """By the buttons that the pictures show; each picture's page is still there."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=ENGINES["chromium"], args=CHROMIUM)
         met = [name for name, _ in tour(tmp_path, browser.new_context(), "nl")]
         browser.close()
     assert [name for name in met if name in GUIDE] == list(GUIDE)

@@ -13,20 +13,21 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from playwright.sync_api import Page as Shown
 
 from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES
 from tests.server.web.test_before import check_shape
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import chromium, here
 from tests.support.gallery import gallery
 from tests.support.plain_browser import Page
 from tests.support.showing import showing
+
+__all__ = ["chromium"]
 
 INTEROP = Path(__file__).resolve().parents[1] / "protocol" / "interop"
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
@@ -57,14 +58,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     return {
         f"{name} {lang}": page for lang in LANGUAGES for name, page in gallery(folder, lang).items()
     }
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 class Errors(html.parser.HTMLParser):

@@ -5,23 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dropbox_app.server.config.languages import DRAFTS, PAGE_LANGUAGES, in_dutch_or_english
 from dropbox_app.server.web.i18n import words
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import chromium, here
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.steps import ANSWER, STORY, the_only_thread
 
 pytestmark = here("chromium")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
-        yield browser
-        browser.close()
+__all__ = ["chromium"]
 
 
 @pytest.fixture

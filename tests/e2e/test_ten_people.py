@@ -1,19 +1,18 @@
 """Ten people in need, each on a small phone: two clicks, and the door stands on the screen."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES
 from dropbox_app.server.config.settings import OtherContact
 from tests.server.web.conftest import House
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import chromium, here
 from tests.support.plain_browser import Page
 from tests.support.showing import showing
 from tests.support.ten_people import OTHER, PEOPLE
 
 pytestmark = [here("chromium"), pytest.mark.long]
+__all__ = ["chromium"]
 PATHS = ("", "what", "help", "safety", "report", "return")
 
 
@@ -31,14 +30,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
         found[f"{lang}/conversation"] = house.browser().come_back(code, lang)
     house.close()
     return found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

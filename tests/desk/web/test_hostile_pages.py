@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Playwright
 from dropbox_app.desk.web.link import handed_over
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
+from tests.support.browsers import CHROMIUM, ENGINES, driver, here
 from tests.support.processes import until
 
 REBOUND = "rebound.example"
@@ -133,11 +133,11 @@ def launch(playwright: Playwright, name: str) -> Browser:
     if name == "chromium":
         rules = f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
         return playwright.chromium.launch(
-            executable_path=PROGRAMS[name], args=[*CHROMIUM[:-1], rules]
+            executable_path=ENGINES[name], args=[*CHROMIUM[:-1], rules]
         )
     return playwright.firefox.launch(
         channel="moz-firefox",
-        executable_path=PROGRAMS[name],
+        executable_path=ENGINES[name],
         firefox_user_prefs={"network.dns.localDomains": REBOUND},
     )
 

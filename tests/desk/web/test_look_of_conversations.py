@@ -5,24 +5,17 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
 from tests.desk.web.test_look_of_managing import check
-from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.browsers import chromium, here
 from tests.support.fake_server import Peer, Reporter
 from tests.support.hostile_files import small_png
 
 pytestmark = [here("chromium"), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
-        yield browser
-        browser.close()
+__all__ = ["chromium"]
 
 
 @pytest.fixture

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds
-from tests.support.browsers import CHROMIUM, PROGRAMS, WIDTHS, here
+from tests.support.browsers import WIDTHS, chromium, here
 from tests.support.fake_server import Clock, Peer
 
 pytestmark = here("chromium")
+__all__ = ["chromium"]
 
 LOOKS = (("nl", "light"), ("en", "dark"))
 MANAGING = (
@@ -32,14 +33,6 @@ summary, input:not([type=radio], [type=checkbox]), textarea')].filter(e => {
     return r.width && r.height < 47.5;
 }).map(e => e.outerHTML.slice(0, 80))"""
 TWICE = "document.documentElement.style.fontSize = '225%'"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAMS["chromium"], args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from playwright.sync_api import Browser, Page
 from dropbox_app.desk.actions import register
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.desk.web.test_look_of_managing import LOOKS, check, chromium, enter
-from tests.support.browsers import here
+from tests.desk.web.test_look_of_managing import LOOKS, check, enter
+from tests.support.browsers import chromium, here
 from tests.support.desk_tour import register_tour
 
 pytestmark = here("chromium")
-
 __all__ = ["chromium"]
 
 
