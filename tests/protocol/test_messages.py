@@ -18,7 +18,8 @@ from dropbox_app.protocol.messages import (
     parse,
 )
 from dropbox_app.protocol.padding import MESSAGE_SIZES
-from tests.vectors.message_cases import PREV, full_message, message_vectors
+from tests.vectors.make import stored
+from tests.vectors.message_cases import PREV, full_message
 from tests.vectors.world import (
     ANNA,
     DAY,
@@ -34,7 +35,7 @@ from tests.vectors.world import (
 )
 
 OWN = REPORTER_KEYS.signing
-GOOD = [join(vector["plaintext"]) for vector in message_vectors() if vector["expect"]["read"]]
+GOOD = [join(vector["plaintext"]) for vector in stored("messages") if vector["expect"]["read"]]
 
 # Every value of JSON, of the wrong type for most fields.
 SHAPES: list[Json] = [

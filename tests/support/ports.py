@@ -20,9 +20,9 @@ _HELD: dict[int, int] = {}  # port -> the descriptor whose lock keeps it ours
 def free_port() -> int:
     """A port on loopback that nothing listens on and that no other test will take."""
     _LOCKS.mkdir(mode=0o700, exist_ok=True)
-    ports = list(range(10_000, _first_of_the_system()))
-    random.SystemRandom().shuffle(ports)
-    for port in ports:
+    ports = range(10_000, _first_of_the_system())
+    first = random.SystemRandom().randrange(len(ports))
+    for port in [*ports[first:], *ports[:first]]:
         if port not in _HELD and _lock(port):
             if _is_free(port):
                 return port

@@ -1,6 +1,7 @@
 """The page's catalogues: alike in both languages, and every key that is used is there."""
 
 import ast
+import functools
 import re
 import string
 from pathlib import Path
@@ -27,37 +28,34 @@ PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 
 
+@functools.cache
+def calls() -> list[ast.Call]:
+    """Every call in the desk's modules."""
+    trees = (ast.parse(path.read_text()) for path in PAGE.parent.rglob("*.py"))
+    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
 def news_keys() -> set[str]:
     """The key of everything that a fetch can tell, from the calls in the desk's modules."""
-    found = set()
-    for path in PAGE.parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                owner = ast.unparse(node.func.value)
-                if node.func.attr in ("note", "alarm") and owner.endswith("report"):
-                    found.add(ast.literal_eval(node.args[1]))
-    return found
+    return {
+        ast.literal_eval(call.args[1])
+        for call in calls()
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("note", "alarm")
+        and ast.unparse(call.func.value).endswith("report")
+    }
 
 
 def unfit_keys() -> set[str]:
     """The key of everything that is refused in the page's own words."""
-    found = set()
-    for path in PAGE.parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Unfit":
-                found |= {ast.literal_eval(key) for key in node.args[1:]}
-    return found
+    refused = (call for call in calls() if ast.unparse(call.func) == "Unfit")
+    return {ast.literal_eval(key) for call in refused for key in call.args[1:]}
 
 
 def refusal_keys() -> set[str]:
     """The key of everything that the register refuses in the page's own words."""
-    found = set()
-    for path in PAGE.parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Sentence"):
-                key = node.args[1]
-                found |= {ast.literal_eval(key)} if isinstance(key, ast.Constant) else set()
-    return found
+    keys = (call.args[1] for call in calls() if ast.unparse(call.func).endswith("Sentence"))
+    return {ast.literal_eval(key) for key in keys if isinstance(key, ast.Constant)}
 
 
 def table_keys() -> set[str]:
@@ -71,7 +69,7 @@ ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement", *wor
 # Keys that are put together from a prefix and a value.
 MADE = {
     *forms.keys(),
-    *(f"wrong.{key}" for key in (*refusal_keys(), "fixed", "fixed_until")),
+    "wrong.fixed", "wrong.fixed_until",
     *(f"contact.case_{which}" for which in contact.WHICH),
     *(f"cases.state_{state}" for state in cases.STATES),
     *(f"case.{mark}{end}" for mark in case.MARKS for end in ("", "_help")),
@@ -79,14 +77,12 @@ MADE = {
     *(f"entry.kind_{kind}" for kind in ENTRIES),
     *(f"recording.{level}" for level in categories.LEVELS),
     *(f"choice.source.{source}" for source in categories.SOURCES),
-    *(f"unfit.{key}" for key in unfit_keys()),
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
     *(f"answer.{name}" for name in ANSWERS),
     *(f"consent.{answer}" for answer in (*CONSENT_ANSWERS, "step", "with", "scope")),
     *(f"notice.{status}" for status in NOTICE_STATUS),
     *(f"threads.turn_{turn or 'all'}" for turn in TURNS),
     *(f"row.{status}" for status in ("withdrawn", "gone")),
-    *(f"news.{key}" for key in news_keys()),
     *(f"kind.{kind}" for kind in KINDS if kind != "notice"),
     "cards.said_changed", "cards.said_moved", "cards.said_joined",
     "settings.said_kept", "settings.said_passphrase", "settings.said_proxy",
@@ -137,6 +133,8 @@ def used() -> set[str]:
     prefixes = {key.split(".")[0] for key in catalogue("nl")}
     endpoints = {path.stem for path in (PAGE / "views").glob("*.py")}
     found = set(MADE)
+    for prefix, keys in (("wrong", refusal_keys()), ("unfit", unfit_keys()), ("news", news_keys())):
+        found |= {f"{prefix}.{key}" for key in keys}
     for path in [*(PAGE / "templates").glob("*.html"), *PAGE.rglob("*.py")]:
         text = re.sub(r'url_for\("[^"]*"|endpoint == "[^"]*"', "", path.read_text())
         literals = re.findall(r'"([a-z0-9_.-]+)"', text)
