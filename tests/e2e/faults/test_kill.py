@@ -216,3 +216,4 @@ def test_the_watcher_holds_the_other_worker_if_one_ends_meanwhile(
     finally:
         box.process.send_signal(signal.SIGCONT)
     until(lambda: first not in box.workers(), "the worker was not replaced")
+    box.kill()  # the new worker takes no SIGTERM before it has begun
