@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -37,12 +38,14 @@ SLOW = {
         "desk/test_hanging.py",
         "desk/test_kill.py",
         "desk/test_large_backups.py",
+        "desk/test_list_columns.py",
         "desk/test_migrations.py",
         "desk/test_program.py",
         "desk/test_restores.py",
         "desk/test_rounds.py",
         "desk/test_sandbox.py",
         "desk/test_sending_files.py",
+        "desk/test_slow_servers.py",
         "desk/test_stopped.py",
         "desk/web/test_command.py",
         "desk/web/test_files.py",
@@ -150,19 +153,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _in_slow(item):
+        if _in_slow(item.path):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("long") and not _long():
             item.add_marker(pytest.mark.skip(reason="only with --long"))
-    items.sort(key=lambda item: not _in_slow(item))
+    items.sort(key=lambda item: not _in_slow(item.path))
     if config.getoption("--quick"):
-        quick = [item for item in items if not item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
-        items[:] = quick
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-def _in_slow(item: pytest.Item) -> bool:
-    return bool(SLOW & {item.path, *item.path.parents})
+@functools.cache
+def _in_slow(path: Path) -> bool:
+    return bool(SLOW & {path, *path.parents})
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ processes of a run and of several runs on one machine.
 """
 
 import fcntl
+import itertools
 import os
 import random
 import socket
@@ -22,7 +23,7 @@ def free_port() -> int:
     _LOCKS.mkdir(mode=0o700, exist_ok=True)
     ports = range(10_000, _first_of_the_system())
     first = random.SystemRandom().randrange(len(ports))
-    for port in [*ports[first:], *ports[:first]]:
+    for port in itertools.chain(ports[first:], ports[:first]):
         if port not in _HELD and _lock(port):
             if _is_free(port):
                 return port
