@@ -29,7 +29,7 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
             if isinstance(one, Complaint) and one.case == reference
         ]
     for event in given:
-        if isinstance(event, OfCase) and event.case == reference:
+        if _is_of(event, reference):
             changes.append((event, rows))
             rows = []
         elif isinstance(event, Case):
@@ -38,8 +38,22 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
                 changes.append((event, [after]))
     first = _began(found, reference)
     if len(others) > 1 or (others and first):
-        changes[-1][1].append(_together(found, gone, others, first=first))
+        link = _together(found, gone, others, first=first)
+        _add_after(changes, [one for one in given if _is_of(one, link.case)][-1], link)
     return changes
+
+
+def _is_of(event: Event, reference: str) -> bool:
+    return isinstance(event, OfCase) and event.case == reference
+
+
+def _add_after(changes: list[tuple[Event, list[Event]]], last: Event, added: Event) -> None:
+    """Add an event behind the last of its case: on one day, the later of two events counts."""
+    for before, after in changes:
+        if before is last:
+            after.append(added)
+            return
+    changes.append((last, [last, added]))
 
 
 def _began(found: Mapping[str, Standing], reference: str) -> bool:
@@ -81,7 +95,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
-) -> Event:
+) -> Case:
     """Link the other cases without the destroyed one; if it was the first, keep its year."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)

@@ -59,6 +59,18 @@ def test_figures_are_the_same_after_each_destruction_in_any_order(
     assert all(isinstance(event, Statistic) for event in events)
 
 
+def test_cases_of_one_day_that_belong_together_through_a_destroyed_one_still_do() -> None:
+    events = [one.event for one in read(
+        on("03-01", "case", case="M", belongs_with=["K", "N"]),
+        on("03-01", "contact", case="M", minutes=10),
+        on("03-02", "case", case="K", belongs_with=["L"]),
+        on("03-03", "case", case="L"),
+        on("03-04", "case", case="N"),
+    )]  # fmt: skip
+    left = destroyed(events, "M")
+    assert cases.situations(cases.standings(left)) == [{"K", "L", "N"}]
+
+
 def test_only_a_coded_row_remains_of_a_destroyed_case(office: Office, thread: str) -> None:
     (found,) = office.json("register", "cases")
     full = {"event": "case", "date": "2026-04-01", "employer": "Voorbeeld BV", "case": "2026-1",
