@@ -10,12 +10,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Message
-from babel.messages.pofile import read_po
 
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.config.languages import DRAFTS
-from tests.server.web.test_words import catalogue, texts
+from tests.server.web.test_words import catalogue
+from tests.support.catalogues import catalogue_in, texts
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
@@ -279,19 +278,13 @@ PACKAGE = ROOT / "dropbox_app" / "desk"
 
 def desk_texts(lang: str) -> dict[str, list[str]]:
     """Every text of the desk by its key; those of a printed thing or a snippet by table and key."""
-    with (PACKAGE / f"web/translations/{lang}/LC_MESSAGES/messages.po").open("rb") as file:
-        found = {str(key(one)): texts(one) for one in read_po(file) if one.id}
+    found = {key: texts(one) for key, one in catalogue_in(PACKAGE / "web", lang).items()}
     for folder in ("printables", "snippets"):
         tables = tomllib.loads((PACKAGE / folder / f"{lang}.toml").read_text("utf-8"))
         for name, table in tables.items():
             for each, value in table.items():
                 found[f"{name}.{each}"] = [value] if isinstance(value, str) else list(value)
     return found
-
-
-def key(message: Message) -> str:
-    """The key of a text of the desk."""
-    return str(message.id if isinstance(message.id, str) else message.id[0])
 
 
 @pytest.mark.parametrize("subject", DESK)

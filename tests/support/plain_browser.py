@@ -1,6 +1,7 @@
 """A browser without JavaScript, as far as the journey needs one: links, forms, one cookie jar."""
 
 import contextlib
+import functools
 import http.client
 import itertools
 import re
@@ -119,9 +120,14 @@ class Page:
 
     def __post_init__(self) -> None:
         self.html = self.body.decode("utf-8", "replace")
-        self._read = _Reader()
+
+    @functools.cached_property
+    def _read(self) -> _Reader:
+        """Read when it is first asked for: of many pages only the status is."""
+        read = _Reader()
         if self.header("Content-Disposition") is None:  # a file is no page, whatever it holds
-            self._read.feed(self.html)
+            read.feed(self.html)
+        return read
 
     @property
     def forms(self) -> list[Form]:

@@ -3,13 +3,12 @@
 import ast
 import functools
 import re
-import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from babel.messages.catalog import Catalog, Message
-from babel.messages.pofile import read_po
+from babel.messages.catalog import Message
 
 import dropbox_app.desk.web
 from dropbox_app.desk.annual.gaps import Gap
@@ -23,6 +22,7 @@ from dropbox_app.desk.web.views import case, cases, contact, work
 from dropbox_app.desk.web.views.threads import TURNS
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
+from tests.support.catalogues import catalogue_in, placeholders, texts
 
 PAGE = Path(dropbox_app.desk.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
@@ -110,22 +110,8 @@ MADE = {
 }  # fmt: skip
 
 
-def catalogue(lang: str) -> dict[str, Message]:
-    with (PAGE / "translations" / lang / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        read: Catalog = read_po(file, locale=lang, abort_invalid=True)
-    return {_key(message): message for message in read if message.id}
-
-
-def _key(message: Message) -> str:
-    return message.id if isinstance(message.id, str) else message.id[0]
-
-
-def texts(message: Message) -> list[str]:
-    return [message.string] if isinstance(message.string, str) else list(message.string or ())
-
-
-def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+def catalogue(lang: str) -> Mapping[str, Message]:
+    return catalogue_in(PAGE, lang)
 
 
 def used() -> set[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
-from tests.server.web.test_words import catalogue, texts
+from tests.server.web.test_words import catalogue
+from tests.support.catalogues import texts
 
 TESTS = Path(__file__).resolve().parents[2]
 

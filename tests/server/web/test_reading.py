@@ -8,7 +8,8 @@ import pytest
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.web.views.info import INFO
 from tests.server.web.conftest import House
-from tests.server.web.test_words import catalogue, texts
+from tests.server.web.test_words import catalogue
+from tests.support.catalogues import texts
 
 PAGES = ("", "safety", "report", "return", "withdrawn", *INFO)
 SENTENCE = 9.0  # words of a sentence, in the mean of a page

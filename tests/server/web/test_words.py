@@ -2,16 +2,16 @@
 
 import datetime
 import re
-import string
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog, Message
-from babel.messages.pofile import read_po
+from babel.messages.catalog import Message
 
 import dropbox_app.server.web
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, NOTICE_STATUS
 from dropbox_app.server.web.i18n import PAGE_LANGUAGES, MissingWord, words
+from tests.support.catalogues import catalogue_in, placeholders, texts
 
 SERVER = Path(dropbox_app.server.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
@@ -32,22 +32,8 @@ MADE = {
 }
 
 
-def catalogue(lang: str) -> dict[str, Message]:
-    with (SERVER / "translations" / lang / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        read: Catalog = read_po(file, locale=lang, abort_invalid=True)
-    return {_key(message): message for message in read if message.id}
-
-
-def _key(message: Message) -> str:
-    return message.id if isinstance(message.id, str) else message.id[0]
-
-
-def texts(message: Message) -> list[str]:
-    return [message.string] if isinstance(message.string, str) else list(message.string or ())
-
-
-def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+def catalogue(lang: str) -> Mapping[str, Message]:
+    return catalogue_in(SERVER, lang)
 
 
 def used() -> set[str]:
