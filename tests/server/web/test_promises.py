@@ -1,6 +1,5 @@
 """What the pages promise, sentence by sentence, with the test that makes it true; and the law."""
 
-import ast
 import functools
 import re
 from pathlib import Path
@@ -241,8 +240,8 @@ NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.h
 def every_test() -> set[str]:
     """The names of all tests there are."""
     files = [path for path in TESTS.rglob("test_*.py") if "node_modules" not in path.parts]
-    trees = [ast.parse(path.read_text("utf-8")) for path in files]
-    return {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    named = (re.findall(r"^def (\w+)", path.read_text("utf-8"), re.M) for path in files)
+    return {name for each in named for name in each}
 
 
 @pytest.mark.parametrize("key", PROMISES)
