@@ -79,11 +79,11 @@ def test_a_copy_that_still_holds_metadata_is_not_released(
         "notes = b'[]'\nsys.stdout.buffer.write(notes + b'\\n')\n"
         f"sys.stdout.buffer.write({photo!r})"
     )
-    original = sandbox._source()
+    original = sandbox.child_program()
     inside(monkeypatch, inside_clean)
 
     def look(*arguments: object) -> metadata.Metadata:
-        monkeypatch.setattr(sandbox, "_source", lambda: original)
+        monkeypatch.setattr(sandbox, "child_program", lambda: original)
         return true_look(*arguments)  # type: ignore[arg-type] # handed through
 
     monkeypatch.setattr(metadata, "look", look)

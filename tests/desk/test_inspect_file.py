@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from dropbox_app.desk.untrusted_files import types
 from dropbox_app.desk.untrusted_files.inspect import MAX_NAME, inspect, safe_name
-from dropbox_app.protocol.messages import _MEDIA_TYPE
+from dropbox_app.protocol.encoding import Json
+from dropbox_app.protocol.messages import lay_out, parse
 from tests.support.file_names import assert_only_a_name, names
+from tests.vectors.world import ANNA, counsellor_fields
 
 NAMES = {
     "../../etc/passwd": "_._etc_passwd",
@@ -102,4 +104,6 @@ def test_looking_never_fails(content: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("kind", types.KINDS, ids=lambda kind: kind.word)
 def test_every_type_fits_into_a_message(kind: types.Kind) -> None:
-    assert _MEDIA_TYPE.fullmatch(kind.declared)
+    named: Json = {"sha256": "ab" * 32, "name": "x", "type": kind.declared, "size": 1}
+    read = parse(lay_out(counsellor_fields(1, attachments=[named]), ANNA))
+    assert [file.type for file in read.attachments] == [kind.declared]

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk.errors import CannotReach, DeskError
-from dropbox_app.desk.sync import outbox
 from dropbox_app.protocol.errors import MessageError, TooLong
 from tests.desk.conftest import Office
 from tests.support.fake_server import Peer, Reporter
@@ -108,11 +107,12 @@ def test_messages_that_arrived_meanwhile_are_read_before_answering(
 def test_a_message_that_the_server_refuses_is_kept_and_shown(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
-    with office.connected() as desk:
-        peer.gone.add(thread)
-        item = outbox._compose(desk, thread, "nl", "reply", {"text": "Te laat"})
-        outbox._send(desk, item, 1)
-        assert any("not taken" in note for note in desk.report.notes)
+    peer.busy = True
+    with pytest.raises(DeskError):
+        office.reply(thread, "Te laat")
+    peer.busy = False
+    peer.gone.add(thread)
+    assert any("not taken" in note for note in office.fetch().notes)
     shown = office.json("read", thread)["messages"][-1]
     assert (shown["text"], shown["sent"], shown["verified"]) == ("Te laat", "refused", False)
     assert "did not take it" in office.run("read", thread).stdout

@@ -120,10 +120,10 @@ key = call(add_key, b"user", b"klankbord-test", b"secret", 6, ctypes.c_int(-3))
 if key < 0:
     sys.exit("no keyrings")
 print(look(keyctl, key) == [6, key])
-source = sandbox._source().partition('if __name__ == "__main__"')[0] + LOOK
+source = sandbox.child_program().partition('if __name__ == "__main__"')[0] + LOOK
 source += f"def show(path): print(look({{keyctl}}, {{key}}), flush=True); return 0\\n"
 source += "sys.exit(main())"
-sandbox._source = lambda: source
+sandbox.child_program = lambda: source
 with sandbox.running("show", ".png", [b"x"], 1) as run:
     print(run.answer.read().decode(), end="")
     run.end()
@@ -193,14 +193,14 @@ def test_memory_and_output_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         "f = open('/tmp/x', 'wb'); [f.write(bytes(1 << 20)) for _ in range(200)]" + done,
     ):
         program = f"{head}\ndef show(path): {greed}\nsys.exit(main())\n"
-        monkeypatch.setattr(sandbox, "_source", lambda program=program: program)
+        monkeypatch.setattr(sandbox, "child_program", lambda program=program: program)
         with pytest.raises(Unseen):
             metadata.look(types.PNG, [small_png()], 100)
 
 
 def test_the_two_sides_agree_on_their_numbers() -> None:
     names: dict[str, object] = {}
-    source = sandbox._source().partition("def main")[0]
+    source = sandbox.child_program().partition("def main")[0]
     exec(source, names)  # noqa: S102 - our own module, which is never imported
     for code in ("UNREADABLE", "LOCKED", "NO_PROGRAM", "NOT_KNOWN", "FULL"):
         assert names[code] == getattr(sandbox, code)

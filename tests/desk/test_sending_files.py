@@ -94,14 +94,18 @@ def test_a_full_server_gets_the_files_later(
 
 @pytest.mark.parametrize("same", [True, False], ids=["same addressees", "others by now"])
 def test_after_another_copy_of_the_desk_came_first_the_files_go_along(
-    office: Office, reporter: Reporter, peer: Peer, thread: str, *, same: bool
+    office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, *, same: bool
 ) -> None:
     """A 409: signed again; sealed again only if it now goes to others than it was sealed for."""
-    source = Source("a.bin", "application/octet-stream", len(PATTERN), lambda: iter((PATTERN,)))
-    with office.connected() as desk:
-        item = outbox._compose(desk, thread, "nl", "reply", {"text": "Tweede"}, [source])
-        (first,) = [i.id for i in desk.state.items.values() if i.what == "attachment"]
+    peer.busy = True
+    source = put(tmp_path, "a.bin", PATTERN)
+    text = put(tmp_path, "answer.txt", b"Tweede")
+    office.run("reply", thread, "--text-file", text, "--file", source, code=3)
+    peer.busy = False
+    with office.desk() as desk:
         kept = {i.id: i for i in desk.state.items.values() if i.sent == "waiting"}
+        (first,) = [i for i, one in kept.items() if one.what == "attachment"]
+        (message,) = kept.keys() - {first}
         sealed = {i: desk.store.original(i) for i in kept}
         for one in kept:  # as the other copy, which knows nothing of them
             del desk.state.items[one]
@@ -122,7 +126,7 @@ def test_after_another_copy_of_the_desk_came_first_the_files_go_along(
     assert reporter.texts().count("Tweede") == 1
     assert (first in peer.items) is same
     with office.desk() as desk:
-        assert item.id not in desk.state.items
+        assert message not in desk.state.items
         assert (first in desk.state.items) is same
     if not same:
         other.fetch_quietly()

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_files import MIB, peak
 from tests.support.drop_box import Counsellor, DropBox
-from tests.support.plain_browser import MULTIPART, multipart
 from tests.support.steps import come_back, tell, the_only_thread
 from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
 
@@ -33,7 +31,10 @@ def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
         come_back(browser, "nl", code)
         workers = box.workers()
         idle = peak(workers, reset=True)
-        assert _upload(browser, block, mib) == (303, "/nl/conversation?sent=1#last")
+        page = browser.get("/nl/files")
+        form = page.form_with("files")
+        sent = browser.stream(page, form, NAME, mib * MIB, (block for _ in range(mib)))
+        assert (sent.status, sent.header("Location")) == (303, "/nl/conversation?sent=1#last")
         assert peak(workers) - idle < 64 * MIB
         assert box.workers() == workers
 
@@ -55,30 +56,3 @@ def test_a_large_file_through_tor_arrives_whole_and_costs_no_memory(
         (got,) = [a.body for a in answers if a.header("Content-Disposition")]
         assert got == block * 2
     assert "Traceback" not in box.log.read_text()
-
-
-def _upload(browser: TorBrowser, block: bytes, mib: int) -> tuple[int, str]:
-    """Block by block, so that this process needs no memory either: status and where it leads."""
-    form = browser.get("/nl/files").form_with("files")
-    fields = [f for f in form.fields if f[0] not in ("text", "files")]
-    start, _, end = multipart([*fields, ("text", "Luister.")], [(NAME, b"\0")]).partition(b"\0")
-
-    def body() -> Iterator[bytes]:
-        yield start
-        for _ in range(mib):
-            yield block
-        yield end
-
-    headers = {
-        "Host": browser.network.onion,
-        "Origin": browser.url,
-        "Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()),
-        "Content-Type": MULTIPART,
-        "Content-Length": str(len(start) + mib * MIB + len(end)),
-    }
-    connection = browser.connection(browser.network.onion)
-    connection.request("POST", "/nl/files", body(), headers)
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer.status, answer.getheader("Location", "")

@@ -7,8 +7,10 @@ withdrawals, and the daily purge. What it holds after the second quarter it may 
 import gc
 import os
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from dropbox_app.protocol.retrieval_code import generate
 from dropbox_app.server.config.settings import Limits, Retention
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.reporter import agent
+from dropbox_app.server.store.sqlite import DATABASE
 from tests.server.web.conftest import House
 from tests.support.chance import seed
 from tests.support.server_folder import file
@@ -96,15 +99,17 @@ class Days:
         gc.collect()
         store, folder = self.house.store, self.house.folder
         memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        rows = sum(
-            store._one(f"SELECT count(*) FROM {table}")[0]  # noqa: S608 - our own names
-            for table in ("mailboxes", "items", "sealed", "addressed", "desks")
-        )
+        with closing(sqlite3.connect(folder / DATABASE)) as database:
+            pages: int = database.execute("PRAGMA page_count").fetchone()[0]
+            rows = sum(
+                database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
+                for table in ("mailboxes", "items", "sealed", "addressed", "desks")
+            )
         return Use(
             memory,
             len(os.listdir("/proc/self/fd")),
             threading.active_count(),
-            store._one("PRAGMA page_count")[0],
+            pages,
             store.log_size(),
             sum(1 for path in folder.rglob("*") if path.is_file()),
             rows,

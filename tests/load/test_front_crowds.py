@@ -16,7 +16,7 @@ from dropbox_app.protocol.retrieval_code import generate
 from tests.server.web.test_files import received
 from tests.support.circuit import CircuitBrowser
 from tests.support.fronts import UNLIMITED
-from tests.support.plain_browser import MULTIPART, Page, multipart
+from tests.support.plain_browser import MULTIPART, Page, PlainBrowser, multipart
 from tests.support.serving import Serving, read_all, wait_until
 
 STORY = "Een herkenbaar verhaal."
@@ -72,7 +72,7 @@ def tell(browser: CircuitBrowser) -> str:
     return told.code
 
 
-def enter(browser: CircuitBrowser) -> None:
+def enter(browser: PlainBrowser) -> None:
     """Report, and go on from the code page to the conversation."""
     page = browser.get("/nl/report")
     told = browser.submit(page, page.form_with("text"), text=STORY)

@@ -8,13 +8,16 @@ of 1,000 does; ``scripts/bench --scale`` measures it.
 import datetime
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from dropbox_app.server.mailboxes import purge
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.sqlite import WITHDRAWN, SqliteStore
+from dropbox_app.server.store.withdrawn_list import Withdrawn
+from tests.support.connections import opened_from_now_on
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids
 
 # What may read a whole table or index, and why that is bearable.
@@ -29,8 +32,15 @@ KNOWN = {
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[AServer]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """The connections of the server's store."""
+    return opened_from_now_on(monkeypatch)
+
+
+@pytest.fixture
+def server(tmp_path: Path, opened: list[sqlite3.Connection]) -> Iterator[AServer]:
     made = AServer(tmp_path / "server")
+    assert opened
     yield made
     made.store.close()
 
@@ -70,12 +80,21 @@ def _whole_life(server: AServer) -> None:
     assert purge.purge(server.site, server.store, server.day).mailboxes
 
 
-def _statements(server: AServer, life: Callable[[AServer], None]) -> set[str]:
-    """What reached SQLite, with the values in it; once for each form."""
+@contextmanager
+def _traced(opened: list[sqlite3.Connection]) -> Iterator[list[str]]:
+    """The statements that reach SQLite by these connections, with the values in them."""
     seen: list[str] = []
-    server.store._connection().set_trace_callback(seen.append)
-    life(server)
-    server.store._connection().set_trace_callback(None)
+    for one in opened:
+        with suppress(sqlite3.ProgrammingError):  # it was closed
+            one.set_trace_callback(seen.append)
+    yield seen
+    for one in opened:
+        with suppress(sqlite3.ProgrammingError):
+            one.set_trace_callback(None)
+
+
+def _forms(seen: list[str]) -> set[str]:
+    """One of these statements for each form, if it reads or writes rows."""
     forms = {re.sub(r"x?'[^']*'|\b\d+\b", "?", statement): statement for statement in seen}
     words = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
     return {statement for statement in forms.values() if statement.startswith(words)}
@@ -93,8 +112,12 @@ def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
     return found
 
 
-def test_no_statement_of_a_use_case_reads_a_whole_table(server: AServer) -> None:
-    statements = _statements(server, _whole_life)
+def test_no_statement_of_a_use_case_reads_a_whole_table(
+    server: AServer, opened: list[sqlite3.Connection]
+) -> None:
+    with _traced(opened) as seen:
+        _whole_life(server)
+    statements = _forms(seen)
     assert len(statements) > 25
     database = sqlite3.connect(server.folder / "klankbord.db")
     whole = {s: steps for s in sorted(statements) if (steps := _whole(database, s))}
@@ -145,7 +168,7 @@ def test_what_goes_with_a_row_is_found_by_an_index(server: AServer) -> None:
 
 
 def test_a_purge_goes_through_all_mailboxes_in_steps(
-    server: AServer, monkeypatch: pytest.MonkeyPatch
+    server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step looks at so many; each mailbox that goes is a transaction of its own."""
     monkeypatch.setattr(purge, "STEP", 3)
@@ -156,13 +179,10 @@ def test_a_purge_goes_through_all_mailboxes_in_steps(
     server.report("young")
     server.later(210)
     seen, after, turns = 0, "", 0
-    statements: list[str] = []
     while True:
-        server.store._connection().set_trace_callback(statements.append)
-        gone, _, following = purge.step(server.site, server.store, server.day, after)
-        server.store._connection().set_trace_callback(None)
+        with _traced(opened) as statements:
+            gone, _, following = purge.step(server.site, server.store, server.day, after)
         assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == gone <= 3
-        statements.clear()
         seen, turns = seen + gone, turns + 1
         server.report(f"between {turns}")  # nobody holds the lock
         if following is None:
@@ -180,21 +200,19 @@ def test_a_long_list_of_withdrawn_mailboxes_is_not_read_for_a_report(
 ) -> None:
     """Neither a report nor a withdrawal goes through the list line by line."""
     known = {ids(f"gone {number}")[0]: DAY for number in range(1000)}
-    withdrawn = server.store._withdrawn
-    withdrawn.write(known, DAY)
+    Withdrawn(server.folder / WITHDRAWN).write(known, DAY)
 
-    def refuse() -> dict[str, datetime.date]:
+    def refuse(_: Withdrawn) -> dict[str, datetime.date]:
         raise AssertionError("the whole list was read")
 
-    read = withdrawn.read
-    monkeypatch.setattr(withdrawn, "read", refuse)
+    read = Withdrawn.read
+    monkeypatch.setattr(Withdrawn, "read", refuse)
     server.report("one")
     server.withdraw("one", 2)
     assert all(server.store.is_withdrawn(mailbox) for mailbox in known)
     assert server.store.is_withdrawn(ids("one")[0])
     assert not any(server.store.is_withdrawn(ids(f"never {number}")[0]) for number in range(1000))
-    monkeypatch.setattr(withdrawn, "read", read)
-    assert withdrawn.read() == known | {ids("one")[0]: DAY}
+    assert read(Withdrawn(server.folder / WITHDRAWN)) == known | {ids("one")[0]: DAY}
 
 
 def test_the_list_stays_sorted_whatever_the_order_and_a_day_is_replaced(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.support.drop_box import ROOT
 # How apt says that it got nothing: that is no fault of what is tested.
 NO_MIRROR = "Failed to fetch|Unable to fetch|Could not resolve|Could not connect"
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+NAMES = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
 ENTER = """
 set -e
 mount --make-rprivate /
@@ -63,10 +64,14 @@ class Debian:
         shutil.copy("/etc/resolv.conf", self.folder / "etc" / "resolv.conf")
         self.enter("apt-get", "update", "-qq")
         self.enter("apt-get", "install", "-qq", "--yes", "--no-install-recommends", "python3")
+        self.fetch(self.source)
+
+    def fetch(self, source: Path) -> None:
+        """Get the packages that this version of the program names."""
         run_long(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
             *("--only-binary", ":all:", "--python-version", PYTHON[self.suite]),
-            *("-r", ROOT / "requirements" / "server.txt", "-d", self.wheels),
+            *("-r", source / "requirements" / "server.txt", "-d", self.wheels),
         )
 
     def entering(self) -> list[str | Path]:
@@ -89,7 +94,7 @@ class Debian:
 
     def install(self, *more: str) -> str:
         return self.enter(
-            *("/src/deploy/install", "--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld"),
+            *("/src/deploy/install", *NAMES),
             *("--other-contact", "Kim Bos", "030 765 43 21"),
             *(() if "--domain" in more else ("--domain", "")),
             *more,

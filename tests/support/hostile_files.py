@@ -159,4 +159,4 @@ def told(office: Office, thread: str, code: int = 0) -> dict[str, object]:
 def inside(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     """Let another program run in there: what a file may have made of the first."""
     source = "import sys\nprint('ready', flush=True)\nsys.stdin.buffer.read()\n" + program
-    monkeypatch.setattr(sandbox, "_source", lambda: source)
+    monkeypatch.setattr(sandbox, "child_program", lambda: source)

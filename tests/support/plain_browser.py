@@ -6,7 +6,7 @@ import http.client
 import itertools
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -215,6 +215,23 @@ class PlainBrowser:
         target = urllib.parse.urljoin(page.path, form.action)
         return self.request("POST", target, body, {"Content-Type": MULTIPART})
 
+    def stream(
+        self, page: Page, form: Form, name: str, size: int, pieces: Iterable[bytes], text: str = ""
+    ) -> Page:
+        """Upload a file of which this process holds one piece at a time; the answer to that post.
+
+        ``size``: of all pieces together. How fast they go out is for the iterator to say.
+        """
+        fields = [(n, text if n == "text" else value) for n, value in form.fields if n != "files"]
+        start, _, end = multipart(fields, [(name, b"\0")]).partition(b"\0")
+        path = urllib.parse.urljoin(page.path, form.action)
+        headers = self._headers("POST", {"Content-Type": MULTIPART})
+        headers["Content-Length"] = str(len(start) + size + len(end))
+        with contextlib.closing(self.connection(headers["Host"])) as connection:
+            connection.request("POST", path, itertools.chain([start], pieces, [end]), headers)
+            answer = connection.getresponse()
+            return Page(answer.status, path, answer.getheaders(), answer.read())
+
     def request(
         self,
         method: str,
@@ -223,15 +240,7 @@ class PlainBrowser:
         headers: dict[str, str] | None = None,
         follow: int = 5,
     ) -> Page:
-        address = urllib.parse.urlsplit(self.url)
-        send = {"Host": address.netloc, "User-Agent": self.agent, **(headers or {})}
-        if method == "POST":
-            send.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            send.setdefault("Origin", self.url)
-            send.setdefault("Sec-Fetch-Site", "same-origin")
-        if self.cookies:
-            send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        page = self.exchange(method, path, body, send)
+        page = self.exchange(method, path, body, self._headers(method, headers or {}))
         self._keep(page)
         location = page.header("Location")
         if page.status in (302, 303) and location and follow:
@@ -239,6 +248,18 @@ class PlainBrowser:
             if target.startswith(self.url + "/"):
                 return self.request("GET", target.removeprefix(self.url), follow=follow - 1)
         return page
+
+    def _headers(self, method: str, given: dict[str, str]) -> dict[str, str]:
+        """Those of a request, with the cookies."""
+        address = urllib.parse.urlsplit(self.url)
+        send = {"Host": address.netloc, "User-Agent": self.agent, **given}
+        if method == "POST":
+            send.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            send.setdefault("Origin", self.url)
+            send.setdefault("Sec-Fetch-Site", "same-origin")
+        if self.cookies:
+            send["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return send
 
     def exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Page:
         """Send one request, with just these headers."""

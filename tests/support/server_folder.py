@@ -9,14 +9,12 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import attachment_size
-from dropbox_app.server.config import settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.purge import Purged
-from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import inspect
-from dropbox_app.server.store.files import write_new
-from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from tests.support.one_site import OneSite
 from tests.vectors import world
 
 DAY = world.DAY
@@ -34,8 +32,8 @@ def faults_in(folder: Path) -> list[str]:
     return [fault for _, fault in seen.faults if fault]
 
 
-class AServer:
-    """One site, its store and use cases; ``day`` is what its clock says."""
+class AServer(OneSite):
+    """A site without pages, for what happens below them; ``day`` is what its clock says."""
 
     def __init__(
         self,
@@ -45,9 +43,7 @@ class AServer:
         retention: Retention | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.folder = folder
         self.day = DAY
-        folder.mkdir(mode=0o700)
         made = Settings(
             world.SITE,
             "Voorbeeld BV",
@@ -56,11 +52,7 @@ class AServer:
             # The disk of whoever runs the tests is not the matter here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
-        write_new(folder / settings.FILE_NAME, settings_writer.write(made).encode())
-        (folder / site.CARDS).mkdir(mode=0o700)
-        self.store = SqliteStore.create(folder, self.today)
-        self.site = site.load(folder)
-        self.mailboxes = Mailboxes(self.site, self.store, self.today)
+        super().__init__(folder, made, self.today)
         for name in counsellors:
             self.site.pin(name, world.issue_card(name), DAY)
 

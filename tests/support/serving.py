@@ -40,7 +40,7 @@ class Serving:
     """Serves from the moment that it is made until ``close``. The app can be stopped and started.
 
     ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and
-    nginx waits less long. ``under``,
+    nginx waits less long. ``origins``: of the site, besides the loopback port. ``under``,
     ``under_front``: programs that start the app and nginx, as strace does.
     """
 
@@ -52,6 +52,7 @@ class Serving:
         program: str = PROGRAM,
         threads: int = 128,
         upkeep: float = 60.0,
+        origins: tuple[str, ...] = (),
         desk_origins: tuple[str, ...] = (),
         under: Iterable[str] = (),
         under_front: Iterable[str] = (),
@@ -60,7 +61,10 @@ class Serving:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.house = House(
-            folder / "site", clock=real_clock(), origins=(self.url,), desk_origins=desk_origins
+            folder / "site",
+            clock=real_clock(),
+            origins=(self.url, *origins),
+            desk_origins=desk_origins,
         )
         self.home = folder / "home"
         self.home.mkdir()

@@ -141,7 +141,7 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
         "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
         "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108 - its own, in memory
         "--remount-ro", "/",  # else all that is no mount of its own would be memory without a bound
-        PYTHON, "-I", "-c", _source(), job, ending, str(MEMORY), str(SECONDS),
+        PYTHON, "-I", "-c", child_program(), job, ending, str(MEMORY), str(SECONDS),
     ]  # fmt: skip
 
 
@@ -151,7 +151,8 @@ def _sentence(code: int) -> str:
     return _SAID.get(code, "It could not be read within bounds of memory and time; left closed.")
 
 
-def _source() -> str:
+def child_program() -> str:
+    """Return the source of the program that runs inside."""
     return (
         resources.files("dropbox_app.desk.untrusted_files")
         .joinpath("sandbox_child.py")

@@ -22,6 +22,11 @@ YES = event(
     source="oral",
 )  # fmt: skip
 
+EXCEPTION = event(
+    "step", case="2027-1", step="Een afschrift geven", why="Er is gevaar", consent_was_sought=True,
+    no_other_way=True, serious_harm=True, moral_distress=True, as_small_as_possible=True,
+)  # fmt: skip
+
 
 @pytest.fixture
 def window(running: Running) -> Window:
@@ -138,6 +143,15 @@ def test_the_employer_gets_a_copy_only_on_a_consent_that_still_holds(
     running.office.clock.to("2027-01-20")
     assert look(window, asked, reader="employer").status == 422
     assert look(window, asked, reader="reporter").status == 200
+
+
+def test_the_employer_gets_a_copy_on_the_day_of_an_exception_and_not_on_the_next(
+    running: Running, window: Window, asked: Answer
+) -> None:
+    bring_in(running, EXCEPTION)
+    assert look(window, asked, reader="employer").status == 200
+    running.office.clock.to("2027-01-06")
+    assert look(window, asked, reader="employer").status == 422
 
 
 def test_choices_are_shown_again_as_they_were_made(window: Window, asked: Answer) -> None:

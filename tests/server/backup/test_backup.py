@@ -383,7 +383,8 @@ def test_no_backup_outlives_the_promised_days_even_without_a_new_one(
 ) -> None:
     machine.does("backup")
     machine.later(31)
-    monkeypatch.setattr(create, "_MARGIN", 1 << 60)
+    usage = shutil.disk_usage(machine.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=8 * 1024 * 1024))
     refused = machine.types("backup")
     assert refused.exit_code == 1
     assert "there is no room" in refused.stderr

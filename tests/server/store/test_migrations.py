@@ -1,7 +1,7 @@
 """From the first schema with data in it to this one, and back by a backup; nothing in between."""
 
+import copy
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -111,20 +111,17 @@ FAULTS = {
 }
 
 
-@pytest.fixture(params=FAULTS)
-def faulty(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One more migration, which does harm."""
-
+@pytest.mark.parametrize("faulty", FAULTS)
+def test_a_harmful_migration_changes_nothing(
+    old: Old, faulty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def m900_faulty(db: Database) -> None:
         db.execute("PRAGMA defer_foreign_keys = ON")
-        db.execute(FAULTS[request.param])
+        db.execute(FAULTS[faulty])
 
-    migrations.migrations()(m900_faulty)
-    yield request.param
-    migrations.migrations._migrations.pop()
-
-
-def test_a_harmful_migration_changes_nothing(old: Old, faulty: str) -> None:
+    more = copy.deepcopy(migrations.migrations)
+    more()(m900_faulty)
+    monkeypatch.setattr(migrations, "migrations", more)
     before = old.database.read_bytes(), rows(old.database)
     with pytest.raises(StoreError, match="tried on a copy, and nothing was changed"):
         old.open()

@@ -20,6 +20,7 @@ from dropbox_app.server.store.migrations import COVER
 from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.store.sqlite_errors import failures
 from dropbox_app.server.store.withdrawn_list import Withdrawn
+from tests.support.connections import opened_from_now_on
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, file, ids, message
 
 MIDNIGHT = datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.UTC).timestamp()
@@ -175,12 +176,17 @@ def test_withdrawn_data_is_nowhere_on_the_disk(server: AServer) -> None:
     assert ids("one")[1].encode() not in disk
 
 
-def test_every_thread_writes_synced_and_overwrites_what_it_removes(server: AServer) -> None:
+def test_every_thread_writes_synced_and_overwrites_what_it_removes(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opened_from_now_on(monkeypatch)
     settings = ("journal_mode", "secure_delete", "synchronous")
     found: list[object] = []
 
     def ask() -> None:
-        found.extend(server.store._one(f"PRAGMA {name}")[0] for name in settings)
+        server.store.newest(ids("one")[0])
+        (own,) = opened
+        found.extend(own.execute(f"PRAGMA {name}").fetchone()[0] for name in settings)
 
     thread = threading.Thread(target=ask)
     thread.start()

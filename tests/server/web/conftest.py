@@ -15,13 +15,11 @@ from dropbox_app.protocol import writing
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.keys import Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.thread import Arrived, Thread
-from dropbox_app.server.config import settings, settings_writer, site
 from dropbox_app.server.config.settings import Limits, Settings
-from dropbox_app.server.mailboxes.service import InboxRow, Mailboxes
-from dropbox_app.server.store.files import write_new
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.mailboxes.service import InboxRow
 from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.session import new_key
+from tests.support.one_site import OneSite
 from tests.support.plain_browser import Form, Page, PlainBrowser
 
 SITE = "5a" * 16
@@ -213,7 +211,7 @@ class Browser(PlainBrowser):
         return self.submit(page, form, **values)
 
 
-class House:
+class House(OneSite):
     """One site: its folder, its clock, its people, and the app that is serving it now."""
 
     def __init__(
@@ -223,9 +221,7 @@ class House:
         clock: Clock | None = None,
         **options: object,
     ) -> None:
-        self.folder = folder
         self.clock = clock or Clock()
-        folder.mkdir(mode=0o700)
         values: dict[str, object] = {
             "site": SITE,
             "name": "Bakkerij De Korenaar",
@@ -236,11 +232,7 @@ class House:
             "limits": Limits(free_bytes=1),
         }
         made = Settings(**(values | options))  # type: ignore[arg-type]  # tests name what differs
-        write_new(folder / settings.FILE_NAME, settings_writer.write(made).encode())
-        (folder / site.CARDS).mkdir(mode=0o700)
-        self.store = SqliteStore.create(folder, self.clock.today)
-        self.site = site.load(folder)
-        self.mailboxes = Mailboxes(self.site, self.store, self.clock.today)
+        super().__init__(folder, made, self.clock.today)
         self.counsellors: list[Counsellor] = []
         for name in counsellors:
             self.welcome(name)

@@ -1,6 +1,7 @@
 """Headers on every answer, only the site's own names, and nothing of a request in any log."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ WANTED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# A policy does not stop a browser from looking up or connecting to what a page only announces.
+ELSEWHERE = re.compile(r"""\b(?:href|src|srcset|action|formaction|poster|data)=["']?(?:\w+:)?//""")
 OTHER_PORTS = ("drop.example.org:443", "drop.example.org:8443", "DROP.example.org")
 UNWANTED = ("Server", "Date", "Last-Modified", "ETag", "Expires", "X-Powered-By", "Vary")
 
@@ -60,6 +63,7 @@ def test_every_answer_has_the_headers(house: House) -> None:
         for name in UNWANTED:
             assert page.header(name) is None, (page.path, page.status, name)
         assert page.header("Strict-Transport-Security") is None
+        assert not ELSEWHERE.search(page.html), (page.path, page.status)
     assert {200, 303, 401, 403, 404, 405, 413, 415, 421, 422} <= seen
     assert 500 not in seen
 

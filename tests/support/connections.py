@@ -1,0 +1,18 @@
+"""The connections that a store opens, as SQLite's own module gives them out."""
+
+import sqlite3
+
+import pytest
+
+
+def opened_from_now_on(patched: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """Every connection that any thread opens after this, the oldest first."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def keep(*given: str, **named: object) -> sqlite3.Connection:
+        opened.append(connect(*given, **named))  # type: ignore[call-overload]  # passed on
+        return opened[-1]
+
+    patched.setattr(sqlite3, "connect", keep)
+    return opened
