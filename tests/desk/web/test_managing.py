@@ -1,6 +1,8 @@
 """Cards, absence, posters, backup, settings and texts: each by its page."""
 
+import io
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +143,37 @@ def test_a_further_employer_is_added_and_its_card_can_be_saved(
     saved = window.press(page, "/file")
     assert cards.parse(saved.body).site == other.site
     assert window.press(asked, "new", invitation=invitation, proxy="").status == 422
+
+
+def test_the_cards_of_all_employers_are_saved_at_once_in_the_order_of_the_groups(
+    running: Running, window: Window
+) -> None:
+    assert "Bewaar alle kaarten" not in window.get(f"{running.home}cards").text
+    asked = window.get(f"{running.home}cards/new")
+    for name in ("Bakkerij", "Museum"):
+        invitation = Peer(running.office.clock).invitation(name).decode()
+        window.press(asked, "new", invitation=invitation, proxy="")
+    listed = window.get(f"{running.home}cards")
+    saved = window.press(listed, "/files")
+    assert "filename=kaarten.zip" in (saved.header("content-disposition") or "")
+    with zipfile.ZipFile(io.BytesIO(saved.body)) as packed:
+        assert packed.namelist() == ["01.card", "02.card", "03.card"]
+        groups = [cards.parse(packed.read(one)).identity.fingerprint() for one in packed.namelist()]
+    assert sorted(groups, key=listed.html.index) == groups
+
+
+def test_what_is_saved_has_a_name_in_the_language_of_the_page(
+    running: Running, window: Window
+) -> None:
+    for language, card, sheet in (
+        ("nl", "kaart.card", "herstelblad.pdf"),
+        ("en", "counsellor.card", "recovery-sheet.pdf"),
+    ):
+        running.page.language = language
+        saved = window.press(card_page(running, window), "/file")
+        printed = window.get(f"{running.home}backups/sheet")
+        for made, name in ((saved, card), (printed, sheet)):
+            assert (made.header("content-disposition") or "").endswith(f"filename={name}")
 
 
 def test_only_an_invitation_of_the_same_site_changes_addresses(
