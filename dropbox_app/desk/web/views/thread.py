@@ -291,7 +291,7 @@ def _locally(
 
 def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
     """Show the form again, with everything that was typed, and the reason."""
-    if not here.page().lock.is_open:
+    if not here.page().lock.holds(here.place()):
         return locked(handle, form)
     problem = str(error) if isinstance(error, Incomplete) else sentence(here.told(), error)
     return _page(handle, _typed(form, problem), 409)
