@@ -43,7 +43,11 @@ def first() -> ResponseReturnValue:
 @blueprint.get("/site/<handle>")
 def card(handle: str) -> ResponseReturnValue:
     """Show one employer: the ten groups in large type, the keys, the card's contents."""
-    return _card(_site(handle), "")
+    site, kept = _site(handle), here.page().take_typed()
+    if kept is None:
+        return _card(site, "")
+    (found,) = sites.sites(here.place(), site)
+    return _card(site, here.told().say("unlock.kept"), given_profile(found.profile, kept))
 
 
 @blueprint.post("/site/<handle>")
