@@ -38,8 +38,20 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
                 changes.append((event, [after]))
     first = _began(found, reference)
     if len(others) > 1 or (others and first):
-        changes[-1][1].append(_together(found, gone, others, first=first))
+        _add_after(given, others[0], _together(found, gone, others, first=first), changes)
     return changes
+
+
+def _add_after(
+    given: Sequence[Event], reference: str, added: Event, changes: list[tuple[Event, list[Event]]]
+) -> None:
+    """Add an event after all others of a case: of one day, the later one holds."""
+    last = next(one for one in reversed(given) if isinstance(one, OfCase) and one.case == reference)
+    after = next((kept for event, kept in changes if event is last), None)
+    if after is None:
+        after = [last]
+        changes.append((last, after))
+    after.append(added)
 
 
 def _began(found: Mapping[str, Standing], reference: str) -> bool:
