@@ -78,7 +78,7 @@ def test_a_label_stays_at_the_desk_and_is_deleted_with_its_thread(
     assert office.json("list")[0]["label"] == ""
 
 
-@pytest.mark.parametrize("words", ["chef", "CHEF", "che", "het chef", "chéf"])
+@pytest.mark.parametrize("words", ["chef", "CHEF", "che", "het chef", "chéf", "ch", "gaat che"])
 def test_search_finds_words_and_their_beginnings(office: Office, thread: str, words: str) -> None:
     (hit,) = office.json("search", *words.split())
     assert hit["text"] == "Het gaat over mijn chef."
@@ -97,11 +97,37 @@ def test_search_finds_own_answers_and_nothing_that_was_forgotten(
 ) -> None:
     office.reply(thread, "Zullen we bellen?")
     with office.open() as place:
-        assert [one.message.kind for one in threads.search(place, "bellen")] == ["reply"]
+        assert [one.message.kind for one in threads.search(place, "bellen").newest] == ["reply"]
         threads.forget(place, thread)
-        assert threads.search(place, "bellen") == []
+        assert threads.search(place, "bellen").newest == ()
     with office.open() as place:
-        assert threads.search(place, "chef") == []
+        assert threads.search(place, "chef").newest == ()
+
+
+def test_a_search_by_beginnings_finds_words_in_every_script_and_spelling(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    reporter.write("Straße, Ĳsland, één ﬁets; Ёлка, 東京 en chef's.")
+    office.fetch()
+    for words in ("stra", "straße", "ĳs", "een", "ÉÉN", "ﬁet", "ёл", "東", "chef's", "chef's een"):
+        assert len(office.json("search", words)) == 1, words
+    assert len(office.json("search", "che")) == 2
+    assert office.json("search", "island") == []
+
+
+def test_a_search_says_that_more_was_found_than_it_shows(
+    office: Office, reporter: Reporter, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporter.write("Mijn chef weer.")
+    office.fetch()
+    for most, newest in (
+        (1, ["Mijn chef weer."]),
+        (2, ["Mijn chef weer.", "Het gaat over mijn chef."]),
+    ):
+        monkeypatch.setattr(threads, "MOST_FOUND", most)
+        with office.open() as place:
+            found = threads.search(place, "chef")
+        assert ([one.message.text for one in found.newest], found.more) == (newest, most == 1)
 
 
 # sending

@@ -239,9 +239,18 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
         if year in range(one.first_year or 1, (one.last_year or 0) + 1):
             if isinstance(one, Freeze):
                 return State(employer, year, issued=one.date)
-            if one.given:
+            if one.given and _has_figures(events, employer, year):
                 return State(employer, year, given_to=one.counsellor)
     return State(employer, year, waits_for=drafts.waits_for(events, employer, year, today))
+
+
+def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
+    """Return whether the report of a year has any: of three years with one band only the last."""
+    try:
+        term = periods.term_of(gather.terms(events, employer), employer, year)
+        return bool(periods.figure_years(term, periods.form(term), year))
+    except Unfit:
+        return True  # no report can be made of it anyhow
 
 
 def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:

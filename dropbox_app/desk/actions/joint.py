@@ -13,6 +13,7 @@ from dropbox_app.desk.annual import gather, periods, sealed_counts
 from dropbox_app.desk.annual.sealed_counts import Counts
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import names
 from dropbox_app.desk.register.events import Event, Joint
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
@@ -26,8 +27,9 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
     """Return the counts of a year, sealed for the colleague whose card it is.
 
     The register then says that the colleague makes the report, and the year is closed: given
-    again, they are the same counts. ``confirmed`` shows the card's ten groups and asks: whoever
-    has the key of that card can open the counts. Raises Unfit, NotFound, Refused.
+    again, they are the same counts; a second colleague does not get them. ``confirmed`` shows the
+    card's ten groups and asks: whoever has the key of that card can open the counts. Raises Unfit,
+    NotFound, Refused.
     """
     read = colleague(place, card)
     desk, today = place.desk(read.site), place.machine.today()
@@ -37,6 +39,13 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         name = name_of(events, employer)
         years, counts = drafts.joint_counts(events, name, periods.year(year), today)
         before = _given(events, name, years)
+        if before is not None and names.plain(before.counsellor) != names.plain(read.name):
+            raise Unfit(
+                f"Your counts of {years[-1]} at {name} were given to {before.counsellor}, who makes"
+                " the report. Two reports with the same counts would tell, side by side, what each"
+                " hides.",
+                "joint_given", employer=name, year=years[-1], other=before.counsellor,
+            )  # fmt: skip
         made = Counts(
             desk.state.site, desk.identity, desk.state.profile.name, name, years,
             before.situations if before else counts,

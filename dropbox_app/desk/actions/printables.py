@@ -41,28 +41,31 @@ def of_site(
     shown = _shown(place.one(site))
     called, when = _line(phone), _line(hours)
     spoken = _known(language)
+    name = prints.file_name(kind, spoken)
     if kind == "text":
         text = prints.intranet(shown, spoken, called, when)
-        return Printed(f"intranet-{spoken}.txt", "text/plain", text.encode("utf-8"))
+        return Printed(name, "text/plain", text.encode("utf-8"))
     make = prints.poster if kind == "poster" else prints.cards
     data = make(shown, spoken, called, when)
-    return Printed(f"{kind}-{spoken}.pdf", "application/pdf", data)
+    return Printed(name, "application/pdf", data)
 
 
 def recovery_sheet(place: Workplace, language: str) -> Printed:
     """Return the sheet for the safe, of all sites. It holds no secret. Raises Unfit."""
     sites = [_shown(desk) for desk in place.desks()]
     sites.sort(key=lambda one: one.employer.casefold())
-    data = prints.recovery(sites, _known(language))
-    return Printed(f"recovery-{language}.pdf", "application/pdf", data)
+    spoken = _known(language)
+    data = prints.recovery(sites, spoken)
+    return Printed(prints.file_name("recovery", spoken), "application/pdf", data)
 
 
 def call_sheet(
     language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
 ) -> Printed:
     """Return the sheet to fill in during a call, empty; as ``print.call``. Raises Unfit."""
-    data = prints.call(_known(language), fields, answers)
-    return Printed(f"call-{language}.pdf", "application/pdf", data)
+    spoken = _known(language)
+    data = prints.call(spoken, fields, answers)
+    return Printed(prints.file_name("call", spoken), "application/pdf", data)
 
 
 def _shown(desk: Desk) -> Site:

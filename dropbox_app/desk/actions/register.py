@@ -272,15 +272,12 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     there = every(place)
     known = {one.thread for one in there if isinstance(one, Case) and one.thread}
     new = [(one, one.summary.began) for one in listed if one.mailbox not in known]
-    book = place.book()
-    employers = {sheet.site: name for name, sheet in book.sheets.items() if sheet.site}
-    made, called = [], set(book.first_of_employer)
+    made, there_called = [], set(place.book().first_of_employer)
     for one, began in new:
         if began is None:
             continue
-        employer = employers.get(one.site) or employers.get(one.employer) or one.employer
-        employer = names.spelled(called, employer)
-        called.add(employer)  # a second new site may spell it otherwise
+        employer = names.spelled(there_called, called(place, one.site, one.employer))
+        there_called.add(employer)  # a second new site may spell it otherwise
         day = min(began, place.machine.today())
         if rules.is_closed(there, employer, day.year):
             day = place.machine.today()
@@ -296,6 +293,13 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     if made:
         record(place, *sorted(made, key=lambda one: one.date))
     return len(made)
+
+
+def called(place: Workplace, site: str, name: str) -> str:
+    """Return what the register calls the employer of a site; ``name``: what the site calls it."""
+    sheets = place.book().sheets
+    of_sites = {sheet.site: employer for employer, sheet in sheets.items() if sheet.site}
+    return of_sites.get(site) or of_sites.get(name) or name
 
 
 def consent_ledger(place: Workplace, reference: str) -> list[Entry]:

@@ -74,6 +74,14 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """The newest messages that a search found. ``more``: there are others."""
+
+    newest: tuple[Found, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
 class Chosen:
     """The first threads of a list, and how many the list has in all."""
 
@@ -159,12 +167,13 @@ def mark_seen(opened: Opened) -> int:
     return len(unseen)
 
 
-def search(place: Workplace, text: str) -> list[Found]:
+def search(place: Workplace, text: str) -> Searched:
     """Return messages of all sites that contain all words of ``text``: the newest 50.
 
     Messages that are not genuine are marked as such.
     """
-    hits = queries.find(place.database, text, MOST_FOUND)
+    every = queries.find(place.database, text, MOST_FOUND + 1)
+    hits = every[:MOST_FOUND]
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
     with summarised(place):
         there = [lists.one(place.database, *pair) for pair in pairs]
@@ -174,7 +183,7 @@ def search(place: Workplace, text: str) -> list[Found]:
         line = listed[hit.site, hit.mailbox]
         genuine = hit.item not in line.summary.false
         found.append(Found(line, hit.item, messages.parse(hit.contents), genuine))
-    return found
+    return Searched(tuple(found), len(every) > len(hits))
 
 
 def search_notes(place: Workplace, text: str) -> list[FoundNote]:

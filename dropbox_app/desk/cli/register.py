@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.desk.actions import agenda, earlier, retention
+from dropbox_app.desk.actions import agenda, earlier, matching, retention, threads
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.cli import common, register_files, render
@@ -17,6 +17,7 @@ from dropbox_app.desk.register.due import Due
 from dropbox_app.desk.register.events import Contact
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
+from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 
 @click.group()
@@ -260,6 +261,40 @@ def rename(old: str, new: str, yes: bool) -> None:
         except Refused as refused:
             raise click.ClickException(visible(str(refused))) from None
     click.echo(f"{count} events now have that name.")
+
+
+@register.command("match-words")
+@shared
+@click.argument("case")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="nl", help="Of the words.")
+def match_words(case: str, lang: str) -> None:
+    """Print the matching words of a case: for somebody who called and may write later.
+
+    If they are in the first message of a conversation, the desk's page proposes to put it with the
+    case. They do not prove who writes.
+
+    \b
+    Example:
+      klankbord-desk register match-words 2026-1
+    """
+    with common.at_work() as place:
+        click.echo(matching.give(place, case, lang))
+
+
+@register.command()
+@shared
+@click.argument("thread")
+@click.argument("case")
+def match(thread: str, case: str) -> None:
+    """Put a conversation with a case that is there already: the two count once.
+
+    \b
+    Example:
+      klankbord-desk register match 0f3a 2026-1
+    """
+    with common.at_work() as place:
+        _, mailbox = threads.locate(place, thread, common.site_hint())
+        click.echo(f"It belongs to {matching.join(place, mailbox, case).reference} now.")
 
 
 for _command in register_files.COMMANDS:

@@ -139,8 +139,9 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
       klankbord-desk search rooster chef
     """
     with common.at_work() as place:
-        found = threads.search(place, " ".join(words))
+        searched = threads.search(place, " ".join(words))
         notes = threads.search_notes(place, " ".join(words))
+    found = searched.newest
     if as_json:
         hits = [*map(render.hit, found), *map(render.note_hit, notes)]
         click.echo(render.dumps(hits))
@@ -148,6 +149,8 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
     for one in found:
         for line in render.found(one):
             click.echo(line)
+    if searched.more:
+        click.echo(f"More messages have these words; these are the newest {len(found)}.")
     for note in notes:
         click.echo(f"{note.listed.mailbox[:8]}  YOUR OWN NOTE  {visible(note.text)[:200]}")
     if not found and not notes:

@@ -152,6 +152,11 @@ def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
     }
 
 
+def file_name(kind: str, language: str) -> str:
+    """Return what a printed thing is called when it is saved, in the language that it is in."""
+    return str(_texts(language)["files"][kind])
+
+
 def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
     """Set a page. Letters that the built-in fonts lack use a font of the system."""
     try:

@@ -99,11 +99,13 @@ class Case(OfCase):
     ``belongs_with``: references of cases of the same situation, which counts once.
     ``conflicts_with``: cases whose other side this is. Both marks are private. ``began``,
     ``began_group``: year and main group of the situation, where a destroyed case began it.
+    ``match_word``: two words that the person got, who may write later.
     """
 
     kind: ClassVar[str] = "case"
     label: str = f.text()
     thread: str = f.thread_id()
+    match_word: str = f.text()
     channel: str = f.word(c.CHANNELS)
     identity: str = f.word(c.IDENTITIES)
     relation: str = f.word(c.RELATIONS)

@@ -14,8 +14,8 @@ from dropbox_app.desk.register.events import Event, OfCase
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
     # The thread stays: without it the same thread would be made a case again and again.
-    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "began",
-             "began_group"),
+    "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "match_word",
+             "began", "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
     # Source and message stay: without them the same signed answer would be entered at each look.
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal", "source", "message"),

@@ -29,7 +29,7 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
             if isinstance(one, Complaint) and one.case == reference
         ]
     for event in given:
-        if _is_of(event, reference):
+        if isinstance(event, OfCase) and event.case == reference:
             changes.append((event, rows))
             rows = []
         elif isinstance(event, Case):
@@ -38,22 +38,20 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
                 changes.append((event, [after]))
     first = _began(found, reference)
     if len(others) > 1 or (others and first):
-        link = _together(found, gone, others, first=first)
-        _add_after(changes, [one for one in given if _is_of(one, link.case)][-1], link)
+        _add_after(given, others[0], _together(found, gone, others, first=first), changes)
     return changes
 
 
-def _is_of(event: Event, reference: str) -> bool:
-    return isinstance(event, OfCase) and event.case == reference
-
-
-def _add_after(changes: list[tuple[Event, list[Event]]], last: Event, added: Event) -> None:
-    """Add an event behind the last of its case: on one day, the later of two events counts."""
-    for before, after in changes:
-        if before is last:
-            after.append(added)
-            return
-    changes.append((last, [last, added]))
+def _add_after(
+    given: Sequence[Event], reference: str, added: Event, changes: list[tuple[Event, list[Event]]]
+) -> None:
+    """Add an event after all others of a case: of one day, the later one holds."""
+    last = next(one for one in reversed(given) if isinstance(one, OfCase) and one.case == reference)
+    after = next((kept for event, kept in changes if event is last), None)
+    if after is None:
+        after = [last]
+        changes.append((last, after))
+    after.append(added)
 
 
 def _began(found: Mapping[str, Standing], reference: str) -> bool:
@@ -95,7 +93,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
-) -> Case:
+) -> Event:
     """Link the other cases without the destroyed one; if it was the first, keep its year."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)

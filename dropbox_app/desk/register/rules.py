@@ -409,7 +409,19 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
             did = "were given to" if other.given else "came from"
             return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
                      "you makes the report")]  # fmt: skip
+        if same and names.plain(other.counsellor) != names.plain(event.counsellor):
+            return [("counsellor", _second(str(other.last_year), other))]
     return []
+
+
+def _second(year: str, other: Joint) -> Sentence:
+    """Return why no other colleague gets the same counts, or can send theirs."""
+    who = other.counsellor
+    if other.given:
+        said = f"the counts of {year} were given to {who!a}; a report is made by two"
+        return Sentence(said, "joint_second", year=year, other=who)
+    said = f"the counts of {year} were taken from {who!a}; a report is made by two"
+    return Sentence(said, "joint_second_taken", year=year, other=who)
 
 
 def _years(one: Freeze | Joint) -> set[int]:

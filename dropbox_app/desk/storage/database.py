@@ -24,6 +24,8 @@ _CHOSEN = (
     "PRAGMA locking_mode = EXCLUSIVE",  # one process; so there is no file of shared memory either
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
+    # The words of the index of messages: a view of it, in memory.
+    "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, words, row)",
 )
 # Version 1. A new database is made like that, and then brought up as an older one is.
 _SCHEMA = """
@@ -289,8 +291,8 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
             connection.execute("PRAGMA cipher_log_level = NONE").fetchall()
             connection.execute("PRAGMA cipher_memory_security = ON").fetchall()
             connection.execute(f"PRAGMA key = {_quoted(held)}").fetchall()
-            for pragma in _CHOSEN:
-                connection.execute(pragma).fetchall()
+            for statement in _CHOSEN:
+                connection.execute(statement).fetchall()
     except BaseException:
         connection.close()
         raise

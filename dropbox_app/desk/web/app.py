@@ -41,7 +41,8 @@ _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
     "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
-    "case_copy.look": "case_copy.ask",
+    "case_copy.look": "case_copy.ask", "snippets.keep": "snippets.edit",
+    "cards.change": "cards.card",
 }  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
@@ -111,7 +112,7 @@ def _take_desk() -> ResponseReturnValue | None:
 def _keep_typed(shown_by: str) -> None:
     """Keep the form of this request in memory, for the page at an endpoint."""
     named = request.view_args or {}
-    where = {part: named[part] for part in ("handle", "year") if part in named}
+    where = {part: named[part] for part in ("handle", "year", "language", "name") if part in named}
     kept = MultiDict(request.form)
     kept.setdefault("form", named.get("what", named.get("kind", "")))
     here.page().keep_typed(url_for(shown_by, **where), kept)

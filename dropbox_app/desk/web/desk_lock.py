@@ -148,22 +148,27 @@ class DeskLock:
     def settle(self, *sites: str) -> None:
         """Wait until sites are not away, before writing to them. Within ``use``.
 
-        Raises SiteAway if that takes longer than PATIENCE.
+        Raises SiteAway if that takes longer than PATIENCE, and Locked if the desk was locked
+        meanwhile, even if it is open again: what ``use`` yielded is closed then.
         """
+        used = self._place
         if not self._free.wait_for(lambda: self._away.isdisjoint(sites), PATIENCE):
             raise SiteAway("A fetch is under way at this employer; try again in a minute.")
-        if self._place is None:
-            raise Locked("The desk is locked.")
+        self._must_hold(used)
 
     def settle_all(self) -> None:
         """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
 
         Nothing else begins then before this request has ended. Raises SiteAway as ``settle``.
         """
+        used = self._place
         if not self._free.wait_for(lambda: not self._working, PATIENCE):
             raise SiteAway("A fetch is under way; try again in a minute.")
-        if self._place is None:
-            raise Locked("The desk is locked.")
+        self._must_hold(used)
+
+    def holds(self, place: Workplace) -> bool:
+        """Return whether the desk of a request is still the open one."""
+        return self._place is place
 
     def is_away(self, site: str) -> bool:
         """Return whether nobody may write to a site just now."""
@@ -175,6 +180,10 @@ class DeskLock:
             self._leave(0)
             self._free.wait_for(lambda: not self._working, ENDING)
             self._stack.close()
+
+    def _must_hold(self, used: Workplace | None) -> None:
+        if used is None or not self.holds(used):
+            raise Locked("The desk was locked meanwhile.")
 
     def _leave(self, grace: float) -> None:
         if self._place is not None:

@@ -218,7 +218,7 @@ def locked_out(key: str) -> ResponseReturnValue:
 
 def was_locked_meanwhile() -> bool:
     """Return whether the desk was locked while this request waited for a server with it."""
-    return "place" in g and "locked_out" not in g and not page().lock.is_open
+    return "place" in g and "locked_out" not in g and not page().lock.holds(place())
 
 
 def without_desk(view: View) -> View:

@@ -63,7 +63,7 @@ def serve(
             stack.enter_context(_ending_politely())
             if browser:
                 file = stack.enter_context(handed_over(address))
-                found = stack.enter_context(window.opened(file))
+                found = stack.enter_context(window.opened(file, page.language))
                 page.private_window = found == "own"
                 if found == "none":
                     show(words(page.language).say("window.none", address=address))

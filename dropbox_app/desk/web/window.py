@@ -42,9 +42,10 @@ _PATIENCE = 5  # seconds that a browser gets to end by itself
 
 
 @contextlib.contextmanager
-def opened(file: Path) -> Iterator[Kind]:
+def opened(file: Path, language: str) -> Iterator[Kind]:
     """Open a browser at ``file``; yield whether it has its own window, or that none was found.
 
+    A window of its own says its own words, as beside the choice of a file, in ``language``.
     At the end a window of its own is closed and its profile removed.
     """
     program = find(os.environ)
@@ -54,9 +55,9 @@ def opened(file: Path) -> Iterator[Kind]:
     own = Path(tempfile.mkdtemp(prefix="klankbord-window-"))
     try:
         with subprocess.Popen(  # noqa: S603 - a browser of this system, no shell
-            command(program, own / "profile", file),
+            command(program, own / "profile", file, language),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, **_folders(own)},
+            env={**os.environ, "LANGUAGE": language, **_folders(own)},
             start_new_session=True,  # Ctrl-C is for the program, which then ends the window
         ) as browser:  # fmt: skip
             try:
@@ -67,11 +68,15 @@ def opened(file: Path) -> Iterator[Kind]:
         _remove(own)
 
 
-def command(program: Path, profile: Path, file: Path) -> list[str]:
-    """Return the command that starts the window, without the link: every user can read it."""
+def command(program: Path, profile: Path, file: Path, language: str) -> list[str]:
+    """Return the command that starts the window, without the link: every user can read it.
+
+    On Linux ``language`` has no effect here: a browser there goes by the variable LANGUAGE.
+    """
     private = "--inprivate" if "edge" in program.name.lower() else "--incognito"
     return [
-        str(program), f"--app={file.as_uri()}", private, f"--user-data-dir={profile}", *_SWITCHES,
+        str(program), f"--app={file.as_uri()}", private, f"--user-data-dir={profile}",
+        f"--lang={language}", *_SWITCHES,
     ]  # fmt: skip
 
 

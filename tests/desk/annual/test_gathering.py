@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dropbox_app.desk.annual import counting, gather
@@ -102,6 +102,13 @@ def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
 YEARLY = st.integers(YEAR, LAST)
 
 
+@example(  # all of one day's order: what links K and N must hold after what K says itself
+    dict.fromkeys("LMKN", YEAR),
+    dict.fromkeys(REFERENCES, ""),
+    [("K", "L"), ("M", "K"), ("M", "N")],
+    {},
+    [*"MLKN"],
+)
 @given(
     st.fixed_dictionaries(dict.fromkeys(REFERENCES, YEARLY)),
     st.fixed_dictionaries(dict.fromkeys(REFERENCES, st.sampled_from(("", *MAIN_GROUPS)))),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_app.desk.actions import corrections, joint, register
+from dropbox_app.desk.actions import annual, corrections, joint, register
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register.events import Contact, Joint
 from dropbox_app.desk.register.form import Refused
@@ -206,3 +206,57 @@ def test_counts_that_no_report_needs_are_not_exported(
     assert told in said.stderr
     if headcount == 12:  # such a report needs nobody else's counts
         two["intern"].run("annual", "Klein", "2025")
+
+
+@pytest.fixture
+def third(two: Named, tmp_path: Path, peer: Peer, clock: Clock) -> Office:
+    """A third counsellor of the same employer, with three talks and a card."""
+    made = Office(tmp_path / "derde", peer, clock, "Derde")
+    made.set_up()
+    made.run("register", "import", "-", given=talked(3))
+    made.run("card", "--out", str(tmp_path / "derde.card"))
+    two["derde"] = made
+    return made
+
+
+@pytest.mark.usefixtures("third")
+def test_counts_that_one_colleague_has_are_given_to_no_second_one(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Two reports would both hold them: the difference of the two would tell of the others' counts.
+    export()
+    out = tmp_path / "second.age"
+    told = two["intern"].run(
+        "annual", "counts", "export", "Zorg", "2025", "--to", str(tmp_path / "derde.card"),
+        "--out", str(out), given="y\n", code=1,
+    )  # fmt: skip
+    assert "were given to Extern" in told.stderr
+    assert not out.exists()
+    export("again.age")
+
+
+@pytest.mark.usefixtures("third")
+def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
+    two: Named, export: Callable[..., Path]
+) -> None:
+    two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    second = str(export("second.age", "derde", "extern"))
+    told = two["extern"].run("annual", "counts", "import", second, given="y\n", code=1)
+    assert "were taken from 'Intern'" in told.stderr
+    two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
+
+
+def test_of_three_years_with_one_band_the_first_two_are_reported_by_each_counsellor_alone(
+    two: Named, tmp_path: Path, clock: Clock
+) -> None:
+    line = {**LINES[1], "employer": "Klein", "headcount": 80, "term_band": True,
+            "until": "2026-12-31"}  # fmt: skip
+    lines = json.dumps(LINES[0] | {"employer": "Klein"}), json.dumps(line)
+    two["intern"].run("register", "import", "-", given="\n".join(lines))
+    card, out = str(tmp_path / "extern.card"), str(tmp_path / "k.age")
+    counts = ("annual", "counts", "export", "Klein", "2026", "--to", card, "--out", out)
+    two["intern"].run(*counts, given="y\n")
+    with two["intern"].open() as place:
+        given = {year: annual.state(place, "Klein", year).given_to for year in (2024, 2025, 2026)}
+    assert given == {2024: "", 2025: "", 2026: "Extern"}
+    two["intern"].run("annual", "Klein", "2025")

@@ -19,7 +19,7 @@ BOTH = [
     pytest.param("chromium", marks=[here("chromium"), pytest.mark.slow]),
     pytest.param("firefox", marks=[here("firefox"), pytest.mark.long]),
 ]
-WRITERS = ("report", "answer", "file", "site", "name", "label", "note", "reply")
+WRITERS = ("report", "answer", "file", "site", "name", "label", "note", "reply", "sentence")
 
 
 def markup(writer: str) -> str:
@@ -43,7 +43,10 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
     desk = workplace.init(
         office.folder, PASSPHRASE, office.machine,
         invitation=workplace.read_invitation(peer.invitation(markup("site"))),
-        profile=Profile(office.name, "external", "both", ("nl", "en")), proxy="",
+        profile=Profile(
+            office.name, "external", "both", ("nl", "en"), sentence={"nl": markup("sentence")}
+        ),
+        proxy="",
     )  # fmt: skip
     peer.add_card(desk.state.card)
     office.fetch()
@@ -82,6 +85,8 @@ def test_markup_in_what_others_wrote_is_text_on_every_page(running: Running, pag
     ]
     ways = ("", "threads", "contact", "cases", "employers", "cards", "away", "posters", "settings")
     addresses += [running.url + running.home + way for way in ways]
+    page.goto(f"{running.url}{running.home}cards")
+    addresses.append(page.locator("a[href*='/cards/site/']").first.evaluate("a => a.href"))
     for address in (thread, *addresses):
         page.goto(address)
         assert page.evaluate("window.ran") is None, address

@@ -1,6 +1,10 @@
 """Vandaag, Gesprekken and the fetch: whose turn it is, what is found, what came in."""
 
 from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions.sites import Fetched
+from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.session import Report
+from dropbox_app.desk.web.fetching import Round
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running
 from tests.desk.web.test_thread import opened
@@ -171,3 +175,27 @@ def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: 
     assert "1 eigen aantekening gevonden" in found.text
     assert "je eigen aantekening" in found.text
     assert "Geen bericht heeft al deze woorden." in found.text
+
+
+def test_the_result_of_a_fetch_begins_with_messages_and_says_for_many_employers_once_what_is_wrong(
+    running: Running,
+) -> None:
+    window = running.at_work()
+    names = {"a": "Zorggroep", "b": "Bakkerij", "c": "Museum", "d": "Hotel"}
+    away = [Fetched(site, names[site], Report(), failure=CannotReach("x")) for site in "ab"]
+    came = Fetched("d", names["d"], Report(new={"m": 1}))
+    running.fetching.last = Round(names, [*away, Fetched("c", names["c"], Report()), came], True)
+    told = window.get(f"{running.home}fetch")
+    assert order(told, "Hotel", "Bakkerij, Zorggroep", "Museum") == [
+        "Hotel", "Bakkerij, Zorggroep", "Museum",
+    ]  # fmt: skip
+    assert told.html.count('class="alarm"') == 1
+
+
+def test_employers_that_were_never_fetched_are_named_in_one_line(running: Running) -> None:
+    window = running.at_work()
+    asked = window.get(f"{running.home}cards/new")
+    for name in ("Bakkerij", "Museum"):
+        invitation = Peer(running.office.clock).invitation(name).decode()
+        window.press(asked, "new", invitation=invitation, proxy="")
+    assert "Nog niet opgehaald: Bakkerij, Museum" in window.get(running.home).text

@@ -1,6 +1,8 @@
 """Cards, absence, posters, backup, settings and texts: each by its page."""
 
+import io
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +143,37 @@ def test_a_further_employer_is_added_and_its_card_can_be_saved(
     saved = window.press(page, "/file")
     assert cards.parse(saved.body).site == other.site
     assert window.press(asked, "new", invitation=invitation, proxy="").status == 422
+
+
+def test_the_cards_of_all_employers_are_saved_at_once_in_the_order_of_the_groups(
+    running: Running, window: Window
+) -> None:
+    assert "Bewaar alle kaarten" not in window.get(f"{running.home}cards").text
+    asked = window.get(f"{running.home}cards/new")
+    for name in ("Bakkerij", "Museum"):
+        invitation = Peer(running.office.clock).invitation(name).decode()
+        window.press(asked, "new", invitation=invitation, proxy="")
+    listed = window.get(f"{running.home}cards")
+    saved = window.press(listed, "/files")
+    assert "filename=kaarten.zip" in (saved.header("content-disposition") or "")
+    with zipfile.ZipFile(io.BytesIO(saved.body)) as packed:
+        assert packed.namelist() == ["01.card", "02.card", "03.card"]
+        groups = [cards.parse(packed.read(one)).identity.fingerprint() for one in packed.namelist()]
+    assert sorted(groups, key=listed.html.index) == groups
+
+
+def test_what_is_saved_has_a_name_in_the_language_of_the_page(
+    running: Running, window: Window
+) -> None:
+    for language, card, sheet in (
+        ("nl", "kaart.card", "herstelblad.pdf"),
+        ("en", "counsellor.card", "recovery-sheet.pdf"),
+    ):
+        running.page.language = language
+        saved = window.press(card_page(running, window), "/file")
+        printed = window.get(f"{running.home}backups/sheet")
+        for made, name in ((saved, card), (printed, sheet)):
+            assert (made.header("content-disposition") or "").endswith(f"filename={name}")
 
 
 def test_only_an_invitation_of_the_same_site_changes_addresses(
@@ -368,3 +401,22 @@ def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Wi
     answer = window.press(page, "doubt", text="woord " * 2_000)
     assert (answer.status, "woord woord" in answer.html) == (422, True)
     assert window.get(f"{running.home}texts/nl/nothing").status == 409
+
+
+@pytest.mark.parametrize("what", ["card", "texts"])
+def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphrase(
+    running: Running, window: Window, what: str
+) -> None:
+    if what == "card":
+        page, field, button = card_page(running, window), "sentence_nl", 0
+        form = page.form_with("scope")
+    else:
+        listed = window.get(f"{running.home}texts")
+        page = window.get(next(link for link in listed.links if "/texts/nl/" in link))
+        form, field, button = page.form_with("text"), "text", 0
+    running.lock.lock()
+    asked = window.submit(page, form, button, **{field: "Iets heel anders."})
+    assert (asked.status, "Iets heel anders." in asked.html) == (403, False)
+    shown = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert "Iets heel anders." in shown.html
+    assert f'data-page="{"card" if what == "card" else "snippet"}"' in shown.html

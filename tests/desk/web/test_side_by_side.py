@@ -126,6 +126,43 @@ def test_a_site_stays_away_for_a_message_when_an_earlier_fetch_ends(
     lock.end()
 
 
+@pytest.mark.parametrize("every", [False, True])
+def test_a_request_that_waited_through_lock_and_unlock_does_not_go_on_with_the_desk_of_before(
+    office: Office, every: bool
+) -> None:
+    lock = DeskLock(office.folder, office.machine, Seconds())
+    lock.unlock(PASSPHRASE)
+    over, waiting, refused = threading.Event(), threading.Event(), threading.Event()
+
+    def fetch() -> None:
+        with lock.use():
+            with lock.send_away(["a"]):
+                assert over.wait(60)
+            lock.unlock(PASSPHRASE)  # before the other can go on
+
+    def write() -> None:
+        with lock.use() as place:
+            waiting.set()  # it keeps its turn until it waits
+            with contextlib.suppress(desk_lock.Locked):
+                lock.settle_all() if every else lock.settle("a")
+                return
+            assert not lock.holds(place)
+            refused.set()
+
+    fetching, writing = threading.Thread(target=fetch), threading.Thread(target=write)
+    fetching.start()
+    until(lambda: lock.is_away("a"), "no fetch began")
+    writing.start()
+    assert waiting.wait(60)
+    lock.lock()
+    over.set()
+    fetching.join()
+    writing.join()
+    assert lock.is_open
+    lock.end()
+    assert refused.is_set()
+
+
 def test_what_is_sent_to_a_locked_desk_waits_in_the_form_for_the_passphrase(
     running: Running, reporter: Reporter, thread: str
 ) -> None:

@@ -37,7 +37,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.slow
 def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
     address = running.gate.link.address(running.url)
-    with handed_over(address) as file, window.opened(file) as found:
+    with handed_over(address) as file, window.opened(file, "nl") as found:
         assert found == "own"
         until(lambda: running.page.last_ping is not None, "the window shows no page", 60)
     assert [*system.iterdir()] == []
@@ -54,9 +54,10 @@ def test_only_the_user_can_read_the_file_with_the_link() -> None:
 def test_the_command_of_the_window_holds_no_link_and_lets_no_extension_in(tmp_path: Path) -> None:
     for name, private in (("chromium", "--incognito"), ("msedge.exe", "--inprivate")):
         with handed_over("http://127.0.0.1:1/in/0123") as file:
-            said = window.command(tmp_path / name, tmp_path / "profile", file)
+            said = window.command(tmp_path / name, tmp_path / "profile", file, "nl")
         assert private in said
         assert "--disable-extensions" in said
+        assert "--lang=nl" in said, "the browser's own words are those of the page"
         assert f"--user-data-dir={tmp_path / 'profile'}" in said
         assert not [one for one in said if "0123" in one]
 

@@ -15,6 +15,7 @@ from dropbox_app.desk.actions import backups, passphrase, setup
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
+from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.here import without_desk
 from dropbox_app.desk.web.i18n import LANGUAGES
 from dropbox_app.protocol.card import Kind, Scope
@@ -182,23 +183,25 @@ def given_invitation() -> bytes:
     return request.form.get("invitation", "").strip().encode("utf-8", "replace")
 
 
-def given_profile(old: Profile | None = None) -> Profile:
+def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
     """Return what a form says of the counsellor; what is no known word is taken as the first.
 
     The form has no field for a language of ``old`` that is not one of the desk: that stays.
+    ``form``: the one of this request, if none is given.
     """
-    kind, scope = request.form.get("kind", ""), request.form.get("scope", "")
-    spoken = [one for one in LANGUAGES if one in request.form.getlist("languages")]
-    said = {one: request.form.get(f"sentence_{one}", "") for one in LANGUAGES}
+    given = request.form if form is None else form
+    kind, scope = given.get("kind", ""), given.get("scope", "")
+    spoken = [one for one in LANGUAGES if one in given.getlist("languages")]
+    said = {one: given.get(f"sentence_{one}", "") for one in LANGUAGES}
     if old is not None:
         spoken += [one for one in old.languages if one not in LANGUAGES]
         said |= {one: text for one, text in old.sentence.items() if one not in LANGUAGES}
     return Profile(
-        request.form.get("name", ""),
+        given.get("name", ""),
         cast(Kind, kind if kind in KINDS else KINDS[0]),
         cast(Scope, scope if scope in SCOPES else SCOPES[0]),
         tuple(spoken),
-        request.form.get("register_number", ""),
+        given.get("register_number", ""),
         said,
     )
 

@@ -1,6 +1,7 @@
 """Keys and cards: the ten groups for each employer, their validity, changes, a new employer."""
 
 import io
+import zipfile
 
 from flask import Blueprint, abort, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -42,7 +43,11 @@ def first() -> ResponseReturnValue:
 @blueprint.get("/site/<handle>")
 def card(handle: str) -> ResponseReturnValue:
     """Show one employer: the ten groups in large type, the keys, the card's contents."""
-    return _card(_site(handle), "")
+    site, kept = _site(handle), here.page().take_typed()
+    if kept is None:
+        return _card(site, "")
+    (found,) = sites.sites(here.place(), site)
+    return _card(site, here.told().say("unlock.kept"), given_profile(found.profile, kept))
 
 
 @blueprint.post("/site/<handle>")
@@ -85,7 +90,25 @@ def file(handle: str) -> ResponseReturnValue:
     shown = sites.card(here.place(), site)
     return send_file(
         io.BytesIO(shown.raw), "application/octet-stream", as_attachment=True,
-        download_name="counsellor.card",
+        download_name=here.told().say("cards.name_one"),
+    )  # fmt: skip
+
+
+@blueprint.post("/files")
+def files() -> ResponseReturnValue:
+    """Send the cards of all employers in one file, numbered in the order of the list of groups.
+
+    As ``file``, it may issue a card again; so opening an address does not do it.
+    """
+    here.page().lock.settle_all()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as kept:
+        for number, (_, shown) in enumerate(sites.cards_of_all(here.place()), start=1):
+            kept.writestr(zipfile.ZipInfo(f"{number:02}.card"), shown.raw)
+    packed.seek(0)
+    return send_file(
+        packed, "application/zip", as_attachment=True,
+        download_name=here.told().say("cards.name_all"),
     )  # fmt: skip
 
 

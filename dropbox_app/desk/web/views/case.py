@@ -9,7 +9,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from dropbox_app.desk.actions import corrections, register, retention, threads, writing
+from dropbox_app.desk.actions import corrections, matching, register, retention, threads, writing
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.register import cases, consents, due, form
 from dropbox_app.desk.register.cases import Standing
@@ -204,11 +204,29 @@ def _mark(found: Standing) -> str:
     return "case.mark_done"
 
 
+def _word(found: Standing) -> str:
+    """Draw the words of a person who may write later."""
+    matching.give(here.place(), found.reference, here.page().language)
+    return "match.made"
+
+
 _STEP = ("date", "step", "partner", "named", "formal")
 _FORMS: Mapping[str, Callable[[Standing], str]] = {
     "consent": _consent, "answer": _answer, "step": _step, "exception": _exception,
     "complaint": _complaint, "close": _close, "reopen": _reopen, "mark": _mark,
+    "word": _word,
 }  # fmt: skip
+
+
+@blueprint.post("/<handle>/match/<thread>")
+def match(handle: str, thread: str) -> ResponseReturnValue:
+    """Put a conversation with the case whose words it has."""
+    place, (site, mailbox) = here.place(), here.thread_of(thread)
+    here.page().lock.settle(site)
+    found = matching.join(place, mailbox, here.registered("case", handle))
+    place.change_key_if_due()
+    here.page().say(here.told().say("match.joined"))
+    return redirect(url_for("case.show", handle=here.register_handle("case", found.reference)), 303)
 
 
 @blueprint.post("/<handle>/tell/<entry>")
@@ -310,6 +328,7 @@ def _sheet(found: Standing) -> dict[str, Json]:
         "case",
         "label",
         "thread",
+        "match_word",
         "phase",
         "began",
         "began_group",

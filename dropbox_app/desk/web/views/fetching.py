@@ -1,8 +1,11 @@
 """Fetch: the button, the progress, and the result for each employer."""
 
+from collections.abc import Sequence
+
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from dropbox_app.desk.actions.sites import Fetched
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
 
@@ -20,7 +23,27 @@ def start() -> ResponseReturnValue:
 def progress() -> ResponseReturnValue:
     """Show the progress of the fetch, employer by employer, and at the end the result."""
     fetching = here.page().fetching
+    last = fetching.last
     failure = sentence(here.told(), fetching.failure) if fetching.failure else ""
     return render_template(
-        "fetch.html", round=fetching.last, failure=failure, running=fetching.under_way
-    )
+        "fetch.html", round=last, results=_results(last.done) if last else [], failure=failure,
+        running=fetching.under_way,
+    )  # fmt: skip
+
+
+def _results(done: Sequence[Fetched]) -> list[tuple[str, Fetched]]:
+    """Return what was fetched with the employers it holds for: messages first, then what is wrong.
+
+    Employers of whom the same is to be said share one entry.
+    """
+    told = here.told()
+    found: dict[tuple[bool, bool, str, str], list[Fetched]] = {}
+    for one in done:
+        wrong = sentence(told, one.failure) if one.failure else ""
+        new = sum(one.report.new.values())
+        alone = one.site if new or one.sent or one.report.news else ""
+        found.setdefault((not new, not (wrong or alone), wrong, alone), []).append(one)
+    return [
+        (", ".join(sorted((one.employer for one in same), key=str.casefold)), same[0])
+        for _, same in sorted(found.items(), key=lambda pair: pair[0])
+    ]

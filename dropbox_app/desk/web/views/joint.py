@@ -94,7 +94,7 @@ def _give(handle: str, year: int, problems: list[str]) -> str:
         years, problems = range(year, year + 1), problems or _problems(error)
     return render_template(
         "joint_give.html", handle_here=handle, year=year, name=name, problems=problems,
-        state=annual.state(here.place(), name, year), years=_named(years),
+        state=annual.state(here.place(), name, years[-1]), years=_named(years),
     )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/<language>/<name>")
 def edit(language: str, name: str) -> ResponseReturnValue:
     """Show one text to edit it."""
-    found = snippets.snippet(here.place(), name, language)
+    found, kept = snippets.snippet(here.place(), name, language), here.page().take_typed()
+    if kept is not None and "text" in kept:
+        return _page(found, kept["text"], here.told().say("unlock.kept"))
     return _page(found, found.text, "")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import files, notes, snippets, threads, writing
+from dropbox_app.desk.actions import files, matching, notes, snippets, threads, writing
 from dropbox_app.desk.errors import Kept, Unfit
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.threads.attachments import Source
@@ -59,12 +59,15 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
     opened = threads.read(place, mailbox, site)
     shown = conversation(opened.case, told)
     language = writing.language(opened.desk, mailbox)
+    match = matching.proposed(place, opened)
     html = render_template(
         "thread.html",
         handle_here=handle,
         listed=opened.listed,
         conversation=shown,
         typed=typed,
+        match=match,
+        match_handle=here.register_handle("case", match.reference) if match else "",
         note=notes.note(place, mailbox, site),
         snippets=snippets.snippets(place, language),
         language=language,
@@ -291,7 +294,7 @@ def _locally(
 
 def _refused(handle: str, form: str, error: KlankbordError) -> ResponseReturnValue:
     """Show the form again, with everything that was typed, and the reason."""
-    if not here.page().lock.is_open:
+    if not here.page().lock.holds(here.place()):
         return locked(handle, form)
     problem = str(error) if isinstance(error, Incomplete) else sentence(here.told(), error)
     return _page(handle, _typed(form, problem), 409)

@@ -1,12 +1,12 @@
 """Gesprekken: all conversations of all employers; filtered by employer, turn and words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import threads as actions
-from dropbox_app.desk.actions.threads import Listed
+from dropbox_app.desk.actions.threads import Found, Listed
 from dropbox_app.desk.storage.lists import Which
 from dropbox_app.desk.web import here
 
@@ -33,6 +33,7 @@ def threads() -> ResponseReturnValue:
     place = here.place()
     names = place.names()
     sites = [site for site, name in names.items() if employer in ("", name)]
+    searched = actions.search(place, words)
     found = actions.choose(place, sites, TURNS.get(turn, "all"), most=count)
     return render_template(
         "threads.html",
@@ -44,12 +45,13 @@ def threads() -> ResponseReturnValue:
         turn=turn,
         turns=[*TURNS],
         words=words,
-        hits=_hits(words, employer) if words else [],
+        hits=_hits(searched.newest, employer),
+        most=len(searched.newest) if searched.more else 0,
         notes=_notes(words, employer) if words else [],
     )
 
 
-def _hits(words: str, employer: str) -> list[dict[str, object]]:
+def _hits(found: Sequence[Found], employer: str) -> list[dict[str, object]]:
     """Return the search results: the conversation, and how the message begins."""
     return [
         {
@@ -58,7 +60,7 @@ def _hits(words: str, employer: str) -> list[dict[str, object]]:
             "beginning": _beginning(one.message.text),
             "genuine": one.genuine,
         }
-        for one in actions.search(here.place(), words)
+        for one in found
         if not employer or one.listed.employer == employer
     ]
 

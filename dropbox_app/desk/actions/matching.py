@@ -1,0 +1,107 @@
+"""Words that a caller gets, so that a report of the same person is put with the existing case.
+
+They are no proof: whoever has them can write them. So nothing is joined without the counsellor.
+"""
+
+import re
+import secrets
+import unicodedata
+from dataclasses import replace
+
+from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.actions.threads import Opened
+from dropbox_app.desk.errors import Unfit
+from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Case
+from dropbox_app.desk.register.form import Refused
+from dropbox_app.protocol.messages import REPORTER
+from dropbox_app.protocol.retrieval_code import dealt_words
+
+WORDS = 2  # of more than 7,000 each
+
+
+def give(place: Workplace, reference: str, language: str) -> str:
+    """Return the words of a case: those that it has, or new ones of the list of a language.
+
+    Raises NotFound, Unfit if the case has a thread already.
+    """
+    found = register.case(place, reference)
+    if found.sheet.thread:
+        raise Unfit("This case has a conversation already; it needs no words.", "match_thread")
+    if found.sheet.match_word:
+        return found.sheet.match_word
+    words, used = dealt_words(language), _given(place)
+    while True:
+        drawn = " ".join(words[secrets.randbelow(len(words))] for _ in range(WORDS))
+        if drawn not in used:
+            break
+    day = place.machine.today()
+    register.record(
+        place, Case(date=day, employer=found.employer, case=found.reference, match_word=drawn)
+    )
+    return drawn
+
+
+def proposed(place: Workplace, opened: Opened) -> Standing | None:
+    """Return the case at a thread's employer whose words are in the reporter's first message.
+
+    None if there is none, or if the two are put together already.
+    """
+    waiting = _given(place)
+    if not waiting:
+        return None
+    listed = opened.listed
+    employer = register.called(place, listed.site, listed.employer)
+    own = _of_thread(place, listed.mailbox)
+    written = (one.text for one in opened.case.thread.genuine() if one.by == REPORTER)
+    said = f" {_plain(next(written, ''))} "
+    for words, found in waiting.items():
+        together = own is not None and found.reference in own.related
+        if found.employer == employer and f" {_plain(words)} " in said and not together:
+            return found
+    return None
+
+
+def join(place: Workplace, mailbox: str, reference: str) -> Standing:
+    """Put a thread with a case, and return the case: the two count once.
+
+    The case that was made for the thread gives way, or is marked as the same situation if it has
+    entries of its own or its year is closed. Raises NotFound, Refused.
+    """
+    found, day = register.case(place, reference), place.machine.today()
+    added = Case(date=day, employer=found.employer, case=found.reference, thread=mailbox)
+    with place.database.transaction():
+        if (own := _of_thread(place, mailbox)) is not None:
+            entries = register.of_case(place, own)
+            try:
+                if len(entries) > 1:
+                    raise Refused(())
+                corrections.correct(place, entries[0][0], None)
+            except Refused:
+                marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
+                added = replace(added, thread="", belongs_with=tuple(marks))
+        register.record(place, added)
+    return found
+
+
+def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
+    return next(
+        (one for one in place.book().standings.values() if one.sheet.thread == mailbox), None
+    )
+
+
+def _given(place: Workplace) -> dict[str, Standing]:
+    """Return the cases without a thread whose person has words, by these."""
+    return {
+        one.sheet.match_word: one
+        for one in place.book().standings.values()
+        if one.sheet.match_word and not one.sheet.thread
+    }
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text with one space between them, without capitals and accents."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(sign for sign in apart if not unicodedata.combining(sign))
+    return " ".join(re.findall(r"\w+", plain))

@@ -1,0 +1,266 @@
+"""One working day at the page, by keyboard alone and by mouse alone, in a real browser.
+
+The day: a report of somebody who is not safe, a consent that was answered, a telephone call of
+which nothing may be kept, advice to a director, the step that was agreed on, a training, and the
+lid closed.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from dropbox_app.desk.actions import register
+from dropbox_app.desk.register.events import Activity, Advice, Case, Contact, Step
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.web.conftest import Running
+from tests.support.browsers import CHROMIUM, PROGRAMS, here
+from tests.support.fake_server import Reporter
+
+pytestmark = [here("chromium"), pytest.mark.long]
+
+MOST_TABS = 150  # to one thing on a page
+MOST_CHOICES = 20
+STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Geen naam."}
+
+
+class Hands(Protocol):
+    """How a person reaches the things of a page."""
+
+    def press(self, what: Locator) -> None:
+        """Follow a link, press a button, unfold what is folded."""
+
+    def tick(self, what: Locator) -> None:
+        """Tick a box, or choose one of several."""
+
+    def write(self, where: Locator, text: str) -> None:
+        """Write into a field, over what is there."""
+
+    def choose(self, where: Locator, name: str) -> None:
+        """Choose one line of a list."""
+
+
+class Keyboard:
+    """Tab and arrow keys, Enter and the space bar; the mouse is not touched."""
+
+    def __init__(self, page: Page) -> None:
+        self._keys = page.keyboard
+
+    def press(self, what: Locator) -> None:
+        self._reach(what)
+        self._keys.press("Enter")
+
+    def tick(self, what: Locator) -> None:
+        if what.get_attribute("type") == "checkbox":
+            self._reach(what)
+            self._keys.press("Space")
+        else:  # Tab leads to one of the group, the arrow keys to the others
+            self._reach(what.locator("xpath=ancestor::fieldset").locator("input[type=radio]"))
+            for _ in range(MOST_CHOICES):
+                if _has_focus(what):
+                    break
+                self._keys.press("ArrowDown")
+            if not what.is_checked():  # Tab led to the first of a group in which none is chosen
+                self._keys.press("Space")
+        expect(what).to_be_checked()
+
+    def write(self, where: Locator, text: str) -> None:
+        self._reach(where)
+        self._keys.press("Control+A")
+        self._keys.insert_text(text)
+
+    def choose(self, where: Locator, name: str) -> None:
+        self._reach(where)
+        self._keys.type(name)
+
+    def _reach(self, what: Locator) -> None:
+        for _ in range(MOST_TABS):
+            if _has_focus(what):
+                return
+            self._keys.press("Tab")
+        raise AssertionError(f"{what} is not reached by Tab")
+
+
+class Mouse:
+    """The mouse; keys for words alone. Lists are the browser's own part, and taken as clicked."""
+
+    def __init__(self, page: Page) -> None:
+        self._keys = page.keyboard
+
+    def press(self, what: Locator) -> None:
+        what.click()
+
+    def tick(self, what: Locator) -> None:
+        what.locator("xpath=ancestor::label").click()
+        expect(what).to_be_checked()
+
+    def write(self, where: Locator, text: str) -> None:
+        where.click(click_count=3)
+        self._keys.insert_text(text)
+
+    def choose(self, where: Locator, name: str) -> None:
+        where.click()
+        where.select_option(label=name)
+
+
+def _has_focus(what: Locator) -> bool:
+    return bool(what.evaluate_all("all => all.some((one) => one === document.activeElement)"))
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser: Browser = playwright.chromium.launch(
+            executable_path=PROGRAMS["chromium"], args=CHROMIUM
+        )
+        made = browser.new_page()
+        made.set_default_timeout(30_000)
+        yield made
+        browser.close()
+
+
+@pytest.fixture
+def morning(
+    running: Running, office: Office, reporter: Reporter, thread: str
+) -> tuple[Running, Reporter, Reporter]:
+    """A desk in the morning: a consent was answered, and somebody who is not safe has written."""
+    office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
+    office.run("label", thread, "Roosters")
+    (asked,) = (one for one in reporter.thread().genuine() if one.kind == "consent-request")
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": ""})
+    other = Reporter(office.peer, office.identity)
+    other.report("Ik durf niet naar huis.", safe="no")
+    return running, reporter, other
+
+
+@pytest.mark.parametrize("kind", [Keyboard, Mouse])
+def test_a_working_day_is_done_by_keyboard_alone_and_by_mouse_alone(
+    morning: tuple[Running, Reporter, Reporter], page: Page, kind: type[Keyboard | Mouse]
+) -> None:
+    running, first, unsafe = morning
+    hands: Hands = kind(page)
+    page.goto(running.gate.link.address(running.url))
+    _at(page, "unlock")
+    hands.write(page.locator("#passphrase"), PASSPHRASE)
+    hands.press(page.locator("main button.button"))
+    _at(page, "today")
+    hands.press(page.locator("form[action$=fetch] button"))
+    _at(page, "fetch")
+    running.wait_for_fetch()
+    _way(page, hands, "Vandaag", "today")
+    rows = page.locator("[aria-labelledby=mine] .row")
+    expect(rows.nth(0)).to_contain_text("De melder voelt zich niet veilig")
+    expect(rows.nth(1)).to_contain_text("Antwoord op je vraag: ja")
+    _answer(page, hands, rows.nth(0).locator("a"))
+    _record_the_case(page, hands)
+    _call_of_which_nothing_is_kept(page, hands)
+    _advice_and_training(page, hands)
+    _the_step(page, hands)
+    hands.press(page.locator("header form button"))
+    _at(page, "unlock")
+    assert not running.lock.is_open
+    assert any("Wat vind je" in text for text in unsafe.texts())
+    _is_recorded(running, first)
+
+
+def _at(page: Page, name: str) -> None:
+    page.wait_for_selector(f"body[data-page={name}]")
+    page.wait_for_load_state("load")
+
+
+def _done(page: Page) -> None:
+    page.wait_for_selector("main [role=status]")
+    page.wait_for_load_state("load")
+
+
+def _way(page: Page, hands: Hands, name: str, to: str) -> None:
+    hands.press(page.locator(".ways a", has_text=name))
+    _at(page, to)
+
+
+def _answer(page: Page, hands: Hands, row: Locator) -> None:
+    """Begin with a text for it, change two sentences, send."""
+    hands.press(row)
+    _at(page, "thread")
+    hands.choose(page.locator("#snippet"), "Eerste antwoord: luisteren")
+    hands.press(page.locator("button[name=insert]"))
+    expect(page.locator("#text")).not_to_have_value("")
+    page.wait_for_load_state("load")
+    said = page.locator("#text").input_value().split("\n\n")
+    hands.write(page.locator("#text"), "\n\n".join([*said[:1], "Ben je nu veilig?", said[-1]]))
+    hands.press(page.locator(".write button.button"))
+    _done(page)
+
+
+def _record_the_case(page: Page, hands: Hands) -> None:
+    hands.press(page.get_by_role("link", name="De zaak bij dit gesprek"))
+    _at(page, "case")
+    hands.press(page.get_by_role("link", name="Vul de zaak aan"))
+    _at(page, "case-sheet")
+    hands.tick(page.locator("[name=main_group]").nth(1))
+    hands.press(page.locator("main form button.button"))
+    _at(page, "case")
+
+
+def _call_of_which_nothing_is_kept(page: Page, hands: Hands) -> None:
+    _way(page, hands, "Nieuw contact", "contact")
+    hands.choose(page.locator("#employer"), "Voorbeeld BV")
+    hands.write(page.locator("#other_minutes"), "45")
+    hands.tick(page.locator("[name=record_nothing]"))
+    hands.press(page.locator("form.contact button.button"))
+    _done(page)
+
+
+def _advice_and_training(page: Page, hands: Hands) -> None:
+    """Advice to a director, tied to no case; a training of 22 people and 3 hours."""
+    for kind, choice, fields in (
+        ("advice", "", {"minutes": "30"}),
+        ("activity", "training", {"minutes": "180", "people": "22", "title": "Training"}),
+    ):
+        _way(page, hands, "Meer", "more")
+        hands.press(page.get_by_role("link", name="Ander werk"))
+        _at(page, "work")
+        form = page.locator(f"#{kind}")
+        hands.press(form.locator("summary"))
+        hands.choose(form.locator("[name=employer]"), "Voorbeeld BV")
+        if choice:
+            hands.tick(form.locator(f"[name=what][value={choice}]"))
+        for name, text in fields.items():
+            hands.write(form.locator(f"[name={name}]"), text)
+        hands.press(form.locator("button.button"))
+        _done(page)
+
+
+def _the_step(page: Page, hands: Hands) -> None:
+    """Say that the step was taken, on the yes of this morning, and tell the reporter."""
+    _way(page, hands, "Vandaag", "today")
+    hands.press(page.locator(".row a", has_text="Roosters"))
+    _at(page, "thread")
+    hands.press(page.get_by_role("link", name="De zaak bij dit gesprek"))
+    _at(page, "case")
+    hands.press(page.locator("#step-1 summary"))
+    hands.press(page.locator("#step-1 button.button"))
+    _done(page)
+    hands.press(page.locator("form[action*=tell] button"))
+    _at(page, "thread")
+    expect(page.locator("#text")).not_to_have_value("")
+    hands.press(page.locator(".write button.button"))
+    _done(page)
+
+
+def _is_recorded(running: Running, first: Reporter) -> None:
+    """The register holds the day, and the reporter was told of the step."""
+    assert len(first.texts()) > 2
+    running.lock.unlock(PASSPHRASE)
+    with running.lock.use() as place:
+        events = register.every(place)
+    calls = [one for one in events if isinstance(one, Contact) and one.record_nothing]
+    assert [one.minutes for one in calls] == [45]
+    advice = [one for one in events if isinstance(one, Advice)]
+    assert [one.minutes for one in advice] == [30]
+    trained = [one for one in events if isinstance(one, Activity)]
+    assert [(one.people, one.minutes) for one in trained] == [(22, 180)]
+    steps = [one for one in events if isinstance(one, Step)]
+    assert [one.step for one in steps] == [STEP["step"]]
+    assert [one.main_group for one in events if isinstance(one, Case) and one.main_group]

@@ -1,0 +1,96 @@
+"""Words for somebody who called: the first message that has them is put with the existing case."""
+
+import pytest
+
+from dropbox_app.desk.actions import register
+from dropbox_app.protocol.keys import VerifyKey
+from tests.desk.conftest import Office
+from tests.desk.web.conftest import Running, Window
+from tests.desk.web.test_register import bring_in, case_page, contact, event
+from tests.support.fake_server import Peer, Reporter
+from tests.support.plain_browser import Page as Answer
+
+
+@pytest.fixture
+def window(running: Running) -> Window:
+    return running.at_work()
+
+
+@pytest.fixture
+def words(running: Running, window: Window) -> str:
+    """The words of a case that a call began."""
+    contact(running, window, employer="Voorbeeld BV", which="new", new_case="Belde over roosters")
+    page = case_page(running, window, "Belde over roosters")
+    given = window.press(page, "/word")
+    assert "De woorden staan hieronder" in given.text
+    drawn = given.html.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
+    assert len(drawn.split()) == 2
+    return drawn
+
+
+def written(running: Running, window: Window, office: Office, text: str) -> Answer:
+    """The page of a new conversation."""
+    with running.lock.use() as place:
+        counsellor: VerifyKey = place.one().identity
+    reporter = Reporter(office.peer, counsellor)
+    reporter.report(text)
+    running.fetch(window)
+    handle = running.page.handles.of(office.peer.site, reporter.mailbox)
+    return window.get(f"{running.home}t/{handle}/")
+
+
+def test_the_first_message_with_the_words_proposes_the_case_and_the_two_count_once(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    page = written(running, window, office, f"Ik belde.\n{words.upper().replace(' ', ',  ')}!")
+    assert "herkenningswoorden van je zaak “Belde over roosters”" in page.text
+    window.get(f"{running.home}cases")  # makes a case of the conversation, before anybody chose
+    joined = window.press(page, "/match/")
+    assert "Belde over roosters" in joined.text
+    assert "Open het gesprek" in joined.text
+    with running.lock.use() as place:
+        (one,) = register.all_cases(place)
+    assert one.sheet.thread
+    assert "herkenningswoorden" not in window.get(page.path).text
+
+
+def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situation(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    page = written(running, window, office, f"Ik belde. {words}")
+    with running.lock.use() as place:
+        own = next(one for one in register.all_cases(place) if one.sheet.thread)
+    bring_in(running, event("contact", case=own.reference, minutes=10))
+    window.press(page, "/match/")
+    with running.lock.use() as place:
+        first, second = register.all_cases(place)
+    assert first.related == {second.reference}
+    assert "herkenningswoorden" not in window.get(page.path).text
+
+
+def test_one_of_the_words_or_both_apart_propose_nothing(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    one, other = words.split()
+    for text in (one, f"{one} en {other}", f"x{words}", f"{words}x"):
+        assert "herkenningswoorden" not in written(running, window, office, text).text
+
+
+def test_words_of_another_employer_propose_nothing(
+    running: Running, window: Window, office: Office
+) -> None:
+    bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
+    page = written(running, window, office, "appel peer")
+    assert "herkenningswoorden" not in page.text
+
+
+def test_words_are_given_once_and_none_where_there_is_a_conversation(
+    office: Office, thread: str, peer: Peer
+) -> None:
+    office.run("register", "import", "-", given='{"event": "case", "date": "2027-01-05",'
+               ' "employer": "Voorbeeld BV", "case": "K"}')  # fmt: skip
+    first = office.run("register", "match-words", "K").stdout
+    assert office.run("register", "match-words", "K").stdout == first
+    office.run("register", "match", thread[:8], "K")
+    told = office.run("register", "match-words", "K", code=1)
+    assert "has a conversation already" in told.stderr
