@@ -347,5 +347,9 @@ def test_no_document_promises_what_the_pages_deny(document: str) -> None:
         r"wist (de|je) (browser)?geschiedenis",
         r"(recover|restore|give back) (a|the) (lost )?code",
         r"\b100 ?%|\bfully anonymous|volledig anoniem",
+        # Texts stay in memory for minutes; what was fetched stays with the counsellor.
+        r"memory for a moment|heel even door het geheugen",
+        r"(withdraw|delete|take back) everything at any time|altijd alles (terugnemen|wissen)",
+        r"(build|version) makes no report|versie maakt geen verslag",
     ):
         assert not re.search(lie, text, re.IGNORECASE), (document, lie)
