@@ -300,6 +300,16 @@ def test_the_desk_and_what_it_prints_tell_the_same_story(subject: str, lang: str
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_counsellor_reads_the_topic_that_the_reporter_ticked(lang: str) -> None:
+    """But for the one that is about the reporter."""
+    site, desk = catalogue(lang), desk_texts(lang)
+    ticked = {one for one in site if one.startswith("topics.")}
+    for one in ticked - {"topics.accused", "topics.dont_know"}:
+        said = texts(site[one])[0].lower().partition(" (")[0]
+        assert desk[one] == [said], one
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_counsellors_guide_has_the_clock_of_the_site(lang: str) -> None:
     text = " ".join((ROOT / f"deploy/guide/counsellor.{lang}.md").read_text("utf-8").split())
     sentences = re.findall(r"[^.]*(?:werkdag|working day)[^.]*\.", text)
@@ -340,5 +350,9 @@ def test_no_document_promises_what_the_pages_deny(document: str) -> None:
         r"wist (de|je) (browser)?geschiedenis",
         r"(recover|restore|give back) (a|the) (lost )?code",
         r"\b100 ?%|\bfully anonymous|volledig anoniem",
+        # Texts stay in memory for minutes; what was fetched stays with the counsellor.
+        r"memory for a moment|heel even door het geheugen",
+        r"(withdraw|delete|take back) everything at any time|altijd alles (terugnemen|wissen)",
+        r"(build|version) makes no report|versie maakt geen verslag",
     ):
         assert not re.search(lie, text, re.IGNORECASE), (document, lie)

@@ -69,7 +69,7 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
         "2027-01-05  the reporter  (report, number 1)\n"
         "  | Er is iets.\n"
         "  | Ik durf het niet te zeggen.\n"
-        "  | what would help: to tell the story\n"
+        "  | what would help: someone to listen\n"
         "  | feels safe now: yes\n"
     )
     assert office.run("list").stdout == (

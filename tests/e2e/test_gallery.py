@@ -156,6 +156,25 @@ def test_every_page_fits_a_small_phone_and_letters_twice_as_large(
 
 
 @here("chromium")
+@pytest.mark.parametrize(
+    "name", [f"{page} {lang}" for page in ("landing", "safety") for lang in ALWAYS]
+)
+def test_the_way_on_is_on_the_first_screen_of_a_small_phone(
+    chromium: Browser, pages: dict[str, Page], name: str
+) -> None:
+    """Below all that is advised before one writes; in a wide typeface, with two languages."""
+    phone = {"width": 320, "height": 640}
+    context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type]
+    with showing(context, pages) as gallery_of:
+        shown = gallery_of.show(name)
+        shown.wait_for_load_state("load")
+        place = shown.locator("main a.button").last.bounding_box()
+        assert place
+        assert place["y"] + place["height"] <= phone["height"]
+        context.close()
+
+
+@here("chromium")
 @pytest.mark.parametrize(("scheme", "lang"), LOOKS)
 def test_axe_finds_nothing_on_any_page_in_any_state(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str

@@ -63,6 +63,6 @@ PEOPLE = {
         ("return",), "Mijn gesprek wissen", "Delete my conversation", has_code=True
     ),
     "has lost the paper": Person(
-        ("return", "safety"), "Zo schrijf je veiliger", "How to write more safely"
+        ("return", "safety"), "Zo schrijf je veiliger", "Write more safely"
     ),
 }

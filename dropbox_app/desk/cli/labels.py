@@ -45,13 +45,14 @@ _CONSENT: Mapping[str, str] = {
 _ANSWER: Mapping[str, Mapping[str, str]] = {
     "answer": _CONSENT,
     "needs": {
-        "be_heard": "to tell the story",
-        "think_along": "someone who thinks along",
+        "be_heard": "someone to listen",
+        "think_along": "someone to think it through with",
         "know_options": "to know what can be done",
-        "make_it_stop": "that it stops",
+        "make_it_stop": "for it to stop",
         "dont_know": "does not know yet",
     },
     "topics": {
+        "sexual_harassment": "sexual harassment or sexual violence",
         "wrongdoing": "something dishonest or unsafe",
         "conflict": "a conflict at work",
         "accused": "is accused of something (if you counsel the other side too: find somebody else "

@@ -64,7 +64,7 @@ SAID = {
     ("retired", "en"): "A counsellor you wrote to is no longer listed here",
 }
 OTHERS = {
-    "nl": ("Je kunt ook iemand anders kiezen.", "Liever eerder? Kies Sam Jansen."),
+    "nl": ("Je kunt ook iemand anders kiezen.", "Wil je eerder antwoord? Kies Sam Jansen."),
     "en": ("You can also choose someone else.", "Need it sooner? Choose Sam Jansen."),
 }
 STILL_OPEN = ("away", "silent")

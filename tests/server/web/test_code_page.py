@@ -1,11 +1,14 @@
 """The code page: what was written down is compared there and then, and nothing is sent twice."""
 
+import contextlib
+import sqlite3
 from collections.abc import Sequence
 
 import pytest
 
 from dropbox_app.protocol.retrieval_code import word_list
 from dropbox_app.server.reporter import agent
+from dropbox_app.server.store.sqlite import DATABASE
 from tests.server.web.conftest import SECURE, Browser, House
 from tests.server.web.test_before import check_shape
 from tests.server.web.test_report import HOSTILE, kept
@@ -332,6 +335,31 @@ def test_a_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_the_same
         before = pages[safe].html.partition('id="code"')[0]
         assert ("0800-0188" in before) == first
         assert 'href="tel:08000188"' in pages[safe].html
+
+
+def test_the_answer_about_safety_is_nowhere_but_in_the_sealed_report(
+    house: House, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither in what is stored beside it, nor in a length, a header or a log."""
+    heads: dict[str, list[tuple[str, int]]] = {}
+    rows: dict[str, list[tuple[object, ...]]] = {}
+    known: set[str] = set()
+    for safe in ("yes", "no", "dont_know"):
+        page = house.browser().tell(TEXT, safe=safe)
+        heads[safe] = [(name, len(value)) for name, value in page.headers]
+        with contextlib.closing(sqlite3.connect(house.folder / DATABASE)) as database:
+            found = database.execute(
+                "SELECT mailbox, created, last_added, what, n, day, items.size, length(file)"
+                " FROM mailboxes JOIN items USING (mailbox) JOIN sealed USING (item)"
+            ).fetchall()
+        rows[safe] = sorted(row[1:] for row in found if row[0] not in known)
+        known |= {row[0] for row in found}
+    assert heads["yes"] == heads["no"] == heads["dont_know"]
+    assert rows["yes"] == rows["no"] == rows["dont_know"] != []
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+    plain = [path for path in house.folder.rglob("*") if path.is_file()]
+    assert not any(b"dont_know" in path.read_bytes() for path in plain)
 
 
 @both

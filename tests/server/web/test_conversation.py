@@ -369,12 +369,11 @@ def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: Hous
     browser, _ = _turned(two)
     sam.write("consent-request", ASKED | {"successor": str(noor.identity)})
     page = browser.get("/nl/conversation")
-    told = "Wat hier al staat, krijgt Noor Visser daarmee niet."
+    told = "Wat hier al staat, gaat niet mee."
     assert told in page.text
     assert "eerder hier schreef" not in page.text
     after = browser.submit(page, page.form_to("consent", "request"), answer="yes")
     assert told in after.text
-    assert "Wat hier al staat, gaat niet mee." in after.text
     assert "wat je eerder schreef" not in after.text
 
 
@@ -425,7 +424,7 @@ def test_a_report_can_be_withdrawn_when_nobody_can_be_told(house: House) -> None
     browser.come_back(code)
     page = browser.get("/nl/withdraw")
     assert "Noor Visser krijgt geen bericht, en kan alleen zien" in page.text
-    assert "teruggetrokken" not in page.text.split("Wat niet kan")[0]
+    assert "teruggetrokken" not in page.text.split("Let op")[0]
     browser.submit(page, page.form_with("sure"), sure="y")
     assert house.stored() == 0
 
