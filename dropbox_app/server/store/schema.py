@@ -54,8 +54,8 @@ def fault(connection: sqlite3.Connection) -> str:
     if not any(found == known for known in _known()):
         more = sorted(name for _, name, _, _ in found - _known()[-1])
         return f"it has tables, triggers or the like that no server makes: {', '.join(more[:3])}"
-    if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({_NOTES})")):
-        return f"{_NOTES} has columns that are not stored"
+    if not _only_stores(connection, _NOTES):
+        return f"{_NOTES} has columns or indexes that compute something"
     have = {row[1] for row in connection.execute("PRAGMA table_info(store)")}
     for table, column, is_strange in _STRANGE:
         if table == "store" and column not in have:
@@ -66,6 +66,18 @@ def fault(connection: sqlite3.Connection) -> str:
     if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
         return "it has no id, or several"
     return ""
+
+
+def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
+    """Return whether a table has neither generated columns nor indexes over expressions."""
+    if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")):
+        return False
+    expression = -2  # in the place of a column's number
+    return not connection.execute(
+        "SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS x"
+        " WHERE x.cid = ? OR i.partial",
+        [table, expression],
+    ).fetchone()
 
 
 @functools.cache
@@ -86,7 +98,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
     return frozenset(
         (kind, name, table, _plain(sql or ""))
         for kind, name, table, sql in rows
-        if (table, name) != (_NOTES, _NOTES) or kind != "table"
+        if table != _NOTES or kind not in ("table", "index")
     )
 
 

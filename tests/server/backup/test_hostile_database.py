@@ -101,6 +101,8 @@ SCHEMAS = {
     "a generated column": "ALTER TABLE mailboxes ADD COLUMN more TEXT AS (hex(mailbox))",
     "a generated column in the notes of migrations":
         "ALTER TABLE _sqlite_migrations ADD COLUMN more AS (hex(name))",
+    "an index over an expression in the notes of migrations":
+        "CREATE INDEX i ON _sqlite_migrations (abs(id))",
     "one more column": "ALTER TABLE items ADD COLUMN visitor TEXT",
     "an index over an expression": "CREATE INDEX i ON items (abs(size))",
     "another type": _again("desks", "TEXT", "BLOB"),
