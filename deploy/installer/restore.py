@@ -17,9 +17,11 @@ from installer.machine import CURRENT, Machine, say, stop
 from installer.program import ACCOUNT, COMMAND, DATA
 
 KEY_HEAD = b"== ed25519v1-secret: type0 =="
+SEALED = (b"age-encryption.org/", b"-----BEGIN AGE")
 KEY_SIZE = 96  # bytes of hs_ed25519_secret_key
 _IN_MEMORY = Path("/run/klankbord-restore")
 _ON_DISK = Path("/var/lib/klankbord-restore")  # a backup is sealed, and may be large
+_FRESH = "lost+found"  # what a new disk has at its top
 _AS_ACCOUNT = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", ACCOUNT, "--")
 _WRITE = 'umask 077 && cat > "$1"'
 
@@ -32,21 +34,24 @@ def check(asked: argparse.Namespace) -> None:
         return
     if asked.key is None:
         stop("--restore needs --key: the file that backup-key printed")
-    if any(DATA.glob("*")):
+    if any(path.name != _FRESH for path in DATA.glob("*")):
         stop(f"{DATA} is not empty: --restore is for a new machine; nothing was changed")
     for path in (asked.restore, asked.key, *asked.withdrawn):
         if not path.is_file():
             stop(f"there is no file {path}")
-    if asked.onion_key is not None and not _is_onion_key(asked.onion_key):
-        stop(f"{asked.onion_key} is no hs_ed25519_secret_key of Tor")
+    if asked.onion_key is not None:
+        _check_onion_key(asked.onion_key)
 
 
-def _is_onion_key(path: Path) -> bool:
+def _check_onion_key(path: Path) -> None:
     if not path.is_file():
-        return False
+        stop(f"there is no file {path}")
     with path.open("rb") as file:
         data = file.read(KEY_SIZE + 1)
-    return len(data) == KEY_SIZE and data.startswith(KEY_HEAD)
+    if data.startswith(SEALED):
+        stop(f"{path} is encrypted; decrypt it first: age -d {path} > onion-key")
+    if len(data) != KEY_SIZE or not data.startswith(KEY_HEAD):
+        stop(f"{path} is no hs_ed25519_secret_key of Tor")
 
 
 def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
@@ -130,4 +135,20 @@ def _undo(machine: Machine) -> None:
     """Empty what was restored, so that the command can be repeated with another key."""
     machine.service("stop", "tor")
     machine.run(*onions.AS_TOR, "rm", "-r", tor.ONION)
-    machine.run(*_AS_ACCOUNT, "find", DATA, "-mindepth", "1", "-delete")
+    machine.run(
+        *_AS_ACCOUNT,
+        "find",
+        DATA,
+        "-mindepth",
+        "1",
+        "-maxdepth",
+        "1",
+        "!",
+        "-name",
+        _FRESH,
+        "-exec",
+        "rm",
+        "-rf",
+        "{}",
+        "+",
+    )

@@ -131,3 +131,30 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     asked = unasked()
     installer.questions.ask_mail(asked, there=True)
     assert asked.mail is wanted
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (None, "there is no file"),
+        (b"age-encryption.org/v1\n-> scrypt", "is encrypted; decrypt it first: age -d"),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "is encrypted; decrypt it first: age -d"),
+        (b"other", "is no hs_ed25519_secret_key of Tor"),
+    ],
+)
+def test_an_onion_key_that_cannot_be_used_is_refused_before_anything_is_installed(
+    installer: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    held: bytes | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr(installer.restore, "DATA", tmp_path / "data")
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"x")
+    key = tmp_path / "onion-key"
+    if held is not None:
+        key.write_bytes(held)
+    asked = unasked(restore=kept, key=kept, onion_key=key, withdrawn=(), old=False)  # type: ignore[arg-type] # as it is parsed
+    with pytest.raises(SystemExit, match=said):
+        installer.restore.check(asked)

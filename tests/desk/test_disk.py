@@ -1,6 +1,7 @@
 """Writes that a crash cannot halve, one desk at a time, and no time finer than a day."""
 
 import datetime
+import errno
 import multiprocessing
 import os
 import stat
@@ -72,6 +73,63 @@ def test_a_file_half_written_by_a_dead_process_is_swept(disk: Disk) -> None:
     with disk.locked():
         assert not leftover.exists()
     assert disk.read("sites/x/state.age") == b"old"
+
+
+def test_files_of_a_group_are_each_the_old_or_the_new_at_every_step(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """None is in place before all are synced; killed at any step, no other file is left."""
+    names = ("a", "sites/x/b", "sites/x/c")
+
+    def write(disk: Disk, contents: bytes) -> None:
+        with disk.together() as group:
+            for name in names:
+                with group.writing(name) as take:
+                    take(contents)
+
+    steps: list[str] = []
+    plain = Disk(tmp_path / "desk", clock, steps.append)
+    plain.make()
+    write(plain, b"old")
+    first, last = steps.index("safe a"), len(steps)
+    assert {f"written {name}" for name in names} <= set(steps[:first])
+    for kill_at in range(last):
+        seen = 0
+
+        def step(_: str, kill_at: int = kill_at) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == kill_at + 1:
+                raise Killed
+
+        write(plain, b"old")
+        with pytest.raises(Killed):
+            write(Disk(tmp_path / "desk", clock, step), b"new")
+        with plain.locked():
+            found = [plain.read(name) for name in names]
+        assert set(found) <= {b"old", b"new"}
+        assert kill_at >= first or set(found) == {b"old"}
+        assert not list(plain.root.rglob("*.new"))
+
+
+def test_a_group_that_cannot_be_synced_puts_nothing_in_place(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk may say so only then."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write() -> None:
+        with disk.together() as group:
+            for name in ("a", "b"):
+                with group.writing(name) as take:
+                    take(b"new")
+            monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="No space"):
+        write()
+    assert not [path for path in disk.root.rglob("*") if path.is_file()]
 
 
 def test_once_never_overwrites(disk: Disk) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.storage import lists, register, rows, search
-from dropbox_app.desk.storage.atomic_files import Disk
+from dropbox_app.desk.storage.atomic_files import Disk, Group
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.storage.state import Item, State
@@ -118,14 +118,18 @@ class LocalStore:
         """Keep an own item, as it is sent."""
         self._disk.write(self._item(item), sealed)
 
+    def together(self) -> contextlib.AbstractContextManager[Group]:
+        """Receive many items, safe on disk at the end, or when the group is settled."""
+        return self._disk.together()
+
     @contextlib.contextmanager
-    def receiving(self, item: str, size: int) -> Iterator[Callable[[bytes], object]]:
+    def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
         """Receive an item in pieces. Raises WrongFile, and keeps nothing, if it is another one.
 
         Data that does not begin with the header of a sealed file is refused at its 16th KiB.
         """
         digest, length, start, checked = new_digest(), 0, bytearray(), False
-        with self._disk.writing(self._item(item)) as write:
+        with group.writing(self._item(item)) as write:
 
             def take(piece: bytes) -> None:
                 nonlocal length, checked
@@ -195,14 +199,14 @@ class LocalStore:
         A damaged item, and one that no reader takes, stays as it is: no key is kept for it.
         """
         taken = []
-        with self._database.transaction():
+        with self._database.transaction(), self._disk.together() as bodies:
             for item in items:
                 name = self._item(item.id)
                 if not item.sealed_for or not self._disk.exists(name):
                     continue
                 try:
                     if item.what != "message" or not self._enter(item, seeds):
-                        self._part(item.id, seeds)
+                        self._part(item.id, seeds, bodies)
                 except AgeError:
                     continue
                 taken.append(name)
@@ -239,18 +243,27 @@ class LocalStore:
             )
         return True
 
-    def _part(self, item: str, seeds: Sequence[Seed]) -> None:
+    def _part(self, item: str, seeds: Sequence[Seed], bodies: Group) -> None:
         """Split an attachment: its header and file key for the database, its payload for a file."""
         with self._disk.path(self._item(item)).open("rb") as file:
             header, file_key = age.unwrap(file.read, seeds)
             file.seek(len(header))
-            self.keep_body(item, header, file_key, iter(lambda: file.read(CHUNK), b""))
+            payload = iter(lambda: file.read(CHUNK), b"")
+            self.keep_body(item, header, file_key, payload, bodies)
 
     def keep_body(
-        self, item: str, header: bytes, file_key: bytes, payload: Iterable[bytes]
+        self,
+        item: str,
+        header: bytes,
+        file_key: bytes,
+        payload: Iterable[bytes],
+        bodies: Disk | Group,
     ) -> None:
-        """Keep a split attachment: the body is on disk before the database names it."""
-        with self._disk.writing(self._body(item)) as write:
+        """Keep a split attachment: the body is on disk before the database names it.
+
+        Of a group that is so only if it is settled before the end of the transaction around.
+        """
+        with bodies.writing(self._body(item)) as write:
             for piece in payload:
                 write(piece)
         with self._database.transaction():

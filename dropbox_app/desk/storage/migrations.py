@@ -161,7 +161,8 @@ def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
                     continue  # it stays the file that it is
                 file.seek(len(header))
                 made.append(f"{old.folder}/items/{item.id}.body")
-                store.keep_body(item.id, header, file_key, iter(_reader(file.read), b""))
+                payload = iter(_reader(file.read), b"")
+                store.keep_body(item.id, header, file_key, payload, old.disk)
     return state
 
 

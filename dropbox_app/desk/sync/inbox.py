@@ -4,11 +4,14 @@ An item and the state that names it are on disk before the server is told. A cra
 leaves a state from which the next fetch continues (SPEC sections 7 and 9).
 """
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 
-from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
+from dropbox_app.desk.errors import BadAnswer, CannotReach, DeskError, Refused
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
+from dropbox_app.desk.storage.atomic_files import Group
 from dropbox_app.desk.storage.item_store import WrongFile
 from dropbox_app.desk.storage.state import Item, Owed
 from dropbox_app.desk.sync import own_card
@@ -50,6 +53,23 @@ _TOO_MUCH_OWED = (
     f"ALARM: the server lists more than {MOST_OWED} things that it does not hand over. The inbox "
     "is read on when they have come. Tell the operator."
 )
+
+
+class _Arrivals:
+    """What has come and is not safe on the disk yet: the state names it only once it is."""
+
+    def __init__(self, desk: Desk, group: Group) -> None:
+        self.group = group
+        self.items: dict[str, Item] = {}
+        self._desk = desk
+
+    def settle(self) -> None:
+        """Make it safe, then record it. It is no longer owed then."""
+        self.group.settle()
+        for item in self.items.values():
+            self._desk.state.owed.pop(item.id, None)
+            _keep(self._desk, item)
+        self.items.clear()
 
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
@@ -126,32 +146,44 @@ def _take_page(desk: Desk, page: Page) -> bool:
     or was fetched, or if the disk is nearly full.
     """
     number = desk.state.number
-    for row in page.rows:
-        if not _take_row(desk, row, page):
-            break
-        number = row.number
+    with _arriving(desk) as arrivals:
+        for row in page.rows:
+            if not _take_row(desk, row, page, arrivals):
+                break
+            number = row.number
     desk.state.number = number  # not before: a row that broke the round is listed again
     desk.save()
     _tell_fetched(desk)
     return not page.rows or number == page.rows[-1].number
 
 
-def _take_row(desk: Desk, row: Row, page: Page) -> bool:
+@contextlib.contextmanager
+def _arriving(desk: Desk) -> Iterator[_Arrivals]:
+    """Fetch several items, all safe and recorded at the end, also of a round that breaks off."""
+    with desk.store.together() as group:
+        arrivals = _Arrivals(desk, group)
+        try:
+            yield arrivals
+        except DeskError:
+            arrivals.settle()
+            raise
+        arrivals.settle()
+
+
+def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals) -> bool:
     state = desk.state
     item = state.items.get(row.id)
     if item is not None:
         _meet_again(desk, item)
     elif row.id in state.forgotten:
         _say_fetched(desk, row.id)  # listed again: a restored server does not know it
-    elif row.id not in state.owed:
+    elif row.id not in state.owed and row.id not in arrivals.items:
         if len(state.owed) >= MOST_OWED:
             desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
             return False
         if not _has_room(desk, row):
             return False
-        item = _item(row, page.store)
-        if _bring(desk, item, page.day):
-            _keep(desk, item)
+        _bring(desk, _item(row, page.store), page.day, arrivals)
     return True
 
 
@@ -195,11 +227,12 @@ def _keep(desk: Desk, item: Item) -> None:
     desk.state.thread(item.mailbox)
 
 
-def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
-    """Fetch one item, and return whether it is here; an item that cannot be fetched is owed."""
+def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
+    """Fetch one item; one that cannot be fetched is owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
-        return _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
+        _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
+        return
     came = 0
 
     def count(piece: bytes) -> None:
@@ -209,25 +242,26 @@ def _bring(desk: Desk, item: Item, day: datetime.date) -> bool:
         take(piece)
 
     try:
-        with desk.store.receiving(item.id, item.size) as take:
+        with desk.store.receiving(item.id, item.size, arrivals.group) as take:
             desk.courier.item(item.id, item.size, count)
     except (WrongFile, BadAnswer):
-        return _owe(desk, item, day, "came as another one")
+        _owe(desk, item, day, "came as another one")
     except CannotReach:
         if not came:
             raise  # it is the connection, and not this item
-        return _broke_off(desk, item, day)
+        _broke_off(desk, item, day)
     except Refused as error:
         if error.status == DAMAGED:  # one item must not keep all that came after it away
-            return _owe(desk, item, day, "cannot be read by the server itself")
-        if error.status != 404:
+            _owe(desk, item, day, "cannot be read by the server itself")
+        elif error.status != 404:
             raise
-        # Withdrawn between the list and the question, or kept back: the next rounds ask again.
-        return _owe(desk, item, day, "")
-    return True
+        else:  # withdrawn since it was listed, or kept back: the next rounds ask again
+            _owe(desk, item, day, "")
+    else:
+        arrivals.items[item.id] = item
 
 
-def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
+def _broke_off(desk: Desk, item: Item, day: datetime.date) -> None:
     """Handle an item of which only a part arrived; the fetch continues."""
     desk.state.owed[item.id] = Owed(item, day, True)
     desk.report.note(
@@ -236,10 +270,9 @@ def _broke_off(desk: Desk, item: Item, day: datetime.date) -> bool:
         "not_whole",
         item.mailbox,
     )
-    return False
 
 
-def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
+def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> None:
     desk.state.owed[item.id] = Owed(item, day, bool(wrong))
     if wrong:
         desk.report.alarm(
@@ -248,19 +281,17 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> bool:
             "other_file",
             item.mailbox,
         )
-    return False
 
 
 def _ask_again(desk: Desk) -> set[str]:
     """Request what is owed; return the items that were requested and did not arrive."""
     asked = set()
-    for owed in list(desk.state.owed.values()):
-        if not _has_room(desk, owed.item):
-            break
-        asked.add(owed.item.id)
-        if _bring(desk, owed.item, owed.since):
-            del desk.state.owed[owed.item.id]
-            _keep(desk, owed.item)
+    with _arriving(desk) as arrivals:
+        for owed in list(desk.state.owed.values()):
+            if not _has_room(desk, owed.item):
+                break
+            asked.add(owed.item.id)
+            _bring(desk, owed.item, owed.since, arrivals)
     desk.save()
     _tell_fetched(desk)
     return asked & set(desk.state.owed)

@@ -24,7 +24,7 @@ from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import BackupError, SiteFull
 from dropbox_app.server.mailboxes import purge
-from dropbox_app.server.store import snapshot
+from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from dropbox_app.server.store.withdrawn_list import Withdrawn
@@ -110,6 +110,7 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
         try:
             copy = stack.enter_context(snapshot.copied(folder / DATABASE, folder / FILES, today))
             with snapshot.opened(copy) as database:
+                strange = schema.file_fault(copy) or schema.fault(database)
                 snapshot.check(database)
                 large = snapshot.large(database)
                 bad = snapshot.altered(database, sha256_hex)
@@ -120,6 +121,8 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
             made.faults.append(f"{place.name}: {error} (not in it)")
             return
         _add(archive, before + DATABASE, copy)
+    if strange:
+        made.faults.append(f"{place.name}: {strange}; no restore takes it, see doctor")
     for item, size in large:
         if not _add(archive, f"{before}{FILES}/{item}", folder / FILES / item, size):
             bad += [item] if _still_there(place, item) else []

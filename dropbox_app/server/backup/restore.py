@@ -25,7 +25,7 @@ from dropbox_app.server.config.loader import Reading, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.errors import BackupError, SiteFull
-from dropbox_app.server.store import snapshot
+from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.files import at_midnight, full_disk_said, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
@@ -35,6 +35,8 @@ _LONGEST_HEADER = 4096  # bytes of what a header says besides; names are the lon
 _SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
 _STRANGE = "it holds something that no server writes"
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
+
+_FRESH = "lost+found"  # what a new disk has at its top
 
 Days = dict[str, datetime.date]  # withdrawn mailboxes
 
@@ -85,6 +87,7 @@ def restore(
             with full_disk_said():
                 known = _read_lists(file, keys, lists)
                 _unpack(file, keys, new)
+                _check_schemas(new)
                 read = loader.read(new)
                 found = _sites(new, read)
                 if not old:
@@ -106,6 +109,7 @@ def _begun(folder: Path) -> Iterator[Path]:
     there = folder.exists()
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
+    inside.discard(_FRESH)
     # What a killed restore left, and had perhaps moved already: it is begun again.
     left = manifest.TOP | {manifest.FORMER, paths.RESTORING} if new.exists() else set()
     if there and inside - left:
@@ -125,7 +129,8 @@ def _begun(folder: Path) -> Iterator[Path]:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.name != _FRESH:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # what is in the backup
@@ -203,6 +208,19 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
         os.fsync(handle)
     if name.startswith(f"{FILES}/") and digest.hexdigest() != path.name:
         path.unlink()
+
+
+def _check_schemas(new: Path) -> None:
+    """Raise BackupError for a database that no server wrote; before anything else reads in it."""
+    for place in paths.places(new):
+        path = place.folder / DATABASE
+        if path.exists():
+            strange = schema.file_fault(path)
+            if not strange:
+                with snapshot.opened(path) as database:
+                    strange = schema.fault(database)
+            if strange:
+                raise BackupError(f"{_STRANGE}: of the site {place.name} {strange}")
 
 
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:

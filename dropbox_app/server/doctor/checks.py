@@ -18,7 +18,7 @@ from dropbox_app.server.config import check as site_check
 from dropbox_app.server.config import loader, paths, settings
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.config.site import Site
+from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.doctor import machine
 from dropbox_app.server.doctor.finding import Check, Finding, Unseen, fine, note, wrong
 from dropbox_app.server.doctor.machine import ROOT, Machine
@@ -214,7 +214,16 @@ def _room(site: Site, look: Look, name: str) -> Iterator[Finding]:
     limits = site.settings.limits
     free = shutil.disk_usage(site.folder).free
     low = f"{free} bytes of the disk are free" if free < limits.free_bytes else ""
-    yield _verdict("free disk", low, "make room: no report is taken until then", name)
+    places = (site.folder, site.folder / FILES, site.folder / CARDS)
+    closed = [str(one) for one in places if one.exists() and os.statvfs(one).f_flag & os.ST_RDONLY]
+    if closed:
+        yield wrong(
+            "free disk", f"{closed[0]} is on a file system that takes no writes",
+            "look in the kernel's log (dmesg); after a fault of the disk restore on another one",
+            name,
+        )  # fmt: skip
+    else:
+        yield _verdict("free disk", low, "make room: no report is taken until then", name)
     most = limits.site_bytes
     full = f"{look.used} of {most} bytes are taken" if look.used > 0.8 * most else ""
     yield _verdict("room", full, "run purge, or raise limits.site_bytes in site.toml", name)

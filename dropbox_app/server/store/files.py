@@ -53,7 +53,11 @@ def as_its_folder(handle: int, folder: Path) -> None:
 def at_midnight(path: Path, day: datetime.date) -> None:
     """Set both times of a file to the beginning of the day."""
     moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp()
-    os.utime(path, (moment, moment))
+    try:
+        os.utime(path, (moment, moment))
+    except OSError as error:
+        error.filename = str(path)  # this call alone does not say it
+        raise
 
 
 def remove(path: Path, day: datetime.date) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from sqlite_utils import Database
 
 from dropbox_app.server.errors import ServerError, StoreError
-from dropbox_app.server.store import snapshot
+from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.connections import BUSY_SECONDS
 from dropbox_app.server.store.interface import IN_DATABASE
 from dropbox_app.server.store.migrations import pending, refuse_newer
@@ -69,8 +69,8 @@ def site_of(database: Path) -> str | None:
     with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
         if "site" in columns:
-            (site,) = connection.execute("SELECT site FROM store").fetchone()
-            return site or None
+            row = connection.execute("SELECT site FROM store").fetchone()
+            return (row[0] or None) if row else None
     return None
 
 
@@ -169,6 +169,7 @@ def _faults(
         " AND item NOT IN (SELECT item FROM sealed)"
     ).fetchone()[0]
     wrong += [f"{bare} sealed files are not in it"] if bare else []
+    wrong += [one for one in [schema.fault(connection)] if one]
     yield "database", "; ".join(wrong)
     lost = 0
     for item, size in large:

@@ -1,0 +1,107 @@
+"""Checks that a database has the tables and the names that a server writes, and nothing besides.
+
+Anyone with the server's folder can seal a backup to its key: that key is public. A trigger in such
+a database would act when the server writes, and a name such as ``../x`` would lead to other files.
+"""
+
+import functools
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from dropbox_app.server.store.migrations import DAYS, migrations
+
+_PAGE = 4096  # bytes; the room before sealed files (m003_cover) is made for it
+_HEADER = 100  # bytes with which a database begins
+_NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which its versions may write differently
+
+_HEX = "length({0}) != 64 OR {0} GLOB '*[^0-9a-f]*'"
+_MOST = 2**53  # of a number that counts on; far below what SQLite could count no further
+# By table and column: for which values it was no server that wrote them.
+_STRANGE = (
+    ("mailboxes", "mailbox", _HEX),
+    ("mailboxes", "access", _HEX),
+    ("items", "item", _HEX),
+    ("desks", "last_number", f"{{0}} > {_MOST}"),
+    *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
+)
+
+_Objects = frozenset[tuple[str, str, str, str]]
+
+
+def file_fault(database: Path) -> str:
+    """Return what is wrong with the form of a database file, or nothing; SQLite does not open it.
+
+    In pages of another size, or with room kept free in each, removed rows would leave traces.
+    """
+    with database.open("rb") as file:
+        head = file.read(_HEADER)
+    usual = (
+        int.from_bytes(head[16:18]) == _PAGE
+        and head[20:21] == b"\0"  # bytes kept free at the end of each page
+        and head[52:56] == bytes(4)  # no automatic vacuum
+        and head[56:60] in (bytes(4), (1).to_bytes(4))  # UTF-8, or nothing written yet
+    )
+    return "" if usual else "its pages have a form that no server writes"
+
+
+def fault(connection: sqlite3.Connection) -> str:
+    """Return the first thing in a database that no server writes, or nothing. Only reads."""
+    found = _objects(connection)
+    if not any(found == known for known in _known()):
+        more = sorted(name for _, name, _, _ in found - _known()[-1])
+        return f"it has tables, triggers or the like that no server makes: {', '.join(more[:3])}"
+    if not _only_stores(connection, _NOTES):
+        return f"{_NOTES} has columns or indexes that compute something"
+    have = {row[1] for row in connection.execute("PRAGMA table_info(store)")}
+    for table, column, is_strange in _STRANGE:
+        if table == "store" and column not in have:
+            continue  # a database of an earlier version
+        sql = f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL AND ({is_strange}) LIMIT 1"  # noqa: S608 (our own names)
+        if connection.execute(sql.format(column)).fetchone():
+            return f"a value in {table} ({column}) is none that a server writes"
+    if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
+        return "it has no id, or several"
+    return ""
+
+
+def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
+    """Return whether a table has neither generated columns nor indexes over expressions."""
+    if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")):
+        return False
+    expression = -2  # in the place of a column's number
+    return not connection.execute(
+        "SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS x"
+        " WHERE x.cid = ? OR i.partial",
+        [table, expression],
+    ).fetchone()
+
+
+@functools.cache
+def _known() -> tuple[_Objects, ...]:
+    """Return what a database holds after each migration, the newest last."""
+    with closing(sqlite3.connect(":memory:")) as nothing:
+        names = [one.name for one in migrations.pending(Database(nothing, execute_plugins=False))]
+    made = []
+    for end in [*names[1:], None]:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            migrations.apply(Database(connection, execute_plugins=False), stop_before=end)
+            made.append(_objects(connection))
+    return tuple(made)
+
+
+def _objects(connection: sqlite3.Connection) -> _Objects:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    return frozenset(
+        (kind, name, table, _plain(sql or ""))
+        for kind, name, table, sql in rows
+        if table != _NOTES or kind not in ("table", "index")
+    )
+
+
+def _plain(sql: str) -> str:
+    """Return a statement without what versions of SQLite write differently: quotes and spaces."""
+    return re.sub(r'[\s"]+', "", sql)

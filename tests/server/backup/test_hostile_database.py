@@ -1,0 +1,195 @@
+"""A backup that is sealed as it should be, around a database that no server wrote.
+
+Whoever has the server's folder can seal a backup to its key: that key is public.
+"""
+
+import io
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.keys import Recipient
+from dropbox_app.server.cli import common, main
+from dropbox_app.server.store.sqlite import DATABASE
+from tests.support.server_folder import DAY, AServer
+from tests.support.server_folder import file as sealed_file
+
+PARTS = ("files", "cards", "site.toml", DATABASE)
+BACKUP = f"klankbord-{DAY}.age"
+
+
+class Attacker:
+    """Somebody with a server's folder, and the operator who restores a backup from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = AServer(folder / "server")
+        self.server.report("one")
+        self.server.put_file("one", sealed_file(2, 1_500_000))
+        self.server.reply("one", 1)
+        self.server.fetch()
+        self.server.store.close()
+        self._key = folder / "key.txt"
+        self._key.write_text(self.types("backup-key").stdout)
+
+    def types(self, *words: str, folder: Path | None = None) -> Result:
+        where = ["--dir", str(folder or self.server.folder)]
+        done = CliRunner().invoke(main.main, [*where, *words])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done
+
+    def alter(self, statements: str) -> None:
+        path = self.server.folder / DATABASE
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.executescript(statements)
+
+    def restore(self) -> Result:
+        """Seal the folder as it is now, and restore that."""
+        server, made = self.server.folder, io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for path in sorted(server.rglob("*")):
+                name = path.relative_to(server).as_posix()
+                if path.is_file() and name.split("/")[0] in PARTS:
+                    entry = tarfile.TarInfo(name)
+                    entry.size = path.stat().st_size
+                    with path.open("rb") as file:
+                        archive.addfile(entry, file)
+        public = Recipient.parse((server / "backup-key").read_text().strip())
+        (self.folder / BACKUP).write_bytes(age.seal(made.getvalue(), [public]))
+        words = ("restore", str(self.folder / BACKUP), "--key", str(self._key))
+        return self.types(*words, folder=self.folder / "new")
+
+    def refused(self, said: str) -> None:
+        done = self.restore()
+        assert done.exit_code == 1, done.output
+        assert said in done.stderr
+        assert not (self.folder / "new").exists()
+
+
+@pytest.fixture
+def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attacker:
+    monkeypatch.setattr(common, "today", lambda: DAY)
+    monkeypatch.delenv("KLANKBORD_DIR", raising=False)
+    return Attacker(tmp_path)
+
+
+def _again(table: str, before: str, after: str) -> str:
+    """SQL that writes a part of a table's definition anew, past SQLite's own care."""
+    change = f"sql = replace(sql, '{before}', '{after}') WHERE name = '{table}'"
+    return f"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET {change};"  # noqa: S608 - our own names
+
+
+SCHEMAS = {
+    "a trigger that empties the store when it gets its new id":
+        "CREATE TRIGGER t AFTER UPDATE ON store BEGIN DELETE FROM mailboxes; END",
+    "a trigger on the notes of migrations":
+        "CREATE TRIGGER t AFTER UPDATE ON _sqlite_migrations BEGIN DELETE FROM mailboxes; END",
+    "a view in the place of a table":
+        "ALTER TABLE desks RENAME TO d; CREATE VIEW desks AS SELECT * FROM d",
+    "a view that never ends in the place of a table": (
+        "ALTER TABLE store RENAME TO s; CREATE VIEW store AS WITH RECURSIVE n(id) AS"
+        " (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT max(id) AS id, '' AS site FROM n"
+    ),
+    "one more view": "CREATE VIEW v AS SELECT * FROM items",
+    "a virtual table": "CREATE VIRTUAL TABLE v USING fts5(body)",
+    "a generated column": "ALTER TABLE mailboxes ADD COLUMN more TEXT AS (hex(mailbox))",
+    "a generated column in the notes of migrations":
+        "ALTER TABLE _sqlite_migrations ADD COLUMN more AS (hex(name))",
+    "an index over an expression in the notes of migrations":
+        "CREATE INDEX i ON _sqlite_migrations (abs(id))",
+    "one more column": "ALTER TABLE items ADD COLUMN visitor TEXT",
+    "an index over an expression": "CREATE INDEX i ON items (abs(size))",
+    "another type": _again("desks", "TEXT", "BLOB"),
+    "values of any type": _again("desks", "STRICT, ", ""),
+    "no condition any more": _again("store", "(length(site) = 32)", "(1)"),
+    "a condition that works for hours": _again(
+        "store", "(length(site) = 32)", "(length(randomblob(999999999)) > 0)"
+    ),
+    "one table less": "DROP TABLE addressed",
+    "one more table": "CREATE TABLE visitors (address TEXT)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SCHEMAS)
+def test_a_database_with_other_tables_triggers_or_views_is_refused(
+    what: str, attacker: Attacker
+) -> None:
+    attacker.alter(SCHEMAS[what])
+    attacker.refused("it holds something that no server writes: of the site . ")
+
+
+FORMS = {
+    "huge pages": "PRAGMA page_size = 65536; VACUUM",
+    "small pages": "PRAGMA page_size = 512; VACUUM",
+    "an automatic vacuum": "PRAGMA auto_vacuum = FULL; VACUUM",
+}
+
+
+@pytest.mark.parametrize("what", FORMS)
+def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker: Attacker) -> None:
+    attacker.alter(FORMS[what])
+    attacker.refused("its pages have a form that no server writes")
+
+
+VALUES = {
+    "a day that is none": "UPDATE mailboxes SET last_added = '2026-99-99'",
+    "a number that nothing can come after": "UPDATE desks SET last_number = 9223372036854775807",
+    "two ids": "INSERT INTO store (id) VALUES ('x')",
+    "no id": "DELETE FROM store",
+}
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker) -> None:
+    attacker.alter(VALUES[what])
+    attacker.refused("it holds something that no server writes: of the site . ")
+
+
+def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
+    attacker.alter(_again("desks", "STRICT, ", ""))
+    attacker.alter("UPDATE desks SET last_number = 'many'")
+    attacker.alter(_again("desks", "WITHOUT", "STRICT, WITHOUT"))
+    attacker.refused("")
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_name_that_leads_elsewhere_removes_no_file_there(
+    attacker: Attacker, absolute: bool
+) -> None:
+    """A restore removes large files that are not intact: only its own."""
+    victim = attacker.folder / "victim"
+    victim.write_bytes(b"not the server's")
+    name = str(victim) if absolute else "../../../victim"
+    attacker.alter(
+        f"UPDATE addressed SET item = '{name}' WHERE item IN"  # noqa: S608 - our own names
+        " (SELECT item FROM items WHERE size > 1048576);"
+        f"UPDATE items SET item = '{name}' WHERE size > 1048576"
+    )
+    done = attacker.restore()
+    assert victim.read_bytes() == b"not the server's"
+    assert done.exit_code == 1, done.output
+    assert "something that no server writes" in done.stderr
+
+
+def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -> None:
+    """Else the operator would learn it on the day on which the backup is needed."""
+    attacker.alter(SCHEMAS["one more view"])
+    found = attacker.types("doctor", "--site", ".")
+    assert "it has tables, triggers or the like that no server makes: v" in found.stdout
+    made = attacker.types("backup")
+    assert made.exit_code == 1
+    assert "no server makes: v; no restore takes it, see doctor" in made.stderr
+
+
+def test_the_folder_as_it_was_is_restored(attacker: Attacker) -> None:
+    """What the other tests alter is the reason why they are refused."""
+    attacker.alter("VACUUM")
+    done = attacker.restore()
+    assert done.exit_code == 0, done.output
+    assert "1 conversation is back" in done.stdout

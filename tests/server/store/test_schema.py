@@ -1,0 +1,24 @@
+"""The tables that a server makes are known again, whichever SQLite wrote them."""
+
+import re
+import sqlite3
+from contextlib import closing
+
+from sqlcipher3 import dbapi2 as another  # type: ignore[import-untyped] # as the standard sqlite3
+from sqlite_utils import Database
+
+from dropbox_app.server.store import migrations, schema
+
+
+def test_a_database_that_another_version_of_sqlite_made_has_no_fault() -> None:
+    """A backup of one Debian is restored on the next one, which has a newer SQLite."""
+    ran: list[str] = []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.set_trace_callback(ran.append)
+        migrations.migrations.apply(Database(connection, execute_plugins=False))
+        assert schema.fault(connection) == ""
+    with closing(another.connect(":memory:", isolation_level=None)) as connection:
+        for statement in ran:
+            if re.match(r"\s*(CREATE|ALTER|DROP|INSERT)", statement):
+                connection.execute(statement)
+        assert schema.fault(connection) == ""
