@@ -1,5 +1,7 @@
 """Vandaag, Gesprekken and the fetch: whose turn it is, what is found, what came in."""
 
+import pytest
+
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.actions.sites import Fetched
 from dropbox_app.desk.errors import CannotReach
@@ -133,6 +135,19 @@ def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
     assert "1 bericht gevonden" in found.text
     assert "che" not in found.path
     assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
+
+
+def test_a_search_that_skipped_older_messages_does_not_say_that_an_employer_has_none(
+    running: Running, peer: Peer, office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Reporter(peer, office.identity).report("Nog een chef.")
+    window = running.at_work()
+    running.fetch(window)
+    monkeypatch.setattr(threads, "MOST_FOUND", 1)
+    listed = window.get(f"{running.home}threads")
+    found = window.press(listed, "threads", words="chef", employer="Bakkerij")
+    assert "staan meer dan 1 berichten met deze woorden" in found.text
+    assert "Geen bericht" not in found.text
 
 
 def test_an_own_name_is_shown_instead_of_the_first_words(
