@@ -1,4 +1,4 @@
-"""Words for somebody who called: the first message that has them is put with the existing case."""
+"""Matching words for a caller: a first message that has them can be added to the existing case."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situati
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
-def test_one_of_the_words_or_both_apart_propose_nothing(
+def test_one_word_alone_or_both_apart_propose_nothing(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     one, other = words.split()
@@ -91,6 +91,7 @@ def test_words_are_given_once_and_none_where_there_is_a_conversation(
                ' "employer": "Voorbeeld BV", "case": "K"}')  # fmt: skip
     first = office.run("register", "match-words", "K").stdout
     assert office.run("register", "match-words", "K").stdout == first
-    office.run("register", "match", thread[:8], "K")
+    joined = office.run("register", "match", thread[:8], "K").stdout
+    assert joined == "The conversation and case K now count as one situation.\n"
     told = office.run("register", "match-words", "K", code=1)
     assert "has a conversation already" in told.stderr
