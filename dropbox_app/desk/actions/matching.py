@@ -1,4 +1,4 @@
-"""Words that a caller gets, so that a report of the same person is put with the existing case.
+"""Matching words for a caller, by which a later report can be added to the existing case.
 
 They are no proof: whoever has them can write them. So nothing is joined without the counsellor.
 """
@@ -92,7 +92,7 @@ def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
 
 
 def _given(place: Workplace) -> dict[str, Standing]:
-    """Return the cases without a thread whose person has words, by these."""
+    """Return the cases without a thread that have matching words, by these words."""
     return {
         one.sheet.match_word: one
         for one in place.book().standings.values()
