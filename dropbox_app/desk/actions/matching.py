@@ -67,12 +67,15 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
     """Put a thread with a case, and return the case: the two count once.
 
     The case that was made for the thread gives way, or is marked as the same situation if it has
-    entries of its own or its year is closed. Raises NotFound, Refused.
+    entries of its own or its year is closed. Nothing changes if the two are together already.
+    Raises NotFound, Refused.
     """
     found, day = register.case(place, reference), place.machine.today()
     added = Case(date=day, employer=found.employer, case=found.reference, thread=mailbox)
     with place.database.transaction():
         if (own := _of_thread(place, mailbox)) is not None:
+            if found.reference in (own.reference, *own.related):
+                return found
             entries = register.of_case(place, own)
             try:
                 if len(entries) > 1:
@@ -86,9 +89,11 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
 
 
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
-    return next(
-        (one for one in place.book().standings.values() if one.sheet.thread == mailbox), None
-    )
+    """Return the case that a thread has, also where a later entry gave the case another thread."""
+    book = place.book()
+    named = (one for one in reversed(book.events) if isinstance(one, Case))
+    found = next((one.case for one in named if one.thread == mailbox), "")
+    return book.standings.get(found)
 
 
 def _given(place: Workplace) -> dict[str, Standing]:

@@ -1,12 +1,14 @@
 """Words for somebody who called: the first message that has them is put with the existing case."""
 
+import json
+
 import pytest
 
 from dropbox_app.desk.actions import register
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running, Window
-from tests.desk.web.test_register import bring_in, case_page, contact, event
+from tests.desk.web.test_register import EMPLOYER, bring_in, case_page, contact, event, exported
 from tests.support.fake_server import Peer, Reporter
 from tests.support.plain_browser import Page as Answer
 
@@ -68,6 +70,16 @@ def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situati
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
+def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    page = written(running, window, office, words)
+    assert "hoort nu bij deze zaak" in window.press(page, "/match/").text
+    once = exported(running)
+    assert "hoort nu bij deze zaak" in window.press(page, "/match/").text
+    assert exported(running) == once
+
+
 def test_one_of_the_words_or_both_apart_propose_nothing(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
@@ -94,3 +106,40 @@ def test_words_are_given_once_and_none_where_there_is_a_conversation(
     office.run("register", "match", thread[:8], "K")
     told = office.run("register", "match-words", "K", code=1)
     assert "has a conversation already" in told.stderr
+
+
+def brought_in(office: Office, **values: object) -> None:
+    """One more event in the register."""
+    one = {"date": "2027-01-05", "employer": EMPLOYER} | values
+    office.run("register", "import", "-", given=json.dumps(one))
+
+
+def kept(office: Office) -> str:
+    """The whole register, as it is exported."""
+    return office.run("register", "export", "--json").stdout
+
+
+def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
+    office: Office, thread: str
+) -> None:
+    brought_in(office, event="employer", recording="full")
+    brought_in(office, event="case", case="K", thread=thread, label="Rooster", goal="Rust")
+    before = kept(office)
+    office.clock.to("2027-02-01")
+    for _ in range(2):
+        said = office.run("register", "match", thread[:8], "K").stdout
+        assert said == "It belongs to K now.\n"
+    assert kept(office) == before
+
+
+def test_a_conversation_that_only_an_older_entry_of_a_case_names_is_with_that_case_already(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    other = Reporter(peer, office.identity)
+    other.report("Nog een gesprek.")
+    office.fetch_quietly()
+    for one in (thread, other.mailbox):
+        brought_in(office, event="case", case="K", thread=one)
+    before = kept(office)
+    assert "It belongs to K now." in office.run("register", "match", thread[:8], "K").stdout
+    assert kept(office) == before
