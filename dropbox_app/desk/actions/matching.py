@@ -52,7 +52,7 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
     if not waiting:
         return None
     listed = opened.listed
-    employer = register.called(place, listed.site, listed.employer)
+    employer = register.employer_of(place, listed)
     own = _of_thread(place, listed.mailbox)
     written = (one.text for one in opened.case.thread.genuine() if one.by == REPORTER)
     said = f" {_plain(next(written, ''))} "
@@ -66,26 +66,54 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
     """Put a thread with a case, and return the case: the two count once.
 
-    The case that was made for the thread gives way, or is marked as the same situation if it has
-    entries of its own or its year is closed. Nothing changes if the two are together already.
-    Raises NotFound, Refused.
+    The case that was made for the thread gives way. It is marked as the same situation instead if
+    it has entries of its own, its year is closed, or the other case has a thread.
+    Nothing changes if the two are together already. Raises NotFound, Refused, Unfit.
     """
-    found, day = register.case(place, reference), place.machine.today()
-    added = Case(date=day, employer=found.employer, case=found.reference, thread=mailbox)
+    day = place.machine.today()
     with place.database.transaction():
-        if (own := _of_thread(place, mailbox)) is not None:
-            if found.reference in (own.reference, *own.related):
-                return found
-            entries = register.of_case(place, own)
-            try:
-                if len(entries) > 1:
-                    raise Refused(())
-                corrections.correct(place, entries[0][0], None)
-            except Refused:
-                marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
-                added = replace(added, thread="", belongs_with=tuple(marks))
+        found = register.case(place, reference)
+        own = _own(place, mailbox)
+        if own.employer != found.employer:
+            raise Unfit(
+                f"The conversation is about {own.employer!a}, and the case about "
+                f"{found.employer!a}; choose a case of the conversation's own employer.",
+                "match_employer", employer=own.employer, other=found.employer,
+            )  # fmt: skip
+        if found.reference in (own.reference, *own.related):
+            return found
+        added = Case(date=day, employer=found.employer, case=found.reference)
+        if not found.sheet.thread and _gives_way(place, own):
+            added = replace(added, thread=mailbox)
+        else:
+            marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
+            added = replace(added, belongs_with=tuple(marks))
         register.record(place, added)
     return found
+
+
+def _own(place: Workplace, mailbox: str) -> Standing:
+    """Return the case that a thread has already. Raises Unfit where it has none."""
+    own = _of_thread(place, mailbox)
+    if own is None:
+        raise Unfit(
+            "No message of this conversation is certain to be the reporter's, so it is put with no "
+            "case.",
+            "match_uncertain",
+        )
+    return own
+
+
+def _gives_way(place: Workplace, own: Standing) -> bool:
+    """Remove the case of a thread; return False if it stays, with what was recorded in it."""
+    (number, _), *others = register.of_case(place, own)
+    if others:
+        return False
+    try:
+        corrections.correct(place, number, None)
+    except Refused:
+        return False
+    return True
 
 
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:

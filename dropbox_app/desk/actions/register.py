@@ -295,6 +295,12 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
     return len(made)
 
 
+def employer_of(place: Workplace, listed: Listed) -> str:
+    """Return the employer of a thread as the register spells it."""
+    name = called(place, listed.site, listed.employer)
+    return names.spelled(place.book().first_of_employer, name)
+
+
 def called(place: Workplace, site: str, name: str) -> str:
     """Return what the register calls the employer of a site; ``name``: what the site calls it."""
     sheets = place.book().sheets

@@ -1,10 +1,13 @@
 """Words for somebody who called: the first message that has them is put with the existing case."""
 
 import json
+import secrets
 
 import pytest
 
 from dropbox_app.desk.actions import register
+from dropbox_app.protocol import age
+from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running, Window
@@ -70,6 +73,27 @@ def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situati
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
+def test_of_two_open_conversations_with_the_words_the_case_keeps_the_one_joined_first(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    pages = [written(running, window, office, f"{name}: {words}") for name in ("een", "twee")]
+    assert all("herkenningswoorden" in page.text for page in pages)
+    with running.lock.use() as place:
+        made = {one.sheet.thread: one.reference for one in register.all_cases(place)}
+    window.press(pages[0], "/match/")
+    with running.lock.use() as place:
+        first = next(one for one in register.all_cases(place) if one.sheet.match_word)
+    for _ in range(2):
+        assert "hoort nu bij deze zaak" in window.press(pages[1], "/match/").text
+    with running.lock.use() as place:
+        found = {one.reference: one for one in register.all_cases(place)}
+    assert found.keys() == {made[""], first.reference, *made.values()} - {made[first.sheet.thread]}
+    assert found[first.reference].sheet.thread == first.sheet.thread
+    (other,) = found.keys() - {first.reference}
+    assert found[first.reference].related == {other}
+    assert "herkenningswoorden" not in window.get(pages[1].path).text
+
+
 def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
@@ -94,6 +118,15 @@ def test_words_of_another_employer_propose_nothing(
     bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
     page = written(running, window, office, "appel peer")
     assert "herkenningswoorden" not in page.text
+
+
+def test_words_count_at_an_employer_that_the_register_spells_otherwise(
+    running: Running, window: Window, office: Office
+) -> None:
+    bring_in(running, event("case", employer="voorbeeld b.v.", case="K", match_word="appel peer"))
+    page = written(running, window, office, "appel peer")
+    assert "herkenningswoorden van je zaak “K”" in page.text
+    assert "Open het gesprek" in window.press(page, "/match/").text
 
 
 def test_words_are_given_once_and_none_where_there_is_a_conversation(
@@ -129,6 +162,33 @@ def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
     for _ in range(2):
         said = office.run("register", "match", thread[:8], "K").stdout
         assert said == "It belongs to K now.\n"
+    assert kept(office) == before
+
+
+def test_a_conversation_is_not_joined_with_a_case_of_another_employer(
+    office: Office, thread: str
+) -> None:
+    brought_in(office, event="case", employer="Bakkerij", case="B")
+    office.run("register", "cases")  # makes a case of the conversation
+    before = kept(office)
+    told = office.run("register", "match", thread[:8], "B", code=1)
+    assert f"is about {EMPLOYER!r}, and the case about 'Bakkerij'" in told.stderr
+    assert kept(office) == before
+
+
+def test_a_conversation_that_a_server_made_up_is_joined_with_no_case(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    (raw,) = peer.cards.values()
+    key = cards.parse(raw).sealing_key(peer.today())
+    assert key is not None
+    sealed, made_up = age.seal(secrets.token_bytes(900), [key]), secrets.token_hex(32)
+    peer.keep(made_up, "message", "reporter", 1, sealed, [str(office.identity)])
+    office.fetch()
+    brought_in(office, event="case", case="K")
+    before = kept(office)
+    told = office.run("register", "match", made_up, "K", code=1)
+    assert "No message of this conversation is certain to be the reporter's" in told.stderr
     assert kept(office) == before
 
 
