@@ -8,10 +8,11 @@ import secrets
 import unicodedata
 from dataclasses import replace
 
-from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.actions import corrections, register, threads
 from dropbox_app.desk.actions.threads import Opened
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import form
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.events import Case
 from dropbox_app.desk.register.form import Refused
@@ -67,7 +68,7 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
     """Put a thread with a case, and return the case: the two count once.
 
     The case that was made for the thread gives way. It is marked as the same situation instead if
-    it has entries of its own, its year is closed, or the other case has a thread.
+    the counsellor recorded anything in it, its year is closed, or the other case has a thread.
     Nothing changes if the two are together already. Raises NotFound, Refused, Unfit.
     """
     day = place.machine.today()
@@ -83,7 +84,7 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
         if found.reference in (own.reference, *own.related):
             return found
         added = Case(date=day, employer=found.employer, case=found.reference)
-        if not found.sheet.thread and _gives_way(place, own):
+        if not found.sheet.thread and _gives_way(place, own, mailbox):
             added = replace(added, thread=mailbox)
         else:
             marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
@@ -104,10 +105,14 @@ def _own(place: Workplace, mailbox: str) -> Standing:
     return own
 
 
-def _gives_way(place: Workplace, own: Standing) -> bool:
+def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
     """Remove the case of a thread; return False if it stays, with what was recorded in it."""
-    (number, _), *others = register.of_case(place, own)
-    if others:
+    (number, only), *others = register.of_case(place, own)
+    desk, _ = threads.find(place, mailbox)
+    label = desk.state.threads[mailbox].label
+    made = register.case_of_thread(mailbox, label, own.employer, only.date)
+    values, usual = form.to_json(only), form.to_json(replace(made, case=own.reference))
+    if others or any(usual.get(name) != value for name, value in values.items()):
         return False
     try:
         corrections.correct(place, number, None)

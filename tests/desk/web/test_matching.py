@@ -176,6 +176,33 @@ def test_a_conversation_is_not_joined_with_a_case_of_another_employer(
     assert kept(office) == before
 
 
+@pytest.mark.parametrize("own", [{"goal": "Rust"}, {"label": "Rooster"}, {"channel": "telephone"}])
+def test_a_case_with_anything_of_the_counsellor_in_it_does_not_give_way(
+    office: Office, thread: str, own: dict[str, str]
+) -> None:
+    brought_in(office, event="employer", recording="full")
+    brought_in(office, event="case", case="T", thread=thread, **own)
+    brought_in(office, event="case", case="K")
+    before = kept(office).splitlines()
+    office.run("register", "match", thread[:8], "K")
+    *left, added = kept(office).splitlines()
+    assert left == before
+    assert json.loads(added)["belongs_with"] == ["T"]
+
+
+@pytest.mark.parametrize("level", ["none", "minimal", "full"])
+def test_a_case_as_it_was_made_for_its_conversation_gives_way(
+    office: Office, thread: str, level: str
+) -> None:
+    office.run("label", thread[:8], "Rooster")
+    brought_in(office, event="employer", recording=level)
+    brought_in(office, event="case", case="K")
+    assert len(office.json("register", "cases")) == 2
+    office.run("register", "match", thread[:8], "K")
+    (one,) = office.json("register", "cases")
+    assert (one["case"], one["thread"]) == ("K", thread)
+
+
 def test_a_conversation_that_a_server_made_up_is_joined_with_no_case(
     office: Office, peer: Peer, thread: str
 ) -> None:
