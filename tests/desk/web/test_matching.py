@@ -5,7 +5,8 @@ import secrets
 
 import pytest
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk import folder
+from dropbox_app.desk.actions import register, threads
 from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.keys import VerifyKey
@@ -104,12 +105,25 @@ def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
     assert exported(running) == once
 
 
+def test_words_propose_their_case_again_once_its_conversation_was_forgotten(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    window.press(written(running, window, office, words), "/match/")
+    with running.lock.use() as place:
+        (one,) = register.all_cases(place)
+        folder.forget(*threads.find(place, one.sheet.thread))
+    assert "herkenningswoorden van je zaak" in written(running, window, office, words).text
+
+
 def test_one_of_the_words_or_both_apart_propose_nothing(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     one, other = words.split()
     for text in (one, f"{one} en {other}", f"x{words}", f"{words}x"):
-        assert "herkenningswoorden" not in written(running, window, office, text).text
+        page = written(running, window, office, text)
+        assert page.status == 200
+        assert text in page.text
+        assert "herkenningswoorden" not in page.text
 
 
 def test_words_of_another_employer_propose_nothing(
@@ -117,6 +131,7 @@ def test_words_of_another_employer_propose_nothing(
 ) -> None:
     bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
     page = written(running, window, office, "appel peer")
+    assert "appel peer" in page.text
     assert "herkenningswoorden" not in page.text
 
 
