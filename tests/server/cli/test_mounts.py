@@ -99,15 +99,13 @@ def test_a_part_of_the_folder_that_is_mounted_already_keeps_a_restore_out(
 
 
 @pytest.mark.parametrize("part", [".", "files", "cards"])
-def test_doctor_names_a_part_of_the_folder_that_takes_no_writes(
-    operator: Operator, part: str
-) -> None:
+def test_doctor_names_a_read_only_part_of_the_folder(operator: Operator, part: str) -> None:
     place = operator.folder / part
     with closed(place):
         done = operator.types("doctor", "--site", ".")
     assert done.exit_code == 1
-    assert f"{place} is on a file system that takes no writes" in done.stdout
-    assert "takes no writes" not in operator.types("doctor", "--site", ".").stdout
+    assert f"{place} is on a read-only file system" in done.stdout
+    assert "read-only" not in operator.types("doctor", "--site", ".").stdout
 
 
 @pytest.mark.parametrize("part", [".", "files", "backups"])
