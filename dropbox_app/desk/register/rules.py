@@ -418,9 +418,9 @@ def _second(year: str, other: Joint) -> Sentence:
     """Return why no other colleague gets the same counts, or can send theirs."""
     who = other.counsellor
     if other.given:
-        said = f"the counts of {year} were given to {who!a}; a report is made by two"
+        said = f"the counts of {year} were given to {who!a}; a report is made by two counsellors"
         return Sentence(said, "joint_second", year=year, other=who)
-    said = f"the counts of {year} were taken from {who!a}; a report is made by two"
+    said = f"you have the counts of {year} from {who!a}; a report is made by two counsellors"
     return Sentence(said, "joint_second_taken", year=year, other=who)
 
 

@@ -242,7 +242,7 @@ def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
     two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
     second = str(export("second.age", "derde", "extern"))
     told = two["extern"].run("annual", "counts", "import", second, given="y\n", code=1)
-    assert "were taken from 'Intern'" in told.stderr
+    assert "you have the counts of 2025 from 'Intern'" in told.stderr
     two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
 
 
