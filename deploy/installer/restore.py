@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from installer import onions, tor
 from installer.machine import CURRENT, Machine, say, stop
@@ -49,7 +50,8 @@ def _check_onion_key(path: Path) -> None:
     with path.open("rb") as file:
         data = file.read(KEY_SIZE + 1)
     if data.startswith(SEALED):
-        stop(f"{path} is encrypted; decrypt it first: age -d {path} > onion-key")
+        said = f"(umask 077; age -d {quote(str(path))} > {quote(f'{path}.open')})"
+        stop(f"{path} is encrypted; decrypt it first: {said}, then give that file")
     if len(data) != KEY_SIZE or not data.startswith(KEY_HEAD):
         stop(f"{path} is no hs_ed25519_secret_key of Tor")
 

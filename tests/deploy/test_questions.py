@@ -137,8 +137,11 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     ("held", "said"),
     [
         (None, "there is no file"),
-        (b"age-encryption.org/v1\n-> scrypt", "is encrypted; decrypt it first: age -d"),
-        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "is encrypted; decrypt it first: age -d"),
+        (b"age-encryption.org/v1\n-> scrypt", r"is encrypted; decrypt it first: \(umask 077; age"),
+        (
+            b"-----BEGIN AGE ENCRYPTED FILE-----\n",
+            r"is encrypted; decrypt it first: \(umask 077; age",
+        ),
         (b"other", "is no hs_ed25519_secret_key of Tor"),
     ],
 )

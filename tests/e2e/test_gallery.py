@@ -162,7 +162,7 @@ def test_every_page_fits_a_small_phone_and_letters_twice_as_large(
 def test_the_way_on_is_on_the_first_screen_of_a_small_phone(
     chromium: Browser, pages: dict[str, Page], name: str
 ) -> None:
-    """Below all that is advised before one writes; in a wide typeface, with two languages."""
+    """The main advice comes before it; in a wide typeface, with two languages."""
     phone = {"width": 320, "height": 640}
     context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type]
     with showing(context, pages) as gallery_of:

@@ -42,8 +42,8 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         if before is not None and names.plain(before.counsellor) != names.plain(read.name):
             raise Unfit(
                 f"Your counts of {years[-1]} at {name} were given to {before.counsellor}, who makes"
-                " the report. Two reports with the same counts would tell, side by side, what each"
-                " hides.",
+                " the report. Two reports that contain the same counts could be compared to find"
+                " what each hides.",
                 "joint_given", employer=name, year=years[-1], other=before.counsellor,
             )  # fmt: skip
         made = Counts(

@@ -122,7 +122,7 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
             return
         _add(archive, before + DATABASE, copy)
     if strange:
-        made.faults.append(f"{place.name}: {strange}; no restore takes it, see doctor")
+        made.faults.append(f"{place.name}: {strange}; a restore would refuse it; run doctor")
     for item, size in large:
         if not _add(archive, f"{before}{FILES}/{item}", folder / FILES / item, size):
             bad += [item] if _still_there(place, item) else []

@@ -220,7 +220,10 @@ def _check_schemas(new: Path) -> None:
                 with snapshot.opened(path) as database:
                     strange = schema.fault(database)
             if strange:
-                raise BackupError(f"{_STRANGE}: of the site {place.name} {strange}")
+                raise BackupError(
+                    f"the database of the site {place.name} is not as a server writes it: "
+                    f"{strange}; use an earlier backup"
+                )
 
 
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:

@@ -16,7 +16,7 @@ from dropbox_app.server import account
 from dropbox_app.server.backup import directory
 from dropbox_app.server.config import check as site_check
 from dropbox_app.server.config import loader, paths, settings
-from dropbox_app.server.config.loader import Reading
+from dropbox_app.server.config.loader import Reading, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.doctor import machine
@@ -33,6 +33,7 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 SOON = 30  # days: a desk that fetches renews its card long before that
 BACKUPS = "see Backups in deploy/guide/routine.md"
 OWN_ACCOUNT = "run as the server's own account"
+TO_READ = "let somebody read or check it; see deploy/guide/extras.md"
 BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
 SHOWN = 3  # of many files that have the same fault
 
@@ -81,25 +82,14 @@ def _verdict(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding]:
     name, folder = place.name, place.folder
-    faults = [fault for fault in read.faults if fault.site == name]
-    for fault in faults:
-        tell = note if fault.note else wrong
-        yield tell("settings", fault.said, _settings_repair(fault.said, folder), name)
     known = read.of(name)
+    found = list(_settings(place, read, known, today))
+    yield from found
     if known is None:
         return
-    site = Site(folder, known.settings)
-    unheld = [*site_check.telephone_faults(site), *site_check.no_other_contact(site, today)]
-    for said in unheld:
-        yield wrong("settings", said, _settings_repair(said, folder), name)
-    told = known.settings.phone or known.settings.telephones
-    if not told:
-        yield note(
-            "settings", "no telephone is told to reporters",
-            "phone or telephones in site.toml: the drop box is never the only way", name,
-        )  # fmt: skip
-    if told and not faults and not unheld:
+    if not found:
         yield fine("settings", name)
+    site = Site(folder, known.settings)
     yield from _access(folder, name)
     try:
         look = inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
@@ -112,6 +102,29 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     yield _clock(look, name, today)
     yield from _cards(site, name, today)
     yield from _desks(site, look, name, today)
+
+
+def _settings(
+    place: Place, read: Reading, known: ReadSite | None, today: datetime.date
+) -> Iterator[Finding]:
+    """Yield what is wrong with a site's settings and texts. ``known``: None if it is closed."""
+    name, folder = place.name, place.folder
+    for fault in read.faults:
+        if fault.site == name:
+            tell = note if fault.note else wrong
+            yield tell("settings", fault.said, _settings_repair(fault.said, folder), name)
+    if known is None:
+        return
+    site = Site(folder, known.settings)
+    for said in (*site_check.telephone_faults(site), *site_check.no_other_contact(site, today)):
+        yield wrong("settings", said, _settings_repair(said, folder), name)
+    if not (known.settings.phone or known.settings.telephones):
+        yield note(
+            "settings", "no telephone is told to reporters",
+            "phone or telephones in site.toml: the drop box is never the only way", name,
+        )  # fmt: skip
+    for said in site_check.stale_texts(known, today):
+        yield note("settings", said, TO_READ, name)
 
 
 def _settings_repair(said: str, folder: Path) -> str:
@@ -218,8 +231,8 @@ def _room(site: Site, look: Look, name: str) -> Iterator[Finding]:
     closed = [str(one) for one in places if one.exists() and os.statvfs(one).f_flag & os.ST_RDONLY]
     if closed:
         yield wrong(
-            "free disk", f"{closed[0]} is on a file system that takes no writes",
-            "look in the kernel's log (dmesg); after a fault of the disk restore on another one",
+            "free disk", f"{closed[0]} is on a read-only file system",
+            "check the kernel log (dmesg); if the disk is faulty, restore to another one",
             name,
         )  # fmt: skip
     else:

@@ -21,7 +21,7 @@ OPEN = 4  # of one thread, over all databases
 
 
 def read_only(path: Path) -> bool:
-    """Return whether a database is on a disk that takes no writes, as a clean stop left it.
+    """Return whether a database is on a read-only file system, as a clean stop left it.
 
     Without a log's index beside it SQLite could not read it there, unless told that nobody writes.
     """

@@ -45,26 +45,29 @@ def file_fault(database: Path) -> str:
         and head[52:56] == bytes(4)  # no automatic vacuum
         and head[56:60] in (bytes(4), (1).to_bytes(4))  # UTF-8, or nothing written yet
     )
-    return "" if usual else "its pages have a form that no server writes"
+    return "" if usual else "its page format is not the one that a server writes"
 
 
 def fault(connection: sqlite3.Connection) -> str:
     """Return the first thing in a database that no server writes, or nothing. Only reads."""
     found = _objects(connection)
     if not any(found == known for known in _known()):
-        more = sorted(name for _, name, _, _ in found - _known()[-1])
-        return f"it has tables, triggers or the like that no server makes: {', '.join(more[:3])}"
+        more = sorted({name for _, name, _, _ in found.difference(*_known())})
+        if not more:
+            return "its tables and indexes are not those of any version of the server"
+        named = ", ".join(more[:3])
+        return f"it has tables, triggers, views or indexes that no server makes: {named}"
     if not _only_stores(connection, _NOTES):
-        return f"{_NOTES} has columns or indexes that compute something"
+        return f"{_NOTES} has generated columns or indexes on expressions"
     have = {row[1] for row in connection.execute("PRAGMA table_info(store)")}
     for table, column, is_strange in _STRANGE:
         if table == "store" and column not in have:
             continue  # a database of an earlier version
         sql = f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL AND ({is_strange}) LIMIT 1"  # noqa: S608 (our own names)
         if connection.execute(sql.format(column)).fetchone():
-            return f"a value in {table} ({column}) is none that a server writes"
+            return f"{table}.{column} holds a value that no server writes"
     if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
-        return "it has no id, or several"
+        return "its table store does not have exactly one row"
     return ""
 
 

@@ -121,7 +121,7 @@ def test_a_database_with_other_tables_triggers_or_views_is_refused(
     what: str, attacker: Attacker
 ) -> None:
     attacker.alter(SCHEMAS[what])
-    attacker.refused("it holds something that no server writes: of the site . ")
+    attacker.refused("the database of the site . is not as a server writes it: ")
 
 
 FORMS = {
@@ -134,7 +134,7 @@ FORMS = {
 @pytest.mark.parametrize("what", FORMS)
 def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker: Attacker) -> None:
     attacker.alter(FORMS[what])
-    attacker.refused("its pages have a form that no server writes")
+    attacker.refused("its page format is not the one that a server writes")
 
 
 VALUES = {
@@ -148,7 +148,7 @@ VALUES = {
 @pytest.mark.parametrize("what", VALUES)
 def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker) -> None:
     attacker.alter(VALUES[what])
-    attacker.refused("it holds something that no server writes: of the site . ")
+    attacker.refused("the database of the site . is not as a server writes it: ")
 
 
 def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
@@ -174,17 +174,17 @@ def test_a_name_that_leads_elsewhere_removes_no_file_there(
     done = attacker.restore()
     assert victim.read_bytes() == b"not the server's"
     assert done.exit_code == 1, done.output
-    assert "something that no server writes" in done.stderr
+    assert "items.item holds a value that no server writes; use an earlier" in done.stderr
 
 
 def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -> None:
     """Else the operator would learn it on the day on which the backup is needed."""
     attacker.alter(SCHEMAS["one more view"])
     found = attacker.types("doctor", "--site", ".")
-    assert "it has tables, triggers or the like that no server makes: v" in found.stdout
+    assert "it has tables, triggers, views or indexes that no server makes: v" in found.stdout
     made = attacker.types("backup")
     assert made.exit_code == 1
-    assert "no server makes: v; no restore takes it, see doctor" in made.stderr
+    assert "no server makes: v; a restore would refuse it; run doctor" in made.stderr
 
 
 def test_an_unaltered_folder_is_restored(attacker: Attacker) -> None:

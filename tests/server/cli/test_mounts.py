@@ -104,8 +104,8 @@ def test_doctor_names_a_read_only_part_of_the_folder(operator: Operator, part: s
     with closed(place):
         done = operator.types("doctor", "--site", ".")
     assert done.exit_code == 1
-    assert f"{place} is on a file system that takes no writes" in done.stdout
-    assert "takes no writes" not in operator.types("doctor", "--site", ".").stdout
+    assert f"{place} is on a read-only file system" in done.stdout
+    assert "read-only" not in operator.types("doctor", "--site", ".").stdout
 
 
 @pytest.mark.parametrize("part", [".", "files", "backups"])

@@ -28,7 +28,19 @@ from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file
 RECORDED = Path(__file__).with_name("recorded")
 ONION = "b" * 56 + ".onion"
 DOMAIN = "box.example.org"
+READ = settings.Law(read_by="B. de Wit", read_on=DAY)
 OTHER = 65534  # an account's number, for who may give files away
+
+CHECKED = f"""compiled = {DAY}
+
+[[referral]]
+name = "Klachtencommissie"
+topics = ["bullying"]
+nl = "Een officiële klacht."
+en = "An official complaint."
+phone = "030 111 22 33"
+checked = {DAY}
+"""
 
 # The answers of the machine's programs, in files that the tests change.
 ANSWERS = "answers"
@@ -140,8 +152,12 @@ def build(root: Path) -> None:
 def _server(made: AMachine) -> None:
     server = AServer(made.server)
     origins = (f"http://{ONION}", f"https://{DOMAIN}", "http://localhost:8000")
-    own = dataclasses.replace(server.site.settings, origins=origins, phone="030 123 45 67")
+    own = dataclasses.replace(
+        server.site.settings, origins=origins, phone="030 123 45 67", law=READ
+    )
     (made.server / settings.FILE_NAME).write_text(settings_writer.write(own))
+    made.write("var/lib/klankbord/content/referrals.toml", CHECKED, 0o600)
+    (made.server / "content").chmod(0o700)
     server.report("one", (ANNA, BRAM))
     large = file(2, 1_500_000)
     server.put_file("one", large)

@@ -21,7 +21,7 @@ from dropbox_app.server.doctor.machine import Machine
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import SqliteStore
 from tests.server.doctor import a_machine
-from tests.server.doctor.a_machine import ANSWERS, ONION, PROGRAMS, TOR, UNIT, AMachine
+from tests.server.doctor.a_machine import ANSWERS, ONION, PROGRAMS, READ, TOR, UNIT, AMachine
 from tests.server.doctor.broken_machines import BROKEN, database, used
 from tests.support.server_folder import DAY
 
@@ -121,6 +121,28 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
         "settings",
         lambda m: m.replace("var/lib/klankbord/site.toml", '"030 123 45 67"', '""'),
         "no telephone is told",
+    ),
+    "a text on the law that nobody has read": (
+        "settings",
+        lambda m: m.write(
+            "var/lib/klankbord/site.toml",
+            (m.server / "site.toml")
+            .read_text()
+            .replace(f'"{READ.read_by}"', '""')
+            .replace(f"read_on = {READ.read_on}", 'read_on = ""'),
+            0o600,
+        ),
+        "no lawyer has read",
+    ),
+    "a list of help that nobody has checked": (
+        "settings",
+        lambda m: (m.server / "content/referrals.toml").unlink(),
+        "nobody has checked within a year",
+    ),
+    "pages in a language that nobody has read": (
+        "settings",
+        lambda m: m.replace("var/lib/klankbord/site.toml", '"nl", "en"', '"nl", "en", "pl"'),
+        "not yet read by a native reader: pl",
     ),
     "another onion address": (
         "tor",

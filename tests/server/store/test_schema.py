@@ -22,3 +22,14 @@ def test_a_database_that_another_version_of_sqlite_made_has_no_fault() -> None:
             if re.match(r"\s*(CREATE|ALTER|DROP|INSERT)", statement):
                 connection.execute(statement)
         assert schema.fault(connection) == ""
+
+
+def test_what_is_too_much_is_named_and_what_is_missing_is_said() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrations.migrations.apply(Database(connection, execute_plugins=False))
+        connection.execute("DROP TABLE addressed")
+        assert schema.fault(connection) == (
+            "its tables and indexes are not those of any version of the server"
+        )
+        connection.execute("CREATE TABLE visitors (address TEXT)")
+        assert schema.fault(connection).endswith("indexes that no server makes: visitors")

@@ -65,7 +65,7 @@ SAID = {
 }
 OTHERS = {
     "nl": ("Je kunt ook iemand anders kiezen.", "Wil je eerder antwoord? Kies Sam Jansen."),
-    "en": ("You can also choose someone else.", "Need it sooner? Choose Sam Jansen."),
+    "en": ("You can also choose someone else.", "Need an answer sooner? Choose Sam Jansen."),
 }
 STILL_OPEN = ("away", "silent")
 both = pytest.mark.parametrize("lang", ["nl", "en"])
