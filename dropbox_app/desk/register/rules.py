@@ -397,10 +397,14 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Refuse a second report for a joint one: two of the same years could be subtracted."""
-    own = [one for one in known.frozen if one.employer == event.employer]
-    for one in own:
-        if _years(one) & _years(event):
+    """Refuse a second report for a joint one: two of the same years could be subtracted.
+
+    An issued report without figures takes nothing away from a joint one: of three years with one
+    band, each counsellor makes those of the first two.
+    """
+    for one in known.frozen:
+        figures = bool(one.bands) or one.form != "A"  # only form A may do without them
+        if figures and one.employer == event.employer and _years(one) & _years(event):
             return [("first_year", f"the report of {one.last_year} was issued on {one.date} and "
                      "does not change any more; counts of it are of no use")]  # fmt: skip
     for other in known.joint:

@@ -252,11 +252,17 @@ def test_of_three_years_with_one_band_the_first_two_are_reported_by_each_counsel
     line = {**LINES[1], "employer": "Klein", "headcount": 80, "term_band": True,
             "until": "2026-12-31"}  # fmt: skip
     lines = json.dumps(LINES[0] | {"employer": "Klein"}), json.dumps(line)
-    two["intern"].run("register", "import", "-", given="\n".join(lines))
+    for desk in two.values():
+        desk.run("register", "import", "-", given="\n".join(lines))
+        desk.run("annual", "Klein", "2024", "--freeze")
+    two["extern"].run("annual", "Klein", "2025", "--freeze")
     card, out = str(tmp_path / "extern.card"), str(tmp_path / "k.age")
     counts = ("annual", "counts", "export", "Klein", "2026", "--to", card, "--out", out)
     two["intern"].run(*counts, given="y\n")
     with two["intern"].open() as place:
         given = {year: annual.state(place, "Klein", year).given_to for year in (2024, 2025, 2026)}
     assert given == {2024: "", 2025: "", 2026: "Extern"}
-    two["intern"].run("annual", "Klein", "2025")
+    two["intern"].run("annual", "Klein", "2025", "--freeze")
+    two["extern"].run("annual", "counts", "import", out, given="y\n")
+    two["extern"].run("annual", "Klein", "2026", "--freeze")
+    assert "were given to Extern" in two["intern"].run("annual", "Klein", "2026", code=1).stderr

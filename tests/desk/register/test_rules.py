@@ -65,6 +65,7 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount
         [OLD_TERM, TAKEN, SHARED],  # the counts came before the agreement named the other
         [SHARED, TAKEN, SHARED | {"until": "2028-12-31"}],
+        [ISSUED | {"form": "A"}, TAKEN | {"first_year": 2023}],  # no figures
         [GROUP, GROUP | {"group": "Ander"}],
         [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
@@ -111,6 +112,9 @@ def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
         ([OLD_TERM, TAKEN, OLD_TERM | {"headcount": 330}], "headcount: counts of 2025 were"),
         ([SHARED, TAKEN, SHARED | {"until": "2026-06-30"}], "until: counts of 2025 were"),
         ([TAKEN, GROUP], "group: counts of 'V' were exchanged with 'X' already"),
+        ([ISSUED, TAKEN], "first_year: the report of 2025 was issued"),  # of which form is unknown
+        ([ISSUED | {"form": "B"}, TAKEN], "first_year: the report of 2025 was issued"),
+        ([ISSUED | {"form": "A", "bands": {"all": "0-9"}}, TAKEN], "first_year: the report"),
         ([SMALL, SMALL | {"date": "2026-06-01", "term_band": True}], "term_band: it is fixed"),
         ([SMALL | {"term_band": True, "headcount": 300}], "term_band: one band over 3 years"),
         ([SMALL | {"term_band": True, "until": "2027-12-31"}], "until: one band over 3 years"),
