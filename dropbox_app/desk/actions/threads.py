@@ -191,7 +191,7 @@ def search_notes(place: Workplace, text: str) -> list[FoundNote]:
 
     At most 50.
     """
-    wanted = [re.compile(rf"\b{re.escape(word)}") for word in _folded(text).split()]
+    wanted = [re.compile(rf"\b{re.escape(word)}") for word in queries.words_in(_folded(text))]
     hits = [
         (site, mailbox, note)
         for site, mailbox, note in notebook.notes(place.database)

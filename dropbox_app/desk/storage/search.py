@@ -27,7 +27,7 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
     A word may also be the beginning of one; capitals and accents do not count. Without words
     nothing is found.
     """
-    wanted = " AND ".join(_wanted(database, word) for word in words.replace('"', " ").split())
+    wanted = " AND ".join(_wanted(database, word) for word in words_in(words))
     if not wanted:
         return []
     found = database.run(
@@ -43,6 +43,15 @@ def find(database: Database, words: str, most: int) -> list[Hit]:
         for site, mailbox, item, contents, length in found
         if isinstance(contents, bytes) and isinstance(length, int)
     ]
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words that a search looks for, without the signs that stand alone.
+
+    The index has only letters and digits. With a word of which it has none, nothing is found.
+    """
+    apart = text.replace('"', " ").split()
+    return [word for word in apart if any(sign.isalnum() for sign in word)]
 
 
 def _wanted(database: Database, word: str) -> str:
