@@ -413,14 +413,18 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
             did = "were given to" if other.given else "came from"
             return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
                      "you makes the report")]  # fmt: skip
-        if same and names.plain(other.counsellor) != names.plain(event.counsellor):
-            return [("counsellor", _second(str(other.last_year), other))]
+        if same and not names.same_colleague(other, event.counsellor, event.fingerprint):
+            return [("counsellor", _second(str(other.last_year), other, event))]
     return []
 
 
-def _second(year: str, other: Joint) -> Sentence:
+def _second(year: str, other: Joint, event: Joint) -> Sentence:
     """Return why no other colleague gets the same counts, or can send theirs."""
     who = other.counsellor
+    if names.plain(who) == names.plain(event.counsellor):
+        said = (f"the counts of {year} were exchanged with a colleague of this name, with other "
+                f"ten groups: {other.fingerprint}; a report is made by two")  # fmt: skip
+        return Sentence(said, "joint_namesake", year=year, other=who, groups=other.fingerprint)
     if other.given:
         said = f"the counts of {year} were given to {who!a}; a report is made by two"
         return Sentence(said, "joint_second", year=year, other=who)

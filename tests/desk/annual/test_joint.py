@@ -246,6 +246,38 @@ def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
     two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
 
 
+@pytest.mark.parametrize("first", ["Extern", "Intern"])
+def test_a_second_colleague_of_the_same_name_is_known_by_the_ten_groups(
+    two: Named, export: Callable[..., Path], tmp_path: Path, peer: Peer, clock: Clock, first: str
+) -> None:
+    two["namesake"] = second = Office(tmp_path / "namesake", peer, clock, first)
+    second.set_up()
+    second.run("register", "import", "-", given=talked(3))
+    card, out = tmp_path / "namesake.card", tmp_path / "second.age"
+    second.run("card", "--out", str(card))
+    two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    if first == "Extern":
+        told = two["intern"].run("annual", "counts", "export", "Zorg", "2025", "--to", str(card),
+                                 "--out", str(out), given="y\n", code=1)  # fmt: skip
+        assert two["extern"].identity.fingerprint() in told.stderr
+        assert not out.exists()
+        return
+    made = str(export("second.age", "namesake", "extern"))
+    told = two["extern"].run("annual", "counts", "import", made, given="y\n", code=1)
+    assert "of this name, with other ten groups" in told.stderr
+
+
+def test_a_colleague_with_a_corrected_name_gets_the_same_counts_again(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    for name in ("intern", "extern"):
+        card = tmp_path / f"{name}.card"
+        card.unlink()
+        two[name].run("card", "--name", f"{name.capitalize()} van Dijk", "--out", str(card))
+    two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
+
+
 def test_of_three_years_with_one_band_the_first_two_are_reported_by_each_counsellor_alone(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
