@@ -42,6 +42,7 @@ class _Known:
     sheets: list[Employer]
     joint: list[Joint]
     spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
+    kept: tuple[Joint, ...] = ()  # those of ``joint`` that the register has already
 
     @property
     def told(self) -> list[Freeze | Joint]:
@@ -61,6 +62,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     known.frozen += [one for one in there if isinstance(one, Freeze)]
     for event in there:
         _stand(known, event)
+    known.kept = tuple(known.joint)
     for of_case in known.events_of.values():
         of_case.sort(key=lambda event: event.date)
     found = []
@@ -400,7 +402,8 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
     """Refuse a second report for a joint one: two of the same years could be subtracted.
 
     An issued report without figures takes nothing away from a joint one: of three years with one
-    band, each counsellor makes those of the first two.
+    band, each counsellor makes those of the first two. A file may hold counts of two colleagues:
+    an older version recorded them, and its register moves to another desk as it is.
     """
     for one in known.frozen:
         figures = bool(one.bands) or one.form != "A"  # only form A may do without them
@@ -413,7 +416,8 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
             did = "were given to" if other.given else "came from"
             return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
                      "you makes the report")]  # fmt: skip
-        if same and not names.same_colleague(other, event.counsellor, event.fingerprint):
+        one_colleague = names.same_colleague(other, event.counsellor, event.fingerprint)
+        if same and other in known.kept and not one_colleague:
             return [("counsellor", _second(str(other.last_year), other, event))]
     return []
 

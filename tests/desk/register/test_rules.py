@@ -66,6 +66,7 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [OLD_TERM, TAKEN, SHARED],  # the counts came before the agreement named the other
         [SHARED, TAKEN, SHARED | {"until": "2028-12-31"}],
         [ISSUED | {"form": "A"}, TAKEN | {"first_year": 2023}],  # no figures
+        [TAKEN, TAKEN | {"counsellor": "Y"}],  # a register of before that was refused
         [GROUP, GROUP | {"group": "Ander"}],
         [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
@@ -132,6 +133,23 @@ def test_inconsistent_events_are_refused_with_what_to_do(
 ) -> None:
     (fault,) = faults(*bad)
     assert said in fault
+
+
+@pytest.mark.parametrize("given", [True, None])
+def test_counts_are_exchanged_with_the_colleague_alone_who_has_or_gave_them(
+    given: bool | None,
+) -> None:
+    first = TAKEN | {"given": given, "fingerprint": "1d0c"}
+    older = TAKEN | {"given": given}
+    for had, new, refused in (
+        (first, first | {"counsellor": "Y"}, False),
+        (first, first | {"fingerprint": "2e1d"}, True),
+        (older, first, False),
+        (older, first | {"counsellor": "Y"}, True),
+    ):
+        there = [one.event for one in read(had)]
+        found = [str(fault) for fault in rules.faults(there, read(new))]
+        assert ["a report is made by two" in fault for fault in found] == [True] * refused
 
 
 def test_a_consent_shows_its_age_and_its_newest_answer() -> None:
