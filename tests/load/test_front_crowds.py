@@ -373,7 +373,7 @@ def test_requests_waiting_for_a_code_block_no_page(
     assert statuses.count(422) >= 20
 
 
-def test_a_file_of_100_mib_arrives_beside_slow_strangers(
+def test_a_file_of_100_mib_arrives_while_strangers_send_slowly(
     serve: Callable[..., Serving], long_run: bool
 ) -> None:
     """10 MiB in the default run; in memory nginx takes no more for it."""

@@ -110,7 +110,7 @@ def only_file(counsellor: Counsellor) -> bytes:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("pace", PACES)
-def test_100_mib_arrive_slowly_beside_slow_strangers(
+def test_a_slow_file_of_100_mib_arrives_while_strangers_send_slowly(
     serve: Callable[..., Serving], pace: int
 ) -> None:
     serving = serve(changes={})

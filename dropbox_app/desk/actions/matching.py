@@ -1,4 +1,4 @@
-"""Words that a caller gets, so that a report of the same person is put with the existing case.
+"""Matching words for a caller, by which a later report can be added to the existing case.
 
 They are no proof: whoever has them can write them. So nothing is joined without the counsellor.
 """
@@ -8,10 +8,11 @@ import secrets
 import unicodedata
 from dataclasses import replace
 
-from dropbox_app.desk.actions import corrections, register
+from dropbox_app.desk.actions import corrections, register, threads
 from dropbox_app.desk.actions.threads import Opened
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import form
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.events import Case
 from dropbox_app.desk.register.form import Refused
@@ -52,7 +53,7 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
     if not waiting:
         return None
     listed = opened.listed
-    employer = register.called(place, listed.site, listed.employer)
+    employer = register.employer_of(place, listed)
     own = _of_thread(place, listed.mailbox)
     written = (one.text for one in opened.case.thread.genuine() if one.by == REPORTER)
     said = f" {_plain(next(written, ''))} "
@@ -66,33 +67,70 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
     """Put a thread with a case, and return the case: the two count once.
 
-    The case that was made for the thread gives way, or is marked as the same situation if it has
-    entries of its own or its year is closed. Raises NotFound, Refused.
+    The case that was made for the thread gives way. It is marked as the same situation instead if
+    the counsellor recorded anything in it, its year is closed, or the other case has a thread.
+    Nothing changes if the two are together already. Raises NotFound, Refused, Unfit.
     """
-    found, day = register.case(place, reference), place.machine.today()
-    added = Case(date=day, employer=found.employer, case=found.reference, thread=mailbox)
+    day = place.machine.today()
     with place.database.transaction():
-        if (own := _of_thread(place, mailbox)) is not None:
-            entries = register.of_case(place, own)
-            try:
-                if len(entries) > 1:
-                    raise Refused(())
-                corrections.correct(place, entries[0][0], None)
-            except Refused:
-                marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
-                added = replace(added, thread="", belongs_with=tuple(marks))
+        found = register.case(place, reference)
+        own = _own(place, mailbox)
+        if own.employer != found.employer:
+            raise Unfit(
+                f"The conversation is about {own.employer!a}, and the case about "
+                f"{found.employer!a}; choose a case of the conversation's own employer.",
+                "match_employer", employer=own.employer, other=found.employer,
+            )  # fmt: skip
+        if found.reference in (own.reference, *own.related):
+            return found
+        added = Case(date=day, employer=found.employer, case=found.reference)
+        if not found.sheet.thread and _gives_way(place, own, mailbox):
+            added = replace(added, thread=mailbox)
+        else:
+            marks = dict.fromkeys([*found.sheet.belongs_with, own.reference])
+            added = replace(added, belongs_with=tuple(marks))
         register.record(place, added)
     return found
 
 
+def _own(place: Workplace, mailbox: str) -> Standing:
+    """Return the case that a thread has already. Raises Unfit where it has none."""
+    own = _of_thread(place, mailbox)
+    if own is None:
+        raise Unfit(
+            "No message of this conversation is certain to be the reporter's, so it is put with no "
+            "case.",
+            "match_uncertain",
+        )
+    return own
+
+
+def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
+    """Remove the case of a thread; return False if it stays, with what was recorded in it."""
+    (number, only), *others = register.of_case(place, own)
+    desk, _ = threads.find(place, mailbox)
+    label = desk.state.threads[mailbox].label
+    made = register.case_of_thread(mailbox, label, own.employer, only.date)
+    values, usual = form.to_json(only), form.to_json(replace(made, case=own.reference))
+    if others or any(usual.get(name) != value for name, value in values.items()):
+        return False
+    try:
+        corrections.correct(place, number, None)
+    except Refused:
+        return False
+    return True
+
+
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
-    return next(
-        (one for one in place.book().standings.values() if one.sheet.thread == mailbox), None
-    )
+    """Return the case that a thread has, also where a later entry gave the case another thread."""
+    book = place.book()
+    named = (one for one in reversed(book.events) if isinstance(one, Case))
+    found = next((one.case for one in named if one.thread == mailbox), "")
+    return book.standings.get(found)
 
 
 def _given(place: Workplace) -> dict[str, Standing]:
-    """Return the cases without a thread whose person has words, by these."""
+    """Return the cases without a thread that have matching words, by these words."""
     return {
         one.sheet.match_word: one
         for one in place.book().standings.values()

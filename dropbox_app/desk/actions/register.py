@@ -281,18 +281,21 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
         day = min(began, place.machine.today())
         if rules.is_closed(there, employer, day.year):
             day = place.machine.today()
-        made.append(
-            Case(
-                date=day,
-                employer=employer,
-                thread=one.mailbox,
-                label=one.label,
-                channel="drop_box",
-            )
-        )
+        made.append(case_of_thread(one.mailbox, one.label, employer, day))
     if made:
         record(place, *sorted(made, key=lambda one: one.date))
     return len(made)
+
+
+def case_of_thread(mailbox: str, label: str, employer: str, day: datetime.date) -> Case:
+    """Return the event that makes a case of a thread; it has no reference yet."""
+    return Case(date=day, employer=employer, thread=mailbox, label=label, channel="drop_box")
+
+
+def employer_of(place: Workplace, listed: Listed) -> str:
+    """Return the employer of a thread as the register spells it."""
+    name = called(place, listed.site, listed.employer)
+    return names.spelled(place.book().first_of_employer, name)
 
 
 def called(place: Workplace, site: str, name: str) -> str:

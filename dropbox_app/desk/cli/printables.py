@@ -43,7 +43,7 @@ def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
 
     \b
     Example:
-      klankbord-desk poster --kind cards --phone "06 12345678" --out cards.pdf
+      klankbord-desk poster --kind cards --phone "06 12345678" --out wallet-cards.pdf
     """
     with common.at_work() as place:
         made = printables.of_site(

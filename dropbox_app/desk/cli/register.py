@@ -266,12 +266,12 @@ def rename(old: str, new: str, yes: bool) -> None:
 @register.command("match-words")
 @shared
 @click.argument("case")
-@click.option("--lang", type=click.Choice(LANGUAGES), default="nl", help="Of the words.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="nl", help="Language of the words.")
 def match_words(case: str, lang: str) -> None:
-    """Print the matching words of a case: for somebody who called and may write later.
+    """Print the matching words of a case: two words for a caller who may write later.
 
-    If they are in the first message of a conversation, the desk's page proposes to put it with the
-    case. They do not prove who writes.
+    If they are in the first message of a conversation, the desk's page offers to add the
+    conversation to the case. They do not prove who writes.
 
     \b
     Example:
@@ -286,7 +286,7 @@ def match_words(case: str, lang: str) -> None:
 @click.argument("thread")
 @click.argument("case")
 def match(thread: str, case: str) -> None:
-    """Put a conversation with a case that is there already: the two count once.
+    """Add a conversation to an existing case, so that both count as one situation.
 
     \b
     Example:
@@ -294,7 +294,8 @@ def match(thread: str, case: str) -> None:
     """
     with common.at_work() as place:
         _, mailbox = threads.locate(place, thread, common.site_hint())
-        click.echo(f"It belongs to {matching.join(place, mailbox, case).reference} now.")
+        found = matching.join(place, mailbox, case)
+    click.echo(visible(f"The conversation and case {found.reference} now count as one situation."))
 
 
 for _command in register_files.COMMANDS:

@@ -153,7 +153,7 @@ def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
 
 def file_name(kind: str, language: str) -> str:
-    """Return what a printed thing is called when it is saved, in the language that it is in."""
+    """Return the file name of a printable, in its language."""
     return str(_texts(language)["files"][kind])
 
 

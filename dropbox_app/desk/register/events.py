@@ -99,7 +99,7 @@ class Case(OfCase):
     ``belongs_with``: references of cases of the same situation, which counts once.
     ``conflicts_with``: cases whose other side this is. Both marks are private. ``began``,
     ``began_group``: year and main group of the situation, where a destroyed case began it.
-    ``match_word``: two words that the person got, who may write later.
+    ``match_word``: two words given to a person who may write later.
     """
 
     kind: ClassVar[str] = "case"

@@ -45,7 +45,7 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
 def _add_after(
     given: Sequence[Event], reference: str, added: Event, changes: list[tuple[Event, list[Event]]]
 ) -> None:
-    """Add an event after all others of a case: of one day, the later one holds."""
+    """Add an event after all others of a case: of events on the same day, the last one counts."""
     last = next(one for one in reversed(given) if isinstance(one, OfCase) and one.case == reference)
     after = next((kept for event, kept in changes if event is last), None)
     if after is None:

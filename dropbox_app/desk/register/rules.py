@@ -427,12 +427,13 @@ def _second(year: str, other: Joint, event: Joint) -> Sentence:
     who = other.counsellor
     if names.plain(who) == names.plain(event.counsellor):
         said = (f"the counts of {year} were exchanged with a colleague of this name, with other "
-                f"ten groups: {other.fingerprint}; a report is made by two")  # fmt: skip
+                f"ten groups: {other.fingerprint}; a report is made by two "
+                "counsellors")  # fmt: skip
         return Sentence(said, "joint_namesake", year=year, other=who, groups=other.fingerprint)
     if other.given:
-        said = f"the counts of {year} were given to {who!a}; a report is made by two"
+        said = f"the counts of {year} were given to {who!a}; a report is made by two counsellors"
         return Sentence(said, "joint_second", year=year, other=who)
-    said = f"the counts of {year} were taken from {who!a}; a report is made by two"
+    said = f"you have the counts of {year} from {who!a}; a report is made by two counsellors"
     return Sentence(said, "joint_second_taken", year=year, other=who)
 
 

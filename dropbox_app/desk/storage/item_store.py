@@ -261,7 +261,7 @@ class LocalStore:
     ) -> None:
         """Keep a split attachment: the body is on disk before the database names it.
 
-        Of a group that is so only if it is settled before the end of the transaction around.
+        If ``bodies`` is a group, the caller must settle it before the transaction ends.
         """
         with bodies.writing(self._body(item)) as write:
             for piece in payload:

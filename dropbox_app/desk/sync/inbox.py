@@ -56,7 +56,7 @@ _TOO_MUCH_OWED = (
 
 
 class _Arrivals:
-    """What has come and is not safe on the disk yet: the state names it only once it is."""
+    """Items that were fetched but are not yet synced to disk; they are recorded once they are."""
 
     def __init__(self, desk: Desk, group: Group) -> None:
         self.group = group

@@ -149,7 +149,7 @@ class DeskLock:
         """Wait until sites are not away, before writing to them. Within ``use``.
 
         Raises SiteAway if that takes longer than PATIENCE, and Locked if the desk was locked
-        meanwhile, even if it is open again: what ``use`` yielded is closed then.
+        meanwhile, even if it is open again: the desk that ``use`` yielded is then closed.
         """
         used = self._place
         if not self._free.wait_for(lambda: self._away.isdisjoint(sites), PATIENCE):
@@ -183,7 +183,7 @@ class DeskLock:
 
     def _must_hold(self, used: Workplace | None) -> None:
         if used is None or not self.holds(used):
-            raise Locked("The desk was locked meanwhile.")
+            raise Locked("The desk was locked while this request waited.")
 
     def _leave(self, grace: float) -> None:
         if self._place is not None:

@@ -45,7 +45,7 @@ _PATIENCE = 5  # seconds that a browser gets to end by itself
 def opened(file: Path, language: str) -> Iterator[Kind]:
     """Open a browser at ``file``; yield whether it has its own window, or that none was found.
 
-    A window of its own says its own words, as beside the choice of a file, in ``language``.
+    ``language``: that of the browser's own texts, such as those next to a file field.
     At the end a window of its own is closed and its profile removed.
     """
     program = find(os.environ)

@@ -56,7 +56,7 @@ def at_midnight(path: Path, day: datetime.date) -> None:
     try:
         os.utime(path, (moment, moment))
     except OSError as error:
-        error.filename = str(path)  # this call alone does not say it
+        error.filename = str(path)  # os.utime leaves the name out
         raise
 
 

@@ -220,7 +220,7 @@ def third(two: Named, tmp_path: Path, peer: Peer, clock: Clock) -> Office:
 
 
 @pytest.mark.usefixtures("third")
-def test_counts_that_one_colleague_has_are_given_to_no_second_one(
+def test_counts_that_one_colleague_has_are_not_given_to_a_second(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     # Two reports would both hold them: the difference of the two would tell of the others' counts.
@@ -242,7 +242,7 @@ def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
     two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
     second = str(export("second.age", "derde", "extern"))
     told = two["extern"].run("annual", "counts", "import", second, given="y\n", code=1)
-    assert "were taken from 'Intern'" in told.stderr
+    assert "you have the counts of 2025 from 'Intern'" in told.stderr
     two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
 
 

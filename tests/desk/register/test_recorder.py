@@ -36,12 +36,13 @@ LINES: list[dict[str, object]] = [
      "notes": SECRET},
     {"event": "case", "date": "2025-03-01", "employer": "Zorg", "case": "L", "label": SECRET},
     {"event": "consent", "date": "2025-03-02", "employer": "Zorg", "case": "L", "consent": "a"},
+    {"event": "case", "date": "2025-03-01", "employer": "Voorbeeld BV", "case": "M"},
 ]  # fmt: skip
 
 
 @needs_strace
 def test_no_command_opens_a_socket_or_writes_anything_readable_but_what_was_asked_for(
-    office: Office, tmp_path: Path, peer: Peer, clock: Clock
+    office: Office, tmp_path: Path, peer: Peer, clock: Clock, thread: str
 ) -> None:
     other = Office(tmp_path / "other", peer, clock, "De ander")
     other.set_up()
@@ -49,7 +50,7 @@ def test_no_command_opens_a_socket_or_writes_anything_readable_but_what_was_aske
     (tmp_path / "lines").write_text(jsonl(*LINES))
     asked = tmp_path / "asked"
     asked.mkdir()
-    calls = record(office, tmp_path, commands(asked, tmp_path))
+    calls = record(office, tmp_path, commands(asked, tmp_path, thread))
     assert [call.name for call in calls if call.name in SOCKETS | UNSEEN] == []
     names = {"calendar.ics", "counts.age", "report.pdf", "report.md", "bill.csv",
              "copy.txt"}  # fmt: skip
@@ -67,7 +68,7 @@ def test_no_command_opens_a_socket_or_writes_anything_readable_but_what_was_aske
     assert all(target.startswith("pipe:") for target in said)
 
 
-def commands(asked: Path, tmp_path: Path) -> list[list[str]]:
+def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
     """Every command of ``register`` and ``annual``."""
     card = str(tmp_path / "other.card")
     made = [
@@ -77,6 +78,8 @@ def commands(asked: Path, tmp_path: Path) -> list[list[str]]:
         ["register", "consents", "L"],
         ["register", "agenda", "--ics", str(asked / "calendar.ics")],
         ["register", "export", "--json"],
+        ["register", "match-words", "M"],
+        ["register", "match", thread, "M"],
         ["register", "copy", "L", "--out", str(asked / "copy.txt")],
         ["register", "destroy", "K", "--yes"],
         ["register", "rename", "Zorg", "Zorg BV", "--yes"],

@@ -59,7 +59,7 @@ def test_figures_are_the_same_after_each_destruction_in_any_order(
     assert all(isinstance(event, Statistic) for event in events)
 
 
-def test_cases_of_one_day_that_belong_together_through_a_destroyed_one_still_do() -> None:
+def test_linked_cases_of_one_day_stay_linked_after_the_linking_case_is_destroyed() -> None:
     events = [one.event for one in read(
         on("03-01", "case", case="M", belongs_with=["K", "N"]),
         on("03-01", "contact", case="M", minutes=10),

@@ -1,12 +1,18 @@
-"""Words for somebody who called: the first message that has them is put with the existing case."""
+"""Matching words for a caller: a first message that has them can be added to the existing case."""
+
+import json
+import secrets
 
 import pytest
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk import folder
+from dropbox_app.desk.actions import register, threads
+from dropbox_app.protocol import age
+from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.keys import VerifyKey
 from tests.desk.conftest import Office
 from tests.desk.web.conftest import Running, Window
-from tests.desk.web.test_register import bring_in, case_page, contact, event
+from tests.desk.web.test_register import EMPLOYER, bring_in, case_page, contact, event, exported
 from tests.support.fake_server import Peer, Reporter
 from tests.support.plain_browser import Page as Answer
 
@@ -68,12 +74,56 @@ def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situati
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
-def test_one_of_the_words_or_both_apart_propose_nothing(
+def test_of_two_open_conversations_with_the_words_the_case_keeps_the_one_joined_first(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    pages = [written(running, window, office, f"{name}: {words}") for name in ("een", "twee")]
+    assert all("herkenningswoorden" in page.text for page in pages)
+    with running.lock.use() as place:
+        made = {one.sheet.thread: one.reference for one in register.all_cases(place)}
+    window.press(pages[0], "/match/")
+    with running.lock.use() as place:
+        first = next(one for one in register.all_cases(place) if one.sheet.match_word)
+    for _ in range(2):
+        assert "tellen nu samen als één situatie" in window.press(pages[1], "/match/").text
+    with running.lock.use() as place:
+        found = {one.reference: one for one in register.all_cases(place)}
+    assert found.keys() == {made[""], first.reference, *made.values()} - {made[first.sheet.thread]}
+    assert found[first.reference].sheet.thread == first.sheet.thread
+    (other,) = found.keys() - {first.reference}
+    assert found[first.reference].related == {other}
+    assert "herkenningswoorden" not in window.get(pages[1].path).text
+
+
+def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    page = written(running, window, office, words)
+    assert "tellen nu samen als één situatie" in window.press(page, "/match/").text
+    once = exported(running)
+    assert "tellen nu samen als één situatie" in window.press(page, "/match/").text
+    assert exported(running) == once
+
+
+def test_words_propose_their_case_again_once_its_conversation_was_forgotten(
+    running: Running, window: Window, office: Office, words: str
+) -> None:
+    window.press(written(running, window, office, words), "/match/")
+    with running.lock.use() as place:
+        (one,) = register.all_cases(place)
+        folder.forget(*threads.find(place, one.sheet.thread))
+    assert "herkenningswoorden van je zaak" in written(running, window, office, words).text
+
+
+def test_one_word_alone_or_both_apart_propose_nothing(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     one, other = words.split()
     for text in (one, f"{one} en {other}", f"x{words}", f"{words}x"):
-        assert "herkenningswoorden" not in written(running, window, office, text).text
+        page = written(running, window, office, text)
+        assert page.status == 200
+        assert text in page.text
+        assert "herkenningswoorden" not in page.text
 
 
 def test_words_of_another_employer_propose_nothing(
@@ -81,7 +131,17 @@ def test_words_of_another_employer_propose_nothing(
 ) -> None:
     bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
     page = written(running, window, office, "appel peer")
+    assert "appel peer" in page.text
     assert "herkenningswoorden" not in page.text
+
+
+def test_words_count_at_an_employer_that_the_register_spells_otherwise(
+    running: Running, window: Window, office: Office
+) -> None:
+    bring_in(running, event("case", employer="voorbeeld b.v.", case="K", match_word="appel peer"))
+    page = written(running, window, office, "appel peer")
+    assert "herkenningswoorden van je zaak “K”" in page.text
+    assert "Open het gesprek" in window.press(page, "/match/").text
 
 
 def test_words_are_given_once_and_none_where_there_is_a_conversation(
@@ -91,6 +151,98 @@ def test_words_are_given_once_and_none_where_there_is_a_conversation(
                ' "employer": "Voorbeeld BV", "case": "K"}')  # fmt: skip
     first = office.run("register", "match-words", "K").stdout
     assert office.run("register", "match-words", "K").stdout == first
-    office.run("register", "match", thread[:8], "K")
+    joined = office.run("register", "match", thread[:8], "K").stdout
+    assert joined == "The conversation and case K now count as one situation.\n"
     told = office.run("register", "match-words", "K", code=1)
     assert "has a conversation already" in told.stderr
+
+
+def brought_in(office: Office, **values: object) -> None:
+    """One more event in the register."""
+    one = {"date": "2027-01-05", "employer": EMPLOYER} | values
+    office.run("register", "import", "-", given=json.dumps(one))
+
+
+def kept(office: Office) -> str:
+    """The whole register, as it is exported."""
+    return office.run("register", "export", "--json").stdout
+
+
+def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
+    office: Office, thread: str
+) -> None:
+    brought_in(office, event="employer", recording="full")
+    brought_in(office, event="case", case="K", thread=thread, label="Rooster", goal="Rust")
+    before = kept(office)
+    office.clock.to("2027-02-01")
+    for _ in range(2):
+        said = office.run("register", "match", thread[:8], "K").stdout
+        assert said == "It belongs to K now.\n"
+    assert kept(office) == before
+
+
+def test_a_conversation_is_not_joined_with_a_case_of_another_employer(
+    office: Office, thread: str
+) -> None:
+    brought_in(office, event="case", employer="Bakkerij", case="B")
+    office.run("register", "cases")  # makes a case of the conversation
+    before = kept(office)
+    told = office.run("register", "match", thread[:8], "B", code=1)
+    assert f"is about {EMPLOYER!r}, and the case about 'Bakkerij'" in told.stderr
+    assert kept(office) == before
+
+
+@pytest.mark.parametrize("own", [{"goal": "Rust"}, {"label": "Rooster"}, {"channel": "telephone"}])
+def test_a_case_with_anything_of_the_counsellor_in_it_does_not_give_way(
+    office: Office, thread: str, own: dict[str, str]
+) -> None:
+    brought_in(office, event="employer", recording="full")
+    brought_in(office, event="case", case="T", thread=thread, **own)
+    brought_in(office, event="case", case="K")
+    before = kept(office).splitlines()
+    office.run("register", "match", thread[:8], "K")
+    *left, added = kept(office).splitlines()
+    assert left == before
+    assert json.loads(added)["belongs_with"] == ["T"]
+
+
+@pytest.mark.parametrize("level", ["none", "minimal", "full"])
+def test_a_case_as_it_was_made_for_its_conversation_gives_way(
+    office: Office, thread: str, level: str
+) -> None:
+    office.run("label", thread[:8], "Rooster")
+    brought_in(office, event="employer", recording=level)
+    brought_in(office, event="case", case="K")
+    assert len(office.json("register", "cases")) == 2
+    office.run("register", "match", thread[:8], "K")
+    (one,) = office.json("register", "cases")
+    assert (one["case"], one["thread"]) == ("K", thread)
+
+
+def test_a_conversation_that_a_server_made_up_is_joined_with_no_case(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    (raw,) = peer.cards.values()
+    key = cards.parse(raw).sealing_key(peer.today())
+    assert key is not None
+    sealed, made_up = age.seal(secrets.token_bytes(900), [key]), secrets.token_hex(32)
+    peer.keep(made_up, "message", "reporter", 1, sealed, [str(office.identity)])
+    office.fetch()
+    brought_in(office, event="case", case="K")
+    before = kept(office)
+    told = office.run("register", "match", made_up, "K", code=1)
+    assert "No message of this conversation is certain to be the reporter's" in told.stderr
+    assert kept(office) == before
+
+
+def test_a_conversation_that_only_an_older_entry_of_a_case_names_is_with_that_case_already(
+    office: Office, peer: Peer, thread: str
+) -> None:
+    other = Reporter(peer, office.identity)
+    other.report("Nog een gesprek.")
+    office.fetch_quietly()
+    for one in (thread, other.mailbox):
+        brought_in(office, event="case", case="K", thread=one)
+    before = kept(office)
+    assert "count as one situation" in office.run("register", "match", thread[:8], "K").stdout
+    assert kept(office) == before

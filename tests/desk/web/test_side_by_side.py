@@ -127,7 +127,7 @@ def test_a_site_stays_away_for_a_message_when_an_earlier_fetch_ends(
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_a_request_that_waited_through_lock_and_unlock_does_not_go_on_with_the_desk_of_before(
+def test_a_locked_and_reopened_desk_refuses_requests_that_waited(
     office: Office, every: bool
 ) -> None:
     lock = DeskLock(office.folder, office.machine, Seconds())

@@ -187,7 +187,7 @@ def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -
     assert "no server makes: v; no restore takes it, see doctor" in made.stderr
 
 
-def test_the_folder_as_it_was_is_restored(attacker: Attacker) -> None:
+def test_an_unaltered_folder_is_restored(attacker: Attacker) -> None:
     """What the other tests alter is the reason why they are refused."""
     attacker.alter("VACUUM")
     done = attacker.restore()

@@ -99,9 +99,7 @@ def test_a_part_of_the_folder_that_is_mounted_already_keeps_a_restore_out(
 
 
 @pytest.mark.parametrize("part", [".", "files", "cards"])
-def test_doctor_names_a_part_of_the_folder_that_takes_no_writes(
-    operator: Operator, part: str
-) -> None:
+def test_doctor_names_a_read_only_part_of_the_folder(operator: Operator, part: str) -> None:
     place = operator.folder / part
     with closed(place):
         done = operator.types("doctor", "--site", ".")

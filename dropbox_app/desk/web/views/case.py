@@ -205,7 +205,7 @@ def _mark(found: Standing) -> str:
 
 
 def _word(found: Standing) -> str:
-    """Draw the words of a person who may write later."""
+    """Make the matching words of a case."""
     matching.give(here.place(), found.reference, here.page().language)
     return "match.made"
 
@@ -220,7 +220,7 @@ _FORMS: Mapping[str, Callable[[Standing], str]] = {
 
 @blueprint.post("/<handle>/match/<thread>")
 def match(handle: str, thread: str) -> ResponseReturnValue:
-    """Put a conversation with the case whose words it has."""
+    """Add a conversation to the case whose matching words it has."""
     place, (site, mailbox) = here.place(), here.thread_of(thread)
     here.page().lock.settle(site)
     found = matching.join(place, mailbox, here.registered("case", handle))
