@@ -37,12 +37,12 @@ class Office:
         self.name = name
         self.machine = Machine(clock, lambda _: PeerTransport(self.peer), vault.CHEAP_FOR_TESTS)
 
-    def set_up(self) -> VerifyKey:
+    def set_up(self, employer: str = "Voorbeeld BV") -> VerifyKey:
         desk = workplace.init(
             self.folder,
             PASSPHRASE,
             self.machine,
-            invitation=workplace.read_invitation(self.peer.invitation()),
+            invitation=workplace.read_invitation(self.peer.invitation(employer)),
             profile=Profile(self.name, "external", "both", ("nl", "en")),
             proxy="",
         )

@@ -78,7 +78,9 @@ def test_a_label_stays_at_the_desk_and_is_deleted_with_its_thread(
     assert office.json("list")[0]["label"] == ""
 
 
-@pytest.mark.parametrize("words", ["chef", "CHEF", "che", "het chef", "chéf", "ch", "gaat che"])
+@pytest.mark.parametrize(
+    "words", ["chef", "CHEF", "che", "het chef", "chéf", "ch", "gaat che", "chef - het", "chef &"]
+)
 def test_search_finds_words_and_their_beginnings(office: Office, thread: str, words: str) -> None:
     (hit,) = office.json("search", *words.split())
     assert hit["text"] == "Het gaat over mijn chef."
@@ -86,7 +88,9 @@ def test_search_finds_words_and_their_beginnings(office: Office, thread: str, wo
     assert hit["verified"]
 
 
-@pytest.mark.parametrize("words", ["directeur", "chef directeur", '" OR', "chef*", "NEAR(", "ef"])
+@pytest.mark.parametrize(
+    "words", ["directeur", "chef directeur", '" OR', "chef*", "NEAR(", "ef", "- &"]
+)
 def test_search_takes_words_only_as_words(office: Office, thread: str, words: str) -> None:
     expected = 1 if words == "chef*" else 0
     assert len(office.json("search", *words.split())) == expected

@@ -39,21 +39,34 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         name = name_of(events, employer)
         years, counts = drafts.joint_counts(events, name, periods.year(year), today)
         before = _given(events, name, years)
-        if before is not None and names.plain(before.counsellor) != names.plain(read.name):
-            raise Unfit(
-                f"Your counts of {years[-1]} at {name} were given to {before.counsellor}, who makes"
-                " the report. Two reports that contain the same counts could be compared to find"
-                " what each hides.",
-                "joint_given", employer=name, year=years[-1], other=before.counsellor,
-            )  # fmt: skip
+        groups = read.identity.fingerprint()
+        if before is not None and not names.same_colleague(before, read.name, groups):
+            raise _given_away(before, read.name)
         made = Counts(
             desk.state.site, desk.identity, desk.state.profile.name, name, years,
             before.situations if before else counts,
         )  # fmt: skip
         if before is None:
-            _keep(place, made, read.name, given=True)
+            _keep(place, made, read.name, read.identity, given=True)
         # Before the year is closed on the disk: without the file nobody could make its report.
         return sealed_counts.seal(made, read, desk.signing, today)
+
+
+def _given_away(before: Joint, name: str) -> Unfit:
+    """Return why a second colleague, called ``name``, does not get counts that were given."""
+    year, other = before.last_year, before.counsellor
+    if names.plain(name) == names.plain(other):
+        return Unfit(
+            f"Your counts of {year} at {before.employer} were given to a colleague of this name,"
+            f" with other ten groups: {before.fingerprint}. Ask for the card with those.",
+            "joint_given_namesake", employer=before.employer, year=year, other=other,
+            groups=before.fingerprint,
+        )  # fmt: skip
+    return Unfit(
+        f"Your counts of {year} at {before.employer} were given to {other}, who makes the report."
+        " Two reports with the same counts would tell, side by side, what each hides.",
+        "joint_given", employer=before.employer, year=year, other=other,
+    )  # fmt: skip
 
 
 def years(place: Workplace, employer: str, year: int) -> range:
@@ -98,7 +111,7 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
     _ask(confirmed, found.name, found.by)
     with place.database.transaction():
         name = name_of(register.every(place), employer or found.employer)
-        _keep(place, replace(found, employer=name), found.name, given=False)
+        _keep(place, replace(found, employer=name), found.name, found.by, given=False)
     return replace(found, employer=name)
 
 
@@ -134,7 +147,9 @@ def _ask(confirmed: Confirm, name: str, identity: VerifyKey) -> None:
         )
 
 
-def _keep(place: Workplace, counts: Counts, other: str, *, given: bool) -> None:
+def _keep(
+    place: Workplace, counts: Counts, other: str, identity: VerifyKey, *, given: bool
+) -> None:
     register.record(
         place,
         Joint(
@@ -143,6 +158,7 @@ def _keep(place: Workplace, counts: Counts, other: str, *, given: bool) -> None:
             first_year=counts.years[0],
             last_year=counts.years[-1],
             counsellor=other,
+            fingerprint=identity.fingerprint(),
             given=given or None,
             situations=counts.situations,
         ),

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
@@ -167,12 +167,12 @@ def mark_seen(opened: Opened) -> int:
     return len(unseen)
 
 
-def search(place: Workplace, text: str) -> Searched:
-    """Return messages of all sites that contain all words of ``text``: the newest 50.
+def search(place: Workplace, text: str, sites: Sequence[str] | None = None) -> Searched:
+    """Return messages of some sites that contain all words of ``text``: the newest 50.
 
-    Messages that are not genuine are marked as such.
+    ``sites`` None is all sites. Messages that are not genuine are marked as such.
     """
-    every = queries.find(place.database, text, MOST_FOUND + 1)
+    every = queries.find(place.database, text, MOST_FOUND + 1, sites)
     hits = every[:MOST_FOUND]
     pairs = {(hit.site, hit.mailbox): None for hit in hits}
     with summarised(place):
@@ -186,16 +186,20 @@ def search(place: Workplace, text: str) -> Searched:
     return Searched(tuple(found), len(every) > len(hits))
 
 
-def search_notes(place: Workplace, text: str) -> list[FoundNote]:
-    """Return private notes of all sites that contain all words of ``text``, as ``search``.
+def search_notes(
+    place: Workplace, text: str, sites: Sequence[str] | None = None
+) -> list[FoundNote]:
+    """Return private notes of some sites that contain all words of ``text``, as ``search``.
 
     At most 50.
     """
-    wanted = [re.compile(rf"\b{re.escape(word)}") for word in _folded(text).split()]
+    wanted = [re.compile(rf"\b{re.escape(word)}") for word in queries.words_in(_folded(text))]
     hits = [
         (site, mailbox, note)
         for site, mailbox, note in notebook.notes(place.database)
-        if wanted and all(word.search(_folded(note)) for word in wanted)
+        if wanted
+        and (sites is None or site in sites)
+        and all(word.search(_folded(note)) for word in wanted)
     ][:MOST_FOUND]
     with summarised(place):
         there = [lists.one(place.database, site, mailbox) for site, mailbox, _ in hits]

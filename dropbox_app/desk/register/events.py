@@ -309,7 +309,8 @@ class Freeze(OfEmployer):
 class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
-    They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one.
+    They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one;
+    ``fingerprint``: the ten groups of the other one's card, empty in older entries.
     ``given``: they were given to the other one, who makes the report, and these years are closed
     here; else they came from there.
     ``situations``: by main group. Later counts of the same years replace earlier ones.
@@ -319,6 +320,7 @@ class Joint(OfEmployer):
     first_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
     last_year: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
     counsellor: str = f.text()
+    fingerprint: str = f.text(49)
     given: bool | None = f.flag()
     situations: Mapping[str, int] = f.counted(c.MAIN_GROUPS, 1_000_000, "situations")
 

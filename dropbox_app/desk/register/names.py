@@ -87,6 +87,17 @@ def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
     return found
 
 
+def same_colleague(had: Joint, name: str, fingerprint: str) -> bool:
+    """Return whether counts were exchanged with this colleague.
+
+    The ten groups decide: two people can have one name, and one can correct theirs. The name
+    decides where an entry has no groups.
+    """
+    if had.fingerprint and fingerprint:
+        return had.fingerprint == fingerprint
+    return plain(had.counsellor) == plain(name)
+
+
 def renamed(given: Sequence[Event], old: str, new: str) -> list[tuple[Event, Event]]:
     """Return the events that name an employer, each with what takes its place.
 

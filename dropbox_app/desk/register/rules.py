@@ -42,6 +42,7 @@ class _Known:
     sheets: list[Employer]
     joint: list[Joint]
     spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
+    kept: tuple[Joint, ...] = ()  # those of ``joint`` that the register has already
 
     @property
     def told(self) -> list[Freeze | Joint]:
@@ -61,6 +62,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     known.frozen += [one for one in there if isinstance(one, Freeze)]
     for event in there:
         _stand(known, event)
+    known.kept = tuple(known.joint)
     for of_case in known.events_of.values():
         of_case.sort(key=lambda event: event.date)
     found = []
@@ -397,10 +399,15 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Refuse a second report for a joint one: two of the same years could be subtracted."""
-    own = [one for one in known.frozen if one.employer == event.employer]
-    for one in own:
-        if _years(one) & _years(event):
+    """Refuse a second report for a joint one: two of the same years could be subtracted.
+
+    An issued report without figures takes nothing away from a joint one: of three years with one
+    band, each counsellor makes those of the first two. A file may hold counts of two colleagues:
+    an older version recorded them, and its register moves to another desk as it is.
+    """
+    for one in known.frozen:
+        figures = bool(one.bands) or one.form != "A"  # only form A may do without them
+        if figures and one.employer == event.employer and _years(one) & _years(event):
             return [("first_year", f"the report of {one.last_year} was issued on {one.date} and "
                      "does not change any more; counts of it are of no use")]  # fmt: skip
     for other in known.joint:
@@ -409,14 +416,20 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
             did = "were given to" if other.given else "came from"
             return [("given", f"the counts of {other.last_year} {did} {other.counsellor!a}; one of "
                      "you makes the report")]  # fmt: skip
-        if same and names.plain(other.counsellor) != names.plain(event.counsellor):
-            return [("counsellor", _second(str(other.last_year), other))]
+        one_colleague = names.same_colleague(other, event.counsellor, event.fingerprint)
+        if same and other in known.kept and not one_colleague:
+            return [("counsellor", _second(str(other.last_year), other, event))]
     return []
 
 
-def _second(year: str, other: Joint) -> Sentence:
+def _second(year: str, other: Joint, event: Joint) -> Sentence:
     """Return why no other colleague gets the same counts, or can send theirs."""
     who = other.counsellor
+    if names.plain(who) == names.plain(event.counsellor):
+        said = (f"the counts of {year} were exchanged with a colleague of this name, with other "
+                f"ten groups: {other.fingerprint}; a report is made by two "
+                "counsellors")  # fmt: skip
+        return Sentence(said, "joint_namesake", year=year, other=who, groups=other.fingerprint)
     if other.given:
         said = f"the counts of {year} were given to {who!a}; a report is made by two counsellors"
         return Sentence(said, "joint_second", year=year, other=who)

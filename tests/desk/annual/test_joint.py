@@ -246,17 +246,55 @@ def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
     two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
 
 
+@pytest.mark.parametrize("first", ["Extern", "Intern"])
+def test_a_second_colleague_of_the_same_name_is_known_by_the_ten_groups(
+    two: Named, export: Callable[..., Path], tmp_path: Path, peer: Peer, clock: Clock, first: str
+) -> None:
+    two["namesake"] = second = Office(tmp_path / "namesake", peer, clock, first)
+    second.set_up()
+    second.run("register", "import", "-", given=talked(3))
+    card, out = tmp_path / "namesake.card", tmp_path / "second.age"
+    second.run("card", "--out", str(card))
+    two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    if first == "Extern":
+        told = two["intern"].run("annual", "counts", "export", "Zorg", "2025", "--to", str(card),
+                                 "--out", str(out), given="y\n", code=1)  # fmt: skip
+        assert two["extern"].identity.fingerprint() in told.stderr
+        assert not out.exists()
+        return
+    made = str(export("second.age", "namesake", "extern"))
+    told = two["extern"].run("annual", "counts", "import", made, given="y\n", code=1)
+    assert "of this name, with other ten groups" in told.stderr
+
+
+def test_a_colleague_with_a_corrected_name_gets_the_same_counts_again(
+    two: Named, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
+    for name in ("intern", "extern"):
+        card = tmp_path / f"{name}.card"
+        card.unlink()
+        two[name].run("card", "--name", f"{name.capitalize()} van Dijk", "--out", str(card))
+    two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
+
+
 def test_of_three_years_with_one_band_the_first_two_are_reported_by_each_counsellor_alone(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
     line = {**LINES[1], "employer": "Klein", "headcount": 80, "term_band": True,
             "until": "2026-12-31"}  # fmt: skip
     lines = json.dumps(LINES[0] | {"employer": "Klein"}), json.dumps(line)
-    two["intern"].run("register", "import", "-", given="\n".join(lines))
+    for desk in two.values():
+        desk.run("register", "import", "-", given="\n".join(lines))
+        desk.run("annual", "Klein", "2024", "--freeze")
+    two["extern"].run("annual", "Klein", "2025", "--freeze")
     card, out = str(tmp_path / "extern.card"), str(tmp_path / "k.age")
     counts = ("annual", "counts", "export", "Klein", "2026", "--to", card, "--out", out)
     two["intern"].run(*counts, given="y\n")
     with two["intern"].open() as place:
         given = {year: annual.state(place, "Klein", year).given_to for year in (2024, 2025, 2026)}
     assert given == {2024: "", 2025: "", 2026: "Extern"}
-    two["intern"].run("annual", "Klein", "2025")
+    two["intern"].run("annual", "Klein", "2025", "--freeze")
+    two["extern"].run("annual", "counts", "import", out, given="y\n")
+    two["extern"].run("annual", "Klein", "2026", "--freeze")
+    assert "were given to Extern" in two["intern"].run("annual", "Klein", "2026", code=1).stderr

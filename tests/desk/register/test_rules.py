@@ -65,6 +65,8 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount
         [OLD_TERM, TAKEN, SHARED],  # the counts came before the agreement named the other
         [SHARED, TAKEN, SHARED | {"until": "2028-12-31"}],
+        [ISSUED | {"form": "A"}, TAKEN | {"first_year": 2023}],  # no figures
+        [TAKEN, TAKEN | {"counsellor": "Y"}],  # a register of before that was refused
         [GROUP, GROUP | {"group": "Ander"}],
         [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
@@ -111,6 +113,9 @@ def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
         ([OLD_TERM, TAKEN, OLD_TERM | {"headcount": 330}], "headcount: counts of 2025 were"),
         ([SHARED, TAKEN, SHARED | {"until": "2026-06-30"}], "until: counts of 2025 were"),
         ([TAKEN, GROUP], "group: counts of 'V' were exchanged with 'X' already"),
+        ([ISSUED, TAKEN], "first_year: the report of 2025 was issued"),  # of which form is unknown
+        ([ISSUED | {"form": "B"}, TAKEN], "first_year: the report of 2025 was issued"),
+        ([ISSUED | {"form": "A", "bands": {"all": "0-9"}}, TAKEN], "first_year: the report"),
         ([SMALL, SMALL | {"date": "2026-06-01", "term_band": True}], "term_band: it is fixed"),
         ([SMALL | {"term_band": True, "headcount": 300}], "term_band: one band over 3 years"),
         ([SMALL | {"term_band": True, "until": "2027-12-31"}], "until: one band over 3 years"),
@@ -128,6 +133,23 @@ def test_inconsistent_events_are_refused_with_what_to_do(
 ) -> None:
     (fault,) = faults(*bad)
     assert said in fault
+
+
+@pytest.mark.parametrize("given", [True, None])
+def test_counts_are_exchanged_with_the_colleague_alone_who_has_or_gave_them(
+    given: bool | None,
+) -> None:
+    first = TAKEN | {"given": given, "fingerprint": "1d0c"}
+    older = TAKEN | {"given": given}
+    for had, new, refused in (
+        (first, first | {"counsellor": "Y"}, False),
+        (first, first | {"fingerprint": "2e1d"}, True),
+        (older, first, False),
+        (older, first | {"counsellor": "Y"}, True),
+    ):
+        there = [one.event for one in read(had)]
+        found = [str(fault) for fault in rules.faults(there, read(new))]
+        assert ["a report is made by two" in fault for fault in found] == [True] * refused
 
 
 def test_a_consent_shows_its_age_and_its_newest_answer() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import notes, sites, threads
 from dropbox_app.desk.actions.sites import Fetched
 from dropbox_app.desk.errors import CannotReach
 from dropbox_app.desk.session import Report
@@ -137,17 +137,29 @@ def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
     assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
 
 
-def test_a_search_that_skipped_older_messages_does_not_say_that_an_employer_has_none(
-    running: Running, peer: Peer, office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
+def test_a_search_among_one_employer_finds_messages_that_are_older_than_many_of_another(
+    running: Running, office: Office, clock: Clock, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Reporter(peer, office.identity).report("Nog een chef.")
-    window = running.at_work()
-    running.fetch(window)
     monkeypatch.setattr(threads, "MOST_FOUND", 1)
+    with office.open() as place:
+        notes.write_note(place, thread, "De chef is op reis.")
+    office.peer = other = Peer(clock, "http://127.0.0.1:8001")
+    identity = office.set_up("Bakkerij")
+    reporter = Reporter(other, identity)
+    reporter.report("Mijn chef weer.")
+    with office.open() as place:
+        sites.fetch(place, "Bakkerij")
+        notes.write_note(place, reporter.mailbox, "Over een andere chef.")
+    window = running.at_work()
     listed = window.get(f"{running.home}threads")
-    found = window.press(listed, "threads", words="chef", employer="Bakkerij")
-    assert "staan meer dan 1 berichten met deze woorden" in found.text
-    assert "Geen bericht" not in found.text
+    found = window.press(listed, "threads", words="chef", employer="Voorbeeld BV")
+    assert "Het gaat over mijn chef." in found.text
+    assert "De chef is op reis." in found.text
+    assert "andere" not in found.text
+    assert "meer dan" not in found.text
+    newer = window.press(found, "threads", words="chef", employer="")
+    assert "Mijn chef weer." in newer.text
+    assert "meer dan 1" in newer.text
 
 
 def test_an_own_name_is_shown_instead_of_the_first_words(

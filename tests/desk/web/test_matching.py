@@ -177,7 +177,7 @@ def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
     office.clock.to("2027-02-01")
     for _ in range(2):
         said = office.run("register", "match", thread[:8], "K").stdout
-        assert said == "It belongs to K now.\n"
+        assert said == "The conversation and case K now count as one situation.\n"
     assert kept(office) == before
 
 

@@ -33,7 +33,8 @@ def threads() -> ResponseReturnValue:
     place = here.place()
     names = place.names()
     sites = [site for site, name in names.items() if employer in ("", name)]
-    searched = actions.search(place, words)
+    among = sites if employer else None
+    searched = actions.search(place, words, among)
     found = actions.choose(place, sites, TURNS.get(turn, "all"), most=count)
     return render_template(
         "threads.html",
@@ -45,13 +46,13 @@ def threads() -> ResponseReturnValue:
         turn=turn,
         turns=[*TURNS],
         words=words,
-        hits=_hits(searched.newest, employer),
+        hits=_hits(searched.newest),
         most=len(searched.newest) if searched.more else 0,
-        notes=_notes(words, employer) if words else [],
+        notes=_notes(words, among),
     )
 
 
-def _hits(found: Sequence[Found], employer: str) -> list[dict[str, object]]:
+def _hits(found: Sequence[Found]) -> list[dict[str, object]]:
     """Return the search results: the conversation, and how the message begins."""
     return [
         {
@@ -61,16 +62,14 @@ def _hits(found: Sequence[Found], employer: str) -> list[dict[str, object]]:
             "genuine": one.genuine,
         }
         for one in found
-        if not employer or one.listed.employer == employer
     ]
 
 
-def _notes(words: str, employer: str) -> list[tuple[Listed, str]]:
+def _notes(words: str, sites: Sequence[str] | None) -> list[tuple[Listed, str]]:
     """Return the notes that a search found: the conversation, and how the note begins."""
     return [
         (one.listed, _beginning(one.text))
-        for one in actions.search_notes(here.place(), words)
-        if not employer or one.listed.employer == employer
+        for one in actions.search_notes(here.place(), words, sites)
     ]
 
 
