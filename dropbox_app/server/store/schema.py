@@ -12,20 +12,34 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from dropbox_app.server.store.interface import REPORTER
 from dropbox_app.server.store.migrations import DAYS, migrations
 
 _PAGE = 4096  # bytes; the room before sealed files (m003_cover) is made for it
 _HEADER = 100  # bytes with which a database begins
 _NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which its versions may write differently
 
-_HEX = "length({0}) != 64 OR {0} GLOB '*[^0-9a-f]*'"
-_MOST = 2**53  # of a number that counts on; far below what SQLite could count no further
+# SQLite's length() and GLOB end at the first NUL, so the bytes are counted as well.
+_LONG = "length({{0}}) != {0} OR length(CAST({{0}} AS BLOB)) != {0} OR {{0}} GLOB '*[^{1}]*'"
+_HEX = _LONG.format(64, "0-9a-f")
+_ID = _LONG.format(32, "0-9a-f")
+_IDENTITY = _LONG.format(44, "0-9A-Za-z+/=")
+# The protocol's numbers end at 2**53 - 1; a server that begins at half of that never comes there.
+_MOST = 2**52
+_LAST = "SELECT last_number FROM desks WHERE desks.identity = addressed.identity"
 # By table and column: for which values it was no server that wrote them.
 _STRANGE = (
     ("mailboxes", "mailbox", _HEX),
     ("mailboxes", "access", _HEX),
     ("items", "item", _HEX),
+    ("items", "author", f"{{0}} != '{REPORTER}' AND ({_IDENTITY})"),
+    ("items", "n", f"{{0}} > {_MOST}"),
+    ("addressed", "identity", _IDENTITY),
+    ("desks", "identity", _IDENTITY),
     ("desks", "last_number", f"{{0}} > {_MOST}"),
+    ("addressed", "number", f"{{0}} > coalesce(({_LAST}), 0)"),
+    ("store", "id", _ID),
+    ("store", "site", _ID),
     *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
 )
 

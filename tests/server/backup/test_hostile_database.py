@@ -137,18 +137,38 @@ def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker
     attacker.refused("its pages have a form that no server writes")
 
 
+NUL = "char(0) || '/../x'"  # where functions of SQLite and of C stop
 VALUES = {
-    "a day that is none": "UPDATE mailboxes SET last_added = '2026-99-99'",
-    "a number that nothing can come after": "UPDATE desks SET last_number = 9223372036854775807",
-    "two ids": "INSERT INTO store (id) VALUES ('x')",
-    "no id": "DELETE FROM store",
-}
+    "a day that is none": ("mailboxes", "last_added", "'2026-99-99'"),
+    "a day with more after it": ("mailboxes", "last_added", f"last_added || {NUL}"),
+    "a number that nothing can come after": ("desks", "last_number", "9223372036854775807"),
+    "a number that no desk takes": ("desks", "last_number", "9007199254740991"),
+    "a number that its desk has not reached": ("addressed", "number", "number + 1000"),
+    "a message number that nothing can come after": ("items", "n", "9223372036854775807"),
+    "an id with more after it": ("items", "item", f"item || {NUL}"),
+    "an id that is only begun":
+        ("mailboxes", "mailbox", "substr(mailbox, 1, 9) || char(0) || substr(mailbox, 11)"),
+    "an access id with more after it": ("mailboxes", "access", f"access || {NUL}"),
+    "an author who is none": ("items", "author", f"'reporter' || {NUL}"),
+    "a counsellor who is none": ("addressed", "identity", "'../x'"),
+    "a desk that is none": ("desks", "identity", f"identity || {NUL}"),
+    "an id of the store that is none": ("store", "id", f"id || {NUL}"),
+    "an id of the site that is none": ("store", "site", "printf('%032s', '../x')"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", VALUES)
 def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker) -> None:
-    attacker.alter(VALUES[what])
-    attacker.refused("it holds something that no server writes: of the site . ")
+    table, column, value = VALUES[what]
+    attacker.alter(f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - our own names
+    attacker.refused(f"of the site . a value in {table} ({column}) is none that a server writes")
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_store_with_several_ids_or_none_is_refused(several: bool, attacker: Attacker) -> None:
+    more = "INSERT INTO store (id) VALUES (hex(zeroblob(16)))"
+    attacker.alter(more if several else "DELETE FROM store")
+    attacker.refused("of the site . it has no id, or several")
 
 
 def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
