@@ -172,10 +172,10 @@ def test_a_store_with_several_ids_or_none_is_refused(several: bool, attacker: At
 
 
 def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
-    attacker.alter(_again("desks", "STRICT, ", ""))
-    attacker.alter("UPDATE desks SET last_number = 'many'")
-    attacker.alter(_again("desks", "WITHOUT", "STRICT, WITHOUT"))
-    attacker.refused("")
+    attacker.alter(_again("items", "STRICT, ", ""))
+    attacker.alter("UPDATE items SET n = n + 0.5")
+    attacker.alter(_again("items", "WITHOUT", "STRICT, WITHOUT"))
+    attacker.refused("the database is damaged: non-INTEGER value in items.n")
 
 
 @pytest.mark.parametrize("absolute", [True, False])
