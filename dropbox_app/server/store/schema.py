@@ -43,6 +43,11 @@ _STRANGE = (
     *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
 )
 
+# A literal, or another name in quotes; one of our names in quotes; a sign between spaces; spaces.
+_DIFFERENT = re.compile(
+    r"""('[^']*'|"(?![a-z_]+")[^"]*")|"([a-z_]+)"|[ \t\n\f\r]*([(),])[ \t\n\f\r]*|[ \t\n\f\r]+"""
+)
+
 _Objects = frozenset[tuple[str, str, str, str]]
 
 
@@ -109,13 +114,17 @@ def _known() -> tuple[_Objects, ...]:
 
 def _objects(connection: sqlite3.Connection) -> _Objects:
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
-    return frozenset(
-        (kind, name, table, _plain(sql or ""))
-        for kind, name, table, sql in rows
-        if table != _NOTES or kind not in ("table", "index")
-    )
+    found = {
+        (str(kind), str(name), str(table), _plain(str(sql))) for kind, name, table, sql in rows
+    }
+    notes = {one for one in found if one[2] == _NOTES and one[0] in ("table", "index")}
+    return frozenset(found - notes)
 
 
 def _plain(sql: str) -> str:
-    """Return a statement without what versions of SQLite write differently: quotes and spaces."""
-    return re.sub(r'[\s"]+', "", sql)
+    """Return a statement without what versions of SQLite write differently.
+
+    That is white space, and quotes around our names, which are lower-case: a keyword in quotes is
+    none. Literals stay as they are.
+    """
+    return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

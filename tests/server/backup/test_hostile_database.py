@@ -81,6 +81,7 @@ def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attacker:
 
 def _again(table: str, before: str, after: str) -> str:
     """SQL that writes a part of a table's definition anew, past SQLite's own care."""
+    before, after = (one.replace("'", "''") for one in (before, after))
     change = f"sql = replace(sql, '{before}', '{after}') WHERE name = '{table}'"
     return f"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET {change};"  # noqa: S608 - our own names
 
@@ -110,6 +111,19 @@ SCHEMAS = {
     "no condition any more": _again("store", "(length(site) = 32)", "(1)"),
     "a condition that works for hours": _again(
         "store", "(length(site) = 32)", "(length(randomblob(999999999)) > 0)"
+    ),
+    "a reference to no table": _again(
+        "items", "mailboxes ON DELETE CASCADE", '"mailboxesONDELETECASCADE"'
+    ),
+    "a reference to no table, by a space that is none to SQLite": _again(
+        "items", "mailboxes ON DELETE CASCADE", "mailboxes\xa0ON\xa0DELETE\xa0CASCADE"
+    ),
+    "a condition on another word": _again("items", "'attachment'", "'attach ment'"),
+    "a condition on a word with quotes": _again("items", "'attachment'", "'\"attachment\"'"),
+    "a condition on no day": _again("items", "GLOB '2", "GLOB ' 2"),
+    "a definition that is no text": (
+        "PRAGMA writable_schema = ON;"
+        " UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'desks'"
     ),
     "one table less": "DROP TABLE addressed",
     "one more table": "CREATE TABLE visitors (address TEXT)",
