@@ -43,6 +43,12 @@ _STRANGE = (
     *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
 )
 
+# Of ANALYZE, which an operator may run: names of tables and indexes, and counts of rows.
+_STATISTICS = (
+    "table", "sqlite_stat1", "sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"
+)  # fmt: skip
+_SAMPLES = "sqlite_stat4"  # by an SQLite that was built so; of rows that may be removed since
+
 # A literal, or another name in quotes; one of our names in quotes; a sign between spaces; spaces.
 _DIFFERENT = re.compile(
     r"""('[^']*'|"(?![a-z_]+")[^"]*")|"([a-z_]+)"|[ \t\n\f\r]*([(),])[ \t\n\f\r]*|[ \t\n\f\r]+"""
@@ -72,6 +78,11 @@ def fault(connection: sqlite3.Connection) -> str:
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted(name for _, name, _, _ in found - _known()[-1])
+        if more == [_SAMPLES]:
+            return (
+                "an ANALYZE was run, and it kept samples of rows, also of those that are removed "
+                f"since; remove it with DROP TABLE {_SAMPLES}, then VACUUM"
+            )
         return f"it has tables, triggers or the like that no server makes: {', '.join(more[:3])}"
     if not _only_stores(connection, _NOTES):
         return f"{_NOTES} has columns or indexes that compute something"
@@ -118,7 +129,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
         (str(kind), str(name), str(table), _plain(str(sql))) for kind, name, table, sql in rows
     }
     notes = {one for one in found if one[2] == _NOTES and one[0] in ("table", "index")}
-    return frozenset(found - notes)
+    return frozenset(found - notes - {_STATISTICS})
 
 
 def _plain(sql: str) -> str:

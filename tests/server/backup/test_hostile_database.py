@@ -221,6 +221,30 @@ def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -
     assert "no server makes: v; no restore takes it, see doctor" in made.stderr
 
 
+def test_what_an_operators_analyze_left_is_restored(attacker: Attacker) -> None:
+    """It holds the number of rows, and the names of tables; no more than the tables do."""
+    attacker.alter("ANALYZE")
+    assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
+    assert attacker.types("backup").exit_code == 0
+    done = attacker.restore()
+    assert done.exit_code == 0, done.output
+
+
+def test_statistics_with_samples_of_removed_rows_are_refused_with_what_to_do(
+    attacker: Attacker,
+) -> None:
+    attacker.alter("ANALYZE")
+    attacker.alter(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET name = 'sqlite_stat4',"
+        " tbl_name = 'sqlite_stat4', sql = 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'"
+        " WHERE name = 'sqlite_stat1'"
+    )
+    made = attacker.types("backup")
+    assert made.exit_code == 1
+    assert "remove it with DROP TABLE sqlite_stat4" in made.stderr
+    attacker.refused("of the site . an ANALYZE was run")
+
+
 def test_the_folder_as_it_was_is_restored(attacker: Attacker) -> None:
     """What the other tests alter is the reason why they are refused."""
     attacker.alter("VACUUM")
