@@ -112,6 +112,16 @@ def test_files_of_a_group_are_each_the_old_or_the_new_at_every_step(
         assert not list(plain.root.rglob("*.new"))
 
 
+def test_of_a_file_that_a_group_writes_twice_the_later_one_is_kept(disk: Disk) -> None:
+    """The earlier one is in place first: its file is closed, as a ResourceWarning would say."""
+    with disk.together() as group:
+        for data in (b"first", b"second"):
+            with group.writing("a") as take:
+                take(data)
+    assert disk.read("a") == b"second"
+    assert [path.name for path in disk.root.iterdir()] == ["a"]
+
+
 def test_a_group_that_cannot_be_synced_puts_nothing_in_place(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,22 @@ def test_a_connection_that_breaks_before_the_first_byte_ends_the_round(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
+def test_what_came_before_a_round_broke_off_is_not_fetched_again(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    (first,) = peer.items
+    reporter.write("Ik schrijf nog eens.")
+    peer.damaged = dict.fromkeys(set(peer.items) - {first}, 0)
+    assert "The connection was lost." in office.run("fetch", code=1).stderr
+    assert peer.fetched == []
+    peer.damaged = {}
+    peer.log.clear()
+    office.fetch_quietly()
+    assert not [target for method, target in peer.log if method == "GET" and first in target]
+    assert set(peer.fetched) == set(peer.items)
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Ik schrijf nog eens."]
+
+
 def test_a_list_of_threads_is_paged(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

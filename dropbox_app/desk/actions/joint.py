@@ -64,7 +64,7 @@ def _given_away(before: Joint, name: str) -> Unfit:
         )  # fmt: skip
     return Unfit(
         f"Your counts of {year} at {before.employer} were given to {other}, who makes the report."
-        " Two reports with the same counts would tell, side by side, what each hides.",
+        " Two reports that contain the same counts could be compared to find what each hides.",
         "joint_given", employer=before.employer, year=year, other=other,
     )  # fmt: skip
 

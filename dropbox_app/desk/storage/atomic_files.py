@@ -212,6 +212,8 @@ class Group:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Callable[[bytes], object]]:
         """Write a file in pieces; an exception inside leaves the earlier file unchanged."""
+        if name in self._open:
+            self.settle()  # its file is open, and cannot be replaced on Windows
         new = self._disk.begin(name)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         file = os.fdopen(handle, "wb")

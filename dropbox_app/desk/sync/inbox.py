@@ -159,13 +159,18 @@ def _take_page(desk: Desk, page: Page) -> bool:
 
 @contextlib.contextmanager
 def _arriving(desk: Desk) -> Iterator[_Arrivals]:
-    """Fetch several items, all safe and recorded at the end, also of a round that breaks off."""
+    """Fetch several items, all safe and recorded at the end.
+
+    If the server breaks the round off, the state is saved, so that what came is not fetched again.
+    After another failure it is: a disk that is full, or a program that is ended.
+    """
     with desk.store.together() as group:
         arrivals = _Arrivals(desk, group)
         try:
             yield arrivals
         except DeskError:
             arrivals.settle()
+            desk.save()
             raise
         arrivals.settle()
 

@@ -80,6 +80,7 @@ def create_app(page: Page) -> Flask:
     app.after_request(_answer_elsewhere)
     app.teardown_request(_leave_desk)
     app.context_processor(_words)
+    app.register_error_handler(Locked, _locked)
     app.register_error_handler(KlankbordError, _fault)
     app.register_error_handler(OSError, _fault)
     app.register_error_handler(HTTPException, _http_fault)
@@ -97,16 +98,21 @@ def _take_desk() -> ResponseReturnValue | None:
     g.stack = contextlib.ExitStack()
     try:
         g.place = g.stack.enter_context(page.lock.use())
-    except Locked:
-        if request.method == "GET":
-            return redirect(url_for("entering.unlock"))
-        blueprint, _, form = (request.endpoint or "").partition(".")
-        if blueprint == "thread" and form != "forget":
-            return thread.locked((request.view_args or {})["handle"], form)
-        if request.endpoint in _SHOWN_AGAIN:
-            _keep_typed(_SHOWN_AGAIN[request.endpoint])
-        return here.locked_out("unlock.meanwhile")
+    except Locked as error:
+        return _locked(error)
     return None
+
+
+def _locked(_error: Locked) -> ResponseReturnValue:
+    """Ask for the passphrase, and keep what was typed; nothing was done yet."""
+    if request.method == "GET":
+        return redirect(url_for("entering.unlock"))
+    blueprint, _, form = (request.endpoint or "").partition(".")
+    if blueprint == "thread" and form != "forget":
+        return thread.locked((request.view_args or {})["handle"], form)
+    if request.endpoint in _SHOWN_AGAIN:
+        _keep_typed(_SHOWN_AGAIN[request.endpoint])
+    return here.locked_out("unlock.meanwhile")
 
 
 def _keep_typed(shown_by: str) -> None:

@@ -29,8 +29,11 @@ GRACE = 300  # seconds that a fetch may go on after the desk has locked by itsel
 BREAKING_OFF = 60  # seconds in which what was broken off has ended
 
 
-class Locked(DeskError):
-    """The desk is locked; the passphrase opens it."""
+class Locked(Exception):
+    """The desk is locked; the passphrase opens it.
+
+    No DeskError: no view answers it itself, since it has no open desk to show a page from.
+    """
 
 
 class SiteAway(DeskError):

@@ -1,7 +1,7 @@
-"""A form that arrives while the desk is locked, sealed until the desk is open again.
+"""Forms that arrive while the desk is locked, sealed until the desk is open again.
 
-Its key pair is made each time the desk is opened. The secret half is in the desk's database alone,
-so a locked desk holds a form that nobody can read without the passphrase.
+Their key pair is made each time the desk is opened, unless one still waits. The secret half is in
+the desk's database alone, so a locked desk holds forms that nobody can read without the passphrase.
 """
 
 import json
@@ -12,6 +12,8 @@ from dropbox_app.desk.storage import notebook
 from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.keys import Recipient, Seed
+
+MOST = 8  # forms that wait at once, each for its own page; of more, the oldest is dropped
 
 _SETTING = "draft_key"
 
@@ -25,12 +27,16 @@ class Form:
 
 
 class Draft:
-    """The one form that waits. ``handle``: its conversation or address; empty if there is none."""
+    """The forms that wait, one for each conversation or address of a page."""
 
     def __init__(self) -> None:
-        self.handle = ""
-        self._sealed = b""
+        self._sealed: dict[str, bytes] = {}  # the newest last
         self._recipient: Recipient | None = None
+
+    @property
+    def handle(self) -> str:
+        """The conversation or address of the newest form; empty if none waits."""
+        return next(reversed(self._sealed), "")
 
     def prepare(self, place: Workplace) -> None:
         """Make a new key pair for a desk that was just opened, unless a form still waits."""
@@ -41,17 +47,23 @@ class Draft:
         self._recipient = seed.recipient()
 
     def keep(self, handle: str, form: Form) -> None:
-        """Seal a form, replacing the one that waits. Before the first ``prepare`` none is kept."""
+        """Seal a form; it replaces an earlier one of the same page.
+
+        Before the first ``prepare`` none is kept.
+        """
         if self._recipient is None:
             return
         written = json.dumps([form.name, form.fields]).encode()
-        self.handle, self._sealed = handle, age.seal(written, [self._recipient])
+        self._sealed.pop(handle, None)
+        self._sealed[handle] = age.seal(written, [self._recipient])
+        if len(self._sealed) > MOST:
+            del self._sealed[next(iter(self._sealed))]
 
     def take(self, place: Workplace, handle: str) -> Form | None:
         """Return the form that waits for a conversation or an address, once."""
-        if not self._sealed or handle != self.handle:
+        sealed = self._sealed.pop(handle, None)
+        if sealed is None:
             return None
-        sealed, self.handle, self._sealed = self._sealed, "", b""
         try:
             seed = Seed.parse(notebook.settings(place.database).get(_SETTING, ""))
             written = age.open_sealed(sealed, [seed])

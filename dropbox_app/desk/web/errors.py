@@ -2,14 +2,13 @@
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
-from dropbox_app.desk.web.desk_lock import Locked, SiteAway
+from dropbox_app.desk.web.desk_lock import SiteAway
 from dropbox_app.desk.web.i18n import MissingWord, Words
 from dropbox_app.protocol.errors import KlankbordError, MessageError, TooLong, WrongPassphrase
 
 # The first class that fits counts, so a special one stands before its base.
 _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (WrongPassphrase, "fault.wrong_passphrase"),
-    (Locked, "fault.locked"),
     (SiteAway, "fault.site_away"),
     (errors.AlreadyThere, "fault.already_there"),
     (errors.InUse, "fault.in_use"),

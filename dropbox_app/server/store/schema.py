@@ -12,21 +12,46 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from dropbox_app.server.store.interface import REPORTER
 from dropbox_app.server.store.migrations import DAYS, migrations
 
 _PAGE = 4096  # bytes; the room before sealed files (m003_cover) is made for it
 _HEADER = 100  # bytes with which a database begins
 _NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which its versions may write differently
 
-_HEX = "length({0}) != 64 OR {0} GLOB '*[^0-9a-f]*'"
-_MOST = 2**53  # of a number that counts on; far below what SQLite could count no further
+# SQLite's length() and GLOB end at the first NUL, so the bytes are counted as well.
+_LONG = "length({{0}}) != {0} OR length(CAST({{0}} AS BLOB)) != {0} OR {{0}} GLOB '*[^{1}]*'"
+_HEX = _LONG.format(64, "0-9a-f")
+_ID = _LONG.format(32, "0-9a-f")
+_IDENTITY = _LONG.format(44, "0-9A-Za-z+/=")
+# The protocol's numbers end at 2**53 - 1; a server that begins at half of that never comes there.
+_MOST = 2**52
+_LAST = "SELECT last_number FROM desks WHERE desks.identity = addressed.identity"
 # By table and column: for which values it was no server that wrote them.
 _STRANGE = (
     ("mailboxes", "mailbox", _HEX),
     ("mailboxes", "access", _HEX),
     ("items", "item", _HEX),
+    ("items", "author", f"{{0}} != '{REPORTER}' AND ({_IDENTITY})"),
+    ("items", "n", f"{{0}} > {_MOST}"),
+    ("addressed", "identity", _IDENTITY),
+    ("desks", "identity", _IDENTITY),
     ("desks", "last_number", f"{{0}} > {_MOST}"),
+    ("addressed", "number", f"{{0}} > coalesce(({_LAST}), 0)"),
+    ("store", "id", _ID),
+    ("store", "site", _ID),
     *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
+)
+
+# Of ANALYZE, which an operator may run: names of tables and indexes, and counts of rows.
+_STATISTICS = (
+    "table", "sqlite_stat1", "sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"
+)  # fmt: skip
+_SAMPLES = "sqlite_stat4"  # by an SQLite that was built so; of rows that may be removed since
+
+# A literal, or another name in quotes; one of our names in quotes; a sign between spaces; spaces.
+_DIFFERENT = re.compile(
+    r"""('[^']*'|"(?![a-z_]+")[^"]*")|"([a-z_]+)"|[ \t\n\f\r]*([(),])[ \t\n\f\r]*|[ \t\n\f\r]+"""
 )
 
 _Objects = frozenset[tuple[str, str, str, str]]
@@ -53,6 +78,11 @@ def fault(connection: sqlite3.Connection) -> str:
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted({name for _, name, _, _ in found.difference(*_known())})
+        if more == [_SAMPLES]:
+            return (
+                "an ANALYZE was run, and it kept samples of rows, also of those that are removed "
+                f"since; remove it with DROP TABLE {_SAMPLES}, then VACUUM"
+            )
         if not more:
             return "its tables and indexes are not those of any version of the server"
         named = ", ".join(more[:3])
@@ -98,13 +128,17 @@ def _known() -> tuple[_Objects, ...]:
 
 def _objects(connection: sqlite3.Connection) -> _Objects:
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema")
-    return frozenset(
-        (kind, name, table, _plain(sql or ""))
-        for kind, name, table, sql in rows
-        if table != _NOTES or kind not in ("table", "index")
-    )
+    found = {
+        (str(kind), str(name), str(table), _plain(str(sql))) for kind, name, table, sql in rows
+    }
+    notes = {one for one in found if one[2] == _NOTES and one[0] in ("table", "index")}
+    return frozenset(found - notes - {_STATISTICS})
 
 
 def _plain(sql: str) -> str:
-    """Return a statement without what versions of SQLite write differently: quotes and spaces."""
-    return re.sub(r'[\s"]+', "", sql)
+    """Return a statement without what versions of SQLite write differently.
+
+    That is white space, and quotes around our names, which are lower-case: a keyword in quotes is
+    none. Literals stay as they are.
+    """
+    return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

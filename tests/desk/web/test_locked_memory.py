@@ -20,6 +20,7 @@ import pytest
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.web import desk_lock, server
 from dropbox_app.desk.web.desk_lock import DeskLock
+from dropbox_app.desk.web.draft import MOST, Form
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.desk.web.test_command import Started
@@ -95,6 +96,31 @@ def test_a_form_waits_through_a_second_lock_until_it_was_shown(
         running.lock.lock()
     running.page.unlock(PASSPHRASE)
     assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
+
+
+def test_forms_of_two_windows_wait_each_for_its_own_page(running: Running, thread: str) -> None:
+    window = running.at_work()
+    shown, contact = opened(running, window), window.get(f"{running.home}contact")
+    running.lock.lock()
+    window.press(shown, "reply", text=DRAFT)
+    asked = window.submit(contact, contact.form_with("which"), notes="Bijna kwijt")
+    assert "Bijna kwijt" in window.press(asked, "unlock", passphrase=PASSPHRASE).html
+    assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
+    assert running.page.draft.handle == ""
+
+
+def test_of_more_forms_than_are_kept_the_newest_wait(running: Running) -> None:
+    running.at_work()
+    draft = running.page.draft
+    for number in range(MOST + 1):
+        draft.keep(f"/{number}", Form("", {"pairs": "[]"}))
+    draft.keep("/1", Form("", {"pairs": "[1]"}))
+    with running.lock.use() as place:
+        assert draft.take(place, "/0") is None
+        assert draft.handle == "/1"
+        assert draft.take(place, "/1") == Form("", {"pairs": "[1]"})
+        assert draft.handle == f"/{MOST}"
+        assert draft.take(place, f"/{MOST}")
 
 
 def test_the_page_that_answers_a_form_is_shown_again_until_the_desk_is_locked(

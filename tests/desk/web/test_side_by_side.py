@@ -12,6 +12,7 @@ from dropbox_app.desk.web import desk_lock
 from dropbox_app.desk.web.desk_lock import DeskLock
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds
+from tests.desk.web.test_managing import card_page
 from tests.desk.web.test_thread import opened
 from tests.support.fake_server import PeerTransport, Reporter
 from tests.support.plain_browser import Page
@@ -198,6 +199,46 @@ def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_throu
     assert answers[0].status == 403
     shown = window.press(answers[0], "unlock", passphrase=PASSPHRASE)
     assert dict(shown.form_to("reply").fields)["text"].strip() == "Onderweg."
+
+
+@pytest.mark.parametrize("opened_again", [False, True])
+def test_a_card_that_waits_for_a_fetch_while_the_desk_locks_is_shown_again(
+    hanging: tuple[Running, threading.Event], monkeypatch: pytest.MonkeyPatch, opened_again: bool
+) -> None:
+    running, go = hanging
+    window = running.at_work()
+    page = card_page(running, window)
+    window.press(window.get(running.home), "fetch")
+    until(lambda: running.lock.is_away(running.office.peer.site), "the fetch did not begin")
+    waiting, settle = threading.Event(), running.lock.settle
+
+    def waits(*sites: str) -> None:
+        waiting.set()  # it keeps its turn until it waits
+        settle(*sites)
+
+    monkeypatch.setattr(running.lock, "settle", waits)
+    answers: list[Page] = []
+    changing = threading.Thread(
+        target=lambda: answers.append(
+            window.submit(page, page.form_with("scope"), sentence_nl="Iets heel anders.")
+        )
+    )
+    changing.start()
+    assert waiting.wait(60)
+    running.lock.lock()
+    unlocking = threading.Thread(target=running.page.unlock, args=(PASSPHRASE,))
+    if opened_again:
+        unlocking.start()
+    go.set()
+    changing.join()
+    assert (answers[0].status, "Iets heel anders." in answers[0].html) == (403, False)
+    if opened_again:
+        unlocking.join()
+        shown = card_page(running, window)
+    else:
+        shown = window.press(answers[0], "unlock", passphrase=PASSPHRASE)
+    assert 'data-page="card"' in shown.html
+    assert "Iets heel anders." in shown.html
 
 
 def test_what_a_form_did_at_an_employer_is_not_shown_once_the_desk_is_locked(

@@ -81,6 +81,7 @@ def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attacker:
 
 def _again(table: str, before: str, after: str) -> str:
     """SQL that writes a part of a table's definition anew, past SQLite's own care."""
+    before, after = (one.replace("'", "''") for one in (before, after))
     change = f"sql = replace(sql, '{before}', '{after}') WHERE name = '{table}'"
     return f"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET {change};"  # noqa: S608 - our own names
 
@@ -111,6 +112,19 @@ SCHEMAS = {
     "a condition that works for hours": _again(
         "store", "(length(site) = 32)", "(length(randomblob(999999999)) > 0)"
     ),
+    "a reference to no table": _again(
+        "items", "mailboxes ON DELETE CASCADE", '"mailboxesONDELETECASCADE"'
+    ),
+    "a reference to no table, by a space that is none to SQLite": _again(
+        "items", "mailboxes ON DELETE CASCADE", "mailboxes\xa0ON\xa0DELETE\xa0CASCADE"
+    ),
+    "a condition on another word": _again("items", "'attachment'", "'attach ment'"),
+    "a condition on a word with quotes": _again("items", "'attachment'", "'\"attachment\"'"),
+    "a condition on no day": _again("items", "GLOB '2", "GLOB ' 2"),
+    "a definition that is no text": (
+        "PRAGMA writable_schema = ON;"
+        " UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'desks'"
+    ),
     "one table less": "DROP TABLE addressed",
     "one more table": "CREATE TABLE visitors (address TEXT)",
 }  # fmt: skip
@@ -137,25 +151,45 @@ def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker
     attacker.refused("its page format is not the one that a server writes")
 
 
+NUL = "char(0) || '/../x'"  # where functions of SQLite and of C stop
 VALUES = {
-    "a day that is none": "UPDATE mailboxes SET last_added = '2026-99-99'",
-    "a number that nothing can come after": "UPDATE desks SET last_number = 9223372036854775807",
-    "two ids": "INSERT INTO store (id) VALUES ('x')",
-    "no id": "DELETE FROM store",
-}
+    "a day that is none": ("mailboxes", "last_added", "'2026-99-99'"),
+    "a day with more after it": ("mailboxes", "last_added", f"last_added || {NUL}"),
+    "a number that nothing can come after": ("desks", "last_number", "9223372036854775807"),
+    "a number that no desk takes": ("desks", "last_number", "9007199254740991"),
+    "a number that its desk has not reached": ("addressed", "number", "number + 1000"),
+    "a message number that nothing can come after": ("items", "n", "9223372036854775807"),
+    "an id with more after it": ("items", "item", f"item || {NUL}"),
+    "an id that is only begun":
+        ("mailboxes", "mailbox", "substr(mailbox, 1, 9) || char(0) || substr(mailbox, 11)"),
+    "an access id with more after it": ("mailboxes", "access", f"access || {NUL}"),
+    "an author who is none": ("items", "author", f"'reporter' || {NUL}"),
+    "a counsellor who is none": ("addressed", "identity", "'../x'"),
+    "a desk that is none": ("desks", "identity", f"identity || {NUL}"),
+    "an id of the store that is none": ("store", "id", f"id || {NUL}"),
+    "an id of the site that is none": ("store", "site", "printf('%032s', '../x')"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", VALUES)
 def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker) -> None:
-    attacker.alter(VALUES[what])
-    attacker.refused("the database of the site . is not as a server writes it: ")
+    table, column, value = VALUES[what]
+    attacker.alter(f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - our own names
+    attacker.refused(f"the database of the site . is not as a server writes it: {table}.{column} holds a value")
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_store_with_several_ids_or_none_is_refused(several: bool, attacker: Attacker) -> None:
+    more = "INSERT INTO store (id) VALUES (hex(zeroblob(16)))"
+    attacker.alter(more if several else "DELETE FROM store")
+    attacker.refused("its table store does not have exactly one row")
 
 
 def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
-    attacker.alter(_again("desks", "STRICT, ", ""))
-    attacker.alter("UPDATE desks SET last_number = 'many'")
-    attacker.alter(_again("desks", "WITHOUT", "STRICT, WITHOUT"))
-    attacker.refused("")
+    attacker.alter(_again("items", "STRICT, ", ""))
+    attacker.alter("UPDATE items SET n = n + 0.5")
+    attacker.alter(_again("items", "WITHOUT", "STRICT, WITHOUT"))
+    attacker.refused("the database is damaged: non-INTEGER value in items.n")
 
 
 @pytest.mark.parametrize("absolute", [True, False])
@@ -185,6 +219,30 @@ def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -
     made = attacker.types("backup")
     assert made.exit_code == 1
     assert "no server makes: v; a restore would refuse it; run doctor" in made.stderr
+
+
+def test_what_an_operators_analyze_left_is_restored(attacker: Attacker) -> None:
+    """It holds the number of rows, and the names of tables; no more than the tables do."""
+    attacker.alter("ANALYZE")
+    assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
+    assert attacker.types("backup").exit_code == 0
+    done = attacker.restore()
+    assert done.exit_code == 0, done.output
+
+
+def test_statistics_with_samples_of_removed_rows_are_refused_with_what_to_do(
+    attacker: Attacker,
+) -> None:
+    attacker.alter("ANALYZE")
+    attacker.alter(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET name = 'sqlite_stat4',"
+        " tbl_name = 'sqlite_stat4', sql = 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'"
+        " WHERE name = 'sqlite_stat1'"
+    )
+    made = attacker.types("backup")
+    assert made.exit_code == 1
+    assert "remove it with DROP TABLE sqlite_stat4" in made.stderr
+    attacker.refused("it: an ANALYZE was run")
 
 
 def test_an_unaltered_folder_is_restored(attacker: Attacker) -> None:
