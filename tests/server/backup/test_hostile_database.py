@@ -175,7 +175,9 @@ VALUES = {
 def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker) -> None:
     table, column, value = VALUES[what]
     attacker.alter(f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - our own names
-    attacker.refused(f"the database of the site . is not as a server writes it: {table}.{column} holds a value")
+    attacker.refused(
+        f"the database of the site . is not as a server writes it: {table}.{column} holds a value"
+    )
 
 
 @pytest.mark.parametrize("several", [True, False])
