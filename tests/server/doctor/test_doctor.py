@@ -1,5 +1,6 @@
 """doctor: finds nothing on a sound machine, each fault on a broken one, and changes nothing."""
 
+import base64
 import json
 import os
 import sqlite3
@@ -369,13 +370,14 @@ def to_the_first_schema(server: Path) -> None:
         opened.execute("ALTER TABLE sealed DROP COLUMN cover")
 
 
+SOMEBODY = base64.b64encode(bytes(32)).decode()
 HELD = """
 import datetime, os, signal, sys
 from pathlib import Path
 from dropbox_app.server.store.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]), lambda: datetime.date(2026, 3, 10))
 with store.writing():
-    store.set_last_fetch("somebody", datetime.date(2026, 3, 10))
+    store.set_last_fetch(sys.argv[2], datetime.date(2026, 3, 10))
 print("open", flush=True)
 sys.stdin.readline()
 os.kill(os.getpid(), signal.SIGKILL)
@@ -386,7 +388,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def a_server_has_it_open(server: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process, with something in the log; killed at the end."""
     with subprocess.Popen(
-        [sys.executable, "-c", HELD, str(server)],
+        [sys.executable, "-c", HELD, str(server), SOMEBODY],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -429,7 +431,7 @@ def test_a_look_changes_nothing_while_a_server_runs_or_was_killed(
     looks_without_a_trace(here)
     database = here.server / "klankbord.db"
     seen = inspect.look(database, here.server / "files", here.server / "withdrawn")
-    assert "somebody" in seen.fetches, "what stands in the log counts"
+    assert SOMEBODY in seen.fetches, "what stands in the log counts"
 
 
 def test_a_log_without_its_index_is_named_and_not_touched(here: AMachine) -> None:
