@@ -86,9 +86,10 @@ LEAVING: Story = {
 }
 # Whom the counsellor tells: nobody without a yes, but for peers and the exceptions.
 TELLING: Story = {
-    "landing.control": (
-        {"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},
-        {"nl": "met een vakgenoot", "en": "with a fellow counsellor"},
+    # These three stand one after the other wherever the first does: see test_before.
+    "landing.control": ({"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},),
+    "landing.peers": ({"nl": "met een vakgenoot", "en": "with a fellow counsellor"},),
+    "landing.not_always": (
         {"nl": "Er zijn een paar uitzonderingen", "en": "There are a few exceptions"},
     ),
     "info.exceptions_short": (
@@ -113,8 +114,8 @@ SUBJECTS = {
     "leaving": (LEAVING, {"nl": r"geschiedenis|het bezoek", "en": r"history|the visit"}),
     "telling": (
         TELLING,
-        {"nl": r"met niemand over|vertelt niemand|vakgenoot",
-         "en": r"with anyone|tell anyone|fellow counsellor"},
+        {"nl": r"met niemand over|vertelt niemand|vakgenoot|paar uitzonderingen",
+         "en": r"with anyone|tell anyone|fellow counsellor|few exceptions"},
     ),
 }  # fmt: skip
 
@@ -175,6 +176,11 @@ TOLD_BY_DRAFTS = {
         "الشخص السابق ما زال يستطيع قراءة",
     ),
     ("landing.control",): (
+        "nie rozmawia o tym z nikim, chyba że", "ні з ким про це не говорить, хіба що",
+        "لا يتحدث عن ذلك مع أحد، إلا",
+    ),
+    ("landing.not_always",): ("Jest kilka wyjątków", "Є кілька винятків", "هناك بعض الاستثناءات"),
+    ("landing.peers",): (
         "z inną osobą z tego samego zawodu", "з колегою за фахом", "مع زميل في المهنة",
     ),
     ("info.exceptions_short",): (
@@ -201,8 +207,9 @@ LOOKS_IN_DRAFTS = {
     "leaving": ("Historia przeglądarki|wizyty", "Історія браузера|відвідування",
                 "سجل المتصفح|بالزيارة"),
     "telling": (
-        "nie rozmawia o tym z nikim|nie mówi nikomu", "ні з ким про це|не розповідає нікому",
-        "مع أحد، إلا|لا يقول لأحد",
+        "nie rozmawia o tym z nikim|nie mówi nikomu|tego samego zawodu|kilka wyjątków",
+        "ні з ким про це|не розповідає нікому|колегою за фахом|кілька винятків",
+        "مع أحد، إلا|لا يقول لأحد|زميل في المهنة|بعض الاستثناءات",
     ),
 }  # fmt: skip
 

@@ -144,9 +144,23 @@ def test_the_way_in_is_landing_safety_report(house: House) -> None:
 
 
 def test_the_only_counsellor_and_the_code_are_named_as_who_can_open_it(house: House) -> None:
-    for page in ("", "about", "report"):
+    for page in ("", "about"):
         text = house.browser().get(f"/nl/{page}").text
         assert "alleen Noor Visser je bericht openen. En jij, met je code." in text, page
+    assert "Je schrijft aan Noor Visser." in house.browser().get("/nl/report").text
+    text = house.browser().tell("Iets.").text
+    assert "Alleen Noor Visser kan je bericht openen. En jij, met je code." in text
+
+
+@pytest.mark.parametrize("page", ["", "role"])
+def test_that_nobody_is_told_comes_with_the_peers_and_the_exceptions(
+    house: House, page: str
+) -> None:
+    text = house.browser().get(f"/nl/{page}").text
+    said = text[text.index("behalve als jij dat goedvindt.") :][:300]
+    assert "Er zijn een paar uitzonderingen" in said
+    assert "Soms bespreekt Noor Visser een situatie met een vakgenoot" in said
+    assert "Lees de uitzonderingen" in said
 
 
 def test_of_several_counsellors_only_the_chosen_one_can_open_it(two: House) -> None:
