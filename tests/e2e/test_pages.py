@@ -59,7 +59,7 @@ def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: D
     page.emulate_media(media="print")
     expect(page.locator("h1")).to_be_hidden()
     printed = page.locator("body").inner_text()
-    assert printed.startswith("Ga naar het adres hieronder en kies")
+    assert printed.startswith("Ga naar dit adres en kies")
     assert printed.rstrip().endswith(box.url)
     assert len(re.findall(rb"/Type */Page\b(?!s)", page.pdf(format="A4"))) == 1
 
