@@ -169,7 +169,7 @@ def test_a_setting_out_of_its_range_changes_nothing(
 ) -> None:
     with office.open() as place:
         with pytest.raises(Unfit):
-            settings.choose(place, **{"lock_minutes": 4, **wrong})  # type: ignore[arg-type]
+            settings.choose(place, **{"lock_minutes": 4, **wrong})  # type: ignore[arg-type] # wrong on purpose
         assert settings.settings(place) == Settings()
 
 

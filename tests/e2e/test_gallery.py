@@ -164,7 +164,7 @@ def test_the_way_on_is_on_the_first_screen_of_a_small_phone(
 ) -> None:
     """The main advice comes before it; in a wide typeface, with two languages."""
     phone = {"width": 320, "height": 640}
-    context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type]
+    context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do
     with showing(context, pages) as gallery_of:
         shown = gallery_of.show(name)
         shown.wait_for_load_state("load")
@@ -179,7 +179,7 @@ def test_the_way_on_is_on_the_first_screen_of_a_small_phone(
 def test_axe_finds_nothing_on_any_page_in_any_state(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
-    context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
     # Sent once: the script is half a megabyte, and each page needs it.
     context.add_init_script(Axe().axe_script)
     pale = pages[f"landing {lang}"].html.replace('class="lead"', 'style="opacity: 0.4"', 1)

@@ -40,7 +40,7 @@ def test_each_finds_help_on_a_small_phone(
     """Links alone, no script; a link to a part of a page shows that part, not its top."""
     person = PEOPLE[who]
     phone = {"width": 320, "height": 640}
-    context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type]
+    context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do
     with showing(context, pages) as shown:
         page = shown.show(f"{lang}/")
         for link in person.links:

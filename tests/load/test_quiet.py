@@ -45,7 +45,7 @@ def test_a_skipped_mailbox_has_nothing_due_and_does_not_expire(
     items, addressed = [], []
     for number, (what, author, n, age, fetched) in enumerate(drawn):
         n = max(n, 1) if what == "message" else n
-        items.append(ItemInfo(str(number), what, author, n, _ago(age), 1))  # type: ignore[arg-type]
+        items.append(ItemInfo(str(number), what, author, n, _ago(age), 1))  # type: ignore[arg-type] # a str here
         if n:
             day = _ago(min(fetched, age)) if fetched is not None else None
             addressed.append(Addressed(str(number), "anna", day))

@@ -78,7 +78,7 @@ def see_other(address: str) -> Response:
 
 
 if __name__ == "__main__":
-    ReporterAgent.prepare = prepare  # type: ignore[method-assign]
+    ReporterAgent.prepare = prepare  # type: ignore[method-assign] # leaks on purpose
     for views in (front, report, code):
         vars(views)["see_other"] = see_other
     sys.argv = sys.argv[2:]

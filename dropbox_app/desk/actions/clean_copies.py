@@ -79,7 +79,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
         inputs[f"{number}.svg"] = _wrapped(page).encode("ascii")
     inputs["main"] = "\n".join(lines).encode("ascii")
     # It takes a project from memory too, which its types do not say.
-    made: bytes = typst.compile(  # type: ignore[call-overload]
+    made: bytes = typst.compile(  # type: ignore[call-overload] # as said above
         inputs, format="pdf", ignore_system_fonts=True, pdf_tags=False
     )
     return made

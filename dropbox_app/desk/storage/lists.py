@@ -96,7 +96,7 @@ def chosen(
     """Return the threads of some sites in an order; ``most`` of them at most."""
     where, values = _where(which, sites)
     # First the places alone, from the index; then their rows. The words are the constants above.
-    places = f"SELECT rowid FROM summary WHERE {where} ORDER BY {_ORDER[order]} LIMIT ?"  # noqa: S608
+    places = f"SELECT rowid FROM summary WHERE {where} ORDER BY {_ORDER[order]} LIMIT ?"  # noqa: S608 - constants
     found = database.run(
         f"{_ROWS} WHERE summary.rowid IN ({places}) ORDER BY {_named(order)}",
         (*values, -1 if most is None else most),

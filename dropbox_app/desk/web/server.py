@@ -116,7 +116,7 @@ def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
             for work in (page.lock.lock_if_idle, page.fetching.start_if_due):
                 try:
                     work()
-                except Exception as error:
+                except Exception as error:  # said in the log; the page serves on
                     log_fault(error)
             if ends_with_window and page.window_is_gone():
                 signal.raise_signal(signal.SIGTERM)

@@ -139,7 +139,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
-        except Exception as error:
+        except Exception as error:  # said without its text, and raised again
             logger.error("a worker cannot start: %s", fault_location(error))
             raise
 

@@ -21,7 +21,7 @@ THREAD = "ab" * 32
 
 
 def event(kind: str, day: str, **fields: object) -> Event:
-    return form.read({"event": kind, "date": day, "employer": EMPLOYER, "case": "2027-1", **fields})  # type: ignore[dict-item]
+    return form.read({"event": kind, "date": day, "employer": EMPLOYER, "case": "2027-1", **fields})  # type: ignore[dict-item] # JSON
 
 
 EVENTS = [

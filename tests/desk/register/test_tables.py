@@ -351,7 +351,7 @@ def test_of_a_table_with_one_wrong_row_nothing_is_taken(office: Office) -> None:
 
 
 def event(**fields: object) -> Event:
-    return form.read({"event": "contact", "date": "2026-01-05", "employer": "Zorg", **fields})  # type: ignore[dict-item]
+    return form.read({"event": "contact", "date": "2026-01-05", "employer": "Zorg", **fields})  # type: ignore[dict-item] # JSON
 
 
 @pytest.mark.parametrize(

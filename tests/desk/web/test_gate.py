@@ -47,7 +47,7 @@ class Made:
             status, self.headers = int(line[:3]), dict(headers)
             return None
 
-        self.body = b"".join(self.gate(environ, start))  # type: ignore[arg-type]
+        self.body = b"".join(self.gate(environ, start))  # type: ignore[arg-type] # a smaller start
         return status
 
     def link(self, token: str = "", **said: str | None) -> int:

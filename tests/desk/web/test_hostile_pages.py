@@ -124,7 +124,7 @@ class Recorder:
             asked = f"{environ.get('HTTP_HOST')} {target}"
             kept = "HTTP_COOKIE" in environ
             self.answers.append((environ["REQUEST_METHOD"], asked, int(status[:3]), kept))
-            return start_response(status, headers, *rest)  # type: ignore[arg-type]
+            return start_response(status, headers, *rest)  # type: ignore[arg-type] # passed on
 
         return self.gate(environ, start)
 

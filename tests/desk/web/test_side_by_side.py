@@ -276,7 +276,7 @@ class Sending:
 
     def _way(self, office: Office) -> PeerTransport:
         made = PeerTransport(office.peer)
-        made.break_off = self.broken_off.set  # type: ignore[method-assign]
+        made.break_off = self.broken_off.set  # type: ignore[method-assign] # seen
         return made
 
     def _send(self) -> None:

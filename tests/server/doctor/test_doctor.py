@@ -89,7 +89,7 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
     "a disk that is not encrypted": ("disk encryption", bare_disk, "is not encrypted"),
     "a site without a counsellor yet": (
         "counsellors",
-        lambda m: [card.unlink() for card in (m.server / "cards").iterdir()],  # type: ignore[func-returns-value]
+        lambda m: [card.unlink() for card in (m.server / "cards").iterdir()],  # type: ignore[func-returns-value] # for effect
         "not open",
     ),
     "a server without a key for backups": (

@@ -793,5 +793,5 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.pytestmark = [pytest.mark.slow]  # type: ignore[attr-defined]
+TestLife.pytestmark = [pytest.mark.slow]  # type: ignore[attr-defined] # Hypothesis makes it
 TestLife.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)

@@ -34,7 +34,7 @@ def house(tmp_path: Path) -> Iterator[House]:
             memory=VisitMemory(EndedSessions(now), RepeatedPosts(now)),
         )
         inner = made.app.wsgi_app
-        made.app.wsgi_app = ReverseProxy(inner, behind_nginx=True)  # type: ignore[method-assign]
+        made.app.wsgi_app = ReverseProxy(inner, behind_nginx=True)  # type: ignore[method-assign] # WSGI
         yield made
 
 
@@ -126,7 +126,7 @@ def test_a_post_that_differs_in_anything_is_a_report_of_its_own(
     house: House, what: str, other: dict[str, object]
 ) -> None:
     first = Click(house).send()
-    assert Click(house).send(**other).code != first.code, what  # type: ignore[arg-type]
+    assert Click(house).send(**other).code != first.code, what  # type: ignore[arg-type] # of a table
     assert house.stored() == 2
 
 

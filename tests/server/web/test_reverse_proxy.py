@@ -121,7 +121,7 @@ class Dripping(io.RawIOBase):
 def test_a_body_below_the_pace_ends_at_its_deadline(rate: int, ends: float) -> None:
     """However large the pieces that the app asks for."""
     clock = Clock()
-    body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type]
+    body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has read alone
     with pytest.raises(TooSlow):  # noqa: PT012 - until it is too slow
         while True:
             body.read(65_536)
@@ -130,7 +130,7 @@ def test_a_body_below_the_pace_ends_at_its_deadline(rate: int, ends: float) -> N
 
 def test_a_body_at_the_pace_never_ends() -> None:
     clock = Clock()
-    body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type]
+    body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has read alone
     for _ in range(300):
         assert len(body.read(65_536)) == 65_536
     assert clock.now - 1000 > 100 * GRACE

@@ -222,7 +222,7 @@ def fax() -> bytes:
     left = PIL.Image.new("1", (64, 48), 1)
     left.paste(0, (0, 0, 32, 48))
     tiff = decoded(saved(left, "TIFF", compression="group4"))
-    start, length = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined]
+    start, length = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined] # of TIFF
     return saved(left, "TIFF", compression="group4")[start : start + length]
 
 
