@@ -51,6 +51,7 @@ SLOW = {
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
         "desk/web/test_locked_memory.py",
+        "desk/web/test_look_of_a_day.py",
         "desk/web/test_look_of_conversations.py",
         "desk/web/test_look_of_managing.py",
         "desk/web/test_look_of_register.py",

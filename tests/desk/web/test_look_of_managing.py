@@ -75,7 +75,10 @@ def check(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
 
 
-@pytest.mark.parametrize(("language", "scheme"), LOOKS)
+# The same pages in Dutch, by day: test_look_of_a_day.py.
+@pytest.mark.parametrize(
+    ("language", "scheme"), [pytest.param(*LOOKS[0], marks=pytest.mark.long), LOOKS[1]]
+)
 def test_every_page_is_complete_readable_and_large_enough_to_touch(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path, language: str, scheme: str
 ) -> None:
