@@ -139,6 +139,13 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
 
 
+def pytest_collection_finish() -> None:
+    # What is loaded by now stays to the end, and is most of what there is: garbage is looked for
+    # among what tests make.
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_logfinish() -> None:
     # An app that a test made keeps its files open until it is found as garbage, and a server that
     # waits by select() takes none above 1,023.
