@@ -107,6 +107,19 @@ def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> No
 
 
 @debian
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
+    """What somebody types who rehearses an emergency."""
+    (tmp_path / "klankbord-2026-11-29.age").write_bytes(b"age-encryption.org/v1\n")
+    (tmp_path / "key").write_text("AGE-SECRET-KEY-1\n")
+    (tmp_path / "onion").write_bytes(b"== ed25519v1-secret: type0 ==".ljust(96, b"\0"))
+    given = ("--restore", tmp_path / "klankbord-2026-11-29.age", "--key", tmp_path / "key")
+    done = dry_run(*map(str, (*given, "--onion-key", tmp_path / "onion")))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.rstrip().endswith("Nothing was changed.")
+
+
+@debian
 def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
     before = traces()
     done = dry_run("--uninstall")
