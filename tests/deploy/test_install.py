@@ -367,3 +367,28 @@ def test_only_upgrade_keeps_the_rights_of_root(
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == account
+
+
+@debian
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk is to be mounted")
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("100m", "make room there and run it again"),
+        pytest.param("300m", "that failed (", marks=pytest.mark.long),  # no package can be had
+    ],
+)
+def test_a_program_that_cannot_be_made_leaves_nothing_on_the_disk(size: str, said: str) -> None:
+    """What is half made would take the room of what serves; the reason is in the last line."""
+    script = (
+        f"mount -t tmpfs -o size={size} tmpfs /opt && {{ {INSTALL} --prepare; find /opt -type f; }}"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"},
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
+    assert said in done.stderr.splitlines()[-1]
+    assert "/opt/" not in "".join(line for line in done.stdout.splitlines() if line[:1] == "/")
