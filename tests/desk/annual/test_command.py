@@ -61,6 +61,11 @@ def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Pa
     assert "“magazijn” (een afdeling of plaats)" in shown
     assert "“drie” (een aantal)" in shown
     assert "magazijn" in kept.run(*ASK, "--signals", str(words)).stdout
+    words.write_text("Vanuit Windows.", encoding="utf-8-sig")
+    assert "\ufeff" not in kept.run(*ASK, "--signals", str(words), "--format", "html").stdout
+    words.write_text("Café", encoding="cp1252")
+    told = kept.run(*ASK, "--signals", str(words), code=1).stderr
+    assert "is no text in UTF-8; save it as UTF-8 and try again" in told
 
 
 def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Office) -> None:
