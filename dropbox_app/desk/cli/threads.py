@@ -105,7 +105,8 @@ def show_today(as_json: bool) -> None:
     """Show what waits for you, what waits to be sent, and what waits for a reporter.
 
     What waits for you begins with those who do not feel safe, then answers about consent, then
-    the rest, the oldest first.
+    the rest, the oldest first. A message waits until you answer it or close the conversation, or
+    until a colleague whom the reporter chose answers it. That it was received or read is no answer.
 
     \b
     Example:
