@@ -145,7 +145,7 @@ def codes(languages: str) -> tuple[str, ...]:
 @shared
 @click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
 @click.option(
-    "--destroy-old", is_flag=True, help="Destroy keys that are older than 210 days, without a site."
+    "--destroy-old", is_flag=True, help="Destroy keys whose 210 days have passed, without a site."
 )
 @click.option("--yes", is_flag=True, help="With --destroy-old: do not ask whether you are sure.")
 def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:

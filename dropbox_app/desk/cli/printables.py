@@ -58,7 +58,7 @@ def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
 @_LANGUAGE
 @_OUT
 def recovery_sheet(lang: str, out: Path) -> None:
-    """Make the sheet to print and keep in a safe: your sites, and what to do without your desk.
+    """Make the sheet to print and keep in a safe: your sites, and what to do without this computer.
 
     It holds no secret. Write your passphrase on it by hand, and do not keep it with a backup.
 

@@ -104,7 +104,7 @@ def export(as_json: bool, as_csv: bool) -> None:
     help="The consent that a talk with others is based on.",
 )
 @click.option("--again", is_flag=True, help="Without a case: it continues an earlier contact.")
-@click.option("--record-nothing", is_flag=True, help="Only count it, without any details.")
+@click.option("--record-nothing", is_flag=True, help="Only keep the employer, day and minutes.")
 def contact(
     employer: str, day: str | None, minutes: int | None, how: str | None, channel: str | None,
     whom: tuple[str, ...], reference: str, new_case: str | None, topic: str | None,

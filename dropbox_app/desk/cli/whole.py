@@ -86,8 +86,8 @@ def _held(one: Held) -> dict[str, object]:
 def restore(file: Path) -> None:
     """Restore the desk from a backup, into a new or empty folder.
 
-    Do not use the old desk any more. The next 'fetch' gets everything that happened since the
-    backup from the server and, if the site has a different card from the backup, issues a new one.
+    Do not use the old desk any more. The next 'fetch' asks the server what has happened since the
+    backup and, if the site has a different card from the backup, issues a new one.
     Items that were sealed to keys that are not in the backup cannot be opened.
 
     \b

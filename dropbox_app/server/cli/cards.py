@@ -118,8 +118,7 @@ def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None
     for phone in _telephones(offer.site, offer.name):
         common.say(
             f"Reporters who write to {offer.name} see {phone}, from telephones in site.toml. Is it "
-            "this counsellor's number? If not, correct it first.\
-            ",
+            "this counsellor's number? If not, correct it first.\n",
             err=True,
         )
     if fingerprint is None:

@@ -122,7 +122,7 @@ def site_option(command: _Command) -> _Command:
         "--site",
         "site_name",
         metavar="NAME",
-        help="The site's name in site list; needed if the server has several.",
+        help="The site's name, as site list shows it.",
     )(command)
 
 

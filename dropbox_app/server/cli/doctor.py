@@ -29,7 +29,7 @@ def doctor_command(
     """Check the server and its machine, or one site; explain how to fix each problem.
 
     It changes nothing, and uses no network without --visit. The exit code is 1 if something is
-    wrong. Notes, and things that could not be checked, are for you to judge; they are no failure.
+    wrong. Notes, and things that could not be checked, are for you to judge; they are not failures.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor
