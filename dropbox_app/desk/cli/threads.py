@@ -105,7 +105,9 @@ def show_today(as_json: bool) -> None:
     """Show what is waiting for you, what is waiting to be sent, and what is waiting for a reporter.
 
     The items for you are in this order: people who do not feel safe, answers about consent, and the
-    rest, the oldest first.
+    rest, the oldest first. A message waits until you answer it or close the conversation, or until
+    a colleague whom the reporter chose answers it. Notices that it was received or read are not
+    answers.
 
     \b
     Example:
