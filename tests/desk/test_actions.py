@@ -167,7 +167,7 @@ def test_the_same_message_is_not_queued_twice(
         with pytest.raises(AlreadyWaiting, match="already waits"):
             writing.send(place, desk, mailbox, answer)
     peer.busy = False
-    assert office.run("fetch").stdout == "1 message that waited: sent.\n"
+    assert office.run("fetch").stdout == "1 waiting message sent.\n"
     assert [m.text for m in reporter.thread().genuine()] == ["Het gaat over mijn chef.", "Dank je"]
     with office.open() as place:
         desk, mailbox = threads.find(place, thread)

@@ -76,7 +76,7 @@ def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Pa
     assert "\ufeff" not in kept.run(*ASK, "--signals", str(words), "--format", "html").stdout
     words.write_text("Café", encoding="cp1252")
     told = kept.run(*ASK, "--signals", str(words), code=1).stderr
-    assert "is no text in UTF-8; save it as UTF-8 and try again" in told
+    assert "is not text in UTF-8. Save it as UTF-8 and try again" in told
 
 
 def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Office) -> None:

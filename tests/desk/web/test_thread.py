@@ -192,7 +192,7 @@ def test_a_question_for_consent_needs_all_three_answers(
     assert dict(refused.form_to("consent").fields)["with"] == "de directeur"
     sent = window.press(refused, "consent", **(fields | {"scope": "niet je naam"}))
     assert "Verstuurd." in sent.text
-    assert "Wat je dan vertelt, en wat niet niet je naam" in sent.text
+    assert "Wat je dan wel en niet vertelt niet je naam" in sent.text
 
 
 def test_a_formal_step_is_sent_only_after_a_second_look(
