@@ -193,9 +193,11 @@ def _text(file: str | None) -> str:
     if file is None:
         return ""
     try:
-        return common.read_file(file, _MOST).decode("utf-8")
+        return common.read_file(file, _MOST).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise click.ClickException(f"{visible(file)} is not text in UTF-8.") from None
+        raise click.ClickException(
+            f"{visible(file)} is not text in UTF-8. Save it as UTF-8 and try again."
+        ) from None
 
 
 COMMANDS = (annual,)

@@ -24,6 +24,8 @@ from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import Site
 
+_ZIP = b"PK\x03\x04"
+
 
 @click.group()
 def card() -> None:
@@ -87,7 +89,7 @@ def _offer(
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
     try:
-        shown = cards.parse(raw)
+        shown = cards.parse(_as_it_was_made(raw))
         site = sites.load(_place(folder, site_name, shown).folder)
         name = file_name or _name_for(shown)
         return _Offer(site, name, raw, site.check_new(name, raw, common.today()))
@@ -95,6 +97,18 @@ def _offer(
         if several:
             raise CardError(f"{file}: {error}; no card was put in use") from None
         raise
+
+
+def _as_it_was_made(raw: bytes) -> bytes:
+    """Return the bytes of a card file. Raises CardError if they were changed on their way here."""
+    if raw.startswith(_ZIP):
+        raise CardError("this is a zip file: unpack it, and give the cards that are in it")
+    whole = raw.startswith(b"{") and raw.endswith(b"\n") and b"\r" not in raw
+    if len(raw) <= cards.MAX_BYTES and not whole:
+        raise CardError(
+            "this is no card file, or a mail program changed it; ask for it again, as an attachment"
+        )
+    return raw
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
