@@ -17,12 +17,12 @@ from dropbox_app.server.config import law
 from dropbox_app.server.errors import ContentError
 
 FOLDER = "content"
-# Which pages a site may write itself. Those that make promises of this program keep them, and
-# what the site writes stands below. The blocks of ``law`` stand within a page.
+# The pages that a site may write itself. Pages with promises of this program keep them, and the
+# site's text follows below. The blocks of ``law`` are parts of a page.
 INSTEAD = ("what", "options", "role")
 BELOW = ("about", "exceptions", "privacy")
 PAGES = (*INSTEAD, *BELOW, *law.BLOCKS)
-MAX_BYTES = 16 * 1024  # all pages of a site are as long as its longest
+MAX_BYTES = 16 * 1024  # all pages of a site are padded to its longest
 
 _LINK = re.compile(
     r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?([/?#].*)?|mailto:[^?&]+@[^?&]+|tel:[+0-9().-]+"
@@ -34,15 +34,15 @@ _HEADINGS = range(2, 5)
 
 
 class _Parser(MarkdownIt):
-    """A parser that accepts every link as a link; what is wrong with it is reported here."""
+    """A parser that accepts every link, so that this module can report bad ones."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802 - markdown-it's own name
         return True
 
 
 def render(text: str, name: str) -> str:
-    """Return a page's Markdown as HTML. Raises ContentError; ``name`` is what it calls the file."""
-    parser = _Parser("commonmark", {"html": True})  # seen as HTML, so that it can be named
+    """Return a page's Markdown as HTML. Raises ContentError, which calls the file ``name``."""
+    parser = _Parser("commonmark", {"html": True})  # parsed as HTML, so that it can be reported
     tokens = parser.parse(_checked(text, name))
     for line, said in _faults(tokens):
         raise ContentError(f"{name}, line {line}: {said}")
@@ -75,7 +75,7 @@ def _hidden(text: str) -> bool:
 
 
 def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
-    """Yield faults, each with its line."""
+    """Yield each fault with its line."""
     level = 1
     line = 1
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):

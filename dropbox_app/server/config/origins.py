@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from dropbox_app.server.errors import SettingsError
 
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-# As far as it can be made out in settings that are wrong: the list, and each text in it.
+# To recognise, in wrong settings, the list and each text in it.
 _LISTS = re.compile(r"^\s*(origins|desk_origins)\s*=\s*\[([^\]]*)", re.MULTILINE)
 _TEXTS = re.compile(r"""["']([^"'\n]{1,300})["']""")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def read(value: object) -> tuple[str, ...]:
-    """Return the origins of a list as a settings file holds it.
+    """Return the origins in a list from a settings file.
 
     Raises SettingsError; its text begins after the name of the setting.
     """
@@ -38,7 +38,7 @@ def hosts(origins: Sequence[str]) -> set[str]:
 
 
 def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, ...]:
-    """Return the origins that can be made out in the text of a settings file that is wrong."""
+    """Return the origins that can be recognised in the text of a wrong settings file."""
     found = []
     for named, listed in _LISTS.findall(text):
         for origin in _TEXTS.findall(listed) if named == key else ():
@@ -48,10 +48,11 @@ def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, .
 
 
 def check_origin(origin: str) -> str:
-    """Return an origin in the one form a desk signs, or raise SettingsError saying what is wrong.
+    """Return an origin in the one form that a desk signs. Raises SettingsError with the reason.
 
-    scheme://host[:port], lower-case, default port left out. Plain http only for onion services
-    (Tor encrypts) and for this machine itself: elsewhere anybody on the way would read along.
+    The form is scheme://host[:port], in lower case, without a default port. Plain http is only for
+    onion services (Tor encrypts) and for this machine itself: elsewhere anyone on the network path
+    could read the traffic.
     """
     try:
         parts = urlsplit(origin)

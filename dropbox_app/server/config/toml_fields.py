@@ -11,7 +11,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Wrong(Exception):
-    """A wrong value: its key, as ``table.key``, and what is expected there."""
+    """A wrong value: its key, as ``table.key``, and the expected value."""
 
     def __init__(self, key: str, said: str) -> None:
         super().__init__(said)
@@ -36,7 +36,7 @@ def whole_number(value: object, key: str) -> int:
 
 
 def one_line(value: object, key: str, called: str = "") -> str:
-    """Return a line of visible text; errors call it ``called``. Raises Wrong."""
+    """Return one line of visible text; errors call it ``called``. Raises Wrong."""
     called = called or key
     if not isinstance(value, str):
         raise Wrong(key, f"{called} must be a text")
