@@ -115,7 +115,7 @@ class Site:
         return card
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
-        """Replace a pinned counsellor's card with a newer one (SPEC section 3), or raise CardError."""
+        """Replace a pinned counsellor's card with a newer one; raise CardError (SPEC section 3)."""
         with self._turns.taken():
             known = self.card_of(identity)
             if known is None:

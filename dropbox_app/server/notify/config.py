@@ -1,7 +1,7 @@
 """``notify.toml``: the provider of the daily mail, and its recipients. As strict as ``site.toml``.
 
-It lies outside the server's folder, and its password beside it: the server itself can read neither,
-so no fault in it gives away where a counsellor reads mail.
+It is outside the server's folder, with its password beside it. The server itself can read neither,
+so no fault in the server reveals where a counsellor reads mail.
 """
 
 import re
@@ -29,7 +29,7 @@ _OPEN = stat.S_IWGRP | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Mailed:
-    """A counsellor who gets the mail, by the cards that the mail is about."""
+    """A recipient of the mail, and the cards that the mail is about."""
 
     cards: tuple[str, ...]  # each SITE/CARD
     address: str
@@ -38,7 +38,7 @@ class Mailed:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """The provider, and who gets a mail."""
+    """The provider and the recipients."""
 
     host: str
     sender: str
@@ -52,7 +52,7 @@ class MailSettings:
 
 
 def read(path: Path) -> MailSettings:
-    """Read the settings and the password. Raises SettingsError, which quotes no address."""
+    """Read the settings and the password. Raises SettingsError, which never quotes an address."""
     try:
         values = tomllib.loads(_private(path))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
@@ -70,7 +70,7 @@ def read(path: Path) -> MailSettings:
 
 
 class _Wrong(Exception):
-    """A wrong setting: its name, and what is expected."""
+    """A wrong setting: its name and the expected value."""
 
 
 def _private(path: Path) -> str:
@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody gets two mails a day, and that no two people get the status of one card."""
+    """Check that nobody gets two mails a day, and that only one person gets a card's status."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card stands twice; put the cards of one together")
@@ -166,5 +166,5 @@ def _is_address(value: object) -> bool:
 
 
 def _plain(text: str) -> bool:
-    """Return visible ASCII, which SMTP's log-in can carry."""
+    """Return visible ASCII, the only text that an SMTP login can carry."""
     return text.isascii() and (not text or text.isprintable())
