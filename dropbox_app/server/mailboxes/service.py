@@ -39,9 +39,8 @@ from dropbox_app.server.store.interface import (
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
-PAGE = 100  # inbox rows per page
-# For files, reporters' texts and counsellors' answers: share of ``site_bytes``, times
-# ``free_bytes``.
+PAGE = 100  # inbox rows a page
+# For files, reporters' words, counsellors' answers: share of ``site_bytes``, times ``free_bytes``.
 FILES, WORDS, ANSWERS = (0.85, 2.0), (0.95, 1.0), (1.0, 0.5)
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
@@ -54,7 +53,7 @@ class Conversation:
     items: tuple[ItemInfo, ...]
     created: datetime.date
     last_added: datetime.date
-    expires: datetime.date  # the day on which it expires if nothing is added or fetched
+    expires: datetime.date  # the day on which it goes if nothing is added or fetched
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class Mailboxes:
 
         The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key), or if
         the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
-        UnknownCounsellor, Gone, StoreBusy; never SiteFull.
+        UnknownCounsellor, Gone, StoreBusy; never that the site is full.
         """
         identities = self._known(to) if sealed is not None else []
         item = check_message(sealed, len(identities)) if sealed is not None else ""
@@ -373,7 +372,7 @@ class Mailboxes:
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Check the limit on messages: half is the reporter's, half the counsellors'."""
+        """Check the limit on messages: half of it is the reporter's, half the counsellors'."""
         limits = self._site.settings.limits
         sizes = [
             item.size
@@ -398,8 +397,7 @@ class Mailboxes:
         stanzas = stanzas_of("attachment", by, len(identities))
         for file in shown:
             if not self._fits(file, stanzas):
-                # Sealed to other recipients than this message: left over from one that was never
-                # sent.
+                # Sealed to others than this message: left from one that was never sent.
                 self._store.remove_items([file.id])
                 continue
             self._store.show(file.id, n, day)
@@ -437,9 +435,8 @@ class Mailboxes:
         self._check_room(staged.size, mailbox, kind=FILES)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # Room for the files of an earlier try, and for a thread passed on. Leftovers of further
-        # tries expire after HALF_SENT days; nothing shows which of them are old, so none may expire
-        # sooner.
+        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
+        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
         if len(waiting) > 2 * limits.files_per_message:
             raise MailboxFull("too many files wait for their message")
         try:

@@ -54,8 +54,8 @@ class ReporterView:
     """A conversation as the reporter may believe it.
 
     ``expires``: the day on which it expires if nobody writes. ``last_added``: the day on which
-    somebody last wrote. ``next_wanted``: the addressees of the next message: those of the newest
-    one, or a successor after a yes to a handover.
+    somebody last did. ``next_wanted``: whom the next message is for: those of the newest one, or a
+    successor after a yes to a handover.
     """
 
     thread: Thread

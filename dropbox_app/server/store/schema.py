@@ -92,7 +92,7 @@ def fault(connection: sqlite3.Connection) -> str:
     have = {row[1] for row in connection.execute("PRAGMA table_info(store)")}
     for table, column, is_strange in _STRANGE:
         if table == "store" and column not in have:
-            continue  # an earlier version's database
+            continue  # a database of an earlier version
         sql = f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL AND ({is_strange}) LIMIT 1"  # noqa: S608 (our own names)
         if connection.execute(sql.format(column)).fetchone():
             return f"{table}.{column} holds a value that no server writes"

@@ -87,7 +87,7 @@ class SqliteStore:
         connection = self._connection()
         unlink: list[str] = []
         with self._turns.taken(), failures():
-            # IMMEDIATE: values read inside must still hold when it writes.
+            # IMMEDIATE: what is read inside must still hold when it is written.
             connection.execute("BEGIN IMMEDIATE")
             self._local.unlink, self._local.kept = unlink, []
             try:
@@ -256,7 +256,7 @@ class SqliteStore:
         return [Addressed(item, identity, _day(fetched)) for item, identity, fetched in rows]
 
     def addressed_last(self, mailbox: str) -> tuple[str, ...]:
-        """Return the addressees of the reporter's newest message."""
+        """Return to whom the reporter's newest message was addressed."""
         rows = self._run(
             "SELECT identity FROM addressed WHERE item = (SELECT item FROM items WHERE mailbox = ?"
             " AND what = 'message' AND author = ? ORDER BY n DESC LIMIT 1)",
@@ -314,7 +314,7 @@ class SqliteStore:
     # room, withdrawn ids, cleaning
 
     def used(self) -> int:
-        """Return the bytes in use, without reading every item: nearly all are sealed files."""
+        """Return the bytes in use, without reading every item: nearly all of it is sealed files."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])
@@ -362,8 +362,8 @@ class SqliteStore:
         """Remove a crash's leftovers: part files, and files without a row."""
         removed = 0
         for path in self._files.iterdir():
-            # First the part's lock: once its writer is gone, a valid file has its row. Then the
-            # write lock: the same file may just be arriving again, under the same name.
+            # The lock first: once its writer is gone, a file that counts has its row. Then the
+            # writers' turn: the same file may just be coming again, to the same name.
             with abandoned(path) as left:
                 if left and self.item(path.name) is None:
                     with self._turns.taken():

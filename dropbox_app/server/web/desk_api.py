@@ -30,7 +30,7 @@ from dropbox_app.server.web.hosts import DESK_PATHS
 from dropbox_app.server.web.sites import current_site
 
 CHUNK = 64 * 1024
-LISTED = 1_000  # mailboxes in one response
+LISTED = 1_000  # mailboxes in one answer
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
@@ -231,7 +231,7 @@ def nothing(rest: str) -> Response:
 
 @blueprint.errorhandler(KlankbordError)
 def refusal(error: KlankbordError) -> Response:
-    """Return a view's error as JSON with its status."""
+    """Return an error of a view as JSON with its status."""
     if isinstance(error, OutOfStep):
         return _json({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)

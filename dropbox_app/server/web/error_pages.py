@@ -56,9 +56,9 @@ from dropbox_app.server.web.uploads import (
 class Refusal:
     """The page and the desk API's response for one kind of exception.
 
-    ``key``: the key of the sentence on a page. ``files``: the key on the page where files are
-    chosen, if it differs. ``page``, ``api``: the status; None where it cannot occur. The desk API
-    sends the exception's own message.
+    ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
+    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
+    API sends the exception's own message.
     """
 
     kind: type[KlankbordError]

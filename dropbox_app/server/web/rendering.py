@@ -6,12 +6,12 @@ and kept as bytes, see ``shared_page``: every visitor gets the same bytes, and c
 
 **Lengths** are those of ``padding``: one for all these pages, or a few.
 
-What an observer can still see: whether a response is one of these pages or belongs to one visitor
-(a session, an error); which of the lengths a long page needs; the status line; the length of the
-data that a browser sends (an address, a text, a code), which nothing here can pad; a response
-without a page, such as a redirect, whose length depends only on its kind; and the style sheet,
-which is the same for every page, so it shows that a page was opened but not which one. A proxy in
-front must not compress or decompress pages: that would undo the padding.
+What an observer can still see: whether an answer is one of these pages or belongs to one visitor
+(a session, an error); which of the lengths a long page needs; the status line; the length of what a
+browser sends (an address, a text, a code), which nothing here can pad; an answer without a page,
+such as a redirect, whose length depends on its kind alone; and the style sheet, which is the same
+for every page, so that it tells that a page was opened and not which. A proxy in front must not
+compress or decompress pages: that would undo the padding.
 """
 
 import datetime
@@ -113,7 +113,7 @@ class PageRenderer:
         context.setdefault("switch_form", None)
         context.setdefault("lost", False)  # set at a host of no site: no other page to link to
         context.setdefault("plain_enter", True)
-        context.setdefault("shut", False)  # set where a link out of the page could lose the code
+        context.setdefault("shut", False)  # set where a way out could lose the code
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,

@@ -26,7 +26,7 @@ class Ending:
             # midnight, and "in one day" could be within the hour.
             last = told.date(view.expires - datetime.timedelta(days=1), today)
             self._soon = told.say("conversation.expires_soon", date=last)
-        # Part of the time until ``expires`` ends with a fetch: that part is not promised.
+        # Part of ``expires`` ends with a fetch: that much is not promised.
         idle = view.last_added + datetime.timedelta(days=retention.idle)
         earliest = told.date(min(view.expires, max(idle, today)), today)
         self._some_day = told.say("conversation.expires", date=earliest)

@@ -1,4 +1,4 @@
-"""The pages before the form, the ways to leave the site, and the style sheet.
+"""The pages that lead to the form, the ways out of the site, and the style sheet.
 
 Every visitor gets the same bytes of each page, see ``PageRenderer.shared_page``.
 """
@@ -65,7 +65,7 @@ def stop(lang: str) -> Response:
 
 @blueprint.get(f"/static/{read_style().name}")
 def style() -> Response:
-    """Send the style sheet, the only file under /static/, the same at every host name."""
+    """Send the style sheet, the only file under /static/; the same at every host name."""
     sheet, kind = read_style(), "text/css; charset=utf-8"
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})
