@@ -155,7 +155,7 @@ def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writ
             digest = out.finish()
             directory.finished(new, kept, digest)
     except SiteFull:
-        raise BackupError("the disk is full; nothing was kept of it") from None
+        raise BackupError("the disk is full; none of it was kept") from None
     finally:
         new.unlink(missing_ok=True)
         if not kept.path.exists():
@@ -185,7 +185,7 @@ def _write_list(
         except ValueError:
             raise BackupError(f"{place.folder / WITHDRAWN} is damaged; see doctor") from None
         if days and site_id is None:
-            raise BackupError(f"what was withdrawn at {place.name} cannot be noted; see site check")
+            raise BackupError(f"the withdrawals of {place.name} cannot be listed; see site check")
         lines += [f"{site_id} {box} {day}\n" for box, day in days.items()]
     text = "".join(sorted(lines)).encode("ascii")
     new, kept = directory.begun(target, "withdrawn", today)

@@ -40,7 +40,7 @@ _SUM = ".sha256"
 _NEW = ".new"
 _PIECE = 1024 * 1024
 _LINE = 1024  # bytes of a checksum and its name
-_OTHER = "it, or its checksum, is not what was written"
+_OTHER = "it or its checksum was altered"
 
 
 @dataclass(frozen=True, order=True)
@@ -97,7 +97,7 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupError(f"another one is being made in {folder}") from None
+            raise BackupError(f"another backup is being made in {folder}") from None
         try:
             _sweep(folder)
             yield

@@ -71,16 +71,16 @@ class Keys:
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:
-            raise BackupError("it is sealed to another key than the one that was given") from None
+            raise BackupError("it is sealed to a different key from the one given") from None
         except AgeError as error:
-            raise BackupError(f"it is damaged, or no backup: {error}") from None
+            raise BackupError(f"it is damaged, or not a backup: {error}") from None
 
 
 def _parse(line: str, path: Path) -> Seed:
     try:
         return Seed.parse(line)
     except KeyFormatError:  # its text might show a part of the key
-        raise BackupError(f"{path}: no secret key such as backup-key prints") from None
+        raise BackupError(f"{path}: not a secret key such as backup-key prints") from None
 
 
 class Writing:
@@ -118,12 +118,12 @@ class Writing:
         try:
             age.open_with_file_key(read, plain.update, self._sealer.file_key)
         except AgeError as error:
-            raise BackupError(f"the disk returned something else: {error}") from None
+            raise BackupError(f"the disk returned different data: {error}") from None
         if (plain.hexdigest(), sealed.hexdigest()) != (
             self._plain.hexdigest(),
             self._sealed.hexdigest(),
         ):
-            raise BackupError("the disk returned something else than was written")
+            raise BackupError("the disk returned different data from what was written")
         return sealed.hexdigest()
 
     def _put(self, data: bytes) -> None:

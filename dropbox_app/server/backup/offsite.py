@@ -58,7 +58,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
     _run(*usual, *ends)
     left = _run(*usual, "--dry-run", "--out-format=%n", *ends)
     if left:
-        raise BackupError(f"not what was sent, or missing there: {', '.join(left[:3])}")
+        raise BackupError(f"missing there, or different from what was sent: {', '.join(left[:3])}")
     return len(files)
 
 

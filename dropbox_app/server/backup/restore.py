@@ -33,7 +33,7 @@ from dropbox_app.server.store.withdrawn_list import Withdrawn
 _PIECE = 1024 * 1024
 _LONGEST_HEADER = 4096  # bytes of the other data in a header; names are the longest, 120
 _SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
-_STRANGE = "it holds something that no server writes"
+_STRANGE = "it holds data that no server writes"
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
 
 _FRESH = "lost+found"  # a new disk has this at its top
@@ -80,7 +80,7 @@ def restore(
     named = directory.read_name(file)
     if named and named[0] == "withdrawn":
         raise BackupError(
-            f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
+            f"{file.name} is a list of withdrawn mailboxes; give the klankbord-... file beside it"
         )
     with _begun(folder) as new:
         try:
@@ -188,7 +188,7 @@ def _unpack(path: Path, keys: Keys, new: Path) -> None:
             for _ in pieces:  # the archive may end before the file does
                 pass
         except (tarfile.TarError, EOFError):
-            raise BackupError("it is damaged, or no backup of a server") from None
+            raise BackupError("it is damaged, or not a backup of a server") from None
 
 
 def _write(path: Path, inside: IO[bytes], name: str) -> None:
@@ -251,14 +251,14 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
     _, most = directory.days_kept(retentions)
     if named is None:
         raise BackupError(
-            f"{file.name} is not the name that it had, so its day is not known; "
-            "give it that name again, or say --old"
+            f"{file.name} is not its original name, so its day is unknown; "
+            "restore that name, or use --old"
         )
     day = named[1].day
     if (today - day).days > most:
         raise BackupError(
-            f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
-            "since may come back. To restore it anyway, say --old"
+            f"it is of {day}, and no backup may be older than {most} days: conversations "
+            "withdrawn since may come back. To restore it anyway, use --old"
         )
 
 
@@ -282,7 +282,7 @@ def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
             for mailbox in days:
                 check_hex(mailbox, 32)
         except (ValueError, FormatError):
-            raise BackupError(f"{path}: this is no list of withdrawn mailboxes") from None
+            raise BackupError(f"{path}: this is not a list of withdrawn mailboxes") from None
         _merge(known.of_any, days)
     return known
 

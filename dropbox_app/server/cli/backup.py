@@ -30,7 +30,7 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     """
     target = folder_of(folder)
     if not paths.places(target)[0].folder.is_dir():
-        raise BackupError(f"{target} is no folder of a server; make a site first, with init")
+        raise BackupError(f"{target} is not the folder of a server; make a site first, with init")
     if (target / directory.KEY).exists() and not again:
         raise BackupError("there is a key already; --new makes another one in its place")
     secret, public = key.make()

@@ -87,13 +87,13 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
     law = read.settings.law
     path = read.place.folder / settings.FILE_NAME
     if law.read_on is None:
-        yield f"{path}: law: no lawyer has read what the pages say of the law"
+        yield f"{path}: law: no lawyer has read the pages' text on the law"
     elif (today - law.read_on).days > referrals.STALE:
-        yield f"{path}: law: what the pages say of the law was read on {law.read_on}: read it again"
+        yield f"{path}: law: the pages' text on the law was read on {law.read_on}: read it again"
     if any(read.own_law(*page) for page in read.pages) and not law.author:
         yield f"{path}: law: name the author of your own text on the law"
     if drafts := [lang for lang in read.settings.languages if lang in languages.DRAFTS]:
-        yield f"{path}: languages: not yet read by a native reader: {', '.join(drafts)}"
+        yield f"{path}: languages: not yet read by a native speaker: {', '.join(drafts)}"
     old = [one.name for one in read.referrals.entries if one.stale(today)]
     if old:
         own = read.place.folder / custom_pages.FOLDER / referrals.FILE_NAME

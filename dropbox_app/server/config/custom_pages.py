@@ -65,7 +65,7 @@ def _checked(text: str, name: str) -> str:
         raise ContentError(f"{name}: it is empty; without the file the page has its default text")
     for number, line in enumerate(text.split("\n"), start=1):
         if _hidden(line):
-            raise ContentError(f"{name}, line {number}: it holds a character that cannot be seen")
+            raise ContentError(f"{name}, line {number}: it contains an invisible character")
     return text
 
 
@@ -81,7 +81,7 @@ def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):
         line = token.map[0] + 1 if token.map else line
         if token.type == "html_block":
-            yield line, "HTML is not taken; write it in Markdown"
+            yield line, "HTML is not allowed; write it in Markdown"
         elif token.type == "heading_open":
             wanted = int(token.tag[1:])
             if wanted not in _HEADINGS:
@@ -98,11 +98,11 @@ def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
 def _inline_faults(children: Sequence[Token], line: int) -> Iterator[tuple[int, str]]:
     for token, after in zip(children, [*children[1:], None], strict=True):
         if token.type == "html_inline":
-            yield line, "HTML is not taken; write it in Markdown"
+            yield line, "HTML is not allowed; write it in Markdown"
         elif token.type == "image":
-            yield line, "pictures are not taken"
+            yield line, "pictures are not allowed"
         elif _hidden(token.content):  # written as an entity
-            yield line, "it holds a character that cannot be seen"
+            yield line, "it contains an invisible character"
         elif token.type == "link_open":
             if not _LINK.fullmatch(str(token.attrGet("href"))):
                 yield line, f"a link must be {_LINKS}"

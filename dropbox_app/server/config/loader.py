@@ -105,7 +105,7 @@ def read(folder: Path) -> Reading:
     drafts = [_Draft(place) for place in places]
     _close_doubles(drafts)
     faults = [
-        Fault(name, f"{folder / paths.SITES / name}: the name of a site is {paths.FORM}")
+        Fault(name, f"{folder / paths.SITES / name}: the name of a site must be {paths.FORM}")
         for name in odd
     ]
     for draft in drafts:
@@ -159,7 +159,7 @@ class _Draft:
     def close(self, said: str) -> None:
         """Record a fault that keeps the whole site from being served."""
         self.settings = None
-        self.faults.append(Fault(self.place.name, f"{said} (at a start this site stays closed)"))
+        self.faults.append(Fault(self.place.name, f"{said} (this site stays closed at startup)"))
 
     def collides(self, claim: tuple[str, str], others: Sequence["_Draft"]) -> None:
         """Close the site because another has the same host name or id."""
@@ -207,7 +207,7 @@ class _Draft:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{path}: cannot be read: {error.strerror}"
-            self._page_fault(f"{said} (at a start the list of this program is shown)")
+            self._page_fault(f"{said} (at startup the program's own list is shown)")
         return referrals.shipped()
 
     def _page(self, path: Path) -> str | None:
@@ -219,7 +219,7 @@ class _Draft:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{path}: cannot be read: {error.strerror}"
-            self._page_fault(f"{said} (at a start the page has its default text)")
+            self._page_fault(f"{said} (at startup the page gets its default text)")
             return None
         return text
 

@@ -13,6 +13,7 @@ HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-
 # To recognise, in wrong settings, the list and each text in it.
 _LISTS = re.compile(r"^\s*(origins|desk_origins)\s*=\s*\[([^\]]*)", re.MULTILINE)
 _TEXTS = re.compile(r"""["']([^"'\n]{1,300})["']""")
+_NO_ORIGIN = "is not an origin such as https://drop.example.org"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -22,13 +23,13 @@ def read(value: object) -> tuple[str, ...]:
     Raises SettingsError; its text begins after the name of the setting.
     """
     if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
-        raise SettingsError(" must be a list of texts")
+        raise SettingsError(" must be a list of origins in quotes")
     try:
         read = tuple(check_origin(origin) for origin in value)
     except SettingsError as error:
         raise SettingsError(f": {error}") from None
     if len(set(read)) != len(read):
-        raise SettingsError(": one of them stands twice")
+        raise SettingsError(": one of them is listed twice")
     return read
 
 
@@ -58,11 +59,11 @@ def check_origin(origin: str) -> str:
         parts = urlsplit(origin)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org") from None
+        raise SettingsError(f"{origin!r} {_NO_ORIGIN}") from None
     host = parts.hostname or ""
     address = _address(host)
     if parts.scheme not in _DEFAULT_PORTS or not (address or HOST.fullmatch(host)):
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org")
+        raise SettingsError(f"{origin!r} {_NO_ORIGIN}")
     shown = f"[{host}]" if ":" in host else host
     default = port in (None, _DEFAULT_PORTS[parts.scheme])
     wanted = f"{parts.scheme}://{shown}" + ("" if default else f":{port}")

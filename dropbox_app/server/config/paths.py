@@ -16,7 +16,7 @@ from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 SITES = "sites"
 RESTORING = ".restoring"  # where a restore works; while it exists, nothing is complete
 OWN = "."  # the name of the site in the folder itself
-FORM = "1 to 40 of a-z, 0-9 and -"
+FORM = "1 to 40 characters from a-z, 0-9 and -"
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -40,7 +40,7 @@ def named(folder: Path, name: str) -> Place:
     if name == OWN:
         return own(folder)
     if not _NAME.fullmatch(name):
-        raise SettingsError(f"the name of a site is {FORM}, and not {name!r}")
+        raise SettingsError(f"the name of a site must be {FORM}, not {name!r}")
     return Place(name, folder / SITES / name, folder / RESERVE)
 
 

@@ -93,7 +93,7 @@ def parse(raw: bytes, name: str) -> Referrals:
     except UnicodeDecodeError:
         raise ContentError(f"{name}: this is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise ContentError(f"{name}: this is no TOML: {error}") from None
+        raise ContentError(f"{name}: this is not valid TOML: {error}") from None
     try:
         return _referrals(values)
     except Wrong as wrong:

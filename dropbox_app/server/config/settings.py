@@ -157,7 +157,7 @@ def text_of(folder: Path) -> str:
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} is no folder of a Klankbord server: it has no {FILE_NAME} (see init)"
+            f"{folder} is not the folder of a Klankbord server: it has no {FILE_NAME} (see init)"
         ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: this is not UTF-8") from None
@@ -175,10 +175,10 @@ def parse(text: str, path: Path) -> Settings:
         said = str(error)
         at = _AT_LINE.search(said)
         where = f"{path}, line {at[1]}" if at else str(path)
-        raise SettingsError(f"{where}: this is no TOML: {_AT_LINE.sub('', said)}") from None
+        raise SettingsError(f"{where}: this is not valid TOML: {_AT_LINE.sub('', said)}") from None
     except (RecursionError, ValueError):  # the latter of a number with thousands of digits
         raise SettingsError(
-            f"{path}: this is no TOML: it is nested too deeply, or a number is too long"
+            f"{path}: this is not valid TOML: it is nested too deeply, or a number is too long"
         ) from None
     try:
         return _settings(values)
@@ -231,11 +231,11 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     if "response_days" in values:
         found["response_days"] = whole_number(values["response_days"], "response_days")
     if not values["origins"]:
-        raise Wrong("origins", "origins must be a list of at least one text")
+        raise Wrong("origins", "origins must be a list of at least one origin")
     found["origins"] = _origins(values["origins"], "origins")
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
-        raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
+        raise Wrong("desk_origins", f"desk_origins: {host} is already an address for reporters")
     if "languages" in values:
         found["languages"] = _languages(values["languages"])
     found["law"] = _law(values.get("law", {}))
@@ -305,7 +305,7 @@ def _crisis(value: object) -> tuple[Crisis, ...]:
         if not TELEPHONE.fullmatch(row.number):
             raise Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
         if not row.nl or not row.en:
-            raise Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+            raise Wrong("crisis", "crisis must give the purpose of each number in nl and in en")
     return tuple(rows)
 
 
@@ -325,9 +325,9 @@ def _telephones(value: object) -> tuple[Own, ...]:
     ]
     for row in rows:
         if not row.phone:
-            raise Wrong("telephones", f"telephones must give a phone for {row.card}")
+            raise Wrong("telephones", f"telephones must contain a phone for {row.card}")
     if len({row.card for row in rows}) != len(rows):
-        raise Wrong("telephones", "telephones: one of them stands twice")
+        raise Wrong("telephones", "telephones: one of them is listed twice")
     return tuple(rows)
 
 

@@ -95,7 +95,7 @@ class Site:
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
         """Return the card if ``pin`` would accept it; raise the error of ``pin`` otherwise."""
         if not CARD_NAME.fullmatch(name):
-            raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
+            raise CardError("the name of a card must be 1 to 40 characters from a-z, 0-9 and -")
         card = cards.parse(raw)
         if card.site != self.settings.site:
             raise CardError("the card was made for another site")
@@ -103,14 +103,14 @@ class Site:
             raise CardError(f"the card has expired: its last key was for {card.sealing[-1].until}")
         known = self.card_of(card.identity)
         if known is not None:
-            raise CardError(f"this counsellor has a card here already: {known.file_name}")
+            raise CardError(f"this counsellor already has a card here: {known.file_name}")
         retired = self._retired().get(str(card.identity))
         if retired is not None:
             raise CardError(
                 f"this identity was retired on {retired}; the counsellor makes a new desk"
             )
         if self._path(name).exists():
-            raise CardError(f"there is a card called {name} already; retire it, or give --name")
+            raise CardError(f"there is already a card called {name}; retire it, or give --name")
         self._check_name(card)
         return card
 
@@ -199,7 +199,7 @@ class Site:
 def _parse(name: str, raw: bytes, site: str) -> Card | str:
     """Parse each card content once, because parsing takes some milliseconds."""
     if not CARD_NAME.fullmatch(name):
-        return "the name of a card is 1 to 40 of a-z, 0-9 and -"
+        return "the name of a card must be 1 to 40 characters from a-z, 0-9 and -"
     try:
         card = cards.parse(raw)
     except CardError as error:

@@ -24,14 +24,14 @@ def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> N
         if key not in known:
             raise Wrong(
                 table + key,
-                f"{table}{key} is no setting; known are {', '.join(sorted(known))}",
+                f"{table}{key} is not a setting; known settings are {', '.join(sorted(known))}",
             )
 
 
 def whole_number(value: object, key: str) -> int:
     """Return a whole number of at least 1. Raises Wrong."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
-        raise Wrong(key, f"{key} must be a whole number from 1")
+        raise Wrong(key, f"{key} must be a whole number of at least 1")
     return value
 
 
@@ -39,11 +39,11 @@ def one_line(value: object, key: str, called: str = "") -> str:
     """Return one line of visible text; errors call it ``called``. Raises Wrong."""
     called = called or key
     if not isinstance(value, str):
-        raise Wrong(key, f"{called} must be a text")
+        raise Wrong(key, f"{called} must be text in quotes")
     if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
         raise Wrong(key, f"{called} must be one line of at most 200 characters")
     if unseen(value):
-        raise Wrong(key, f"{called} holds a character that cannot be seen")
+        raise Wrong(key, f"{called} contains an invisible character")
     return value
 
 

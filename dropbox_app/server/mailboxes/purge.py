@@ -110,7 +110,7 @@ def doubted(
     days after the last upkeep: with a wrong clock, a purge would end every conversation.
     """
     if newest is not None and today < newest:
-        return f"it says {today}, but something here is of {newest}"
+        return f"it says {today}, but something here is dated {newest}"
     if served is not None and (today - served).days > FAR and anything:
         return f"it says {today}, but the last upkeep was on {served}"
     return ""

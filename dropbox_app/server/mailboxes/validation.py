@@ -34,5 +34,5 @@ def texts_of(to: Iterable[VerifyKey]) -> list[str]:
     """
     identities = [str(identity) for identity in to]
     if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
-        raise BadShape(f"a message goes to 1 to {MAX_TO} counsellors, each once")
+        raise BadShape(f"a message must go to 1 to {MAX_TO} different counsellors")
     return identities

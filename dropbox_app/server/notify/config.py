@@ -56,7 +56,7 @@ def read(path: Path) -> MailSettings:
     try:
         values = tomllib.loads(_private(path))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-        raise SettingsError(f"{path}: this is no TOML") from None
+        raise SettingsError(f"{path}: this is not valid TOML") from None
     try:
         settings = _settings(values)
         if not settings.user:
@@ -94,7 +94,7 @@ def _settings(values: Mapping[str, Any]) -> MailSettings:
     _only_known(values, known, "")
     for key in ("host", "sender", "counsellor"):
         if not values.get(key):
-            raise _Wrong(f"{key} is missing; fill in the file, as its own words say")
+            raise _Wrong(f"{key} is missing; fill in the file as its comments say")
     found = dict(values)
     found["counsellor"] = _counsellors(values["counsellor"])
     settings = MailSettings(**found)
@@ -106,7 +106,7 @@ def _settings(values: Mapping[str, Any]) -> MailSettings:
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65_535:
         raise _Wrong("port must be a whole number from 1 to 65535")
     if settings.tls not in TLS:
-        raise _Wrong(f"tls must be one of {', '.join(TLS)}; there is no sending without it")
+        raise _Wrong(f"tls must be one of {', '.join(TLS)}; mail is never sent without TLS")
     if not isinstance(settings.user, str) or not _plain(settings.user):
         raise _Wrong("user must be one line of plain letters, digits and signs")
     if not isinstance(settings.password_file, str) or not settings.password_file:
@@ -151,14 +151,15 @@ def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
     """Check that nobody gets two mails a day, and that only one person gets a card's status."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
-        raise _Wrong("counsellor: an address or a card stands twice; put the cards of one together")
+        raise _Wrong("counsellor: an address or a card is listed twice; list each counsellor once")
     return rows
 
 
 def _only_known(values: Mapping[str, Any], known: set[str], table: str) -> None:
     for key in values:
         if key not in known:
-            raise _Wrong(f"{table}{key} is no setting; known are {', '.join(sorted(known))}")
+            names = ", ".join(sorted(known))
+            raise _Wrong(f"{table}{key} is not a setting; known settings are {names}")
 
 
 def _is_address(value: object) -> bool:

@@ -38,7 +38,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
             return []
         told = status_file.read(words, today)
         if told is None:
-            raise MailError("there is no word of today; see: journalctl -u klankbord-word")
+            raise MailError("there is no status for today; see: journalctl -u klankbord-word")
         faults = []
         for one in settings.counsellor:
             try:
@@ -72,9 +72,9 @@ def _one(
     if cards & state.sent:
         return
     if cards & state.begun:
-        raise MailError("one was begun, and may have gone or not; there is no second one today")
+        raise MailError("one was begun and may have been sent; no second one is sent today")
     if unknown := sorted(cards - set(told)):
-        raise MailError(f"there is no card {unknown[0]}; correct cards, see card list")
+        raise MailError(f"there is no card {unknown[0]}; correct the cards setting; see card list")
     said: Word = "open" if any(told[card] == "open" for card in cards) else "rest"
     message = _mail(settings, one, SENTENCES[one.language][said], moment)
     try:

@@ -37,7 +37,7 @@ class State:
             pass
         except (ValueError, LookupError, TypeError):
             # Only complete files are ever written here, so nothing is guessed.
-            raise MailError(f"{path} is damaged; remove it once today's mails have come") from None
+            raise MailError(f"{path} is damaged; remove it after today's mails arrived") from None
 
     def begin(self, cards: Iterable[str]) -> None:
         """Note that the mail about these cards is about to be sent."""
@@ -80,7 +80,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise MailError("another one is sending right now") from None
+            raise MailError("another run is sending right now") from None
         yield
     finally:
         os.close(handle)

@@ -96,7 +96,7 @@ class NoFile(OSError):
     """The path is not a regular file, or the file is too large for its kind."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(errno.EINVAL, "it is no file, or too large", str(path))
+        super().__init__(errno.EINVAL, "it is not a file, or too large", str(path))
 
 
 def open_untouched(path: Path) -> BinaryIO:

@@ -89,7 +89,7 @@ def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen
         else:
             if _in_use(database) == before:
                 return seen
-    raise StoreError(f"{database}: a server starts and stops all the time; look again")
+    raise StoreError(f"{database}: a server keeps starting and stopping; try again")
 
 
 def _in_use(database: Path) -> bool:
@@ -104,7 +104,7 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
     if not database.exists():
         raise StoreError(f"{database} is missing; restore it from a backup")
     if not database.is_file():
-        raise StoreError(f"{database} is no file")
+        raise StoreError(f"{database} is not a file")
     if not in_use:
         # Otherwise SQLite would create a log and an index beside it, and remove them again.
         with snapshot.opened(database.absolute()) as connection:
@@ -112,8 +112,8 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
         return
     if not database.with_name(database.name + "-shm").exists():
         raise StoreError(
-            f"{database}-wal has no {database.name}-shm beside it, so it cannot be looked at; "
-            "a start of the server mends that"
+            f"{database}-wal has no {database.name}-shm beside it, so it cannot be checked; "
+            "starting the server fixes that"
         )
     uri = f"{database.absolute().as_uri()}?mode=ro&readonly_shm=1"
     with (
@@ -132,7 +132,7 @@ def _refuse(database: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for a database that no start would accept."""
     refuse_newer(_ours(connection), database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
-        raise StoreError(f"{database} holds nothing; restore it from a backup")
+        raise StoreError(f"{database} is empty; restore it from a backup")
 
 
 def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> Look:
@@ -176,7 +176,7 @@ def _faults(
     for item, size in large:
         if not _is_there(files / item, size):  # or it was purged just now
             lost += bool(run("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
-    yield "large files", f"{lost} missing or of another length" if lost else ""
+    yield "large files", f"{lost} missing or of the wrong length" if lost else ""
     damaged = "a line of it is damaged"
     with suppress(ValueError):
         withdrawn.read()

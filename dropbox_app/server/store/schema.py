@@ -70,7 +70,7 @@ def file_fault(database: Path) -> str:
         and head[52:56] == bytes(4)  # no automatic vacuum
         and head[56:60] in (bytes(4), (1).to_bytes(4))  # UTF-8, or nothing written yet
     )
-    return "" if usual else "its page format is not the one that a server writes"
+    return "" if usual else "its page format is not that of a server"
 
 
 def fault(connection: sqlite3.Connection) -> str:
@@ -84,7 +84,7 @@ def fault(connection: sqlite3.Connection) -> str:
                 f"since; remove it with DROP TABLE {_SAMPLES}, then VACUUM"
             )
         if not more:
-            return "its tables and indexes are not those of any version of the server"
+            return "its tables and indexes belong to no version of the server"
         named = ", ".join(more[:3])
         return f"it has tables, triggers, views or indexes that no server makes: {named}"
     if not _only_stores(connection, _NOTES):
