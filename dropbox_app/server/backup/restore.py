@@ -113,7 +113,7 @@ def _begun(folder: Path) -> Iterator[Path]:
     # The leftovers of a killed restore, some perhaps already moved: start again.
     left = manifest.TOP | {manifest.FORMER, paths.RESTORING} if new.exists() else set()
     if there and inside - left:
-        raise BackupError(f"{folder} is there already and is not empty; nothing was changed")
+        raise BackupError(f"{folder} already exists and is not empty; nothing was changed")
     folder.mkdir(0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     _empty(folder)

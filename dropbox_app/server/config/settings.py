@@ -157,7 +157,7 @@ def text_of(folder: Path) -> str:
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} is not the folder of a Klankbord server: it has no {FILE_NAME} (see init)"
+            f"{folder} is not a Klankbord server's folder: it has no {FILE_NAME} (see init)"
         ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: this is not UTF-8") from None

@@ -69,7 +69,7 @@ def of(folder: Path, today: datetime.date, version: str, root: Path) -> Status:
     """
     places = paths.places(folder)
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is not the folder of a server; check --dir")
+        raise SettingsError(f"{folder} is not a server's folder; check --dir")
     read = loader.read(folder)
     sites = []
     for place in places:
