@@ -94,7 +94,7 @@ class Mailboxes:
             if self._repeated(item, mailbox, REPORTER):
                 return
             if self._site.ended():
-                raise UnknownCounsellor("the site accepts no new report")
+                raise UnknownCounsellor("the site takes no new report")
             self._check_room(len(sealed))
             if self._store.is_withdrawn(mailbox):
                 raise Gone("the mailbox was withdrawn")
@@ -447,6 +447,6 @@ class Mailboxes:
         if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
             raise BadShape("sealed to too few or too many")
         if staged.size > age.sealed_length(attachment_size(limits.file), stanzas):
-            raise BadShape(f"a file may be at most {limits.file} bytes")
+            raise BadShape(f"a file may be {limits.file} bytes")
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)
         self._store.add_item(mailbox, info, staged)
