@@ -147,8 +147,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_logfinish() -> None:
-    # An app that a test made keeps its files open until it is found as garbage, and a server that
-    # waits by select() takes none above 1,023.
+    # An app that a test made keeps its files open until it is found as garbage, and many systems
+    # allow a process 1,024.
     if len(os.listdir("/dev/fd")) > _collect_above[0]:
         gc.collect()  # not again until as many have come: what is still open is in use
         _collect_above[0] = len(os.listdir("/dev/fd")) + MORE_FILES

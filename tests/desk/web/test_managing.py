@@ -403,13 +403,16 @@ def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Wi
     assert window.get(f"{running.home}texts/nl/nothing").status == 409
 
 
-@pytest.mark.parametrize("what", ["card", "texts"])
+@pytest.mark.parametrize("what", ["card", "texts", "away"])
 def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphrase(
     running: Running, window: Window, what: str
 ) -> None:
     if what == "card":
         page, field, button = card_page(running, window), "sentence_nl", 0
         form = page.form_with("scope")
+    elif what == "away":
+        page, field, button = window.get(f"{running.home}away"), "stand_in", 0
+        form = page.form_with("until")
     else:
         listed = window.get(f"{running.home}texts")
         page = window.get(next(link for link in listed.links if "/texts/nl/" in link))
@@ -419,4 +422,4 @@ def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphras
     assert (asked.status, "Iets heel anders." in asked.html) == (403, False)
     shown = window.press(asked, "unlock", passphrase=PASSPHRASE)
     assert "Iets heel anders." in shown.html
-    assert f'data-page="{"card" if what == "card" else "snippet"}"' in shown.html
+    assert f'data-page="{"snippet" if what == "texts" else what}"' in shown.html

@@ -395,7 +395,7 @@ def test_private_marks_link_two_cases_and_can_be_removed(running: Running, windo
     )
     page = case_page(running, window, "Eerste")
     assert "ook de andere kant van deze zaak praat met jou" in page.text
-    assert "Wat er was" in page.text
+    assert "Wat er gebeurde" in page.text
     assert "Kies bij welke zaak dit hoort." in window.submit(page, box(page, "mark"), other="").text
     other = next(one for one in box(page, "mark").choices["other"] if one)
     joined = window.submit(page, box(page, "mark"), other=other)
