@@ -187,7 +187,7 @@ def parse(raw: bytes) -> Card:
     except FormatError as error:
         raise CardError(str(error)) from None
     if not card.identity.verify(signature, _LABEL + lines[0]):
-        raise CardError("the signature does not match the card")
+        raise CardError("the signature does not fit the card")
     _check_windows(card)
     return card
 
