@@ -3,7 +3,7 @@
 from hypothesis import settings
 
 
-def a_quarter() -> settings:
-    """Try a quarter of the examples of this kind of run."""
+def half() -> settings:
+    """Try half of the examples of this kind of run."""
     assert settings.default is not None
-    return settings(max_examples=max(1, settings.default.max_examples // 4))
+    return settings(max_examples=max(1, settings.default.max_examples // 2))
