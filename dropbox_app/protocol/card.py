@@ -187,7 +187,7 @@ def parse(raw: bytes) -> Card:
     except FormatError as error:
         raise CardError(str(error)) from None
     if not card.identity.verify(signature, _LABEL + lines[0]):
-        raise CardError("the signature does not match the card")
+        raise CardError("the signature does not fit the card")
     _check_windows(card)
     return card
 
@@ -261,9 +261,9 @@ def _line(fields: Mapping[str, Json], key: str, most: int) -> str:
     """Return a text that is one line: 1 to ``most`` characters, none of them unseen."""
     text = text_of(fields, key)
     if not 1 <= len(text) <= most or text != clean_text(text).strip() or "\n" in text:
-        raise CardError(f"{key} is not a line of 1 to {most} characters")
+        raise CardError(f"{key} is no line of 1 to {most} characters")
     if unseen(text):
-        raise CardError(f"{key} holds an invisible or invalid character")
+        raise CardError(f"{key} holds a character that cannot be seen, or that is none")
     return text
 
 

@@ -86,7 +86,7 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
         raise RequestError("the request was made for another server")
     signed = _signed(claim.origin, site, claim.token, method, target, claim.body_hash)
     if not claim.identity.verify(claim.signature, signed):
-        raise RequestError("the signature does not match the request")
+        raise RequestError("the signature does not fit the request")
 
 
 def check_target(target: str) -> None:

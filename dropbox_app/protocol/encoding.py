@@ -58,7 +58,7 @@ def from_line(line: bytes) -> dict[str, Json]:
         raise FormatError("not a JSON object")
     _check(value, 1)
     if _dump(value) != line:
-        raise FormatError("not the canonical form of this JSON line")
+        raise FormatError("not the one way of writing this JSON line")
     return value
 
 

@@ -40,7 +40,7 @@ _SUM = ".sha256"
 _NEW = ".new"
 _PIECE = 1024 * 1024
 _LINE = 1024  # bytes of a checksum and its name
-_OTHER = "it or its checksum was altered"
+_OTHER = "it, or its checksum, is not what was written"
 
 
 @dataclass(frozen=True, order=True)

@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return since when mails were missing, if that is too long ago; for ``doctor``."""
+    """Return since when not every mail was sent, if that is too long ago; for ``doctor``."""
     try:
         day = last(folder)
     except OSError as error:

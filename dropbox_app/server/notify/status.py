@@ -31,7 +31,7 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     words: dict[str, Word] = {}
     faults = []
     for closed in found.closed:
-        # Opening a desk for nothing does no harm; failing to open one does.
+        # A desk opened for nothing shows that; a desk that stays closed shows nothing.
         name, folder = closed.place.name, closed.place.folder / CARDS
         files = [path.stem for path in folder.glob("*.card")]
         words |= {f"{name}/{file}": "open" for file in files if CARD_NAME.fullmatch(file)}

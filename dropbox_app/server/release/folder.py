@@ -99,4 +99,4 @@ def _copy(path: Path, target: Path, digest: str) -> None:
             found.update(piece)
             copy.write(piece)
     if found.hexdigest() != digest:
-        raise BadRelease(f"{path} is not the signed file: its checksum differs")
+        raise BadRelease(f"{path} is not what was signed: its checksum differs")

@@ -108,7 +108,7 @@ def test_a_folder_with_another_kind_of_name_is_a_fault(two: Operator) -> None:
     (two.folder / "sites" / "Drie").mkdir()
     read = two.read()
     assert names(read) == ["een", "twee"]
-    assert re.search("sites/Drie: the name of a site is 1 to 40", said(read)[0])
+    assert re.search("sites/Drie: the name of a site must be 1 to 40", said(read)[0])
     assert read.wrong
     assert two.types("site", "check").exit_code == 1
 

@@ -117,7 +117,7 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
         ('"https://www.wikipedia.org/"', '"javascript:alert(1)"', "leave_to"),
         ('"https://www.wikipedia.org/"', '"https://[oops"', "leave_to"),
         ('"https://www.wikipedia.org/"', '"https://"', "leave_to"),
-        ("[limits]", "[limits", "no TOML"),
+        ("[limits]", "[limits", "not valid TOML"),
         ('["https://drop.example.org"]', "[]", "at least one"),
         ('["https://drop.example.org"]', '"https://drop.example.org"', "list"),
         ('["https://drop.example.org"]', '["https://a.nl", "https://a.nl"]', "twice"),
