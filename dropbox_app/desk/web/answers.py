@@ -1,8 +1,8 @@
-"""Pages that answer a form, each at an address of its own for a while.
+"""Pages that answer a form, each at its own address for a while.
 
-A browser keeps what was sent in a form with the page that answered it, and Chromium writes that to
-its session files on the disk, whatever headers the page has. So a form is answered by a redirect,
-and the page behind it waits here, in memory.
+A browser keeps the contents of a form with the page that answered it, and Chromium writes them to
+its session files on disk, whatever headers the page has. So a form is answered by a redirect, and
+the resulting page waits here, in memory.
 """
 
 import secrets
@@ -14,7 +14,7 @@ MOST = 8  # pages; older ones are dropped
 
 @dataclass(frozen=True)
 class Answer:
-    """A page as it was made, and its HTTP status."""
+    """A finished page, and its HTTP status."""
 
     html: bytes
     status: int
@@ -27,7 +27,7 @@ class Answers:
     _kept: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
 
     def keep(self, answer: Answer) -> str:
-        """Keep a page; returns what its address ends in."""
+        """Keep a page; return the end of its address."""
         key = secrets.token_urlsafe(12)
         self._kept[key] = answer
         while len(self._kept) > MOST:
@@ -39,5 +39,5 @@ class Answers:
         return self._kept.get(key)
 
     def drop(self) -> None:
-        """Drop all of them."""
+        """Drop all pages."""
         self._kept.clear()

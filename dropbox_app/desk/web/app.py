@@ -1,7 +1,7 @@
-"""The page as a Flask app: what every request passes through, and how pages are rendered.
+"""The page as a Flask app: the handling of every request, and the rendering of pages.
 
-A view that works without an opened desk carries ``@here.without_desk``; all others have the desk in
-``here.place()``, one request at a time, and lead to the passphrase while it is locked.
+A view that works without an opened desk carries ``@here.without_desk``; all others get the desk
+from ``here.place()``, one request at a time, and ask for the passphrase while it is locked.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from dropbox_app.desk.web.views import BLUEPRINTS, thread
 from dropbox_app.protocol.errors import KlankbordError
 
 _STATIC = "static"
-# What the frame of every page leads to: endpoint, key of its name.
+# The links in the frame of every page: endpoint, key of its name.
 WAYS = (
     ("today.today", "way.today"),
     ("contact.new", "way.contact"),
@@ -44,7 +44,7 @@ _SHOWN_AGAIN = {
     "case_copy.look": "case_copy.ask", "snippets.keep": "snippets.edit",
     "cards.change": "cards.card", "away.announce": "away.away", "cards.join": "cards.new",
 }  # fmt: skip
-# What a script asks for by itself: it does not show that the person is there.
+# Requests that a script makes by itself: they do not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
 
@@ -57,7 +57,7 @@ class _Flask(Flask):
 
 
 def log_fault(error: BaseException) -> None:
-    """Log where a fault is, without its text, which may hold what somebody wrote."""
+    """Log where a fault is, without its text, which may contain somebody's words."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
     sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
@@ -125,10 +125,10 @@ def _keep_typed(shown_by: str) -> None:
 
 
 def _answer_elsewhere(response: Response) -> Response:
-    """Lead from a form to the page that answers it, so that no browser keeps the two together."""
+    """Redirect from a form to the page that answers it, so that no browser keeps both together."""
     shown = response.mimetype == "text/html" and not 300 <= response.status_code < 400
     if shown and here.was_locked_meanwhile():
-        # What it names is not for whoever sits there now.
+        # Whoever sits there now must not see what it names.
         response = make_response(here.locked_out("unlock.under_way"))
     sent_by_a_form = (
         request.method == "POST" and request.headers.get("Sec-Fetch-Mode") == "navigate"
@@ -173,7 +173,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Say what went wrong, and that nothing was done; views that keep a text handle it before."""
+    """Say what went wrong, and that nothing was done; views that keep a text do this themselves."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

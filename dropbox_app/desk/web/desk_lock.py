@@ -1,12 +1,12 @@
 """The desk of the page: opened by the passphrase, locked by a button or after some time.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
-programs. Locked, they are dropped, and the next page asks for the passphrase. Python overwrites no
-memory: traces of them can stay there until the program ends.
+programs. When it is locked, they are dropped, and the next page asks for the passphrase. Python
+does not overwrite memory: traces can remain there until the program ends.
 
-One request works with the desk at a time. What waits for a server (a fetch, a message) lets others
-work meanwhile; its site is *away* then, and nobody else writes to that site. A lock breaks off what
-waits.
+One request works with the desk at a time. A request that waits for a server (a fetch, a message)
+lets others work meanwhile; its site is *away* then, and nobody else writes to that site. Locking
+breaks off waiting requests.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ from dropbox_app.desk.folder import Machine, Workplace
 from dropbox_app.desk.storage import vault
 
 IDLE_MINUTES = 10
-SLEPT = 60  # seconds between two looks at the clock that say that the computer was asleep
+SLEPT = 60  # seconds between two clock checks that mean that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
-ENDING = 30  # seconds that the end of the program waits for what it broke off
+ENDING = 30  # seconds that the end of the program waits for work that it broke off
 GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
-BREAKING_OFF = 60  # seconds in which what was broken off has ended
+BREAKING_OFF = 60  # seconds within which work that was broken off has ended
 
 
 class Locked(Exception):
     """The desk is locked; the passphrase opens it.
 
-    No DeskError: no view answers it itself, since it has no open desk to show a page from.
+    This is not a DeskError: no view handles it, because there is no open desk to show a page from.
     """
 
 
@@ -89,9 +89,9 @@ class DeskLock:
     def lock(self, grace: float = 0) -> None:
         """Drop keys and database.
 
-        A fetch that is under way is broken off after ``grace`` seconds, and they are dropped then:
-        how long it takes is not for its server to say. Raises OSError or Damaged if the database
-        could not be written for the last time; the desk is locked nevertheless.
+        A fetch in progress is broken off after ``grace`` seconds, and they are dropped then: the
+        server must not decide how long that takes. Raises OSError or Damaged if the last write to
+        the database failed; the desk is locked nevertheless.
         """
         try:
             with self._turn:
@@ -99,7 +99,7 @@ class DeskLock:
                 self.when_locked()  # before the rest, which can fail
                 self._close_if_free()
         finally:
-            # What views and templates made is often held in circles, which live until found.
+            # Objects of views and templates often form cycles, which live until they are collected.
             gc.collect()
 
     def touch(self) -> None:
@@ -131,8 +131,8 @@ class DeskLock:
     def send_away(self, sites: Iterable[str]) -> Iterator[Callable[[str], None]]:
         """Let others work inside the block, but not write to ``sites``. Within ``use``.
 
-        What it yields says of a site that it is back already. Raises SiteAway if one of them is
-        away for longer than PATIENCE.
+        Yields a function that reports that a site is already back. Raises SiteAway if one of them
+        is away for longer than PATIENCE.
         """
         wanted = set(sites)
         self.settle(*wanted)
@@ -145,7 +145,7 @@ class DeskLock:
             self._turn.acquire()
             self._working -= 1
             self._away -= wanted
-            self._free.notify_all()  # before what can fail
+            self._free.notify_all()  # before the part that can fail
             self._close_if_free()
 
     def settle(self, *sites: str) -> None:
@@ -162,7 +162,7 @@ class DeskLock:
     def settle_all(self) -> None:
         """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
 
-        Nothing else begins then before this request has ended. Raises SiteAway as ``settle``.
+        Nothing else begins until this request has ended. Raises SiteAway like ``settle``.
         """
         used = self._place
         if not self._free.wait_for(lambda: not self._working, PATIENCE):

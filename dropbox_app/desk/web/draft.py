@@ -1,7 +1,7 @@
 """Forms that arrive while the desk is locked, sealed until the desk is open again.
 
-Their key pair is made each time the desk is opened, unless one still waits. The secret half is in
-the desk's database alone, so a locked desk holds forms that nobody can read without the passphrase.
+Their key pair is made each time the desk is opened, unless one still waits. The secret half is only
+in the desk's database, so nobody can read a locked desk's forms without the passphrase.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Errors in the words of the page."""
+"""Errors in the page's own words."""
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
@@ -6,7 +6,7 @@ from dropbox_app.desk.web.desk_lock import SiteAway
 from dropbox_app.desk.web.i18n import MissingWord, Words
 from dropbox_app.protocol.errors import KlankbordError, MessageError, TooLong, WrongPassphrase
 
-# The first class that fits counts, so a special one stands before its base.
+# The first matching class counts, so a subclass comes before its base.
 _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (WrongPassphrase, "fault.wrong_passphrase"),
     (SiteAway, "fault.site_away"),
@@ -27,12 +27,12 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
 )
 # Of these ``most`` is a number of bytes, which a person reads as kB or MB.
 _OF_SIZE = {"large_shown", "large_file"}
-# Values that are calendar years, which are written without a sign between their thousands.
+# Values that are calendar years, which are written without a thousands separator.
 _YEARS = {"year", "next", "first", "last", "until"}
 
 
 def sentence(told: Words, error: Exception) -> str:
-    """Return what the person reads; an error without words of its own keeps the desk's."""
+    """Return the sentence that the person reads; an error without own words keeps the desk's."""
     for kind, key in _KEYS:
         if isinstance(error, kind):
             return told.say(key)
@@ -54,7 +54,7 @@ def sentence(told: Words, error: Exception) -> str:
 
 
 def news(told: Words, one: News) -> str:
-    """Return news of a fetch as the person reads it, without ids of threads."""
+    """Return news from a fetch as the person reads it, without thread ids."""
     try:
         return told.say(f"news.{one.key}")
     except MissingWord:

@@ -1,6 +1,6 @@
-"""Fetches from all sites in the background: by the button, and by a timer while the desk is open.
+"""Fetches from all sites in the background: on the button, and by a timer while the desk is open.
 
-What came of it is kept in memory until the next fetch, or until the desk is locked.
+The results are kept in memory until the next fetch, or until the desk is locked.
 """
 
 import random
@@ -15,7 +15,7 @@ from dropbox_app.desk.web.desk_lock import DeskLock, Locked
 from dropbox_app.protocol.errors import KlankbordError
 
 EVERY_MINUTES = 30
-JITTER = 0.25  # of the time between two fetches, so that their hours tell nothing
+JITTER = 0.25  # of the time between two fetches, so that their times reveal nothing
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Round:
 
     @property
     def waiting(self) -> list[str]:
-        """The employers whose site has not answered yet."""
+        """The employers whose site has not responded yet."""
         ready = {one.site for one in self.done}
         return [name for site, name in self.employers.items() if site not in ready]
 
@@ -52,7 +52,7 @@ class Fetching:
 
     @property
     def under_way(self) -> bool:
-        """Whether a fetch is running."""
+        """Return whether a fetch is running."""
         return self._running.locked()
 
     def start(self) -> bool:

@@ -1,7 +1,7 @@
-"""Forms of the register: which fields they have, how they are read, and what is wrong with them.
+"""Forms of the register: their fields, how they are read, and their faults.
 
-A field is asked for as its event has it: the words that it may hold, its limits, whether it is
-needed. What was typed is kept in a form's own fields, so that a page can show it again.
+A field is asked for as its event defines it: its allowed words, its limits, whether it is needed.
+The typed text is kept in a form's own fields, so that a page can show it again.
 """
 
 import datetime
@@ -22,9 +22,9 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import KlankbordError
 
 Typed = MultiDict[str, str]
-NOT_KEPT = (KlankbordError, OSError)  # nothing came of a form, which is shown again with its text
+NOT_KEPT = (KlankbordError, OSError)  # a form had no effect, and is shown again with its text
 
-# What the pages ask for, by kind of event and in this order.
+# The fields that the pages ask for, by kind of event and in this order.
 ASKED: Mapping[str, tuple[str, ...]] = {
     "contact": (
         "date", "minutes", "how", "channel", "with_whom", "topic", "help", "again",
@@ -69,7 +69,7 @@ _HELPED = frozenset({
     "possible_report", "as_small_as_possible", "recording", "legal_terms", "reachable", "avoid",
     "group", "term_band",
 })  # fmt: skip
-# Words that are not chosen in a form: something else on the page says them.
+# Words that are not chosen in a form, but set by something else on the page.
 _NOT_ASKED = {"phase": ("new", "closed", "reopened")}
 # Fields whose value is read as it was typed.
 PLAIN = frozenset(
@@ -161,7 +161,7 @@ def typed(event: Event) -> Typed:
 def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> list[str]:
     """Return a sentence for each fault of an event, by the field's name on the page.
 
-    Of what is no fault of the event, such as a full disk: one sentence that says what it was.
+    For other problems, such as a full disk, there is one sentence.
     """
     if isinstance(error, Refused):
         return [_problem(told, today, fault, kind) for fault in error.faults]
@@ -189,9 +189,9 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
 
 
 def number(text: str) -> Json:
-    """Return a whole number from what was typed; anything else is returned as it is, to be refused.
+    """Return the whole number that was typed; anything else is returned unchanged, to be refused.
 
-    One sign may stand between its thousands: 1.250. But 7,5 is not 75.
+    A thousands separator is allowed: 1.250. But 7,5 is not 75.
     """
     plain = text.strip()
     if _GROUPED.fullmatch(plain):

@@ -23,7 +23,7 @@ class FramePage:
     policy: str
 
     def response(self) -> Response:
-        """Return the page as it is sent."""
+        """Return the page as an HTTP response."""
         made = Response(self.html, mimetype="text/html")
         made.headers["Content-Security-Policy"] = self.policy
         return made

@@ -1,4 +1,4 @@
-"""Decides who may reach the page: only the browser window that came by the one-time link.
+"""Decides who may reach the page: only the browser window that used the one-time link.
 
 Every program and every user of this computer can connect to 127.0.0.1, and every web page that
 the person has open can send requests there. A request is passed on only if all of this holds:
@@ -47,7 +47,7 @@ HEADERS = {
 _REPLACED = {name.lower() for name in HEADERS} | {"etag", "last-modified"}
 _METHODS = ("GET", "POST")
 _REFUSED = b"Refused.\n"
-# What an old window shows, for instance after the browser restored it: what to do, and no more.
+# Shown in an old window, for instance one that the browser restored: only says what to do.
 _CLOSED = (
     b'<!doctype html><html lang="nl"><meta charset="utf-8"><title>Bericht</title>'
     b"<p>Deze pagina is gesloten. Start het programma opnieuw.</p>"
@@ -91,7 +91,7 @@ class Gate:
         return self._app(environ, _with_headers(start_response))
 
     def is_own(self, environ: WSGIEnvironment) -> bool:
-        """Return whether a request, by its header, comes from the page's own window."""
+        """Return whether the request's header shows that it comes from the page's own window."""
         return (
             self._from_here(environ)
             and self._asked_by_page(environ)
@@ -121,7 +121,7 @@ class Gate:
     def _enter(
         self, token: str, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Let in a browser that has the link, once."""
+        """Let a browser with the link in, once."""
         allowed = environ["HTTP_SEC_FETCH_SITE"] in ("none", "cross-site")
         if not (allowed and environ["REQUEST_METHOD"] == "GET" and _opens_a_page(environ)):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
@@ -153,7 +153,7 @@ def _answer(
 
 
 def _with_headers(start_response: StartResponse) -> Any:  # noqa: ANN401 - a StartResponse
-    """Set the headers of every answer, replacing the app's, except its own CSP."""
+    """Set the headers of every response, replacing the app's, except its own CSP."""
 
     def start(
         status: str,

@@ -1,4 +1,4 @@
-"""Names of threads in addresses: random in every run, so that a browser history tells nothing."""
+"""Names of threads in addresses: random in every run, so that a browser history reveals nothing."""
 
 import secrets
 import threading
@@ -7,7 +7,7 @@ SIZE = 6  # bytes
 
 
 class Handles:
-    """Gives each thread a random handle, the same one during the whole run."""
+    """Gives each thread a random handle, which stays the same during a run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What a view works with: the running page, and the desk of this request."""
+"""The context of a view: the running page, and the desk of this request."""
 
 import json
 import time
@@ -22,7 +22,7 @@ from dropbox_app.desk.web.i18n import Words, words
 
 EXTENSION = "klankbord"
 FIRST_LANGUAGE = "nl"
-WINDOW_GONE = 60  # seconds without a sign of a window that say that it was closed
+WINDOW_GONE = 60  # seconds without a sign of a window that mean that it was closed
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 _free: set[object] = set()
@@ -30,7 +30,7 @@ _free: set[object] = set()
 
 @dataclass
 class Beginning:
-    """What the person has entered so far in the first run; nothing of it is written yet."""
+    """What the person has entered so far in the first run; none of it is written yet."""
 
     invitation: bytes = b""
     profile: Profile | None = None
@@ -39,7 +39,7 @@ class Beginning:
 
 @dataclass
 class Page:
-    """One run of the page. ``private_window``: it has a window of its own, which keeps nothing."""
+    """One run of the page. ``private_window``: it has its own window, which keeps nothing."""
 
     lock: DeskLock
     fetching: Fetching
@@ -65,7 +65,7 @@ class Page:
         self.lock.when_locked = self._drop
 
     def _drop(self) -> None:
-        """Drop what was read, drawn or entered while the desk was open."""
+        """Drop everything that was read, drawn or entered while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
         self.proposed = None
         self.answers.drop()
@@ -97,11 +97,11 @@ class Page:
         self.fetching.every_minutes = chosen.fetch_minutes
 
     def say(self, *sentences: str) -> None:
-        """Keep sentences for the next page."""
+        """Keep sentences to show on the next page."""
         self._said += [one for one in sentences if one not in self._said]
 
     def take_said(self) -> list[str]:
-        """Return the sentences of the last request, once."""
+        """Return the sentences from the last request, once."""
         said, self._said = self._said, []
         return said
 
@@ -162,12 +162,12 @@ def place() -> Workplace:
 
 
 def told() -> Words:
-    """Return the words of the person's language."""
+    """Return the texts in the person's language."""
     return words(page().language)
 
 
 def thread_of(handle: str) -> tuple[str, str]:
-    """Return the site and mailbox of a handle in an address; answer 404 if it is unknown."""
+    """Return the site and mailbox of a handle in an address; abort with 404 if it is unknown."""
     found = page().handles.thread(handle)
     if found is None:
         abort(404)
@@ -175,7 +175,7 @@ def thread_of(handle: str) -> tuple[str, str]:
 
 
 def file_of(handle: str) -> str:
-    """Return the id of a file by its handle in an address; answer 404 if it is unknown."""
+    """Return the id of a file by its handle in an address; abort with 404 if it is unknown."""
     found = page().files.thread(handle)
     if found is None:
         abort(404)
@@ -185,7 +185,7 @@ def file_of(handle: str) -> str:
 def register_handle(kind: str, name: str) -> str:
     """Return the handle of a case, an employer or an entry of the register, for addresses.
 
-    It stands for the number of an entry: a locked desk holds no name of any of them.
+    It stands for an entry's number: a locked desk has none of their names.
     """
     book = place().book()
     firsts = {"case": book.first_of_case, "employer": book.first_of_employer}
@@ -199,7 +199,7 @@ def register_handle(kind: str, name: str) -> str:
 
 
 def registered(kind: str, handle: str) -> str:
-    """Return what a handle of the register stands for; answer 404 if it is unknown."""
+    """Return the meaning of a register handle; abort with 404 if it is unknown."""
     found = page().register.thread(handle)
     if found is None or found[0] != kind:
         abort(404)

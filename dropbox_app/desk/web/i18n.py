@@ -1,8 +1,8 @@
 """The words of the pages: gettext catalogues, read once from their sources.
 
-``translations/{nl,en}/LC_MESSAGES/messages.po`` are the source and what is read: there is no
-compiled file that could be older. The msgids are keys, such as ``today.title``. A key that is
-missing is an error, never a key shown to a person.
+``translations/{nl,en}/LC_MESSAGES/messages.po`` are read directly: there is no compiled file that
+could be outdated. The msgids are keys, such as ``today.title``. A key that is missing is an error,
+never a key shown to a person.
 """
 
 import datetime
@@ -52,7 +52,7 @@ class Words:
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return the text of a key for this number of things, which it names as ``{number}``."""
+        """Return the text of a key for a number of things, which it shows as ``{number}``."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written({"number": number, **values}))
 
@@ -65,16 +65,16 @@ class Words:
         return self.date(day, today)
 
     def date(self, day: datetime.date, today: datetime.date) -> str:
-        """Return a day by its date, with the year only if that is not this one."""
+        """Return a day as a date, with the year only if it is not the current one."""
         pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
         return babel.dates.format_date(day, pattern, locale=self._locale)
 
     def language(self, code: str) -> str:
-        """Return a language by its name; by its code where it has no name here."""
+        """Return the name of a language, or its code if it has no name here."""
         return str(babel.Locale(self.lang).languages.get(code, code))
 
     def size(self, size: int) -> str:
-        """Return a number of bytes in words, as file managers have it: 3.4 MB."""
+        """Return a number of bytes as file managers show it: 3.4 MB."""
         units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
         least, unit = next(pair for pair in units if size >= pair[0])
         shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)

@@ -1,4 +1,4 @@
-"""The one-time link that lets a browser in: used once, dead after a minute.
+"""The one-time link that lets a browser in: valid once, and for a minute.
 
 The browser gets it in a file that only this user can read, never on a command line, which every
 user of the computer can read.
@@ -47,9 +47,9 @@ class Link:
 
 @contextlib.contextmanager
 def handed_over(address: str) -> Iterator[Path]:
-    """Write a file that leads a browser to ``address``; remove it at the end.
+    """Write a file that redirects a browser to ``address``; remove it at the end.
 
-    The file is 0600 in a new folder that is 0700.
+    The file has mode 0600, in a new folder with mode 0700.
     """
     folder = Path(tempfile.mkdtemp(prefix="klankbord-"))
     try:

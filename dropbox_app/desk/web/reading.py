@@ -1,6 +1,6 @@
-"""A conversation as the page shows it: who wrote what, and calm words for what is wrong.
+"""A conversation as the page shows it: authors, texts, and calm words for anything wrong.
 
-All that is believed comes from ``threads/open_thread.py``; here it only gets words.
+Only ``threads/open_thread.py`` decides what is genuine; this module puts it into words.
 """
 
 import datetime
@@ -37,7 +37,7 @@ _REASONS: Mapping[str, str] = {
     "after_restore": "doubt.after_restore",
     "not_sent": "doubt.not_sent",
 }
-_NO_DOUBT = frozenset({"after_restore", "not_sent"})  # said, and nothing to be wary of
+_NO_DOUBT = frozenset({"after_restore", "not_sent"})  # shown, but no reason for caution
 _FORMAL = (
     "klacht", "klaag", "aangifte", "melding bij", "officieel", "officiële", "commissie", "politie",
     "arbeidsinspectie", "inspectie", "complaint", "police", "official", "formal", "committee",
@@ -133,7 +133,7 @@ def _remarks(case: Case, entry: Entry, reason: str, told: Words) -> Iterator[str
 
 
 def _files(entry: Entry, files: Mapping[str, CaseFile]) -> Iterator[CaseFile]:
-    """Yield the files that a message names; those of a false message are not believed."""
+    """Yield the files that a message names; those of a false message are not trusted."""
     if entry.message is not None and (entry.genuine or entry.reason == "not_sent"):
         for file in entry.message.attachments:
             yield files[file.sha256]
@@ -193,7 +193,7 @@ def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
 
 
 def _word(told: Words, key: str, given: str) -> str:
-    """Return a fixed word in the person's language; one of a newer version unchanged."""
+    """Return a fixed word in the person's language; a newer version's word is unchanged."""
     try:
         return told.say(key)
     except MissingWord:
@@ -222,7 +222,7 @@ def _named(case: Case, identity: str, told: Words) -> str:
 
 
 def _findings(case: Case, told: Words) -> Iterator[str]:
-    """Yield what is missing or was held back, for the whole thread."""
+    """Yield what is missing or was withheld, for the whole thread."""
     read = case.thread
     for by in read.missing_beginning:
         yield told.say("finding.no_beginning", who=_whose(case, by, told))
@@ -243,7 +243,7 @@ def _findings(case: Case, told: Words) -> Iterator[str]:
 
 
 def _together(case: Case, by: str) -> bool:
-    """Return whether the reporter ever wrote to this counsellor and to this desk at once."""
+    """Return whether the reporter ever wrote to this counsellor and this desk at the same time."""
     chosen = [{str(one) for one in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
     return any({by, case.own} <= those for those in chosen)
 

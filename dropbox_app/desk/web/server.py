@@ -24,8 +24,8 @@ from dropbox_app.desk.web.link import Link, handed_over
 from dropbox_app.desk.web.uploads import MOST
 
 THREADS = 8
-TICK = 1.0  # seconds between two looks at idle time, timer and window
-# waitress keeps what is longer than this in temporary files; nothing is.
+TICK = 1.0  # seconds between checks of idle time, timer and window
+# waitress keeps longer data than this in temporary files; nothing is longer.
 _NEVER_A_FILE = sys.maxsize
 _ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")  # those that the system has
 
@@ -42,10 +42,10 @@ def serve(
 ) -> None:
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
-    If ``passphrase`` returns one, the desk is opened at once; it is not kept. With ``browser`` a
-    window is opened, and the program ends a minute after it was closed; else ``show`` gets the
-    one-time address. Where no browser is found, it gets a sentence with that address.
-    ``language``: of the page, kept with the desk; empty for the one that was chosen before.
+    If ``passphrase`` returns one, the desk is opened immediately; the passphrase is not kept. With
+    ``browser``, a window is opened, and the program ends a minute after it was closed; otherwise
+    ``show`` gets the one-time address. If no browser is found, it gets a sentence with that
+    address. ``language``: that of the page, kept with the desk; empty for the one chosen before.
     Raises what opening the desk raises, and OSError if the port is taken.
     """
     _leave_no_core()
@@ -77,7 +77,7 @@ def serve(
 
 
 def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
-    """Return a server for the page, behind its gate; it answers once it runs.
+    """Return a server for the page, behind its gate; it responds once it runs.
 
     Port 0 takes a free one. Raises OSError if the port is taken.
     """
@@ -107,8 +107,8 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
     """Check once a second, inside the block, whether to lock, to fetch, or to end.
 
-    What fails is logged by its type and place, and tried again: else the desk would never lock by
-    itself any more.
+    Failures are logged with their type and place, and retried: otherwise the desk would never lock
+    by itself again.
     """
     over = threading.Event()
 
@@ -133,7 +133,7 @@ def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
 
 
 def _leave_no_core() -> None:
-    """Keep a crash from writing this program's memory to a file."""
+    """Prevent a crash from writing this program's memory to a file."""
     if sys.platform != "win32":
         import resource
 

@@ -1,9 +1,9 @@
-"""Limits what the server accepts before it is known that the page's own window asks.
+"""Limits what the server accepts before it knows that a request is from the page's own window.
 
 Everybody on this computer can connect to the port. waitress reads a request to its end before the
-gate sees it, so the gate is asked as soon as the header is there: the body of anybody else is not
-read at all. Connections that have not shown the cookie are few; a new one takes the place of the
-oldest, and never that of the page's own window.
+gate sees it, so the gate is asked as soon as the header has arrived: other requests' bodies are not
+read at all. Only a few connections may be without the cookie; a new one replaces the oldest of
+them, never that of the page's own window.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ MOST_SILENT = 60  # seconds
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """A request whose body is read only if it is the page's own. ``greet`` is told that it is."""
+    """A request whose body is read only if it is the page's own; then ``greet`` is called."""
 
     def __init__(self, adj: Adjustments, gate: Gate, greet: Callable[[], None]) -> None:
         super().__init__(adj)
@@ -36,7 +36,7 @@ class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self._gate.is_own(said | asked):
             self._greet()
             return
-        # Answered as if it had no body; what comes behind the header is not looked at.
+        # Answered as if it had no body; data after the header is not read.
         self.body_rcv, self.content_length, self.chunked = None, 0, False
         self.expect_continue = False
         self.headers.pop("CONTENT_LENGTH", None)

@@ -1,7 +1,7 @@
-"""Reads forms of the page in memory: no chosen file reaches a disk in plain text.
+"""Reads the page's forms in memory: no chosen file reaches a disk in plaintext.
 
-A framework keeps large files of a form in temporary files. Here they stay in memory until they are
-sealed; so there is a limit for everything that is sent at once.
+Frameworks keep a form's large files in temporary files. Here they stay in memory until they are
+sealed, so the total size of a form is limited.
 """
 
 import io
@@ -22,7 +22,7 @@ def in_memory(
     filename: str | None = None,
     content_length: int | None = None,
 ) -> IO[bytes]:
-    """Return a buffer for a file of a form, as werkzeug asks for it."""
+    """Return a buffer for a form's file, as werkzeug requires."""
     return io.BytesIO()
 
 

@@ -1,4 +1,4 @@
-"""What the headers and cells of a table may say: the words of the pages, in both languages."""
+"""The words that a table's headers and cells may have: those of the pages, in both languages."""
 
 from dropbox_app.desk.register import form
 from dropbox_app.desk.register.earlier import TAKEN, Vocabulary
@@ -6,14 +6,14 @@ from dropbox_app.desk.register.events import KINDS
 from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.i18n import LANGUAGES, Words, words
 
-# What a counsellor's own table usually says, beside the words of the pages.
+# Usual words in a counsellor's own table, besides those of the pages.
 _USUAL = {
     "datum": "date", "organisatie": "employer", "duur": "minutes", "zaak": "case",
     "casus": "case", "soort": "event", "opmerking": "notes", "notitie": "notes",
     "aantekening": "notes", "hulp": "help", "contact": "how", "kanaal": "channel",
     "organisation": "employer", "duration": "minutes", "note": "notes",
 }  # fmt: skip
-# Where one word is the label of several fields, it is this one's.
+# If a word is the label of several fields, it means this one.
 _FIRST = ("date", "employer", "minutes", "how", "channel", "topic", "help", "notes", "with_whom")
 
 

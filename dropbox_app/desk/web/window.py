@@ -1,8 +1,8 @@
 """The window in which the page opens.
 
-First choice is a window of its own of the system's Edge, Chrome or Chromium, in a new profile that
-is removed at the end: no extension reads along, nothing stays in a history. Otherwise it is the
-ordinary browser, and the page says what stays there.
+The first choice is a separate window of the system's Edge, Chrome or Chromium, in a new profile
+that is removed at the end: no extension reads along, and nothing remains in a history. Otherwise it
+is the ordinary browser, and the page says what remains there.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def opened(file: Path, language: str) -> Iterator[Kind]:
     """Open a browser at ``file``; yield whether it has its own window, or that none was found.
 
     ``language``: that of the browser's own texts, such as those next to a file field.
-    At the end a window of its own is closed and its profile removed.
+    At the end, a separate window is closed and its profile removed.
     """
     program = find(os.environ)
     if program is None:
@@ -71,7 +71,7 @@ def opened(file: Path, language: str) -> Iterator[Kind]:
 def command(program: Path, profile: Path, file: Path, language: str) -> list[str]:
     """Return the command that starts the window, without the link: every user can read it.
 
-    On Linux ``language`` has no effect here: a browser there goes by the variable LANGUAGE.
+    On Linux, ``language`` has no effect here: browsers there use the variable LANGUAGE.
     """
     private = "--inprivate" if "edge" in program.name.lower() else "--incognito"
     return [

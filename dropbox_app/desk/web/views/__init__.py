@@ -1,4 +1,4 @@
-"""The pages, one module for each."""
+"""The pages, with one module for each."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""Op de kalender: what is due according to the register, what is late first."""
+"""Op de kalender: what is due according to the register, overdue items first."""
 
 import datetime
 
@@ -30,7 +30,7 @@ def agenda() -> ResponseReturnValue:
 
 
 def rows(days: int) -> list[Row]:
-    """Return what is due within so many days; answers to reporters have their own list."""
+    """Return what is due within ``days``; answers to reporters have their own list."""
     place = here.place()
     today = place.machine.today()
     return [

@@ -56,7 +56,7 @@ def report(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/words")
 def keep(handle: str, year: int) -> ResponseReturnValue:
-    """Keep the counsellor's own words and the language, and look through the words."""
+    """Keep the counsellor's own words and the language, and check the words."""
     place, name = here.place(), here.registered("employer", handle)
     had = report_words.kept(place, name, year).own  # the form does not always show them
     own = OwnWords(
@@ -84,13 +84,13 @@ def last_look(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/issue")
 def issue(handle: str, year: int) -> ResponseReturnValue:
-    """Issue the report that was shown, and no other."""
+    """Issue exactly the report that was shown."""
     place, told, name = here.place(), here.told(), here.registered("employer", handle)
     try:
         seal = request.form.get("seal", "")
         if not seal:
             raise Unfit("The report was not looked at.", "report_changed")
-        if not annual.state(place, name, year).issued:  # pressed twice, it is issued once
+        if not annual.state(place, name, year).issued:  # after two presses, it is issued once
             annual.freeze(place, name, str(year), _language(name, year), seal=seal)
     except forms.NOT_KEPT as error:
         problems = forms.problems(told, place.machine.today(), error, "freeze")
@@ -101,7 +101,7 @@ def issue(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/report.<kind>")
 def file(handle: str, year: int, kind: str) -> ResponseReturnValue:
-    """Hand out the report as a file; one that was not issued says that it is a draft."""
+    """Send the report as a file; one that was not issued says that it is a draft."""
     _check(kind)
     name = here.registered("employer", handle)
     return _as_file(annual.write(here.place(), name, str(year), kind, _language(name, year)), kind)
@@ -109,7 +109,7 @@ def file(handle: str, year: int, kind: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/bill.<kind>")
 def bill(handle: str, year: int, kind: str) -> ResponseReturnValue:
-    """Hand out the bill of a year as a file."""
+    """Send the bill of a year as a file."""
     _check(kind)
     name = here.registered("employer", handle)
     return _as_file(annual.bill(here.place(), name, str(year), kind, _language(name, year)), kind)
@@ -117,7 +117,7 @@ def bill(handle: str, year: int, kind: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/facts")
 def facts(handle: str, year: int) -> ResponseReturnValue:
-    """Ask for what the report says of the employer and of the counsellor."""
+    """Ask for the report's facts about the employer and the counsellor."""
     name = here.registered("employer", handle)
     kept = here.page().take_typed()
     if kept is None:
@@ -197,7 +197,7 @@ def _facts(handle: str, name: str, year: int, typed: Typed | None, problems: lis
 
 
 def _language(name: str, year: int) -> str:
-    """Return the language of a report: of one that was issued its own, which an empty one means."""
+    """Return the language of a report; empty for an issued one, which keeps its own."""
     if annual.state(here.place(), name, year).issued:
         return ""
     return report_words.kept(here.place(), name, year).language or here.told().lang
@@ -208,7 +208,7 @@ def _why(state: State) -> str:
 
 
 def _waits(handle: str, year: int, reason: Unfit | None) -> tuple[str, str, str] | None:
-    """Return what a report waits for: its sentence, its key, and the address where it is mended."""
+    """Return what a report waits for: a sentence, its key, and the address where to fix it."""
     if reason is None:
         return None
     return sentence(here.told(), reason), reason.key, _where(handle, year, reason.key)

@@ -37,7 +37,7 @@ def make() -> ResponseReturnValue:
 
 @blueprint.post("/try")
 def rehearse() -> ResponseReturnValue:
-    """Open a backup to its end, and show what it holds."""
+    """Read a backup to its end, and show its contents."""
     given, chosen = request.form.get("path", "").strip(), request.form.get("passphrase", "")
     lock = here.page().lock
     try:

@@ -1,6 +1,6 @@
 """The first run, one question on each page: invitation, profile, passphrase; or from a backup.
 
-Nothing is written before the passphrase is chosen. What was given so far is in memory alone.
+Nothing is written before the passphrase is chosen. Everything entered so far is only in memory.
 """
 
 import os
@@ -184,7 +184,7 @@ def given_invitation() -> bytes:
 
 
 def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
-    """Return what a form says of the counsellor; what is no known word is taken as the first.
+    """Return the counsellor's profile from a form; an unknown word is replaced by the first.
 
     The form has no field for a language of ``old`` that is not one of the desk: that stays.
     ``form``: the one of this request, if none is given.

@@ -26,7 +26,7 @@ blueprint = Blueprint("cards", __name__, url_prefix="/cards")
 
 @blueprint.get("")
 def cards() -> ResponseReturnValue:
-    """Show the ten groups of all employers as one list, for one call."""
+    """Show the ten groups for all employers as one list, for one phone call."""
     found = sorted(sites.sites(here.place()), key=lambda one: one.employer.casefold())
     return render_template("cards.html", sites=[(_handle(one.site), one) for one in found])
 
@@ -82,8 +82,8 @@ def move(handle: str) -> ResponseReturnValue:
 def file(handle: str) -> ResponseReturnValue:
     """Send the card for the operator; it is public.
 
-    A card that the site does not have yet is first issued again if its keys are not today's. That
-    is why opening an address does not do it.
+    A card that the site does not have yet is first issued again if its keys are not today's. So
+    opening an address does not do this.
     """
     site = _site(handle)
     here.page().lock.settle(site)
@@ -98,7 +98,7 @@ def file(handle: str) -> ResponseReturnValue:
 def files() -> ResponseReturnValue:
     """Send the cards of all employers in one file, numbered in the order of the list of groups.
 
-    As ``file``, it may issue a card again; so opening an address does not do it.
+    Like ``file``, it may issue a card again, so opening an address does not do this.
     """
     here.page().lock.settle_all()
     packed = io.BytesIO()
@@ -135,7 +135,7 @@ def join() -> ResponseReturnValue:
 
 
 def _card(site: str, problem: str, typed: Profile | None = None) -> str:
-    """Show one employer; ``typed``: what a form said that was refused, so that it is not lost."""
+    """Show one employer; ``typed``: the contents of a refused form, so that they are not lost."""
     (found,) = sites.sites(here.place(), site)
     said = request.args.get("said", "")
     return render_template(

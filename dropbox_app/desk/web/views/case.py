@@ -1,4 +1,4 @@
-"""Zaak: what was asked and done, what the reporter agreed to, and how the case ends."""
+"""Zaak: the questions, the steps, the reporter's consents, and how the case ends."""
 
 import datetime
 import secrets
@@ -74,7 +74,7 @@ def _page(handle: str, refusal: Refusal) -> str:
         register.take_consents(place, found)
     except OSError:
         if not refusal.form:
-            raise  # what was typed is shown again also on a full disk
+            raise  # the typed text is shown again even if the disk is full
     today = place.machine.today()
     entries = register.of_case(place, found)
     level = cases.level(register.sheet(place, found.employer))
@@ -112,7 +112,7 @@ def _page(handle: str, refusal: Refusal) -> str:
 
 @blueprint.post("/<handle>/<what>")
 def keep(handle: str, what: str) -> ResponseReturnValue:
-    """Record what one of the page's forms holds."""
+    """Record the contents of one of the page's forms."""
     if what not in _FORMS:
         abort(404)
     place, page = here.place(), here.page()
@@ -288,7 +288,7 @@ def last_look(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/destroy")
 def destroy(handle: str) -> ResponseReturnValue:
-    """Destroy the case and its conversation; the database gets another key at once."""
+    """Destroy the case and its conversation; the database gets another key immediately."""
     place = here.place()
     found = register.case(place, here.registered("case", handle))
     thread = _thread(found)
@@ -338,7 +338,7 @@ def _sheet(found: Standing) -> dict[str, Json]:
 
 
 def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:
-    """Return the cases that a mark links to this one, whichever of the two has it."""
+    """Return the cases that a mark links to this one, whichever of the two has the mark."""
     if mark == "belongs_with":
         there = found.related
     else:

@@ -1,4 +1,4 @@
-"""A redacted copy of a case: chosen field by field, looked at, and then written to a file."""
+"""A redacted copy of a case: chosen field by field, viewed, and then written to a file."""
 
 import datetime
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def ask(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def look(handle: str) -> ResponseReturnValue:
-    """Show the copy as it will be, or the choices again; write it only once it was looked at."""
+    """Show the resulting copy, or the choices again; write it only after it was viewed."""
     place, told = here.place(), here.told()
     reference = here.registered("case", handle)
     found, chosen = copies.choice(place, reference), _chosen(request.form)

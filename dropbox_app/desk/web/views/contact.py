@@ -1,4 +1,4 @@
-"""Nieuw contact: what was asked and done, in 40 seconds; also for telephone calls."""
+"""Nieuw contact: records a contact in 40 seconds; also for telephone calls."""
 
 import secrets
 
@@ -80,7 +80,7 @@ def keep() -> ResponseReturnValue:
 
 @blueprint.post("/sheet")
 def sheet() -> ResponseReturnValue:
-    """Hand out the sheet to fill in during a call, with the words of this form."""
+    """Send the sheet to fill in during a call, with the words of this form."""
     try:
         return as_file(call_sheet(here.page().language))
     except KlankbordError as error:

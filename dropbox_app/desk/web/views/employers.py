@@ -76,7 +76,7 @@ def sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/same")
 def same(handle: str) -> ResponseReturnValue:
-    """Say what becomes of two employers that are one; once that is confirmed, make them one."""
+    """Explain what merging two employers does; merge them once that is confirmed."""
     place, told, name = here.place(), here.told(), here.registered("employer", handle)
     other = here.registered("employer", request.form.get("other", ""))
     if not request.form.get("confirmed"):

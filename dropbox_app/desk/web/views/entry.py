@@ -46,7 +46,7 @@ def keep(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/remove")
 def remove(handle: str) -> ResponseReturnValue:
-    """Remove the entry for good."""
+    """Remove the entry permanently."""
     event = _entry(handle)
     try:
         corrections.correct(here.place(), _number(handle), None)

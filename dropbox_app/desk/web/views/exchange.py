@@ -55,7 +55,7 @@ def out() -> ResponseReturnValue:
 
 @blueprint.post("/look")
 def look() -> ResponseReturnValue:
-    """Show row by row what would be taken of a table, what not, and why. Nothing is kept."""
+    """Show, row by row, what would be imported from a table, what not, and why. Nothing is kept."""
     chosen = request.files.get("files")
     raw = chosen.read(MAX_FILE + 1) if chosen else b""
     if not raw:
@@ -65,7 +65,7 @@ def look() -> ResponseReturnValue:
 
 @blueprint.post("/take")
 def take() -> ResponseReturnValue:
-    """Keep all rows of the table that was looked at, or none."""
+    """Import all rows of the table that was shown, or none."""
     place, told = here.place(), here.told()
     try:
         raw = _unpacked(request.form.get("table", ""))
@@ -100,7 +100,7 @@ def _look(raw: bytes) -> ResponseReturnValue:
 
 
 def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
-    """Each row by its number: what will happen to it, and what it says or what is wrong with it."""
+    """Each row by its number: what will happen to it, and its contents or faults."""
     told, today = here.told(), here.place().machine.today()
     made = []
     for one in sorted(found.rows, key=lambda row: (row.number not in found.faults, row.number)):

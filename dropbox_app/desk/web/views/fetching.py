@@ -32,9 +32,9 @@ def progress() -> ResponseReturnValue:
 
 
 def _results(done: Sequence[Fetched]) -> list[tuple[str, Fetched]]:
-    """Return what was fetched with the employers it holds for: messages first, then what is wrong.
+    """Return the results, each with its employers: messages first, then problems.
 
-    Employers of whom the same is to be said share one entry.
+    Employers with the same result share one entry.
     """
     told = here.told()
     found: dict[tuple[bool, bool, str, str], list[Fetched]] = {}

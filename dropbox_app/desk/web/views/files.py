@@ -22,7 +22,7 @@ blueprint = Blueprint("files", __name__)
 
 MOST_NUMBERED = 100  # files of one day in one folder
 
-# What a kind is called on a page; the others are not known.
+# The names of kinds on a page; other kinds are unknown.
 _KINDS: dict[Kind, str] = {
     **dict.fromkeys((*types.PICTURES, types.TIFF, types.HEIC), "file.kind.picture"),
     **dict.fromkeys((types.MP3, types.OGG, types.FLAC, types.WAV, types.AMR, types.M4A),
@@ -80,7 +80,7 @@ def _words() -> dict[str, Any]:
 @blueprint.get("/frame")
 @without_desk
 def frame() -> ResponseReturnValue:
-    """Return the page of the hidden frame, which holds nothing of the desk."""
+    """Return the page of the hidden frame, which contains none of the desk's data."""
     return frame_page.built().response()
 
 
@@ -92,7 +92,7 @@ def show(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.get("/t/<thread>/f/<file>/content")
 def content(thread: str, file: str) -> ResponseReturnValue:
-    """Send a file's bytes to the script that has them drawn."""
+    """Send a file's bytes to the script that draws them."""
     site, mailbox = here.thread_of(thread)
     drawn = files.to_draw(here.place(), mailbox, here.file_of(file), site)
     return stranger_bytes.response(drawn.pieces, drawn.size)

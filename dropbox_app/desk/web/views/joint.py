@@ -1,7 +1,7 @@
-"""Counts for the one report of two counsellors: given away as a sealed file, and taken in.
+"""Counts for the joint report of two counsellors: exported as a sealed file, and imported.
 
-Both go in two steps: the colleague's ten groups are shown first, and nothing is done before the
-counsellor says that the colleague read out the same.
+Both take two steps: the colleague's ten groups are shown first, and nothing is done until the
+counsellor confirms that the colleague read out the same groups.
 """
 
 import base64
@@ -43,7 +43,7 @@ def card(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/give/file")
 def give_file(handle: str, year: int) -> ResponseReturnValue:
-    """Seal the counts for that colleague, close their years, and hand out the file."""
+    """Seal the counts for that colleague, close their years, and send the file."""
     name, raw = here.registered("employer", handle), _bytes("card")
     try:
         last = joint.years(here.place(), name, year)[-1]  # the year of the report
@@ -74,7 +74,7 @@ def counts() -> ResponseReturnValue:
 
 @blueprint.post("/counts/keep")
 def keep() -> ResponseReturnValue:
-    """Take the counts in, for the employer that was chosen."""
+    """Import the counts for the chosen employer."""
     place, raw = here.place(), _bytes("counts")
     try:
         name = here.registered("employer", request.form.get("employer", ""))
@@ -139,7 +139,7 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(name: str) -> bytes:
-    """Return what an earlier step put into the form; nothing if it is not as it was."""
+    """Return the bytes that an earlier step put into the form; empty if they cannot be decoded."""
     try:
         return base64.b64decode(request.form.get(name, ""), validate=True)
     except (binascii.Error, ValueError):

@@ -51,7 +51,7 @@ def proxy() -> ResponseReturnValue:
     chosen = request.form.get("proxy", "")
     if chosen == "other":
         chosen = request.form.get("other", "").strip()
-        if not chosen:  # an empty one would mean none, and so another way than she thinks
+        if not chosen:  # an empty one would mean none, and so a different route than she expects
             return _page(here.told().say("unfit.proxy")), 422
     try:
         here.page().lock.settle(*place.names())
@@ -70,7 +70,7 @@ def change_passphrase() -> ResponseReturnValue:
     if problem:
         return _page(told.say(problem, least=passphrase.LEAST)), 422
     try:
-        here.page().lock.settle_all()  # a fetch would write the vault too
+        here.page().lock.settle_all()  # a fetch would also write the vault
         passphrase.confirm(place, request.form.get("old", ""))
         whole.change_passphrase(place, new)
     except (KlankbordError, OSError) as error:

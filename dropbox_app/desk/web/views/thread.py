@@ -22,7 +22,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
 
-OPTIONS = 6  # at most, as SPEC section 4 has it
+OPTIONS = 6  # at most, according to SPEC section 4
 _OPTION_PARTS = ("title", "pro", "con")
 _FILES = "files"  # the field of the files of an answer
 
@@ -152,7 +152,7 @@ def _options() -> writing.Message:
 
 @blueprint.post("/notice")
 def notice(handle: str) -> ResponseReturnValue:
-    """Tell the reporter where the conversation stands: closed, or open again."""
+    """Tell the reporter the status of the conversation: closed, or open again."""
     status, text = request.form.get("status", ""), request.form.get("text", "").strip()
     if status == "longer":
         return _sending(handle, "notice", lambda site, box: _extend(site, box))
@@ -181,7 +181,7 @@ def _keep_own(site: str, mailbox: str) -> None:
 
 @blueprint.get("/forget")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show once more what will be deleted for good."""
+    """Show once more what will be permanently deleted."""
     site, mailbox = here.thread_of(handle)
     opened = threads.read(here.place(), mailbox, site)
     return render_template(
@@ -196,7 +196,7 @@ def last_look(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/forget")
 def forget(handle: str) -> ResponseReturnValue:
-    """Delete the conversation from this computer; the database gets another key at once."""
+    """Delete the conversation from this computer; the database gets another key immediately."""
     site, mailbox = here.thread_of(handle)
     here.page().lock.settle(site)
     threads.forget(here.place(), mailbox, site)
@@ -211,7 +211,7 @@ def _back(handle: str) -> ResponseReturnValue:
 
 
 class Incomplete(Unfit):
-    """Something was not filled in; the sentence is in the person's language already."""
+    """Something was not filled in; the sentence is already in the person's language."""
 
 
 def _needed(text: str, key: str) -> str:
@@ -230,7 +230,7 @@ def _chosen() -> list[FileStorage]:
 
 
 def _files_again() -> str:
-    """Return that the files must be chosen again, if there were any: no page can put them back."""
+    """Return a note to choose the files again, if there were any: no page can put them back."""
     return here.told().say("reply.files_again") if _chosen() else ""
 
 

@@ -13,8 +13,8 @@ from dropbox_app.desk.web import here
 blueprint = Blueprint("threads", __name__)
 
 AT_ONCE = 100  # rows of a page
-FOUND = 240  # characters of a message that a search shows
-# Which conversations a choice leaves, by its name in the form.
+FOUND = 240  # characters of a message shown by a search
+# The conversations that each choice selects, by its name in the form.
 TURNS: Mapping[str, Which] = {
     "": "all", "mine": "counsellor", "theirs": "reporter", "over": "nobody"
 }  # fmt: skip
@@ -24,7 +24,7 @@ TURNS: Mapping[str, Which] = {
 def threads() -> ResponseReturnValue:
     """Show the conversations, or what a search found.
 
-    The words that were searched for and the choices come by POST, so that no address holds them.
+    The search words and the choices are sent by POST, so that no address contains them.
     """
     words = request.form.get("words", "").strip()
     employer = request.form.get("employer", "")
@@ -53,7 +53,7 @@ def threads() -> ResponseReturnValue:
 
 
 def _hits(found: Sequence[Found]) -> list[dict[str, object]]:
-    """Return the search results: the conversation, and how the message begins."""
+    """Return the search results: the conversation, and the beginning of the message."""
     return [
         {
             "listed": one.listed,
@@ -66,7 +66,7 @@ def _hits(found: Sequence[Found]) -> list[dict[str, object]]:
 
 
 def _notes(words: str, sites: Sequence[str] | None) -> list[tuple[Listed, str]]:
-    """Return the notes that a search found: the conversation, and how the note begins."""
+    """Return the notes found by a search: the conversation, and the beginning of the note."""
     return [
         (one.listed, _beginning(one.text))
         for one in actions.search_notes(here.place(), words, sites)

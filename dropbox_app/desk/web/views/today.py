@@ -1,4 +1,4 @@
-"""Vandaag: what waits for the counsellor, what waits to be sent, what waits for reporters."""
+"""Vandaag: what waits for the counsellor, to be sent, or for reporters."""
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue

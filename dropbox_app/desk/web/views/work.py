@@ -15,7 +15,7 @@ from dropbox_app.desk.web.forms import Typed
 blueprint = Blueprint("work", __name__, url_prefix="/work")
 
 WORK = ("advice", "activity", "hours", "upkeep", "certificate", "absence")
-MOST_SHOWN = 20  # entries that are tied to no employer
+MOST_SHOWN = 20  # entries without an employer
 
 
 @blueprint.get("")
@@ -29,7 +29,7 @@ def work() -> ResponseReturnValue:
 
 @blueprint.post("/<kind>")
 def keep(kind: str) -> ResponseReturnValue:
-    """Record it."""
+    """Record the work."""
     if kind not in WORK:
         abort(404)
     place, page, told = here.place(), here.page(), here.told()
