@@ -1,6 +1,7 @@
 """Errors of the desk, each one calm sentence that says what to do.
 
-``str(error)`` is what the person reads. Nothing here carries a text, a code or a key.
+``str(error)`` is the sentence that the user reads. No error here contains a message's text, a code
+or a key.
 """
 
 from dropbox_app.protocol.errors import KlankbordError
@@ -37,7 +38,7 @@ class NoSuchCounsellor(NotFound):
 class Unfit(DeskError):
     """What was typed or given cannot be used.
 
-    ``key`` names the sentence in the page's own words, where it has some; ``values`` fill it in.
+    ``key`` names the page's own version of the sentence, if it has one; ``values`` fill it in.
     """
 
     def __init__(self, sentence: str, key: str = "", **values: object) -> None:
@@ -51,11 +52,11 @@ class NotWritable(DeskError):
 
 
 class AlreadyWaiting(DeskError):
-    """The same message is kept already and waits to be sent."""
+    """The same message is already kept and waits to be sent."""
 
 
 class ClocksDiffer(DeskError):
-    """This machine's day and the server's are more than two days apart."""
+    """This computer's day and the server's are more than two days apart."""
 
 
 class CannotReach(DeskError):
@@ -67,7 +68,7 @@ class Kept(CannotReach):
 
 
 class BadAnswer(DeskError):
-    """The server sent an answer that no Klankbord server sends."""
+    """The server sent a response that no Klankbord server sends."""
 
 
 class Unknown(DeskError):

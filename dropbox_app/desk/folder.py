@@ -1,6 +1,6 @@
 """The desk's folder as a whole: create it, open it, move a site.
 
-One desk serves several sites, each with an identity of its own (SPEC section 3).
+One desk serves several sites, each with its own identity (SPEC section 3).
 """
 
 import codecs
@@ -32,14 +32,14 @@ from dropbox_app.protocol.keys import SigningKey
 MAX_ORIGINS = 10
 MAX_SITE_NAME = 200
 MAX_INVITATION = 16_384  # bytes
-# What an init that was killed may leave; the next one goes on from it.
+# What a killed init may leave; the next one continues from it.
 _BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"} | {
     name + side for name in vault.FILES for side in ("", "-wal", "-journal")
 }
 
 
 def utc_today() -> datetime.date:
-    """Return this machine's UTC day: the only clock of the desk."""
+    """Return this computer's UTC day: the desk's only clock."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
@@ -92,9 +92,9 @@ def read_invitation(raw: bytes) -> Invitation:
 
 
 def _one_line(raw: bytes) -> bytes:
-    """Return the line of an invitation as a person saved it.
+    """Return the line of an invitation that a user saved.
 
-    Notepad and PowerShell put a mark in front, a mail program breaks it. Raises FormatError.
+    Notepad and PowerShell put a mark before it, and mail programs break it. Raises FormatError.
     """
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -125,8 +125,8 @@ class Workplace:
     _couriers: set[Courier] = field(default_factory=set)
     _broken_off: bool = False
     _book: Book | None = None
-    _book_of: object = None  # the database's version that the book was read from
-    summarised: object = None  # the database's version in which no summary was missing
+    _book_of: object = None  # the database version from which the book was read
+    summarised: object = None  # the database version in which no summary was missing
 
     def change_key_if_due(self) -> None:
         """Rewrite the database if something was forgotten or destroyed since it got its key."""
@@ -155,7 +155,7 @@ class Workplace:
 
     def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
         """Replace events, as ``register.replace``, and update the book."""
-        with self.database.transaction():  # what is undone changes the version too
+        with self.database.transaction():  # undoing a change also changes the version
             book, gone = self.book(), {number for number, _ in changes}
             register.replace(self.database, changes)
             new = [*register.some(self.database, gone), *register.events(self.database, book.last)]
@@ -165,8 +165,8 @@ class Workplace:
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
 
-        The leftovers of a crash are removed only the first time: later they could belong to a fetch
-        under way.
+        A crash's leftovers are removed only the first time: later, they could belong to a fetch in
+        progress.
         """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
@@ -233,9 +233,9 @@ class Workplace:
             courier.close()
 
     def break_off(self) -> None:
-        """Have all work with servers end within a minute: it raises CannotReach, and loses nothing.
+        """End all work with servers within a minute: it raises CannotReach, and loses nothing.
 
-        From another thread; nothing is connected afterwards.
+        Called from another thread; nothing is connected afterwards.
         """
         self._broken_off = True
         for courier in tuple(self._couriers):
@@ -247,7 +247,7 @@ def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplac
     """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
     A desk of the first format is migrated first. If something was forgotten or destroyed, the
-    database gets another key at the end; where that was cut short, at the next start.
+    database gets another key at the end; if that is interrupted, at the next start.
     """
     disk = Disk(folder, machine.today)
     with disk.locked():
@@ -281,7 +281,7 @@ def init(
 ) -> Desk:
     """Make a desk for the invitation's site, or add the site to the desk in the folder.
 
-    A crash in between leaves what the same command finishes. Raises AlreadyThere if the site is
+    After a crash in between, the same command finishes the work. Raises AlreadyThere if the site is
     set up here, Unfit, WrongPassphrase.
     """
     check(invitation, profile, proxy, machine.today())
@@ -305,7 +305,7 @@ def init(
 
 
 def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
-    """Raise Unfit for what cannot be used, before anything is made."""
+    """Raise Unfit for unusable values, before anything is made."""
     if not schedule.agree(max(today, invitation.day), today):
         raise Unfit(
             f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
@@ -339,7 +339,7 @@ def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str)
 
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
-    """Raise Unfit for what a card refuses, before anything is made."""
+    """Raise Unfit for values that a card refuses, before anything is made."""
     given, most = len(profile.register_number), cards.MAX_REGISTER_NUMBER
     if given > most:
         raise Unfit(
@@ -373,9 +373,9 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
 
 
 def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> None:
-    """Take the addresses and the name of a new invitation for a site of this desk.
+    """Adopt the addresses and name in a new invitation for a site of this desk.
 
-    ``proxy`` takes the place of the desk's own; an empty one ends it. Raises Unfit.
+    ``proxy`` replaces the desk's own; an empty one removes it. Raises Unfit.
     """
     if invitation.site not in place.vault.sites:
         raise Unfit(
@@ -394,10 +394,10 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
 
 
 def forget(desk: Desk, mailbox: str) -> int:
-    """Delete a thread from this computer for good, unopened; return the number of items.
+    """Permanently delete a thread from this computer, unopened; return the number of items.
 
-    What stays: the ids of its items (so that they are not fetched again) and, if the counsellor
-    wrote in it, the number and hash of the last own message (so that the chain can go on).
+    These remain: the ids of its items (so that they are not fetched again) and, if the counsellor
+    wrote in it, the number and hash of the last own message (so that the chain can continue).
     """
     state = desk.state
     items = state.of(mailbox)

@@ -15,9 +15,9 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 @dataclass(frozen=True)
 class News:
-    """Something to tell the person. ``key`` names it for other words or languages.
+    """Something to report to the user. ``key`` names it for other words or languages.
 
-    ``thread`` is the mailbox that it is about; empty if it is about none, or about several.
+    ``thread`` is the mailbox that it is about; empty if it is about none or several.
     """
 
     sentence: str
@@ -28,10 +28,10 @@ class News:
 
 @dataclass
 class Report:
-    """The messages for the person after the work: plain news, and what is wrong."""
+    """The messages for the user after the work: plain news, and alarms."""
 
     news: list[News] = field(default_factory=list)
-    new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that came in
+    new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that arrived
 
     @property
     def notes(self) -> list[str]:
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def alarms(self) -> list[str]:
-        """Return what is wrong, as sentences."""
+        """Return the alarms, as sentences."""
         return [one.sentence for one in self.news if one.is_alarm]
 
     def note(self, sentence: str, key: str, thread: str = "") -> None:
@@ -58,7 +58,7 @@ class Report:
 
 @dataclass
 class Desk:
-    """Everything that the work on one site needs. ``today`` is this machine's day."""
+    """Everything that the work on one site needs. ``today`` is this computer's day."""
 
     vault: Vault
     store: LocalStore
@@ -100,7 +100,7 @@ class Desk:
 
     @property
     def agreed(self) -> bool:
-        """Whether the server's day confirms this machine's."""
+        """Whether the server's day confirms this computer's."""
         return self.server_day is not None and schedule.agree(self.today, self.server_day)
 
     @property
@@ -116,7 +116,7 @@ class Desk:
 
     @property
     def clocks(self) -> str:
-        """Return what to say if the days differ."""
+        """Return the sentence to show if the days differ."""
         return (
             f"This computer says it is {self.today}, the server says {self.server_day}. No key "
             "was made or destroyed and nothing can be written. Set this computer's date right; "

@@ -1,6 +1,6 @@
 """Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure.
 
-A key is for one UTC month. Keys are there for the current month and three more, from two days
+A key is for one UTC month. There are keys for the current month and three more, from two days
 before the card is issued, and past the end of an announced absence.
 """
 
@@ -58,7 +58,7 @@ def fill(
 ) -> tuple[list[HeldSeed], list[HeldSeed]]:
     """Return a seed for each wanted window, and those among them that are new.
 
-    A window that has a seed keeps it: what was published keeps its recipient.
+    A window that has a seed keeps it, so that a published window keeps its recipient.
     """
     there = {(one.first, one.until): one for one in held}
     made = [

@@ -1,1 +1,1 @@
-"""Printed things: poster, wallet cards, text for an intranet, recovery sheet."""
+"""Printable files: poster, wallet cards, text for an intranet, recovery sheet."""

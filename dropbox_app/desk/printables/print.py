@@ -1,6 +1,6 @@
-"""Makes the printed things on this computer alone: PDF by typst, QR codes by segno.
+"""Makes the printable files on this computer only: PDF with typst, QR codes with segno.
 
-A PDF is tagged (PDF/UA-1), holds the fonts it needs, and no author, day or hour: the same data make
+A PDF is tagged (PDF/UA-1) and contains its fonts, but no author, day or time: the same data give
 the same bytes.
 """
 
@@ -71,10 +71,10 @@ def recovery(sites: Sequence[Site], language: str) -> bytes:
 def call(
     language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
 ) -> bytes:
-    """Return a sheet to fill in during a call, of one A4 page as PDF. Nothing of a desk is on it.
+    """Return a sheet to fill in during a call, of one A4 page as PDF. It has no data from a desk.
 
-    ``fields``: what is ticked, each with its label and words, as the page asks for them.
-    ``answers``: what a reporter may answer to a question for consent. Raises Unfit.
+    ``fields``: the fields to tick, each with its label and words, as on the page. ``answers``: a
+    reporter's possible answers to a question for consent. Raises Unfit.
     """
     ticked = [{"label": label, "options": list(options)} for label, options in fields]
     say = _texts(language)["call"]
@@ -158,7 +158,7 @@ def file_name(kind: str, language: str) -> str:
 
 
 def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
-    """Set a page. Letters that the built-in fonts lack use a font of the system."""
+    """Typeset a page. Letters that the built-in fonts lack use a system font."""
     try:
         import typst
     except ImportError:

@@ -1,1 +1,1 @@
-"""Finds out what a stranger's file is and holds, without opening it in this process."""
+"""Finds out what a stranger's file is and contains, without opening it in this process."""

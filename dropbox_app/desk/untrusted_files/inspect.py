@@ -1,7 +1,7 @@
 """Inspects a file without opening it: what it is, what it claims to be, what it can do.
 
-Bytes are compared, never parsed, so the contents of a file cannot mislead this code. What is found
-is certain; finding nothing proves nothing, since a script can be packed.
+Bytes are compared, never parsed, so the contents of a file cannot mislead this code. A finding is
+certain; no finding proves nothing, because a script can be packed.
 """
 
 import re
@@ -19,7 +19,7 @@ _OVERLAP = 32  # longer than any mark below
 MAX_NAME = 120  # bytes of a name that is written to a disk
 _NOT_IN_NAMES = set('/\\:*?"<>|')
 
-# Mark -> a word for what it shows.
+# Mark -> a word for its meaning.
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"/JavaScript", "pdf script"),
     (b"/JS", "pdf script"),
@@ -44,7 +44,7 @@ Sign = Literal[
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, and sentences that a person should read before opening it.
+    """The kind of a file, and sentences that a person should read before opening it.
 
     ``signs`` says the same as ``warnings``, one for each, as names.
     """
@@ -60,7 +60,7 @@ class Findings:
 
 
 class Inspector:
-    """Takes the content in pieces; uses some 100 kB of memory."""
+    """Takes the content in pieces; uses about 100 kB of memory."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -82,7 +82,7 @@ class Inspector:
         self._last = window[-_OVERLAP:]
 
     def findings(self, name: str, declared: str) -> Findings:
-        """Return what was found, compared with what the sender said."""
+        """Return the findings, compared with the sender's claims."""
         kind = types.recognise(self._head, zip_parts=" ".join(self._marks).encode())
         found = (
             *_mismatches(kind, name, declared),
@@ -141,7 +141,7 @@ def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
 
 
 def safe_name(name: str) -> str:
-    """Return a name that any file system accepts, that leads nowhere else and hides nothing."""
+    """Return a name that any file system accepts, that contains no path and hides nothing."""
     text = "".join(
         "_" if c in _NOT_IN_NAMES else " " if unicodedata.category(c) == "Zs" else c
         for c in unicodedata.normalize("NFC", name)

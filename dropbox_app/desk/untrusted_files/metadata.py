@@ -1,7 +1,7 @@
-"""Finds what a file holds besides what it shows, and makes copies without it: mat2 in a sandbox.
+"""Finds a file's hidden contents, and makes copies without them: mat2 in a sandbox.
 
 mat2 (metadata anonymisation toolkit) knows the common pictures, documents, recordings and films.
-A copy counts as clean only when a second, fresh look finds nothing in it any more.
+A copy counts as clean only if a second, independent look finds nothing in it.
 """
 
 import json
@@ -37,7 +37,7 @@ _NO_DATE = {"-1", "0000:00:00 00:00:00"}
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata that mat2 finds in a file, besides what the file shows."""
+    """The metadata that mat2 finds in a file, apart from its visible contents."""
 
     notes: tuple[tuple[str, str], ...]
 
@@ -59,7 +59,7 @@ class Metadata:
 
 
 def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
-    """Return what a file holds. Raises NoSandbox, Unseen, and what ``pieces`` raises."""
+    """Return a file's metadata. Raises NoSandbox, Unseen, and whatever ``pieces`` raises."""
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")
     with sandbox.running("show", kind.extension, pieces, size) as run:
@@ -71,7 +71,7 @@ def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
 def clean(kind: Kind, pieces: Iterable[bytes], size: int) -> tuple[bytes, Metadata]:
     """Return a cleaned copy, in memory, and what the file held. Raises as ``look``.
 
-    Unseen too where the copy still holds something of it, or is of another kind than the file.
+    Also raises Unseen if the copy still has some of it, or is of a different kind than the file.
     """
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")

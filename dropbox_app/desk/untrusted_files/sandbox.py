@@ -20,10 +20,10 @@ from typing import BinaryIO
 from dropbox_app.desk.errors import DeskError
 
 PYTHON = "/usr/bin/python3"
-HOST = "room"  # what this computer is called in there
+HOST = "room"  # this computer's name in there
 MEMORY = 1_536 * 1024 * 1024  # bytes of one program
 SECONDS = 90  # of the whole job
-MOST_IN = 256 * 1024 * 1024  # bytes of a file that goes in
+MOST_IN = 256 * 1024 * 1024  # bytes of a file that is sent in
 UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as inside
 _READY = b"ready\n"
 # Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
@@ -39,15 +39,15 @@ _SAID = {
 
 
 class NoSandbox(DeskError):
-    """There is no safe way to inspect a file here."""
+    """No safe way to inspect a file is available here."""
 
 
 class Unseen(DeskError):
-    """The sandboxed program did not answer as asked."""
+    """The sandboxed program did not answer as expected."""
 
 
 class Running:
-    """One job in the sandbox, and its answer so far."""
+    """A job in the sandbox, and its answer so far."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
@@ -101,7 +101,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
 
 
 def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
-    """Send the whole file and then its end, which a damaged file never reaches."""
+    """Send the whole file and then end the input, which never happens for a damaged file."""
     if process.stdin is None:
         return
     # What is inside answers nothing before the end of the file, so neither waits for the other.

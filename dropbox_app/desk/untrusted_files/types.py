@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-HEAD = 4_096  # bytes that are looked at from the front
+HEAD = 4_096  # bytes that are read from the start
 MAX_TYPE_PART = 60  # characters (SPEC section 4); a PowerPoint's own type has one more
 
 
