@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Calm(click.ClickException):
-    """An error as the person reads it: one sentence, nothing around it."""
+    """An error as shown to the user: one sentence and nothing else."""
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own signature
         click.echo(visible(self.message), file=file or sys.stderr)
@@ -175,7 +175,7 @@ def at_work() -> Iterator[Workplace]:
     """Open the desk of this call, under its lock."""
     place = machine()
     if not (folder() / vault.NAME).is_file():
-        # Said before anybody types a passphrase for nothing.
+        # Raised before anybody types a passphrase in vain.
         raise NotSetUp(
             f"There is no desk in {folder()}; make one with 'klankbord-desk init INVITATION', or "
             "name its folder with --dir."
@@ -190,12 +190,12 @@ def site_hint() -> str:
 
 
 def confirm_groups(card: Card) -> bool:
-    """Show the ten groups of a card, and ask; no answer counts as no."""
+    """Show the ten groups of a card and ask for confirmation; no answer counts as no."""
     return confirm_identity(f"The site shows a card of {card.name}", card.identity)
 
 
 def confirm_identity(said: str, identity: VerifyKey) -> bool:
-    """Show the ten groups of the person named in ``said``, and ask; no answer counts as no."""
+    """Show the ten groups of the person in ``said`` and ask to confirm; no answer counts as no."""
     click.echo(f"{visible(said)} with these ten groups:", err=True)
     click.echo(identity.fingerprint(), err=True)
     try:

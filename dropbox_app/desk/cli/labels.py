@@ -1,4 +1,4 @@
-"""The protocol's fixed words as a person reads them; ``--json`` keeps the original words."""
+"""The protocol's fixed words as shown to people; ``--json`` keeps the original words."""
 
 from collections.abc import Mapping
 
@@ -69,7 +69,7 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
 
 
 def answer(field: str, value: str) -> str:
-    """Return one fixed answer in words; one of a newer version unchanged."""
+    """Return one fixed answer in words; a newer version's answer is unchanged."""
     plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
     known = _ANSWER.get(field, {}).get(value) or plain.get(value)
     return known or value.replace("_", " ")

@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
     "after_restore": "written after the server was restored from a backup",
     "not_sent": "the server did not accept it",
 }
-_FOUND_LENGTH = 200  # characters of a message that a search shows
+_FOUND_LENGTH = 200  # characters of a message shown by a search
 _STATES = {
     "unverified": "COULD NOT BE VERIFIED",
     "conflict": "CONFLICT",
@@ -86,7 +86,7 @@ def summary(one: Listed) -> dict[str, object]:
 
 
 def read_site(one: Read) -> dict[str, object]:
-    """Return one site of ``today --json``: when it was last read."""
+    """Return one site of ``today --json``, with the day on which it was last read."""
     day = one.day.isoformat() if one.day else None
     return {"site": one.site, "employer": one.employer, "read_to_end": day, "late": one.late}
 
@@ -124,7 +124,7 @@ def site(one: Site) -> dict[str, object]:
 
 
 def found(one: Found) -> Iterator[str]:
-    """Yield one message of ``search`` for people: its thread, and how it begins."""
+    """Yield one message of ``search`` for people: its thread, and its beginning."""
     name = f"  {visible(one.listed.label)}" if one.listed.label else ""
     false = "" if one.genuine else "  [COULD NOT BE VERIFIED]"
     yield (
@@ -235,7 +235,7 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
 
 
 def _your_turn(one: Listed) -> str:
-    """Return whether the counsellor is to answer: about what, and by which day."""
+    """Return whether the counsellor should answer, about what, and by which day."""
     if one.summary.turn != "counsellor":
         return ""
     answer = one.summary.consent
@@ -282,7 +282,7 @@ def reading(case: Case) -> Iterator[str]:
 
 
 def _withheld(case: Case) -> Iterator[str]:
-    """Yield what an author claims to have seen, or what this desk once had."""
+    """Yield the missing messages that an author claims to have seen, or this desk once had."""
     for by, n in case.thread.withheld.items():
         claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
         if not claim:
@@ -437,6 +437,6 @@ def _who(case: Case, by: str) -> str:
 
 
 def _called(case: Case, by: str) -> str:
-    """Return a counsellor's name as the site gives it, with the identity that proves it."""
+    """Return a counsellor's name as given by the site, with the identity that proves it."""
     name = case.names.get(by)
     return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)

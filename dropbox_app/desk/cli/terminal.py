@@ -1,8 +1,8 @@
-"""Shows texts of strangers on a terminal: nothing in them is obeyed, hidden or mistaken.
+"""Shows strangers' texts on a terminal: nothing in them is obeyed, hidden or mistaken.
 
-What a terminal would obey, or a reader would not see, is written out as ``<U+202E>``. A text is
-cut into lines by this program and each carries a margin, so no line of it can pass for a line of
-the desk's own.
+Characters that a terminal would obey, or a reader would not see, are written out as ``<U+202E>``.
+This program cuts a text into lines, each with a margin, so none of them can pass for one of the
+desk's own lines.
 """
 
 import shutil
@@ -15,7 +15,7 @@ MIN_COLUMNS = 20
 TAB = "    "
 MOST_MARKS = 3  # combining marks on one letter; more would cover other lines
 
-# Letters and marks that show nothing, though their category does not say so.
+# Invisible letters and marks whose category does not say so.
 _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
 _BLANK |= {0x180B, 0x180C, 0x180D, 0x180F}
 _SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
@@ -26,7 +26,7 @@ _JOINING = {
     "ARABIC", "SYRIAC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
     "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR",
 }  # fmt: skip
-_BREAKS = {"\f", "\v"}  # a page break as a PDF has it, a line break as Word has it
+_BREAKS = {"\f", "\v"}  # a page break as in a PDF, a line break as in Word
 _KEYCAP = "\u20e3"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
