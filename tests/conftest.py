@@ -51,6 +51,7 @@ SLOW = {
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
         "desk/web/test_locked_memory.py",
+        "desk/web/test_look_of_a_day.py",
         "desk/web/test_look_of_conversations.py",
         "desk/web/test_look_of_managing.py",
         "desk/web/test_look_of_register.py",
@@ -136,6 +137,13 @@ def pytest_configure(config: pytest.Config) -> None:
         # Hypothesis also draws the constants of whichever modules are loaded by then, which depends
         # on the tests that ran before: the same examples every time means without them.
         pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
+
+
+def pytest_collection_finish() -> None:
+    # What is loaded by now stays to the end, and is most of what there is: garbage is looked for
+    # among what tests make.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logfinish() -> None:

@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument("--name", help="the organisation, as reporters see it")
-    made.add_argument("--run-by", help="who runs this server, as the pages say")
+    made.add_argument("--run-by", help="who runs this server; the pages show it")
     made.add_argument("--run-by-employer", action="store_true", help="the employer runs the server")
     made.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
     made.add_argument("--phone", help="the counsellor's telephone number; '' for none")

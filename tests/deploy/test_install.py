@@ -120,6 +120,15 @@ def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
 
 
 @debian
+def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("x")
+    given = ("--restore", str(tmp_path / "given"), "--key", str(tmp_path / "given"))
+    done = dry_run(*given, "--onion-key", "/proc/self/mem")  # a file that gives an error
+    assert done.returncode == 1
+    assert re.fullmatch(r"deploy/install: .*; repair that and run it again, .*\n", done.stderr)
+
+
+@debian
 def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
     before = traces()
     done = dry_run("--uninstall")

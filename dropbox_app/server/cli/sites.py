@@ -38,7 +38,7 @@ def _of_a_new_site(command: _Command) -> _Command:
                 multiple=True,
                 help="An address of the site.",
             ),
-            click.option("--run-by", default="", help="Who runs this server, as the pages say."),
+            click.option("--run-by", default="", help="Who runs this server; the pages show it."),
             click.option("--run-by-employer", is_flag=True, help="The employer runs the server."),
             click.option("--phone", default="", help="The counsellor's telephone number."),
             click.option("--hours", default="", help="The hours when it is answered."),

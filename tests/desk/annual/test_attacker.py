@@ -20,6 +20,7 @@ from dropbox_app.desk.register.categories import (
     WITH,
 )
 from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
+from tests.support.examples import half
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
 TERM_BAND = "Midden"  # its agreement has one band over three years
@@ -29,6 +30,9 @@ Counts = dict[tuple[str, int, str], int]
 CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
 FEW = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9, 10, 11, 19, 20, 38, 39, 40, TOP))
 WORLDS = st.fixed_dictionaries(dict.fromkeys(CELLS, FEW))
+SHARED = "Groot"  # has an internal counsellor too, in some worlds
+Internal = dict[str, int]  # the internal counsellor's situations of each year, by main group
+INTERNALS = st.dictionaries(st.sampled_from(MAIN_GROUPS), FEW)
 
 
 def register(counts: Counts) -> list[e.Event]:
@@ -41,13 +45,21 @@ def register(counts: Counts) -> list[e.Event]:
     return [*sheets, *cases(counts)]
 
 
-def issued(counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS)) -> dict[str, Any]:
-    """Every file that these directors hold, reports and bills of all years."""
+def issued(
+    counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS), internal: Internal | None = None
+) -> dict[str, Any]:
+    """Every file that these directors hold, reports and bills of all years.
+
+    With an internal counsellor the reports of that employer are joint ones.
+    """
     events = register(counts)
-    return {name: issue(events, name, formats=("json", "csv")) for name in names}
+    joint = {SHARED: internal or None}
+    return {
+        name: issue(events, name, formats=("json", "csv"), joint=joint.get(name)) for name in names
+    }
 
 
-def printed(counts: Counts) -> dict[tuple[str, str], list[int]]:
+def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str, str], list[int]]:
     """The cells whose sum is printed as a band, by employer and slot, and their sums by year."""
     found: dict[tuple[str, str], list[int]] = {}
     for name, headcount in HEADCOUNTS.items():
@@ -55,23 +67,26 @@ def printed(counts: Counts) -> dict[tuple[str, str], list[int]]:
         if name == TERM_BAND:
             found[name, "all"] = [sum(map(sum, by_year.values()))]
         elif form_for(headcount) is Form.B:
-            found[name, "all"] = [sum(by_year[year]) for year in YEARS]
+            others = sum((internal or {}).values()) if name == SHARED else 0
+            found[name, "all"] = [sum(by_year[year]) + others for year in YEARS]
         elif form_for(headcount) is Form.C:
             for at, group in enumerate(MAIN_GROUPS):
                 found[name, group] = [by_year[year][at] for year in YEARS]
     return found
 
 
-def bands(counts: Counts) -> dict[tuple[str, str], list[Any]]:
+def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]]:
     """What is printed of a world, by the rule alone."""
-    return {slot: [band(one) for one in sums] for slot, sums in printed(counts).items()}
+    return {slot: [band(one) for one in sums] for slot, sums in printed(counts, internal).items()}
 
 
-@given(WORLDS, WORLDS)
+@half()
+@given(WORLDS, WORLDS, INTERNALS)
 def test_two_worlds_give_the_same_files_exactly_if_their_bands_are_the_same(
-    one: Counts, other: Counts
+    one: Counts, other: Counts, internal: Internal
 ) -> None:
-    assert (issued(one) == issued(other)) == (bands(one) == bands(other))
+    same = issued(one, internal=internal) == issued(other, internal=internal)
+    assert same == (bands(one, internal) == bands(other, internal))
 
 
 def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
@@ -87,6 +102,7 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
     return changed if wanted == 0 else None
 
 
+@half()
 @given(WORLDS, st.data())
 def test_each_count_may_be_anything_in_its_band_and_nothing_else(
     counts: Counts, data: st.DataObject
@@ -103,17 +119,20 @@ def test_each_count_may_be_anything_in_its_band_and_nothing_else(
             assert same == (band(wanted) == band(true))
 
 
-@given(WORLDS, st.data())
+@half()
+@given(WORLDS, INTERNALS, st.data())
 def test_all_counts_of_all_employers_move_at_once_within_their_bands(
-    counts: Counts, data: st.DataObject
+    counts: Counts, internal: Internal, data: st.DataObject
 ) -> None:
     changed = dict(counts)
-    for slot, sums in printed(counts).items():
+    for slot, sums in printed(counts, internal).items():
+        known = sum(internal.values()) if slot[0] == SHARED else 0
         for at, true in enumerate(sums):
             shown = band(true)
-            wanted = data.draw(st.integers(shown.low, shown.high or TOP))
-            changed = elsewhere(changed, slot, at, wanted) or changed
-    assert issued(changed) == issued(counts)
+            last = known + TOP if shown.high is None else shown.high
+            wanted = data.draw(st.integers(max(shown.low, known), last))
+            changed = elsewhere(changed, slot, at, wanted - known) or changed
+    assert issued(changed, internal=internal) == issued(counts, internal=internal)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright
 
-from dropbox_app.desk.web.link import handed_over
+from dropbox_app.desk.web.link import PATH, SECONDS, Link, handed_over
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
 from tests.support.browsers import CHROMIUM, ENGINES, driver, here
@@ -235,3 +235,29 @@ def test_the_link_opens_the_page_from_a_file_and_never_again(
         other.goto(running.url + running.home)
         assert "Deze pagina is gesloten" in other.inner_text("body")
         elsewhere.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "browser",
+    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
+    indirect=True,
+)
+def test_neither_the_port_nor_a_guess_nor_an_old_link_opens_anything(
+    running: Running, context: BrowserContext
+) -> None:
+    """In the browser of another user of the computer, who sees which port is open."""
+    running.gate.link = Link(running.clock)
+    page = context.new_page()
+    guess = "0" * 64
+    running.clock.now += SECONDS + 1
+    for address in (
+        running.gate.link.address(running.url),
+        *(f"{running.url}{path}" for path in ("/", PATH + guess, f"/{guess[:32]}/")),
+        running.url + running.home,
+    ):
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status >= 400, address
+        assert "Deze pagina is gesloten" in page.inner_text("body"), address
+    assert context.cookies() == []

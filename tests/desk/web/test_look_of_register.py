@@ -1,93 +1,76 @@
-"""The register's pages in Chromium: readable, whole, and a contact by keys or by mouse alone."""
+"""The register's pages in Chromium: how few clicks or keys a contact takes, and a whole week.
 
+How each of them looks is tried in test_look_of_a_day.py.
+"""
+
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from dropbox_app.desk.actions import register
-from tests.desk.conftest import PASSPHRASE
+from dropbox_app.desk.register.events import Activity, Advice, Contact
+from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running
-from tests.desk.web.test_look_of_managing import LOOKS, check, enter
+from tests.desk.web.test_look_of_managing import enter
 from tests.support.browsers import chromium, here
-from tests.support.desk_tour import register_tour
+from tests.support.fake_server import Peer, Reporter
+from tests.support.presses import Presses
 
 pytestmark = here("chromium")
 __all__ = ["chromium"]
 
-
-def unlocked(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
-    page = enter(running, browser, scheme, tmp_path)
-    page.fill("#passphrase", PASSPHRASE)
-    page.click("main button.button")
-    page.wait_for_selector("[data-page=today]")
-    return page
-
-
-@pytest.mark.parametrize(
-    ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
-)
-def test_every_page_of_the_register_is_complete_readable_and_large_enough_to_touch(
-    running: Running, chromium: Browser, tmp_path: Path, language: str, scheme: str
-) -> None:
-    page = unlocked(running, chromium, scheme, tmp_path)
-    running.page.language = language
-    for _ in register_tour(running, page, language):
-        check(page)
-    page.context.close()
+CALL, WEEK = 40, 25 * 60  # seconds
+BOUNDS = {
+    "test_a_call_with_a_new_case_takes_nine_clicks": CALL,
+    "test_a_call_goes_by_keyboard_alone_in_thirty_keys": CALL,
+    "test_a_week_for_25_employers_goes_in_by_mouse_within_25_minutes": WEEK,
+}
 
 
 @pytest.fixture
-def presses(running: Running, chromium: Browser, tmp_path: Path) -> Iterator["Presses"]:
-    page = unlocked(running, chromium, "light", tmp_path)
-    yield Presses(page)
+def presses(
+    running: Running,
+    chromium: Browser,
+    tmp_path: Path,
+    long_run: bool,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Presses]:
+    """Somebody at the page; with --long, what was counted is printed at the end."""
+    page = enter(running, chromium, "light", tmp_path)
+    page.fill("#passphrase", PASSPHRASE)
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=today]")
+    made = Presses(page)
+    yield made
     page.context.close()
-
-
-class Presses:
-    """A person at the page: counts each click, and each key."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.clicks = self.keys = 0
-
-    def click(self, selector: str) -> None:
-        self.page.click(selector)
-        self.clicks += 1
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-            self.keys += 1
-
-    def tab_to(self, selector: str) -> None:
-        for _ in range(60):
-            self.press("Tab")
-            if self.page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"{selector} is not reached")
+    if long_run:
+        table = made.table(request.node.name, BOUNDS[request.node.name])
+        with capsys.disabled():
+            print(f"\n{table}")  # noqa: T201 - for people
 
 
 def test_a_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
-    page = presses.page
     presses.click(".ways a[href$=contact]")
-    page.wait_for_selector("[data-page=contact]")
+    presses.until("[data-page=contact]")
     for choice in ("minutes][value='45'", "how][value=telephone", "channel][value=telephone",
                    "topic][value=labour_conflict", "which][value=new",
                    "help][value=listening", "help][value=advice"):  # fmt: skip
         presses.click(f"label:has([name={choice}])")
     presses.click("main button.button")
-    page.wait_for_selector("main [role=status]")
+    presses.until("main [role=status]")
     assert presses.clicks == 9
+    assert presses.by_hand <= CALL
 
 
 def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
-    page = presses.page
     presses.tab_to(".ways a[href$=contact]")
     presses.press("Enter")
-    page.wait_for_selector("[data-page=contact]")
+    presses.until("[data-page=contact]")
     presses.tab_to("#other_minutes")
     presses.press("4", "5")
     presses.tab_to("[name=how]")
@@ -95,50 +78,87 @@ def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
     presses.tab_to("[name=topic]")
     presses.press("ArrowDown")
     presses.press("Enter")
-    page.wait_for_selector("main [role=status]")
+    presses.until("main [role=status]")
     assert presses.keys <= 30
+    assert presses.by_hand <= CALL
+
+
+@pytest.fixture
+def conversations(office: Office, peer: Peer) -> None:
+    """Five of them, fetched."""
+    for _ in range(5):
+        Reporter(peer, office.identity).report("Het gaat over mijn chef.")
+    office.fetch()
 
 
 @pytest.mark.long
-def test_a_week_of_a_counsellor_goes_in_by_mouse_in_two_hundred_clicks(
+@pytest.mark.usefixtures("conversations")
+def test_a_week_for_25_employers_goes_in_by_mouse_within_25_minutes(
     running: Running, presses: Presses
 ) -> None:
-    """20 calls, 5 cases of conversations, 3 trainings and 4 talks with managers."""
-    page = presses.page
+    """20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
+    names = iter(employers(running) * 2)  # each call is about another one
     for number in range(20):
-        presses.click(".ways a[href$=contact]")
-        page.wait_for_selector("[data-page=contact] form.contact")
-        choices = ["minutes][value='20'", "how][value=telephone", "topic][value=labour_conflict"]
-        choices += ["which][value=new"] if number % 4 == 0 else []
-        for choice in (*choices, "help][value=listening"):
-            presses.click(f"label:has([name={choice}])")
-        presses.click("form.contact button.button")
-        page.wait_for_selector("main [role=status]")
+        call(presses, next(names), new=number % 4 == 0)
     for number in range(5):
-        presses.click(".ways a[href$=cases]")
-        page.wait_for_selector("[data-page=cases]")
+        presses.click(".ways a[href$=threads]")
+        presses.until("[data-page=threads]")
         presses.click(f".rows .row >> nth={number} >> a")
-        page.wait_for_selector("[data-page=case]")
-        presses.click("a[href$=sheet]")
-        page.wait_for_selector("[data-page=case-sheet]")
+        presses.until("[data-page=thread]")
+        presses.click("main a[href*=case]")
+        presses.until("[data-page=case]")
+        presses.click("main a[href$=sheet]")
+        presses.until("[data-page=case-sheet]")
         for choice in ("main_group][value=unwanted_behaviour", "role][value=affected"):
             presses.click(f"label:has([name={choice}])")
         presses.click("main button.button")
-        page.wait_for_selector("[data-page=case] [role=status]")
+        presses.until("[data-page=case] [role=status]")
     for kind, choice, count in (("activity", "what][value=training", 3), ("advice", "", 4)):
         for _ in range(count):
-            presses.click(".ways a[href$=all]")
-            presses.click("main a[href$=work]")
-            page.wait_for_selector("[data-page=work]")
-            presses.click(f"#{kind} summary")
-            if choice:
-                presses.click(f"#{kind} label:has([name={choice}])")
-            presses.click(f"#{kind}-minutes")
-            presses.press("9", "0")
-            presses.click(f"#{kind} button")
-            page.wait_for_selector("main [role=status]")
+            work(presses, next(names), kind, choice)
     with running.lock.use() as place:
-        kept = Counter(one.kind for one in register.every(place))
-    assert (kept["contact"], kept["activity"], kept["advice"]) == (20, 3, 4)
-    assert presses.clicks == 193
+        kept = register.every(place)
+    of = [one for one in kept if isinstance(one, Contact | Activity | Advice)]
+    assert Counter(one.kind for one in of) == {"contact": 20, "activity": 3, "advice": 4}
+    assert len({one.employer for one in of}) == 25
+    assert presses.clicks == 252
     assert presses.keys == 14
+    assert presses.seconds <= WEEK
+
+
+def employers(running: Running) -> list[str]:
+    """The names of 25 employers, all on the register."""
+    with running.lock.use() as place:
+        fixed = {"event": "employer", "date": place.machine.today().isoformat()}
+        lines = [json.dumps(fixed | {"employer": f"Werkgever {number}"}) for number in range(24)]
+        register.bring_in(place, "\n".join(lines).encode())
+        return register.employers(place)
+
+
+def call(presses: Presses, employer: str, *, new: bool) -> None:
+    """Keep a call of twenty minutes."""
+    presses.click(".ways a[href$=contact]")
+    presses.until("[data-page=contact] form.contact")
+    presses.choose("#employer", employer)
+    choices = ["minutes][value='20'", "how][value=telephone", "topic][value=labour_conflict"]
+    choices += ["which][value=new"] if new else []
+    for choice in (*choices, "help][value=listening"):
+        presses.click(f"label:has([name={choice}])")
+    presses.click("form.contact button.button")
+    presses.until("main [role=status]")
+
+
+def work(presses: Presses, employer: str, kind: str, choice: str) -> None:
+    """Keep a training or advice of ninety minutes."""
+    presses.click(".ways a[href$=all]")
+    presses.until("[data-page=more]")
+    presses.click("main a[href$=work]")
+    presses.until("[data-page=work]")
+    presses.click(f"#{kind} summary")
+    presses.choose(f"#{kind}-employer", employer)
+    if choice:
+        presses.click(f"#{kind} label:has([name={choice}])")
+    presses.click(f"#{kind}-minutes")
+    presses.press("9", "0")
+    presses.click(f"#{kind} button")
+    presses.until("main [role=status]")

@@ -334,7 +334,7 @@ def test_no_step_can_rest_on_an_old_or_withdrawn_consent(
     assert "Na 14 dagen geldt een ja niet meer." in step(window, page).text
     again = window.submit(page, box(page, "answer"), answer="withdrawn")
     assert "Doe dit niet, tot de melder ja zegt." in again.text
-    assert "ingetrokken. Doe de stap niet." in step(window, again).text
+    assert "ingetrokken. Zet de stap niet." in step(window, again).text
 
 
 def test_an_exception_needs_a_yes_to_every_question(

@@ -395,7 +395,7 @@ def test_a_list_in_the_place_of_a_backup_is_named(machine: Machine) -> None:
     machine.does("backup")
     (listed,) = directory.kept(machine.place, "withdrawn")
     refused = machine.restore(file=listed.path)
-    assert "a list of what was withdrawn; give klankbord-" in refused.stderr
+    assert "a list of withdrawn mailboxes; give the klankbord-" in refused.stderr
 
 
 def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
@@ -404,7 +404,7 @@ def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
     machine.day = DAY + datetime.timedelta(31)
     refused = machine.restore()
     assert refused.exit_code == 1
-    assert "what was withdrawn since may come back" in refused.stderr
+    assert "conversations withdrawn since may come back" in refused.stderr
     assert not (machine.folder / "new").exists()
     assert machine.restore("--old").exit_code == 0
 
@@ -540,7 +540,7 @@ def test_a_second_backup_at_once_is_refused(machine: Machine) -> None:
     with directory.alone(machine.place, DAY):
         refused = machine.types("backup")
     assert refused.exit_code == 1
-    assert "another one is being made" in refused.stderr
+    assert "another backup is being made" in refused.stderr
 
 
 def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
@@ -654,7 +654,7 @@ def test_a_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
         made.write_bytes(age.seal(plain.read_bytes(), [seed.recipient()]))
         refused = machine.restore(file=made)
         assert refused.exit_code == 1
-        assert "something that no server writes" in refused.stderr
+        assert "data that no server writes" in refused.stderr
         assert not (machine.folder / "new").exists()
 
 
@@ -775,7 +775,7 @@ def test_an_invalid_list_is_refused(machine: Machine) -> None:
     replace_whole(wrong, b"no list\n", DAY)
     refused = machine.restore("--withdrawn", wrong)
     assert refused.exit_code == 1
-    assert "no list of withdrawn mailboxes" in refused.stderr
+    assert "not a list of withdrawn mailboxes" in refused.stderr
     Withdrawn(wrong).write({ids("one")[0]: DAY}, DAY)
     assert machine.restore("--withdrawn", wrong).exit_code == 0
 

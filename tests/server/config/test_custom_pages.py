@@ -14,7 +14,7 @@ TAGS = {
     *("h2", "h3", "h4", "p", "ul", "ol", "li", "a", "em", "strong", "code", "pre", "br", "hr"),
     "blockquote",
 }
-HTML = "HTML is not taken; write it in Markdown"
+HTML = "HTML is not allowed; write it in Markdown"
 
 
 class Seen(html.parser.HTMLParser):
@@ -63,7 +63,7 @@ def test_a_page_as_one_writes_it() -> None:
         ("Een\ntwee <i>drie</i>", 2, HTML),
         ("<script>alert(1)</script>", 1, HTML),
         ("x\n\n- y\n- <!-- z -->", 4, HTML),
-        ("een\n![foto](foto.png)", 2, "pictures are not taken"),
+        ("een\n![foto](foto.png)", 2, "pictures are not allowed"),
         ("# Titel", 1, "headings are ##"),
         ("Titel\n=====", 1, "headings are ##"),
         ("## a\n\n#### b", 3, "skips a level"),

@@ -41,11 +41,11 @@ WRONG = {
     'proxy = "127.0.0.1:9050"': "proxy must be",
     'proxy = "socks5://127.0.0.1:9050"': "proxy must be",
     'proxy = "socks5h://127.0.0.1:99999"': "proxy must be",
-    "plain = true": "plain is no setting",
-    'password = "x"': "password is no setting",
+    "plain = true": "plain is not a setting",
+    'password = "x"': "password is not a setting",
     "counsellor = []": "counsellor is missing",
     'counsellor = ["anna"]': "each counsellor must be a table",
-    "no toml": "this is no TOML",
+    "no toml": "this is not valid TOML",
 }
 
 

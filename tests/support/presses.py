@@ -1,0 +1,125 @@
+"""A person at a page in a browser: every click and key counted, and the time a model makes of them.
+
+The keystroke-level model of Card, Moran and Newell (Communications of the ACM 23, 1980), which
+gives the time of somebody who knows the page and makes no mistake. It is a model and no person: it
+does not read, talk, or hesitate.
+"""
+
+import time
+from collections import Counter
+
+from playwright.sync_api import Page
+
+SECONDS = {
+    "M": 1.35,  # to think of what comes next
+    "P": 1.1,  # to point at something
+    "B": 0.1,  # to press the mouse's button, or to release it
+    "K": 0.28,  # a key, of an average typist who is no secretary
+    "H": 0.4,  # to move the hand from mouse to keys, or back
+}
+CLICK = "MPBB"
+DRAG = "MPBPB"  # of the scroll bar
+LINES = 20  # of an open list that can be seen at once, in Chromium
+
+IN_VIEW = """one => {
+    const box = one.getBoundingClientRect();
+    return box.top >= 0 && box.bottom <= innerHeight;
+}"""
+MARK = "document.documentElement.dataset.left = ''"  # so that the next page is told from this one
+
+
+class Presses:
+    """Works at the page as a person does, and counts.
+
+    Thinking is counted before each click and before each run of keys: more often than the model's
+    rules ask for. What is out of view is scrolled to by the scroll bar.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.clicks = self.keys = self.pages = 0
+        self.waited = 0.0  # seconds from a click or key to the next page, as measured
+        self._acts: Counter[str] = Counter()
+        self._at_keys = False
+        self._began = 0.0
+
+    def click(self, selector: str) -> None:
+        """Click on something, after scrolling to it if it is out of view."""
+        target = self.page.locator(selector)
+        self._hand(at_keys=False)
+        if not target.evaluate(IN_VIEW):
+            self._acts.update(DRAG)
+        self._acts.update(CLICK)
+        self.clicks += 1
+        self._leave()
+        target.click()
+
+    def choose(self, selector: str, line: str) -> None:
+        """Choose one line of a list. An open list is the browser's own, and taken as clicked."""
+        self.click(selector)
+        options = self.page.locator(f"{selector} option")
+        at = options.all_text_contents().index(line)
+        if at >= LINES:
+            self._acts.update(DRAG)
+        self._acts.update(CLICK)
+        self.clicks += 1
+        self.page.select_option(selector, label=line)
+
+    def press(self, *keys: str) -> None:
+        """Press these keys, one after another."""
+        self._hand(at_keys=True)
+        self._acts.update("M")
+        self._run(*keys)
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until this has the focus."""
+        self._hand(at_keys=True)
+        self._acts.update("M")
+        for _ in range(60):
+            self._run("Tab")
+            if self.page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    def until(self, selector: str) -> None:
+        """Wait for the next page, and for this on it."""
+        self.page.wait_for_selector(f"html:not([data-left]) {selector}")
+        self.page.wait_for_load_state("load")
+        self.waited += time.perf_counter() - self._began
+        self.pages += 1
+
+    @property
+    def by_hand(self) -> float:
+        """The seconds that the model makes of what was counted, without the machine's own."""
+        return sum(SECONDS[act] * count for act, count in self._acts.items())
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of the model and those that the machine took, together."""
+        return self.by_hand + self.waited
+
+    def table(self, name: str, bound: float) -> str:
+        """What was counted, each kind with its seconds, in lines to print."""
+        lines = [f"{name}: {self.clicks} clicks, {self.keys} keys (a model, and no person)"]
+        for act, each in SECONDS.items():
+            count = self._acts[act]
+            lines.append(f"  {act} {count:>6} x {each:<4} {count * each:>8.1f} s")
+        lines.append(f"  {self.pages:>8} pages   {self.waited:>8.1f} s, as measured")
+        lines.append(f"  together          {self.seconds:>8.1f} s  <= {bound:.0f}")
+        return "\n".join(lines)
+
+    def _hand(self, *, at_keys: bool) -> None:
+        if self._at_keys != at_keys:
+            self._acts.update("H")
+        self._at_keys = at_keys
+
+    def _run(self, *keys: str) -> None:
+        for key in keys:
+            self._acts.update("K")
+            self.keys += 1
+            self._leave()
+            self.page.keyboard.press(key)
+
+    def _leave(self) -> None:
+        self.page.evaluate(MARK)
+        self._began = time.perf_counter()
