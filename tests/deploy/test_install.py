@@ -121,8 +121,10 @@ def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
 
 @debian
 def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "given").write_text("x")
-    given = ("--restore", str(tmp_path / "given"), "--key", str(tmp_path / "given"))
+    backup, key = tmp_path / "klankbord-2026-11-29.age", tmp_path / "key"
+    backup.write_bytes(b"age-encryption.org/v1\n")
+    key.write_text("AGE-SECRET-KEY-PQ-1\n")
+    given = ("--restore", str(backup), "--key", str(key))
     done = dry_run(*given, "--onion-key", "/proc/self/mem")  # a file that gives an error
     assert done.returncode == 1
     assert re.fullmatch(r"deploy/install: .*; repair that and run it again, .*\n", done.stderr)
