@@ -1,8 +1,7 @@
 """The reader of threads: from opened files to a conversation that can be trusted (SPEC section 4).
 
-The author, the addressees, the mailbox and the order are taken only from the signed lines. A
-message that fails a check is kept and shown as failed: nothing is dropped, and nothing false is
-shown as genuine.
+Author, addressees, mailbox and order are taken only from the signed lines. A message that fails a
+check is kept and shown as failed: nothing is dropped, nothing false is shown as genuine.
 """
 
 import contextlib
@@ -179,9 +178,8 @@ def read(
 ) -> Thread:
     """Check the opened files of a mailbox as SPEC section 4 requires, and put them in order.
 
-    A desk gives its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own client
-    passes None as ``viewer``, and ``reporter``: the keys from its code, the only ones that it
-    believes.
+    A desk passes its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
+    client passes no ``viewer`` and, as ``reporter``, the keys from its code: it believes no others.
     """
     rules = _Rules(site, mailbox, viewer, reporter.recipient_text if reporter else None)
     entries = [rules.form(one) for one in arrived]
@@ -193,8 +191,7 @@ def read(
     entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
     entries = _chain(_once(entries), pins)
     genuine = [e.message for e in entries if e.message and e.genuine]
-    # Of two messages with one number, the later by their contents, not by the order of the
-    # arguments.
+    # Of two messages with one number, the later by their contents, not as they were passed.
     genuine.sort(key=lambda message: (message.n, message.day, message.line))
     newest = {message.by: message for message in genuine}
     gaps, beginning = _holes(genuine)
@@ -226,9 +223,8 @@ def read_passed_on(
 ) -> tuple[Arrived, ...]:
     """Split the contents of a ``thread`` attachment into messages for ``read``.
 
-    ``known``: the hashes of pairs of lines that were read before. These pairs are skipped, and new
-    ones are added to it. Raises FormatError unless the contents are pairs of lines, at most
-    MAX_PASSED_ON.
+    ``known``: the hashes of pairs of lines that were read before; these are skipped, and new ones
+    are added to it. Raises FormatError unless there are 1 to MAX_PASSED_ON pairs of lines.
     """
     before = set() if known is None else known
     # Counted first: otherwise a hundred megabytes of line ends would become as many messages.
@@ -407,8 +403,7 @@ def _withheld(
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Yield each message after those its author had seen; otherwise by day, the reporter first.
 
-    Messages that are not genuine come last: nothing in them can be believed, not even their
-    position.
+    Messages that are not genuine come last: not even their position can be believed.
     """
     queues: dict[str, list[tuple[Message, Entry]]] = {}
     for entry in entries:
@@ -434,8 +429,7 @@ def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     for author in queues:
         offer(author)
     while queues:
-        # None is ready: two authors claim to have seen each other's later message. Then use the
-        # day.
+        # None is ready if two authors claim to have seen each other's later message: use the day.
         (*_, author), left = heapq.heappop(ready or blocked)
         if len(queues.get(author, ())) != left:
             continue  # it was blocked, became ready and has been placed

@@ -161,10 +161,9 @@ class Mailboxes:
     ) -> None:
         """Store the reporter's message ``n``, and show it to ``to`` with the files before it.
 
-        ``files`` are stored with it, or nothing is stored. The same bytes again are a success.
-        Raises OutOfStep with the newest n unless ``n`` is the next number, BadShape,
-        UnknownCounsellor, Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files
-        may be given again.
+        ``files`` are stored with it, or nothing is. The same bytes again are a success. Raises
+        OutOfStep with the newest n unless ``n`` is the next number, BadShape, UnknownCounsellor,
+        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be passed again.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -234,8 +233,7 @@ class Mailboxes:
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
         """Return the mailboxes whose reporter's newest message is addressed to this counsellor.
 
-        Sorted by id, starting after the given id; at most ``most`` of them, if that is not
-        negative.
+        Sorted by id, starting after the given id; at most ``most`` unless that is negative.
         """
         with self._store.reading():
             return tuple(

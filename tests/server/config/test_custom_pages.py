@@ -78,9 +78,9 @@ def test_a_page_as_one_writes_it() -> None:
         ("<javascript:alert(1)>", 1, "a link must be https://"),
         ("[a]: javascript:x\n\n[a]", 3, "a link must be https://"),
         ("[](role)", 1, "a link must have words"),
-        ("een\nt\u200bwee", 2, "cannot be seen"),
-        ("een\ntwee &#8238; drie", 2, "cannot be seen"),
-        ("een\0", 1, "cannot be seen"),
+        ("een\nt\u200bwee", 2, "invisible character"),
+        ("een\ntwee &#8238; drie", 2, "invisible character"),
+        ("een\0", 1, "invisible character"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(text: str, line: int, said: str) -> None:

@@ -51,7 +51,7 @@ def test_a_checked_entry_is_stale_after_a_year() -> None:
         ("phone", "telephone", "telephone is not a setting"),
         ('checked = 2026-11-01', 'site = "https://x.example"', "must be a name such as"),
         ("[[referral]]", "[[referral", "this is not valid TOML"),
-        ("Een", "\\u202eEen", "cannot be seen"),
+        ("Een", "\\u202eEen", "invisible character"),
     ],
 )  # fmt: skip
 def test_faults_of_a_list_are_named(old: str, new: str, said: str) -> None:

@@ -99,7 +99,7 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
         ("idle = 90", "idle = true", "retention.idle must be a whole number"),
         ("idle = 90", "idel = 90", "idel is not a setting"),
         ("backup = 30", "backup = 31", "restored backup"),
-        ('name = "Voorbeeld BV"', 'name = "a\u200bb"', "cannot be seen"),
+        ('name = "Voorbeeld BV"', 'name = "a\u200bb"', "invisible character"),
         ("messages = 500", "messages = 9", "limits.messages must be at least 10"),
         ("message_bytes = 8388608", "message_bytes = 1", "limits.message_bytes must be at least"),
         ("text = 60000", 'text = "60000"', "limits.text must be a whole number"),
@@ -112,7 +112,7 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
         (
             "telephones = []",
             'telephones = [{ card = "a", phone = "1" }, { card = "a", phone = "2" }]',
-            "stands twice",
+            "listed twice",
         ),
         ('"https://www.wikipedia.org/"', '"javascript:alert(1)"', "leave_to"),
         ('"https://www.wikipedia.org/"', '"https://[oops"', "leave_to"),

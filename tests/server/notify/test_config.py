@@ -68,9 +68,9 @@ ROWS = {
     'cards = ["x"]\naddress = "a@b.example"\nlanguage = "de"': "language of x must be",
     'cards = ["x"]\naddress = "a@b.example"': "counsellor.language is missing",
     'cards = ["x"]\naddress = "a@b.example"\nlanguage = "nl"\nname = "x"': "counsellor.name is no",
-    f'cards = ["x"]\naddress = "{ANNA.upper()}"\nlanguage = "nl"': "stands twice",
+    f'cards = ["x"]\naddress = "{ANNA.upper()}"\nlanguage = "nl"': "listed twice",
     'cards = ["x", "./anna", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "cards must be",
-    'cards = ["x", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "stands twice",
+    'cards = ["x", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "listed twice",
 }
 
 

@@ -276,7 +276,7 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
         mailer.set_up(provider.port)
         done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
         assert done.exit_code == 0, done.output
-        assert "took 2" in done.output
+        assert "accepted 2" in done.output
         assert sentences(provider) == ["Dit is een proefmail.", "This mail was a trial."]
         assert list(mailer.state.iterdir()) == []
 
