@@ -112,7 +112,7 @@ def test_the_reference_is_what_the_code_gives() -> None:
 def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
     source = text("deploy/guide/by-hand.md")
     (part,) = re.findall(
-        r"^One folder holds everything of a server:\n\n((?:- .*\n)+)", source, re.M
+        r"^One folder holds all of a server's data:\n\n((?:- .*\n)+)", source, re.M
     )
     named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", part)}
     beside = {f"{DATABASE}-wal", f"{DATABASE}-shm"}

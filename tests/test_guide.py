@@ -1,4 +1,7 @@
-"""The counsellor's guide names what the pages of the desk have, and shows pictures of them."""
+"""The counsellor's guide names what the pages of the desk have, and shows pictures of them.
+
+That a day goes as it says is tried in desk/web/test_look_of_a_day.py.
+"""
 
 import io
 import re
@@ -7,10 +10,8 @@ from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
-from playwright.sync_api import sync_playwright
 
-from tests.support.browsers import CHROMIUM, ENGINES, here
-from tests.support.desk_tour import GUIDE, tour
+from tests.support.desk_tour import GUIDE
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "deploy" / "guide"
@@ -64,15 +65,3 @@ def test_the_guide_needs_no_command(lang: str) -> None:
 def test_the_guides_have_the_same_steps() -> None:
     shapes = [re.findall(r"^(#+|\d\.|-|!\[)", guide(lang), re.MULTILINE) for lang in LANGUAGES]
     assert shapes[0] == shapes[1]
-
-
-@pytest.mark.slow
-@here("chromium")
-def test_a_first_day_goes_as_the_guide_says(tmp_path: Path) -> None:
-    """By the buttons that the pictures show; each picture's page is still there."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=ENGINES["chromium"], args=CHROMIUM)
-        met = [name for name, _ in tour(tmp_path, browser.new_context(), "nl")]
-        browser.close()
-    assert [name for name in met if name in GUIDE] == list(GUIDE)
-    assert len(met) == len(set(met))

@@ -32,6 +32,15 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def _failed(done: subprocess.CompletedProcess[str]) -> NoReturn:
+    """Stop with a program's last words: ``upgrade`` shows no more than this line."""
+    last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["it said nothing"]
+    stop(
+        f"that failed ({last[0].strip()}); the lines above say more, and nothing that was there "
+        "before is lost"
+    )
+
+
 class Machine:
     """Makes changes and shows them; with ``dry`` it only shows them."""
 
@@ -46,14 +55,14 @@ class Machine:
         """
         done = self._done(command, given, source)
         if done is not None and done.returncode:
-            stop("that failed, the lines above say why; nothing that was there before is lost")
+            _failed(done)
         return done.stdout if done is not None else ""
 
     def show(self, *command: str | Path) -> None:
         """Run a program and show all of its output."""
         done = self._done(command, "")
         if done is not None and done.returncode:
-            stop("that failed, the lines above say why; nothing that was there before is lost")
+            _failed(done)
         if done is not None:
             say("\n".join(f"  {line}" for line in (done.stdout + done.stderr).splitlines()))
 

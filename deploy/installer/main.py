@@ -1,19 +1,19 @@
 """Make this machine a drop box: Debian 12 or newer, used for nothing else. Run it as root.
 
-    deploy/install                some questions, then all of it; run again, it mends and updates
-    deploy/install --dry-run      says every step and changes nothing; also without root
-    deploy/install --mail         with a daily mail to counsellors; --no-mail takes it away again
-    deploy/install --site NAME    an onion address of its own for one more site
+    deploy/install                asks questions, then installs; run again, it repairs and updates
+    deploy/install --dry-run      shows every step and changes nothing; also works without root
+    deploy/install --mail         with a daily mail to counsellors; --no-mail removes it again
+    deploy/install --site NAME    a separate onion address for another site
     deploy/install --desks        an onion address that only desks can reach; --desk NAME KEY
-                                  lets one in, --no-desk NAME no more; with --site of that site
+                                  gives one access, --no-desk NAME revokes it; --site names the site
     deploy/install --restore BACKUP --key KEY --onion-key FILE
-                                  on a new machine: all of it, from a backup
-    deploy/install --prepare      makes the program beside the one in use, and switches nothing
-    deploy/install --uninstall    takes away what it made; reports and the onion key stay
+                                  on a new machine: installs and restores a backup
+    deploy/install --prepare      installs the program beside the one in use, switches nothing
+    deploy/install --uninstall    removes what it made; reports and the onion key stay
 
-What it makes: an account of its own, the program with its pinned packages, one site, a systemd
-service that has no network, nginx and an onion address in front of it, and HTTPS for a domain if
-you want one. Everything that it runs or writes is shown. Needs only Python's standard library.
+It makes a separate account, the program with its pinned packages, one site, a systemd service that
+has no network, nginx and an onion address in front of it, and HTTPS for a domain if you want one.
+It shows everything that it runs or writes. It needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -131,42 +131,48 @@ def parser() -> argparse.ArgumentParser:
         prog="deploy/install", description=about, epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    made.add_argument("--name", help="the organisation, as reporters read it")
-    made.add_argument("--run-by", help="who runs this server; the pages say so")
-    made.add_argument("--run-by-employer", action="store_true", help="that is the employer")
+    made.add_argument("--name", help="the organisation, as reporters see it")
+    made.add_argument("--run-by", help="who runs this server; the pages show it")
+    made.add_argument("--run-by-employer", action="store_true", help="the employer runs the server")
     made.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
-    made.add_argument("--phone", help="the counsellor's telephone; '' for none")
-    made.add_argument("--hours", default="", help="when it is answered")
+    made.add_argument("--phone", help="the counsellor's telephone number; '' for none")
+    made.add_argument("--hours", default="", help="the hours when it is answered")
     made.add_argument(
-        "--controller", help="who answers for the personal data, and how to reach them; '' for none"
+        "--controller",
+        help="who is responsible for the personal data, and how to reach them; '' for none",
     )
     made.add_argument(
         "--other-contact", nargs=2, metavar=("NAME", "PHONE"),
-        help="whom to call if it is about a counsellor; '' '' for none",
+        help="somebody else to call if the report is about a counsellor; '' '' for none",
     )  # fmt: skip
     made.add_argument(
         "--mail", action=argparse.BooleanOptionalAction,
-        help="one mail a day that tells each counsellor whether to look",
+        help="a daily mail that tells each counsellor whether to look",
     )  # fmt: skip
-    made.add_argument("--site", metavar="NAME", help="an onion address for one more site")
-    made.add_argument("--desks", action="store_true", help="an onion address for desks alone")
+    made.add_argument("--site", metavar="NAME", help="an onion address for another site")
+    made.add_argument("--desks", action="store_true", help="an onion address for desks only")
     made.add_argument(
-        "--desk", nargs=2, metavar=("NAME", "KEY"), help="let a desk in there, by its key"
+        "--desk", nargs=2, metavar=("NAME", "KEY"), help="give a desk access there, by its key"
     )
-    made.add_argument("--no-desk", metavar="NAME", help="let a desk in there no more")
+    made.add_argument("--no-desk", metavar="NAME", help="revoke a desk's access there")
     made.add_argument(
-        "--restore", metavar="BACKUP", type=Path, help="on a new machine: klankbord-DAY.age"
+        "--restore",
+        metavar="BACKUP",
+        type=Path,
+        help="on a new machine: the backup, klankbord-DAY.age",
     )
-    made.add_argument("--key", type=Path, help="what backup-key printed")
-    made.add_argument("--onion-key", type=Path, help="hs_ed25519_secret_key of the old machine")
+    made.add_argument("--key", type=Path, help="the file with the key that backup-key printed")
+    made.add_argument("--onion-key", type=Path, help="the old machine's hs_ed25519_secret_key")
     made.add_argument(
         "--withdrawn", metavar="LIST", type=Path, action="append", default=[],
-        help="one more list of what was withdrawn",
+        help="another list of withdrawn conversations",
     )  # fmt: skip
-    made.add_argument("--old", action="store_true", help="also a backup that is too old")
-    made.add_argument("--dry-run", action="store_true", help="say every step, change nothing")
-    made.add_argument("--prepare", action="store_true", help="only make the program; for upgrade")
-    made.add_argument("--uninstall", action="store_true", help="take away what this made")
+    made.add_argument("--old", action="store_true", help="accept a backup that is too old")
+    made.add_argument("--dry-run", action="store_true", help="show every step, change nothing")
+    made.add_argument(
+        "--prepare", action="store_true", help="only install the program; for upgrade"
+    )
+    made.add_argument("--uninstall", action="store_true", help="remove what this made")
     return made
 
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say
+from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say, stop
 
 SOURCE = DEPLOY.parent
 DATA = Path("/var/lib/klankbord")
@@ -21,6 +21,7 @@ BACKUP = [UNITS / f"klankbord-backup.{kind}" for kind in ("service", "timer")]
 PUBLISHED = SOURCE / "keys" / "release.pub"  # not there before the first key is published
 TRUSTED = Path("/etc/klankbord/release.pub")
 ACCOUNT = "klankbord"
+ROOM = 200 * 1024 * 1024  # bytes; a program takes about half of it
 # A program of this account must not be able to type into the terminal of root: it gets one of its
 # own, or none where input or output is none. Only upgrade is root's: it replaces the program.
 WRAPPER = f"""\
@@ -58,20 +59,40 @@ def prepare(machine: Machine) -> Path:
     place = PROGRAM / "releases" / release()
     whole = place / "klankbord-whole"
     if not whole.is_file():
-        machine.run("python3", "-m", "venv", "--clear", place)
-        pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
-        machine.run(
-            *(*pip, "--require-hashes", "--only-binary", ":all:"),
-            *("-r", SOURCE / "requirements" / "server.txt"),
-        )
-        with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside what it builds
-            for name in ("pyproject.toml", "README.md", "LICENSE", "dropbox_app"):
-                copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
-                copy(SOURCE / name, Path(folder) / name)
-            machine.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", folder)
-        _keep_source(machine, place / "source")
+        _check_room(PROGRAM)
+        try:
+            _make(machine, place)
+        except BaseException:
+            if not (machine.dry or place in (CURRENT.resolve(), SOURCE.parent)):
+                shutil.rmtree(place, ignore_errors=True)  # on a full disk, what serves needs it
+            raise
         machine.write(whole, "")
     return place
+
+
+def _check_room(folder: Path) -> None:
+    """Stop before minutes of work that a full disk would end."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if (free := shutil.disk_usage(there).free) < ROOM:
+        stop(
+            f"no space left for the program: the disk of {folder} has {free // 2**20} MiB, and it "
+            f"needs {ROOM // 2**20}; make room there and run it again. Nothing was changed there"
+        )
+
+
+def _make(machine: Machine, place: Path) -> None:
+    machine.run("python3", "-m", "venv", "--clear", place)
+    pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
+    machine.run(
+        *(*pip, "--require-hashes", "--only-binary", ":all:"),
+        *("-r", SOURCE / "requirements" / "server.txt"),
+    )
+    with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside what it builds
+        for name in ("pyproject.toml", "README.md", "LICENSE", "dropbox_app"):
+            copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
+            copy(SOURCE / name, Path(folder) / name)
+        machine.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", folder)
+    _keep_source(machine, place / "source")
 
 
 def _keep_source(machine: Machine, kept: Path) -> None:

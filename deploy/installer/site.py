@@ -17,7 +17,7 @@ def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) ->
     Returns the invitation, and whether a server that runs has to read its settings again.
     """
     say("The site")
-    if not (DATA / "site.toml").is_file():
+    if not (DATA / "site.toml").is_file() and not asked.restore:
         extra = [word for origin in origins for word in ("--origin", origin)]
         for option in ("phone", "hours", "controller"):
             if value := getattr(asked, option):

@@ -100,7 +100,7 @@ def _one_line(raw: bytes) -> bytes:
     try:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
-        raise FormatError("no text in UTF-8") from None
+        raise FormatError("not text in UTF-8") from None
     return "".join(text.splitlines()).strip().encode()
 
 

@@ -1,7 +1,8 @@
 """Sealed files: age version 1 with post-quantum recipients, or with a passphrase (SPEC section 1).
 
 Everything sealed in Klankbord is such a file, and every file that stock age tools make for the same
-recipients opens here. age hides the contents; it does not prove who wrote them (SPEC section 0).
+recipients can be opened here. age hides the contents; it does not prove who wrote them (SPEC
+section 0).
 """
 
 import hashlib
@@ -76,10 +77,10 @@ _BLOCK = 4_096
 class _Sealer:
     """Seals a stream: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` receives the header at once and then one chunk at a time; memory stays bounded. A file
-    whose ``finish`` was not called does not open. ``wrap`` gives the stanzas for the file key.
-    ``file_key`` opens what was written, so that it can be checked; drop it together with the
-    sealer.
+    ``write`` receives the header immediately and then one chunk at a time; memory stays bounded. A
+    file whose ``finish`` was not called cannot be opened. ``wrap`` returns the stanzas for the file
+    key. ``file_key`` decrypts the written file so that it can be verified. Discard it together with
+    the sealer.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ def open_stream(
 def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator[bytes]:
     """Like ``open_stream``, but yield one authenticated chunk at a time.
 
-    Only at the end is it known that the file is complete: until then, PayloadFailure may be raised.
+    Whether the file is complete is known only at the end: until then, PayloadFailure may be raised.
     """
     return _chunks(read, lambda header: _unwrap(header, seeds))
 
@@ -167,7 +168,7 @@ def open_with_file_key(
 def unwrap(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> tuple[bytes, bytes]:
     """Return the header of a file exactly as written, and the file key.
 
-    What follows the header is not opened: ``payload_chunks`` does that with the file key. Raises
+    The payload is not decrypted: ``payload_chunks`` does that with the file key. Raises
     HeaderFailure, NoMatch or HmacFailure.
     """
     head = _read_head(read)
@@ -201,7 +202,7 @@ def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -
 
 
 def header_length(recipients: int) -> int:
-    """Return the length of a header with so many ``mlkem768x25519`` recipients and no others."""
+    """Return the length of a header with this many ``mlkem768x25519`` recipients and no others."""
     return 70 + 1_557 * recipients
 
 
@@ -216,15 +217,15 @@ def check_shape(
     """Check a file that the server cannot open (SPEC section 6). Raises HeaderFailure.
 
     ``sealed_start`` is the file or at least its first ``header_length(recipients)`` bytes;
-    ``total`` is the length of the whole file. Accepted are exactly ``recipients`` stanzas
-    ``mlkem768x25519`` of the right lengths, and the length that a padded message or a padded
-    attachment gives. Whether the chunks are sound only a recipient can tell.
+    ``total`` is the length of the whole file. The header must hold exactly ``recipients`` stanzas
+    of type ``mlkem768x25519`` with the right lengths, and the total must be the length of a sealed
+    padded message or attachment. Only a recipient can verify the chunks.
     """
     header = parse_header(sealed_start)
     if len(header.stanzas) != recipients:
         raise HeaderFailure(f"{len(header.stanzas)} stanzas, not {recipients}")
     if any(stanza.args[0] != _HYBRID for stanza in header.stanzas):
-        raise HeaderFailure("a stanza of another kind")
+        raise HeaderFailure("a stanza of the wrong type")
     for stanza in header.stanzas:
         _hybrid_enc(stanza)
     payload = total - header.length - NONCE
@@ -286,15 +287,15 @@ def _wrap_scrypt(passphrase: str, log_n: int, file_key: bytes) -> Stanza:
 def _hybrid_enc(stanza: Stanza) -> bytes:
     """Return the encapsulated key of an ``mlkem768x25519`` stanza. Raises HeaderFailure."""
     if len(stanza.args) != 2:
-        raise HeaderFailure("a recipient stanza has one argument beside its type")
+        raise HeaderFailure("a recipient stanza must have one argument besides its type")
     enc = decode(stanza.args[1].encode("ascii"))
     if len(enc) != ENC_SIZE or len(stanza.body) != _WRAPPED_SIZE:
-        raise HeaderFailure("a recipient stanza has another length")
+        raise HeaderFailure("a recipient stanza has the wrong length")
     return enc
 
 
 def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
-    # All of them are read before one is tried, so what is refused does not depend on their order.
+    # All of them are read before any is tried, so a refusal does not depend on their order.
     wrapped = [(_hybrid_enc(s), s.body) for s in header.stanzas if s.args[0] == _HYBRID]
     for enc, body in wrapped:
         for seed in seeds:
@@ -305,14 +306,14 @@ def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
 
 
 def _unwrap_scrypt(header: Header, passphrase: str) -> bytes:
-    stanza = header.stanzas[0]  # an scrypt stanza stands alone, or the header was refused
+    stanza = header.stanzas[0]  # an scrypt stanza is the only one, or the header was refused
     if stanza.args[0] != _SCRYPT:
         raise NoMatch("sealed for keys, not for a passphrase")
     if len(stanza.args) != 3 or not _WORK_FACTOR.fullmatch(stanza.args[2]):
-        raise HeaderFailure("a passphrase stanza has a salt and a cost")
+        raise HeaderFailure("a passphrase stanza must have a salt and a cost")
     salt = decode(stanza.args[1].encode("ascii"))
     if len(salt) != _SALT_SIZE or len(stanza.body) != _WRAPPED_SIZE:
-        raise HeaderFailure("a passphrase stanza has another length")
+        raise HeaderFailure("a passphrase stanza has the wrong length")
     log_n = int(stanza.args[2])
     if log_n > MAX_LOG_N:
         raise HeaderFailure(f"a cost of {log_n}; at most {MAX_LOG_N} is tried")

@@ -1,7 +1,7 @@
 """The header of an age file: reading, writing and its MAC (C2SP ``age.md``; SPEC section 1).
 
-Reading decrypts nothing and accepts exactly one encoding of each header, so that a header that was
-read can be written again byte for byte.
+Reading decrypts nothing and accepts exactly one encoding of each header, so that a parsed header
+can be written again byte for byte.
 """
 
 import base64
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dropbox_app.protocol.errors import HeaderFailure, HmacFailure
 
-MAX_HEADER = 131_072  # bytes; some 80 recipients. The specification has no limit, memory has.
+MAX_HEADER = 131_072  # bytes; about 80 recipients. The specification sets no limit; memory does.
 FILE_KEY_SIZE = 16
 
 _VERSION = b"age-encryption.org/v1\n"
@@ -48,7 +48,7 @@ def parse_header(sealed: bytes) -> Header:
     """Read the header at the beginning of ``sealed``; ignore what follows it.
 
     Raises HeaderFailure for anything but a well-formed version 1 header of at most MAX_HEADER
-    bytes, and for an scrypt stanza that does not stand alone.
+    bytes, and for an scrypt stanza that is not the only one.
     """
     head = sealed[:MAX_HEADER]
     if not head.startswith(_VERSION):
@@ -64,7 +64,7 @@ def parse_header(sealed: bytes) -> Header:
     if not stanzas:
         raise HeaderFailure("no recipient")
     if len(stanzas) > 1 and any(stanza.args[0] == "scrypt" for stanza in stanzas):
-        raise HeaderFailure("a passphrase stanza beside another")
+        raise HeaderFailure("a passphrase stanza together with another")
     if not line.startswith(_MAC_MARK + b" "):
         raise HeaderFailure("neither a stanza nor a MAC")
     mac = decode(line[len(_MAC_MARK) + 1 :])
@@ -79,7 +79,7 @@ def write_header(stanzas: Sequence[Stanza], file_key: bytes) -> bytes:
     for stanza in stanzas:
         parts.append(f"-> {' '.join(stanza.args)}\n".encode("ascii"))
         text = encode(stanza.body).encode("ascii")
-        # One line more than the full ones: the last is always short, and may be empty.
+        # One line more than the full ones: the last line is always short, and may be empty.
         parts += [text[at : at + _COLUMNS] + b"\n" for at in range(0, len(text) + 1, _COLUMNS)]
     parts.append(_MAC_MARK)
     covered = b"".join(parts)
@@ -99,18 +99,18 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: bytes) -> bytes:
-    """Read age's base64; HeaderFailure for what ``encode`` would not have written."""
+    """Read age's base64. Raises HeaderFailure for anything that ``encode`` would not write."""
     try:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise HeaderFailure("not base64") from None
     if encode(raw).encode("ascii") != text:
-        raise HeaderFailure("not the one way of writing this base64")
+        raise HeaderFailure("not the canonical base64")
     return raw
 
 
 def _line(head: bytes, at: int) -> tuple[bytes, int]:
-    """Return the line beginning at ``at``, without its LF, and where the next begins."""
+    """Return the line beginning at ``at``, without its LF, and the position of the next line."""
     end = head.find(b"\n", at)
     if end < 0:
         raise HeaderFailure("the header has no end")

@@ -14,8 +14,8 @@ _ZEROS = bytes(CHUNK)
 class AttachmentSealer:
     """Seals a file as it arrives: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` receives the sealed bytes; the caller keeps their hash. Memory stays at a few chunks.
-    Raises ValueError as ``age.Sealer`` does.
+    ``write`` receives the sealed bytes; the caller keeps their hash. It holds only a few chunks in
+    memory. Raises ValueError as ``age.Sealer`` does.
     """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
@@ -47,8 +47,8 @@ def contents(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
         inside = max(0, size - total)
         total += len(chunk)
         if chunk[inside:].strip(b"\0"):
-            raise FormatError("what follows the content is no padding")
+            raise FormatError("the content is not followed by padding")
         if inside:
             yield chunk[:inside]
     if total != attachment_size(size):
-        raise FormatError("the length is not the one that belongs to the size")
+        raise FormatError("the length does not match the size")

@@ -1,7 +1,7 @@
 """Bech32 (BIP 173) without its 90-character cap, as age writes keys (SPEC section 1).
 
-Both directions run on whole strings and integers, with two characters a step in the checksum:
-a card carries up to 13 keys of 1,959 characters each, and is read on every page.
+Both directions work on whole strings and integers, and the checksum takes two characters per step:
+a card carries up to 13 keys of 1,959 characters each, and is read for every page.
 """
 
 import base64
@@ -30,7 +30,8 @@ def _step(state: int) -> int:
     return state
 
 
-# The checksum is linear, so what the ten bits shifted out over two characters do can be looked up.
+# The checksum is linear, so the effect of the ten bits shifted out over two characters can be
+# looked up.
 _TWO_STEPS = tuple(_step(_step(top << 20)) for top in range(1024))
 
 
@@ -55,7 +56,7 @@ def decode(hrp: str, text: str) -> bytes:
     body = text[len(head) :]
     # Counted before translating: characters outside the set would pass through it unchanged.
     if not set(body) <= set(_CHARSET):
-        raise KeyFormatError("a character that Bech32 does not have")
+        raise KeyFormatError("a character that Bech32 does not use")
     if _polymod(hrp, body.encode("ascii").translate(_TO_VALUES)) != 1:
         raise KeyFormatError("the checksum is wrong")
     data = body[:-_CHECKSUM]

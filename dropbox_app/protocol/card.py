@@ -1,4 +1,4 @@
-"""Counsellor cards: whom one can write to, and with which key on which day (SPEC section 3)."""
+"""Counsellor cards: the people one can write to, and the key for each day (SPEC section 3)."""
 
 import datetime
 import itertools
@@ -37,14 +37,14 @@ MAX_LANGUAGES = 10
 
 _LABEL = b"klankbord/v1/card\n"
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-# Format, line and paragraph separators, private, unassigned, surrogates (Unicode's categories).
+# Unicode's categories: format, line and paragraph separators, private, unassigned, surrogates.
 _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn", "Cs"})
 _ONE_DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A sealing key and the days, both included, on which one may seal to it."""
+    """A sealing key, and the first and the last day on which one may seal to it."""
 
     recipient: Recipient
     first: datetime.date
@@ -61,10 +61,11 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card whose own signature and rules hold. Whose it is, pinning must say.
+    """A card whose own signature and rules hold. Only pinning establishes whose it is.
 
-    ``register_number``: in the register of a professional body, as the counsellor gives it; empty
-    if none is given. ``sentence``: the counsellor's own words to reporters, by language code.
+    ``register_number``: the counsellor's number in the register of a professional body, as the
+    counsellor gives it; empty if none is given. ``sentence``: the counsellor's own words to
+    reporters, by language code.
     """
 
     site: str
@@ -89,7 +90,7 @@ class Card:
         return None
 
     def over(self, day: datetime.date) -> bool:
-        """Return whether the last window has ended before ``day``."""
+        """Return whether the last window ended before ``day``."""
         return day > self.sealing[-1].until
 
     @property
@@ -100,7 +101,7 @@ class Card:
     def words_in(self, lang: str) -> tuple[str, str] | None:
         """Return the language and the sentence for a page in ``lang``; None if there is none.
 
-        Another language counts only where the page's own is not there: the first of ``languages``.
+        If the sentence does not exist in ``lang``, the first of ``languages`` is used.
         """
         for code in (lang, *self.languages, *sorted(self.sentence)):
             if code in self.sentence:
@@ -173,12 +174,12 @@ def issue(
 
 
 def parse(raw: bytes) -> Card:
-    """Read a card file and check everything that it can prove by itself. Raises CardError."""
+    """Read a card file and check everything that the card itself can prove. Raises CardError."""
     if len(raw) > MAX_BYTES:
         raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
     lines = raw.split(b"\n")
     if len(lines) != 3 or lines[2] != b"":
-        raise CardError("a card has two lines")
+        raise CardError("a card must have two lines")
     try:
         fields = from_line(lines[0])
         card = _read(fields, raw)
@@ -200,7 +201,7 @@ def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) ->
     if card.site != site:
         raise CardError("the card was made for another site")
     if card.identity != pinned:
-        raise CardError("the card is of another counsellor than the one confirmed here")
+        raise CardError("the card belongs to another counsellor than the one confirmed here")
     if current is not None and raw != current.raw and card.serial <= current.serial:
         raise CardError("the card is older than the one in use")
     return card
@@ -231,11 +232,11 @@ def _check_windows(card: Card) -> None:
     """Check the rules between windows, and between them and the other days of the card."""
     for window in card.sealing:
         if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
-            raise CardError(f"a sealing key is for 1 to {MAX_WINDOW_DAYS} days")
+            raise CardError(f"a sealing key must be for 1 to {MAX_WINDOW_DAYS} days")
     for earlier, later in itertools.pairwise(card.sealing):
         if later.first != earlier.until + _ONE_DAY:
             raise CardError("between two sealing keys there is a day without one, or with two")
-    # Two days' grace: the clocks of desk, server and reporter may differ by that much.
+    # Two days of tolerance: the clocks of desk, server and reporter may differ by that much.
     if card.sealing[0].first > card.issued - 2 * _ONE_DAY:
         raise CardError("the first sealing key begins too late")
     last = card.sealing[-1].until
@@ -246,7 +247,7 @@ def _check_windows(card: Card) -> None:
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:
-    """Return the same day some months later, or that month's last day if it has no such day."""
+    """Return the same day some months later, or the last day of that month if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
         try:
@@ -277,14 +278,16 @@ def _sentence(fields: Mapping[str, Json]) -> dict[str, str]:
         return {}
     said = object_of(fields, "sentence")
     if not 1 <= len(said) <= MAX_LANGUAGES or not all(map(_LANGUAGE.fullmatch, said)):
-        raise CardError(f"sentence is not by 1 to {MAX_LANGUAGES} codes of two or three letters")
+        raise CardError(
+            f"sentence needs 1 to {MAX_LANGUAGES} language codes of two or three letters"
+        )
     return {code: _line(said, code, MAX_SENTENCE) for code in said}
 
 
 def _languages(fields: dict[str, Json]) -> tuple[str, ...]:
     values = texts_of(fields, "languages", MAX_LANGUAGES, 1)
     if not all(_LANGUAGE.fullmatch(value) for value in values):
-        raise CardError("languages are codes of two or three letters")
+        raise CardError("languages must be codes of two or three letters")
     return tuple(values)
 
 

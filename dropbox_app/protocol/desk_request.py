@@ -11,7 +11,7 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 SCHEME = "Klankbord"
 TOKEN_SECONDS = 120
 _LABEL = "klankbord/v1/desk"
-# As a browser writes it: lower case, no default port, no path; never what could end a line.
+# As a browser writes it: lower case, no default port, no path, and nothing that could end a line.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _TARGET = re.compile(r"/[A-Za-z0-9/._?=&-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
@@ -42,8 +42,8 @@ def header(
 
     ``origin`` is the scheme, host and port as dialled; ``target`` the path and query as sent;
     ``body_hash`` the hex SHA-256 of the body, even if it is empty. Raises RequestError if
-    ``parse_header`` would refuse it: token and origin come from elsewhere, and a line end in one of
-    them would make two readings of what is signed.
+    ``parse_header`` would refuse it: the token and the origin come from elsewhere, and a line end
+    in either would make the signed text ambiguous.
     """
     check_target(target)
     signature = signing.sign(_signed(origin, site, token, method, target, body_hash))
@@ -77,9 +77,9 @@ def parse_header(value: str) -> Claim:
 def check(claim: Claim, *, origins: Collection[str], site: str, method: str, target: str) -> None:
     """Check origin, target and signature. Raises RequestError.
 
-    The age of the token, whether the identity is known here, and the hash of the body are the
-    caller's to check. ``origins`` are the server's own settings, never the Host header: else one
-    server could hand the desk another server's challenge and spend the answer there.
+    The caller must check the age of the token, whether the identity is known here, and the hash of
+    the body. ``origins`` are the server's own settings, never the Host header: otherwise one server
+    could hand the desk another server's challenge and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:
@@ -90,9 +90,9 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
 
 
 def check_target(target: str) -> None:
-    """Refuse a path and query that two programs might read in two ways. Raises RequestError."""
+    """Refuse a path and query that two programs might read differently. Raises RequestError."""
     if not _TARGET.fullmatch(target) or "//" in target or ".." in target:
-        raise RequestError("the address of the request has a form that is not taken here")
+        raise RequestError("the address of the request has a form that is not accepted here")
 
 
 def _signed(origin: str, site: str, token: str, method: str, target: str, body_hash: str) -> bytes:

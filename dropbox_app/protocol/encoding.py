@@ -15,16 +15,16 @@ from dropbox_app.protocol.errors import FormatError
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
-MAX_INTEGER = 2**53 - 1  # what JavaScript still counts exactly
+MAX_INTEGER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 MAX_DEPTH = 4
 
-# A letter first: JavaScript puts keys of digits before others, and does not copy `__proto__`.
+# A letter first: JavaScript puts numeric keys before others, and does not copy `__proto__`.
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-# A string (to the end, if it is never closed: no second try from a quote inside it) or a bracket.
+# A bracket or a string; an unclosed string runs to the end, with no second try from a quote in it.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
 _HEX = re.compile(r"[0-9a-f]+")
-# C0 but TAB and LF, DEL, and C1: nothing that a person types, much that a terminal obeys.
+# C0 except TAB and LF, DEL, and C1: a person types none of these, and terminals obey many.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -36,11 +36,11 @@ def to_line(value: dict[str, Json]) -> bytes:
 
 
 def from_line(line: bytes) -> dict[str, Json]:
-    """Parse a JSON line (without its LF); refuse every other encoding of the same value.
+    """Parse a JSON line (without its LF), and refuse every other encoding of the same value.
 
-    Raises FormatError for a doubled key, a fraction, NaN, an integer over 2^53 - 1, a lone
-    surrogate, a depth over 4, a key that is not a letter and then ``a-z0-9_``, white space, or
-    anything that ``to_line`` would have written otherwise.
+    Raises FormatError for a duplicate key, a fraction, NaN, an integer over 2^53 - 1, a lone
+    surrogate, a depth over 4, a key that is not a letter followed by ``a-z0-9_``, white space, or
+    anything that ``to_line`` would write differently.
     """
     try:
         text = line.decode("utf-8")
@@ -96,9 +96,9 @@ def check_day(text: str) -> datetime.date:
 
 
 def with_line_ends(text: str) -> str:
-    """Replace page breaks of PDFs and line breaks of word processors by line ends.
+    """Replace the page breaks of PDFs and the line breaks of word processors with line ends.
 
-    For what a person pasted, before it is cleaned: else the words around them would be joined.
+    For text that a person pasted, before it is cleaned: cleaning would join the words around them.
     """
     return text.replace("\f", "\n").replace("\v", "\n")
 
@@ -140,7 +140,7 @@ def _dump(value: dict[str, Json]) -> bytes:
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise FormatError("a key stands twice")
+        raise FormatError("a key occurs twice")
     return value
 
 
@@ -169,7 +169,7 @@ def _check(value: Json, depth: int) -> None:
     if isinstance(value, dict):
         for key, member in value.items():
             if not _KEY.fullmatch(key):
-                raise FormatError("a key that is not a letter and then a-z, 0-9 and _")
+                raise FormatError("a key that is not a letter followed by a-z, 0-9 and _")
             _check(member, depth + 1)
     elif isinstance(value, list):
         for member in value:

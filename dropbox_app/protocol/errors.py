@@ -10,7 +10,7 @@ class KlankbordError(Exception):
 
 
 class FormatError(KlankbordError):
-    """The bytes do not have the form that the protocol asks for."""
+    """The bytes do not have the form that the protocol requires."""
 
 
 class KeyFormatError(FormatError):
@@ -25,11 +25,11 @@ class AgeError(KlankbordError):
 
 
 class HeaderFailure(AgeError):
-    """The beginning of the sealed file is damaged, or it is no age file."""
+    """The beginning of the sealed file is damaged, or it is not an age file."""
 
 
 class NoMatch(AgeError):
-    """The sealed file is intact as far as can be seen, but none of the keys fits it."""
+    """The sealed file appears intact, but none of the keys fits it."""
 
 
 class HmacFailure(AgeError):

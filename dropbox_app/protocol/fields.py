@@ -10,10 +10,10 @@ from dropbox_app.protocol.errors import FormatError
 
 
 def text_of(fields: Mapping[str, Json], key: str) -> str:
-    """Return the field if it is a text."""
+    """Return the field if it is a string."""
     value = fields.get(key)
     if not isinstance(value, str):
-        raise FormatError(f"{key} is missing or no text")
+        raise FormatError(f"{key} is missing or not a string")
     return value
 
 
@@ -21,7 +21,7 @@ def one_of(fields: Mapping[str, Json], key: str, allowed: Collection[str]) -> st
     """Return the field if it is one of the ``allowed`` words."""
     value = text_of(fields, key)
     if value not in allowed:
-        raise FormatError(f"{key} is none of {', '.join(allowed)}")
+        raise FormatError(f"{key} must be one of {', '.join(allowed)}")
     return value
 
 
@@ -29,7 +29,7 @@ def number_of(fields: Mapping[str, Json], key: str, least: int = 0) -> int:
     """Return the field if it is a number of at least ``least``; ``true`` is not a number here."""
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise FormatError(f"{key} is no number from {least}")
+        raise FormatError(f"{key} is not a number of at least {least}")
     return value
 
 
@@ -45,7 +45,7 @@ def object_of(fields: Mapping[str, Json], key: str) -> dict[str, Json]:
     """Return the field if it is an object."""
     value = fields.get(key)
     if not isinstance(value, dict):
-        raise FormatError(f"{key} is missing or no object")
+        raise FormatError(f"{key} is missing or not an object")
     return value
 
 
@@ -63,7 +63,7 @@ def objects_of(
 def texts_of(
     fields: Mapping[str, Json], key: str, most: int | None = None, least: int = 0
 ) -> list[str]:
-    """Return the field if it is a list of ``least`` to ``most`` different texts."""
+    """Return the field if it is a list of ``least`` to ``most`` different strings."""
     values = _list_of(fields, key, least, most)
     texts = [value for value in values if isinstance(value, str)]
     if len(set(texts)) != len(values):
@@ -74,7 +74,7 @@ def texts_of(
 def _list_of(fields: Mapping[str, Json], key: str, least: int, most: int | None) -> list[Json]:
     values = fields.get(key)
     if not isinstance(values, list):
-        raise FormatError(f"{key} is missing or no list")
+        raise FormatError(f"{key} is missing or not a list")
     if len(values) < least or (most is not None and len(values) > most):
-        raise FormatError(f"{key} is no list of {least} to {most}")
+        raise FormatError(f"{key} is not a list of {least} to {most}")
     return values

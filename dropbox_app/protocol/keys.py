@@ -33,7 +33,7 @@ _SEED_HRP = "age-secret-key-pq-"
 _MLKEM_SIZE = 1184
 _INFO = b"age-encryption.org/mlkem768x25519"
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
-# Any scalar finds a low-order share; this one is secret to nobody and opens nothing.
+# Any scalar detects a low-order share; this one is not a secret and opens nothing.
 _PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
@@ -54,25 +54,25 @@ class Recipient:
         try:
             mlkem = MLKEM768PublicKey.from_public_bytes(self.raw[:_MLKEM_SIZE])
             x25519 = X25519PublicKey.from_public_bytes(self.raw[_MLKEM_SIZE:])
-            # Else a hostile key would only be found out in the middle of sealing.
+            # Otherwise a hostile key would be noticed only in the middle of sealing.
             _PROBE.exchange(x25519)
         except ValueError:
             raise KeyFormatError("not an X-Wing public key") from None
         object.__setattr__(self, "_key", hpke.MLKEM768X25519PublicKey(mlkem, x25519))
 
     def __reduce__(self) -> tuple[type["Recipient"], tuple[bytes]]:
-        return Recipient, (self.raw,)  # the library's own key objects cannot be copied
+        return Recipient, (self.raw,)  # the library's key objects cannot be copied
 
     def __str__(self) -> str:
         return bech32.encode(_RECIPIENT_HRP, self.raw)
 
     @classmethod
     def parse(cls, text: str) -> "Recipient":
-        """Read ``age1pq1…``, in lower case as age writes it; KeyFormatError for anything else."""
+        """Read ``age1pq1…`` in lower case, as age writes it; KeyFormatError for anything else."""
         return cls(bech32.decode(_RECIPIENT_HRP, text))
 
     def wrap(self, file_key: bytes) -> tuple[bytes, bytes]:
-        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the sealed one."""
+        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the result."""
         sealed = _SUITE.encrypt(file_key, self._key, info=_INFO)
         return sealed[:ENC_SIZE], sealed[ENC_SIZE:]
 
@@ -120,7 +120,7 @@ class Seed(_Secret):
 
     @property
     def raw(self) -> bytes:
-        """The 32 bytes; keep them out of logs, errors and anything that is written in clear."""
+        """The 32 bytes; keep them out of logs, errors and anything that is written in plaintext."""
         return self._raw
 
     def recipient(self) -> Recipient:
@@ -135,9 +135,9 @@ class Seed(_Secret):
     @classmethod
     def parse(cls, text: str) -> "Seed":
         """Read ``AGE-SECRET-KEY-PQ-1…``, in upper case as age writes it."""
-        # lower() could make a foreign letter into an ASCII one, so the case is looked at first.
+        # lower() could turn a foreign letter into an ASCII one, so the case is checked first.
         if not text.isascii() or text != text.upper():
-            raise KeyFormatError("a secret key is written in upper case")
+            raise KeyFormatError("a secret key must be in upper case")
         return cls(bech32.decode(_SEED_HRP, text.lower()))
 
     def reveal(self) -> str:
@@ -147,8 +147,8 @@ class Seed(_Secret):
     def unwrap(self, enc: bytes, sealed: bytes) -> bytes | None:
         """Undo ``Recipient.wrap``; return None if it was made for another recipient.
 
-        Raises HeaderFailure if the X25519 share in ``enc`` is of low order: nobody who meant a
-        recipient makes one.
+        Raises HeaderFailure if the X25519 share in ``enc`` is of low order: a sender who means to
+        reach a recipient never makes one.
         """
         try:
             return _SUITE.decrypt(enc + sealed, self._key, info=_INFO)
@@ -166,7 +166,7 @@ class VerifyKey:
     """A public Ed25519 key: a counsellor's identity, or a reporter's ``verify``.
 
     Raises KeyFormatError unless ``raw`` is the canonical encoding of a point of exactly prime
-    order. Without that rule one library would take a signature that another refuses.
+    order. Without that rule one library would accept a signature that another refuses.
     """
 
     raw: bytes
@@ -185,7 +185,7 @@ class VerifyKey:
 
     @classmethod
     def parse(cls, text: str) -> "VerifyKey":
-        """Read 44 characters of base64; KeyFormatError for anything else."""
+        """Read 44 characters of base64. Raises KeyFormatError for anything else."""
         try:
             return cls(unb64(text, 32))
         except FormatError as error:
@@ -193,7 +193,7 @@ class VerifyKey:
 
     @classmethod
     def from_hex(cls, text: str) -> "VerifyKey":
-        """Read 64 characters of lower-case hex; KeyFormatError for anything else."""
+        """Read 64 characters of lower-case hex. Raises KeyFormatError for anything else."""
         try:
             return cls(bytes.fromhex(check_hex(text, 32)))
         except FormatError as error:
@@ -202,7 +202,7 @@ class VerifyKey:
     def verify(self, signature: bytes, data: bytes) -> bool:
         """Return whether ``signature`` (64 bytes) over ``data`` was made by this key; never raises.
 
-        Its first half must be a canonical point of prime order too, as the key was.
+        Its first half must also be a canonical point of prime order, like the key.
         """
         if len(signature) != 64:
             return False
@@ -232,7 +232,7 @@ class SigningKey(_Secret):
 
     @property
     def seed(self) -> bytes:
-        """The 32 bytes; keep them out of logs, errors and anything that is written in clear."""
+        """The 32 bytes; keep them out of logs, errors and anything that is written in plaintext."""
         return self._raw
 
     @property

@@ -29,7 +29,7 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES
 REPORTER = "reporter"
 SIGNED_LABEL = b"klankbord/v1/message\n"
 
-MAX_TEXT = 60_000  # bytes of all free text of a message, names of files included
+MAX_TEXT = 60_000  # bytes of all free text in a message, file names included
 MAX_FILE_NAME = 255  # bytes
 MAX_TO = 5
 MAX_WANTED = 5
@@ -78,8 +78,8 @@ ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     "safe": (False, ("yes", "no", "dont_know")),
 }
 
-# Checking a point takes a tenth of a millisecond, and the same few identities, public anyway,
-# stand in every message of a site. A reporter's own key is not kept.
+# Checking a point takes a tenth of a millisecond, and every message of a site contains the same few
+# identities, which are public anyway. A reporter's own key is not kept.
 parse_identity = functools.lru_cache(maxsize=256)(VerifyKey.parse)
 
 _SIGNATURE_TEXT = 88  # base64 of 64 bytes
@@ -102,7 +102,7 @@ class ReporterPublic:
 
 @dataclass(frozen=True)
 class Attachment:
-    """One file of a message: the id of its sealed file, and what the sender says about it."""
+    """One file of a message: the id of its sealed file, and the sender's description of it."""
 
     sha256: str
     name: str
@@ -135,7 +135,7 @@ class Message:
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of line 1: what ``prev`` and ``request`` point to."""
+        """The hex SHA-256 of line 1, to which ``prev`` and ``request`` refer."""
         return sha256_hex(self.line)
 
     @property
@@ -152,7 +152,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Kind:
-    """The authors that may write a kind of message, and how its own fields are read."""
+    """The authors that may write a kind of message, and the function that reads its fields."""
 
     by_reporter: bool
     read: Callable[[dict[str, Json]], dict[str, Json]]
@@ -162,7 +162,7 @@ class Kind:
 def parse(plaintext: bytes) -> Message:
     """Read the contents of a sealed message file. Raises FormatError or MessageError.
 
-    Checks the exact layout, the JSON line, every type and every limit; not the signature.
+    Checks the exact layout, the JSON line, every type and every limit, but not the signature.
     """
     line, signature = _lay_open(plaintext)
     fields = from_line(line)
@@ -173,7 +173,7 @@ def parse(plaintext: bytes) -> Message:
         parse_identity(by)
     known = KINDS.get(kind)
     if known is None and not _TOKEN.fullmatch(kind):
-        raise FormatError("kind is no word")
+        raise FormatError("kind is not a word")
     mine = by == REPORTER
     message = Message(
         site=check_hex(text_of(fields, "site"), 16),
@@ -200,12 +200,12 @@ def parse(plaintext: bytes) -> Message:
 
 
 def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
-    """Sign the fields of a message and pad it (SPEC section 4); return what is then sealed.
+    """Sign and pad the fields of a message (SPEC section 4); return the bytes to seal.
 
     Raises TooLong, or FormatError if ``parse`` would refuse it.
     """
     line = to_line(fields)
-    # Before the padding, whose limit would name the size of the whole line instead.
+    # Checked before padding, whose limit would name the size of the whole line instead.
     if (size := free_text_size(fields)) > MAX_TEXT:
         raise TooLong(size, MAX_TEXT)
     plaintext = pad_lines(line, b64(signing.sign(SIGNED_LABEL + line)).encode("ascii"))
@@ -244,7 +244,7 @@ def _lay_open(plaintext: bytes) -> tuple[bytes, bytes]:
         raise FormatError("the two lines of a message are missing")
     text = rest[:_SIGNATURE_TEXT]
     if plaintext != pad_lines(line, text):
-        raise FormatError("the padding is not the one that belongs to the text")
+        raise FormatError("the padding does not match the text")
     return line, unb64(text.decode("ascii", "replace"), 64)
 
 
@@ -252,15 +252,15 @@ def _check_whole(message: Message) -> None:
     """Check the rules that involve more than one field."""
     kind = KINDS.get(message.kind)
     if kind is not None and kind.by_reporter != (message.by == REPORTER):
-        raise MessageError("this kind is not written by this author")
+        raise MessageError("this author may not write this kind")
     if message.by == REPORTER and (message.kind == "report") != (message.n == 1):
-        raise MessageError("a report is the first message, and the first message a report")
+        raise MessageError("a report must be the first message, and the first message a report")
     if (message.prev is None) != (message.n == 1):
-        raise MessageError("only the first message of an author has none before it")
+        raise MessageError("only an author's first message has no message before it")
     if message.thread and (message.by != REPORTER or message.n == 1):
         raise MessageError("only the reporter passes a thread on, and not in the first message")
     if set(message.wanted) & set(message.former):
-        raise MessageError("a counsellor stands in wanted and in former")
+        raise MessageError("a counsellor is both in wanted and in former")
     if message.by == REPORTER and not set(message.to) <= set(message.wanted):
         raise MessageError("addressed to somebody whom the reporter did not choose")
 
@@ -268,12 +268,12 @@ def _check_whole(message: Message) -> None:
 def _word(fields: Mapping[str, Json], key: str) -> str:
     value = text_of(fields, key)
     if not _TOKEN.fullmatch(value):
-        raise FormatError(f"{key} is no word")
+        raise FormatError(f"{key} is not a word")
     return value
 
 
 def _free(fields: Mapping[str, Json], key: str) -> str:
-    """Return a text that a person typed, if it holds nothing that is never signed."""
+    """Return a text that a person typed. Raises FormatError if it contains control characters."""
     value = text_of(fields, key)
     if value != clean_text(value):
         raise FormatError(f"{key} holds control characters")
@@ -302,7 +302,7 @@ def _reporter(fields: Mapping[str, Json]) -> ReporterPublic:
     value = object_of(fields, "reporter")
     recipient = text_of(value, "recipient")
     if not recipient.startswith("age1pq1"):
-        raise KeyFormatError("the reporter's recipient is of another kind")
+        raise KeyFormatError("the reporter's recipient is of the wrong kind")
     return ReporterPublic(recipient, VerifyKey.parse(text_of(value, "verify")))
 
 
@@ -311,13 +311,13 @@ def _attachments(fields: Mapping[str, Json]) -> tuple[Attachment, ...]:
     for entry in objects_of(fields, "attachments", MAX_FILES):
         name, media_type = _free(entry, "name"), text_of(entry, "type")
         if len(name.encode()) > MAX_FILE_NAME or "\n" in name:
-            raise FormatError(f"the name of a file is a line of at most {MAX_FILE_NAME} bytes")
+            raise FormatError(f"a file name must be a line of at most {MAX_FILE_NAME} bytes")
         if not _MEDIA_TYPE.fullmatch(media_type):
-            raise FormatError("the type of a file has another form")
+            raise FormatError("the type of a file has the wrong form")
         sha256 = check_hex(text_of(entry, "sha256"), 32)
         files.append(Attachment(sha256, name, media_type, number_of(entry, "size", 0)))
     if len({file.sha256 for file in files}) != len(files):
-        raise FormatError("a file stands twice in a message")
+        raise FormatError("a message names a file twice")
     return tuple(files)
 
 
@@ -329,7 +329,7 @@ def _limited(body: dict[str, Json]) -> dict[str, Json]:
 
 def _read_text(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {"text": _free(fields, "text")}
-    # The names of files count here; in a kind without files the field would be unknown.
+    # File names count here; in a kind without files the field would be unknown.
     _limited(body | {"attachments": fields.get("attachments")})
     return body
 

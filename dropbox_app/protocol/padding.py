@@ -1,17 +1,17 @@
-"""Sizes: sealed data has one of a few lengths, which reveal little (SPEC section 4)."""
+"""Sizes: sealed data has one of a few lengths, each of which reveals little (SPEC section 4)."""
 
 MESSAGE_SIZES = (8_192, 32_768, 131_072)  # bytes of a message before sealing
 SMALLEST_ATTACHMENT = 16_384  # bytes
 
 
 def padme(length: int) -> int:
-    """Round ``length`` up so that at most log2 log2 of its bits stay; keep 2 or less as it is.
+    """Round ``length`` up so that at most log2 log2 of its bits remain; leave 2 or less unchanged.
 
     With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero: at most 12 % more,
     under 6 % from 64 KiB on.
     """
     if length < 0:
-        raise ValueError("a length is not negative")
+        raise ValueError("a length cannot be negative")
     if length <= 2:
         return length
     exponent = length.bit_length() - 1

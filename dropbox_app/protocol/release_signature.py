@@ -1,7 +1,7 @@
-"""Checks minisign signatures, with which releases are signed. Nothing here signs.
+"""Verifies the minisign signatures of releases. Nothing here signs.
 
 Only minisign's present form is accepted (``ED``: Ed25519 over the BLAKE2b-512 hash of the file);
-the older form, in which the file itself is signed, is refused.
+the older form, which signs the file itself, is refused.
 
 Source: https://jedisct1.github.io/minisign/, "Signature format" and "Public key format".
 """
@@ -24,7 +24,7 @@ MOST = 4096  # bytes of a key file or a signature file
 
 
 class BadRelease(KlankbordError):
-    """This is not a release to install."""
+    """This release must not be installed."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ReleaseKey:
             signed: the bytes of the file.
             signature: the text of its ``.minisig`` file.
 
-        Raises BadRelease: another key, another file, another comment, or no such signature.
+        Raises BadRelease for another key, another file, another comment, or an invalid signature.
         """
         lines = signature.splitlines()
         if (

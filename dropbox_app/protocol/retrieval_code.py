@@ -1,4 +1,4 @@
-"""Retrieval codes: seven words, and the keys that are derived from them (SPEC section 2)."""
+"""Retrieval codes: seven words, and the keys derived from them (SPEC section 2)."""
 
 import difflib
 import functools
@@ -26,12 +26,12 @@ ARGON2_MEMORY = 19_456 * 1024  # bytes
 ARGON2_PASSES = 2
 
 _decomposed = functools.partial(unicodedata.normalize, "NFKD")
-# A keyboard set to Turkish types the dotless i, which is in no other word of either list.
+# A Turkish keyboard types the dotless i, which occurs in no word of either list.
 _LOWER = str.maketrans(string.ascii_uppercase + "\u0131", string.ascii_lowercase + "i")
-# What people and password apps write before the words; none of it is a word of a list.
+# Labels that people and password apps write before the words; none is a word of a list.
 _LABEL = re.compile("^[^a-z]*(?:(?:mijn|my|je|your|klankbord|code|is)[^a-z]+)+")
 _NUMBERED = re.compile("(?:woord|word)[^a-z0-9]*[1-7][^a-z]")
-_LONGEST_SUGGESTED_FOR = 16  # letters; a search near longer ones would cost more than it helps
+_LONGEST_SUGGESTED_FOR = 16  # letters; searching near longer ones would cost more than it helps
 
 
 @functools.cache
@@ -45,9 +45,9 @@ def word_list(lang: str) -> tuple[str, ...]:
 def dealt_words(lang: str) -> tuple[str, ...]:
     """Return the words of ``word_list(lang)`` that a new code may hold, in the order of the list.
 
-    Left out are those that could hurt the person who gets them or tell a finder what the paper is
-    for: ``words/not_dealt_{lang}.txt``, see the README there. They stay words of the list, so every
-    code that was ever dealt still opens.
+    Words are left out that could hurt the person who receives them, or tell a finder what the paper
+    is for: ``words/not_dealt_{lang}.txt``, see the README there. They remain in the list, so every
+    code that was ever dealt still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())
@@ -67,9 +67,9 @@ def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tupl
 def split_typed(text: str) -> tuple[str, ...]:
     """Split what a person typed into seven words, whether they are in the lists or not.
 
-    A label before the words may be there ("Code: …"). Raises UnknownLetter if there are not seven
-    words and the text holds a letter that no code holds, otherwise WrongWordCount. Use it to
-    compare with a known code; use ``read_typed`` to derive keys.
+    The words may follow a label ("Code: …"). If there are not seven words, raises UnknownLetter if
+    the text holds a letter that no code holds, otherwise WrongWordCount. Use it to compare with a
+    known code; use ``read_typed`` to derive keys.
     """
     folded = _folded(text)
     words = _words_of(folded)
@@ -87,7 +87,7 @@ def read_typed(text: str) -> tuple[str, ...]:
     """Read what a person typed, and return the seven words as they are in the lists.
 
     Raises WrongWordCount, UnknownLetter, or UnknownWord with the nearest words of the lists:
-    nothing is ever derived from anything but list words, so Unicode tables cannot change a key.
+    keys are derived only from words of the lists, so Unicode tables cannot change a key.
     """
     words = split_typed(text)
     for position, word in enumerate(words, start=1):
@@ -100,7 +100,7 @@ def read_typed(text: str) -> tuple[str, ...]:
 def derive_root(words: Sequence[str], site: str) -> bytes:
     """Hash the seven words of ``read_typed`` or ``generate`` to 32 bytes with Argon2id.
 
-    Takes 19 MiB and some 14 ms of a core: the caller bounds how many run at once. Raises
+    Takes 19 MiB and about 14 ms of one core: the caller limits how many run at once. Raises
     WrongWordCount or UnknownWord, so that only words of the lists are ever hashed.
     """
     if len(words) != WORDS:
@@ -180,16 +180,16 @@ def mailbox_id(verify: VerifyKey) -> str:
 
 
 def access_id(token: bytes) -> str:
-    """Return the hash of an access token, which is all that the server keeps of it."""
+    """Return the hash of an access token; the server keeps only this hash."""
     return sha256_hex(b"klankbord/v1/access\n" + token)
 
 
 def _folded(text: str) -> str:
-    """Return the text in the lower-case letters a to z where possible, without accents."""
+    """Return the text without accents, in the lower-case letters a to z where possible."""
     if text.isascii():
         return text.translate(_LOWER)
-    # Letter by letter: of a whole text the marks would be sorted too, which changes no word and
-    # takes minutes for a text made of nothing else.
+    # Letter by letter: normalising the whole text would also sort the marks, which changes no word
+    # and takes minutes for a text of nothing but marks.
     plain = "".join(map(_decomposed, text))
     return "".join(letter for letter in plain if not _unseen(letter)).translate(_LOWER)
 
@@ -204,7 +204,7 @@ def _words_of(folded: str) -> tuple[str, ...]:
 
 
 def _refuse_other_letters(folded: str) -> None:
-    """Raise UnknownLetter for the first letter that is not one of a to z, if there is one."""
+    """Raise UnknownLetter for the first letter outside a to z, if there is one."""
     for letter in folded:
         if not letter.isascii() and unicodedata.category(letter).startswith("L"):
             raise UnknownLetter(letter)
@@ -216,7 +216,7 @@ def _every_word() -> frozenset[str]:
 
 
 def _nearest(word: str) -> tuple[str, ...]:
-    """Return at most three words of the lists that may have been meant, the likeliest first."""
+    """Return at most three words of the lists that may have been meant, the most likely first."""
     if len(word) > _LONGEST_SUGGESTED_FOR:
         return ()
     near = sorted(_one_slip_away(word) & _every_word())
@@ -227,7 +227,7 @@ def _nearest(word: str) -> tuple[str, ...]:
 
 
 def _one_slip_away(word: str) -> set[str]:
-    """Return ``word`` with one letter left out, doubled, swapped or mistaken, in every way."""
+    """Return every form of ``word`` with one letter omitted, doubled, swapped or replaced."""
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     letters = string.ascii_lowercase
     return (

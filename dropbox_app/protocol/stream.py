@@ -1,6 +1,6 @@
 """The payload of an age file: a nonce, then chunks of 64 KiB, each sealed separately.
 
-C2SP ``age.md``, section "Payload". Memory stays at a few chunks, whatever the length.
+C2SP ``age.md``, section "Payload". Only a few chunks are in memory, whatever the length.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,8 @@ class PayloadWriter:
             raise ValueError("already finished")
         view = memoryview(data)
         while view:
-            # A full chunk is only sealed when more comes: the last one is marked, and not empty.
+            # A full chunk is sealed only when more data arrives: the last one is marked and must
+            # not be empty.
             if len(self._held) == CHUNK:
                 self._seal(last=False)
             taken = CHUNK - len(self._held)
@@ -81,9 +82,10 @@ def payload_chunks(
     """Open a payload chunk by chunk.
 
     ``begun`` is the part of the payload that was read already; ``read(n)`` returns at most ``n``
-    bytes, and none at the end. Only authenticated chunks come, in order; that it is complete (no
-    damaged chunk, no missing end, nothing after the end) is only known at the end: else
-    PayloadFailure. Raises HeaderFailure if even the nonce is not there, as age does.
+    bytes, and none at the end. Yields only authenticated chunks, in order. Whether the payload is
+    complete (no damaged chunk, no missing end, nothing after the end) is known only at the end:
+    otherwise PayloadFailure is raised. Raises HeaderFailure if even the nonce is missing, as age
+    does.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)
@@ -107,7 +109,7 @@ def payload_chunks(
 
 
 def payload_length(plaintext: int) -> int:
-    """Return the length of a payload with so many bytes of plaintext, nonce and tags included."""
+    """Return the length of a payload with this many bytes of plaintext, nonce and tags included."""
     return NONCE + plaintext + TAG * max(1, -(-plaintext // CHUNK))
 
 
@@ -117,7 +119,7 @@ def _aead(file_key: bytes, nonce: bytes) -> ChaCha20Poly1305:
 
 def _open_chunk(aead: ChaCha20Poly1305, counter: int, sealed: bytes) -> tuple[bytes, bool]:
     """Return a chunk's plaintext, and whether it is the last one. Raises PayloadFailure."""
-    # A short chunk can only be the last. For a full one the nonce that opens it tells.
+    # A short chunk can only be the last. A full chunk is the last if the final nonce opens it.
     for last in (False, True) if len(sealed) == CHUNK + TAG else (True,):
         try:
             return aead.decrypt(_chunk_nonce(counter, last=last), sealed, None), last
@@ -131,7 +133,7 @@ def _chunk_nonce(counter: int, *, last: bool) -> bytes:
 
 
 def _fill(held: bytearray, read: Callable[[int], bytes], wanted: int) -> None:
-    """Read until ``held`` has ``wanted`` bytes, or until the end."""
+    """Read until ``held`` has ``wanted`` bytes, or to the end."""
     while len(held) < wanted:
         block = read(wanted - len(held))
         if not block:

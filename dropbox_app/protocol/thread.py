@@ -1,7 +1,7 @@
 """The reader of threads: from opened files to a conversation that can be trusted (SPEC section 4).
 
-Who wrote, to whom, where and in which order is only ever taken from the signed lines. A message
-that fails a check is kept and shown as such: nothing is dropped, nothing false is shown as genuine.
+Author, addressees, mailbox and order are taken only from the signed lines. A message that fails a
+check is kept and shown as failed: nothing is dropped, nothing false is shown as genuine.
 """
 
 import contextlib
@@ -37,12 +37,12 @@ from dropbox_app.protocol.retrieval_code import mailbox_id
 _Place: TypeAlias = tuple[tuple[str, bool, str], int]  # rank, and how many its author has left
 
 State = Literal["verified", "newer", "conflict", "not_addressed", "unverified"]
-MAX_PASSED_ON = 1_000  # messages; more would only serve to choke a reader
+MAX_PASSED_ON = 1_000  # messages; more would only overload a reader
 
-# The one kind of recipient in a message's file: another would be a reader whom nobody sees.
+# The one kind of recipient in a message's file: another kind would be a reader that nobody sees.
 _STANZA = "mlkem768x25519"
 
-# "newer": signed as it should be, but of a kind that only a newer version can show.
+# "newer": correctly signed, but of a kind that only a newer version can show.
 GENUINE = frozenset({"verified", "newer", "conflict"})
 
 
@@ -50,7 +50,7 @@ GENUINE = frozenset({"verified", "newer", "conflict"})
 class Arrived:
     """One file of a mailbox: its id, and its contents or the name of the fault.
 
-    ``sealed_for``: how many recipients its header has; None if it has no header.
+    ``sealed_for``: the number of recipients in its header; None if it has no header.
     """
 
     item: str
@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pins:
-    """The state of a thread that a desk keeps, to compare with what the server sends."""
+    """The state of a thread that a desk keeps, to compare with the data that the server sends."""
 
     verify: str
     recipient: str
@@ -89,9 +89,9 @@ class Pins:
 class Thread:
     """A mailbox as one reader may believe it, in the order of writing.
 
-    ``gaps``: author -> numbers that are missing between others. ``missing_beginning``: author ->
-    how many of the oldest are gone (purges take only those). ``withheld``: author -> the newest
-    number that somebody had seen, where it has not arrived here.
+    ``gaps``: author -> numbers missing between others. ``missing_beginning``: author -> how many of
+    the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
+    number that somebody had seen, if it has not arrived here.
     """
 
     site: str
@@ -148,7 +148,7 @@ class Thread:
 def open_item(item: str, sealed: bytes, seeds: Sequence[Seed]) -> Arrived:
     """Open one stored file for a reader: check its id, then decrypt it with age.
 
-    Age takes other kinds of recipients too; a reader does not (SPEC section 10).
+    Age accepts other kinds of recipients too; a reader does not (SPEC section 10).
     """
     if sha256_hex(sealed) != item:
         return Arrived(item, None, "other_file")
@@ -176,10 +176,10 @@ def read(
     reporter: ReporterPublic | None = None,
     pins: Pins | None = None,
 ) -> Thread:
-    """Check the opened files of a mailbox as in SPEC section 4, and put them in order.
+    """Check the opened files of a mailbox as SPEC section 4 requires, and put them in order.
 
-    A desk gives its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
-    client gives ``viewer`` None and ``reporter``, its keys from the code: it believes no others.
+    A desk passes its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
+    client passes no ``viewer`` and, as ``reporter``, the keys from its code: it believes no others.
     """
     rules = _Rules(site, mailbox, viewer, reporter.recipient_text if reporter else None)
     entries = [rules.form(one) for one in arrived]
@@ -191,7 +191,7 @@ def read(
     entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
     entries = _chain(_once(entries), pins)
     genuine = [e.message for e in entries if e.message and e.genuine]
-    # Of two under one number the later, by what they say: not by the order they were handed over.
+    # Of two messages with one number, the later by their contents, not as they were passed.
     genuine.sort(key=lambda message: (message.n, message.day, message.line))
     newest = {message.by: message for message in genuine}
     gaps, beginning = _holes(genuine)
@@ -224,10 +224,10 @@ def read_passed_on(
     """Split the contents of a ``thread`` attachment into messages for ``read``.
 
     ``known``: the hashes of pairs of lines that were read before; these are skipped, and new ones
-    are added to it. Raises FormatError if it is no pairs of lines, or more than MAX_PASSED_ON.
+    are added to it. Raises FormatError unless there are 1 to MAX_PASSED_ON pairs of lines.
     """
     before = set() if known is None else known
-    # Counted first: a hundred megabytes of line ends would else become as many messages.
+    # Counted first: otherwise a hundred megabytes of line ends would become as many messages.
     ends = contents.count(b"\n")
     if ends % 2 or not contents.endswith(b"\n") or ends > 2 * MAX_PASSED_ON:
         raise FormatError(f"a passed-on thread consists of 1 to {MAX_PASSED_ON} pairs of lines")
@@ -251,11 +251,11 @@ class _Rules:
     recipient: str | None  # the reporter's; None: not known yet
 
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
-        """Return the recipient to which a desk without pins holds the reporter.
+        """Return the recipient that a desk without pins accepts as the reporter's.
 
-        That of the oldest signed message whose recipient can be sealed to: whichever message
-        arrives first, all readers believe the same ones. "" if all that are signed have a useless
-        one: then none is believed.
+        It is that of the oldest signed message whose recipient can be sealed to, so that all
+        readers believe the same messages, whichever arrives first. "" if no signed message has a
+        usable recipient: then none is believed.
         """
         own = [e.message for e in entries if e.message and e.message.reporter]
         found = None
@@ -280,7 +280,7 @@ class _Rules:
         return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
 
     def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
-        """Run the later checks and name the first that fails; order and duplicates come last."""
+        """Run the remaining checks and name the first failure; order and duplicates come last."""
         message = entry.message
         if message is None:
             return entry
@@ -334,7 +334,7 @@ def _by(entry: Entry) -> str:
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
-    """Drop duplicates of a genuine message; one that came directly precedes one passed on."""
+    """Drop duplicates of a genuine message; one that arrived directly precedes one passed on."""
     kept: dict[tuple[str, bytes], Entry] = {}
     rest = []
     for entry in sorted(entries, key=lambda e: e.passed_on):
@@ -346,7 +346,7 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
-    """Name conflicts: two messages with one number, or a ``prev`` that points elsewhere."""
+    """Report conflicts: two messages with one number, or a ``prev`` that points elsewhere."""
     digests: dict[tuple[str, int], set[str]] = {}
     for message in (e.message for e in entries if e.message and e.genuine):
         digests.setdefault((message.by, message.n), set()).add(message.digest)
@@ -366,7 +366,7 @@ def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
 
 
 def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Find, for each author, missing numbers in between, and how many before the first."""
+    """Find, for each author, the missing numbers in between and how many precede the first."""
     numbers: dict[str, set[int]] = {}
     for message in genuine:
         numbers.setdefault(message.by, set()).add(message.n)
@@ -378,7 +378,7 @@ def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict
         holes = [
             number
             for low, high in itertools.pairwise(ordered)
-            # A hostile author may sign any number: name at most the ends of a wide hole.
+            # A hostile author may sign any number: name at most the ends of a wide gap.
             for number in (range(low + 1, high) if high - low < 100 else (low + 1, high - 1))
         ]
         if holes:
@@ -401,9 +401,9 @@ def _withheld(
 
 
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield each message after what its author had seen; else by day, the reporter first.
+    """Yield each message after those its author had seen; otherwise by day, the reporter first.
 
-    Messages that are not genuine come last: nothing in them can be believed, not even their place.
+    Messages that are not genuine come last: not even their position can be believed.
     """
     queues: dict[str, list[tuple[Message, Entry]]] = {}
     for entry in entries:
@@ -411,10 +411,10 @@ def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
             queues.setdefault(entry.message.by, []).append((entry.message, entry))
     for queue in queues.values():
         queue.sort(key=lambda pair: (pair[0].n, pair[0].day, pair[0].line), reverse=True)
-    # Hostile threads have thousands of authors: no step may look at all of them.
+    # A hostile thread may have thousands of authors: no step may look at all of them.
     ready: list[_Place] = []
     blocked: list[_Place] = []
-    waiting: dict[str, list[tuple[int, str]]] = {}  # author -> what is waited for, and by whom
+    waiting: dict[str, list[tuple[int, str]]] = {}  # author -> (awaited number, waiting author)
 
     def offer(by: str) -> None:
         message = queues[by][-1][0]
@@ -429,7 +429,7 @@ def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     for author in queues:
         offer(author)
     while queues:
-        # None ready: two authors claim to have seen each other's later message. Then by day.
+        # None is ready if two authors claim to have seen each other's later message: use the day.
         (*_, author), left = heapq.heappop(ready or blocked)
         if len(queues.get(author, ())) != left:
             continue  # it was blocked, became ready and has been placed

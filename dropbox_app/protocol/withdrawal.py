@@ -1,8 +1,8 @@
 """Proof, for a server that was restored, that a reporter withdrew everything (SPEC section 7).
 
 A desk sends the signed lines of the opened ``withdrawal``, followed by the sealed file. Only the
-reporter can sign them, and they fit only one mailbox, so a server can act on them whoever sends
-them. It need not know the reporter's key, since the mailbox id is its hash.
+reporter can sign them, and they are valid for only one mailbox, so a server can act on them whoever
+sends them. It need not know the reporter's key, since the mailbox id is its hash.
 """
 
 from dropbox_app.protocol import age
@@ -17,7 +17,7 @@ MAX_BYTES = MESSAGE_SIZES[-1] + age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
 def write(message: Message, sealed: bytes) -> bytes:
-    """Return both lines of a withdrawal, each ended by LF, followed by its sealed file."""
+    """Return both lines of a withdrawal, each ending with LF, followed by its sealed file."""
     signature = b64(message.signature).encode("ascii")
     return message.line + b"\n" + signature + b"\n" + sealed
 
@@ -25,19 +25,19 @@ def write(message: Message, sealed: bytes) -> bytes:
 def read(given: bytes, *, site: str, mailbox: str) -> tuple[Message, bytes]:
     """Return the withdrawal and its sealed file. Raises FormatError or MessageError.
 
-    Only the recipients can tell whether the file holds the same message, and they check it.
+    Only the recipients can check whether the file holds the same message, and they do.
     """
     line, _, rest = given.partition(b"\n")
     signature, _, sealed = rest.partition(b"\n")
     unb64(signature.decode("ascii", "replace"), 64)  # before it is padded as if it were one
     message = parse(pad_lines(line, signature))
     if message.kind != KIND or message.reporter is None:
-        raise MessageError("this is no withdrawal")
+        raise MessageError("this is not a withdrawal")
     if message.site != site or message.mailbox != mailbox:
         raise MessageError("a withdrawal of another mailbox")
     verify = message.reporter.verify
     if mailbox_id(verify) != mailbox:
-        raise MessageError("the key is not that of the mailbox")
+        raise MessageError("the key does not belong to the mailbox")
     if not verify.verify(message.signature, SIGNED_LABEL + message.line):
         raise MessageError("the reporter did not sign this")
     if not sealed:

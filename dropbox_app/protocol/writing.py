@@ -84,16 +84,16 @@ def from_counsellor(
     cards: Sequence[Card],
     attachments: Sequence[Attachment] = (),
 ) -> Draft:
-    """Return a counsellor's next message, to the reporter and to everyone the reporter chose.
+    """Return a counsellor's next message, to the reporter and everyone whom the reporter chose.
 
-    A colleague's card is only taken if its identity stands in the reporter's newest ``wanted``, and
-    in its ``to``: whoever was left out of that message is left out of the answer too, because the
-    server takes an answer for nobody else (SPEC section 7).
-    Raises TooLong, FormatError, NobodyToWriteTo, or MessageError where the reporter has turned to
-    somebody else or nothing of the reporter's could be verified.
+    A colleague's card is used only if its identity is in the reporter's newest ``wanted``, and in
+    its ``to``: anyone who was left out of that message is left out of the answer too, because the
+    server accepts an answer for nobody else (SPEC section 7). Raises TooLong, FormatError,
+    NobodyToWriteTo, or MessageError if the reporter has turned to somebody else or no message from
+    the reporter could be verified.
     """
     if thread.reporter is None or REPORTER not in thread.newest:
-        raise MessageError("there is no message of the reporter to answer")
+        raise MessageError("there is no message from the reporter to answer")
     if signing.verify_key not in thread.to:
         raise MessageError("the reporter now writes with another counsellor")
     by = str(signing.verify_key)
@@ -113,9 +113,9 @@ def _addressees(
     site: str,
     day: datetime.date,
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
-    """Return those of ``wanted`` who have a key for today, their keys, and who is left out.
+    """Return those in ``wanted`` who have a key for today, their keys, and those left out.
 
-    Only who stands in ``among`` too is addressed.
+    Only identities that are also in ``among`` are addressed.
     """
     keys = {card.identity: card.sealing_key(day) for card in cards if card.site == site}
     valid = [(one, key) for one in wanted if one in among and (key := keys.get(one))]
@@ -137,7 +137,7 @@ def _common(
     thread: Thread | None,
 ) -> dict[str, Json]:
     newest = thread.newest if thread else {}
-    # Where there are too many, those who may still write go first: the others fall silent anyway.
+    # If there are too many, those who may still write come first: the others can no longer write.
     current = {REPORTER, *_texts(thread.wanted if thread else ())}
     others = sorted(newest.keys() - {by}, key=lambda author: (author not in current, author))
     seen: list[Json] = [{"by": author, "n": newest[author].n} for author in others[:MAX_SEEN]]
@@ -180,7 +180,7 @@ def _clean(value: Json) -> Json:
 
 
 def _former(last: Message | None, chosen: Sequence[VerifyKey]) -> tuple[VerifyKey, ...]:
-    """Return everyone who was chosen before and no longer is, the newest last."""
+    """Return everyone who was chosen before but no longer is, the newest last."""
     if last is None:
         return ()
     past = dict.fromkeys((*last.former, *last.wanted))

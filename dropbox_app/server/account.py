@@ -1,7 +1,7 @@
-"""Run commands that root types as the account that owns the server's folder.
+"""Run root's commands as the account that owns the server's folder.
 
-That account may have been taken over, and can replace any of its files or folders by a link at any
-time. Root would follow the link. So root's rights are given up before the folder is touched.
+An attacker who controls that account can replace any of its files or folders with a link at any
+time, and root would follow the link. So root's rights are dropped before the folder is touched.
 """
 
 import os
@@ -35,10 +35,10 @@ class Owner:
 
 
 def become_owner(folder: Path) -> Owner | None:
-    """Give up root's rights for good if another account owns the folder or one above it.
+    """Drop root's rights for good if another account owns the folder or one above it.
 
-    Returns that account; None if this is not root, or root owns everything on the way. Raises
-    ServerError if parts of root's own folder are another account's.
+    Returns that account; None if this is not root, or root owns the entire path. Raises ServerError
+    if parts of root's own folder belong to another account.
     """
     owner = _owner(folder)
     if owner is None:
@@ -51,7 +51,7 @@ def become_owner(folder: Path) -> Owner | None:
 
 @contextmanager
 def as_owner(folder: Path) -> Iterator[None]:
-    """Act as the account that owns the folder for a while; see ``become_owner``."""
+    """Act temporarily as the account that owns the folder; see ``become_owner``."""
     owner = _owner(folder)
     if owner is None:
         yield
@@ -72,7 +72,7 @@ def _owner(folder: Path) -> Owner | None:
     """Find the first account other than root that could change where a path leads."""
     if os.geteuid() != 0:
         return None
-    for way in (folder, folder.resolve()):  # the links on the way, and where they lead
+    for way in (folder, folder.resolve()):  # the links in the path, and their targets
         for path in (*reversed(way.parents), way):
             try:
                 found = path.lstat()

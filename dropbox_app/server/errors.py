@@ -1,4 +1,4 @@
-"""Every refusal of the server, grouped by who caused it.
+"""Every refusal of the server, grouped by its cause.
 
 As in ``protocol.errors``, the docstring of each concrete error may be shown to a person, and
 ``str(error)`` adds the details. No error carries an id, a text or an address, because an exception
@@ -17,7 +17,7 @@ class SettingsError(ServerError):
 
 
 class ContentError(ServerError):
-    """A page that the site wrote itself is wrong."""
+    """One of the site's own pages is wrong."""
 
 
 class StoreError(ServerError):
@@ -37,7 +37,7 @@ class MailError(ServerError):
 
 
 class MailUnsure(MailError):
-    """The mail may have been sent, or not. It is not sent again."""
+    """The mail may or may not have been sent. It is not sent again."""
 
 
 class WrongClock(ServerError):
@@ -45,7 +45,7 @@ class WrongClock(ServerError):
 
 
 class Refused(ServerError):
-    """The server does not take this."""
+    """The server does not accept this."""
 
 
 class OutOfStep(Refused):
@@ -57,11 +57,11 @@ class OutOfStep(Refused):
 
 
 class Gone(Refused):
-    """There is no such conversation: it never was, it has ended, or it was withdrawn."""
+    """There is no such conversation: it never existed, has ended, or was withdrawn."""
 
 
 class MailboxFull(Refused):
-    """This conversation holds as much as one may hold."""
+    """This conversation is full."""
 
 
 class SiteFull(Refused):
@@ -69,11 +69,11 @@ class SiteFull(Refused):
 
 
 class Moved(Refused):
-    """Meanwhile the message would go to others than its files are sealed for."""
+    """The message would now go to other people than those for whom its files are sealed."""
 
 
 class BadShape(Refused):
-    """This is not a sealed file of the form that is taken here."""
+    """This is not a sealed file of the form that is accepted here."""
 
 
 class NotYours(Refused):
@@ -81,7 +81,7 @@ class NotYours(Refused):
 
 
 class UnknownCounsellor(Refused):
-    """One of those it is addressed to has no card on this site."""
+    """One of the addressees has no card on this site."""
 
 
 class Unauthorised(Refused):
@@ -89,16 +89,16 @@ class Unauthorised(Refused):
 
 
 class BadRequest(Refused):
-    """The request has a form that is not taken here."""
+    """The request has a form that is not accepted here."""
 
 
 class TooLarge(Refused):
-    """The body is larger than is taken here."""
+    """The body is larger than the limit."""
 
 
 def visible(text: str) -> str:
     """Return one line in which a terminal obeys and hides nothing; file names can hold anything.
 
-    What is not printable is written as ``<U+202E>``.
+    An unprintable character is written as its code point, such as ``<U+202E>``.
     """
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)

@@ -107,6 +107,28 @@ def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> No
 
 
 @debian
+@pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
+def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
+    """What somebody types who rehearses an emergency."""
+    (tmp_path / "klankbord-2026-11-29.age").write_bytes(b"age-encryption.org/v1\n")
+    (tmp_path / "key").write_text("AGE-SECRET-KEY-1\n")
+    (tmp_path / "onion").write_bytes(b"== ed25519v1-secret: type0 ==".ljust(96, b"\0"))
+    given = ("--restore", tmp_path / "klankbord-2026-11-29.age", "--key", tmp_path / "key")
+    done = dry_run(*map(str, (*given, "--onion-key", tmp_path / "onion")))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.rstrip().endswith("Nothing was changed.")
+
+
+@debian
+def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("x")
+    given = ("--restore", str(tmp_path / "given"), "--key", str(tmp_path / "given"))
+    done = dry_run(*given, "--onion-key", "/proc/self/mem")  # a file that gives an error
+    assert done.returncode == 1
+    assert re.fullmatch(r"deploy/install: .*; repair that and run it again, .*\n", done.stderr)
+
+
+@debian
 def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
     before = traces()
     done = dry_run("--uninstall")
@@ -354,3 +376,28 @@ def test_only_upgrade_keeps_the_rights_of_root(
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == account
+
+
+@debian
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk is to be mounted")
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("100m", "make room there and run it again"),
+        pytest.param("300m", "that failed (", marks=pytest.mark.long),  # no package can be had
+    ],
+)
+def test_a_program_that_cannot_be_made_leaves_nothing_on_the_disk(size: str, said: str) -> None:
+    """What is half made would take the room of what serves; the reason is in the last line."""
+    script = (
+        f"mount -t tmpfs -o size={size} tmpfs /opt && {{ {INSTALL} --prepare; find /opt -type f; }}"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"},
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
+    assert said in done.stderr.splitlines()[-1]
+    assert "/opt/" not in "".join(line for line in done.stdout.splitlines() if line[:1] == "/")

@@ -34,7 +34,7 @@ TOP = {
     "nl": "> Concept van 29 november 2026, niet gelezen door een jurist. "
     "Dit is een sjabloon en geen juridisch advies.",
     "en": "> Draft of 29 November 2026, not read by a lawyer. "
-    "This is a template and no legal advice.",
+    "This is a template, not legal advice.",
 }
 # Code spans that are neither settings nor commands: files, and other programs.
 OTHERS = {

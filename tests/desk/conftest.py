@@ -22,7 +22,10 @@ from dropbox_app.desk.sync import outbox
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.protocol.keys import VerifyKey
+from tests.support.codes import cheap_codes
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
+
+__all__ = ["cheap_codes"]  # a fixture
 
 PASSPHRASE = "een zin die niemand raadt 1729"
 

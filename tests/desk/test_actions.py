@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk import folder as workplace
-from dropbox_app.desk.actions import backups, sites, threads, whole, writing
+from dropbox_app.desk.actions import backups, notes, sites, threads, whole, writing
 from dropbox_app.desk.errors import (
     AlreadyWaiting,
     CannotReach,
@@ -119,6 +119,21 @@ def test_a_search_by_beginnings_finds_words_in_every_script_and_spelling(
     assert office.json("search", "island") == []
 
 
+def test_a_search_passes_over_what_nobody_sees_and_over_signs_beside_a_word(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    """A soft hyphen of a web page, a mark of direction, a number sign, a pasted end of text."""
+    reporter.write("Mijn ver\u00adtrouwen in het \u200erooster\u2060 #42 is weg.")
+    office.fetch()
+    with office.open() as place:
+        notes.write_note(place, thread, "Vroeg naar ver\u00adtrouwen (rooster) #42.")
+        for words in ("vertrouwen", "ver\u00adtrouw", "roos\u00adter", "#42", "(rooster", "42\0"):
+            assert len(threads.search(place, words).newest) == 1, words
+            assert len(threads.search_notes(place, words)) == 1, words
+    # A terminal with another coding than UTF-8 passes half characters on.
+    assert office.json("search", "caf\udce9") == []
+
+
 def test_a_search_says_that_more_was_found_than_it_shows(
     office: Office, reporter: Reporter, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +167,7 @@ def test_the_same_message_is_not_queued_twice(
         with pytest.raises(AlreadyWaiting, match="already waits"):
             writing.send(place, desk, mailbox, answer)
     peer.busy = False
-    assert office.run("fetch").stdout == "1 message that waited: sent.\n"
+    assert office.run("fetch").stdout == "1 waiting message sent.\n"
     assert [m.text for m in reporter.thread().genuine()] == ["Het gaat over mijn chef.", "Dank je"]
     with office.open() as place:
         desk, mailbox = threads.find(place, thread)

@@ -74,7 +74,7 @@ def test_a_missing_message_is_shown(office: Office, reporter: Reporter, peer: Pe
     peer.purge(lost)
     office.fetch()
     shown = office.run("read", reporter.mailbox).stdout
-    told = "MISSING: number 2 of the reporter is not here: not addressed to you, or withheld.\n"
+    told = "MISSING: number 2 from the reporter is not here: not addressed to you, or withheld.\n"
     assert told in shown
 
 
@@ -91,10 +91,10 @@ def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, pee
     office.fetch_quietly()
     shown = office.run("read", reporter.mailbox).stdout.splitlines()
     assert shown[1:3] == [
-        "Earlier messages of the reporter are not here: they were written to somebody else, or "
+        "Earlier messages from the reporter are not here: they were written to somebody else, or "
         "have been removed.",
-        f"What Bas (counsellor {str(identity)[:12]}) wrote is not here: the reporter wrote with "
-        "them, not with you, then.",
+        f"Messages from Bas (counsellor {str(identity)[:12]}) are not here: the reporter then "
+        "wrote with them, not you.",
     ]
     assert "MISSING" not in "\n".join(shown)
     assert "removed:" not in shown[1]
@@ -118,7 +118,7 @@ def test_a_colleagues_message_that_did_not_arrive_is_shown_as_missing(
     office.fetch()
     shown = office.run("read", reporter.mailbox).stdout
     assert (
-        f"MISSING: the reporter refers to a newer message of counsellor {str(identity)[:12]}"
+        f"MISSING: the reporter refers to a newer message from counsellor {str(identity)[:12]}"
         in (shown)
     )
 
@@ -143,7 +143,7 @@ def test_a_message_that_disappeared_is_reported(office: Office, reporter: Report
             del desk.state.items[item]
         desk.save()
     shown = office.run("read", reporter.mailbox).stdout
-    assert "MISSING: number 2 of the reporter was here once and is not any more.\n" in shown
+    assert "MISSING: number 2 from the reporter was here before, but is not here now.\n" in shown
 
 
 def test_files_are_listed_with_name_type_and_size(

@@ -36,7 +36,7 @@ def test_the_metadata_of_a_photo_is_described_and_a_copy_has_none(
         assert word in said
     assert said in office.run("files", thread).stdout
     result = office.run("save", thread, item, "--out", str(tmp_path), "--clean")
-    assert "Taken out: a place" in result.output
+    assert "Removed: a place" in result.output
     copy = (tmp_path / "foto.cleaned.jpg").read_bytes()
     assert copy.startswith(b"\xff\xd8\xff")
     for trace in (b"Apfel", b"Fon 12", b"Sanne", b"2026:11", b"Exif"):
@@ -107,7 +107,7 @@ def test_a_reply_sends_cleaned_copies_or_nothing(
     photo.write_bytes(made := jpeg(tmp_path, *TAGS))
     text.write_text("Zie foto")
     reply = ("reply", thread, "--text-file", str(text), "--clean", "--file", str(photo))
-    assert "taken out: a place" in office.run(*reply).output
+    assert "removed: a place" in office.run(*reply).output
     (got,) = reporter.received().values()
     assert b"Apfel" not in got
     assert photo.read_bytes() == made

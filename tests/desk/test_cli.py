@@ -155,6 +155,13 @@ def test_malformed_options_are_refused(raw: bytes) -> None:
         writing.options(raw)
 
 
+def test_options_in_another_coding_are_said_to_be_that() -> None:
+    """Not that they are no TOML, which they are: so an editor of Windows saves them."""
+    for coding in ("utf-16", "cp1252"):
+        with pytest.raises(Unfit, match="Save it as UTF-8 and try again"):
+            writing.options('text = "Kies één"'.encode(coding))
+
+
 def test_options_as_a_bare_list() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
     made = writing.options(json.dumps([one, one]).encode())

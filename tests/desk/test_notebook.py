@@ -219,7 +219,7 @@ def test_search_finds_own_notes_and_says_that_they_are_no_message(
         (hit,) = office.json("search", *words)
         assert (hit["kind"], hit["thread"]["id"]) == ("note", thread)
     assert "YOUR OWN NOTE" in office.run("search", "rooster").stdout
-    for words in (("ooster",), ("rooster", "chef"), ("rooster.*",), ("&",)):
+    for words in (("ooster",), ("rooster", "chef"), ("roo.ter",), ("&",)):
         assert office.json("search", *words) == []
     office.forget(thread)
     assert office.json("search", "rooster") == []

@@ -115,7 +115,7 @@ def test_a_message_that_the_server_refuses_is_kept_and_shown(
     assert any("not taken" in note for note in office.fetch().notes)
     shown = office.json("read", thread)["messages"][-1]
     assert (shown["text"], shown["sent"], shown["verified"]) == ("Te laat", "refused", False)
-    assert "did not take it" in office.run("read", thread).stdout
+    assert "did not accept it" in office.run("read", thread).stdout
     peer.gone.clear()
     office.fetch_quietly()
     office.reply(thread, "Op tijd")

@@ -16,12 +16,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Shown
 
 from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES
 from tests.server.web.test_before import check_shape
+from tests.support import axe
 from tests.support.browsers import chromium, here
 from tests.support.gallery import gallery
 from tests.support.plain_browser import Page
@@ -180,17 +180,16 @@ def test_axe_finds_nothing_on_any_page_in_any_state(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    # Sent once: the script is half a megabyte, and each page needs it.
-    context.add_init_script(Axe().axe_script)
+    axe.bring(context)
     pale = pages[f"landing {lang}"].html.replace('class="lead"', 'style="opacity: 0.4"', 1)
     planted = Page(200, "", [("Content-Type", "text/html; charset=utf-8")], pale.encode())
     found = {}
     with showing(context, pages | {"planted": planted}) as gallery_of:
-        assert violations(gallery_of.show("planted"))
+        assert axe.violations(gallery_of.show("planted"))
         for name in seen_in(pages, scheme, lang):
             shown = gallery_of.show(name)
             shown.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
-            if said := violations(shown):
+            if said := axe.violations(shown):
                 found[name] = said
         context.close()
     assert found == {}
@@ -208,9 +207,3 @@ def seen_in(pages: dict[str, Page], scheme: str, lang: str) -> list[str]:
         state for state in states if not {f"{state} {one}" for one in LANGUAGES} <= set(pages)
     }
     return [name for name in named if name.rpartition(" ")[0] in half | single]
-
-
-def violations(shown: Shown) -> list[tuple[str, list[str]]]:
-    """What axe finds on a page: the rule, and the elements that break it."""
-    found = shown.evaluate("axe.run({resultTypes: ['violations']}).then(r => r.violations)")
-    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]

@@ -56,7 +56,7 @@ def test_padme_keeps_the_order(one: int, other: int) -> None:
 
 
 def test_no_negative_length() -> None:
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="cannot be negative"):
         padme(-1)
 
 

@@ -62,7 +62,7 @@ def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str
     try:
         yield from _first_run(running, page, lang)
         yield from _first_day(running, page, lang)
-        yield from register_tour(running, page, lang)
+        yield from _register(running, page, lang)
         yield from _the_rest(running, page, folder)
     finally:
         page.close()
@@ -155,10 +155,10 @@ def _fetch(running: Running, page: Page) -> None:
     _go(running, page, "fetch", "fetch")
 
 
-def register_tour(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
+def _register(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
     """Walk through the pages of the register, as they are and where something is refused.
 
-    The desk is open and has one employer; the page stands still as in ``tour``.
+    The desk is open and has one employer.
     """
     texts = TEXTS[lang]
     yield "cases-empty", _go(running, page, "cases", "cases")
@@ -344,6 +344,14 @@ def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str,
     page.fill("#path", str(folder / "klankbord.age"))
     page.click("main button.button")
     yield "backup-made", _at(page, "backup-made")
+    _go(running, page, "cards", "cards")
+    page.click("main .row a")
+    page.click("summary >> nth=0")
+    yield "card", page
+    _go(running, page, "away", "away")
+    page.fill("#until", "2027-02-14")
+    page.click("main button.button")
+    yield "away-done", _at(page, "away-done")
     yield "missing", _go(running, page, "nothing", "fault")
     running.lock.lock()
     page.goto(running.url + running.home)

@@ -297,13 +297,13 @@ def _counsellor(place: Workplace) -> str:
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer with this exact name, or else the only one whose name contains it.
+    """Return the employer of this name, or else the only one whose name contains it.
 
     Raises NotFound.
     """
     known = sorted(names.employers(events))
-    if wanted in known:
-        return wanted
+    if (spelled := names.spelled(known, wanted)) in known:
+        return spelled
     found = [one for one in known if wanted.strip().casefold() in one.casefold()]
     if len(found) != 1:
         raise NotFound(

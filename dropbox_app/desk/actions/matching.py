@@ -139,7 +139,14 @@ def _given(place: Workplace) -> dict[str, Standing]:
 
 
 def _plain(text: str) -> str:
-    """Return the words of a text with one space between them, without capitals and accents."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(sign for sign in apart if not unicodedata.combining(sign))
-    return " ".join(re.findall(r"\w+", plain))
+    """Return the words of a text with one space between them, without capitals and accents.
+
+    As for a code, the dotless i of a Turkish keyboard is an i, and what nobody sees is left out.
+    """
+    apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0131", "i")
+    plain = "".join(sign for sign in apart if not _unseen(sign))
+    return " ".join(re.findall(r"[^\W_]+", plain))
+
+
+def _unseen(sign: str) -> bool:
+    return bool(unicodedata.combining(sign)) or unicodedata.category(sign) == "Cf"

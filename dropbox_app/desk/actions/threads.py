@@ -193,7 +193,7 @@ def search_notes(
 
     At most 50.
     """
-    wanted = [re.compile(rf"\b{re.escape(word)}") for word in queries.words_in(_folded(text))]
+    wanted = [_pattern(word) for word in queries.words_in(_folded(text))]
     hits = [
         (site, mailbox, note)
         for site, mailbox, note in notebook.notes(place.database)
@@ -209,8 +209,13 @@ def search_notes(
 
 def _folded(text: str) -> str:
     """Return a text without capitals and accents."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
+    apart = unicodedata.normalize("NFKD", queries.seen(text).casefold())
     return "".join(sign for sign in apart if not unicodedata.combining(sign))
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    """Return what finds a word or its beginning as the index of messages does: signs part it."""
+    return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(re.findall(r"[^\W_]+", word)))
 
 
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:

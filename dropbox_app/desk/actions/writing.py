@@ -74,6 +74,8 @@ def options(raw: bytes, language: str = "") -> Message:
     try:
         text = raw.decode("utf-8-sig")
         value: object = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise Unfit("That file is not text in UTF-8. Save it as UTF-8 and try again.") from None
     except (ValueError, RecursionError):
         raise Unfit("The file is neither JSON nor TOML; see 'options --help'.") from None
     fields = {"text": "", "options": value} if isinstance(value, list) else value

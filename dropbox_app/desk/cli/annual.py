@@ -34,7 +34,7 @@ class _Annual(click.Group):
 
 @click.group(cls=_Annual)
 def annual() -> None:
-    """Make the annual report to an employer, and exchange counts for a joint one.
+    """Make the annual report to an employer, and exchange counts for a joint report.
 
     \b
     Example:
@@ -49,27 +49,31 @@ def annual() -> None:
 @click.argument("year")
 @click.option(
     "--format", "kind", type=click.Choice(FORMATS), default="md", show_default=True,
-    help="As what the report is written.",
+    help="The report's format.",
 )  # fmt: skip
 @click.option(
     "--lang", type=click.Choice(LANGUAGES), default="nl", show_default=True,
-    help="In which language.",
+    help="The language.",
 )  # fmt: skip
-@click.option("--signals", metavar="FILE", help="Your own words on signals, in forms B and C.")
-@click.option("--bottlenecks", metavar="FILE", help="Your own words on bottlenecks, likewise.")
-@click.option("--preview", is_flag=True, help="Explain the report to you; do not hand this over.")
-@click.option("--freeze", is_flag=True, help="Issue it: it does not change any more.")
-@click.option("--bill", is_flag=True, help="The bill of the year instead of the report.")
+@click.option("--signals", metavar="FILE", help="Your own text about signals, in forms B and C.")
+@click.option(
+    "--bottlenecks", metavar="FILE", help="Your own text about bottlenecks, in forms B and C."
+)
+@click.option(
+    "--preview", is_flag=True, help="Explain the report; for you only, do not hand it over."
+)
+@click.option("--freeze", is_flag=True, help="Issue the report; it cannot be changed after that.")
+@click.option("--bill", is_flag=True, help="Make the year's bill instead of the report.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The new file.")
 def report(
     employer: str, year: str, kind: str, lang: str, signals: str | None,
     bottlenecks: str | None, preview: bool, freeze: bool, bill: bool, out: Path | None,
 ) -> None:  # fmt: skip
-    """Make the annual report to EMPLOYER on the calendar year YEAR.
+    """Make the annual report to EMPLOYER for the calendar year YEAR.
 
-    It holds wide ranges or no figures at all, by a form that was agreed before the term began.
-    Look at --preview first. After --freeze the same report comes back each time. Without --signals
-    and --bottlenecks the report has the words that you kept for it on the page, if any.
+    It gives wide ranges or no figures at all, in a form that was agreed before the term began. Look
+    at --preview first. After --freeze you always get the same report. Without --signals and
+    --bottlenecks the report has the text that you saved for it on the page, if any.
 
     \b
     Example:
@@ -78,7 +82,7 @@ def report(
       klankbord-desk annual "Voorbeeld BV" 2026 --format pdf --out report.pdf
     """
     if sum((preview, freeze, bill)) > 1:
-        raise click.UsageError("Give one of --preview, --freeze and --bill.")
+        raise click.UsageError("Give only one of --preview, --freeze and --bill.")
     if kind == "pdf" and out is None and not (preview or freeze):
         raise click.UsageError("A PDF needs --out FILE.")
     own = _own(signals, bottlenecks)
@@ -93,7 +97,7 @@ def report(
             return
         if preview:
             for line in actions.show(place, employer, year, lang, own).preview or (
-                "This report was issued and stays as it is.",
+                "This report was issued and does not change.",
             ):
                 click.echo(visible(line))
             return
@@ -113,10 +117,10 @@ def report(
 
 @annual.group()
 def counts() -> None:
-    """Exchange counts for the one report of two counsellors of the same employer.
+    """Exchange counts for a joint report by two counsellors at the same employer.
 
-    One of you exports and the other imports; the other makes the report. It gives the range of
-    the sum alone.
+    One of you exports the counts, and the other imports them and makes the report. It gives only
+    the range of the sum.
 
     \b
     Example:
@@ -129,16 +133,16 @@ def counts() -> None:
 @shared
 @click.argument("employer")
 @click.argument("year")
-@click.option("--to", "card", metavar="FILE", required=True, help="The card of your colleague.")
+@click.option("--to", "card", metavar="FILE", required=True, help="Your colleague's card.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
               help="The new file.")  # fmt: skip
 def give(employer: str, year: str, card: str, out: Path) -> None:
     """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
 
-    FILE is what your colleague's 'klankbord-desk card --out FILE' wrote. Only your colleague can
-    open the counts. Each file has the same size, whatever it holds. The year is then closed in your
-    register, or all three years where one range over three years was agreed. Given again, the
-    counts are the same.
+    FILE is the card that your colleague wrote with 'klankbord-desk card --out FILE'. Only your
+    colleague can open the counts. Every such file has the same size. The year is then closed in
+    your register, or all three years if one range over three years was agreed. If you export again,
+    the counts are the same.
 
     \b
     Example:
@@ -157,9 +161,9 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
 @counts.command("import")
 @shared
 @click.argument("file")
-@click.option("--employer", metavar="NAME", default="", help="What you call the employer.")
+@click.option("--employer", metavar="NAME", default="", help="Your name for the employer.")
 def take(file: str, employer: str) -> None:
-    """Take in the counts of a colleague. The report is then about both of you.
+    """Add a colleague's counts. The report is then about both of you.
 
     \b
     Example:
@@ -176,7 +180,7 @@ def take(file: str, employer: str) -> None:
 
 
 def _confirmed(name: str, identity: VerifyKey) -> bool:
-    return common.confirm_identity(f"This is said to be of {name}", identity)
+    return common.confirm_identity(f"This is said to be from {name}", identity)
 
 
 def _own(signals: str | None, bottlenecks: str | None) -> OwnWords | None:
@@ -189,9 +193,11 @@ def _text(file: str | None) -> str:
     if file is None:
         return ""
     try:
-        return common.read_file(file, _MOST).decode("utf-8")
+        return common.read_file(file, _MOST).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise click.ClickException(f"{visible(file)} is no text in UTF-8.") from None
+        raise click.ClickException(
+            f"{visible(file)} is not text in UTF-8. Save it as UTF-8 and try again."
+        ) from None
 
 
 COMMANDS = (annual,)

@@ -68,8 +68,8 @@ class DeskGroup(click.Group):
             raise _Calm("The question was not answered, so that was not done.") from None
         except KeyboardInterrupt:
             raise _Calm(
-                "Stopped by Ctrl-C before it was done. Nothing is lost that was here before. "
-                "'list' shows what waits to be sent."
+                "Stopped by Ctrl-C before it was finished. Nothing that was here before is lost. "
+                "'list' shows messages that wait to be sent."
             ) from None
 
 
@@ -82,7 +82,7 @@ def shared(command: F) -> F:
         return value
 
     for option in (
-        click.option("--site", "site", metavar="NAME", help="Which site, if there are several."),
+        click.option("--site", "site", metavar="NAME", help="The site, if there are several."),
         click.option(
             "--passphrase-file",
             "passphrase_file",
@@ -93,7 +93,7 @@ def shared(command: F) -> F:
             "--dir",
             "folder",
             type=click.Path(path_type=Path, file_okay=False),
-            help=f"The desk's folder (default: {FOLDER_VARIABLE}, else klankbord-desk at home).",
+            help=f"The desk's folder (default: {FOLDER_VARIABLE}, or klankbord-desk at home).",
         ),
     ):
         option(command)
@@ -136,8 +136,8 @@ def ask_passphrase(*, new: bool) -> str:
     if new:
         click.echo(
             f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "
-            "by dice are good. Without it nobody can open what is kept here, you neither. Write "
-            "it down and keep it apart from this computer.",
+            "by dice are good. Without it nobody can open this desk, not even you. Write it "
+            "down and keep it away from this computer.",
             err=True,
         )
     with warnings.catch_warnings():
@@ -158,13 +158,13 @@ def read_passphrase(file: Path) -> str:
         raw = stream.read(MAX_PASSPHRASE_FILE)
     if mode & 0o002:
         raise Unfit(
-            f"Everybody on this computer can change {file}. Make it yours alone "
+            f"Everybody on this computer can change {file}. Make it readable by you only "
             f"('chmod 600 {file}') and try again."
         )
     try:
         text = raw.decode("utf-8").partition("\n")[0].removesuffix("\r")
     except UnicodeDecodeError:
-        raise Unfit("The passphrase file is no text in UTF-8.") from None
+        raise Unfit("The passphrase file is not text in UTF-8.") from None
     if not vault.tidy(text):
         raise Unfit("The first line of the passphrase file is empty.")
     return text
@@ -225,7 +225,7 @@ def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
     with click.open_file(path, "rb") as file:
         raw: bytes = file.read(limit + 1)
     if len(raw) > limit:
-        raise Unfit(f"That file is larger than {limit} bytes; it cannot be what is asked for here.")
+        raise Unfit(f"That file is larger than {limit} bytes; it cannot be the right one.")
     return raw
 
 
@@ -234,7 +234,7 @@ def read_text(path: str) -> str:
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unfit("That file is no text in UTF-8; save it as UTF-8 and try again.") from None
+        raise Unfit("That file is not text in UTF-8; save it as UTF-8 and try again.") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():
         raise Unfit("That file is empty; nothing was sent.")
@@ -246,7 +246,7 @@ def read_day(text: str) -> datetime.date:
     try:
         return check_day(text)
     except FormatError:
-        raise Unfit(f"{text!a} is no day; write it as 2027-01-31.") from None
+        raise Unfit(f"{text!a} is not a date; write it as 2027-01-31.") from None
 
 
 def write_once(path: Path, data: bytes) -> None:
@@ -262,6 +262,6 @@ def warn_readable(out: Path) -> None:
     """Warn on stderr that a readable folder was written."""
     click.echo(
         f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
-        "when it has served.",
+        "after use.",
         err=True,
     )

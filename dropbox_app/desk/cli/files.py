@@ -16,11 +16,11 @@ from dropbox_app.desk.untrusted_files.inspect import safe_name
 @click.argument("thread")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_files(thread: str, as_json: bool) -> None:
-    """Show the files of a thread: what they are, and whether they are as they were signed.
+    """Show a thread's files: their real type, and whether they match what was signed.
 
-    Each is read to its end, but not opened: its first bytes tell what it is. What it holds beside
-    what it shows (a place, a name) is found by mat2 in a sandbox (bubblewrap, Linux only). Ends
-    with exit code 1 if a file was withheld, swapped, altered or added.
+    Each file is read to its end, but not opened: its first bytes show its type. mat2 looks for
+    hidden data (a place, a name) in a sandbox (bubblewrap, Linux only). The exit code is 1 if a
+    file was withheld, swapped, altered or added.
 
     \b
     Example:
@@ -48,25 +48,25 @@ def list_files(thread: str, as_json: bool) -> None:
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="A file that is not there yet, or a folder that is: there a taken name gets a number. "
-    "With --all, a folder that is not there yet.",
+    help="A new file, or an existing folder, where a number is added to a name that exists. "
+    "With --all, a new folder.",
 )
 @click.option("--clean", is_flag=True, help="Save a copy without metadata, made by mat2.")
 @click.option("--all", "everything", is_flag=True, help="Save all messages and files of THREAD.")
 @click.option(
     "--others",
     is_flag=True,
-    help="With --all, save other files too than texts, pictures and PDF documents.",
+    help="With --all, also save files other than texts, pictures and PDF documents.",
 )
 def save(
     thread: str, file: str | None, out: Path, clean: bool, everything: bool, others: bool
 ) -> None:
-    """Save a file of a thread, readable, where you say; FILE is its id as 'files' shows it.
+    """Decrypt a thread's file and save it; FILE is the id that 'files' shows.
 
-    It is not opened, and nothing is overwritten. Anyone who opens this computer can then open it,
-    and a file can betray who sent it: read what this command says of it before you pass it on.
-    With --all, every message and file is saved in one new folder. A file that could do harm when
-    it is opened is left out unless you add --others.
+    It does not open the file, and overwrites nothing. Anyone who opens this computer can then open
+    the file, and it can reveal who sent it: read this command's output before you pass it on. With
+    --all it saves every message and file in one new folder. It leaves out a file that could do harm
+    when opened, unless you add --others.
 
     \b
     Example:
@@ -76,7 +76,7 @@ def save(
     if everything == (file is not None):
         raise click.UsageError("Give either the id of one FILE or --all.")
     if (clean and everything) or (others and not everything):
-        raise click.UsageError("--clean is for one FILE, --others goes with --all.")
+        raise click.UsageError("--clean is for one FILE, --others is for --all.")
     if file is None:
         _save_all(thread, out, others=others)
         return
@@ -84,11 +84,11 @@ def save(
         saved = files.save(place, thread, file, out, clean=clean, site=common.site_hint())
     click.echo(f"Saved as {visible(str(saved.path))}.")
     click.echo(saved.findings.sentence)
-    click.echo(f"Taken out: {saved.removed}." if clean else saved.holds)
+    click.echo(f"Removed: {saved.removed}." if clean else saved.holds)
     if clean:
         click.echo(
-            "The copy shows what the file shows: faces, voices, a screen or handwriting can still "
-            "tell who it was. The file itself stays as it came."
+            "The copy has the same content: faces, voices, a screen or handwriting can still "
+            "identify a person. The original file stays unchanged."
         )
 
 

@@ -18,15 +18,15 @@ from dropbox_app.desk.storage.vault import HeldSeed
 from dropbox_app.protocol.card import Kind, Scope
 
 _READABLE = (
-    "WARNING: what follows opens everything that this desk can open. Do not leave it on a screen "
-    "or in a file that is not sealed itself."
+    "WARNING: these keys open everything that this desk can open. Do not leave them on a screen "
+    "or in an unsealed file."
 )
 KINDS, SCOPES = get_args(Kind), get_args(Scope)
 
 register_number_option = click.option(
     "--register-number",
     metavar="TEXT",
-    help="Your number in a professional register, as reporters read it.",
+    help="Your number in a professional register; reporters see it.",
 )
 sentence_option = click.option(
     "--sentence",
@@ -42,12 +42,14 @@ sentence_option = click.option(
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the card to this file; else it goes to standard output.",
+    help="Write the card to this file (default: standard output).",
 )
 @click.option("--name", help="Change your name, as reporters see it.")
-@click.option("--kind", type=click.Choice(KINDS), help="Change whether you work there.")
-@click.option("--scope", type=click.Choice(SCOPES), help="Change what one can come to you for.")
-@click.option("--languages", metavar="nl,en", help="Change what you read and write.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="Change whether you work for the organisation."
+)
+@click.option("--scope", type=click.Choice(SCOPES), help="Change the subjects.")
+@click.option("--languages", metavar="nl,en", help="Change the languages.")
 @register_number_option
 @sentence_option
 def card(
@@ -61,11 +63,11 @@ def card(
 ) -> None:
     """Write your card for the operator, and show the ten groups to read out.
 
-    The card is public. The operator asks you by telephone for the ten groups.
+    The card is public. The operator asks you for the ten groups by telephone.
 
-    With --name, --kind, --scope, --languages, --register-number or --sentence the card changes.
-    Once the server has your card, the next 'fetch' takes the new one there, and nobody needs to be
-    telephoned. An empty text takes a register number or a sentence away.
+    The options --name, --kind, --scope, --languages, --register-number and --sentence change the
+    card. Once the server has your card, the next 'fetch' sends the new one, and no call is needed.
+    An empty text removes a register number or a sentence.
 
     \b
     Example:
@@ -89,7 +91,7 @@ def card(
     with common.at_work() as place:
         shown = sites.card(place, common.site_hint(), change)
     if shown.changed:
-        click.echo(f"Reporters will read: {labels.profile(shown.profile)}", err=out is None)
+        click.echo(f"Reporters will see: {labels.profile(shown.profile)}", err=out is None)
         if shown.at_server:
             click.echo("The next 'klankbord-desk fetch' takes that to the site.", err=True)
             return
@@ -109,13 +111,13 @@ def card(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="A folder that is not there yet; it gets one card for each site.",
+    help="A new folder, for one card per site.",
 )
 def all_cards(out: Path) -> None:
-    """Write your cards for all sites, and show all groups as one list to read out.
+    """Write your cards for all sites, and show all groups in one list to read out.
 
     Give the folder to the operator: 'klankbord-server card add FOLDER/*.card' asks for the groups
-    one site after the other, in the order of this list.
+    of each site, in the order of this list.
 
     \b
     Example:
@@ -126,7 +128,7 @@ def all_cards(out: Path) -> None:
     try:
         out.mkdir(mode=0o700)
     except FileExistsError:
-        raise AlreadyThere(f"{out} is there already; choose a folder that is not.") from None
+        raise AlreadyThere(f"{out} already exists; choose a new folder.") from None
     for number, (employer, shown) in enumerate(found, start=1):
         write_outside(out / f"{number:02}.card", shown.raw)
         click.echo(f"{number:02}  {visible(employer)}")
@@ -143,23 +145,23 @@ def codes(languages: str) -> tuple[str, ...]:
 @shared
 @click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
 @click.option(
-    "--destroy-old", is_flag=True, help="Destroy keys that are past their 210 days, without a site."
+    "--destroy-old", is_flag=True, help="Destroy keys whose 210 days have passed, without a site."
 )
 @click.option("--yes", is_flag=True, help="With --destroy-old: do not ask whether you are sure.")
 def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
-    With --reveal the age identities are printed as an identity file of age, so that stock tools
-    (age 1.3 or newer) open what is still sealed to this desk. The first line is the key of the
-    database, for the stock sqlcipher program:
+    With --reveal it prints the age identities as an identity file for age, so that stock tools (age
+    1.3 or newer) can decrypt everything that is still sealed to this desk. The first line is the
+    database key, for the stock sqlcipher program:
 
     \b
       (umask 077; klankbord-desk keys --reveal > identities.txt)
       age -d -i identities.txt klankbord-desk/sites/SITE/items/ITEM.age
       sqlcipher klankbord-desk/desk-a.db
 
-    A fetch destroys old keys by itself, on a day that the server confirms. --destroy-old is for a
-    site that no longer answers: it relies on this computer's day alone.
+    A fetch destroys old keys automatically, on a day that the server confirms. --destroy-old is for
+    a site that no longer responds: it relies only on this computer's date.
 
     \b
     Example:
@@ -197,7 +199,7 @@ def _show_keys(site: sites.Site, *, reveal: bool) -> None:
         if reveal:
             click.echo(held.seed.reveal())
     click.echo(
-        f"{mark}  A fetch destroys only on a day that the server confirms. If it answers no more: "
+        f"{mark}  A fetch destroys keys only on a day that the server confirms. If it is gone: "
         "'klankbord-desk keys --destroy-old'."
     )
 
@@ -211,8 +213,8 @@ def _destroy_old(desk: Desk, doomed: list[HeldSeed], *, yes: bool) -> None:
     for held in doomed:
         click.echo(f"  {held.first} to {held.until}")
     click.echo(
-        "What this desk has stays readable here. What else was sealed to them, at the server or in "
-        "a copy of it, this desk can then never open."
+        "The items in this desk stay readable here. Other items that were sealed to these keys, at "
+        "the server or in a copy of it, can then never be opened here."
     )
     if not yes:
         click.confirm("Is that day right, and are these keys to go for good?", abort=True, err=True)
@@ -223,7 +225,7 @@ def _destroy_old(desk: Desk, doomed: list[HeldSeed], *, yes: bool) -> None:
 @shared
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_sites(as_json: bool) -> None:
-    """Show the sites of this desk: name, id, when last fetched to the end, absence.
+    """Show this desk's sites: name, id, day of the last complete fetch, absence.
 
     \b
     Example:
@@ -245,12 +247,12 @@ def list_sites(as_json: bool) -> None:
 @click.option("--until", metavar="DAY", help="The last day of your absence.")
 @click.option(
     "--stand-in", metavar="WHO", multiple=True,
-    help="Who stands in: ten groups, identity, or name; once for each site with --all.",
+    help="Your stand-in: ten groups, identity, or name; with --all, one for each site.",
 )  # fmt: skip
-@click.option("--back", is_flag=True, help="You are back; take the announcement away.")
-@click.option("--all", "everywhere", is_flag=True, help="At all sites of this desk.")
+@click.option("--back", is_flag=True, help="You are back; remove the announcement.")
+@click.option("--all", "everywhere", is_flag=True, help="At all this desk's sites.")
 def away(until: str | None, stand_in: tuple[str, ...], back: bool, everywhere: bool) -> None:
-    """Announce an absence on your card, with keys past its end, or take it back.
+    """Announce an absence on your card, with keys that outlast it, or end the absence.
 
     \b
     Example:

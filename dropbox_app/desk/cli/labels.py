@@ -16,17 +16,17 @@ SCOPE: Mapping[str, str] = {
 }
 LANGUAGE: Mapping[str, str] = {"nl": "Dutch", "en": "English"}
 KIND: Mapping[str, str] = {
-    "options": "ways to go on",
+    "options": "possible next steps",
     "consent-request": "question for consent",
     "consent-answer": "answer about consent",
 }
 STATUS: Mapping[str, str] = {
-    "withdrawn": "taken back by the reporter",
+    "withdrawn": "withdrawn by the reporter",
     "gone": "no longer at the server",
 }
 LABEL: Mapping[str, str] = {
     "with": "with whom",
-    "scope": "what is told",
+    "scope": "what will be shared",
     "needs": "what would help",
     "topics": "what it is about",
     "ongoing": "still going on",
@@ -39,7 +39,7 @@ _CONSENT: Mapping[str, str] = {
     "yes": "yes",
     "no": "no",
     "tell-me-more": "wants to know more first",
-    "withdrawn": "takes the yes back",
+    "withdrawn": "withdraws the yes",
 }
 # Whose field is not named here says the same words with spaces: "dont_know", "abuse_of_power".
 _ANSWER: Mapping[str, Mapping[str, str]] = {

@@ -19,10 +19,10 @@ _LANGUAGES = click.Choice(LANGUAGES)
 @click.option("--text-file", metavar="FILE", help="The new note, in UTF-8; - for standard input.")
 @click.option("--clear", is_flag=True, help="Remove the note.")
 def note(thread: str, text_file: str | None, clear: bool) -> None:
-    """Show your private note on a thread, or write another in its place.
+    """Show your private note on a thread, or replace it.
 
-    It is never sent, and is in no export. It is in backups of this desk, and is deleted when you
-    forget the thread.
+    It is never sent, and is not in any export. It is in this desk's backups, and is deleted when
+    you forget the thread.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def note(thread: str, text_file: str | None, clear: bool) -> None:
 @click.option("--lang", type=_LANGUAGES, help="Only those in this language.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; with the texts.")
 def list_snippets(lang: str | None, as_json: bool) -> None:
-    """Show the snippets: texts to begin an answer with.
+    """Show the snippets: texts to start an answer with.
 
     \b
     Example:
@@ -65,12 +65,12 @@ def list_snippets(lang: str | None, as_json: bool) -> None:
 @click.command()
 @shared
 @click.argument("name")
-@click.option("--lang", type=_LANGUAGES, default="nl", show_default=True, help="In which language.")
+@click.option("--lang", type=_LANGUAGES, default="nl", show_default=True, help="The language.")
 @click.option("--text-file", metavar="FILE", help="Your own version; - for standard input.")
-@click.option("--reset", is_flag=True, help="Go back to the text that came with the program.")
+@click.option("--reset", is_flag=True, help="Restore the original text.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def snippet(name: str, lang: str, text_file: str | None, reset: bool, as_json: bool) -> None:
-    """Print a snippet, keep your own version of it, or go back to the one that was shipped.
+    """Print a snippet, save your own version of it, or restore the original.
 
     \b
     Example:
@@ -103,8 +103,8 @@ def _as_json(one: Snippet) -> dict[str, object]:
 @click.command("settings")
 @shared
 @click.option("--language", type=_LANGUAGES, help="The language of the page.")
-@click.option("--lock-minutes", type=int, help="Lock after so many minutes without use.")
-@click.option("--fetch-minutes", type=int, help="Fetch by itself that often; 0 for never.")
+@click.option("--lock-minutes", type=int, help="Lock after this many minutes without use.")
+@click.option("--fetch-minutes", type=int, help="Fetch automatically this often; 0 for never.")
 @click.option("--proxy", help="Tor or another proxy for all sites, as of init; '' for none.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def change_settings(
@@ -114,7 +114,7 @@ def change_settings(
     proxy: str | None,
     as_json: bool,
 ) -> None:
-    """Show or change the settings of this desk. With --site, --proxy changes that site alone.
+    """Show or change this desk's settings. With --site, --proxy changes only that site.
 
     \b
     Example:
@@ -138,7 +138,7 @@ def _lines(found: Settings) -> list[str]:
     return [
         f"language: {found.language}",
         f"the page locks after {found.lock_minutes} minutes without use",
-        f"the page fetches by itself: {every}",
+        f"the page fetches automatically: {every}",
     ]
 
 

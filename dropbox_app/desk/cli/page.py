@@ -18,13 +18,13 @@ def options(command: F) -> F:
         "--port",
         type=click.IntRange(0, 65535),
         default=0,
-        help="On 127.0.0.1 (default: a free one).",
+        help="A port on 127.0.0.1 (default: a free one).",
     )
     no_browser = click.option(
         "--no-browser", is_flag=True, help="Print the address instead of opening a window."
     )
     lang = click.option(
-        "--lang", type=click.Choice(LANGUAGES), help="Of the page; kept for the next time."
+        "--lang", type=click.Choice(LANGUAGES), help="The page's language; kept for the next time."
     )
     return no_browser(port(lang(command)))
 
@@ -33,9 +33,9 @@ def options(command: F) -> F:
 @shared
 @options
 def open_page(no_browser: bool, port: int, lang: str | None) -> None:
-    """Open the desk's page in a window of its own; the same as no command at all.
+    """Open the desk's page in its own window; this is the default command.
 
-    The page is served to this computer alone. The address that --no-browser prints works once,
+    The page is served only to this computer. The address that --no-browser prints works once,
     within a minute. The program ends when the window has been closed for a minute, and on Ctrl-C.
 
     \b

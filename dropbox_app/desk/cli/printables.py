@@ -21,7 +21,7 @@ _LANGUAGE = click.option(
     type=click.Choice(LANGUAGES),
     default="nl",
     show_default=True,
-    help="In which language.",
+    help="The language.",
 )
 
 
@@ -32,13 +32,13 @@ _LANGUAGE = click.option(
     help="An A4 poster, ten wallet cards on an A4 sheet, or a text for an intranet.",
 )  # fmt: skip
 @_LANGUAGE
-@click.option("--phone", default="", help="Your telephone, if it is to be on it.")
-@click.option("--hours", default="", help="When you can be called.")
+@click.option("--phone", default="", help="Your telephone number, if you want it to be shown.")
+@click.option("--hours", default="", help="The hours when you can be called.")
 @_OUT
 def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
-    """Make a poster, wallet cards or a text for an intranet, for one site.
+    """Make a poster, wallet cards or an intranet text, for one site.
 
-    On it are your name, the site's address as text and as QR code, and your ten groups. It is made
+    It shows your name, the site's address as text and as a QR code, and your ten groups. It is made
     on this computer.
 
     \b
@@ -69,7 +69,7 @@ def recovery_sheet(lang: str, out: Path) -> None:
     with common.at_work() as place:
         made = printables.recovery_sheet(place, lang)
     write_outside(out, made.data)
-    click.echo(f"It is in {visible(str(out))}. It names your employers; keep it where it is safe.")
+    click.echo(f"It is in {visible(str(out))}. It names your employers; keep it in a safe place.")
 
 
 @click.command("call-sheet")
@@ -77,7 +77,7 @@ def recovery_sheet(lang: str, out: Path) -> None:
 @_LANGUAGE
 @_OUT
 def call_sheet(lang: str, out: Path) -> None:
-    """Make a sheet to print and fill in by hand during a call. Nothing of the desk is on it.
+    """Make a sheet to print and fill in by hand during a call. It holds no data from the desk.
 
     Type it in afterwards and destroy the paper.
 

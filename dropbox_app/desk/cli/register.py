@@ -22,7 +22,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 @click.group()
 def register() -> None:
-    """Keep the register: what was asked and done, also without a thread.
+    """Keep the register: what was asked and done, even without a thread.
 
     \b
     Example:
@@ -34,15 +34,15 @@ def register() -> None:
 @register.command("import")
 @shared
 @click.argument("file", metavar="FILE")
-@click.option("--into", multiple=True, metavar="CASE", help="This case is there, and is the same.")
+@click.option("--into", multiple=True, metavar="CASE", help="Add rows to this existing case.")
 def bring_in(file: str, into: tuple[str, ...]) -> None:
-    """Take in events, one JSON object a line, or none of them if anything is wrong.
+    """Import events, one JSON object per line, or none of them if anything is wrong.
 
     FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
     xlsx: its first row names the columns, by their names in EVENTS.md or on the page, and each row
-    is a contact, or what its column "event" says. What is in the register already is not taken in
-    twice. Rows of a table go into a case that is there already only if you name it with --into. An
-    error names the line and the field.
+    is a contact, or the event named in its column "event". Events that are already in the register
+    are not imported again. Rows of a table are added to an existing case only if you name it with
+    --into. An error names the line and the field.
 
     \b
     Example:
@@ -67,9 +67,9 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a table.")
 def export(as_json: bool, as_csv: bool) -> None:
-    """Print everything in the register. Without an option it prints how much there is.
+    """Print everything in the register. Without options, it prints only the total.
 
-    What is printed is not sealed. Anybody who reads the file that you write it to can read it.
+    The output is not sealed. Anybody who can open the file that you write it to can read it.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def export(as_json: bool, as_csv: bool) -> None:
 @register.command()
 @shared
 @click.argument("employer")
-@click.option("--date", "day", metavar="DAY", help="When it was; today if you leave it out.")
+@click.option("--date", "day", metavar="DAY", help="The day (default: today).")
 @click.option("--minutes", type=click.IntRange(0, fields.MAX_MINUTES), help="How long it took.")
 @click.option("--how", type=click.Choice(c.CONTACT_KINDS), help="How you were in contact.")
 @click.option("--channel", type=click.Choice(c.CHANNELS), help="How it reached you.")
@@ -97,15 +97,20 @@ def export(as_json: bool, as_csv: bool) -> None:
 @click.option("--new-case", metavar="LABEL", help="Make a case, with your own name for it.")
 @click.option("--topic", type=click.Choice(c.MAIN_GROUPS), help="What it was about.")
 @click.option("--help-given", type=click.Choice(c.HELP), multiple=True, help="What you did.")
-@click.option("--consent", metavar="CONSENT", default="", help="What a talk with others rests on.")
-@click.option("--again", is_flag=True, help="Without a case: it goes on with an earlier contact.")
-@click.option("--record-nothing", is_flag=True, help="Count it, and keep nothing else of it.")
+@click.option(
+    "--consent",
+    metavar="CONSENT",
+    default="",
+    help="The consent that a talk with others is based on.",
+)
+@click.option("--again", is_flag=True, help="Without a case: it continues an earlier contact.")
+@click.option("--record-nothing", is_flag=True, help="Only keep the employer, day and minutes.")
 def contact(
     employer: str, day: str | None, minutes: int | None, how: str | None, channel: str | None,
     whom: tuple[str, ...], reference: str, new_case: str | None, topic: str | None,
     help_given: tuple[str, ...], consent: str, again: bool, record_nothing: bool,
 ) -> None:  # fmt: skip
-    """Record one contact with somebody of EMPLOYER.
+    """Record one contact with somebody at EMPLOYER.
 
     \b
     Example:
@@ -115,7 +120,7 @@ def contact(
     if reference and new_case is not None:
         raise click.UsageError("Give --case or --new-case, not both.")
     if record_nothing and (reference or new_case is not None):
-        raise click.UsageError("A contact of which nothing is recorded cannot be in a case.")
+        raise click.UsageError("A contact recorded without details cannot be in a case.")
     with common.at_work() as place:
         date = common.read_day(day) if day else place.machine.today()
         made = Contact(
@@ -157,9 +162,9 @@ def list_cases(employer: str, only_open: bool, as_json: bool) -> None:
 @click.argument("reference", metavar="CASE")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def consents(reference: str, as_json: bool) -> None:
-    """Show what the reporter of a case agreed to, and whether a step may still rest on it.
+    """Show what the reporter in a case agreed to, and whether each consent is still valid.
 
-    CASE is the reference of a case, or your own name for it.
+    CASE is a case's reference, or your own name for it.
 
     \b
     Example:
@@ -187,13 +192,15 @@ def consents(reference: str, as_json: bool) -> None:
 
 @register.command("agenda")
 @shared
-@click.option("--days", type=click.IntRange(0, 10_000), help="Only what is due that soon.")
+@click.option(
+    "--days", type=click.IntRange(0, 10_000), help="Only items that are due within this many days."
+)
 @click.option("--ics", metavar="FILE", help="Also write a calendar that marks the days.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
-    """Show what is due, the earliest first.
+    """Show the items that are due, the earliest first.
 
-    A calendar written with --ics marks days and says nothing of what is due on them.
+    A calendar written with --ics marks days and does not say what is due on them.
 
     \b
     Example:
@@ -221,8 +228,8 @@ def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
 def destroy(reference: str, yes: bool) -> None:
     """Destroy a case and its thread for good, after one last look.
 
-    A row without a name stays, so that figures of its year do not change. Backups that you made
-    before still hold the case: replace them.
+    A row without a name stays, so that the figures for its year do not change. Earlier backups
+    still hold the case: replace them.
 
     \b
     Example:
@@ -245,9 +252,10 @@ def destroy(reference: str, yes: bool) -> None:
 @click.argument("new")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 def rename(old: str, new: str, yes: bool) -> None:
-    """Give the employer OLD the name NEW, in everything that the register has.
+    """Rename the employer OLD to NEW, in the whole register.
 
-    If there is an employer NEW, the two become one. The text of an issued report stays as it is.
+    If there is already an employer NEW, the two are merged. The text of an issued report does not
+    change.
 
     \b
     Example:
@@ -266,12 +274,14 @@ def rename(old: str, new: str, yes: bool) -> None:
 @register.command("match-words")
 @shared
 @click.argument("case")
-@click.option("--lang", type=click.Choice(LANGUAGES), default="nl", help="Language of the words.")
+@click.option(
+    "--lang", type=click.Choice(LANGUAGES), default="nl", help="The language of the words."
+)
 def match_words(case: str, lang: str) -> None:
-    """Print the matching words of a case: two words for a caller who may write later.
+    """Print a case's matching words: two words for a caller who may write later.
 
     If they are in the first message of a conversation, the desk's page offers to add the
-    conversation to the case. They do not prove who writes.
+    conversation to the case. They do not prove who is writing.
 
     \b
     Example:
@@ -306,11 +316,11 @@ _DUE = {
     "receipt": "confirm the receipt of a report (7 days)",
     "feedback": "say what was done about a report (3 months)",
     "consent_asked_again": "the reporter wants to know more before consenting",
-    "consent_ends": "last day on which a step may rest on the consent",
+    "consent_ends": "last day on which the consent is valid",
     "aftercare": "aftercare",
-    "last_look": "look at the case for the last time and destroy it",
-    "no_last_day": "closed, and no day of destruction is set",
-    "absence": "away from here on",
+    "last_look": "take a last look at the case and destroy it",
+    "no_last_day": "closed, without a day for its destruction",
+    "absence": "away from this day on",
     "term_ends": "the agreement ends",
     "certificate_ends": "your certificate ends",
 }
@@ -325,9 +335,11 @@ def _due(one: Due) -> str:
 def _tell(added: Added) -> None:
     click.echo(f"{added.kept} events were kept in the register.")
     if added.there:
-        click.echo(f"{added.there} were in it already.")
+        click.echo(f"{added.there} were already in it.")
     for name, other in added.near:
-        click.echo(visible(f"{name} is new here, and much like {other}. If they are one employer:"))
+        click.echo(
+            visible(f"{name} is new here, and similar to {other}. If they are the same employer:")
+        )
         click.echo(visible(f"klankbord-desk register rename {name!r} {other!r}"))
     if added.left_out:
         fields_ = ", ".join(f"{name} ({n})" for name, n in sorted(added.left_out.items()))

@@ -16,26 +16,28 @@ from dropbox_app.desk.register.redacted import READERS, Copy, Field, Part, Reade
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.encoding import Json
 
-SIGN = "[taken out]"
+SIGN = "[removed]"
 
 
 @click.command()
 @shared
 @click.argument("reference", metavar="CASE")
-@click.option("--for", "reader", type=click.Choice(READERS), default="reporter", help="For whom.")
-@click.option("--field", "fields", multiple=True, metavar="N.NAME", help="Also this field.")
-@click.option("--without", multiple=True, metavar="N.NAME", help="Not this day.")
-@click.option("--name", "names", multiple=True, help="A name to take out of all texts.")
+@click.option(
+    "--for", "reader", type=click.Choice(READERS), default="reporter", help="The recipient."
+)
+@click.option("--field", "fields", multiple=True, metavar="N.NAME", help="Include this field.")
+@click.option("--without", multiple=True, metavar="N.NAME", help="Leave out this day.")
+@click.option("--name", "names", multiple=True, help="A name to remove from all texts.")
 @click.option("--out", metavar="FILE", help="Write the copy, instead of only showing it.")
 def copy(
     reference: str, reader: str, fields: tuple[str, ...], without: tuple[str, ...],
     names: tuple[str, ...], out: str | None,
 ) -> None:  # fmt: skip
-    """Make a copy of a case to hand over. Only kinds and days are in it if you choose nothing.
+    """Make a copy of a case to hand over. By default it shows only types and days.
 
-    It is shown with the fields that could be chosen too. Notes, your name for the case, marks and
-    with whom a step was taken are never in it. For the employer it needs a yes of the reporter to a
-    step, not older than 14 days, or an exception of today; check yourself whether that covers
+    It lists the fields that you could also choose. It never contains notes, your name for the case,
+    marks, or the other person in a step. A copy for the employer needs the reporter's consent to a
+    step, not older than 14 days, or an exception recorded today; check yourself whether that covers
     this copy. The file is not sealed.
 
     \b
@@ -52,7 +54,7 @@ def copy(
     for line in lines:
         click.echo(visible(line))
     if made.unfound:
-        said = f"Not found in this copy, look for other spellings: {', '.join(made.unfound)}."
+        said = f"Not found in this copy; check for other spellings: {', '.join(made.unfound)}."
         click.echo(visible(said), err=True)
     if out is not None:
         write_outside(Path(out), "\n".join([*lines, ""]).encode())

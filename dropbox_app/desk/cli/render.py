@@ -22,35 +22,36 @@ REASONS: Mapping[str, str] = {
     "": "",
     "other_file": "the file on this disk is not the one that was received",
     "missing": "its file is missing from this disk",
-    "no_key": "none of your keys opens it; the key may have been destroyed or not be in a backup",
+    "no_key": "none of your keys opens it; its key was destroyed, or was not in your backup",
     "header": "the sealed file is damaged",
     "header_mac": "the sealed file was altered",
     "payload": "the sealed file was altered or cut off",
-    "form": "it does not have the form of a message",
-    "unknown_author": "its author is not one whom the reporter chose",
+    "form": "it is not in the format of a message",
+    "unknown_author": "its author is somebody whom the reporter did not choose",
     "other_site": "it was written for another site",
     "other_mailbox": "it was written for another thread",
     "other_reporter": "its keys are not those of this thread",
-    "other_recipient": "it names another reply key than the reporter had before",
-    "signature": "its signature does not fit: somebody else wrote or altered it",
+    "other_recipient": "its reply key is not the one that the reporter had before",
+    "signature": "its signature does not match: somebody else wrote or altered it",
     "not_addressed": "not addressed to you; passed on by somebody",
-    "conflict": "there are two different messages under this number, or it denies the one before",
+    "conflict": "two different messages have this number, or it denies the one before",
     "after_restore": "written after the server was restored from a backup",
-    "not_sent": "the server did not take it",
+    "not_sent": "the server did not accept it",
 }
 _FOUND_LENGTH = 200  # characters of a message that a search shows
 _STATES = {
     "unverified": "COULD NOT BE VERIFIED",
     "conflict": "CONFLICT",
     "not_addressed": "NOT ADDRESSED TO YOU",
-    "newer": "made by a newer version of the program",
+    "newer": "made with a newer version of the program",
 }
 _GONE = (
-    "No longer at the server. Usually it has expired, or the reporter chose another counsellor. "
-    "What was fetched is here until you 'forget' it."
+    "No longer on the server. Usually it has expired, or the reporter chose another counsellor. "
+    "The messages that you fetched stay here until you 'forget' them."
 )
 _WITHDRAWN = (
-    "The reporter has taken this report back. What was fetched is here until you 'forget' it."
+    "The reporter has withdrawn this report. The messages that you fetched stay here until you "
+    "'forget' them."
 )
 
 
@@ -218,9 +219,9 @@ def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
 def today(found: Today, *, several: bool) -> Iterator[str]:
     """Yield ``today`` for people: each group under its heading, without empty ones."""
     groups = (
-        ("Waits for you", found.mine),
-        ("Waits to be sent; 'fetch' sends it", found.to_send),
-        ("Waits for the reporter", found.theirs),
+        ("Waiting for you", found.mine),
+        ("Waiting to be sent; 'fetch' sends it", found.to_send),
+        ("Waiting for the reporter", found.theirs),
     )
     for heading, threads in groups:
         if threads:
@@ -230,7 +231,7 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
     for site in found.read:
         if site.late:
             said = f"not fetched since {site.day}" if site.day else "never fetched"
-            yield f"{site.employer}: {said}; 'fetch' looks for what is new."
+            yield f"{site.employer}: {said}; 'fetch' looks for new messages."
 
 
 def _your_turn(one: Listed) -> str:
@@ -255,14 +256,14 @@ def reading(case: Case) -> Iterator[str]:
     read = case.thread
     for by in read.missing_beginning:
         yield (
-            f"Earlier messages of {_whose(case, by)} are not here: they were written to somebody "
+            f"Earlier messages from {_who(case, by)} are not here: they were written to somebody "
             "else, or have been removed."
         )
     for by, numbers in read.gaps.items():
         which = f"number {numbers[0]}" if len(numbers) == 1 else f"numbers {_joined([*numbers])}"
         verb = "is" if len(numbers) == 1 else "are"
         yield (
-            f"MISSING: {which} of {_whose(case, by)} {verb} not here: not addressed to you, or "
+            f"MISSING: {which} from {_who(case, by)} {verb} not here: not addressed to you, or "
             "withheld."
         )
     yield from _withheld(case)
@@ -285,15 +286,15 @@ def _withheld(case: Case) -> Iterator[str]:
     for by, n in case.thread.withheld.items():
         claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
         if not claim:
-            yield f"MISSING: number {n} of {_whose(case, by)} was here once and is not any more."
+            yield f"MISSING: number {n} from {_who(case, by)} was here before, but is not here now."
         elif _apart(case, by):
             who = _called(case, by)
-            yield f"What {who} wrote is not here: the reporter wrote with them, not with you, then."
+            yield f"Messages from {who} are not here: the reporter then wrote with them, not you."
             continue
         for author in sorted(claim):
             verb = "refer" if author == case.own else "refers"
             yield (
-                f"MISSING: {_who(case, author)} {verb} to a newer message of {_whose(case, by)}, "
+                f"MISSING: {_who(case, author)} {verb} to a newer message from {_who(case, by)}, "
                 f"number {n}, that is not here."
             )
 
@@ -439,7 +440,3 @@ def _called(case: Case, by: str) -> str:
     """Return a counsellor's name as the site gives it, with the identity that proves it."""
     name = case.names.get(by)
     return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)
-
-
-def _whose(case: Case, by: str) -> str:
-    return "yours" if by == case.own else _who(case, by)

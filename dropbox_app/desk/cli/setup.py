@@ -30,16 +30,18 @@ from dropbox_app.protocol.card import Kind, Scope
     type=click.Choice(KINDS),
     default="external",
     show_default=True,
-    help="Whether you work for the organisation itself; reporters read it.",
+    help="Whether you work for the organisation itself; reporters see this.",
 )
 @click.option(
     "--scope",
     type=click.Choice(SCOPES),
     default="both",
     show_default=True,
-    help="What one can come to you for.",
+    help="The subjects that people can contact you about.",
 )
-@click.option("--languages", default="nl,en", show_default=True, help="What you read and write.")
+@click.option(
+    "--languages", default="nl,en", show_default=True, help="The languages that you read and write."
+)
 @register_number_option
 @sentence_option
 @click.option(
@@ -57,7 +59,7 @@ def init(
     sentence: tuple[tuple[str, str], ...],
     proxy: str,
 ) -> None:
-    """Make your identity, your keys and your card for a site.
+    """Make a desk: your identity, your keys and your card for a site.
 
     INVITATION is the file that the operator gave you, or - to read it from standard input. If
     there is a desk in the folder already, the site is added to it.
@@ -85,7 +87,7 @@ def init(
         proxy,
     )
     click.echo(f"Your desk for {visible(made.employer)} is in {visible(str(common.folder()))}.")
-    click.echo(f"Reporters will read: {labels.profile(made.profile)}")
+    click.echo(f"Reporters will see: {labels.profile(made.profile)}")
     click.echo("If that is not so: 'klankbord-desk card --help' tells how to change it.")
     click.echo("Next: 'klankbord-desk card --out NAME.card', give that file to the operator, and")
     click.echo("read these ten groups to the operator by telephone:")
@@ -95,9 +97,9 @@ def init(
 @click.command()
 @shared
 @click.argument("invitation", metavar="INVITATION")
-@click.option("--proxy", help="Another way there than until now, as of init; '' for none.")
+@click.option("--proxy", help="A different proxy, as for init; '' for none.")
 def move(invitation: str, proxy: str | None) -> None:
-    """Take the new addresses of a site that this desk belongs to.
+    """Use the new addresses of a site that this desk belongs to.
 
     INVITATION is the site's new invitation, or - to read it from standard input.
 
@@ -123,10 +125,10 @@ def move(invitation: str, proxy: str | None) -> None:
     help=f"The new file for Tor; its name ends in {onion_key.SUFFIX}.",
 )
 def onion_key_command(address: str, out: Path) -> None:
-    """Make a key for this machine's Tor, for an address that only desks can reach.
+    """Make a key for Tor on this computer, for an address that only desks can reach.
 
-    ADDRESS is the onion address that the operator gave you. The line that is printed holds no
-    secret: send it to the operator. The file is a secret, for Tor on this machine.
+    ADDRESS is the onion address that the operator gave you. The line that it prints is not secret:
+    send it to the operator. The file is secret, and only for Tor on this computer.
 
     \b
     Example:
@@ -134,7 +136,7 @@ def onion_key_command(address: str, out: Path) -> None:
     """
     click.echo(setup.make_onion_key(address, out))
     click.echo("Send this line to the operator; it is no secret.", err=True)
-    click.echo(f"Give {visible(str(out))} to Tor on this machine, and to nobody.", err=True)
+    click.echo(f"Give {visible(str(out))} to Tor on this computer, and to nobody else.", err=True)
 
 
 COMMANDS = (init, move, onion_key_command)

@@ -19,7 +19,7 @@ NAMED = 5  # employers that have not answered, in one line
 _LANGUAGE = click.option(
     "--lang",
     type=click.Choice(["nl", "en"]),
-    help="The language you write in (else the reporter's).",
+    help="The language you write in (default: the reporter's).",
 )
 
 
@@ -28,8 +28,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Fetch new messages, renew your keys and card, and check the site.
 
-    Run it at least as often as the site promises an answer: every second working day, or what
-    the site says instead. Ends with exit code 1 if something is wrong.
+    Run it at least as often as the site promises an answer: every second working day, unless the
+    site says otherwise. The exit code is 1 if something is wrong.
 
     \b
     Example:
@@ -55,7 +55,7 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
         for mailbox, count in report.new.items():
             click.echo(f"{mailbox[:16]}  {count} new {_messages(count)}")
         if done.sent:
-            click.echo(f"{done.sent} {_messages(done.sent)} that waited: sent.")
+            click.echo(f"{done.sent} waiting {_messages(done.sent)} sent.")
         common.say(report)
         if done.failure is not None and several:
             click.echo(visible(f"{done.employer}: {done.failure}"), err=True)
@@ -102,10 +102,12 @@ def list_threads(as_json: bool) -> None:
 @shared
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show_today(as_json: bool) -> None:
-    """Show what waits for you, what waits to be sent, and what waits for a reporter.
+    """Show what is waiting for you, what is waiting to be sent, and what is waiting for a reporter.
 
-    What waits for you begins with those who do not feel safe, then answers about consent, then
-    the rest, the oldest first.
+    The items for you are in this order: people who do not feel safe, answers about consent, and the
+    rest, the oldest first. A message waits until you answer it or close the conversation, or until
+    a colleague whom the reporter chose answers it. Notices that it was received or read are not
+    answers.
 
     \b
     Example:
@@ -130,9 +132,9 @@ def show_today(as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def search(words: tuple[str, ...], as_json: bool) -> None:
-    """Find messages and your own notes in which all WORDS stand; the beginning of a word will do.
+    """Find messages and your own notes that contain all WORDS, or words that begin with them.
 
-    Only what this desk has opened is searched, on this computer alone.
+    It searches only messages that this desk has opened, on this computer.
 
     \b
     Example:
@@ -150,7 +152,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
         for line in render.found(one):
             click.echo(line)
     if searched.more:
-        click.echo(f"More messages have these words; these are the newest {len(found)}.")
+        click.echo(f"More messages contain these words; these are the newest {len(found)}.")
     for note in notes:
         click.echo(f"{note.listed.mailbox[:8]}  YOUR OWN NOTE  {visible(note.text)[:200]}")
     if not found and not notes:
@@ -162,7 +164,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 @click.argument("thread")
 @click.argument("text")
 def label(thread: str, text: str) -> None:
-    """Give a thread your own name, as 'list' shows it; '' takes it away. It is never sent.
+    """Give a thread your own name, which 'list' shows; '' removes it. It is never sent.
 
     \b
     Example:
@@ -179,9 +181,9 @@ def label(thread: str, text: str) -> None:
 @click.argument("thread")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def read(thread: str, as_json: bool) -> None:
-    """Show a thread; THREAD is its id or a unique beginning of eight or more.
+    """Show a thread; THREAD is its id, or at least its first eight characters.
 
-    What others wrote stands behind a bar. A message that could not be verified is marked.
+    Text by others has a bar in front of it. A message that could not be verified is marked.
 
     \b
     Example:
@@ -206,10 +208,10 @@ def read(thread: str, as_json: bool) -> None:
     "paths",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A file to go with it; may be given several times.",
+    help="A file to send with it.",
 )
 @click.option("--clean", is_flag=True, help="Send copies of the files without metadata, by mat2.")
-@click.option("--again", is_flag=True, help="Send it even if the same text already waits.")
+@click.option("--again", is_flag=True, help="Send it even if the same text is already waiting.")
 @_LANGUAGE
 def reply(
     thread: str,
@@ -219,11 +221,11 @@ def reply(
     again: bool,
     lang: str | None,
 ) -> None:
-    """Answer in a thread. What you sign can be shown to others by who gets it.
+    """Answer in a thread. The recipient can show your signed message to others.
 
-    Files can go with it: 10 at most, of 100 MiB each unless the site takes others. Your own files
-    too can hold your name, a place or the name of somebody else: --clean sends copies without, and
-    sends nothing if mat2 cannot make one. The file's name goes along.
+    You can send up to 10 files with it, of up to 100 MiB each unless the site has other limits.
+    Your files too can contain your name, a place or somebody else's name: --clean sends copies
+    without metadata, and sends nothing if mat2 cannot make one. The file's name is sent too.
 
     \b
     Example:
@@ -233,7 +235,7 @@ def reply(
     attached = files.sources(paths, clean=clean)
     for one in attached:
         if one.removed:
-            click.echo(f"{visible(one.source.name)}: taken out: {one.removed}.")
+            click.echo(f"{visible(one.source.name)}: removed: {one.removed}.")
     sources = [one.source for one in attached]
     _send(thread, writing.reply(text, sources, lang or ""), again=again)
 
@@ -242,7 +244,7 @@ def reply(
 @shared
 @click.argument("thread")
 @click.argument("status", type=click.Choice(NOTICE_STATUS))
-@click.option("--text-file", help="A text to go with it, in UTF-8; - for standard input.")
+@click.option("--text-file", help="A text to send with it, in UTF-8; - for standard input.")
 @_LANGUAGE
 def notice(thread: str, status: str, text_file: str | None, lang: str | None) -> None:
     """Tell the reporter the state of the thread: received, read, closed or reopened.
@@ -260,7 +262,7 @@ def notice(thread: str, status: str, text_file: str | None, lang: str | None) ->
 @click.argument("thread")
 @click.option("--step", required=True, help="What you propose to do.")
 @click.option("--with", "with_whom", required=True, help="With whom you would do it.")
-@click.option("--scope", required=True, help="What you would tell or use, and what not.")
+@click.option("--scope", required=True, help="What you would and would not tell or use.")
 @click.option(
     "--successor",
     metavar="WHO",
@@ -286,7 +288,7 @@ def ask(
 @click.option("--file", "file", required=True, help="JSON or TOML: text, and 2 to 6 options.")
 @_LANGUAGE
 def options(thread: str, file: str, lang: str | None) -> None:
-    """Lay out what the reporter can choose from, with what speaks for and against.
+    """Send the reporter options to choose from, with their pros and cons.
 
     The file is JSON or TOML. In TOML:
 
@@ -312,10 +314,10 @@ def options(thread: str, file: str, lang: str | None) -> None:
 @shared
 @click.argument("thread")
 def extend(thread: str) -> None:
-    """Keep a thread longer at the server: a sealed notice tells the reporter so.
+    """Keep a thread on the server for longer; a sealed notice informs the reporter.
 
-    The server deletes a thread in which nobody writes for some time, 90 days if the operator set
-    nothing else. The notice counts as writing, so that time begins again.
+    The server deletes a thread in which nobody has written for some time: 90 days, unless the
+    operator set another number. The notice counts as writing, so that period starts again.
 
     \b
     Example:
@@ -349,7 +351,7 @@ def _sent(thread: str, send: Callable[[Workplace, Desk, str], writing.Sent]) -> 
         if sent.closed:
             click.echo(f"It stays closed; 'notice {mailbox[:16]} reopened' opens it.")
         for box, count in desk.report.new.items():
-            click.echo(f"{box[:16]}  {count} new, came in while sending; 'read' shows it.")
+            click.echo(f"{box[:16]}  {count} new, arrived while sending; 'read' shows it.")
         common.tell(desk.report)
 
 
@@ -362,10 +364,10 @@ def _items(count: int) -> str:
 @click.argument("thread")
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
 def forget(thread: str, yes: bool) -> None:
-    """Delete a thread from this computer for good: its messages, files and keys' notes.
+    """Delete a thread from this computer for good: its messages, files and notes on keys.
 
-    The server keeps what it has until its own terms end, and backups of this desk keep what
-    they hold. The fetched messages do not come back; a new message of the reporter does.
+    The server keeps its copies until they expire there, and this desk's backups keep theirs. The
+    fetched messages do not come back; a new message from the reporter does arrive.
 
     \b
     Example:
@@ -383,20 +385,18 @@ def forget(thread: str, yes: bool) -> None:
         count = threads.forget(place, mailbox, desk.state.site)
     click.echo(
         f"Thread {mailbox[:16]} is deleted here, with {_items(count)}. The server was not "
-        "asked; it removes its sealed copies by its own terms."
+        "asked; it removes its sealed copies when they expire."
     )
 
 
 @click.command()
 @shared
 @click.argument("thread")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet."
-)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 def export(thread: str, out: Path) -> None:
     """Write a thread as readable files into a new folder.
 
-    Whoever can open that folder can read it. Delete it when it has served.
+    Anyone who can open that folder can read it. Delete it after use.
 
     \b
     Example:
@@ -408,8 +408,8 @@ def export(thread: str, out: Path) -> None:
     click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
     if any(entry.message and entry.message.attachments for entry in case.entries):
         click.echo(
-            "Files that came with them are named there, but are not in it; 'save --all' writes "
-            "them too."
+            "The files sent with them are named there, but are not in it; 'save --all' also "
+            "writes the files."
         )
 
 

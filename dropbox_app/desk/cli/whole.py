@@ -20,7 +20,7 @@ from dropbox_app.desk.cli.terminal import visible
     help="Read the new passphrase from the first line of this file instead of asking.",
 )
 def change_passphrase(new_file: Path | None) -> None:
-    """Change the passphrase of this desk. Backups that you made before keep theirs.
+    """Change this desk's passphrase. Earlier backups keep the old one.
 
     \b
     Example:
@@ -36,9 +36,9 @@ def change_passphrase(new_file: Path | None) -> None:
 @shared
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def backup(file: Path) -> None:
-    """Write everything of this desk into one new file, sealed with your passphrase.
+    """Write the whole desk to one new file, sealed with your passphrase.
 
-    Keep it apart from this computer, and replace it each month. A backup also holds keys that the
+    Keep it away from this computer, and replace it each month. A backup also holds keys that the
     desk destroys later, and threads that you forget later: destroy old backups.
 
     \b
@@ -55,7 +55,7 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse(file: Path, as_json: bool) -> None:
-    """Try a backup out: open it to its end, and tell what it holds. Nothing is restored.
+    """Test a backup: decrypt all of it and show what it contains. It restores nothing.
 
     It is unpacked next to the desk's folder, sealed as it is, and removed again. The passphrase is
     the one that the desk had when the backup was made.
@@ -84,11 +84,11 @@ def _held(one: Held) -> dict[str, object]:
 @shared
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def restore(file: Path) -> None:
-    """Make the desk again from a backup, in a folder that is empty or not there yet.
+    """Restore the desk from a backup, into a new or empty folder.
 
-    Do not use the old desk any more. Afterwards 'fetch' learns from the server what happened
-    since the backup and, if the site has another card than the backup, issues a new one. What was
-    sealed to keys that are not in the backup cannot be opened.
+    Do not use the old desk any more. The next 'fetch' asks the server what has happened since the
+    backup and, if the site has a different card from the backup, issues a new one.
+    Items that were sealed to keys that are not in the backup cannot be opened.
 
     \b
     Example:

@@ -58,7 +58,7 @@ def _object(raw: bytes, line: int) -> dict[str, Json]:
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_pairs)
     except UnicodeDecodeError:
-        raise _wrong(line, "it is no text in UTF-8; save the file as UTF-8") from None
+        raise _wrong(line, "it is not text in UTF-8; save the file as UTF-8") from None
     except _Twice as twice:
         raise _wrong(line, f"{str(twice)[:40]!a} stands twice; leave out one of the two") from None
     except (ValueError, RecursionError):

@@ -5,6 +5,7 @@ rows, columns and the length of a cell. Only the first sheet of an xlsx file is 
 formula the value that was saved with it.
 """
 
+import codecs
 import csv
 import datetime
 import io
@@ -21,6 +22,7 @@ from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.protocol.encoding import Json
 
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MIB = 1024 * 1024
 MAX_FILE = 4 * MIB  # bytes
 MAX_UNPACKED = 8 * MIB  # bytes of all parts of an xlsx file together
@@ -115,7 +117,8 @@ def _cell(value: Json) -> str:
 
 def _csv(raw: bytes) -> Iterator[list[Cell]]:
     try:
-        text = raw.decode("utf-8-sig")
+        # Excel's "Unicode text" is UTF-16.
+        text = raw.decode("utf-16" if raw.startswith(_WIDE) else "utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("cp1252", "replace")
     if "\0" in text:

@@ -10,6 +10,7 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
 
 MOST_TERMS = 200  # complete words that are looked for in place of a beginning
+_JOINERS = "\u200b\u200c\u200d"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,23 @@ def words_in(text: str) -> list[str]:
 
     The index has only letters and digits. With a word of which it has none, nothing is found.
     """
-    apart = text.replace('"', " ").split()
+    apart = "".join(" " if _apart(sign) else sign for sign in seen(text)).split()
     return [word for word in apart if any(sign.isalnum() for sign in word)]
+
+
+def seen(text: str) -> str:
+    """Return a text without what nobody sees in a word, such as a soft hyphen from a web page.
+
+    The joiners and the space without width stay: scripts that use them part words there.
+    """
+    if text.isascii():
+        return text
+    return "".join(sign for sign in text if sign in _JOINERS or unicodedata.category(sign) != "Cf")
+
+
+def _apart(sign: str) -> bool:
+    """Return whether a sign is between words: a quote of the query, a control, half a character."""
+    return sign == '"' or unicodedata.category(sign) in ("Cc", "Cs")
 
 
 def _wanted(database: Database, word: str) -> str:
@@ -91,7 +107,7 @@ def _wanted(database: Database, word: str) -> str:
 def words_of(message: Message) -> str:
     """Return all text of a message, and its file names, for search."""
     names = [file.name for file in message.attachments]
-    return "\n".join([*_texts(dict(message.body)), *names])
+    return seen("\n".join([*_texts(dict(message.body)), *names]))
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Opened threads and their files."""
+"""Opened threads: their files, whose turn it is (``turn``), their row in a list (``summary``)."""

@@ -15,7 +15,9 @@ from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 from dropbox_app.protocol.messages import REPORTER
 
-FORM = 4  # what is kept in another form is made again
+# What is kept under another number is made again: raise it with the form of a summary, and with
+# each change of a rule in ``turn.py``.
+FORM = 4
 _DAYS = ("last_day", "since", "began")
 
 

@@ -108,8 +108,8 @@ def _turn(
         return "nobody"
     if unanswered:
         return "counsellor"
-    answered = any(message.kind != "notice" for message in messages)
-    return "reporter" if answered and not closed(messages, own) else "nobody"
+    written = any(message.kind != "notice" for message in messages)
+    return "reporter" if written and not closed(messages, own) else "nobody"
 
 
 def _status(message: Message) -> object:

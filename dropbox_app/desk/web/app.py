@@ -42,7 +42,7 @@ _SHOWN_AGAIN = {
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
     "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
     "case_copy.look": "case_copy.ask", "snippets.keep": "snippets.edit",
-    "cards.change": "cards.card",
+    "cards.change": "cards.card", "away.announce": "away.away", "cards.join": "cards.new",
 }  # fmt: skip
 # What a script asks for by itself: it does not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})

@@ -96,6 +96,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
         channel_timeout=strangers.MOST_SILENT,
         cleanup_interval=10,
         clear_untrusted_proxy_headers=True,
+        asyncore_use_poll=True,  # where there is one: select() takes no file above 1,023
     )
     server.channel_class = strangers.behind(gate)
     gate.port = int(server.effective_port)

@@ -1,7 +1,7 @@
 """Makes a backup of all sites while they serve: one sealed file, read back after writing.
 
 Each database is copied as it is at one moment; then the files beside it are read. Data that is
-removed or added in between is not in the backup.
+removed or added in between is not included.
 """
 
 import datetime
@@ -29,7 +29,7 @@ from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_u
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-PAD = 16 * 1024  # bytes: how many were withdrawn is not to be told by a list's length
+PAD = 16 * 1024  # bytes: a list's length must not reveal how many were withdrawn
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 
@@ -43,7 +43,7 @@ class Made:
     sites: int = 0
     items: int = 0
     removed: int = 0  # older backups
-    faults: list[str] = field(default_factory=list)  # what is not in it, or damaged
+    faults: list[str] = field(default_factory=list)  # anything left out or damaged
 
 
 def make(folder: Path, target: Path, today: datetime.date) -> Made:
@@ -63,7 +63,7 @@ def make(folder: Path, target: Path, today: datetime.date) -> Made:
         try:
             made = _make(folder, places, read, target, public, today)
         finally:
-            # Also where no new one could be made: the sites promise that none is older.
+            # Even if no new one could be made: the sites promise that none is older.
             for old in directory.too_old(target, today, most) if sure else ():
                 directory.drop(old)
         if sure and not made.faults:
@@ -101,7 +101,7 @@ def _make(
 
 
 def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
-    """Add a site, once its database has been copied and checked.
+    """Add a site after copying and checking its database.
 
     A site whose database cannot be copied is left out. Raises KlankbordError, OSError after that.
     """
@@ -147,7 +147,7 @@ def _still_there(place: Place, item: str) -> bool:
 
 @contextmanager
 def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writing]:
-    """Write a sealed file; it takes its place after it was read back, or is removed."""
+    """Write a sealed file, which gets its final name once it was read back, or is removed."""
     try:
         with full_disk_said(), _created(new) as file:
             out = Writing(file, public)
@@ -155,7 +155,7 @@ def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writ
             digest = out.finish()
             directory.finished(new, kept, digest)
     except SiteFull:
-        raise BackupError("the disk is full; nothing was kept of it") from None
+        raise BackupError("the disk is full; none of it was kept") from None
     finally:
         new.unlink(missing_ok=True)
         if not kept.path.exists():
@@ -173,8 +173,8 @@ def _write_list(
 ) -> None:
     """Write a new list of withdrawn mailboxes beside the backups, then remove older lists.
 
-    Lines ``SITE MAILBOX DAY``. Raises BackupError if one of a site cannot be read: then the list
-    that was there stays.
+    Lines are ``SITE MAILBOX DAY``. Raises BackupError if a site's list cannot be read: then the
+    previous list stays.
     """
     lines = []
     for place in places:
@@ -185,7 +185,7 @@ def _write_list(
         except ValueError:
             raise BackupError(f"{place.folder / WITHDRAWN} is damaged; see doctor") from None
         if days and site_id is None:
-            raise BackupError(f"what was withdrawn at {place.name} cannot be noted; see site check")
+            raise BackupError(f"the withdrawals of {place.name} cannot be listed; see site check")
         lines += [f"{site_id} {box} {day}\n" for box, day in days.items()]
     text = "".join(sorted(lines)).encode("ascii")
     new, kept = directory.begun(target, "withdrawn", today)
@@ -197,14 +197,14 @@ def _write_list(
 
 
 class _Steady:
-    """A file that returns zeros where the disk returns nothing: one bad sector ends no backup."""
+    """A file that returns zeros where the disk returns nothing: a bad sector stops no backup."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.bad = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read as asked for; what is missing from here to the end of the file becomes zeros."""
+        """Read the requested bytes; any missing up to the end of the file become zeros."""
         if not self.bad:
             try:
                 data = self._file.read(size)
@@ -233,7 +233,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = Non
 
 
 def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
-    """Refuse at once what would fill the disk: a site accepts no report on a full disk."""
+    """Refuse a backup that would fill the disk: on a full disk a site accepts no report."""
     copy, all_of_it = 0, _MARGIN
     for place in places:
         database = _size(place.folder / DATABASE)
@@ -263,7 +263,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the rule of the purge; if so, remove nothing."""
+    """Return whether the clock may be wrong, by the purge's rule; if so, remove nothing."""
     for place in places:
         with (
             suppress(KlankbordError, OSError),  # the backup itself says so

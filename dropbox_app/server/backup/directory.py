@@ -1,9 +1,9 @@
-"""The folder of a server's backups: its files, their checksums, and which of them are removed when.
+"""The folder of a server's backups: its files, their checksums, and when they are removed.
 
-For each day one sealed file, ``klankbord-DAY.age``, and for all of them one sealed list of
-withdrawn mailboxes, ``withdrawn-DAY.age``, made with the newest. Each has its SHA-256 in a file
-beside it, which is written first: a backup without one does not count. All is for the operator's
-key alone, so nothing here can be read; that it is still what was written needs no key.
+Each day has one sealed file, ``klankbord-DAY.age``. All of them share one sealed list of withdrawn
+mailboxes, ``withdrawn-DAY.age``, made with the newest. Each file has its SHA-256 in a file beside
+it, which is written first: a backup without one does not count. Everything is sealed to the
+operator's key, so nothing here can be read; the checksums can be verified without a key.
 """
 
 import datetime
@@ -30,7 +30,7 @@ from dropbox_app.server.store.files import (
 )
 
 FOLDER = "backups"  # in the server's folder
-KEY = "backup-key"  # likewise: the public half of the key that they are sealed to
+KEY = "backup-key"  # likewise: the public half of the key to which they are sealed
 SOON = 2  # days after which a backup that is missing is a fault
 
 Kind = Literal["klankbord", "withdrawn"]
@@ -45,7 +45,7 @@ _OTHER = "it, or its checksum, is not what was written"
 
 @dataclass(frozen=True, order=True)
 class Kept:
-    """A file in the folder. ``number`` distinguishes files of one day."""
+    """A file in the folder. ``number`` distinguishes files of the same day."""
 
     day: datetime.date
     number: int
@@ -58,7 +58,7 @@ class Kept:
 
 
 def days_kept(retentions: list[Retention]) -> tuple[int, int]:
-    """Return for how many days backups are kept, and the most that the sites promise."""
+    """Return how many days backups are kept, and the longest period that the sites promise."""
     most = min((one.backup for one in retentions), default=Retention.backup)
     return Retention(backup=most).backups_kept, most
 
@@ -77,16 +77,16 @@ def read_name(path: Path) -> tuple[Kind, Kept] | None:
 
 
 def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
-    """Return what is in the folder, the oldest first."""
+    """Return the files in the folder, the oldest first."""
     names = map(read_name, folder.iterdir() if folder.is_dir() else ())
     return sorted(named[1] for named in names if named and named[0] == kind)
 
 
 @contextmanager
 def alone(folder: Path, day: datetime.date) -> Iterator[None]:
-    """Hold the folder for one backup at a time, after removing what an interrupted one left.
+    """Hold the folder for one backup at a time, and first remove an interrupted one's leftovers.
 
-    Whatever came or went there meanwhile, the folder's time is no finer than the day.
+    Even if files were added or removed meanwhile, the folder's time is no finer than the day.
     """
     new = not folder.exists()
     folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupError(f"another one is being made in {folder}") from None
+            raise BackupError(f"another backup is being made in {folder}") from None
         try:
             _sweep(folder)
             yield
@@ -108,14 +108,14 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Return the path of the next, unfinished file, and what it will be."""
+    """Return the path of the next, unfinished file, and its final form."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)
 
 
 def finished(new: Path, made: Kept, digest: str) -> None:
-    """Give a complete file its name, after its checksum; if killed in between, it is swept."""
+    """Write a complete file's checksum, then its name; if killed in between, it is swept."""
     at_midnight(new, made.day)
     replace_whole(made.sum, _line(digest, made).encode("utf-8"), made.day)
     new.rename(made.path)
@@ -132,9 +132,9 @@ def drop(one: Kept) -> None:
 def too_old(
     folder: Path, today: datetime.date, days: int, newest: Kept | None = None
 ) -> list[Kept]:
-    """Return the backups to remove: those that expired, and older ones of a day with a newer one.
+    """Return the backups to remove: expired ones, and older ones of a day that has a newer one.
 
-    A backup of a day to come was made while a clock was wrong, and is removed too.
+    A backup with a future day was made while the clock was wrong, and is removed too.
     """
     return [
         one
@@ -145,7 +145,7 @@ def too_old(
 
 
 def faults(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read every file again: name and what is wrong with it, or nothing."""
+    """Read every file again; yield its name and its fault, or nothing."""
     for one in sorted(kept(folder) + kept(folder, "withdrawn")):
         yield one.path.name, _fault(one)
 

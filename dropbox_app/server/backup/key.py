@@ -1,9 +1,9 @@
-"""The operator's own key for backups, and everything that is sealed to it or opened with it.
+"""The operator's own key for backups, and everything that seals to it or opens with it.
 
 The server's folder holds the public half, in a file; the secret half is printed once, and needed
-for a restore. It opens backups alone: what is in them is sealed to counsellors and reporters
-as it was, and stays so. This is the one module of the server, beside the reporter's agent, that may
-name what opens a seal; nothing that serves imports it (tests/test_zones.py).
+for a restore. It opens only the backups: the conversations in them remain sealed to counsellors and
+reporters. This is the one module of the server, besides the reporter's agent, that may name
+functions that decrypt; nothing that serves imports it (tests/test_zones.py).
 """
 
 import codecs
@@ -32,7 +32,7 @@ def make() -> tuple[str, Recipient]:
 
 
 def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
-    """Seal to this key from now on. Existing backups stay sealed as they are."""
+    """Seal to this key from now on. Existing backups stay sealed to the previous key."""
     replace_whole(folder / KEY, f"{public}\n".encode("ascii"), day)
 
 
@@ -49,15 +49,15 @@ def recipient(folder: Path) -> Recipient | None:
 
 
 class Keys:
-    """Secret keys, as a restore is given them."""
+    """The secret keys given to a restore."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        """Read files as age writes them: a key a line, notes behind #. Raises BackupError."""
+        """Read files as age writes them: one key per line, comments after #. Raises BackupError."""
         self._seeds: list[Seed] = []
         for path in files:
             with path.open("rb") as file:
                 raw = file.read(_MOST)
-            # PowerShell's > writes UTF-16; Notepad puts a mark in front.
+            # PowerShell's > writes UTF-16; Notepad adds a byte order mark.
             wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
             lines = raw.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()
             for line in (line.strip() for line in lines):
@@ -71,16 +71,16 @@ class Keys:
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:
-            raise BackupError("it is sealed to another key than the one that was given") from None
+            raise BackupError("it is sealed to a different key from the one given") from None
         except AgeError as error:
-            raise BackupError(f"it is damaged, or no backup: {error}") from None
+            raise BackupError(f"it is damaged, or not a backup: {error}") from None
 
 
 def _parse(line: str, path: Path) -> Seed:
     try:
         return Seed.parse(line)
-    except KeyFormatError:  # whose text might show a part of it
-        raise BackupError(f"{path}: no secret key such as backup-key prints") from None
+    except KeyFormatError:  # its text might show a part of the key
+        raise BackupError(f"{path}: not a secret key such as backup-key prints") from None
 
 
 class Writing:
@@ -100,13 +100,13 @@ class Writing:
     def finish(self) -> str:
         """End the file, sync it to disk, then read it back as a restore would.
 
-        Returns its hex SHA-256. Raises BackupError if the disk gives something else back.
+        Returns its hex SHA-256. Raises BackupError if the disk returns different bytes.
         """
         self._sealer.finish()
         self._file.flush()
         handle = self._file.fileno()
         os.fsync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # else memory would answer
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # else memory would be read
         self._file.seek(0)
         plain, sealed = new_digest(), new_digest()
 
@@ -118,12 +118,12 @@ class Writing:
         try:
             age.open_with_file_key(read, plain.update, self._sealer.file_key)
         except AgeError as error:
-            raise BackupError(f"the disk returned something else: {error}") from None
+            raise BackupError(f"the disk returned different data: {error}") from None
         if (plain.hexdigest(), sealed.hexdigest()) != (
             self._plain.hexdigest(),
             self._sealed.hexdigest(),
         ):
-            raise BackupError("the disk returned something else than was written")
+            raise BackupError("the disk returned different data from what was written")
         return sealed.hexdigest()
 
     def _put(self, data: bytes) -> None:

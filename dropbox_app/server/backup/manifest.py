@@ -1,7 +1,7 @@
-"""Which files of a server's folder go into a backup, and under which names: those in the folder.
+"""The files of a server's folder that go into a backup, under their names in that folder.
 
-So ``age -d FILE | tar x`` gives a folder back; but the restore also checks, gives each site a new
-store id and honours what was withdrawn.
+So ``age -d FILE | tar x`` restores a folder; but the restore command also checks it, gives each
+site a new store id and applies later withdrawals.
 """
 
 import re
@@ -18,7 +18,7 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 REFERRALS = f"{custom_pages.FOLDER}/{referrals.FILE_NAME}"
 _FILES = (settings.FILE_NAME, sites.RETIRED, sites.ENDED)
 FORMER = "last-good"  # in backups of earlier builds; nothing reads it any more
-# What may be at the top of a server's folder and come out of a backup.
+# Names at the top of a server's folder that a backup may restore.
 TOP = {
     *_FILES,
     KEY,
@@ -29,7 +29,7 @@ TOP = {
     custom_pages.FOLDER,
     paths.SITES,
 }
-# Every name that there may be, of the site in the folder itself; of others sites/NAME/ is before.
+# Every allowed name, for the site in the folder itself; for other sites sites/NAME/ precedes it.
 _NAMES = re.compile(
     "|".join(
         (
@@ -45,7 +45,7 @@ _OF_A_SITE = re.compile(rf"{paths.SITES}/([a-z0-9-]{{1,40}})/(.+)")
 
 
 def of(place: Place) -> Iterator[Path]:
-    """Yield the small files of a site that exist: without database, files, withdrawn list."""
+    """Yield a site's existing small files: not its database, sealed files or withdrawn list."""
     cards = sorted((place.folder / sites.CARDS).glob("*.card"))
     pages = sorted((place.folder / custom_pages.FOLDER).glob("*/*.md"))
     for path in (*(place.folder / name for name in (*_FILES, REFERRALS)), *cards, *pages):
@@ -59,9 +59,9 @@ def prefix(place: Place) -> str:
 
 
 def parted(name: str) -> tuple[str, str] | None:
-    """Split a name in a backup into its site and the name there; None for any other name.
+    """Split a name in a backup into the site and the name there; None for any other name.
 
-    What belongs to the server as a whole has no site.
+    A file of the server as a whole has no site.
     """
     if name == KEY:
         return "", name

@@ -1,8 +1,7 @@
-"""Copies the sealed backups to another machine by rsync over ssh, and compares them there.
+"""Copies the sealed backups to another machine with rsync over ssh, and compares them there.
 
-Nothing is removed there: the other machine itself removes what is too old. An attacker on this
-server can still overwrite what it once sent; only copies that the other machine sets aside are
-safe.
+It removes nothing there: the other machine itself removes old backups. An attacker on this server
+can still overwrite the copies that it sent; only copies that the other machine sets aside are safe.
 """
 
 import re
@@ -24,7 +23,7 @@ def is_remote(target: str) -> bool:
 
 
 def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
-    """Copy every backup and list in a folder, and compare all of them there by their content.
+    """Copy every backup and list in a folder, and compare their contents there.
 
     Args:
         place: the folder of the backups.
@@ -32,7 +31,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
         keys: the folder with ``key`` and ``known_hosts``.
         port: of the ssh server.
 
-    Returns how many files are the same there. Raises BackupError.
+    Returns how many files are identical there. Raises BackupError.
     """
     if shutil.which("rsync") is None or shutil.which("ssh") is None:
         raise BackupError("rsync or ssh is missing: apt-get install rsync openssh-client")
@@ -59,7 +58,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
     _run(*usual, *ends)
     left = _run(*usual, "--dry-run", "--out-format=%n", *ends)
     if left:
-        raise BackupError(f"not what was sent, or missing there: {', '.join(left[:3])}")
+        raise BackupError(f"missing there, or different from what was sent: {', '.join(left[:3])}")
     return len(files)
 
 

@@ -1,8 +1,8 @@
-"""Restores a server's folder from a backup, with every check, so that each desk notices it.
+"""Restores a server's folder from a backup with every check, in a way that each desk notices.
 
 Everything happens in a folder inside the new one, and is moved to its place once it is complete; a
-failure leaves nothing behind. Each site gets a new store id, by which desks know to send again what
-the server lacks (SPEC section 7); and what was withdrawn since the backup does not come back.
+failure leaves nothing behind. Each site gets a new store id, from which desks know that they must
+send missing data again (SPEC section 7). Conversations withdrawn since the backup do not come back.
 """
 
 import datetime
@@ -31,25 +31,25 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteSt
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
-_LONGEST_HEADER = 4096  # bytes of what a header says besides; names are the longest, 120
+_LONGEST_HEADER = 4096  # bytes of the other data in a header; names are the longest, 120
 _SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
-_STRANGE = "it holds something that no server writes"
+_STRANGE = "it holds data that no server writes"
 _LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
 
-_FRESH = "lost+found"  # what a new disk has at its top
+_FRESH = "lost+found"  # a new disk has this at its top
 
 Days = dict[str, datetime.date]  # withdrawn mailboxes
 
 
 @dataclass(frozen=True)
 class RestoredSite:
-    """The counts of what was restored for a site."""
+    """The counts of a site's restored data."""
 
     name: str
     organisation: str  # empty if the settings in the backup are wrong
     mailboxes: int
     withdrawn: int  # mailboxes that were in the backup and had been withdrawn since
-    lost: int  # items whose bytes were not in it, or not whole
+    lost: int  # items whose bytes were missing or damaged
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def restore(
 ) -> Restored:
     """Fill an empty or new folder from a backup. Raises BackupError, ServerError.
 
-    ``lists``: further lists of withdrawn mailboxes. ``old``: take a backup also if it is older
-    than the sites promise that there is one.
+    ``lists``: further lists of withdrawn mailboxes. ``old``: accept a backup even if it is older
+    than the sites promise to keep one.
     """
     named = directory.read_name(file)
     if named and named[0] == "withdrawn":
         raise BackupError(
-            f"{file.name} is a list of what was withdrawn; give klankbord-... beside it"
+            f"{file.name} is a list of withdrawn mailboxes; give the klankbord-... file beside it"
         )
     with _begun(folder) as new:
         try:
@@ -105,15 +105,15 @@ def restore(
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[Path]:
-    """Make a folder in an empty one, or in what a killed restore left; remove it at the end."""
+    """Make a folder in an empty one, or in a killed restore's leftovers; remove it at the end."""
     there = folder.exists()
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
     inside.discard(_FRESH)
-    # What a killed restore left, and had perhaps moved already: it is begun again.
+    # The leftovers of a killed restore, some perhaps already moved: start again.
     left = manifest.TOP | {manifest.FORMER, paths.RESTORING} if new.exists() else set()
     if there and inside - left:
-        raise BackupError(f"{folder} is there already and is not empty; nothing was changed")
+        raise BackupError(f"{folder} already exists and is not empty; nothing was changed")
     folder.mkdir(0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     _empty(folder)
@@ -133,7 +133,7 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-# what is in the backup
+# the contents of the backup
 
 
 class _Reader:
@@ -155,9 +155,10 @@ class _Reader:
 
 
 class _Entry(tarfile.TarInfo):
-    """An entry as a backup has them, refused before anything of it is read or written.
+    """An entry of a backup, which is refused before any of it is read or written.
 
-    tarfile holds a header of any length in memory, and makes a terabyte of zeros of a sparse file.
+    tarfile would hold a header of any length in memory, and expand a sparse file into a terabyte of
+    zeros.
     """
 
     @classmethod
@@ -170,7 +171,7 @@ class _Entry(tarfile.TarInfo):
 
 
 def _unpack(path: Path, keys: Keys, new: Path) -> None:
-    """Write the contents of a backup, to its authenticated end. Raises BackupError."""
+    """Write the contents of a backup up to its authenticated end. Raises BackupError."""
     with path.open("rb") as file:
         pieces = keys.chunks(file)
         try:
@@ -184,10 +185,10 @@ def _unpack(path: Path, keys: Keys, new: Path) -> None:
                     if shutil.disk_usage(new).free - entry.size < _SPARE:
                         raise SiteFull
                     _write(new / entry.name, inside, name[1])
-            for _ in pieces:  # the end of the archive is not yet that of the file
+            for _ in pieces:  # the archive may end before the file does
                 pass
         except (tarfile.TarError, EOFError):
-            raise BackupError("it is damaged, or no backup of a server") from None
+            raise BackupError("it is damaged, or not a backup of a server") from None
 
 
 def _write(path: Path, inside: IO[bytes], name: str) -> None:
@@ -211,7 +212,7 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
 
 
 def _check_schemas(new: Path) -> None:
-    """Raise BackupError for a database that no server wrote; before anything else reads in it."""
+    """Raise BackupError for a database that no server wrote, before anything else reads it."""
     for place in paths.places(new):
         path = place.folder / DATABASE
         if path.exists():
@@ -229,8 +230,8 @@ def _check_schemas(new: Path) -> None:
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
     """Return every restored site, with its id. Raises BackupError.
 
-    A site whose settings were wrong that day comes back too, and stays closed until they are
-    corrected, as it would have on the old machine.
+    A site whose settings were wrong on that day is restored too, and stays closed until they are
+    corrected, as on the old machine.
     """
     found = []
     for place in paths.places(new):
@@ -250,14 +251,14 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
     _, most = directory.days_kept(retentions)
     if named is None:
         raise BackupError(
-            f"{file.name} is not the name that it had, so its day is not known; "
-            "give it that name again, or say --old"
+            f"{file.name} is not its original name, so its day is unknown; "
+            "restore that name, or use --old"
         )
     day = named[1].day
     if (today - day).days > most:
         raise BackupError(
-            f"it is of {day}, and no backup is to be older than {most} days: what was withdrawn "
-            "since may come back. To restore it anyway, say --old"
+            f"it is of {day}, and no backup may be older than {most} days: conversations "
+            "withdrawn since may come back. To restore it anyway, use --old"
         )
 
 
@@ -265,7 +266,7 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
 
 
 def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
-    """Read the list beside the backup and those that were given. Raises BackupError."""
+    """Read the list beside the backup and the given ones. Raises BackupError."""
     known = _Lists()
     for one in directory.kept(file.absolute().parent, "withdrawn"):
         _take_sealed(one.path, keys, known)
@@ -281,7 +282,7 @@ def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
             for mailbox in days:
                 check_hex(mailbox, 32)
         except (ValueError, FormatError):
-            raise BackupError(f"{path}: this is no list of withdrawn mailboxes") from None
+            raise BackupError(f"{path}: this is not a list of withdrawn mailboxes") from None
         _merge(known.of_any, days)
     return known
 
@@ -304,7 +305,7 @@ def _take_sealed(path: Path, keys: Keys, known: _Lists) -> None:
 
 
 def _merge(days: Days, more: Days) -> None:
-    """Add mailboxes to the lists, each with its latest day, which decides how long it is kept."""
+    """Add mailboxes to the lists, each with its latest day, which decides how long it stays."""
     for mailbox, day in more.items():
         days[mailbox] = max(day, days.get(mailbox, day))
 
@@ -320,7 +321,7 @@ def _finish(
     today: datetime.date,
     several: bool,
 ) -> RestoredSite:
-    """Check a site's database, forget what was withdrawn, and give it a new store id."""
+    """Check a site's database, remove withdrawn mailboxes, and give it a new store id."""
     folder = place.folder
     for name in (FILES, sites.CARDS):
         (folder / name).mkdir(0o700, exist_ok=True)
@@ -340,7 +341,7 @@ def _finish(
     store = SqliteStore(folder, lambda: today)
     try:
         here = set(store.mailboxes())
-        # Of a list that is no site's own: what is nowhere may have been any site's.
+        # From a list that belongs to no site: a mailbox found nowhere may have been any site's.
         _merge(days, {m: d for m, d in known.of_any.items() if m in here or not several})
         with store.writing():
             store.remove_items(lost)
@@ -362,7 +363,7 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Return whether a code still opens it; if not, it is a withdrawal that waits for desks."""
+    """Return whether a code still opens it; if not, it holds a withdrawal that waits for desks."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 
@@ -377,7 +378,7 @@ def _date(new: Path, today: datetime.date) -> None:
 
 
 def _move(new: Path, folder: Path) -> None:
-    """Put everything in its place; until the last step the folder counts as interrupted."""
+    """Move everything into place; until the last step the folder counts as interrupted."""
     for path in sorted(new.iterdir()):
         path.rename(folder / path.name)
     new.rmdir()

@@ -17,29 +17,29 @@ _FILE = GivenFile()
 
 @click.command("backup-key")
 @folder_option
-@click.option("--new", "again", is_flag=True, help="In the place of the key that is there.")
+@click.option("--new", "again", is_flag=True, help="Replace the existing key.")
 def backup_key_command(folder: Path | None, again: bool) -> None:
     """Make the key that backups are sealed to, and print its secret half, once.
 
-    Keep that elsewhere, at two places: without it no backup opens, and nobody has it but you. The
-    server's folder keeps the public half alone. After --new keep the old one too, for as long as
-    there are backups that were sealed to it.
+    Keep the secret half elsewhere, in two places: without it no backup can be opened, and nobody
+    else has it. The server's folder keeps only the public half. After --new, also keep the old
+    secret half for as long as there are backups that were sealed to it.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup-key > backup-key.txt
     """
     target = folder_of(folder)
     if not paths.places(target)[0].folder.is_dir():
-        raise BackupError(f"{target} is no folder of a server; make a site first, with init")
+        raise BackupError(f"{target} is not a server's folder; make a site first, with init")
     if (target / directory.KEY).exists() and not again:
-        raise BackupError("there is a key already; --new makes another one in its place")
+        raise BackupError("there is a key already; --new replaces it")
     secret, public = key.make()
     # First the secret half, then the use of it: no backup is made that nobody can open.
     click.echo(f"# Opens the backups of a Klankbord server.\n# public key: {public}\n{secret}")
     key.keep(target, public, common.today())
     common.say(
-        "Backups are sealed to this key from now on. Keep what was printed away from this machine, "
-        "at two places: without it no backup can be opened. Make the first one now: "
+        "Backups are sealed to this key from now on. Keep the printed key away from this machine, "
+        "in two places: without it no backup can be opened. Make the first backup now: "
         "systemctl start klankbord-backup, or backup.",
         err=True,
     )
@@ -51,16 +51,18 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     "--to",
     "target",
     metavar="TARGET",
-    help="The folder of the backups, without it DIR/backups; or [USER@]HOST:FOLDER, where they "
-    "are copied to.",
+    help="The folder for the backups (default: DIR/backups), or [USER@]HOST:FOLDER to copy "
+    "the existing backups there.",
 )
-@click.option("--check", "only_check", is_flag=True, help="Make none: read those that are there.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Make no backup; check the existing ones."
+)
 def backup_command(folder: Path | None, target: str | None, only_check: bool) -> None:
-    """Back up all sites, also while they serve, into one sealed file; remove old ones.
+    """Back up all sites into one sealed file, even while they run; remove old backups.
 
-    Needs no secret key, and --check neither. A disk that is lost takes this folder with it: with
-    --to HOST:FOLDER what lies in DIR/backups is copied to another machine, by rsync over ssh, and
-    compared there. That makes no new backup, and removes none there.
+    Neither this nor --check needs the secret key. If the disk is lost, this folder is lost too.
+    --to HOST:FOLDER copies the files in DIR/backups to another machine, by rsync over ssh, and
+    compares them there. It makes no new backup, and removes none there.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup
@@ -71,7 +73,7 @@ def backup_command(folder: Path | None, target: str | None, only_check: bool) ->
         if only_check:
             raise click.UsageError("--check is for backups on this machine.")
         count = offsite.copy(server / directory.FOLDER, target)
-        common.say(f"{target}: {count} files are there as they are here")
+        common.say(f"{target}: {count} files are the same there as here")
         return
     place = Path(target).absolute() if target else server / directory.FOLDER
     if only_check:
@@ -92,9 +94,9 @@ def backup_command(folder: Path | None, target: str | None, only_check: bool) ->
 def _check(place: Path) -> None:
     wrong = False
     if not directory.kept(place):
-        raise BackupError(f"there is none in {place}")
+        raise BackupError(f"there is no backup in {place}")
     for name, fault in directory.faults(place):
-        common.say(f"{name}: {fault or 'as it was written'}")
+        common.say(f"{name}: {fault or 'unchanged'}")
         wrong = wrong or bool(fault)
     if wrong:
         click.get_current_context().exit(1)
@@ -104,22 +106,28 @@ def _check(place: Path) -> None:
 @folder_option
 @click.argument("file", type=_FILE)
 @click.option(
-    "--key", "keys", required=True, multiple=True, type=_FILE, help="What backup-key printed."
+    "--key",
+    "keys",
+    required=True,
+    multiple=True,
+    type=_FILE,
+    help="The file with the key that backup-key printed.",
 )
 @click.option(
     "--withdrawn",
     "lists",
     multiple=True,
     type=_FILE,
-    help="One more list of what was withdrawn: of the old folder, or a later one of the backups.",
+    help="Another list of withdrawn conversations: the old folder's, or a later backup's.",
 )
-@click.option("--old", is_flag=True, help="Also a backup that is older than one may be.")
+@click.option("--old", is_flag=True, help="Accept a backup that is too old.")
 def restore_command(
     folder: Path | None, file: Path, keys: tuple[Path, ...], lists: tuple[Path, ...], old: bool
 ) -> None:
-    """Make the server's folder, new or empty, from a backup and check all of it.
+    """Restore a backup, with all checks, into a new or empty server folder.
 
-    Codes and addresses stay. Each desk notices at its next fetch, and sends what the server lacks.
+    Codes and addresses stay the same. At its next fetch, each desk notices this and sends its items
+    that the server lacks.
 
     \b
     klankbord-server --dir /var/lib/klankbord restore klankbord-2026-11-27.age --key backup-key.txt
@@ -132,19 +140,19 @@ def restore_command(
         named = site.organisation or "its settings are wrong, see site check"
         common.say(f"{site.name}: {named}: {site.mailboxes} {back} back")
         if site.withdrawn:
-            common.say(f"    {site.withdrawn} had been withdrawn since, and are not")
+            common.say(f" {site.withdrawn} had been withdrawn since, and were left out")
         if site.lost:
-            common.say(f"    {site.lost} items were not in the backup, or not whole")
+            common.say(f" {site.lost} items were not in the backup, or were incomplete")
     if not done.listed and not lists:
         common.say(
-            "Warning: there was no list of what was withdrawn beside the backup. What was "
-            "withdrawn after it is back until a desk that knows of it fetches.",
+            "Warning: there was no list of withdrawn conversations beside the backup. Any "
+            "that were withdrawn after it are back until a desk that knows of them fetches.",
             err=True,
         )
     common.say(
-        f"{target} is a server again. What came after the backup is lost but for what desks have: "
-        "they notice at their next fetch, send it, and tell their counsellors. Tell those first. "
-        "All visits have ended; codes stay good. Onion keys are not in a backup. Next: doctor, "
-        "then serve, then backup.",
+        f"{target} is restored. Everything that arrived after the backup is lost, except for the "
+        "items that desks still have: at their next fetch they notice this, send them, and tell "
+        "their counsellors. Tell the counsellors first. All visits have ended; codes stay valid. "
+        "Onion keys are not in a backup. Next: doctor, then serve, then backup.",
         err=True,
     )

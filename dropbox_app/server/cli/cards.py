@@ -24,17 +24,19 @@ from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import Site
 
+_ZIP = b"PK\x03\x04"
+
 
 @click.group()
 def card() -> None:
-    """Counsellors' cards: whom reporters can write to."""
+    """Manage the cards of the counsellors that reporters can write to."""
 
 
 @card.command("add")
 @folder_option
 @site_option
 @click.argument("files", metavar="FILE...", type=GivenFile(), nargs=-1, required=True)
-@click.option("--name", "file_name", help="What to call it here: a-z, 0-9 and -.")
+@click.option("--name", "file_name", help="The card's name here: a-z, 0-9 and -.")
 @click.option("--fingerprint", help="The ten groups, as the counsellor read them out.")
 def card_add(
     folder: Path | None,
@@ -43,10 +45,10 @@ def card_add(
     file_name: str | None,
     fingerprint: str | None,
 ) -> None:
-    """Put a counsellor's card in use, once its ten groups are confirmed.
+    """Put a counsellor's card into use, once its ten groups are confirmed.
 
-    Call the counsellor on a number that you already knew, and have the ten groups read out. Several
-    cards are confirmed one by one, in one call; each goes to the site that it was made for.
+    Call the counsellor on a number that you already know, and have them read out the ten groups.
+    You can confirm several cards in one call; each is added to the site that it was made for.
 
     \b
     klankbord-server --dir /var/lib/klankbord card add noor.card
@@ -87,7 +89,7 @@ def _offer(
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
     try:
-        shown = cards.parse(raw)
+        shown = cards.parse(_as_it_was_made(raw))
         site = sites.load(_place(folder, site_name, shown).folder)
         name = file_name or _name_for(shown)
         return _Offer(site, name, raw, site.check_new(name, raw, common.today()))
@@ -95,6 +97,18 @@ def _offer(
         if several:
             raise CardError(f"{file}: {error}; no card was put in use") from None
         raise
+
+
+def _as_it_was_made(raw: bytes) -> bytes:
+    """Return the bytes of a card file. Raises CardError if they were changed on their way here."""
+    if raw.startswith(_ZIP):
+        raise CardError("this is a zip file: unpack it, and give the cards that are in it")
+    whole = raw.startswith(b"{") and raw.endswith(b"\n") and b"\r" not in raw
+    if len(raw) <= cards.MAX_BYTES and not whole:
+        raise CardError(
+            "this is no card file, or a mail program changed it; ask for it again, as an attachment"
+        )
+    return raw
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
@@ -117,8 +131,8 @@ def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None
         common.say(line, err=True)
     for phone in _telephones(offer.site, offer.name):
         common.say(
-            f"Who writes to {offer.name} is shown {phone}, by telephones in site.toml: is that "
-            "this counsellor's? If not, correct it first.\n",
+            f"Reporters who write to {offer.name} see {phone}, from telephones in site.toml. Is it "
+            "this counsellor's number? If not, correct it first.\n",
             err=True,
         )
     if fingerprint is None:
@@ -135,7 +149,7 @@ def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None
 @folder_option
 @site_option
 def card_list(folder: Path | None, site_name: str | None) -> None:
-    """List the cards in use: of whom, for what, until when, and their fingerprints.
+    """List the cards in use, with counsellor, scope, last day and fingerprint.
 
     \b
     klankbord-server --dir /var/lib/klankbord card list
@@ -144,7 +158,7 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
     for named in site.cards():
         until = named.card.sealing[-1].until
         if named.card.over(common.today()):
-            state = f"over since {until}: nobody can write to it"
+            state = f"expired, keys until {until}: nobody can write to it"
         elif named.card.sealing_key(common.today()) is None:
             state = "cannot be written to today"
         else:
@@ -169,20 +183,20 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
 @site_option
 @click.argument("name")
 def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
-    """End a card at once: lost or stolen desk, or a counsellor who leaves.
+    """Retire a card at once, for a lost or stolen desk or a counsellor who leaves.
 
-    Its desk can no longer fetch either, and is never taken again: for a card add, the
-    counsellor makes a new desk.
+    Its desk can no longer fetch either, and is never accepted again. To continue, the counsellor
+    makes a new desk, and you add its card.
 
     \b
     klankbord-server --dir /var/lib/klankbord card retire noor
     """
     site = sites.load(place_of(folder, site_name).folder)
     site.retire(name, common.today())
-    common.say(f"{name}: ended. Reporters can no longer write to it.")
+    common.say(f"{name}: retired. Reporters can no longer write to it.")
     for phone in _telephones(site, name):
         common.say(
-            f"Take {phone} out of telephones in site.toml: it would be shown with the next "
+            f"Remove {phone} from telephones in site.toml: it would be shown with the next "
             f"card called {name}.",
             err=True,
         )

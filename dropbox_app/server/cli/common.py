@@ -60,7 +60,7 @@ class Group(click.Group):
             raise Refused("The question was not answered; nothing was changed.") from None
         except KeyboardInterrupt:
             raise Refused(
-                "Stopped by Ctrl-C before it was done. Look, and type it again."
+                "Stopped by Ctrl-C before it was finished. Check, and type it again."
             ) from None
 
 
@@ -112,7 +112,7 @@ def folder_option(command: _Command) -> _Command:
         "folder",
         metavar="DIR",
         type=click.Path(path_type=Path, readable=False),  # doctor says more than click would
-        help="The server's own folder. Also from KLANKBORD_DIR.",
+        help="The server's folder (default: KLANKBORD_DIR).",
     )(command)
 
 
@@ -122,7 +122,7 @@ def site_option(command: _Command) -> _Command:
         "--site",
         "site_name",
         metavar="NAME",
-        help="Which site, where a server has several: as site list shows it.",
+        help="The site's name, as site list shows it.",
     )(command)
 
 

@@ -17,19 +17,19 @@ from dropbox_app.server.doctor.finding import total
 @folder_option
 @site_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON list on stdout, for monitoring.")
-@click.option("--visit", is_flag=True, help="Also visit the sites at their addresses: network.")
+@click.option("--visit", is_flag=True, help="Also visit the sites at their addresses.")
 @click.option(
     "--socks",
     metavar="HOST:PORT",
-    help="With --visit: where Tor on this machine takes visitors, for onion addresses.",
+    help="With --visit: the port of a Tor that accepts client connections, for onion addresses.",
 )
 def doctor_command(
     folder: Path | None, site_name: str | None, as_json: bool, visit: bool, socks: str | None
 ) -> None:
-    """Check the server and its machine, or one site; say what is wrong and what to do.
+    """Check the server and its machine, or one site; explain how to fix each problem.
 
-    Changes nothing, and uses no network without --visit. Ends with 1 if something is wrong. Notes,
-    and what could not be looked at, are for you to judge and fail nothing.
+    It changes nothing, and uses no network without --visit. The exit code is 1 if something is
+    wrong. Notes, and things that could not be checked, are for you to judge; they are not failures.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor
@@ -40,7 +40,7 @@ def doctor_command(
     target = named_folder(folder)
     findings = list(checks.examine(target, common.today(), site_name, machine.ROOT))
     if socks is not None and not visit:
-        raise click.UsageError("--socks is for --visit.")
+        raise click.UsageError("--socks needs --visit.")
     if visit:
         from dropbox_app.server.doctor import visit as visits  # Flask and httpcore
 

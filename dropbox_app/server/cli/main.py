@@ -60,16 +60,28 @@ for _command in (
     "--bind",
     default="127.0.0.1:8000",
     show_default=True,
-    help="HOST:PORT, or unix:PATH for nginx alone.",
+    help="HOST:PORT, or unix:PATH for nginx only.",
 )
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=128, show_default=True, type=click.IntRange(2, 256))
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="The number of worker processes.",
+)
+@click.option(
+    "--threads",
+    default=128,
+    show_default=True,
+    type=click.IntRange(2, 256),
+    help="The number of threads in each worker.",
+)
 def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     """Serve all sites until stopped. SIGHUP loads changed settings without a pause.
 
-    On a real server nginx is in front, at a socket file that only nginx can open: it names the
-    way by which each request came, and without that a request gets 421. A TCP address is for
-    trying the program out on your own computer.
+    On a real server, bind to a socket file that only nginx can open. nginx names the route of each
+    request in a header; the response to a request without it is 421. A TCP address is only for
+    trying out the program on your own computer.
 
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock

@@ -16,13 +16,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @folder_option
 @click.option(
     "--to", "place", type=_FOLDER, default=status_file.PLACE, show_default=True,
-    help="The folder from which notify takes it.",
+    help="The folder from which notify reads it.",
 )  # fmt: skip
 def word_command(folder: Path | None, place: Path) -> None:
-    """Put today's word for each counsellor, for the daily mail. Needs no network.
+    """Write each counsellor's status for today's mail. Needs no network.
 
-    Open the desk: something waits for it there, or it has not fetched for the working days within
-    which the site promises an answer (response_days).
+    The status is "open" if something waits for the counsellor's desk, or if the desk has not
+    fetched for as many working days as the site promises an answer (response_days). Otherwise it
+    is "rest".
 
     \b
     klankbord-server --dir /var/lib/klankbord word
@@ -34,22 +35,22 @@ def word_command(folder: Path | None, place: Path) -> None:
 @click.command("notify")
 @click.option(
     "--settings", "file", type=click.Path(path_type=Path), default=config.FILE,
-    show_default=True, help="The provider, and who gets a mail.",
+    show_default=True, help="The provider, and the counsellors' addresses.",
 )  # fmt: skip
 @click.option(
     "--words",
     type=_FOLDER,
     default=status_file.PLACE,
     show_default=True,
-    help="Where word puts them.",
+    help="The folder to which word writes the statuses.",
 )
 @click.option(
     "--state", type=_FOLDER, default=sent_log.PLACE, show_default=True,
-    help="Where it keeps what was sent.",
+    help="The folder for the record of sent mails.",
 )  # fmt: skip
-@click.option("--try", "only_try", is_flag=True, help="Send each a trial, at once; change nothing.")
+@click.option("--try", "only_try", is_flag=True, help="Send each a trial mail now; change nothing.")
 def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None:
-    """Send each counsellor the mail of today, once. Again later: what could not be sent then.
+    """Send each counsellor today's mail, once. Run it again later for mails that failed.
 
     \b
     klankbord-server notify --try
@@ -63,7 +64,7 @@ def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None
         _end(run.run(settings, words, state, now))
         return
     _end(run.trial(settings, now))
-    common.say(f"The mail server took {len(settings.counsellor)}. Ask whether they came.")
+    common.say(f"The mail server accepted {len(settings.counsellor)}. Ask whether they arrived.")
 
 
 def _end(faults: list[str]) -> None:

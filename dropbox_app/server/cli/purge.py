@@ -26,17 +26,17 @@ from dropbox_app.server.store.sqlite import SqliteStore
 def purge_command(
     folder: Path | None, site_name: str | None, day: datetime.datetime | None, yes: bool
 ) -> None:
-    """Remove what has expired, for good. A server that runs does so itself, once a day.
+    """Remove expired data for good. A running server does so itself, once a day.
 
     On a day before the newest one stored, or more than 31 days after the last purge, the clock may
-    be wrong. Nothing is removed then until you confirm the day with --day: it says what would go,
-    and asks.
+    be wrong. Then it removes nothing until you confirm the day with --day: it shows what it would
+    remove, and asks.
 
     \b
     klankbord-server --dir /var/lib/klankbord purge
     """
     if yes and day is None:
-        raise click.UsageError("--yes is for --day.")
+        raise click.UsageError("--yes needs --day.")
     place = place_of(folder, site_name)
     site, today = sites.load(place.folder), common.today()
     if day is not None and day.date() != today:

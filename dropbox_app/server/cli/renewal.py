@@ -1,4 +1,4 @@
-"""A worker ends itself once it has received nothing for some minutes.
+"""Ends a worker once it has received nothing for some minutes.
 
 Python cannot wipe a string: texts, codes and keys stay in a worker's memory until something else
 overwrites them, which on a quiet server takes hours. The master then starts another worker from its
@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
-LONGEST = 3600.0  # seconds since the first one: on a busy server
-PATIENCE = 3600.0  # seconds that a worker whose end is due waits for forms that are under way
-SPARING = 2400.0  # and for those who only read, who lose nothing that they typed
-EVERY = 10.0  # seconds between two looks
+LONGEST = 3600.0  # seconds since the first one, on a busy server
+PATIENCE = 3600.0  # seconds that a worker whose end is due waits for forms being handled
+SPARING = 2400.0  # and for readers, who lose no typed text
+EVERY = 10.0  # seconds between two checks
 
 
 class Renewal:
     """The app of one worker, and a thread that decides when the worker is to end.
 
-    ``end`` is called in that thread, again at each look until the worker has ended: while no
-    request is under way; SPARING seconds after the end was due, while no form is; PATIENCE seconds
-    after it in any case. Otherwise slow uploads would keep a worker, and the texts in its memory,
-    for days. The time between is for a server where somebody always reads: it finds a moment that
-    cuts no upload off, unless one takes all of that time. ``look`` is called each time before.
+    ``end`` is called in that thread, at each check until the worker has ended: while no request is
+    being handled; from SPARING seconds after the end was due, while no form is being handled; from
+    PATIENCE seconds after it, in any case. Otherwise slow uploads would keep a worker, and the
+    texts in its memory, for days. The time in between is for a server where somebody is always
+    reading: it finds a time that interrupts no upload, unless one lasts throughout. ``look`` is
+    called before each check.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Renewal:
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way = self._forms = 0
-        self._first: float | None = None  # when a form or a cookie came first, and last
+        self._first: float | None = None  # when the first and the last form or cookie arrived
         self._last = 0.0
 
     def start(self) -> None:
@@ -50,7 +51,7 @@ class Renewal:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is being handled."""
         with self._lock:
             return bool(self._under_way)
 
@@ -61,13 +62,13 @@ class Renewal:
             now, first = self._clock(), self._first
             if first is None:
                 return
-            over = now - min(self._last + QUIET, first + LONGEST)  # seconds since it is due
+            over = now - min(self._last + QUIET, first + LONGEST)  # seconds since it was due
             waits = (self._under_way and over < SPARING) or (self._forms and over < PATIENCE)
         if over >= 0 and not waits:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, and note whether it could leave something in memory."""
+        """Answer a request, and record whether it could leave text in memory."""
         form = environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         secret = form or "HTTP_COOKIE" in environ
         self._begin(form=form, secret=secret)
@@ -99,7 +100,7 @@ class Renewal:
 
 
 class _Answer:
-    """The pieces of an answer; reports once that the server has closed it."""
+    """The pieces of a response; reports once that the server has closed it."""
 
     def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
         self._pieces = pieces

@@ -1,14 +1,15 @@
-"""Run the stock gunicorn, with each setting that would otherwise leave something behind.
+"""Run the stock gunicorn, with every setting that keeps it from leaving traces.
 
 The master makes the cookie key and reads code, templates, word lists and the sites' settings into
 memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
 reads the sites again and gunicorn replaces the workers; the key stays, and so do the sessions.
-Nothing of a request is logged: no address, target, header or time. Nothing of a request is put in
-a file.
+Nothing from a request is logged: no address, target, header or time. Nothing from a request is put
+in a file.
 
-With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it takes in requests and
-gives out answers, so that no slow client holds a thread. A TCP address is for one's own computer:
-there gunicorn's own pages for what is no HTTP are in plain English and have no policy.
+With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it receives requests and
+sends responses, so that no slow client holds a thread. A TCP address is for one's own computer:
+there gunicorn answers invalid HTTP with its own pages, which are in plain English and have no
+policy.
 """
 
 import contextlib
@@ -53,13 +54,13 @@ AGAIN = 2.0  # seconds before a worker that could not open the database is repla
 KEEPALIVE = 75  # seconds; longer than nginx keeps a connection to the app, so that nginx closes it
 CONNECTIONS = 1000  # of one worker
 _FILES = 4096  # that a worker may have open: connections, and those of the database
-_PRIVATE = 0o077  # what is made may be read by the server's own account only
-_SOCKET = 0o117  # a socket may be used by the group, which is nginx's
+_PRIVATE = 0o077  # only the server's own account may read new files
+_SOCKET = 0o117  # nginx's group may use a socket
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _M_ARENA_MAX = -8  # malloc.h
 
-# At "error" gunicorn writes methods, targets and addresses; at "critical" only that a worker hangs.
+# At "error" gunicorn logs methods, targets and addresses; at "critical" only that a worker hangs.
 _LEVEL = "critical"
 _LOG = {
     "version": 1,
@@ -116,10 +117,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "limit_request_line": 0,
             "limit_request_fields": 1000,
             "limit_request_field_size": 16_380,
-            # Headers of a proxy are not believed: hosts and https are settings.
+            # A proxy's headers are not trusted: hosts and https are settings.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
-            "forwarder_headers": "",  # else SCRIPT_NAME, of whoever comes over a socket file
+            "forwarder_headers": "",  # otherwise SCRIPT_NAME, from any client of a socket file
             "proc_name": "klankbord",
         }
         super().__init__()
@@ -130,7 +131,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        """Make the app of one worker, after the fork: with its own database connections."""
+        """Make the app of one worker after the fork, with its own database connections."""
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
@@ -139,7 +140,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             )
             time.sleep(AGAIN)
             raise SystemExit(0) from None
-        except Exception as error:  # said without its text, and raised again
+        except Exception as error:  # logged without its text, and raised again
             logger.error("a worker cannot start: %s", fault_location(error))
             raise
 
@@ -161,29 +162,29 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         return made
 
     def _leave(self) -> None:
-        """End this worker as the master would: requests under way are finished."""
+        """End this worker as the master would: current requests are finished."""
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. A reading with a fault is not used."""
+        """Run in the master before new workers start. A reading with a fault is discarded."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
-        """Run in the master once every worker has ended: leave no file time finer than the day."""
+        """Run in the master after every worker has ended: leave no file time finer than the day."""
         scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
         if self._renewal is not None and self._renewal.busy:
-            # After the grace. Python itself would wait for the threads of slow requests.
+            # After the grace period. Python itself would wait for the threads of slow requests.
             os._exit(0)
 
 
 def take(folder: Path, before: Reading | None = None) -> Reading:
     """Read the sites, and log what is wrong with them.
 
-    ``before``: what is being served. It is returned if the new reading has a fault.
+    ``before``: the reading in use, which is returned if the new one has a fault.
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
@@ -233,7 +234,8 @@ def address_of(bind: str) -> tuple[str, int] | Path:
 def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
     """Bind an address and release it: gunicorn would retry forever, or fail with a traceback.
 
-    Returns whether it is open to the network. Raises ServerError with the reason if it cannot be.
+    Returns whether it is open to the network. Raises ServerError with the reason if it cannot be
+    bound.
     """
     try:
         if isinstance(address, Path):
@@ -244,7 +246,7 @@ def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
             probe.bind(address)
             return not ipaddress.ip_address(probe.getsockname()[0]).is_loopback
-    except (OSError, UnicodeError) as error:  # the latter from a host that is no name
+    except (OSError, UnicodeError) as error:  # the latter for a host that is not a name
         shown = address if isinstance(address, Path) else f"{address[0]}, port {address[1]}"
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "is taken" if taken else "cannot be served on"
@@ -270,8 +272,8 @@ def _try_socket(path: Path) -> None:
 def _set_limits() -> None:
     """Set limits of this process.
 
-    No core dump, which would hold texts and keys; as little freed memory as possible; enough open
-    files for the connections.
+    They prevent core dumps, which would contain texts and keys, keep as little freed memory as
+    possible, and allow enough open files for the connections.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -279,20 +281,20 @@ def _set_limits() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     system = ctypes.CDLL(None)
     with contextlib.suppress(AttributeError):  # Linux has the one, glibc the other
-        # A dump that is piped to a collector does not heed the limit.
+        # A dump that is piped to a collector ignores the limit.
         system.prctl(_PR_SET_DUMPABLE, 0)
-        # One pool for all threads: each thread's own would keep what it once needed.
+        # One pool for all threads: a pool for each thread would keep all the memory it once needed.
         system.mallopt(_M_ARENA_MAX, 1)
 
 
 def _warm_up() -> None:
     """Load into the master what all workers need, so that they share its memory.
 
-    A language that few sites have is read by the worker that first shows a page in it.
+    A language that few sites use is read by the worker that first shows a page in it.
     """
     for lang in ALWAYS:
         words(lang)
     for lang in LANGUAGES:
         read_typed(" ".join(word_list(lang)[:7]))
     gc.collect()
-    gc.freeze()  # else the workers' first collection would copy all of it
+    gc.freeze()  # otherwise the workers' first garbage collection would copy all of it

@@ -30,29 +30,29 @@ def _of_a_new_site(command: _Command) -> _Command:
     """Add the options that describe a new site."""
     for option in reversed(
         (
-            click.option("--name", required=True, help="The organisation, as reporters read it."),
+            click.option("--name", required=True, help="The organisation, as reporters see it."),
             click.option(
                 "--origin",
                 "origins",
                 required=True,
                 multiple=True,
-                help="Where the site is dialled; once for each address.",
+                help="An address of the site.",
             ),
-            click.option("--run-by", default="", help="Who runs this server; the pages say so."),
-            click.option("--run-by-employer", is_flag=True, help="That is the employer itself."),
-            click.option("--phone", default="", help="The counsellor's telephone."),
-            click.option("--hours", default="", help="When that telephone is answered."),
+            click.option("--run-by", default="", help="Who runs this server; the pages show it."),
+            click.option("--run-by-employer", is_flag=True, help="The employer runs the server."),
+            click.option("--phone", default="", help="The counsellor's telephone number."),
+            click.option("--hours", default="", help="The hours when it is answered."),
             click.option(
                 "--controller",
                 default="",
-                help="Who answers for the personal data, and how to reach them.",
+                help="Who is responsible for the personal data, and how to reach them.",
             ),
             click.option(
                 "--other-contact",
                 nargs=2,
                 metavar="NAME PHONE",
                 default=("", ""),
-                help="Whom to call if it is about a counsellor: none of them.",
+                help="Somebody else to call if the report is about a counsellor.",
             ),
         )
     ):
@@ -76,7 +76,7 @@ def init(
 ) -> None:
     """Make a new site and print the invitation for its counsellors' desks.
 
-    The folder must not exist yet, or be empty and belong to the account that types this.
+    The folder must not exist yet, or must be empty and belong to your account.
 
     \b
     klankbord-server --dir /var/lib/klankbord init --name "Example" \\
@@ -91,7 +91,7 @@ def init(
 
 @click.group()
 def site() -> None:
-    """Sites of this server: one for each organisation."""
+    """Manage this server's sites, one for each organisation."""
 
 
 @site.command("add")
@@ -110,9 +110,9 @@ def site_add(
     controller: str,
     other_contact: tuple[str, str],
 ) -> None:
-    """Make one more site, in DIR/sites/NAME, and print its invitation.
+    """Make another site, in DIR/sites/NAME, and print its invitation.
 
-    NAME is what the other commands call it: 1 to 40 of a-z, 0-9 and -. No reporter sees it.
+    NAME is for use in commands: 1 to 40 characters from a-z, 0-9 and -. No reporter sees it.
 
     \b
     klankbord-server --dir /var/lib/klankbord site add bakery --name "Example Bakery" \\
@@ -130,7 +130,7 @@ def site_add(
     _make(place, wanted, there)
     common.say(
         f"The site is in {place.folder}. Give the line above to each counsellor; "
-        "a running server takes the site up on SIGHUP (systemctl reload klankbord).",
+        "a running server loads the site on SIGHUP (systemctl reload klankbord).",
         err=True,
     )
 
@@ -138,7 +138,7 @@ def site_add(
 @site.command("list")
 @folder_option
 def site_list(folder: Path | None) -> None:
-    """List the sites: what commands call them, the organisation, the addresses.
+    """List the sites, with their names in commands, organisations and addresses.
 
     \b
     klankbord-server --dir /var/lib/klankbord site list
@@ -162,10 +162,10 @@ def site_list(folder: Path | None) -> None:
 @folder_option
 @click.argument("called", metavar="NAME")
 def site_retire(folder: Path | None, called: str) -> None:
-    """Take no new report at a site from now on; say what still runs there.
+    """Close a site to new reports, and show how many conversations are left.
 
-    Codes open as before, and both sides write on, until each conversation ends by its terms. Type
-    it again to see whether anything is left. It holds at once, without SIGHUP.
+    Existing codes still work, and both sides can still write, until each conversation ends under
+    its terms. Type it again to see whether any are left. It takes effect at once, without SIGHUP.
 
     \b
     klankbord-server --dir /var/lib/klankbord site retire bakery
@@ -178,14 +178,14 @@ def site_retire(folder: Path | None, called: str) -> None:
         left = len(store.mailboxes())
     finally:
         store.close()
-    said = f"{place.name}: takes no new report since {ending.ended()}; "
+    said = f"{place.name}: accepts no new reports since {ending.ended()}; "
     if left:
-        goes = "conversation goes" if left == 1 else "conversations go"
-        said += f"{left} {goes} on. Keep it served, and its cards, until none is left."
+        goes = "conversation is" if left == 1 else "conversations are"
+        said += f"{left} {goes} left. Keep serving it, and keep its cards, until none is left."
     else:
         said += f"no conversation is left. Its files in {place.folder} may be removed"
         said += "" if place.name == paths.OWN else ": the whole folder, then SIGHUP to the server"
-        said += ". Backups hold them for some days more."
+        said += ". Backups keep them for some days more."
     common.say(said)
 
 
@@ -196,12 +196,13 @@ def site_retire(folder: Path | None, called: str) -> None:
     "--settings",
     "only_settings",
     is_flag=True,
-    help="Look at settings and pages alone: a server loads nothing if one of them is wrong.",
+    help="Check only settings and pages: a server loads nothing if one of them is wrong.",
 )
 def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
-    """Say what is wrong with the sites: file, line, what is expected.
+    """Check the sites; show each fault with its file, line and expected value.
 
-    Changes nothing. Without NAME all of them. After an edit: first this, then SIGHUP to the server.
+    It changes nothing. Without NAME it checks all sites. After an edit, first run this, then send
+    SIGHUP to the server.
 
     \b
     klankbord-server --dir /var/lib/klankbord site check
@@ -229,12 +230,12 @@ def site_check_command(folder: Path | None, called: str | None, only_settings: b
 @click.command()
 @folder_option
 @site_option
-@click.option("--origin", "origins", multiple=True, help="An address from now on.")
+@click.option("--origin", "origins", multiple=True, help="An address of the site.")
 @click.option(
     "--desk-origin",
     "desk_origins",
     multiple=True,
-    help="An address for desks only from now on; '' for none any more.",
+    help="An address for desks only; '' removes them all.",
 )
 def move(
     folder: Path | None,
@@ -242,12 +243,12 @@ def move(
     origins: tuple[str, ...],
     desk_origins: tuple[str, ...],
 ) -> None:
-    """Give the site other addresses and print the new invitation.
+    """Change the site's addresses and print the new invitation.
 
-    Site and codes stay the same. Each counsellor gives the invitation to the desk. Without
-    --origin and --desk-origin nothing changes and the invitation is printed again.
+    The site id and the codes stay the same. Each counsellor passes the invitation to their desk.
+    Without --origin and --desk-origin, nothing changes and the invitation is printed again.
 
-    With --desk-origin, desks are answered there and nowhere else.
+    With --desk-origin, the server responds to desks only there.
 
     \b
     klankbord-server --dir /var/lib/klankbord move --origin https://box.example.org
@@ -266,7 +267,7 @@ def move(
         changed = settings.parse(text, path)
         _refuse_others(changed, place, loader.read(folder_of(folder)))
         replace_whole(path, text.encode("utf-8"), common.today())
-        common.say("A running server takes it up on SIGHUP (systemctl reload klankbord).", err=True)
+        common.say("A running server loads it on SIGHUP (systemctl reload klankbord).", err=True)
     click.echo(_invitation(changed))
 
 
@@ -281,9 +282,9 @@ def _wanted(
     other_contact: OtherContact,
 ) -> Settings:
     if employer and not run_by:
-        raise click.UsageError("--run-by-employer is for --run-by: name the employer there too.")
+        raise click.UsageError("--run-by-employer needs --run-by: name the employer there too.")
     if hours and not phone:
-        raise click.UsageError("--hours is for --phone: give the telephone that is answered then.")
+        raise click.UsageError("--hours needs --phone: give the number that is answered then.")
     return Settings(
         site=secrets.token_hex(16),
         name=name,
@@ -309,7 +310,7 @@ def _make(place: Place, wanted: Settings, there: Reading) -> None:
         made = settings.parse(text, target / settings.FILE_NAME)
     _refuse_others(made, place, there)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ServerError(f"{target} is there already and is not empty; nothing was changed")
+        raise ServerError(f"{target} already exists and is not empty; nothing was changed")
     _build(target, text, made.site)
     click.echo(_invitation(made))
 

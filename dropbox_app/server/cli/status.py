@@ -15,11 +15,11 @@ from dropbox_app.server.doctor import status as statuses
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, for monitoring.")
 def status_command(folder: Path | None, as_json: bool) -> None:
-    """Tell how the server is doing today. Ends with 1 if something is to be done.
+    """Show today's status of the server. The exit code is 1 if you have something to do.
 
-    Whether each site is open, when each desk last fetched, the last backup and mail, the disk, the
-    version, the certificate, the next upkeep. It changes nothing and uses no network. What is
-    wrong with the machine, and how to repair it, is what doctor tells.
+    It shows whether each site is open, when each desk last fetched, the last backup and mail, the
+    disk, the version, the certificate and the next upkeep. It changes nothing and uses no network.
+    To check the machine and learn how to fix it, use doctor.
 
     \b
     klankbord-server --dir /var/lib/klankbord status

@@ -11,11 +11,11 @@ from dropbox_app.server.cli import common
 @click.command("upgrade")
 @click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def upgrade_command(release: Path) -> None:
-    """Upgrade this server to a signed release, as root; go back if it does not serve.
+    """Upgrade this server to a signed release, as root; roll back if it does not serve.
 
-    RELEASE is a release's folder, with SHA256SUMS and its signature. The signature must be of the
-    key in /etc/klankbord/release.pub. Broken off at any moment, the same command finishes it or
-    goes back first. For a server that deploy/install made.
+    RELEASE is a release's folder, with SHA256SUMS and its signature. The signature must be made
+    with the key in /etc/klankbord/release.pub. If it was interrupted, the same command first
+    finishes it or rolls back. Only for a server that deploy/install made.
 
     \b
     klankbord-server upgrade klankbord-0.2.0
@@ -31,5 +31,6 @@ def upgrade_command(release: Path) -> None:
 
     done = Upgrade(Machine(), version("klankbord"), common.say).run(target)
     common.say(
-        f"Klankbord {done} serves. Next: doctor. To go back: see deploy/guide/routine.md.", err=True
+        f"Klankbord {done} is running. Next: doctor. To go back: see deploy/guide/routine.md.",
+        err=True,
     )

@@ -16,11 +16,11 @@ from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE
 
 SHOWN = 3  # of many entries with the same fault
-FIRST = 7  # days within which a new counsellor's desk is to fetch for the first time
+FIRST = 7  # days within which a new counsellor's desk must fetch for the first time
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
-    """Yield cards that cannot be used, or can no longer be used."""
+    """Yield the faults of cards that cannot be used, or can no longer be used."""
     for name, fault in site.faults():
         yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
     for named in site.cards():
@@ -40,7 +40,7 @@ def telephone_faults(site: Site) -> Iterator[str]:
 
 
 def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
-    """Yield a note if there is one counsellor, and nobody to turn to about that one."""
+    """Yield a note if there is one counsellor, and nobody to contact about that counsellor."""
     if len(site.open_cards(today)) == 1 and not site.settings.other_contact:
         yield (
             f"{_where(site, 'other_contact')}: other_contact: there is one counsellor. Name whom "
@@ -60,9 +60,9 @@ def _where(site: Site, key: str) -> str:
 def desk_faults(
     site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
 ) -> Iterator[tuple[str, bool]]:
-    """Yield desks that fetch too seldom, and whether that is only a note.
+    """Yield desks that fetch too rarely, and whether that is only a note.
 
-    A counsellor who is away, and says so on the card, is not late. ``fetches``: each desk's last.
+    A counsellor whose card announces an absence is not late. ``fetches``: each desk's last fetch.
     """
     promised = site.settings.response_days
     for named in site.cards():
@@ -70,7 +70,7 @@ def desk_faults(
         last = fetches.get(str(named.card.identity))
         if not response.late(last, today, promised) or (away and away.until >= today):
             continue
-        # Its first fetch renews the card: until then its day is that of card add.
+        # Its first fetch renews the card: until then the file's day is that of card add.
         path = site.folder / CARDS / f"{named.file_name}.card"
         added = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
         said = f"has not fetched since {last}" if last else "has never fetched"
@@ -87,13 +87,13 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
     law = read.settings.law
     path = read.place.folder / settings.FILE_NAME
     if law.read_on is None:
-        yield f"{path}: law: no lawyer has read what the pages say of the law"
+        yield f"{path}: law: no lawyer has read the pages' text on the law"
     elif (today - law.read_on).days > referrals.STALE:
-        yield f"{path}: law: what the pages say of the law was read on {law.read_on}: read it again"
+        yield f"{path}: law: the pages' text on the law was read on {law.read_on}: read it again"
     if any(read.own_law(*page) for page in read.pages) and not law.author:
         yield f"{path}: law: name the author of your own text on the law"
     if drafts := [lang for lang in read.settings.languages if lang in languages.DRAFTS]:
-        yield f"{path}: languages: not yet read by a native reader: {', '.join(drafts)}"
+        yield f"{path}: languages: not yet read by a native speaker: {', '.join(drafts)}"
     old = [one.name for one in read.referrals.entries if one.stale(today)]
     if old:
         own = read.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
@@ -120,7 +120,7 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
     site = Site(place.folder, read.settings)
     for said in stale_texts(read, today):
         yield Fault(place.name, said, note=True)
-    with suppress(ServerError, OSError):  # said above
+    with suppress(ServerError, OSError):  # reported above
         for said, note in desk_faults(site, inspect.fetches(place.folder / DATABASE), today):
             yield Fault(place.name, f"{said}: ask the counsellor to fetch", note=note)
     for said in (

@@ -17,12 +17,12 @@ from dropbox_app.server.config import law
 from dropbox_app.server.errors import ContentError
 
 FOLDER = "content"
-# Which pages a site may write itself. Those that make promises of this program keep them, and
-# what the site writes stands below. The blocks of ``law`` stand within a page.
+# The pages that a site may write itself. Pages with promises of this program keep them, and the
+# site's text follows below. The blocks of ``law`` are parts of a page.
 INSTEAD = ("what", "options", "role")
 BELOW = ("about", "exceptions", "privacy")
 PAGES = (*INSTEAD, *BELOW, *law.BLOCKS)
-MAX_BYTES = 16 * 1024  # all pages of a site are as long as its longest
+MAX_BYTES = 16 * 1024  # all pages of a site are padded to its longest
 
 _LINK = re.compile(
     r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?([/?#].*)?|mailto:[^?&]+@[^?&]+|tel:[+0-9().-]+"
@@ -34,15 +34,15 @@ _HEADINGS = range(2, 5)
 
 
 class _Parser(MarkdownIt):
-    """A parser that accepts every link as a link; what is wrong with it is reported here."""
+    """A parser that accepts every link, so that this module can report bad ones."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802 - markdown-it's own name
         return True
 
 
 def render(text: str, name: str) -> str:
-    """Return a page's Markdown as HTML. Raises ContentError; ``name`` is what it calls the file."""
-    parser = _Parser("commonmark", {"html": True})  # seen as HTML, so that it can be named
+    """Return a page's Markdown as HTML. Raises ContentError, which calls the file ``name``."""
+    parser = _Parser("commonmark", {"html": True})  # parsed as HTML, so that it can be reported
     tokens = parser.parse(_checked(text, name))
     for line, said in _faults(tokens):
         raise ContentError(f"{name}, line {line}: {said}")
@@ -65,7 +65,7 @@ def _checked(text: str, name: str) -> str:
         raise ContentError(f"{name}: it is empty; without the file the page has its default text")
     for number, line in enumerate(text.split("\n"), start=1):
         if _hidden(line):
-            raise ContentError(f"{name}, line {number}: it holds a character that cannot be seen")
+            raise ContentError(f"{name}, line {number}: it contains an invisible character")
     return text
 
 
@@ -75,13 +75,13 @@ def _hidden(text: str) -> bool:
 
 
 def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
-    """Yield faults, each with its line."""
+    """Yield each fault with its line."""
     level = 1
     line = 1
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):
         line = token.map[0] + 1 if token.map else line
         if token.type == "html_block":
-            yield line, "HTML is not taken; write it in Markdown"
+            yield line, "HTML is not allowed; write it in Markdown"
         elif token.type == "heading_open":
             wanted = int(token.tag[1:])
             if wanted not in _HEADINGS:
@@ -98,11 +98,11 @@ def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
 def _inline_faults(children: Sequence[Token], line: int) -> Iterator[tuple[int, str]]:
     for token, after in zip(children, [*children[1:], None], strict=True):
         if token.type == "html_inline":
-            yield line, "HTML is not taken; write it in Markdown"
+            yield line, "HTML is not allowed; write it in Markdown"
         elif token.type == "image":
-            yield line, "pictures are not taken"
+            yield line, "pictures are not allowed"
         elif _hidden(token.content):  # written as an entity
-            yield line, "it holds a character that cannot be seen"
+            yield line, "it contains an invisible character"
         elif token.type == "link_open":
             if not _LINK.fullmatch(str(token.attrGet("href"))):
                 yield line, f"a link must be {_LINKS}"

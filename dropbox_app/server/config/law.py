@@ -1,8 +1,8 @@
 """The text on the law: the site's own, or one of the drafts that come with the program.
 
-What this program does is fixed in the templates and tested. What the law says is not: it stands
-in blocks that a site replaces with ``content/{nl,en}/BLOCK.md``, and the pages say whose text it is
-and who read it on which day. No lawyer has read the drafts.
+The statements about this program are fixed in the templates and tested. The statements about the
+law are not: they are in blocks that a site can replace with ``content/{nl,en}/BLOCK.md``, and the
+pages say whose text it is and who read it on which day. No lawyer has read the drafts.
 """
 
 import functools

@@ -1,8 +1,8 @@
-"""Reads every site of a server, and reports what is wrong: site, file, line, what was expected.
+"""Reads every site of a server, and reports faults: site, file, line and expected value.
 
-A mistake costs at most its own site: one with wrong settings stays closed while the others are
-served, one with a wrong page of its own shows the default text there. No mistake raises. A running
-server uses no reading with a fault at all (``cli.serve``).
+A mistake affects at most its own site: one with wrong settings stays closed while the others are
+served, and one with a wrong page of its own shows the default text there. No mistake raises an
+exception. A running server never uses a reading with a fault (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Page = tuple[str, str]  # language and name
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong. A ``note`` is for the operator to judge."""
+    """Something wrong. A ``note`` is for the operator to judge."""
 
     site: str
     said: str
@@ -63,8 +63,8 @@ class ReadSite:
 class ClosedSite:
     """A site with wrong settings.
 
-    ``origins``, ``desk_origins``: as far as they can be read and no open site has their host names.
-    Visitors get a neutral page there, which says to come back later.
+    ``origins``, ``desk_origins``: those that can be read and whose host names no open site has.
+    Visitors get a neutral page there, which asks them to come back later.
     """
 
     place: Place
@@ -105,7 +105,7 @@ def read(folder: Path) -> Reading:
     drafts = [_Draft(place) for place in places]
     _close_doubles(drafts)
     faults = [
-        Fault(name, f"{folder / paths.SITES / name}: the name of a site is {paths.FORM}")
+        Fault(name, f"{folder / paths.SITES / name}: the name of a site must be {paths.FORM}")
         for name in odd
     ]
     for draft in drafts:
@@ -121,7 +121,7 @@ def read(folder: Path) -> Reading:
 
 
 def claims(made: Settings) -> set[tuple[str, str]]:
-    """Return what only one site may have: its host names, on any port, and its id."""
+    """Return the values that only one site may have: its host names, on any port, and its id."""
     hosts = {("host", name) for name in origins.hosts((*made.origins, *made.desk_origins))}
     return hosts | {("site", made.site)}
 
@@ -146,7 +146,7 @@ class _Draft:
         self.referrals = self._read_referrals()
 
     def closed(self, taken: set[str]) -> ClosedSite:
-        """Return what is usable of a site with wrong settings, without host names in ``taken``."""
+        """Return the usable part of a site with wrong settings, without host names in ``taken``."""
         text = ""
         with suppress(OSError):
             text = read_small(self._path, settings.MIB).decode("utf-8", "replace")
@@ -159,10 +159,10 @@ class _Draft:
     def close(self, said: str) -> None:
         """Record a fault that keeps the whole site from being served."""
         self.settings = None
-        self.faults.append(Fault(self.place.name, f"{said} (at a start this site stays closed)"))
+        self.faults.append(Fault(self.place.name, f"{said} (this site stays closed at startup)"))
 
     def collides(self, claim: tuple[str, str], others: Sequence["_Draft"]) -> None:
-        """Close the site because others have the same host name or id."""
+        """Close the site because another has the same host name or id."""
         kind, value = claim
         key = "origins" if kind == "host" else "site"
         line = settings.line_of(key, self._text)
@@ -172,7 +172,7 @@ class _Draft:
         self.close(f"{where}: {key}: {what} is that of {theirs} too")
 
     def _check_id(self, site: str) -> None:
-        """Raise SettingsError if the store belongs to another id: no code would open anything."""
+        """Raise SettingsError if the store belongs to another id: no code would work."""
         kept = held_id(self.place.folder)
         if kept and kept != site:
             line = settings.line_of("site", self._text)
@@ -196,7 +196,7 @@ class _Draft:
                     self.faults.append(Fault(self.place.name, said, note=True))
 
     def _read_referrals(self) -> Referrals:
-        """Return the site's own list of where people can turn; the shipped one if it has none."""
+        """Return the site's own referral list, or the shipped one if it has none."""
         path = self.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
         try:
             with path.open("rb") as file:
@@ -207,7 +207,7 @@ class _Draft:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{path}: cannot be read: {error.strerror}"
-            self._page_fault(f"{said} (at a start the list of this program is shown)")
+            self._page_fault(f"{said} (at startup the program's own list is shown)")
         return referrals.shipped()
 
     def _page(self, path: Path) -> str | None:
@@ -219,12 +219,12 @@ class _Draft:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{path}: cannot be read: {error.strerror}"
-            self._page_fault(f"{said} (at a start the page has its default text)")
+            self._page_fault(f"{said} (at startup the page gets its default text)")
             return None
         return text
 
     def _names(self, lang: str) -> set[str]:
-        """Return the existing pages of a language; any other file is a fault."""
+        """Return the existing pages in a language; any other file is a fault."""
         folder = self.place.folder / custom_pages.FOLDER / lang
         try:
             files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -247,8 +247,8 @@ class _Draft:
 def held_id(folder: Path) -> str | None:
     """Return the id of the site that the conversations in a site's folder belong to.
 
-    It is read from the database or, if that is of an older version, from a card that was made for
-    the site. None if neither does.
+    It is read from the database or, if that is from an older version, from a card made for the
+    site. None if neither has it.
     """
     known = inspect.site_of(folder / DATABASE)
     if known:
@@ -260,9 +260,9 @@ def held_id(folder: Path) -> str | None:
 
 
 def _close_doubles(drafts: Sequence[_Draft]) -> None:
-    """Close every site that claims what another claims: a host name, or the id.
+    """Close every site that claims the same host name or id as another.
 
-    Nobody can tell whose it is, and a reporter must never end at another organisation.
+    Nobody can tell whose it is, and a reporter must never reach another organisation.
     """
     found: dict[tuple[str, str], list[_Draft]] = {}
     for draft in drafts:

@@ -10,25 +10,26 @@ from urllib.parse import urlsplit
 from dropbox_app.server.errors import SettingsError
 
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-# As far as it can be made out in settings that are wrong: the list, and each text in it.
+# To recognise, in wrong settings, the list and each text in it.
 _LISTS = re.compile(r"^\s*(origins|desk_origins)\s*=\s*\[([^\]]*)", re.MULTILINE)
 _TEXTS = re.compile(r"""["']([^"'\n]{1,300})["']""")
+_NO_ORIGIN = "is not an origin such as https://drop.example.org"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def read(value: object) -> tuple[str, ...]:
-    """Return the origins of a list as a settings file holds it.
+    """Return the origins in a list from a settings file.
 
     Raises SettingsError; its text begins after the name of the setting.
     """
     if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
-        raise SettingsError(" must be a list of texts")
+        raise SettingsError(" must be a list of origins in quotes")
     try:
         read = tuple(check_origin(origin) for origin in value)
     except SettingsError as error:
         raise SettingsError(f": {error}") from None
     if len(set(read)) != len(read):
-        raise SettingsError(": one of them stands twice")
+        raise SettingsError(": one of them is listed twice")
     return read
 
 
@@ -38,7 +39,7 @@ def hosts(origins: Sequence[str]) -> set[str]:
 
 
 def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, ...]:
-    """Return the origins that can be made out in the text of a settings file that is wrong."""
+    """Return the origins that can be recognised in the text of a wrong settings file."""
     found = []
     for named, listed in _LISTS.findall(text):
         for origin in _TEXTS.findall(listed) if named == key else ():
@@ -48,20 +49,21 @@ def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, .
 
 
 def check_origin(origin: str) -> str:
-    """Return an origin in the one form a desk signs, or raise SettingsError saying what is wrong.
+    """Return an origin in the one form that a desk signs. Raises SettingsError with the reason.
 
-    scheme://host[:port], lower-case, default port left out. Plain http only for onion services
-    (Tor encrypts) and for this machine itself: elsewhere anybody on the way would read along.
+    The form is scheme://host[:port], in lower case, without a default port. Plain http is only for
+    onion services (Tor encrypts) and for this machine itself: elsewhere anyone on the network path
+    could read the traffic.
     """
     try:
         parts = urlsplit(origin)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org") from None
+        raise SettingsError(f"{origin!r} {_NO_ORIGIN}") from None
     host = parts.hostname or ""
     address = _address(host)
     if parts.scheme not in _DEFAULT_PORTS or not (address or HOST.fullmatch(host)):
-        raise SettingsError(f"{origin!r} is no origin such as https://drop.example.org")
+        raise SettingsError(f"{origin!r} {_NO_ORIGIN}")
     shown = f"[{host}]" if ":" in host else host
     default = port in (None, _DEFAULT_PORTS[parts.scheme])
     wanted = f"{parts.scheme}://{shown}" + ("" if default else f":{port}")

@@ -1,7 +1,7 @@
 """The folders of a server's sites: the server's own folder, or ``sites/NAME/`` in it.
 
-Every site is a folder of the same form with all that is its own: settings, cards, database,
-files, pages. A server with one site has it in the folder itself and needs no more.
+Every site is a folder of the same form that holds all its own data: settings, cards, database,
+files and pages. A server with one site has it in the folder itself.
 """
 
 import os
@@ -14,9 +14,9 @@ from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 SITES = "sites"
-RESTORING = ".restoring"  # where a restore works; while it is there, nothing is complete
-OWN = "."  # what the site in the folder itself is called
-FORM = "1 to 40 of a-z, 0-9 and -"
+RESTORING = ".restoring"  # where a restore works; while it exists, nothing is complete
+OWN = "."  # the name of the site in the folder itself
+FORM = "1 to 40 characters from a-z, 0-9 and -"
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -27,11 +27,11 @@ class Place:
 
     name: str
     folder: Path
-    reserve: Path  # one for all sites of a server: they share its disk
+    reserve: Path  # one for all sites of a server, because they share its disk
 
 
 def own(folder: Path) -> Place:
-    """Return the place of the site in the folder itself."""
+    """Return the place of the site that is in the folder itself."""
     return Place(OWN, folder, folder / RESERVE)
 
 
@@ -40,16 +40,16 @@ def named(folder: Path, name: str) -> Place:
     if name == OWN:
         return own(folder)
     if not _NAME.fullmatch(name):
-        raise SettingsError(f"the name of a site is {FORM}, and not {name!r}")
+        raise SettingsError(f"the name of a site must be {FORM}, not {name!r}")
     return Place(name, folder / SITES / name, folder / RESERVE)
 
 
 def places(folder: Path) -> tuple[Place, ...]:
     """Return every site of a server, the one in the folder itself first. Raises SettingsError."""
-    if os.path.exists(folder / RESTORING):  # of a closed folder the next line says more
+    if os.path.exists(folder / RESTORING):  # for a closed folder the next line reports more
         raise SettingsError(f"{folder}: a restore was interrupted here; run it again")
     found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
-    # Without settings it is still one, if a broken one, where its database is.
+    # Without settings it is still a site, though a broken one, if its database exists.
     if not found or any(os.path.exists(folder / name) for name in (FILE_NAME, DATABASE)):
         found.insert(0, own(folder))
     return tuple(found)
@@ -73,7 +73,7 @@ def misnamed(folder: Path) -> list[str]:
 
 
 def chosen(folder: Path, name: str | None) -> Place:
-    """Return the site of ``name``; without a name, the one in the folder itself, or the only one.
+    """Return the site called ``name``; if none is given, that of the folder itself or the only one.
 
     Raises SettingsError.
     """

@@ -1,8 +1,8 @@
-"""Where people can turn besides the counsellor: the shipped list, or the site's own.
+"""Referrals, the places to turn to besides the counsellor: the shipped list or the site's own.
 
-``content/referrals.toml`` in a site's folder takes the place of the whole list. Strict like all
-that an operator writes: an unknown key, a number that is none, a topic that the report form does
-not have are refused by name.
+``content/referrals.toml`` in a site's folder replaces the whole list. It is read strictly, like all
+of the operator's files: an unknown key, an invalid number or a topic that the report form does not
+have is refused by name.
 """
 
 import datetime
@@ -22,9 +22,9 @@ from dropbox_app.server.errors import ContentError
 FILE_NAME = "referrals.toml"
 MAX_BYTES = 16 * 1024
 MOST = 40  # entries
-LINES = 60  # of all topics together: the page is as long as every other page before a session
+LINES = 60  # over all topics: the page has the length of every other page before a session
 STALE = 365  # days after which an entry is to be checked again
-# What happened, in the order of the page.
+# The answers to "what happened", in the order of the page.
 TOPICS = tuple(name for name in ANSWERS["topics"][1] if name not in ("other", "dont_know"))
 
 _SITE = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+(/[a-z0-9/_-]*)?")
@@ -33,7 +33,7 @@ _TEXTS = ("name", "nl", "en", "phone", "site")
 
 @dataclass(frozen=True)
 class Referral:
-    """One place to turn to. ``checked``: the day on which somebody last verified the entry."""
+    """A place to turn to. ``checked``: the day on which somebody last verified the entry."""
 
     name: str
     topics: tuple[str, ...]
@@ -44,7 +44,7 @@ class Referral:
     checked: datetime.date | None = None
 
     def why(self, lang: str) -> str:
-        """Return what the place is for, in a language of the pages."""
+        """Return the purpose of the place, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
     def stale(self, today: datetime.date) -> bool:
@@ -69,7 +69,7 @@ class Referrals:
 
 
 def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
-    """Return how many entries with a telephone or a site nobody has checked; "" for none."""
+    """Return how many entries with a telephone or a site were never checked; "" for none."""
     told = [entry for entry in entries if entry.phone or entry.site]
     missing = [entry for entry in told if entry.checked is None]
     if not missing:
@@ -85,7 +85,7 @@ def shipped() -> Referrals:
 
 
 def parse(raw: bytes, name: str) -> Referrals:
-    """Read a list; ``name`` is what errors call the file. Raises ContentError."""
+    """Read a list; errors call the file ``name``. Raises ContentError."""
     if len(raw) > MAX_BYTES:
         raise ContentError(f"{name}: it may be at most {MAX_BYTES} bytes")
     try:
@@ -93,7 +93,7 @@ def parse(raw: bytes, name: str) -> Referrals:
     except UnicodeDecodeError:
         raise ContentError(f"{name}: this is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise ContentError(f"{name}: this is no TOML: {error}") from None
+        raise ContentError(f"{name}: this is not valid TOML: {error}") from None
     try:
         return _referrals(values)
     except Wrong as wrong:

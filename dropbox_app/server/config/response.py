@@ -1,21 +1,21 @@
-"""How many working days a counsellor has to answer, and everything that follows from that number.
+"""The working days within which a counsellor answers, and everything that follows from them.
 
 The pages promise an answer within ``response_days`` working days. A desk keeps that promise by
-fetching at least that often: the daily mail asks for it, ``site check`` and ``doctor`` name a desk
-that is late, and the pages say so once nobody has looked for GRACE working days more.
+fetching at least that often: the daily mail asks for it, ``site check`` and ``doctor`` report a
+late desk, and the pages say so after another GRACE working days without a fetch.
 """
 
 import datetime
 
-GRACE = 2  # working days beyond the promise until the pages say that nobody has looked
+GRACE = 2  # working days beyond the promise before the pages say that nobody has looked
 
 
 def working_days(after: datetime.date, until: datetime.date) -> int:
-    """Return the number of days from Monday to Friday after one day, up to and with another.
+    """Return the number of days from Monday to Friday after one day, up to and including another.
 
-    Public holidays count as working days, since the server does not know them; a desk is so
-    asked to fetch a day early, and the pages speak of weekdays where they count. 0 if ``until``
-    is not later.
+    Public holidays count as working days, since the server does not know them; so a desk may be
+    asked to fetch a day early, and the pages say weekdays where they count days. 0 if ``until`` is
+    not later.
     """
     days = max((until - after).days, 0)
     weeks, rest = divmod(days, 7)
@@ -34,10 +34,10 @@ def late(last: datetime.date | None, today: datetime.date, promised: int) -> boo
 
 
 def quiet_for(promised: int) -> int:
-    """Return the whole working days without a fetch after which the pages mention it."""
+    """Return the number of full working days without a fetch after which the pages mention it."""
     return promised + GRACE
 
 
 def quiet(last: datetime.date, today: datetime.date, promised: int) -> bool:
-    """Return whether ``quiet_for(promised)`` whole working days have passed since ``last``."""
+    """Return whether ``quiet_for(promised)`` full working days have passed since ``last``."""
     return working_days(last, today) > quiet_for(promised)

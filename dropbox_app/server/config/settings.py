@@ -1,7 +1,7 @@
-"""``site.toml``: what the operator says about a site. Strict: a wrong setting is named.
+"""``site.toml``: the operator's settings of a site. Strict: a wrong setting is named.
 
 Nothing is guessed: an unknown key, a wrong type or an origin in another form than a desk signs is
-refused with the file, the line, the key and what is wanted there.
+refused with the file, the line, the key and the expected value.
 """
 
 import datetime
@@ -41,18 +41,18 @@ class Retention:
     """Lifetimes in days (SPEC section 9)."""
 
     reporter_items: int = 30  # after each addressed counsellor has fetched it
-    counsellor_items: int = 90  # the same, for what a counsellor wrote
+    counsellor_items: int = 90  # the same, for a counsellor's messages
     unfetched: int = 180  # at most, while a counsellor has not fetched it
     idle: int = 90  # a mailbox after the last addition
-    notice: int = 14  # from when the page says that the end is near
+    notice: int = 14  # from when the page announces the end
     absence: int = 30  # a mailbox after an announced absence that would outlive it
-    silent_desk: int = 14  # no fetch for so long: a desk that may not come back
+    silent_desk: int = 14  # no fetch for this long: the desk may not come back
     withdrawn_ids: int = 31  # longer than any backup lives
-    backup: int = 30  # at most, wherever a copy lies
+    backup: int = 30  # at most, wherever a copy is
 
     @property
     def backups_kept(self) -> int:
-        """How long the server keeps its own backups while newer ones are made."""
+        """How many days the server keeps its own backups while newer ones are made."""
         return min(BACKUPS_KEPT, self.backup)
 
 
@@ -60,36 +60,36 @@ class Retention:
 class Limits:
     """The limits, in bytes unless stated otherwise."""
 
-    text: int = 60_000  # one message's free text together
+    text: int = 60_000  # all free text of one message
     file: int = 100 * MIB  # an attachment before it is sealed
     files_per_message: int = 10
     mailbox_bytes: int = 1024 * MIB
-    # Of all messages of one mailbox, half for the reporter and half for the counsellors: neither
+    # For all messages of one mailbox, half for the reporter and half for the counsellors: neither
     # side can silence the other, and a page that shows them all stays within bounds.
     messages: int = 500  # a number
     message_bytes: int = 8 * MIB
     site_bytes: int = 10 * 1024 * MIB
-    # Of the disk; below it no reporter's words are taken, below twice as much no files, and below
-    # half of it no answers.
+    # Free bytes on the disk; below it no text from reporters is accepted, below twice as much no
+    # files, and below half of it no answers.
     free_bytes: int = 256 * MIB
 
 
 @dataclass(frozen=True)
 class Crisis:
-    """A number to call in an emergency, and what it is for, in each language."""
+    """A number to call in an emergency, and its purpose in each language."""
 
     number: str
     nl: str
     en: str
 
     def why(self, lang: str) -> str:
-        """Return what the number is for, in a language of the pages."""
+        """Return the purpose of the number, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
 
 @dataclass(frozen=True)
 class OtherContact:
-    """Somebody to call about the counsellors themselves; both fields are empty if nobody is."""
+    """Somebody to call about the counsellors themselves; both fields are empty if there is none."""
 
     name: str = ""
     phone: str = ""
@@ -100,7 +100,7 @@ class OtherContact:
 
 @dataclass(frozen=True)
 class Own:
-    """The telephone number of one counsellor. ``card``: the name of the card's file."""
+    """The telephone number of one counsellor. ``card``: the name of the card file."""
 
     card: str
     phone: str
@@ -109,9 +109,9 @@ class Own:
 
 @dataclass(frozen=True)
 class Law:
-    """The text that says what the law is here: its source, its author, and who read it.
+    """The text on the law: its source, its author, and who read it.
 
-    ``author`` is that of the site's own text; ``read_by`` and ``read_on`` are of the text shown.
+    ``author`` wrote the site's own text; ``read_by`` and ``read_on`` concern the text shown.
     """
 
     draft: str = DRAFTS[0]
@@ -126,19 +126,19 @@ class Settings:
 
     site: str  # 16 random bytes in hex, made by init; it is part of every code
     name: str  # the organisation
-    origins: tuple[str, ...]  # where the site is dialled: scheme://host[:port]
-    desk_origins: tuple[str, ...] = ()  # where desks dial it; if empty, there too
+    origins: tuple[str, ...]  # where the site is reached: scheme://host[:port]
+    desk_origins: tuple[str, ...] = ()  # where desks reach it; if empty, at ``origins``
     run_by: str = ""  # who runs the server
     run_by_is_employer: bool = False
-    controller: str = ""  # who answers for the personal data, as the privacy page names them
+    controller: str = ""  # the controller of the personal data, as the privacy page names them
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
-    telephones: tuple[Own, ...] = ()  # those who have a telephone of their own
+    telephones: tuple[Own, ...] = ()  # counsellors who have a telephone of their own
     other_contact: OtherContact = field(default_factory=OtherContact)
     languages: tuple[str, ...] = ALWAYS  # of the pages
     leave_to: str = "https://www.wikipedia.org/"
     response_days: int = 2  # working days: the one clock, see ``response``
-    crisis: tuple[Crisis, ...] = ()  # empty: what the catalogues say
+    crisis: tuple[Crisis, ...] = ()  # empty: the numbers in the catalogues
     law: Law = field(default_factory=Law)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
@@ -153,11 +153,11 @@ def text_of(folder: Path) -> str:
     """Return the settings file of a folder as text. Raises SettingsError."""
     path = folder / FILE_NAME
     try:
-        data = read_small(path, MIB)  # ``parse`` says what is too long
+        data = read_small(path, MIB)  # ``parse`` reports a text that is too long
         return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} is no folder of a Klankbord server: it has no {FILE_NAME} (see init)"
+            f"{folder} is not a Klankbord server's folder: it has no {FILE_NAME} (see init)"
         ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: this is not UTF-8") from None
@@ -167,7 +167,7 @@ def text_of(folder: Path) -> str:
 
 def parse(text: str, path: Path) -> Settings:
     """Parse the text of a settings file; ``path`` is used in errors. Raises SettingsError."""
-    if len(text) > MAX_CHARACTERS:  # some short writings would keep the parser busy for long
+    if len(text) > MAX_CHARACTERS:  # some short texts would keep the parser busy for a long time
         raise SettingsError(f"{path}: it may be at most {MAX_CHARACTERS} characters")
     try:
         values = tomllib.loads(text)
@@ -175,10 +175,10 @@ def parse(text: str, path: Path) -> Settings:
         said = str(error)
         at = _AT_LINE.search(said)
         where = f"{path}, line {at[1]}" if at else str(path)
-        raise SettingsError(f"{where}: this is no TOML: {_AT_LINE.sub('', said)}") from None
+        raise SettingsError(f"{where}: this is not valid TOML: {_AT_LINE.sub('', said)}") from None
     except (RecursionError, ValueError):  # the latter of a number with thousands of digits
         raise SettingsError(
-            f"{path}: this is no TOML: it is nested too deeply, or a number is too long"
+            f"{path}: this is not valid TOML: it is nested too deeply, or a number is too long"
         ) from None
     try:
         return _settings(values)
@@ -231,11 +231,11 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     if "response_days" in values:
         found["response_days"] = whole_number(values["response_days"], "response_days")
     if not values["origins"]:
-        raise Wrong("origins", "origins must be a list of at least one text")
+        raise Wrong("origins", "origins must be a list of at least one origin")
     found["origins"] = _origins(values["origins"], "origins")
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
-        raise Wrong("desk_origins", f"desk_origins: {host} is for reporters already")
+        raise Wrong("desk_origins", f"desk_origins: {host} is already an address for reporters")
     if "languages" in values:
         found["languages"] = _languages(values["languages"])
     found["law"] = _law(values.get("law", {}))
@@ -305,7 +305,7 @@ def _crisis(value: object) -> tuple[Crisis, ...]:
         if not TELEPHONE.fullmatch(row.number):
             raise Wrong("crisis", f"number in crisis must be a telephone number: {row.number!r}")
         if not row.nl or not row.en:
-            raise Wrong("crisis", "crisis must say in nl and in en whom a number is for")
+            raise Wrong("crisis", "crisis must give the purpose of each number in nl and in en")
     return tuple(rows)
 
 
@@ -325,9 +325,9 @@ def _telephones(value: object) -> tuple[Own, ...]:
     ]
     for row in rows:
         if not row.phone:
-            raise Wrong("telephones", f"telephones must give a phone for {row.card}")
+            raise Wrong("telephones", f"telephones must contain a phone for {row.card}")
     if len({row.card for row in rows}) != len(rows):
-        raise Wrong("telephones", "telephones: one of them stands twice")
+        raise Wrong("telephones", "telephones: one of them is listed twice")
     return tuple(rows)
 
 

@@ -100,103 +100,103 @@ name = {name}
 # and for this machine itself.
 origins = {origins}
 
-# Addresses for desks only, such as an onion address that only clients with a key can reach. Once
-# there is one, desks get an answer at no other address, and reporters get none there.
+# Addresses for desks only, such as an onion address that only clients with a key can reach. If
+# there are any, the server responds to desks only there, and to reporters only elsewhere.
 desk_origins = {desk_origins}
 
 # Who runs this server. The pages say so.
 run_by = {run_by}
-# Whether that is the employer. The pages then say what the employer could see.
+# Whether that is the employer. If so, the pages say what the employer could see.
 run_by_is_employer = {run_by_is_employer}
 
 # Who is the controller in the sense of the GDPR, and how to reach them. The privacy page names
 # them, or says that nobody is named.
 controller = {controller}
 
-# The counsellor's telephone: the drop box is never the only way.
+# The counsellor's telephone number: the drop box is never the only way.
 phone = {phone}
-# When somebody answers that telephone.
+# The hours when somebody answers that telephone.
 hours = {hours}
 
-# Counsellors with a telephone of their own, by the name of the card as `card list` shows it.
-# `hours` may be left out. Such as {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
+# Counsellors with a telephone number of their own, by the card's name that `card list` shows.
+# `hours` may be left out. Example: {{ card = "els", phone = "030 123 45 67", hours = "9-17" }}
 telephones = {telephones}
 
-# Whom reporters can call if it is about a counsellor: somebody who is none of them, such as a
-# colleague elsewhere. If a site with one counsellor names nobody, `site check` and `doctor` call it
-# wrong.
+# Whom reporters can call if the report is about a counsellor: somebody who is not a counsellor
+# here, such as a colleague elsewhere. If a site with one counsellor names nobody, `site check` and
+# `doctor` report it as wrong.
 other_contact = {other_contact}
 
 # The languages of the pages: "nl" and "en" always, and "pl", "uk" or "ar" (Polish, Ukrainian,
-# Arabic) if wanted: drafts that no native speaker has read. A code stays Dutch or English.
+# Arabic) if you add them: drafts that no native speaker has read. Codes stay Dutch or English.
 languages = {languages}
 
-# Where "leave quickly" goes: a harmless site that does not block Tor.
+# Where "Leave quickly" leads: a harmless website that does not block Tor.
 leave_to = {leave_to}
 
-# Within how many working days a counsellor answers. The pages promise it, and each desk has to
-# fetch that often. After two working days more without a fetch, the pages say that nobody has
-# looked.
+# The number of working days within which a counsellor answers. The pages promise this, and each
+# desk must fetch that often. After two more working days without a fetch, the pages say that nobody
+# has looked.
 response_days = {response_days}
 
-# Whom to call for help now, in place of 112 and 113: at most six tables such as
+# Whom to call for immediate help, instead of 112 and 113: at most six tables such as
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
 
 # How long things are kept, in days.
 [retention]
-# What a reporter sent, after each addressed counsellor has fetched it.
+# A reporter's messages and files, after each addressed counsellor has fetched them.
 reporter_items = {reporter_items}
-# What a counsellor sent, likewise.
+# A counsellor's messages and files, after each addressed counsellor has fetched them.
 counsellor_items = {counsellor_items}
-# At most this long, while an addressed counsellor has not fetched it.
+# The maximum, while an addressed counsellor has not fetched them.
 unfetched = {unfetched}
-# A conversation, after the last message of either side.
+# A conversation, after the last message from either side.
 idle = {idle}
-# How long before its end the page of a conversation says so.
+# How long before a conversation ends its page announces this.
 notice = {notice}
-# A conversation, after an announced absence that would outlive it.
+# A conversation that would expire during an announced absence, after that absence.
 absence = {absence}
-# After so long without a fetch, a desk may not come back: nothing of its reporters is removed.
+# After this long without a fetch, a desk may be gone: its reporters' data is not removed.
 silent_desk = {silent_desk}
 # The list of withdrawn conversations. Must be more than `backup`.
 withdrawn_ids = {withdrawn_ids}
-# How long a backup may be kept, wherever a copy is. The server keeps its own 14 days, or this if it
-# is less.
+# How long a backup may be kept, including copies elsewhere. The server keeps its own for 14 days,
+# or for this many if that is less.
 backup = {backup}
 
-# The most that is accepted, in bytes where nothing else is said.
+# The largest sizes that are accepted, in bytes unless stated otherwise.
 [limits]
-# All free text of one message.
+# All free text in one message.
 text = {text}
 # One file, before it is sealed.
 file = {file}
-# A number of files.
+# The number of files in one message.
 files_per_message = {files_per_message}
 # One conversation. Files leave room for messages: message_bytes, or a tenth if that is less.
 mailbox_bytes = {mailbox_bytes}
-# A number: the messages of one conversation, half for the reporter and half for the counsellors. At
+# The number of messages in one conversation, half for the reporter and half for the counsellors. At
 # least 10.
 messages = {messages}
-# The same messages, sealed, divided likewise. At least 1048576.
+# The total size of these messages, sealed, divided in the same way. At least 1048576.
 message_bytes = {message_bytes}
-# All conversations. Files are accepted to 85 % of it, reporters' words to 95 %, answers to all.
+# All conversations. Files are accepted up to 85 %, reporters' texts up to 95 %, answers up to all.
 site_bytes = {site_bytes}
-# Below this much free disk no reporter's words are taken, below twice as much no files, and
-# below half of it no answers.
+# Below this much free disk space no reporters' texts are accepted, below twice as much no files,
+# and below half of it no answers.
 free_bytes = {free_bytes}
 
-# What the law says here, on the pages about exceptions and privacy: a draft of this program, or
+# The legal text on the pages about exceptions and privacy: a draft from this program, or
 # texts of your own in content/nl/law-exceptions.md, content/nl/law-privacy.md and the same in
 # content/en. No lawyer has read the drafts.
 [law]
-# Which draft the pages show where the site has no text of its own: general, education or
+# The draft that the pages show if the site has no text of its own: general, education or
 # government.
 draft = {law_draft}
 # Who wrote the site's own texts.
 author = {law_author}
-# The lawyer who read what is shown. Only together with `read_on`.
+# The lawyer who read the text that is shown. Only together with `read_on`.
 read_by = {law_read_by}
-# On which day, such as 2026-11-29 without quotes.
+# The day of that reading, such as 2026-11-29 without quotes.
 read_on = {law_read_on}
 """

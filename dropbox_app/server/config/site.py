@@ -2,9 +2,9 @@
 
 The folder holds ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
 ``withdrawn``, and ``ended`` once the site was retired. Settings are read once, at start, and
-strictly: a wrong one is named, nothing is guessed. Cards are read again each time, since another
-worker or the operator may have changed them; a card file in use is the pin of its identity (SPEC
-section 3).
+strictly: a wrong one is named, and nothing is guessed. Cards are read again on every call, since
+another worker or the operator may have changed them. A card file in use is the pin of its identity
+(SPEC section 3).
 """
 
 import datetime
@@ -28,10 +28,10 @@ from dropbox_app.server.store.write_lock import Turns
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
 CARDS = "cards"
-ENDED = "ended"  # of a site that takes no new report: the day since when
+ENDED = "ended"  # the day since which a site accepts no new report
 RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
-PARSED = 100  # cards of all sites that a process keeps as they were read; each takes some 40 KB
+PARSED = 100  # parsed cards of all sites that a process keeps; each takes about 40 KB
 
 CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -50,7 +50,7 @@ class Site:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
-        # Alone among the processes that change cards: a retired card must not come back.
+        # Locked against other processes that change cards: a retired card must not come back.
         self._turns = Turns(folder / CARDS)
 
     def cards(self) -> tuple[NamedCard, ...]:
@@ -62,11 +62,11 @@ class Site:
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
     def begun(self) -> bool:
-        """Return whether a card is or was here, valid or not: if not, the site is not open yet."""
+        """Return whether there is or was a card, valid or not; if not, the site is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:
-        """Return the day since which the site accepts no new report; empty if it does."""
+        """Return the day since which the site accepts no new report; "" if it accepts them."""
         try:
             return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card in use that the operator has confirmed. Raises CardError, StoreBusy."""
+        """Put in use a card that the operator has confirmed. Raises CardError, StoreBusy."""
         with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
@@ -95,7 +95,7 @@ class Site:
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
         """Return the card if ``pin`` would accept it; raise the error of ``pin`` otherwise."""
         if not CARD_NAME.fullmatch(name):
-            raise CardError("the name of a card is 1 to 40 of a-z, 0-9 and -")
+            raise CardError("the name of a card must be 1 to 40 characters from a-z, 0-9 and -")
         card = cards.parse(raw)
         if card.site != self.settings.site:
             raise CardError("the card was made for another site")
@@ -103,25 +103,25 @@ class Site:
             raise CardError(f"the card has expired: its last key was for {card.sealing[-1].until}")
         known = self.card_of(card.identity)
         if known is not None:
-            raise CardError(f"this counsellor has a card here already: {known.file_name}")
+            raise CardError(f"this counsellor already has a card here: {known.file_name}")
         retired = self._retired().get(str(card.identity))
         if retired is not None:
             raise CardError(
                 f"this identity was retired on {retired}; the counsellor makes a new desk"
             )
         if self._path(name).exists():
-            raise CardError(f"there is a card called {name} already; retire it, or give --name")
+            raise CardError(f"there is already a card called {name}; retire it, or give --name")
         self._check_name(card)
         return card
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
-        """Replace a pinned counsellor's card by a newer one (SPEC section 3). Raises CardError."""
+        """Replace a pinned counsellor's card with a newer one; raise CardError (SPEC section 3)."""
         with self._turns.taken():
             known = self.card_of(identity)
             if known is None:
                 raise CardError("this counsellor has no card here")
             card = cards.accept(raw, site=self.settings.site, pinned=identity, current=known.card)
-            # One that kept its name is renewed whatever the others are called.
+            # A card that keeps its name is renewed whatever the names of the others.
             if _folded(card.name) != _folded(known.card.name):
                 self._check_name(card)
             if card.raw != known.card.raw:
@@ -129,15 +129,16 @@ class Site:
             return card
 
     def retire(self, name: str, day: datetime.date | None = None) -> None:
-        """End a card at once: its counsellor can no longer be written to, nor fetch.
+        """End a card immediately: its counsellor can no longer be written to, nor fetch.
 
-        Its identity is never accepted again: whoever holds a lost or stolen desk could read with
+        Its identity is never accepted again: anyone who holds a lost or stolen desk could read with
         it.
         """
         with self._turns.taken():
             if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
-            # Of a broken card nobody knows whose it was; a second one of a counsellor ends nothing.
+            # The owner of a broken card is unknown; retiring a counsellor's second card ends
+            # nothing.
             known = next((c.card for c in self.cards() if c.file_name == name), None)
             if known is not None:
                 day = day or datetime.datetime.now(datetime.UTC).date()
@@ -148,7 +149,7 @@ class Site:
             sync_folder(self.folder / CARDS)
 
     def _check_name(self, card: Card) -> None:
-        """Refuse a colleague's name, because reporters rely on names."""
+        """Refuse a name that a colleague has, because reporters rely on names."""
         for other in self.cards():
             if other.card.identity != card.identity and _folded(other.card.name) == _folded(
                 card.name
@@ -156,7 +157,7 @@ class Site:
                 raise CardError(f"another counsellor here has that name: {other.file_name}")
 
     def _retired(self) -> dict[str, str]:
-        """Return every retired identity with its day."""
+        """Return every retired identity and its day."""
         try:
             text = (self.folder / RETIRED).read_text("ascii", errors="ignore")
         except FileNotFoundError:
@@ -196,9 +197,9 @@ class Site:
 
 @functools.lru_cache(maxsize=PARSED)
 def _parse(name: str, raw: bytes, site: str) -> Card | str:
-    """Parse a card once per content, because parsing takes some milliseconds."""
+    """Parse each card content once, because parsing takes some milliseconds."""
     if not CARD_NAME.fullmatch(name):
-        return "the name of a card is 1 to 40 of a-z, 0-9 and -"
+        return "the name of a card must be 1 to 40 characters from a-z, 0-9 and -"
     try:
         card = cards.parse(raw)
     except CardError as error:
@@ -207,7 +208,7 @@ def _parse(name: str, raw: bytes, site: str) -> Card | str:
 
 
 def _folded(name: str) -> str:
-    """Return a name without differences that the eye misses: case, width, number of spaces."""
+    """Return a name without differences that are easy to miss: case, width, number of spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

@@ -11,7 +11,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Wrong(Exception):
-    """A wrong value: its key, as ``table.key``, and what is expected there."""
+    """A wrong value: its key, as ``table.key``, and the expected value."""
 
     def __init__(self, key: str, said: str) -> None:
         super().__init__(said)
@@ -24,26 +24,26 @@ def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> N
         if key not in known:
             raise Wrong(
                 table + key,
-                f"{table}{key} is no setting; known are {', '.join(sorted(known))}",
+                f"{table}{key} is not a setting; known settings are {', '.join(sorted(known))}",
             )
 
 
 def whole_number(value: object, key: str) -> int:
     """Return a whole number of at least 1. Raises Wrong."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
-        raise Wrong(key, f"{key} must be a whole number from 1")
+        raise Wrong(key, f"{key} must be a whole number of at least 1")
     return value
 
 
 def one_line(value: object, key: str, called: str = "") -> str:
-    """Return a line of visible text; errors call it ``called``. Raises Wrong."""
+    """Return one line of visible text; errors call it ``called``. Raises Wrong."""
     called = called or key
     if not isinstance(value, str):
-        raise Wrong(key, f"{called} must be a text")
+        raise Wrong(key, f"{called} must be text in quotes")
     if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
         raise Wrong(key, f"{called} must be one line of at most 200 characters")
     if unseen(value):
-        raise Wrong(key, f"{called} holds a character that cannot be seen")
+        raise Wrong(key, f"{called} contains an invisible character")
     return value
 
 

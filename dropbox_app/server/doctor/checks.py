@@ -1,6 +1,6 @@
-"""``klankbord-server doctor``: checks, and says how to repair what is wrong. It changes nothing.
+"""``klankbord-server doctor`` checks the server and explains how to fix faults. It changes nothing.
 
-This module checks the sites and the backups of a server's folder. ``machine`` checks the host, and
+This module checks the sites and backups in a server's folder. ``machine`` checks the host, and
 ``visit`` opens the sites as a visitor does.
 """
 
@@ -30,18 +30,18 @@ from dropbox_app.server.store.files import open_untouched
 from dropbox_app.server.store.inspect import Look
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
-SOON = 30  # days: a desk that fetches renews its card long before that
+SOON = 30  # days; a desk that fetches renews its card long before that
 BACKUPS = "see Backups in deploy/guide/routine.md"
 OWN_ACCOUNT = "run as the server's own account"
 TO_READ = "let somebody read or check it; see deploy/guide/extras.md"
-BUILT = datetime.date(2026, 1, 1)  # no true clock is before the program
-SHOWN = 3  # of many files that have the same fault
+BUILT = datetime.date(2026, 1, 1)  # a correct clock is never before the program
+SHOWN = 3  # shown of many files with the same fault
 
 
 def examine(
     folder: Path, today: datetime.date, name: str | None = None, root: Path = ROOT
 ) -> tuple[Finding, ...]:
-    """Check a server's folder and its host: all sites, or only the one with this name.
+    """Check a server's folder and its host: all sites, or only the one called ``name``.
 
     ``root``: where the machine's own files begin.
     """
@@ -66,7 +66,7 @@ def examine(
 
 
 def _folder(folder: Path, today: datetime.date, name: str | None) -> tuple[Reading, list[Finding]]:
-    """Check the server's own folder: the sites, and what they share. Raises SettingsError."""
+    """Check the server's own folder: the sites and their shared data. Raises SettingsError."""
     every = paths.places(folder)
     places = every if name is None else (paths.chosen(folder, name),)
     read = loader.read(folder)
@@ -107,7 +107,7 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
 def _settings(
     place: Place, read: Reading, known: ReadSite | None, today: datetime.date
 ) -> Iterator[Finding]:
-    """Yield what is wrong with a site's settings and texts. ``known``: None if it is closed."""
+    """Yield the faults of a site's settings and texts. ``known``: None if it is closed."""
     name, folder = place.name, place.folder
     for fault in read.faults:
         if fault.site == name:
@@ -137,7 +137,7 @@ def _settings_repair(said: str, folder: Path) -> str:
         return OWN_ACCOUNT
     except (FileNotFoundError, NotADirectoryError):
         if (folder / DATABASE).exists():
-            # A new one would have another site id, and end every code.
+            # A new file would have another site id, so no code would work.
             return "never make a new one; see Lost settings in deploy/guide/emergencies.md"
         return "check --dir, or make it with init"
     except OSError:
@@ -156,7 +156,7 @@ def _database_repair(folder: Path) -> str:
 
 
 def _access(folder: Path, name: str) -> Iterator[Finding]:
-    """Check that the server's own account can read all files, and that no other account can."""
+    """Check that the server's own account can read every file and that no other account can."""
     owner = folder.stat().st_uid
     open_to, of_others = [], []
     try:
@@ -204,7 +204,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _written(path: Path) -> datetime.date:
-    """Return the day of a file; the server keeps no finer time."""
+    """Return the day of a file; the server stores no finer time."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 
@@ -255,7 +255,7 @@ def _cards(site: Site, name: str, today: datetime.date) -> Iterator[Finding]:
     if site.open_cards(today) or site.ended():
         yield fine("counsellors", name)
     else:
-        tell = wrong if site.begun() else note  # a new site has none yet
+        tell = wrong if site.begun() else note  # a new site has no database yet
         yield tell(
             "counsellors", "nobody can be written to: the site is not open",
             "card add a counsellor's card, or let a desk fetch to renew one", name,
@@ -289,7 +289,7 @@ def _desks(site: Site, look: Look, name: str, today: datetime.date) -> Iterator[
 def _server(
     folder: Path, places: tuple[Place, ...], read: Reading, today: datetime.date
 ) -> Iterator[Finding]:
-    """Yield the findings about what all sites share."""
+    """Yield the findings about data that all sites share."""
     known = {place.name for place in places}
     misnamed = [fault for fault in read.faults if fault.site not in known]
     for fault in misnamed:
@@ -318,7 +318,7 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
             f"backup-key, then backup each day; {BACKUPS}",
         )  # fmt: skip
     elif not kept:
-        # Its day is that of the key, or of a restore: the timer had no turn yet.
+        # The key was made or restored on this day: the timer has not run since.
         young = (today - _written(folder / directory.KEY)).days < directory.SOON
         yield (note if young else wrong)(
             "backups", "there is none" + (" yet" if young else ""),

@@ -1,4 +1,4 @@
-"""What ``doctor`` finds: one thing that was checked, its state, and how to repair it."""
+"""The findings of ``doctor``: what was checked, its state, and how to repair it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Literal
 
 from dropbox_app.server.errors import visible
 
-# Every name that a finding can have. Scripts go by them: they stay as they are within version 0.
+# Every name that a finding can have. Scripts depend on them: they do not change within version 0.
 Check = Literal[
     # of a site
     "settings",
@@ -56,8 +56,8 @@ State = Literal["fine", "note", "wrong", "unseen"]
 class Finding:
     """The result of one check. A ``note`` is for the operator to judge.
 
-    ``unseen`` means that it could not be checked, and says why. Neither changes the exit code.
-    ``site`` is empty for the server and for the machine.
+    ``unseen`` means that it could not be checked, with the reason. Neither changes the exit code.
+    ``site`` is empty for findings about the server or the machine.
     """
 
     check: Check
@@ -67,7 +67,7 @@ class Finding:
     repair: str = ""
 
     def told(self, several: bool) -> str:
-        """Return the finding for a person. ``several``: whether the site has to be named."""
+        """Return the finding for a person. ``several``: whether to name the site."""
         about = f"{self.site}: {self.check}" if several and self.site else self.check
         said = visible(f"{self.state:6} {about}")
         if self.state == "fine":
@@ -93,7 +93,7 @@ def note(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 
 def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
-    """Return a finding that has to be repaired."""
+    """Return a finding that must be repaired."""
     return Finding(check, site, "wrong", fault, repair)
 
 
@@ -113,7 +113,7 @@ def total(findings: Iterable[Finding]) -> str:
 
 
 class Unseen(Exception):
-    """This account may not look at something."""
+    """This account may not read something."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(str(path))
@@ -121,4 +121,4 @@ class Unseen(Exception):
 
 
 class NoAnswer(Exception):
-    """A program of the machine gave no usable answer. The text names the program and says why."""
+    """A program on the host gave no usable answer. The text names the program and the reason."""

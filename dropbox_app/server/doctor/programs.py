@@ -24,7 +24,7 @@ def run(root: Path, words: tuple[str, ...], codes: tuple[int, ...] = (0,)) -> st
     if program is None:
         raise NoAnswer(f"there is no {name} here to ask")
     try:
-        started = subprocess.Popen(  # noqa: S603 - one of the commands written in this package
+        started = subprocess.Popen(  # noqa: S603 - a fixed command of this package
             [program, *words[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,8 +1,8 @@
-"""How a server is doing today, in a few lines: the output of ``klankbord-server status``.
+"""Today's status of a server in a few lines: the output of ``klankbord-server status``.
 
-``doctor`` looks for faults of the host and says how to repair them; this module reports the current
-state. It reports nothing about reporters: no number of conversations or messages, and no day of
-one. It stores nothing and changes nothing.
+``doctor`` looks for faults and says how to repair them; this module reports the current state. It
+reports nothing about reporters: not the number of conversations or messages, nor their days. It
+stores nothing and changes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SiteStatus:
     name: str
     organisation: str
     open: bool
-    why: str  # it is not open, or purging waits; empty where all is well
+    why: str  # the reason why it is not open or purging waits; empty if all is well
     desks: dict[str, str] = field(default_factory=dict)
     upkeep: str = ""  # the day of the next one; empty where it waits or is not known
 
@@ -52,10 +52,10 @@ class Status:
     mail: str
     mail_said: str
     free: int  # bytes of the disk
-    bound: int  # bytes that are to stay free: below it nothing new is taken
+    bound: int  # bytes that must stay free: below it nothing new is accepted
     certificate: str
     certificate_said: str
-    wrong: list[str]  # what ends the command with 1
+    wrong: list[str]  # the faults that make the exit code 1
 
     def values(self) -> dict[str, object]:
         """Return the status for a program."""
@@ -69,7 +69,7 @@ def of(folder: Path, today: datetime.date, version: str, root: Path) -> Status:
     """
     places = paths.places(folder)
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is no folder of a server; check --dir")
+        raise SettingsError(f"{folder} is not a server's folder; check --dir")
     read = loader.read(folder)
     sites = []
     for place in places:
@@ -119,7 +119,7 @@ def _site(known: ReadSite, today: datetime.date) -> SiteStatus:
 
 
 def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
-    """Return the day of the newest backup, what to say about it, and what is wrong."""
+    """Return the day of the newest backup, a sentence about it, and its fault, if any."""
     try:
         kept = directory.kept(folder / directory.FOLDER)
         keyed = (folder / directory.KEY).exists()
@@ -134,7 +134,7 @@ def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
 
 
 def _mail(machine: Machine) -> tuple[str, str, str]:
-    """Return the same for the daily mail; the day is the last one on which every mail was sent."""
+    """Return the same for the daily mail; the day is the last on which every mail was sent."""
     place = machine.path(str(sent_log.PLACE))
     if not place.is_dir():
         return "", "off", ""

@@ -1,7 +1,7 @@
-"""``doctor --visit``: visits each site as a visitor does, and checks what is received.
+"""``doctor --visit``: visits each site as a visitor does, and checks the responses.
 
-The only part of ``doctor`` that uses a network: it dials the addresses that are in the settings,
-and with ``--socks`` Tor on this machine. It asks for public pages, sends nothing, keeps nothing.
+The only part of ``doctor`` that uses a network: it connects to the addresses in the settings and,
+with ``--socks``, to Tor on this machine. It requests public pages, and sends and keeps nothing.
 """
 
 import os
@@ -28,12 +28,12 @@ from dropbox_app.server.doctor.finding import Finding, fine, unseen, wrong
 from dropbox_app.server.web.security_headers import HEADERS, HSTS
 
 BOX = "run/klankbord/app.sock"
-PATIENCE = 60  # seconds; through Tor it may take long
-LONGEST = 180  # seconds, for all of a page
-MOST = 1024 * 1024  # bytes: far more than a page has
+PATIENCE = 60  # seconds; Tor may be slow
+LONGEST = 180  # seconds for a whole page
+MOST = 1024 * 1024  # bytes; far more than a page has
 PAGES = ("/nl/", "/nl/safety")  # of one length
-EXPIRES = 14  # days before the end of a certificate, which renews itself long before that
-# What tells of this machine, of a visit, or of a page; and what none but a web server adds.
+EXPIRES = 14  # days before a certificate ends; it is renewed long before that
+# Headers that reveal this machine, a visit or a page, or that only a web server adds.
 NEVER = ("Via", "Set-Cookie", "ETag", "Last-Modified", "Content-Encoding", "X-Powered-By", "Age")
 OF_GUNICORN = ("Server", "Date")  # nginx takes these two out
 _MEND = "; see Serve in deploy/guide/by-hand.md"
@@ -45,9 +45,9 @@ Answer = tuple[int, Message, int]  # status, headers, bytes of the body
 def visit(
     read: Reading, name: str | None, box: Path, socks: tuple[str, int] | None
 ) -> Iterator[Finding]:
-    """Visit every site, or the one of this name, at all its addresses.
+    """Visit every site, or the one with this name, at all its addresses.
 
-    ``socks``: a port where Tor takes visitors. ``box``: the server's own socket file.
+    ``socks``: a SOCKS port of Tor. ``box``: the server's own socket file.
     """
     for site in read.sites:
         if name in (None, site.place.name):
@@ -100,7 +100,7 @@ def _through_tor(host: str, port: int) -> Pool:
 def look(
     where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, behind: bool = False
 ) -> Iterator[Finding]:
-    """Yield the findings at one address. ``behind``: it is the server's own socket."""
+    """Yield the findings at one address. ``behind``: the address is the server's own socket."""
     parts = urlsplit(origin)
     try:
         answers = [_asked(pool, parts, page) for page in PAGES]
@@ -109,7 +109,7 @@ def look(
     except httpcore.ProxyError as error:
         said = f"Tor cannot reach it ({error})"
     except (httpcore.ProtocolError, SOCKSError, AssertionError, ValueError) as error:
-        # Whose text would be the other side's.
+        # Its text would come from the other side.
         said = f"what answers is no web server ({type(error).__name__})"
     else:
         yield from _received(where, answers, parts, origins, behind)
@@ -163,9 +163,9 @@ def _headers(
 
 
 class _Bounded(httpcore.NetworkBackend):
-    """Opens connections, and closes all of them when the time for a page has run out.
+    """Opens connections, and closes all of them when the time for a page runs out.
 
-    However little comes at a time: httpcore bounds each step alone, and what it says to a SOCKS
+    However slowly the data arrives: httpcore limits only each step, and its exchange with a SOCKS
     proxy not at all.
     """
 
@@ -189,7 +189,7 @@ class _Bounded(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:  # fmt: skip
         with socket.socket(socket.AF_UNIX) as tried:
             tried.settimeout(timeout)
-            tried.connect(path)  # where this fails, httpcore would leave a socket open
+            tried.connect(path)  # if this fails, httpcore would leave a socket open
         return self._known(self._direct.connect_unix_socket(path, timeout, socket_options))
 
     def _known(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
@@ -199,11 +199,11 @@ class _Bounded(httpcore.NetworkBackend):
     def give_up(self) -> None:
         self.late = True
         for one in self._sockets:
-            with suppress(OSError):  # it ended this moment
+            with suppress(OSError):  # it has just ended
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close what httpcore leaves open when a proxy fails."""
+        """Close the connections that httpcore leaves open when a proxy fails."""
         for one in self._sockets:
             one.close()
 
@@ -213,7 +213,7 @@ def _asked(pool: Pool, parts: SplitResult, page: str) -> Answer:
     backend = _Bounded()
     url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=page)
     limits = dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)
-    # The server's own socket file wants to know what nginx would say there.
+    # The server's own socket file expects the headers that nginx would set.
     way = "onion" if (parts.hostname or "").endswith(".onion") else "domain"
     headers = {"Host": parts.netloc, "Connection": "close", "X-Klankbord-Way": way}
     end = threading.Timer(LONGEST, backend.give_up)
@@ -254,7 +254,7 @@ def _expiring(stream: Any) -> None:  # noqa: ANN401 - as httpcore has it
 
 
 def _said(error: Exception) -> str:
-    # What httpcore raises was made of the system's own error, which says it in words.
+    # httpcore's exception wraps the system's own error, which explains it.
     cause = error.__context__ if isinstance(error.__context__, OSError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not good: {cause.verify_message}"

@@ -15,10 +15,10 @@ STEP = 100  # mailboxes
 
 @dataclass(frozen=True)
 class Purged:
-    """The counts of what a purge removed, and whether the log could be emptied after it."""
+    """The counts of a purge's removals, and whether the log could be emptied afterwards."""
 
     mailboxes: int
-    items: int  # of mailboxes that live on
+    items: int  # of mailboxes that remain
     withdrawn_ids: int
     leftovers: int  # files that a crash left behind
     log_emptied: bool
@@ -59,7 +59,7 @@ def _purge(site: Site, store: Store, today: datetime.date) -> Purged:
 
 
 def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
-    """Count what ``purge`` would remove if the day is right: mailboxes, and items of others."""
+    """Count what ``purge`` would remove if the day is right: mailboxes, and items in others."""
     mailboxes = items = 0
     with store.walking():
         for mailbox in store.mailboxes():
@@ -71,16 +71,16 @@ def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
 def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
     """Check the next STEP mailboxes, and remove what has expired in them.
 
-    Checking blocks nobody. Each mailbox with something to remove is a transaction of its own, so
-    that a report that arrives meanwhile waits for one at most. Returns how many mailboxes were
-    removed, how many items of others, and where to continue: None at the end.
+    Checking blocks nobody. Each mailbox with something to remove gets its own transaction, so a
+    report that arrives meanwhile waits for one at most. Returns how many mailboxes were removed,
+    how many items of other mailboxes, and where to continue: None at the end.
     """
     mailboxes = items = 0
     names = store.mailboxes(after, STEP)
     for mailbox in names:
         if not any(_due(site, store, mailbox, today)):
             continue
-        with store.writing():  # looked at again: something may have been added since
+        with store.writing():  # checked again: something may have been added since
             gone, due = _due(site, store, mailbox, today)
             if gone:
                 store.remove_mailbox(mailbox)
@@ -92,7 +92,7 @@ def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[in
 
 
 def doubt(store: Store, today: datetime.date) -> str:
-    """Return why nothing is purged on this day; empty if the day is believed."""
+    """Return the reason why nothing is purged on this day; "" if the day is believed."""
     anything = bool(store.mailboxes("", 1))
     return doubted(store.newest_day(), store.served(), anything, today)
 
@@ -106,18 +106,18 @@ def doubted(
     """Return the same for values that the caller has read.
 
     ``newest``: the newest day stored; ``served``: the day of the last upkeep; ``anything``:
-    whether there is a mailbox. A day before the newest one is doubted, and one more than FAR days
-    after the last upkeep: with a wrong clock a purge would end every conversation.
+    whether there is a mailbox. A day is doubted if it is before the newest one, or more than FAR
+    days after the last upkeep: with a wrong clock, a purge would end every conversation.
     """
     if newest is not None and today < newest:
-        return f"it says {today}, but something here is of {newest}"
+        return f"it says {today}, but something here is dated {newest}"
     if served is not None and (today - served).days > FAR and anything:
         return f"it says {today}, but the last upkeep was on {served}"
     return ""
 
 
 def confirm(store: Store, today: datetime.date) -> None:
-    """Accept that this day is right: everything with a later date gets this one."""
+    """Accept that this day is right: every later date becomes this one."""
     with store.writing():
         store.redate(today)
         store.set_served(today)
@@ -126,7 +126,7 @@ def confirm(store: Store, today: datetime.date) -> None:
 def _due(
     site: Site, store: Store, mailbox: str, today: datetime.date
 ) -> tuple[bool, tuple[str, ...]]:
-    """Return whether the mailbox expires today; if not, which of its items do."""
+    """Return whether the mailbox expires today; if not, return which of its items do."""
     with store.reading():
         info = store.mailbox(mailbox)
         if info is None:

@@ -1,4 +1,4 @@
-"""How long things are kept (SPEC section 9): pure arithmetic on days, and the data it needs."""
+"""How long data is kept (SPEC section 9): pure arithmetic on days, and its input."""
 
 import datetime
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.store.interface import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
-FAR = 31  # days without upkeep after which the clock is not believed before somebody says so
-HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never came
+FAR = 31  # days without upkeep after which the clock is doubted until somebody confirms it
+HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never arrived
 
 
 @dataclass(frozen=True)
 class Addressees:
     """The facts that the rules need about the addressees of the reporter's newest message."""
 
-    silent: bool  # no desk of theirs has fetched for the set number of days
-    absences: tuple[datetime.date, ...] = ()  # the last days of what their cards announce
+    silent: bool  # none of their desks has fetched for the set number of days
+    absences: tuple[datetime.date, ...] = ()  # the last days of their announced absences
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A mailbox's items, the day on which all of it expires, and the items that expire earlier."""
+    """A mailbox's items, the day on which it expires, and the items that expire earlier."""
 
     items: tuple[ItemInfo, ...]
     expires: datetime.date
@@ -37,9 +37,9 @@ def silent(last_fetch: datetime.date | None, today: datetime.date, retention: Re
 def quiet(
     info: MailboxInfo, items: Sequence[ItemInfo], today: datetime.date, retention: Retention
 ) -> bool:
-    """Return True if nothing in the mailbox can have expired, whatever was fetched.
+    """Return True if nothing in the mailbox can have expired, regardless of what was fetched.
 
-    Uses the shortest possible terms, so the caller need not look at anything but the items.
+    Uses the shortest possible terms, so the caller need only look at the items.
     """
     shown = any(item.n for item in items)
     idle = info.last_added + datetime.timedelta(retention.idle)
@@ -63,8 +63,8 @@ def quiet(
 def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
     """Return the lifetime of a mailbox as shown to a visitor; on a doubted day nothing has expired.
 
-    The clock may be wrong (see ``purge.doubted``), and nothing is removed until the operator says
-    that it is right.
+    The clock may be wrong (see ``purge.doubted``), and nothing is removed until the operator
+    confirms it.
     """
     lifetime = read(store, info, site, today)
     served = store.served()
@@ -95,7 +95,7 @@ def plan(
     today: datetime.date,
     retention: Retention,
 ) -> Lifetime:
-    """Apply the rules and return the ``Lifetime``. Nothing is ``due`` that the rules still need."""
+    """Apply the rules and return the ``Lifetime``. Items that the rules need are not ``due``."""
     fetches: dict[str, list[datetime.date | None]] = {}
     for row in addressed:
         fetches.setdefault(row.item, []).append(row.fetched)
@@ -113,7 +113,7 @@ def plan(
         messages = sorted((i for i in own if i.what == "message"), key=lambda i: i.n)
         for message in messages[:-1]:  # never the newest while the mailbox lives
             if ends[message.id] > today:
-                break  # from the oldest on: a hole would look like a withheld message
+                break  # oldest first: a gap would look like a withheld message
             due.append(message.id)
     return Lifetime(tuple(items), expires, tuple(sorted(due)))
 
@@ -143,13 +143,13 @@ def _expires(
     shown = [item for item in items if item.n]
     if not shown:
         return info.created + datetime.timedelta(HALF_SENT)
-    if info.access is None:  # the withdrawal alone is left: it waits for the desks
+    if info.access is None:  # only the withdrawal is left, waiting for the desks
         fetched = not any(item.id in unfetched for item in shown)
         return max(i.day if fetched else ends[i.id] for i in shown)
     days = [info.last_added + datetime.timedelta(retention.idle)]
     days += [ends[i.id] for i in shown if i.id in unfetched]
-    # What a counsellor has just fetched can still be answered: else a return from a long
-    # absence would end the conversation on the day after.
+    # Messages that a counsellor has just fetched can still be answered: otherwise, a return from a
+    # long absence would end the conversation on the next day.
     days += [ends[i.id] for i in shown if i.author == REPORTER]
     if addressees.silent:
         days.append(info.last_added + datetime.timedelta(retention.unfetched))

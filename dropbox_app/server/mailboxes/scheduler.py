@@ -1,7 +1,7 @@
-"""The upkeep of a running server: purge once a day, and empty a write-ahead log that was in use.
+"""The upkeep of a running server: it purges once a day, and empties a used write-ahead log.
 
-Every worker has a thread for it, for all sites; the first to lock the server's folder does the
-work, and if it dies another takes over.
+Every worker has a thread for the upkeep of all sites. The first to lock the server's folder does
+the work; if it dies, another takes over.
 """
 
 import datetime
@@ -25,8 +25,8 @@ from dropbox_app.server.store.sqlite import SqliteStore
 
 FIRST = 5.0  # seconds after the start
 EVERY = 60.0
-BREATH = 0.02  # seconds for others between two sites
-_ENDING = 10.0  # seconds for what is under way when the server stops
+BREATH = 0.02  # seconds between two sites, for other work
+_ENDING = 10.0  # seconds for the current work when the server stops
 
 
 Today = Callable[[], datetime.date]  # the UTC day
@@ -46,7 +46,7 @@ class Caretaker:
         self._told: tuple[datetime.date, str] | None = None
 
     def step(self) -> None:
-        """Do the upkeep that is due. Never raises errors of the disk or the database."""
+        """Do the upkeep that is due. Never raises disk or database errors."""
         today = self._today()
         try:
             if self._done != today:
@@ -70,17 +70,17 @@ class Caretaker:
 class Rounds:
     """Does the upkeep of all sites of a server, one after the other, in one thread.
 
-    A fault of one site does not delay the others. ``warn`` receives the lines of all sites, with
-    the site's name if there are several.
+    One site's fault does not delay the others. ``warn`` receives the lines of all sites, with the
+    site's name if there are several.
     """
 
     def __init__(self, reading: Reading, today: Today, warn: Callable[[str], object]) -> None:
-        self._waiting = list(reading.sites)  # their databases were not opened yet
+        self._waiting = list(reading.sites)  # their databases are not open yet
         self._several = len(reading.sites) > 1
         self._caretakers: list[Caretaker] = []
         self._today = today
         self._warn = warn
-        self._looked: datetime.date | None = None  # the day of the last look at the cards
+        self._looked: datetime.date | None = None  # the day of the last check of the cards
         self._told: set[tuple[datetime.date, str]] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,7 +93,7 @@ class Rounds:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop; finish what is under way, if that is soon."""
+        """Stop, after finishing the current work if that takes little time."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
@@ -110,7 +110,7 @@ class Rounds:
                 return
             caretaker.step()
             if self._looked != today:
-                with suppress(OSError):  # the folder is gone, or closed to us: it is said elsewhere
+                with suppress(OSError):  # the folder is gone or unreadable: reported elsewhere
                     for fault in (
                         *card_faults(caretaker.site, today),
                         *telephone_faults(caretaker.site),
@@ -154,7 +154,7 @@ class Rounds:
 def settle(reading: Reading, today: Today) -> None:
     """Close every database of a server that has stopped, see ``SqliteStore.close``."""
     for read in reading.sites:
-        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start says more
+        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports more
             SqliteStore(read.place.folder, today, read.place.reserve).close()
 
 

@@ -1,7 +1,7 @@
-"""The use cases: what reporters and desks may do with mailboxes (SPEC sections 6 to 9).
+"""The use cases: the actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The rules are here and the steps in ``store``; the sealed bytes are never opened. Each use case is
-one transaction: either all of it is on disk, or none of it.
+The rules are here and the steps in ``store``; the sealed bytes are never decrypted. Each use case
+is one transaction: either all of it is on disk, or none of it.
 """
 
 import datetime
@@ -133,7 +133,7 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def room_for_files(self, access: str, size: int) -> None:
-        """Check that a reporter's message may bring so many bytes; raises as ``add`` does."""
+        """Check that a reporter's message may add this many bytes; raises as ``add`` does."""
         with self._store.reading():
             mailbox = self._of_access(access).id
             self._check_room(size, mailbox, kind=FILES)
@@ -162,8 +162,8 @@ class Mailboxes:
         """Store the reporter's message ``n``, and show it to ``to`` with the files before it.
 
         ``files`` are stored with it, or nothing is. The same bytes again are a success. Raises
-        OutOfStep with the newest n unless ``n`` is the one after it, BadShape, UnknownCounsellor,
-        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be given again.
+        OutOfStep with the newest n unless ``n`` is the next number, BadShape, UnknownCounsellor,
+        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be passed again.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -191,7 +191,7 @@ class Mailboxes:
         item = check_message(sealed, len(identities)) if sealed is not None else ""
         try:
             self._take_back(access, n, identities, item, sealed)
-        except SiteFull:  # of the disk: to overwrite something takes a little room too
+        except SiteFull:  # a full disk: overwriting also takes a little room
             if not self._store.make_room():
                 raise
             self._take_back(access, n, identities, item, sealed)
@@ -216,12 +216,12 @@ class Mailboxes:
                 self._store.address(item, identities)
             self._store.add_withdrawn(info.id, day)
 
-    # desks; every identity here was proved by a signature before
+    # desks; every identity here was already proved by a signature
 
     def inbox(self, identity: VerifyKey, after: int) -> tuple[list[InboxRow], bool]:
         """Return the items after this counsellor's own number ``after``, and whether more follow.
 
-        Counts as a fetch: the day is kept, for the rules on desks that fell silent.
+        Counts as a fetch: its day is stored, for the rules on silent desks.
         """
         by, day = str(identity), self.today()
         if self._store.last_fetch(by) != day:
@@ -233,7 +233,7 @@ class Mailboxes:
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
         """Return the mailboxes whose reporter's newest message is addressed to this counsellor.
 
-        Sorted by id, from the one after the given id; ``most``: at most so many, if not negative.
+        Sorted by id, starting after the given id; at most ``most`` unless that is negative.
         """
         with self._store.reading():
             return tuple(
@@ -242,7 +242,7 @@ class Mailboxes:
             )
 
     def item_for(self, identity: VerifyKey, item: str) -> OpenFile | None:
-        """Return a sealed file addressed to this counsellor; None if it is missing or another's."""
+        """Return a sealed file addressed to this counsellor; None if there is none."""
         with self._store.reading():
             known = self._store.item(item)
             if known is None or not self._store.is_addressed(str(identity), item):
@@ -261,7 +261,7 @@ class Mailboxes:
         """Store this counsellor's message ``n`` in a mailbox; the same bytes again are a success.
 
         Raises Gone (also if the mailbox is not, or no longer, addressed to this counsellor),
-        NotYours (``to`` names somebody whom the reporter's newest message does not address),
+        NotYours (``to`` contains somebody whom the reporter's newest message does not address),
         OutOfStep, BadShape, MailboxFull, SiteFull, StoreBusy.
         """
         identities = texts_of(to)
@@ -279,7 +279,7 @@ class Mailboxes:
             self._message(mailbox, item, by, n, identities, sealed)
 
     def file_allowed(self, identity: VerifyKey, mailbox: str, size: int) -> None:
-        """Check in advance that ``put_file`` would accept so many bytes; raises as it does."""
+        """Check in advance that ``put_file`` would accept this many bytes; raises as it does."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
             self._check_room(size, mailbox, kind=FILES)
@@ -302,7 +302,7 @@ class Mailboxes:
         return self._store.stage(new_digest())
 
     def take_card(self, identity: VerifyKey, raw: bytes) -> Card:
-        """Replace this counsellor's card by a newer one. Raises CardError with the reason."""
+        """Replace this counsellor's card with a newer one. Raises CardError with the reason."""
         return self._site.update(identity, raw, self.today())
 
     def store_id(self) -> str:
@@ -324,7 +324,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as texts, each with a card here; the sealer checks their keys."""
+        """Return ``to`` as strings; each must have a card here. The sealer checks their keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -337,7 +337,7 @@ class Mailboxes:
         return info
 
     def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
-        """Return whom the reporter's newest message addresses. Raises Gone if not ``by``."""
+        """Return the reporter's newest addressees. Raises Gone unless ``by`` is one of them."""
         info = self._store.mailbox(mailbox)
         addressed = self._store.addressed_last(mailbox) if info and info.access else ()
         if info is None or by not in addressed or self.today() >= self._expires(info):
@@ -345,7 +345,7 @@ class Mailboxes:
         return addressed
 
     def _repeated(self, item: str, mailbox: str, author: str) -> bool:
-        """Return whether this very message is stored. Raises BadShape if it is another author's."""
+        """Return whether this very message is stored. Raises BadShape if it has another author."""
         known = self._store.item(item)
         if known is None:
             return False
@@ -354,7 +354,7 @@ class Mailboxes:
         return True
 
     def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
-        """Check that ``n`` follows. ``hole``: a restored server may lack messages before it."""
+        """Check that ``n`` is next. ``hole``: a restored server may lack earlier messages."""
         newest = self._store.newest(mailbox).get(author, 0)
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
@@ -389,7 +389,7 @@ class Mailboxes:
     ) -> None:
         """Make a message visible, preceded by the files sent since the last one."""
         day = self.today()
-        # The author sees its own items in its inbox too, whether or not it can open them.
+        # Authors also see their own items in their inbox, whether or not they can open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
         shown = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
         stanzas = stanzas_of("attachment", by, len(identities))

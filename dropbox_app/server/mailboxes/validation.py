@@ -14,7 +14,7 @@ MAX_TO = 5
 
 
 def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """Return the number of recipients of a file; the reporter is not one of an own attachment."""
+    """Return a file's number of recipients; a reporter's own attachment is not sealed to them."""
     return identities + (what == "message" or by != REPORTER)
 
 
@@ -28,11 +28,11 @@ def check_message(sealed: bytes, identities: int) -> str:
 
 
 def texts_of(to: Iterable[VerifyKey]) -> list[str]:
-    """Return the identities that a message goes to, as texts.
+    """Return the identities of a message's addressees, as strings.
 
-    Raises BadShape unless there are 1 to MAX_TO of them, each once.
+    Raises BadShape unless there are 1 to MAX_TO different ones.
     """
     identities = [str(identity) for identity in to]
     if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
-        raise BadShape(f"a message goes to 1 to {MAX_TO} counsellors, each once")
+        raise BadShape(f"a message must go to 1 to {MAX_TO} different counsellors")
     return identities

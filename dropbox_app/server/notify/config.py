@@ -1,7 +1,7 @@
 """``notify.toml``: the provider of the daily mail, and its recipients. As strict as ``site.toml``.
 
-It lies outside the server's folder, and its password beside it: the server itself can read neither,
-so no fault in it gives away where a counsellor reads mail.
+It is outside the server's folder, with its password beside it. The server itself can read neither,
+so no fault in the server reveals where a counsellor reads mail.
 """
 
 import re
@@ -29,7 +29,7 @@ _OPEN = stat.S_IWGRP | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Mailed:
-    """A counsellor who gets the mail, by the cards that the mail is about."""
+    """A recipient of the mail, and the cards that the mail is about."""
 
     cards: tuple[str, ...]  # each SITE/CARD
     address: str
@@ -38,7 +38,7 @@ class Mailed:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """The provider, and who gets a mail."""
+    """The provider and the recipients."""
 
     host: str
     sender: str
@@ -52,11 +52,11 @@ class MailSettings:
 
 
 def read(path: Path) -> MailSettings:
-    """Read the settings and the password. Raises SettingsError, which quotes no address."""
+    """Read the settings and the password. Raises SettingsError, which never quotes an address."""
     try:
         values = tomllib.loads(_private(path))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-        raise SettingsError(f"{path}: this is no TOML") from None
+        raise SettingsError(f"{path}: this is not valid TOML") from None
     try:
         settings = _settings(values)
         if not settings.user:
@@ -70,7 +70,7 @@ def read(path: Path) -> MailSettings:
 
 
 class _Wrong(Exception):
-    """A wrong setting: its name, and what is expected."""
+    """A wrong setting: its name and the expected value."""
 
 
 def _private(path: Path) -> str:
@@ -94,7 +94,7 @@ def _settings(values: Mapping[str, Any]) -> MailSettings:
     _only_known(values, known, "")
     for key in ("host", "sender", "counsellor"):
         if not values.get(key):
-            raise _Wrong(f"{key} is missing; fill in the file, as its own words say")
+            raise _Wrong(f"{key} is missing; fill in the file as its comments say")
     found = dict(values)
     found["counsellor"] = _counsellors(values["counsellor"])
     settings = MailSettings(**found)
@@ -106,7 +106,7 @@ def _settings(values: Mapping[str, Any]) -> MailSettings:
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65_535:
         raise _Wrong("port must be a whole number from 1 to 65535")
     if settings.tls not in TLS:
-        raise _Wrong(f"tls must be one of {', '.join(TLS)}; there is no sending without it")
+        raise _Wrong(f"tls must be one of {', '.join(TLS)}; mail is never sent without TLS")
     if not isinstance(settings.user, str) or not _plain(settings.user):
         raise _Wrong("user must be one line of plain letters, digits and signs")
     if not isinstance(settings.password_file, str) or not settings.password_file:
@@ -148,17 +148,18 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody gets two mails a day, and that no two people get the status of one card."""
+    """Check that nobody gets two mails a day, and that only one person gets a card's status."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
-        raise _Wrong("counsellor: an address or a card stands twice; put the cards of one together")
+        raise _Wrong("counsellor: an address or a card is listed twice; list each counsellor once")
     return rows
 
 
 def _only_known(values: Mapping[str, Any], known: set[str], table: str) -> None:
     for key in values:
         if key not in known:
-            raise _Wrong(f"{table}{key} is no setting; known are {', '.join(sorted(known))}")
+            names = ", ".join(sorted(known))
+            raise _Wrong(f"{table}{key} is not a setting; known settings are {names}")
 
 
 def _is_address(value: object) -> bool:
@@ -166,5 +167,5 @@ def _is_address(value: object) -> bool:
 
 
 def _plain(text: str) -> bool:
-    """Return visible ASCII, which SMTP's log-in can carry."""
+    """Return visible ASCII, the only text that an SMTP login can carry."""
     return text.isascii() and (not text or text.isprintable())

@@ -1,8 +1,7 @@
 """The daily mail, once a day: one of two sentences of equal length for each counsellor.
 
-It is sent every day, whatever the status, so that a day without a mail means only a fault. This
-module uses the network; it reads the status file, its own settings and its own state, and nothing
-else.
+It is sent every day, whatever the status, so a day without a mail only indicates a fault. This
+module uses the network. It reads only the status file, its own settings and its own state.
 """
 
 import datetime
@@ -15,9 +14,10 @@ from dropbox_app.server.notify.config import Mailed, MailSettings
 from dropbox_app.server.notify.sent_log import State, alone
 from dropbox_app.server.notify.status_file import Word
 
-# No name of an organisation or of a program: who reads over a shoulder learns as little as can be.
+# No name of an organisation or a program: anyone reading over a shoulder learns as little as
+# possible.
 SUBJECTS = {"nl": "Dagbericht", "en": "Daily note"}
-# Of one length in each language, in bytes: what is sent has one size.
+# The same length in bytes within each language, so that every mail has one size.
 SENTENCES: Mapping[str, Mapping[Word, str]] = {
     "nl": {"open": "Open je programma nu.", "rest": "Vandaag niets nieuws."},
     "en": {"open": "Please open your desk.", "rest": "Nothing new for today."},
@@ -26,9 +26,9 @@ TRIALS = {"nl": "Dit is een proefmail.", "en": "This mail was a trial."}
 
 
 def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datetime) -> list[str]:
-    """Send the mails of today that were not yet sent, and return what went wrong.
+    """Send today's mails that were not sent yet, and return the faults.
 
-    Raises MailError, OSError where nothing can be sent.
+    Raises MailError, OSError if nothing can be sent.
     """
     today = moment.date()
     with alone(state):
@@ -38,7 +38,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
             return []
         told = status_file.read(words, today)
         if told is None:
-            raise MailError("there is no word of today; see: journalctl -u klankbord-word")
+            raise MailError("there is no status for today; see: journalctl -u klankbord-word")
         faults = []
         for one in settings.counsellor:
             try:
@@ -51,7 +51,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
 
 
 def trial(settings: MailSettings, moment: datetime.datetime) -> list[str]:
-    """Send each counsellor a mail that is marked as a trial, and return what went wrong."""
+    """Send each counsellor a mail marked as a trial, and return the faults."""
     faults = []
     for one in settings.counsellor:
         try:
@@ -72,9 +72,9 @@ def _one(
     if cards & state.sent:
         return
     if cards & state.begun:
-        raise MailError("one was begun, and may have gone or not; there is no second one today")
+        raise MailError("one was begun and may have been sent; no second one is sent today")
     if unknown := sorted(cards - set(told)):
-        raise MailError(f"there is no card {unknown[0]}; correct cards, see card list")
+        raise MailError(f"there is no card {unknown[0]}; correct the cards setting; see card list")
     said: Word = "open" if any(told[card] == "open" for card in cards) else "rest"
     message = _mail(settings, one, SENTENCES[one.language][said], moment)
     try:

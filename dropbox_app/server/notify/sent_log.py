@@ -1,4 +1,4 @@
-"""Records which of today's mails were begun and which were sent, so that none is sent twice.
+"""Records which of today's mails were started and which were sent, so that none is sent twice.
 
 Every change replaces the file atomically and is on disk before the work continues.
 """
@@ -16,11 +16,11 @@ from dropbox_app.server.store.files import read_small, replace_whole
 
 PLACE = Path("/var/lib/klankbord-notify")
 FILE = "today"
-LAST = "last"  # the last day on which every mail went out; who runs doctor may read it
+LAST = "last"  # the last day on which every mail was sent; doctor's user may read it
 
 
 class State:
-    """The record of one day, by the names of cards; empty on any other day."""
+    """The record of one day, by card name; empty on any other day."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
         """Read the record. Raises MailError."""
@@ -36,8 +36,8 @@ class State:
         except FileNotFoundError:
             pass
         except (ValueError, LookupError, TypeError):
-            # Whole files alone are ever written here, so nothing is guessed.
-            raise MailError(f"{path} is damaged; remove it once today's mails have come") from None
+            # Only complete files are ever written here, so nothing is guessed.
+            raise MailError(f"{path} is damaged; remove it after today's mails arrived") from None
 
     def begin(self, cards: Iterable[str]) -> None:
         """Note that the mail about these cards is about to be sent."""
@@ -80,7 +80,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise MailError("another one is sending right now") from None
+            raise MailError("another run is sending right now") from None
         yield
     finally:
         os.close(handle)
@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return since when not every mail was sent, if that is too long; for ``doctor``."""
+    """Return since when not every mail was sent, if that is too long ago; for ``doctor``."""
     try:
         day = last(folder)
     except OSError as error:

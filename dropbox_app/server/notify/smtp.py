@@ -1,7 +1,7 @@
-"""Sends one mail to one address, only over TLS, with nothing in it that is not needed.
+"""Sends one mail to one address, only over TLS, with no unnecessary content.
 
-A mail must never come twice. So the caller notes it as begun just before the server is asked to
-take the text; what happens after that and brings no answer leaves it unsure, and it stays so.
+A mail must never arrive twice. So the caller records it as begun just before the server is asked to
+accept the text. If no reply follows, its state is unsure and stays so.
 """
 
 import datetime
@@ -18,16 +18,16 @@ import socks
 from dropbox_app.server.errors import MailError, MailUnsure
 from dropbox_app.server.notify.config import PROXY, MailSettings
 
-SECONDS = 60  # for each answer
-HELLO = "[127.0.0.1]"  # in the place of this machine's name
-_NOT_TAKEN = 400  # from this answer on
+SECONDS = 60  # seconds for each reply
+HELLO = "[127.0.0.1]"  # in place of this machine's name
+_NOT_TAKEN = 400  # from this reply code on
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
-    """Return a mail as it is sent. Its length depends only on addresses, subject and sentence.
+    """Return the mail to send. Its length depends only on addresses, subject and sentence.
 
-    The Message-ID is random, the Date to the minute (the provider writes down when it came anyway):
-    neither tells of this machine, its clock or its site.
+    The Message-ID is random, and the Date is rounded to the minute (the provider records the time
+    of arrival anyway): neither reveals this machine, its clock or its site.
     """
     name = f"{secrets.token_hex(16)}@{sender.rpartition('@')[2]}"
     lines = (
@@ -36,7 +36,7 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
         f"Subject: {subject}",
         f"Date: {format_datetime(moment.replace(second=0, microsecond=0))}",
         f"Message-ID: <{name}>",
-        "Auto-Submitted: auto-generated",  # so that no holiday notice comes back
+        "Auto-Submitted: auto-generated",  # so that no automatic reply is sent
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
         "Content-Transfer-Encoding: 7bit",
@@ -51,8 +51,8 @@ def send(
 ) -> None:
     """Hand a mail to the provider. ``begin`` is called just before it may be accepted.
 
-    Raises MailError if it was not taken, MailUnsure if it may have been. Neither error contains an
-    address, or anything that the mail server said.
+    Raises MailError if it was not accepted, MailUnsure if it may have been. Neither error contains
+    an address or the mail server's own words.
     """
     begun = False
     try:
@@ -68,13 +68,13 @@ def send(
             begun = True
             answer = smtp.data(message)
             if answer[0] < _NOT_TAKEN and not _good(answer):
-                raise ConnectionError  # it may mean anything
+                raise ConnectionError  # its meaning is unknown
             _taken(answer, "the mail")
-            with suppress(OSError):  # it is taken, whatever comes now
+            with suppress(OSError):  # it is accepted, whatever happens now
                 smtp.quit()
     except smtplib.SMTPResponseException as error:
         raise MailError(_refusal(error, settings.host)) from None
-    except (OSError, ValueError) as error:  # smtplib's own, and what it stumbles on in an answer
+    except (OSError, ValueError) as error:  # smtplib's own, and its failures on a bad reply
         if begun:
             raise MailUnsure(f"{settings.host} gave no answer at the end") from None
         raise MailError(_trouble(error, settings)) from None
@@ -106,8 +106,8 @@ class _Connection(smtplib.SMTP):
 def _dial(host: str, port: int, proxy: str, timeout: float) -> socket.socket:
     """Connect, directly or through a SOCKS5 proxy such as Tor's. Raises OSError.
 
-    The proxy looks the name up. Each connection has its own random name towards it: Tor then gives
-    it a circuit of its own.
+    The proxy resolves the name. Each connection gives it a different random user name, so that Tor
+    uses a separate circuit for each.
     """
     where = PROXY.fullmatch(proxy)
     if where is None:

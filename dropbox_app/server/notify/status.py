@@ -1,8 +1,7 @@
-"""Decides for each counsellor whether to open the desk today, from what was fetched and when.
+"""Decides for each counsellor whether to open the desk today, from the fetches and their days.
 
-Runs without a network, once a day. Nothing of what waits is told but that something does, or that
-the desk has to fetch to keep what the site promises: a mail that says "open" need not mean that
-anybody wrote.
+Runs without a network, once a day. The status reveals only that something waits, or that the desk
+must fetch to keep the site's promise: "open" does not mean that anybody wrote.
 """
 
 import datetime
@@ -22,7 +21,7 @@ from dropbox_app.server.store.sqlite import SqliteStore
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
-    """Write today's statuses, once, and return the faults; later that day they stay as they are.
+    """Write today's statuses once, and return the faults; they do not change later that day.
 
     Raises SettingsError if no site can be read, OSError.
     """
@@ -32,7 +31,7 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     words: dict[str, Word] = {}
     faults = []
     for closed in found.closed:
-        # A desk that is opened for nothing finds out; one that is not opened does not.
+        # A desk opened for nothing shows that; a desk that stays closed shows nothing.
         name, folder = closed.place.name, closed.place.folder / CARDS
         files = [path.stem for path in folder.glob("*.card")]
         words |= {f"{name}/{file}": "open" for file in files if CARD_NAME.fullmatch(file)}
@@ -59,7 +58,7 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 
 
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
-    """Return whether a desk is to be opened today.
+    """Return whether a desk should be opened today.
 
     Something waits for it, or it has not fetched for the ``response_days`` working days within
     which the site promises an answer.

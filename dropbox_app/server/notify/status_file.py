@@ -1,8 +1,8 @@
 """The day's status for each counsellor, for the daily mail: open the desk, or nothing new.
 
 Two programs share one small file. ``status`` reads the database, has no network and writes the
-statuses; ``run`` has a network and sends them, and of everything stored here it can read only this
-file. It holds no number, no id and no time, and has the same size whatever it says.
+statuses. ``run`` has a network and sends them; of everything stored on the server it can read only
+this file. The file holds no number, id or time, and always has the same size.
 """
 
 import datetime
@@ -24,16 +24,16 @@ _LINE = re.compile(r"(?P<card>(\.|[a-z0-9-]{1,40})/[a-z0-9-]{1,40}) (?P<word>ope
 
 
 def write(place: Path, words: Mapping[str, Word], today: datetime.date) -> None:
-    """Write today's statuses where the mailer, which is in the folder's group, can read them."""
+    """Write today's statuses to a place where the mailer, in the folder's group, can read them."""
     lines = [today.isoformat(), *(f"{card} {said}" for card, said in sorted(words.items()))]
     data = "".join(f"{line}\n" for line in lines).encode("ascii")
     replace_whole(place / FILE, data, today, 0o640)
 
 
 def read(place: Path, today: datetime.date) -> Mapping[str, Word] | None:
-    """Return each card's status, by SITE/CARD; None if today's are not there yet.
+    """Return each card's status, by SITE/CARD; None if today's do not exist yet.
 
-    Raises MailError if the file is not one of ours.
+    Raises MailError if the file was not written by ``write``.
     """
     try:
         lines = (place / FILE).read_text("ascii", errors="replace").splitlines()

@@ -1,16 +1,18 @@
 """The part of an upgrade that changes the server's data, as the server's own account.
 
-    python -m dropbox_app.server.release.data hosts|try|keep|back|drop DIR
+    python -m dropbox_app.server.release.data hosts|try|room|keep|back|drop DIR
 
 ``hosts``: print a host name of each site that can be read. ``try``: bring a copy of each database
-up to date. ``keep``: copy each database, while nothing serves. ``back``: put back each copy whose
-database this program cannot use any more. ``drop``: remove the copies. An upgrade runs this of the
-older and of the newer program, so these words stay.
+up to date. ``room``: check that there is room to copy them. ``keep``: copy each database, while
+nothing serves. ``back``: put back each copy whose database this program cannot use any more.
+``drop``: remove the copies. An upgrade runs this of the older and of the newer program, so these
+words stay.
 """
 
 from __future__ import annotations
 
 import datetime
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -26,6 +28,7 @@ from dropbox_app.server.store.files import at_midnight, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES
 
 KEPT = ".before-upgrade"  # in a site's folder: the database as it was
+_TO_START = 1024 * 1024  # bytes that a server may write as it starts
 
 
 def hosts(folder: Path, _today: datetime.date) -> None:
@@ -40,6 +43,23 @@ def check(folder: Path, today: datetime.date) -> None:
         migrate.try_on_copy(place.folder / DATABASE, place.folder / FILES, today)
 
 
+def room(folder: Path, _today: datetime.date) -> None:
+    """Check that there is room for what ``keep`` copies. Raises StoreError."""
+    needed: dict[int, int] = {}  # bytes, by disk
+    for place in _places(folder):
+        database = place.folder / DATABASE
+        log = database.with_name(f"{DATABASE}-wal")
+        disk = place.folder.stat().st_dev
+        size = database.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        needed[disk] = needed.get(disk, _TO_START) + size
+        free = os.statvfs(place.folder)
+        if (left := free.f_bavail * free.f_frsize) < needed[disk]:
+            raise StoreError(
+                f"{place.folder}: the disk is full but for {left} bytes, and the copies for the "
+                f"way back need {needed[disk]}"
+            )
+
+
 def keep(folder: Path, today: datetime.date) -> None:
     """Copy each database. Nothing may be serving. Raises OSError, sqlite3.Error."""
     for place in _places(folder):
@@ -47,14 +67,18 @@ def keep(folder: Path, today: datetime.date) -> None:
         part = kept.with_name(f"{KEPT}.new")
         for path in (kept, part):
             path.unlink(missing_ok=True)
-        with (
-            closing(sqlite3.connect(place.folder / DATABASE)) as database,
-            closing(sqlite3.connect(part)) as copy,
-        ):
-            database.backup(copy)
-        part.chmod(0o600)
-        at_midnight(part, today)
-        part.rename(kept)
+        try:
+            with (
+                closing(sqlite3.connect(place.folder / DATABASE)) as database,
+                closing(sqlite3.connect(part)) as copy,
+            ):
+                database.backup(copy)
+            part.chmod(0o600)
+            at_midnight(part, today)
+            part.rename(kept)
+        except BaseException:
+            part.unlink(missing_ok=True)  # what serves next may need that room
+            raise
         _settle(place, today)
 
 
@@ -90,7 +114,7 @@ def _settle(place: Place, today: datetime.date) -> None:
     at_midnight(place.folder, today)
 
 
-STEPS = {"hosts": hosts, "try": check, "keep": keep, "back": back, "drop": drop}
+STEPS = {"hosts": hosts, "try": check, "room": room, "keep": keep, "back": back, "drop": drop}
 
 if __name__ == "__main__":
     step, where = sys.argv[1:]

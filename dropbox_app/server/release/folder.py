@@ -1,7 +1,7 @@
 """Reads a release folder: its signature first, then the checksum of each file that is used.
 
-Files are copied while they are hashed, into a folder that only the caller can write. What runs
-later is that copy: whoever can write to the release folder cannot exchange a file after its check.
+Files are copied while they are hashed, into a folder that only the caller can write. Only that copy
+runs later, so anyone who can write to the release folder cannot exchange a file after its check.
 """
 
 import re
@@ -43,7 +43,7 @@ def read_key(path: Path) -> ReleaseKey:
 def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
     """Check a release and copy its files to ``target``, an empty folder of the caller's alone.
 
-    Nothing is written before the signature is found good. Raises BadRelease, OSError.
+    Nothing is written before the signature is verified. Raises BadRelease, OSError.
     """
     sums = _read(folder / SUMS, LIST_MOST)
     key.check(sums, _read(folder / SIGNATURE, MOST).decode("utf-8", "replace"))
@@ -58,14 +58,14 @@ def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
 
 
 def newer(offered: str, installed: str) -> bool:
-    """Return whether a version, as numbers with dots, comes after another."""
+    """Return whether a version, written as numbers with dots, is later than another."""
     return _numbers(offered) > _numbers(installed)
 
 
 def _numbers(version: str) -> list[int]:
     numbers = [int(part) for part in re.findall(r"[0-9]+", version)]
     while numbers and not numbers[-1]:
-        numbers.pop()  # 1.0 is 1
+        numbers.pop()  # 1.0 equals 1
     return numbers
 
 
@@ -99,4 +99,4 @@ def _copy(path: Path, target: Path, digest: str) -> None:
             found.update(piece)
             copy.write(piece)
     if found.hexdigest() != digest:
-        raise BadRelease(f"{path} is not what was signed: its checksum is another")
+        raise BadRelease(f"{path} is not what was signed: its checksum differs")

@@ -17,7 +17,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,11 +28,16 @@ from dropbox_app.server.release.folder import Release
 PATIENCE = 60.0  # seconds within which a started server has to answer
 _ANSWER = 10.0  # seconds
 _AS = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "setsid", "--wait", "runuser", "-u")
+_REPAIR, _AGAIN = "Repair that", ", and type the same command again"
 _LARGEST = 1024 * 1024 * 1024  # bytes of an unpacked release
 
 
 class UpgradeError(ServerError):
     """There was no upgrade."""
+
+
+class _Failed(UpgradeError):
+    """A program that the upgrade ran failed."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,12 @@ class Upgrade:
     version: str  # the installed one
     say: Callable[[str], None]
     _note: Path = field(init=False)
+    _served: Path = field(init=False)  # becomes the note once the new version has answered
     _work: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self._note = self.machine.program / "upgrade.json"
+        self._served = self.machine.program / "upgrade.served"
         self._work = self.machine.program / "upgrade"
 
     def run(self, release: Path) -> str:
@@ -97,6 +104,20 @@ class Upgrade:
 
     def _run(self, folder: Path) -> str:
         old = self._installed()
+        try:
+            release, new, hosts = self._beside(folder, old)
+            self._write_notes(old)
+        except (_Failed, OSError) as error:
+            why = _why(error).removesuffix("; nothing was changed")
+            raise UpgradeError(
+                f"{why}. Nothing that serves was changed. {_advice(why) or _REPAIR}{_AGAIN}"
+            ) from None
+        self.say("5. The switch: visits end here")
+        self._switch(old, new, hosts)
+        return release.version
+
+    def _beside(self, folder: Path, old: Path) -> tuple[Release, Path, list[str]]:
+        """Take all steps that can fail without harm. Returns also the new program and the hosts."""
         self.say("1. Signature and checksums")
         key = releases.read_key(self.machine.key)
         self._work.mkdir(0o700)
@@ -121,9 +142,8 @@ class Upgrade:
         self._data("try", new)
         self.say("4. A backup")
         self._account(old / "bin" / "klankbord-server", "--dir", self.machine.data, "backup")
-        self.say("5. The switch: visits end here")
-        self._switch(old, new, hosts)
-        return release.version
+        self._data("room", new)
+        return release, new, hosts
 
     def _installed(self) -> Path:
         """Return the program in use. It must be able to install itself again, as the way back."""
@@ -169,7 +189,6 @@ class Upgrade:
         return new
 
     def _switch(self, old: Path, new: Path, hosts: list[str]) -> None:
-        self._write_note(old, serves=False)
         try:
             self._service("stop")
             self._data("drop", old)
@@ -178,22 +197,42 @@ class Upgrade:
             self.say("6. Does it serve?")
             self._ask(hosts)
         except (UpgradeError, OSError, KeyboardInterrupt) as error:
-            why = error.args[0] if isinstance(error, UpgradeError) else type(error).__name__
+            why = _why(error)
             self.say(f"   No: {why}. Going back.")
             self._go_back()
-            raise UpgradeError(f"{why}. The version before serves again") from None
-        self._write_note(old, serves=True)
+            advice = _advice(why)
+            more = f". {advice}{_AGAIN}" if advice else ""
+            raise UpgradeError(f"{why}. The version before serves again{more}") from None
+        self._served.replace(self._note)  # needs no room: the disk may be full by now
+        self._sync()
         self.say("   Yes")
         self._finish(new)
 
     def _finish(self, program: Path) -> None:
         self._data("drop", program)
         self._note.unlink()
+        self._served.unlink(missing_ok=True)
         self._sync()
 
     def _go_back(self) -> None:
-        """Let the older program serve again, on data that it can use. May be repeated."""
+        """Let the older program serve again, on data that it can use. May be repeated.
+
+        Raises UpgradeError if that cannot be done now; then the note stays.
+        """
         old = Path(json.loads(self._note.read_text("utf-8"))["old"])
+        try:
+            self._back_to(old)
+        except (UpgradeError, OSError) as error:
+            why = _why(error)
+            if self.machine.current.resolve() == old:
+                with suppress(UpgradeError):
+                    self._service("start")
+            raise UpgradeError(
+                f"going back was not finished: {why}. It may be that nothing serves now. "
+                f"{_advice(why) or _REPAIR}{_AGAIN} at once: it goes back first"
+            ) from None
+
+    def _back_to(self, old: Path) -> None:
         self._service("stop")
         self._data("back", old)
         self._root(old / "source" / "deploy" / "install")
@@ -239,29 +278,33 @@ class Upgrade:
 
     def _account(self, *command: str | Path) -> str:
         account = self.machine.account
-        return self._root(*((*_AS, account, "--", *command) if account else command))
+        words = (*_AS, account, "--", *command) if account else command
+        return self._root(*words, place=self.machine.data)
 
     def _service(self, what: str) -> None:
         self._root(*self.machine.systemctl, what, "klankbord")
 
-    def _root(self, *command: str | Path) -> str:
-        """Run a program and return its output. Raises UpgradeError with its last words."""
+    def _root(self, *command: str | Path, place: Path | None = None) -> str:
+        """Run a program and return its output. Raises _Failed with the place and its last words."""
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
             [str(part) for part in command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False,
         )  # fmt: skip
         if done.returncode:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
-            raise UpgradeError(f"{Path(command[0]).name} failed: {last[0]}")
+            said = last[0].removeprefix("Error: ")
+            raise _Failed(f"{place or Path(command[0]).name}: {said}")
         return done.stdout
 
-    def _write_note(self, old: Path, *, serves: bool) -> None:
-        part = self._note.with_suffix(".new")
-        with part.open("w") as file:
-            json.dump({"old": str(old), "serves": serves}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(self._note)
+    def _write_notes(self, old: Path) -> None:
+        """Write the note of a switch, and beside it the one that it becomes. Raises OSError."""
+        for path, serves in ((self._served, True), (self._note, False)):
+            part = path.with_suffix(".new")
+            with part.open("w") as file:
+                json.dump({"old": str(old), "serves": serves}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
         self._sync()
 
     def _sync(self) -> None:
@@ -272,7 +315,12 @@ class Upgrade:
             os.close(handle)
 
     def _sweep(self) -> None:
+        """Remove what a run left, but for the notes of a switch that is not over."""
         shutil.rmtree(self._work, ignore_errors=True)
+        if not self._note.exists():
+            for path in (self._served, self._note.with_suffix(".new")):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -290,3 +338,23 @@ class Upgrade:
             raise UpgradeError("another upgrade is under way; nothing was changed") from None
         finally:
             os.close(handle)
+
+
+def _why(error: BaseException) -> str:
+    """Return what failed, with its place."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, (UpgradeError, OSError)) else type(error).__name__
+
+
+def _advice(why: str) -> str:
+    """Return what to do about a disk, by the words that systems and SQLite have for its failure.
+
+    Empty for any other failure.
+    """
+    said = why.lower()
+    if any(words in said for words in ("no space left", "is full", "no room")):
+        return "Make room on that disk"
+    if "read-only" in said or "readonly" in said:
+        return "Let that disk take writes"
+    return ""

@@ -1,7 +1,7 @@
 """Does for a browser without JavaScript what the browser cannot do itself (SPEC section 8).
 
-The only module of the server that ever sees a text or a code. It holds nothing between requests
-but what the caller keeps in the cookie, the root; it writes nothing but sealed files.
+The only module of the server that ever sees a text or a code. Between requests it holds nothing;
+the caller keeps the root in the cookie. It writes only sealed files.
 """
 
 import contextlib
@@ -32,7 +32,8 @@ from dropbox_app.server.reporter.kdf_limiter import Gate
 from dropbox_app.server.reporter.thread_rules import agreed_handover, just_said
 from dropbox_app.server.store.interface import ItemInfo, Staged
 
-# Each failure means that another message of this reporter was stored: somebody gets on.
+# Each failure means that another of this reporter's messages was stored: some request makes
+# progress.
 TRIES = 30
 
 
@@ -61,10 +62,10 @@ class ReporterView:
     expires: datetime.date
     last_added: datetime.date
     next_wanted: tuple[VerifyKey, ...]
-    items: tuple[ItemInfo, ...]  # what the server says is here
+    items: tuple[ItemInfo, ...]  # the items that the server lists
 
     def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
-        """An answer goes to whoever asked; later messages go to a successor who was agreed on."""
+        """An answer goes to the counsellor who asked; later messages go to an agreed successor."""
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
@@ -89,8 +90,8 @@ class Addressing:
 class Enclosed:
     """Files that are sealed and staged, to be sent with one message.
 
-    ``after``: the number of the reporter's newest message when the form was made. By it the server
-    recognises a form that is sent twice.
+    ``after``: the number of the reporter's newest message when the form was made. It lets the
+    server recognise a form that is sent twice.
     """
 
     to: tuple[VerifyKey, ...]
@@ -174,7 +175,7 @@ class ReporterAgent:
     def enter(self, words: Sequence[str]) -> bytes | None:
         """Return the root of a code, if its conversation exists. Raises Busy.
 
-        Unknown, expired and withdrawn codes get the same answer, after the same work up to the
+        Unknown, expired and withdrawn codes get the same result, after the same work up to the
         look-up.
         """
         root = self._stretch(words)
@@ -200,7 +201,7 @@ class ReporterAgent:
         return Addressing(keys.access, draft.to, draft.recipients[1:])
 
     def check_file(self, root: bytes, attachment: Attachment) -> bool | None:
-        """Return whether a file of the conversation is still exactly the one that was signed.
+        """Return whether a file of the conversation is still exactly the signed one.
 
         Returns None if it does not exist. Reads the whole file in bounded memory.
         """
@@ -258,16 +259,15 @@ class ReporterAgent:
         files: Enclosed | None = None,
         pass_on: bool = False,
     ) -> Sent:
-        """Send a further message; read the thread first, and again if another message came between.
+        """Send another message; read the thread first, and again if a message arrived in between.
 
-        ``wanted`` None: as ``next_wanted`` says. ``pass_on``: who gets this gets the thread so far
-        with it (SPEC section 4, "Changing counsellor"), unless the message before went to the same;
-        not together with files. What is already
-        the newest message of all, word for word, is not sent again: without a script nothing else
-        stops a second press. ``files`` are stored with the message or not at all, and only sent
-        once however often it is redone.
+        ``wanted`` None: as ``next_wanted`` says. ``pass_on``: the recipients also get the thread so
+        far (SPEC section 4, "Changing counsellor"), unless the previous message went to the same
+        people; it cannot be combined with files. A message that is word for word the newest of the
+        thread is not sent again: without a script nothing else stops a second press. ``files`` are
+        stored with the message or not at all, and sent only once, however often it is retried.
         Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if it
-        would go to others than the files are sealed for.
+        would go to other people than those for whom the files are sealed.
         """
         for key in ("text", "step", "with", "scope"):
             value = body.get(key)
@@ -279,7 +279,8 @@ class ReporterAgent:
                 raise Gone("there is no such conversation")
             chosen = view.chosen(kind) if wanted is None else tuple(wanted)
             attachments, staged = (files.attachments, files.staged) if files else ((), ())
-            # Who is written to already has the thread, and it would cost their desk to read again.
+            # Current addressees already have the thread, and reading it again would cost their desk
+            # time.
             passes = pass_on and chosen != view.thread.wanted
             if any(
                 just_said(
@@ -320,7 +321,7 @@ class ReporterAgent:
         raise StoreBusy("another session of the same code kept writing")
 
     def withdraw(self, root: bytes, *, lang: str) -> None:
-        """Withdraw everything, even if no counsellor can be told today.
+        """Withdraw everything, even if no counsellor can be notified today.
 
         An expired conversation that is still stored is removed too. Raises Gone or StoreBusy.
         """
@@ -378,7 +379,7 @@ class ReporterAgent:
         """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
-        again. A message that the same list misses twice is lost.
+        again. A message that is missing twice from the same list is lost.
         """
         before = None
         while True:
@@ -422,7 +423,7 @@ class ReporterAgent:
         )
 
     def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
-        """Return the newest message's addressees, with a successor for whoever handed over."""
+        """Return the newest message's addressees, with the successor of anyone who handed over."""
         wanted = thread.wanted
         agreed = agreed_handover(thread)
         if agreed is None:

@@ -1,8 +1,8 @@
 """Limits how many codes are hashed with Argon2id at once, and how long the others wait.
 
-One hash takes 19 MiB and a core for about 14 ms. Without a limit a hundred at once would take two
-gigabytes and make everybody wait. A request that has waited for ``PATIENCE`` is told that the
-server is busy, and keeps its text.
+One hash takes 19 MiB and about 14 ms of a core. Without a limit, a hundred at once would take two
+gigabytes and make everybody wait. After waiting for ``PATIENCE``, a request is refused as busy and
+keeps its text.
 """
 
 import os
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dropbox_app.server.errors import ServerError
 
 PATIENCE = 10.0  # seconds, from the arrival of the request
-# When the request of this thread arrived, in seconds of the monotonic clock. None: it is unknown.
+# When this thread's request arrived, in seconds of the monotonic clock; None if unknown.
 ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
 
 
@@ -32,7 +32,7 @@ def late() -> bool:
 class Gate:
     """Lets ``slots`` threads through at once. Each process has its own.
 
-    ``patience``: seconds from the arrival of a request after which it is not let through any more.
+    ``patience``: seconds after the arrival of a request when it is no longer let through.
     """
 
     def __init__(self, slots: int, patience: float = PATIENCE) -> None:
@@ -53,13 +53,13 @@ class Gate:
 
 
 def core_count() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) or 1
 
 
 def slots_for(workers: int) -> int:
-    """Return the slots of each of ``workers`` processes.
+    """Return the number of slots for each of ``workers`` processes.
 
-    Together they have one for each core, and each process has at least one.
+    Together they have one per core, and each process has at least one.
     """
     return max(1, core_count() // workers)

@@ -1,4 +1,4 @@
-"""Reads from a thread whom the reporter's next message is for, and whether it was just sent.
+"""Determines from a thread the addressees of the reporter's next message, and if it was just sent.
 
 Pure: opened threads in, answers out.
 """
@@ -21,10 +21,11 @@ def just_said(
     after: int | None = None,
     pass_on: bool = False,
 ) -> bool:
-    """Return whether the newest message of the thread is already this one.
+    """Return whether the newest message in the thread is already this one.
 
-    Two files of one name and size need not be the same: only a form made before that message
-    can be what brought them. ``after``: the number of the reporter's newest message then.
+    Two files with the same name and size need not be the same file: they can have come from this
+    form only if it was made before that message. ``after``: the number of the reporter's newest
+    message when the form was made.
     """
     last = None
     for message in thread.genuine():
@@ -45,7 +46,7 @@ def _described(attachments: Sequence[Attachment]) -> list[tuple[str, str, int]]:
 
 
 def agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
-    """Return who handed over to whom, if the newest answer is yes and it has not happened yet."""
+    """Return who hands over to whom, if the newest answer is yes and it has not happened yet."""
     requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
     agreed: Message | None = None
     answer: Message | None = None
@@ -53,7 +54,7 @@ def agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
         if message.by != REPORTER:
             continue
         if answer is not None and message.wanted != answer.wanted:
-            agreed = answer = None  # the reporter has chosen since: that holds
+            agreed = answer = None  # the reporter has chosen since, and that choice counts
         if message.kind != "consent-answer":
             continue
         request = requests.get(str(message.body["request"]))

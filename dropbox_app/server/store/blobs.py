@@ -1,4 +1,4 @@
-"""Sealed files too large for the database, each in a file of its own beside it."""
+"""Sealed files too large for the database, each in its own file beside it."""
 
 import contextlib
 import datetime
@@ -12,9 +12,9 @@ from typing import BinaryIO
 from dropbox_app.server.store.files import at_midnight, full_disk_said, remove, sync_folder
 from dropbox_app.server.store.interface import IN_DATABASE, Digest
 
-START = 16 * 1024  # bytes kept of a staged file: more than any header that is taken
-PART = ".part"  # of a name: a file on its way in
-BESIDE = ("-journal", "-wal", "-shm")  # of a name: what SQLite writes beside a database
+START = 16 * 1024  # bytes kept of a staged file: more than any accepted header
+PART = ".part"  # suffix of a name: a file being received
+BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes beside a database
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
@@ -25,14 +25,14 @@ def locked_part(folder: Path) -> tuple[Path, int]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return path, handle
-        os.close(handle)  # ``sweep`` took it for a leftover: it had no lock yet
+        os.close(handle)  # ``sweep`` removed it as a leftover: it had no lock yet
 
 
 class StagedFile:
     """A sealed file that is being received; see ``Staged``.
 
-    Up to IN_DATABASE bytes stay in memory. A longer one goes to a nameless part file, which is
-    locked as long as its writer lives: ``sweep`` then knows the leftovers of a crash.
+    Up to IN_DATABASE bytes stay in memory. A longer file goes to a part file, which is locked as
+    long as its writer lives, so that ``sweep`` recognises the leftovers of a crash.
     """
 
     def __init__(self, folder: Path, digest: Digest, today: datetime.date) -> None:
@@ -91,7 +91,7 @@ class StagedFile:
         if self._path is not None:
             remove(self._path, self._today)
         if self._file is not None:
-            # What is still unwritten here belongs to a file that was not kept.
+            # Bytes that are still unwritten belong to a file that was not kept.
             with contextlib.suppress(OSError):
                 self._file.close()
 
@@ -105,9 +105,9 @@ def _part_of(path: Path) -> Path:
 
 @contextlib.contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Hold the lock of a part file, if nobody is writing it any more; yield whether that is so.
+    """Hold the lock of a part file if nobody is still writing it; yield whether that is so.
 
-    What SQLite writes beside a part file has no lock: it belongs to that part.
+    A file that SQLite writes beside a part file has no lock of its own: it belongs to that part.
     """
     locked = _part_of(path)
     try:

@@ -1,7 +1,7 @@
 """Connections to databases, with every setting that a promise depends on.
 
-A thread has one to each database that it uses, and OPEN at most: a server with hundreds of sites
-would else keep thousands of files open.
+A thread has one for each database that it uses, at most OPEN: otherwise a server with hundreds of
+sites would keep thousands of files open.
 """
 
 import os
@@ -15,15 +15,15 @@ from pathlib import Path
 from dropbox_app.server.store.sqlite_errors import failures
 
 BUSY_SECONDS = 10
-CACHE = 512  # KiB of pages that a connection keeps in memory; there is one a thread
-WALK = 8192  # KiB for one that goes through everything: the inner pages of large trees
-OPEN = 4  # of one thread, over all databases
+CACHE = 512  # KiB of pages that a connection keeps in memory; each thread has one
+WALK = 8192  # KiB for a walk through everything: the inner pages of large trees
+OPEN = 4  # connections of one thread, over all databases
 
 
 def read_only(path: Path) -> bool:
-    """Return whether a database is on a read-only file system, as a clean stop left it.
+    """Return whether a cleanly closed database is on a read-only file system.
 
-    Without a log's index beside it SQLite could not read it there, unless told that nobody writes.
+    SQLite cannot read it there without a log's index beside it, unless told that nobody writes.
     """
     if not path.exists() or path.with_name(path.name + "-shm").exists():
         return False
@@ -32,7 +32,7 @@ def read_only(path: Path) -> bool:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a connection; the store begins transactions. Raises StoreBusy, StoreError."""
-    mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing one is not made again
+    mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing one is not created
     with failures():
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
@@ -42,7 +42,7 @@ def connect(path: Path) -> sqlite3.Connection:
             check_same_thread=False,  # close() closes those of other threads
         )
         for setting in (
-            "synchronous = FULL",  # a confirmed report is on disk
+            "synchronous = FULL",  # so a confirmed report is on disk
             "secure_delete = ON",
             "foreign_keys = ON",
             "temp_store = MEMORY",
@@ -92,7 +92,7 @@ class Connections:
 
     def let_go(self, connection: sqlite3.Connection) -> bool:
         """Close a connection unless it is in use. Returns whether it is closed now."""
-        if connection in self._all:  # else ``close`` was there first
+        if connection in self._all:  # otherwise ``close`` came first
             if connection.in_transaction:
                 return False
             self._all.remove(connection)

@@ -1,6 +1,6 @@
 """Writes files that a crash leaves complete or not at all, and reads files without a trace.
 
-What is written is on disk before it counts, and has a time no finer than the day (SPEC section 5).
+A file is on disk before it counts, and its times are no finer than the day (SPEC section 5).
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 from dropbox_app.server.errors import SiteFull
 
-FULL = {errno.ENOSPC, errno.EDQUOT}  # how the system says that there is no room
+FULL = {errno.ENOSPC, errno.EDQUOT}  # the system's errors for a full disk
 
 
 @contextlib.contextmanager
 def full_disk_said() -> Iterator[None]:
-    """Raise SiteFull for the system's error for a full disk."""
+    """Raise SiteFull instead of the system's error for a full disk."""
     try:
         yield
     except OSError as error:
@@ -31,12 +31,13 @@ def full_disk_said() -> Iterator[None]:
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that must not exist yet, with mode 0600 by default, and sync it to disk.
 
-    If root writes it, it belongs to the folder's owner: the server, which is not root, reads it.
+    If root writes it, it belongs to the folder's owner, because the server, which is not root, must
+    read it.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         as_its_folder(handle, path.parent)
-        if mode != 0o600:  # the umask would take it away
+        if mode != 0o600:  # the umask would remove it
             os.fchmod(handle, mode)
         file.write(data)
         file.flush()
@@ -56,18 +57,18 @@ def at_midnight(path: Path, day: datetime.date) -> None:
     try:
         os.utime(path, (moment, moment))
     except OSError as error:
-        error.filename = str(path)  # os.utime leaves the name out
+        error.filename = str(path)  # os.utime's error does not name the file
         raise
 
 
 def remove(path: Path, day: datetime.date) -> None:
-    """Unlink a file, if it exists, and leave its folder with no finer time than the day."""
+    """Unlink a file, if it exists, and leave its folder with a time no finer than the day."""
     path.unlink(missing_ok=True)
     at_midnight(path.parent, day)
 
 
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
-    """Replace a file atomically, so that a reader or a crash sees one complete version."""
+    """Replace a file atomically, so that a reader, or a crash, finds one complete version."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:
@@ -75,10 +76,10 @@ def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600
         at_midnight(new, day)
         new.rename(path)
     except OSError:
-        new.unlink(missing_ok=True)  # of a full disk even a part is too much
+        new.unlink(missing_ok=True)  # on a full disk even a partial file is too much
         raise
     sync_folder(path.parent)
-    with contextlib.suppress(PermissionError):  # a folder that is another account's
+    with contextlib.suppress(PermissionError):  # the folder belongs to another account
         at_midnight(path.parent, day)
 
 
@@ -92,32 +93,32 @@ def sync_folder(folder: Path) -> None:
 
 
 class NoFile(OSError):
-    """The path is no regular file, or the file is too large for its kind."""
+    """The path is not a regular file, or the file is too large for its kind."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(errno.EINVAL, "it is no file, or too large", str(path))
+        super().__init__(errno.EINVAL, "it is not a file, or too large", str(path))
 
 
 def open_untouched(path: Path) -> BinaryIO:
     """Open a file for reading without changing its access time, where possible.
 
-    Raises NoFile for a pipe or a device: it would keep the reader waiting, or never end.
+    Raises NoFile for a pipe or a device, which would make the reader wait or never end.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a device can do something by itself
+    if not stat.S_ISREG(path.stat().st_mode):  # merely opening a device can have an effect
         raise NoFile(path)
     flags = os.O_RDONLY | os.O_NONBLOCK
     try:
         handle = os.open(path, flags | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # not the owner: O_NOATIME is refused
         handle = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):  # put there this moment
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # put there just now
         os.close(handle)
         raise NoFile(path)
     return os.fdopen(handle, "rb")
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """Return the contents of a file of at most so many bytes. Raises NoFile, OSError."""
+    """Return the contents of a file of at most this many bytes. Raises NoFile, OSError."""
     with open_untouched(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -1,7 +1,7 @@
 """Inspects a site's database without changing anything: no byte, no time, no version.
 
-``doctor`` and ``site check`` look while a server serves, after it was killed, and before a newer
-program has brought the database up to date.
+``doctor`` and ``site check`` use it while a server serves, after it was killed, and before a newer
+program has migrated the database.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from dropbox_app.server.store.migrations import pending, refuse_newer
 from dropbox_app.server.store.sqlite_errors import failures
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-TRIES = 5  # a server may start or stop in the middle of a look
+TRIES = 5  # a server may start or stop during a check
 
 Part = Literal["database", "large files", "withdrawn list"]
 _Seen = TypeVar("_Seen")
@@ -30,7 +30,7 @@ _Seen = TypeVar("_Seen")
 
 @dataclass(frozen=True)
 class Look:
-    """The result of a check. ``faults``: each thing checked, with its fault or nothing."""
+    """The result of a check. ``faults``: each checked part, with its fault or nothing."""
 
     faults: tuple[tuple[Part, str], ...]
     old: bool  # the next start brings it up to date
@@ -47,7 +47,7 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 
 
 def old(database: Path) -> bool:
-    """Return whether the next start will migrate it. Raises StoreError if it cannot serve."""
+    """Return whether the next start will migrate it. Raises StoreError if it cannot be served."""
     return _steady(database, lambda connection: pending(_ours(connection)))
 
 
@@ -64,7 +64,8 @@ def days(database: Path) -> tuple[datetime.date | None, datetime.date | None]:
 def site_of(database: Path) -> str | None:
     """Return the id of the site that a database belongs to.
 
-    None if it is not known yet (an older version wrote it), or the database cannot be read now.
+    None if it is not known yet (an older version wrote the database), or the database cannot be
+    read now.
     """
     with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
@@ -75,7 +76,7 @@ def site_of(database: Path) -> str | None:
 
 
 def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen:
-    """Read the database, and repeat that if a server started or stopped meanwhile."""
+    """Read the database, and read it again if a server started or stopped meanwhile."""
     for left in reversed(range(TRIES)):
         before = _in_use(database)
         try:
@@ -88,11 +89,11 @@ def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen
         else:
             if _in_use(database) == before:
                 return seen
-    raise StoreError(f"{database}: a server starts and stops all the time; look again")
+    raise StoreError(f"{database}: a server keeps starting and stopping; try again")
 
 
 def _in_use(database: Path) -> bool:
-    """Return whether a server has it open, or was killed: part of it is then in the log."""
+    """Return whether a server has it open or was killed: part of the data is then in the log."""
     log = database.with_name(database.name + "-wal")
     index = database.with_name(database.name + "-shm")
     return index.exists() or (log.exists() and log.stat().st_size > 0)
@@ -103,16 +104,16 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
     if not database.exists():
         raise StoreError(f"{database} is missing; restore it from a backup")
     if not database.is_file():
-        raise StoreError(f"{database} is no file")
+        raise StoreError(f"{database} is not a file")
     if not in_use:
-        # Else SQLite would make a log and an index beside it, and take them away again.
+        # Otherwise SQLite would create a log and an index beside it, and remove them again.
         with snapshot.opened(database.absolute()) as connection:
             yield connection
         return
     if not database.with_name(database.name + "-shm").exists():
         raise StoreError(
-            f"{database}-wal has no {database.name}-shm beside it, so it cannot be looked at; "
-            "a start of the server mends that"
+            f"{database}-wal has no {database.name}-shm beside it, so it cannot be checked; "
+            "starting the server fixes that"
         )
     uri = f"{database.absolute().as_uri()}?mode=ro&readonly_shm=1"
     with (
@@ -131,7 +132,7 @@ def _refuse(database: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for a database that no start would accept."""
     refuse_newer(_ours(connection), database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
-        raise StoreError(f"{database} holds nothing; restore it from a backup")
+        raise StoreError(f"{database} is empty; restore it from a backup")
 
 
 def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> Look:
@@ -173,9 +174,9 @@ def _faults(
     yield "database", "; ".join(wrong)
     lost = 0
     for item, size in large:
-        if not _is_there(files / item, size):  # or purged this moment
+        if not _is_there(files / item, size):  # or it was purged just now
             lost += bool(run("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
-    yield "large files", f"{lost} missing or of another length" if lost else ""
+    yield "large files", f"{lost} missing or of the wrong length" if lost else ""
     damaged = "a line of it is damaged"
     with suppress(ValueError):
         withdrawn.read()

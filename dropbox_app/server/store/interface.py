@@ -1,7 +1,7 @@
-"""``Store``, the interface of the storage of sealed bytes, ids and days (SPEC section 5).
+"""``Store``, the interface for storing sealed bytes, ids and days (SPEC section 5).
 
 The rules are in ``mailboxes``; a store offers small steps, and transactions in which the rules
-hold. Ids, accesses and identities are opaque texts here. ``sqlite`` implements it.
+hold. Ids, access ids and identities are opaque strings here. ``sqlite`` implements it.
 """
 
 import datetime
@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal, Protocol
 
 What = Literal["message", "attachment"]
 REPORTER = "reporter"
-IN_DATABASE = 1024 * 1024  # larger sealed files lie in a folder beside the database
+IN_DATABASE = 1024 * 1024  # larger sealed files are in a folder beside the database
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ItemInfo:
     id: str  # hex SHA-256 of the sealed file
     what: What
     author: str  # "reporter" or an identity
-    n: int  # 0 for a file whose message has not come yet
+    n: int  # 0 for a file whose message has not arrived yet
     day: datetime.date
     size: int
 
@@ -48,7 +48,7 @@ class MailboxInfo:
 
 @dataclass(frozen=True)
 class Addressed:
-    """A counsellor whom an item is for, and the day on which that counsellor fetched it."""
+    """An addressee of an item, and the day on which that counsellor fetched it."""
 
     item: str
     identity: str
@@ -68,11 +68,11 @@ class Digest(Protocol):
 class Staged(Protocol):
     """A sealed file being received: in memory while small, else in a nameless file on disk.
 
-    A context manager: what was not taken into the store by ``add_item`` is removed on leaving.
+    A context manager: a file that ``add_item`` did not take into the store is removed on leaving.
     """
 
     size: int
-    start: bytes  # the first 16 KiB: enough for every header that is taken
+    start: bytes  # the first 16 KiB: enough for every accepted header
 
     def write(self, data: bytes) -> None:
         """Add the next bytes. Raises SiteFull."""
@@ -94,7 +94,7 @@ class Store(Protocol):
         """One unchanging view over several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """For going through all mailboxes step by step, with transactions inside."""
+        """A block in which to go through all mailboxes step by step, with transactions inside."""
 
     def close(self) -> None:
         """Close the store, which cannot be used afterwards."""
@@ -157,10 +157,10 @@ class Store(Protocol):
 
     # counsellors
     def addressed(self, mailbox: str) -> list[Addressed]:
-        """Return who is addressed by which item of a mailbox."""
+        """Return the addressees of each item of a mailbox."""
 
     def addressed_last(self, mailbox: str) -> tuple[str, ...]:
-        """Return to whom the reporter's newest message was addressed."""
+        """Return the addressees of the reporter's newest message."""
 
     def inbox(self, identity: str, after: int, limit: int) -> list[InboxRow]:
         """Return the rows of a counsellor's inbox after a number, at most ``limit``."""

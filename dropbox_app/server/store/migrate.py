@@ -1,6 +1,6 @@
 """Migrates a database: first on a copy, then in one transaction, or not at all.
 
-A database of a newer program is refused. The way back to an older program is a backup.
+A newer program's database is refused. To go back to an older program, restore a backup.
 """
 
 import datetime
@@ -31,7 +31,7 @@ def bring_up_to_date(
         if mode != "wal" and not read_only(path):
             raise StoreError(f"{path} cannot use a write-ahead log on this disk")
         refuse_newer(database, path)
-        if not pending(database):  # a backup that holds the database keeps nobody out
+        if not pending(database):  # a backup that holds the database blocks nobody
             return
         with turns.taken():  # two workers may start at once
             if pending(database) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
@@ -82,7 +82,7 @@ _FAILED = (
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the number of rows of each of our tables."""
+    """Return the number of rows in each of our tables."""
     names = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table'"
         " AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'"

@@ -2,7 +2,7 @@
 
 Every table but sqlite-utils' own list of migrations is WITHOUT ROWID (which sqlite-utils cannot
 write itself): a hidden row number would count across mailboxes and counsellors, and a gap in it
-would tell one about another. Columns that hold a day refuse anything finer.
+would reveal to one something about another. Columns that hold a day refuse anything finer.
 """
 
 import datetime
@@ -24,7 +24,7 @@ DAYS = (
     ("addressed", "fetched"), ("desks", "last_fetch"), ("store", "served"),
 )  # fmt: skip
 
-# Bytes: of a row, SQLite keeps at most 1,002 in a shared page of 4,096.
+# Bytes: SQLite keeps at most 1,002 of a row in a shared page of 4,096.
 COVER = 1002
 
 migrations = Migrations("klankbord")
@@ -50,10 +50,10 @@ def m001_first(db: Database) -> None:
             day TEXT NOT NULL CHECK (day {_DAY}),
             size INTEGER NOT NULL CHECK (size > 0)
         ) STRICT, WITHOUT ROWID""",
-        # With all that a list of a mailbox shows: its items lie apart, by their hashes.
+        # With every column that a mailbox's list shows: its items are scattered, by their hashes.
         "CREATE INDEX items_mailbox ON items (mailbox, what, author, n, day, size)",
         f"CREATE INDEX items_beside ON items (size) WHERE size > {IN_DATABASE}",
-        # On its own, so that reading the rows of items never drags the sealed files along.
+        # A separate table, so that reading the rows of items never reads the sealed files.
         """CREATE TABLE sealed (
             item TEXT PRIMARY KEY REFERENCES items ON DELETE CASCADE,
             file BLOB NOT NULL
@@ -78,17 +78,17 @@ def m001_first(db: Database) -> None:
 
 @migrations()
 def m002_served(db: Database) -> None:
-    """Add the last day of the upkeep, by which a clock that is far ahead is recognised."""
+    """Add the last day of the upkeep, which reveals a clock that is far ahead."""
     db.execute(f"ALTER TABLE store ADD COLUMN served TEXT CHECK (served {_DAY})")
 
 
 @migrations()
 def m003_cover(db: Database) -> None:
-    """Add zeros before each sealed file, as many as a row has in a page that it shares.
+    """Add zeros before each sealed file, as many as a row keeps in a shared page.
 
-    What follows them lies in pages of its own, which are overwritten when they are freed.
-    When SQLite parts or joins shared pages it leaves copies of rows in the room between, and
-    secure_delete does not reach those: they would outlive the file.
+    The bytes after them are in pages of their own, which are overwritten when they are freed. When
+    SQLite splits or merges shared pages, it leaves copies of rows in the unused space, which
+    secure_delete does not reach: they would outlive the file.
     """
     for statement in (
         f"""CREATE TABLE covered (
@@ -115,7 +115,7 @@ def pending(database: Database) -> bool:
 
 
 def refuse_newer(database: Database, path: Path) -> None:
-    """Raise StoreError if a newer program has migrated a database; path is for the error."""
+    """Raise StoreError, naming ``path``, if a newer program has migrated the database."""
     with closing(sqlite3.connect(":memory:")) as nothing:
         fresh = Database(nothing, execute_plugins=False)
         known = {migration.name for migration in migrations.pending(fresh)}
@@ -132,7 +132,7 @@ def migrate(database: Database, day: datetime.date) -> None:
     with database.atomic():
         if migrations.pending(database):
             migrations.apply(database)
-            # sqlite-utils writes the time of day here: it must never reach the disk.
+            # sqlite-utils writes the time of day here, which must never reach the disk.
             database.execute(
                 "UPDATE _sqlite_migrations SET applied_at = ? WHERE length(applied_at) > 10",
                 [day.isoformat()],

@@ -11,7 +11,7 @@ SIZE = 16 * 1024 * 1024  # bytes: the messages of one mailbox, twice
 
 
 def full(folder: Path) -> bool:
-    """Return whether a disk has no room, or no inodes, for even the smallest things."""
+    """Return whether a disk has no room, or no inodes, even for the smallest changes."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize < SIZE or not disk.f_favail
 
@@ -19,8 +19,8 @@ def full(folder: Path) -> bool:
 class Reserve:
     """Reserved room for operations that free space: a withdrawal, a purge, a start.
 
-    To overwrite removed data, SQLite first writes as much to its log. The room is a file of zeros,
-    made by the upkeep and released when the disk (its bytes, or its inodes) is full.
+    To overwrite removed data, SQLite first writes the same amount to its log. The reserve is a file
+    of zeros, made by the upkeep and released when the disk (its bytes or its inodes) is full.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks that a database has the tables and the names that a server writes, and nothing besides.
+"""Checks that a database has the tables and names that a server writes, and nothing else.
 
 Anyone with the server's folder can seal a backup to its key: that key is public. A trigger in such
 a database would act when the server writes, and a name such as ``../x`` would lead to other files.
@@ -17,17 +17,17 @@ from dropbox_app.server.store.migrations import DAYS, migrations
 
 _PAGE = 4096  # bytes; the room before sealed files (m003_cover) is made for it
 _HEADER = 100  # bytes with which a database begins
-_NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which its versions may write differently
+_NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which differs between its versions
 
 # SQLite's length() and GLOB end at the first NUL, so the bytes are counted as well.
 _LONG = "length({{0}}) != {0} OR length(CAST({{0}} AS BLOB)) != {0} OR {{0}} GLOB '*[^{1}]*'"
 _HEX = _LONG.format(64, "0-9a-f")
 _ID = _LONG.format(32, "0-9a-f")
 _IDENTITY = _LONG.format(44, "0-9A-Za-z+/=")
-# The protocol's numbers end at 2**53 - 1; a server that begins at half of that never comes there.
+# The protocol's numbers end at 2**53 - 1; a server that starts at half of that never gets there.
 _MOST = 2**52
 _LAST = "SELECT last_number FROM desks WHERE desks.identity = addressed.identity"
-# By table and column: for which values it was no server that wrote them.
+# By table and column: the values that no server writes.
 _STRANGE = (
     ("mailboxes", "mailbox", _HEX),
     ("mailboxes", "access", _HEX),
@@ -43,11 +43,11 @@ _STRANGE = (
     *((table, column, "date({0}) IS NOT {0}") for table, column in DAYS),
 )
 
-# Of ANALYZE, which an operator may run: names of tables and indexes, and counts of rows.
+# Written by ANALYZE, which an operator may run: names of tables and indexes, and row counts.
 _STATISTICS = (
     "table", "sqlite_stat1", "sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"
 )  # fmt: skip
-_SAMPLES = "sqlite_stat4"  # by an SQLite that was built so; of rows that may be removed since
+_SAMPLES = "sqlite_stat4"  # by some builds of SQLite; samples of rows that may be removed since
 
 # A literal, or another name in quotes; one of our names in quotes; a sign between spaces; spaces.
 _DIFFERENT = re.compile(
@@ -58,9 +58,9 @@ _Objects = frozenset[tuple[str, str, str, str]]
 
 
 def file_fault(database: Path) -> str:
-    """Return what is wrong with the form of a database file, or nothing; SQLite does not open it.
+    """Return the fault in a database file's form, or nothing, without opening it in SQLite.
 
-    In pages of another size, or with room kept free in each, removed rows would leave traces.
+    In pages of another size, or with space reserved in each, removed rows would leave traces.
     """
     with database.open("rb") as file:
         head = file.read(_HEADER)
@@ -70,11 +70,11 @@ def file_fault(database: Path) -> str:
         and head[52:56] == bytes(4)  # no automatic vacuum
         and head[56:60] in (bytes(4), (1).to_bytes(4))  # UTF-8, or nothing written yet
     )
-    return "" if usual else "its page format is not the one that a server writes"
+    return "" if usual else "its page format is not that of a server"
 
 
 def fault(connection: sqlite3.Connection) -> str:
-    """Return the first thing in a database that no server writes, or nothing. Only reads."""
+    """Return the first content of a database that no server writes, or nothing. Only reads."""
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted({name for _, name, _, _ in found.difference(*_known())})
@@ -84,7 +84,7 @@ def fault(connection: sqlite3.Connection) -> str:
                 f"since; remove it with DROP TABLE {_SAMPLES}, then VACUUM"
             )
         if not more:
-            return "its tables and indexes are not those of any version of the server"
+            return "its tables and indexes belong to no version of the server"
         named = ", ".join(more[:3])
         return f"it has tables, triggers, views or indexes that no server makes: {named}"
     if not _only_stores(connection, _NOTES):
@@ -105,7 +105,7 @@ def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
     """Return whether a table has neither generated columns nor indexes over expressions."""
     if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")):
         return False
-    expression = -2  # in the place of a column's number
+    expression = -2  # in place of a column's number
     return not connection.execute(
         "SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS x"
         " WHERE x.cid = ? OR i.partial",
@@ -115,7 +115,7 @@ def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
 
 @functools.cache
 def _known() -> tuple[_Objects, ...]:
-    """Return what a database holds after each migration, the newest last."""
+    """Return the contents of a database's schema after each migration, the newest last."""
     with closing(sqlite3.connect(":memory:")) as nothing:
         names = [one.name for one in migrations.pending(Database(nothing, execute_plugins=False))]
     made = []
@@ -136,9 +136,9 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
 
 
 def _plain(sql: str) -> str:
-    """Return a statement without what versions of SQLite write differently.
+    """Return a statement without the differences between versions of SQLite.
 
-    That is white space, and quotes around our names, which are lower-case: a keyword in quotes is
-    none. Literals stay as they are.
+    These are white space, and quotes around our names, which are in lower case: a quoted keyword is
+    not one of them. Literals stay unchanged.
     """
     return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

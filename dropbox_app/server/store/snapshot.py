@@ -1,7 +1,7 @@
 """A private copy of a site's database at one moment, made while the site serves.
 
-It holds no more than the database itself: sealed files, ids and days; and not what was removed, of
-which a plain copy of the file could keep traces.
+It holds no more than the database itself: sealed files, ids and days. It does not hold removed
+data, of which a plain copy of the file could keep traces.
 """
 
 import datetime
@@ -23,8 +23,8 @@ from dropbox_app.server.store.sqlite_errors import failures
 def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
-    It lies among the files as one that is on its way in, locked: what a kill leaves of it goes
-    with the next sweep. Reports are taken meanwhile.
+    It is a locked file among those being received, so the next sweep removes the leftovers of a
+    kill. Reports are accepted meanwhile.
     """
     path, handle = locked_part(files)
     try:
@@ -55,7 +55,7 @@ def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database that nobody else has open, for reading. Raises StoreError."""
+    """Open, for reading, a database that nobody else has open. Raises StoreError."""
     with failures():
         connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
@@ -67,7 +67,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def days(connection: sqlite3.Connection) -> tuple[datetime.date | None, datetime.date | None]:
-    """Return the newest day stored and the day of the last purge; None where there is none."""
+    """Return the newest day stored and the day of the last purge; None if there is none."""
     sql = (
         "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
         " UNION ALL SELECT max(last_fetch) FROM desks)"

@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files beside it.
 
-A write-ahead log with a synced commit, overwritten rows, one connection a thread. A writer waits
-for a lock first in its process, then among the processes (``write_lock``).
+It uses a write-ahead log with synced commits, overwrites removed rows, and has one connection per
+thread. A writer waits for a lock first in its process, then among the processes (``write_lock``).
 """
 
 import datetime
@@ -40,7 +40,7 @@ DATABASE = "klankbord.db"
 FILES = "files"
 WITHDRAWN = "withdrawn"
 RESERVE = "reserve"
-LOG_SECONDS = 1  # for readers to leave the log; it is tried again, so nobody need wait longer
+LOG_SECONDS = 1  # for readers to leave the log; a longer wait is not needed: it is retried
 
 _ITEM = "items.item, what, author, n, day, size"
 
@@ -53,7 +53,7 @@ class SqliteStore:
     ) -> None:
         """Open the store of a site's folder, made by ``create``. Raises StoreError.
 
-        ``reserve``: where room is kept back; sites on one disk share it.
+        ``reserve``: the place of the reserved room, which sites on one disk share.
         """
         self._path = folder / DATABASE
         self._files = folder / FILES
@@ -63,20 +63,20 @@ class SqliteStore:
         self._today = today
         self._local = threading.local()
         self._turns = Turns(self._files)
-        self._owed = False  # removed rows may still stand in the log
+        self._owed = False  # removed rows may still be in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
         try:
             self._migrate()
         except (SiteFull, StoreError):
-            if not (full(folder) and self.make_room()):  # the log's index found no room
+            if not (full(folder) and self.make_room()):  # there was no room for the log's index
                 raise
             self._migrate()
 
     @classmethod
     def create(cls, folder: Path, today: Callable[[], datetime.date]) -> "SqliteStore":
         """Make an empty store. Raises FileExistsError if there is one."""
-        write_new(folder / DATABASE, b"")  # 0600; the write-ahead log takes over its mode
+        write_new(folder / DATABASE, b"")  # 0600; the write-ahead log gets the same mode
         (folder / FILES).mkdir(0o700)
         return cls(folder, today)
 
@@ -95,7 +95,7 @@ class SqliteStore:
                 connection.execute("COMMIT")
             except BaseException:
                 connection.rollback()
-                for item in self._local.kept:  # without their rows they would only take room
+                for item in self._local.kept:  # without their rows they would only use space
                     remove(self._files / item, self._today())
                 raise
             # Only now, since a row without its file would be worse than the reverse; and not
@@ -103,7 +103,7 @@ class SqliteStore:
             for item in unlink:
                 remove(self._files / item, self._today())
         if self._owed:
-            with suppress(SiteFull, StoreError):  # what was to be written is written
+            with suppress(SiteFull, StoreError):  # the data itself is written
                 self._truncate(wait=0)
 
     @contextmanager
@@ -125,11 +125,11 @@ class SqliteStore:
     def close(self) -> None:
         """Close every thread's connection. The store cannot be used after that.
 
-        The last to close it removes the write-ahead log. The times of the database and of its
-        folders become the beginning of the day: else they would show the time of the last report.
+        The last to close it removes the write-ahead log. The times of the database and its folders
+        become the beginning of the day: otherwise they would show the time of the last report.
         """
         self._connections.close()
-        with suppress(OSError):  # a folder that is gone, or another account's
+        with suppress(OSError):  # the folder is gone or belongs to another account
             for path in (self._path, self._files, self._path.parent):
                 at_midnight(path, self._today())
 
@@ -165,7 +165,7 @@ class SqliteStore:
         self._run("INSERT INTO mailboxes VALUES (?, ?, ?, ?)", mailbox, access, text, text)
 
     def touch(self, mailbox: str, day: datetime.date) -> None:
-        # Never back: what a clock that was behind had dated would end too soon.
+        # Never back: items dated while a clock was behind would expire too soon.
         statement = "UPDATE mailboxes SET last_added = max(last_added, ?) WHERE mailbox = ?"
         self._run(statement, day.isoformat(), mailbox)
 
@@ -237,7 +237,7 @@ class SqliteStore:
         try:
             return open_untouched(self._files / item)
         except FileNotFoundError:
-            return None  # purged this moment; doctor names one that is lost
+            return None  # purged just now; doctor reports a lost one
 
     def remove_items(self, items: Sequence[str]) -> None:
         for item in items:
@@ -388,8 +388,8 @@ class SqliteStore:
     def truncate_log(self) -> bool:
         """Empty the write-ahead log. Returns whether that was done.
 
-        If a reader holds the log, or the disk is full, every later write of this process tries
-        again, and the upkeep does so for all processes.
+        If a reader holds the log, or the disk is full, every later write by this process tries
+        again, and so does the upkeep for all processes.
         """
         try:
             return self._truncate(LOG_SECONDS)

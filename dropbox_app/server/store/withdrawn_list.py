@@ -1,6 +1,6 @@
 """The list of withdrawn mailboxes, in a file beside the database.
 
-It is a separate file, so that a restored database cannot bring a mailbox back.
+It is a separate file, so that restoring the database cannot bring a mailbox back.
 """
 
 import bisect
@@ -17,7 +17,7 @@ _LINE = _ID + len(" 2026-11-22\n")  # bytes of a line
 class Withdrawn:
     """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
 
-    Replaced whole, on disk, by one writer at a time (the store's transaction sees to that). It is
+    One writer at a time replaces the complete file (the store's transaction ensures that). It is
     sorted by id, so that it does not show the order of a day's withdrawals.
     """
 
@@ -53,7 +53,7 @@ class Withdrawn:
                     return False
         finally:
             os.close(handle)
-        return mailbox in self.read()  # not as ``write`` leaves it
+        return mailbox in self.read()  # not as ``write`` writes it
 
     def add(self, mailbox: str, day: datetime.date) -> None:
         """Insert an id, or replace its day."""

@@ -11,16 +11,16 @@ from pathlib import Path
 from dropbox_app.server.errors import StoreBusy
 from dropbox_app.server.store.connections import BUSY_SECONDS
 
-WAITING = "waits for the write lock"  # the name of a thread that does
+WAITING = "waits for the write lock"  # the name of the waiting thread
 
 
 class Turns:
     """The write lock of one folder, which is a lock on the folder itself.
 
-    SQLite alone would let a waiting process ask again and again, ever less often: with two busy
-    workers one of them then waits for a second. A lock of the system wakes it at once, but waits
-    forever, even for a command that was stopped while it held the lock. So a thread does the
-    waiting, and a writer that has waited long enough gives up.
+    SQLite alone would make a waiting process retry, less and less often: with two busy workers, one
+    of them could then wait for a second. A system lock wakes it immediately, but waits forever,
+    even for a command that was stopped while it held the lock. So a thread does the waiting, and a
+    writer that has waited long enough gives up.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,13 +51,13 @@ class Turns:
                 return handle
             waiting = _Waiting(handle)
         if not waiting.came(end - time.monotonic()):
-            self._waiting = waiting  # the next one need not queue again
+            self._waiting = waiting  # the next writer need not queue again
             raise StoreBusy("another process was writing for too long")
         return waiting.handle
 
 
 class _Waiting:
-    """A thread that waits for a lock as long as needed, for whichever writer wants it then."""
+    """A thread that waits for a lock as long as needed, for the writer that then wants it."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
@@ -68,7 +68,7 @@ class _Waiting:
         self._thread.start()
 
     def still(self) -> bool:
-        """Ask for the lock again, unless the thread is gone, as after a fork."""
+        """Request the lock again, unless the thread is gone, as after a fork."""
         with self._change:
             self._wanted = not self._over and self._thread.is_alive()
             return self._wanted
@@ -89,7 +89,7 @@ class _Waiting:
 
 
 def _free(handle: int) -> bool:
-    """Take the lock, if it is free."""
+    """Take the lock if it is free."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

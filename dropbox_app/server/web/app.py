@@ -85,11 +85,11 @@ def create_app(
     """Return the sites in ``folder`` as one WSGI app. It opens databases, so call it after a fork.
 
     ``flask --app "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the addresses.
-    ``cookie_key`` and ``memory`` are shared by the workers of one server; without them the app
-    makes its own.
-    ``today`` gives the UTC day, ``now`` the seconds; without ``today`` the day is that of ``now``.
-    ``read``: the folder as it was read before. Raises SettingsError if no site can be served, and
-    StoreError if the only one cannot be opened; of several, each is opened when it is asked for.
+    The workers of one server share ``cookie_key`` and ``memory``; without them the app makes its
+    own. ``today`` gives the UTC day, ``now`` the seconds; without ``today`` the day is that of
+    ``now``. ``read``: the result of an earlier reading of the folder. Raises SettingsError if no
+    site can be served, and StoreError if the only one cannot be opened. If there are several, each
+    is opened on its first request.
     """
     day = today or (lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC).date())
     read = read or loader.read(Path(folder))
@@ -107,7 +107,7 @@ def create_app(
     app.session_interface = SiteSessions()
     app.config.update(WTF_CSRF_SECRET_KEY=csrf_key(key), WTF_CSRF_TIME_LIMIT=None)
     app.config.update(WTF_I18N_ENABLED=False, PROPAGATE_EXCEPTIONS=False)
-    # Of the pages' forms; uploads and the desk API set their own.
+    # For the pages' forms; uploads and the desk API set their own limits.
     app.config.update(MAX_CONTENT_LENGTH=FORM_BYTES, MAX_FORM_MEMORY_SIZE=FORM_BYTES)
     app.url_map.merge_slashes = False
     set_up_logging()

@@ -35,7 +35,7 @@ def read_style() -> Style:
 
 
 LEAVE_SCRIPT = _static("leave.js").decode("utf-8")
-# As a source of a content security policy.
+# In the form of a source in a content security policy.
 LEAVE_SCRIPT_HASH = "'sha256-{}'".format(
     base64.b64encode(bytes.fromhex(sha256_hex(LEAVE_SCRIPT.encode()))).decode("ascii")
 )

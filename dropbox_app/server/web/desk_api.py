@@ -1,8 +1,8 @@
 """``/api/site`` and the desk API: the only access besides the pages (SPEC sections 6 and 7).
 
 A desk signs the address, the target and the hash of the body of each request. Identity, token and
-signature are checked before the body is read, the body's hash before anything is kept. Answers are
-JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+signature are checked before the body is read, the body's hash before anything is kept. Responses
+are JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
 """
 
 import json
@@ -67,9 +67,9 @@ def challenge() -> Response:
 
 @blueprint.get(DESK_PATHS + "mailboxes", provide_automatic_options=False)
 def mailboxes() -> Response:
-    """GET mailboxes?after=ID: those whose reporter's newest message is for this counsellor.
+    """GET mailboxes?after=ID: those whose newest message from the reporter is for this counsellor.
 
-    One page of them, in the order of their ids; without ``after`` from the first.
+    Returns one page of them, ordered by id; without ``after``, the first page.
     """
     identity = _asked_by()
     after = _id(_arguments("after")["after"]) if request.args else ""
@@ -87,7 +87,7 @@ def mailboxes() -> Response:
 
 @blueprint.get(DESK_PATHS + "inbox", provide_automatic_options=False)
 def inbox() -> Response:
-    """GET inbox?after=N: one page of this identity's own numbers."""
+    """GET inbox?after=N: one page of this identity's inbox, by its own numbers."""
     site = current_site()
     identity = _asked_by()
     after = _number(_arguments("after")["after"])
@@ -112,7 +112,7 @@ def item(item: str) -> Response:
         raise Gone("no such item")
     response = Response(_pieces(opened), mimetype="application/octet-stream")
     response.content_length = opened.size
-    response.call_on_close(opened.file.close)  # also when it was not read to the end
+    response.call_on_close(opened.file.close)  # even if it was not read to the end
     return response
 
 
@@ -143,7 +143,7 @@ def post_message(mailbox: str) -> Response:
 
 @blueprint.put(DESK_PATHS + "mailboxes/<mailbox>/files/<item>", provide_automatic_options=False)
 def put_file(mailbox: str, item: str) -> Response:
-    """PUT mailboxes/ID/files/ID: written to its place as it arrives, and hashed."""
+    """PUT mailboxes/ID/files/ID: the file is written to its place and hashed as it arrives."""
     site = current_site()
     claim = _claim()
     mailbox, item = _id(mailbox), _id(item)
@@ -159,7 +159,7 @@ def put_file(mailbox: str, item: str) -> Response:
 
 @blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/withdrawal", provide_automatic_options=False)
 def post_withdrawal(mailbox: str) -> Response:
-    """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it by a restore."""
+    """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it in a restore."""
     claim = _claim()
     given = _body(claim, withdrawal.MAX_BYTES)
     current_site().mailboxes.given_back(claim.identity, _id(mailbox), given)
@@ -182,7 +182,7 @@ def _asked_by() -> VerifyKey:
 
 
 def _claim() -> Claim:
-    """Return the verified claim of the header. Every fault in it gets the same answer."""
+    """Return the header's verified claim. Every fault in it gets the same response."""
     site = current_site()
     settings = site.settings
     try:
@@ -213,7 +213,7 @@ def _target() -> str:
 
 @blueprint.before_app_request
 def check_target() -> Response | None:
-    """Answer 400 to a target that two programs could read in two ways."""
+    """Answer 400 to a target that two programs could read differently."""
     if not request.path.startswith(DESK_PATHS):
         return None
     try:

@@ -1,8 +1,8 @@
-"""Makes sure that an answer that is sent before the body was read still arrives.
+"""Ensures that a response still arrives if it is sent before the body was read.
 
-If the app closed a connection on which nginx is still writing, nginx could meet that before it
-reads the answer, and would say "cannot be reached" instead. So the rest is read and dropped until
-nginx, which has its answer, closes.
+If the app closed a connection on which nginx is still writing, nginx could notice that before it
+reads the response, and would report "cannot be reached" instead. So the rest is read and discarded
+until nginx, which has its response, closes the connection.
 """
 
 import select
@@ -11,12 +11,12 @@ import time
 
 from flask import Flask, Response, request
 
-PATIENCE = 1.0  # seconds; without nginx in front nobody closes first
+PATIENCE = 1.0  # seconds; without nginx in front, no one else closes the connection
 _CHUNK = 64 * 1024
 
 
 def let_answers_arrive(app: Flask) -> None:
-    """Read the rest of a refused body, after the answer was sent."""
+    """Read the rest of a refused body after sending the response."""
 
     @app.after_request
     def drop_the_rest(response: Response) -> Response:
@@ -28,11 +28,11 @@ def let_answers_arrive(app: Flask) -> None:
 
 
 def _drop(body: object, connection: socket.socket) -> None:
-    """Read ``body`` to its end, until it breaks off, or for PATIENCE; then nothing more is read.
+    """Read ``body`` to its end, until it breaks off, or for PATIENCE; then stop reading.
 
-    A read of the body goes on until it has all that was asked for, however slowly it drips in. So
-    each one takes what is there, and the waiting is done here. Gunicorn closes the connection of a
-    body that was late, as nginx does with one that it could not write in time.
+    A blocking read waits until it has all the requested bytes, however slowly they arrive. So each
+    read takes only the available bytes, and the waiting is done here. Gunicorn closes the
+    connection of a body that was late, as nginx does with one that it could not write in time.
     """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()
@@ -46,7 +46,7 @@ def _drop(body: object, connection: socket.socket) -> None:
                     return
             except BlockingIOError:  # there is more to come
                 arrived.poll(1000 * left)
-        connection.shutdown(socket.SHUT_RD)  # or gunicorn would go on to wait for the rest
+        connection.shutdown(socket.SHUT_RD)  # otherwise gunicorn would keep waiting for the rest
     except OSError:
         pass  # gone
     finally:

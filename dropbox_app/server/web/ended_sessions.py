@@ -1,25 +1,25 @@
 """Remembers which sessions ended early, for all workers of one server.
 
-A cookie holds the whole session, so a copy of it would go on after "leave". What is kept here is a
-keyed hash of the session and the moment after which its cookie is too old anyway. In memory only: a
-restart ends every session.
+A cookie holds the entire session, so a copy of it would still work after "leave". This module keeps
+a keyed hash of the session, and the time after which its cookie is too old anyway. It is kept only
+in memory: a restart ends every session.
 """
 
 from collections.abc import Callable
 
 from dropbox_app.server.web.shared_table import SharedTable
 
-LONGEST = 4 * 60 * 60  # seconds that a session lasts at most, from its start
-BUCKETS, SLOTS = 4096, 64  # 6 MB, of which only what is used is taken
+LONGEST = 4 * 60 * 60  # the longest that a session lasts, in seconds from its start
+BUCKETS, SLOTS = 4096, 64  # 6 MB of address space; only the used part takes memory
 
 
 class EndedSessions:
     """``now`` returns seconds, on the clock of the sessions. Safe between processes.
 
     If there is no room for one more, the oldest sessions end too: all that began no later than the
-    one that gives up its entry. So no ended session is ever open again, and a flood of ended
+    one whose entry is replaced. So an ended session never opens again, and a flood of ended
     sessions shortens the others only as much as necessary. A reporter whose session ends in this
-    way is asked for the code and keeps what was typed.
+    way is asked for the code and keeps the typed text.
     """
 
     def __init__(
@@ -50,5 +50,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """Return the second from which a session has ended anyway."""
+    """Return the second at which a session ends anyway."""
     return start + LONGEST + 1

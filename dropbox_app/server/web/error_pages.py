@@ -1,6 +1,6 @@
-"""The answers to errors: one table of refusals, calm pages, and the text that was typed kept.
+"""The responses to errors: one table of refusals, calm pages, and the typed text kept.
 
-A page repeats nothing but what the person's own form held. The log names the type of an exception
+A page repeats only the contents of the person's own form. The log contains the type of an exception
 and its line of code, and nothing else.
 """
 
@@ -54,7 +54,7 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """The page and the desk API's answer for one kind of exception.
+    """The page and the desk API's response for one kind of exception.
 
     ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
     chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
@@ -68,7 +68,7 @@ class Refusal:
     files: str = ""
 
 
-# Every exception that is an answer to a request. Any other is a fault of ours: 500.
+# Every exception that refuses a request. Any other is a fault of the server: 500.
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
@@ -99,7 +99,7 @@ PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # that have words of thei
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
 OWN_WORDS = tuple(name for name, _ in _AREAS)
 _FORMS = ("report", "return", "conversation", "consent", "counsellor", "withdraw", "files")
-# The fields that are worth keeping when the server could not handle the post.
+# The fields worth keeping when the server could not handle the post.
 _WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
@@ -137,8 +137,8 @@ def api_status(error: KlankbordError) -> int | None:
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
     """Answer every error of the app outside the desk API with a page of the request's site.
 
-    ``neutral`` renders it where there is no site, where the site is closed, and where the site's
-    own page fails too, as by the fault that it should report.
+    ``neutral`` renders it if there is no site, if the site is closed, or if the site's own page
+    fails too, for example because of the same fault.
     """
 
     def with_pages(make: Callable[[PageRenderer], Response]) -> Response:
@@ -177,7 +177,7 @@ def form_again(
     """Return the posted form once more, with a field for the code.
 
     ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept. ``token``:
-    that of a session that continues, which needs no code.
+    the token of a session that continues, which needs no code.
     """
     kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
     areas = [
@@ -221,13 +221,13 @@ def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
 
 
 def _language(pages: PageRenderer) -> str:
-    """Return the language of the requested page, if the site has it; else Dutch."""
+    """Return the language of the requested page if the site has it, otherwise Dutch."""
     found = language_of(request.path)
     return found if found in pages.settings.languages else ALWAYS[0]
 
 
 def _busy_page(pages: PageRenderer) -> Response:
-    """Return the page "busy" for a request that only reads."""
+    """Return the "busy" page for a request that only reads."""
     if request.path.startswith("/api/"):
         return _json_error(503)
     lang = _language(pages)
@@ -260,14 +260,15 @@ def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
         ask_code=not first or request.path.endswith("/return"),
         token="" if first or status == 403 else own_token(),
         button="report.send" if first and "text" in request.form else "again.send",
-        # Another page may have filled in its own code: one press would lead to its mailbox.
+        # Another site's page may have filled in a code of its own: one press would lead to its
+        # mailbox.
         only=OWN_WORDS if status == 403 else None,
         status=status,
     )
 
 
 def own_token() -> str:
-    """Return the posted token if it belongs to this very session; else an empty text."""
+    """Return the posted token if it belongs to this very session, otherwise ""."""
     token = request.form.get("csrf_token", "")
     return token if current_session().root is not None and is_own_token(token) else ""
 
@@ -293,5 +294,5 @@ def _was_posted(names: Sequence[str]) -> bool:
     if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False
     if request.mimetype == MULTIPART and getattr(request, "fields_with_files", None) is None:
-        return False  # it was not read, and is not now: it may hold files
+        return False  # it was not read, and is not read now: it may hold files
     return language_of(request.path) is not None and any(request.form.get(name) for name in names)

@@ -10,7 +10,7 @@ logger = logging.getLogger("klankbord")
 
 
 class OneLine(logging.Formatter):
-    """Formats a name from a folder so that a terminal obeys nothing in it."""
+    """Escapes a name from a folder, so that a terminal obeys nothing in it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, escaped."""
@@ -18,7 +18,7 @@ class OneLine(logging.Formatter):
 
 
 def set_up_logging(stream: IO[str] | None = None) -> None:
-    """Write warnings of this logger to ``stream`` (standard error), and pass them to no other."""
+    """Write this logger's warnings to ``stream`` (standard error), and to no other handler."""
     if not logger.handlers:
         handler = logging.StreamHandler(stream or sys.stderr)
         handler.setFormatter(OneLine("klankbord: %(message)s"))
@@ -30,7 +30,7 @@ def set_up_logging(stream: IO[str] | None = None) -> None:
 def fault_location(error: BaseException | None) -> str:
     """Return the type of an exception and the module and line that raised it.
 
-    Its message is left out: it could hold what somebody wrote.
+    Its message is left out, because it could contain something that somebody wrote.
     """
     if error is None:
         return "an exception"

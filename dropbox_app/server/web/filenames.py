@@ -1,4 +1,4 @@
-"""Names of files that somebody else chose: cleaned before they are signed, shown or sent."""
+"""File names chosen by somebody else: cleaned before they are signed, shown or sent."""
 
 import re
 import unicodedata
@@ -10,16 +10,16 @@ from dropbox_app.protocol.messages import MAX_FILE_NAME
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 _UNKNOWN = "application/octet-stream"
-# Not seen, or turning the letters around: a name that ends in "gnp.exe" must not end in "exe.png".
+# Invisible, or reversing the letters: a name that ends in "gnp.exe" must not look like "exe.png".
 _UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 _JOINER = "\u200d"  # parts of one emoji
-# What some system takes for something else than a letter of a name.
+# Characters that some system does not treat as part of a name.
 _UNSAFE = re.compile(r'[<>:"/\\|?*%]')
-_LONGEST_END = 20  # bytes of an ending, such as .docx, that is kept when a name is cut
+_LONGEST_END = 20  # bytes of an extension, such as .docx, that is kept when a name is shortened
 
 
 def clean_name(name: str, fallback: str) -> str:
-    """Return one line without a folder, at most MAX_FILE_NAME bytes; ``fallback`` if empty."""
+    """Return one line without folders, of at most MAX_FILE_NAME bytes; ``fallback`` if empty."""
     name = name.replace("\\", "/").rpartition("/")[2]
     kept = (c for c in clean_text(name) if c == _JOINER or unicodedata.category(c) not in _UNSEEN)
     name = " ".join("".join(kept).split())
@@ -29,7 +29,7 @@ def clean_name(name: str, fallback: str) -> str:
 
 
 def clean_type(content_type: str) -> str:
-    """Return a media type as a message may hold it; a neutral one for any other."""
+    """Return a media type that a message may hold; a neutral one in place of any other."""
     found = content_type.partition(";")[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else _UNKNOWN
 
@@ -43,7 +43,7 @@ def disposition(name: str, fallback: str) -> str:
 
 
 def _cut(name: str, size: int) -> str:
-    """Return the beginning of a name and its ending, which tells the type of the file."""
+    """Return the beginning of a name and its extension, which shows the type of the file."""
     raw = name.encode()
     if len(raw) <= size:
         return name

@@ -1,8 +1,8 @@
-"""The forms, and what may be wrong with them, in the words of the catalogues.
+"""The forms and their possible problems, in the words of the catalogues.
 
-The fields of a form are WTForms'; the templates draw them. The forms of the report and the return
-have no CSRF token: before a submission there is no session and every visitor gets the same bytes.
-The server checks instead where the browser says that a post came from (Hosts.is_own_post).
+The fields are WTForms fields, which the templates render. The report form and the code form have no
+CSRF token: before a submission there is no session, and every visitor gets the same bytes. Instead
+the server checks the origin of the post as the browser states it (Hosts.is_own_post).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
 
-# All that a form of this site can hold, but for the token and the language button.
+# Everything that a form of this site can hold, except the token and the language button.
 _MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)
 _FIELDS = ("text", "remark", "counsellor", "request", "answer", "along", "sure", "code", *ANSWERS)
 
@@ -43,7 +43,7 @@ def _pasted(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that a person can correct: its field, if it has one, and what to do."""
+    """Something that a person can correct: its field, if any, and the remedy."""
 
     field: str
     key: str
@@ -65,14 +65,14 @@ class Problem:
 
 
 class _Open(FlaskForm):  # type: ignore[misc]  # the base has no types
-    """A form outside a session, and so without a token."""
+    """A form outside a session, and therefore without a token."""
 
     class Meta:
         csrf = False
 
 
 class ReportForm(_Open):
-    """The nine questions. ``text`` is required; ``counsellor`` where more than one is open."""
+    """The nine questions. ``text`` is required; so is ``counsellor`` if more than one is open."""
 
     text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
@@ -94,9 +94,9 @@ class ReportForm(_Open):
         return given
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """Return everything that must be corrected before the report can be sent."""
+        """Return all corrections that are needed before the report can be sent."""
         found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
-        # Also where the page named only one: it may be another one by now.
+        # Even if the page named only one: by now it may be a different one.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
             if person is None:
@@ -117,7 +117,7 @@ class CodeForm(_Open):
 
 
 class CodeCheckForm(_Open):
-    """The form of the code page: the words typed over, and the box that says they are kept."""
+    """The form of the code page: the words typed again, and the box that says they are kept."""
 
     typed = StringField()
     kept = BooleanField()
@@ -162,7 +162,7 @@ class ConsentForm(SessionForm):
     remark = TextAreaField(filters=[_pasted])
 
     def problems(self) -> list[Problem]:
-        """Return what must be corrected before the answer can be sent."""
+        """Return the corrections needed before the answer can be sent."""
         if self.answer.data not in CONSENT_ANSWERS:
             return [Problem("answer", "errors.answer_missing")]
         return []
@@ -173,10 +173,10 @@ class OtherForm(SessionForm):
 
     text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
-    along = BooleanField()  # what was written so far goes with it
+    along = BooleanField()  # the conversation so far goes with it
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """Return what must be corrected before the message can be sent."""
+        """Return the corrections needed before the message can be sent."""
         found = []
         person = people.chosen(self.counsellor.data or "")
         if person is None:
@@ -187,19 +187,19 @@ class OtherForm(SessionForm):
 
 
 class WithdrawForm(SessionForm):
-    """Taking everything back."""
+    """Deleting the conversation."""
 
     sure = BooleanField()
 
     def problems(self) -> list[Problem]:
-        """Return what must be corrected before the conversation is deleted."""
+        """Return the corrections needed before the conversation is deleted."""
         return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
 
 
 def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
-    """Return the fields of a post that are fields of this site, to be shown again; no others.
+    """Return only the fields of a post that this site's forms have, to be shown again.
 
-    If a field was sent twice, the first value counts, as it does where the form is read.
+    If a field was sent twice, the first value counts, as when the form is read.
     """
     held = []
     for name in _FIELDS:
@@ -209,7 +209,7 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
 
 
 def _only_a_code(text: str | None) -> list[Problem]:
-    """Refuse a text that is only a code: it was typed into the wrong field."""
+    """Refuse a text that is nothing but a code: it was typed into the wrong field."""
     try:
         read_typed(text or "")
     except CodeError:
@@ -218,12 +218,12 @@ def _only_a_code(text: str | None) -> list[Problem]:
 
 
 def missing_text(text: str | None) -> list[Problem]:
-    """Return the problem of a missing text, or none."""
+    """Return the problem if the text is missing, or none."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
 
 
 def wrong_text(text: str | None, limit: int) -> list[Problem]:
-    """Return the problem of a text that is missing or longer than ``limit`` bytes, or none."""
+    """Return the problem if the text is missing or longer than ``limit`` bytes, or none."""
     size = len(clean_text(text or "").encode())
     return [too_long(TooLong(size, limit))] if size > limit else missing_text(text)
 
@@ -238,7 +238,7 @@ def too_long(error: TooLong, name: str = "text") -> Problem:
 
 
 def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Problem]]:
-    """Return the seven words of what was typed, or the problem with it."""
+    """Return the seven words that were typed, or the problem with them."""
     if not (text or "").strip():
         return (), [Problem("code", "errors.code_missing")]
     try:
@@ -254,7 +254,7 @@ def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Prob
 
 
 def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Problem:
-    """Return what to correct in a text that cannot be read as seven words."""
+    """Return the correction needed in a text that cannot be read as seven words."""
     if isinstance(error, UnknownLetter):
         return Problem(name, "errors.code_letter", {"letter": error.letter})
     return Problem(name, "errors.code_count", {"count": error.count}, error.count)

@@ -11,18 +11,18 @@ from flask import Request
 DESK_PATHS = "/api/desk/"
 MOST_PORT = 65_535
 
-# A name or an address, and a port. What programs could read in two ways is the name of no site.
+# A name or an address, and a port. Anything that programs could read differently is no site's name.
 _HOST = re.compile(
     r"(?:(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)|\[(?P<v6>[0-9a-f:.]+)\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
 
-# Whether a request came by nginx's socket for desks' onions; None where there is no nginx.
+# Whether a request came through nginx's socket for desks' onions; None without nginx.
 AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
 
 
 class Hosts:
-    """The addresses of one site: ``origins`` for reporters, ``desk_origins`` for desks alone."""
+    """The addresses of one site: ``origins`` for reporters, ``desk_origins`` only for desks."""
 
     def __init__(self, origins: Collection[str], desk_origins: Collection[str] = ()) -> None:
         self._origins = frozenset(origins)
@@ -35,7 +35,7 @@ class Hosts:
     def is_https(self, environ: WSGIEnvironment) -> bool:
         """Return whether the requested address is https, by the settings and not by a header.
 
-        A name that has https only is https on any port; one that has both is known by its port.
+        A name that is only on https is https on any port; for one that has both, the port decides.
         """
         host = environ.get("HTTP_HOST", "").lower()
         name = host_name(host)
@@ -55,8 +55,8 @@ class Hosts:
     def has_path(self, environ: WSGIEnvironment, path: str) -> bool:
         """Return whether this path exists at the requested address.
 
-        Where desks have an address of their own, the desk API is there and only there. The public
-        part of the cards is not: a desk compares what reporters see, at the reporters' address.
+        If desks have an address of their own, the desk API is available only there. The public part
+        of the cards is not: a desk compares the copy that reporters see, at the reporters' address.
         """
         of_desks = path.startswith(DESK_PATHS)
         if host_name(environ.get("HTTP_HOST", "")) in self._desk_names:
@@ -64,7 +64,7 @@ class Hosts:
         return not (of_desks and self._desk_names)
 
     def is_own_post(self, request: Request) -> bool:
-        """Return whether a post came from a page of this site, as far as the browser tells."""
+        """Return whether a post came from a page of this site, as far as the browser states."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")
@@ -75,9 +75,9 @@ class Hosts:
 
 
 def host_name(host: str) -> str | None:
-    """Return the name in a valid Host header; None for any other.
+    """Return the name in a valid Host header; None for an invalid one.
 
-    A forwarded port may differ from the settings, the name may not.
+    A forwarded port may differ from the settings; the name may not.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or 0) > MOST_PORT:
@@ -86,7 +86,7 @@ def host_name(host: str) -> str | None:
 
 
 def target_names_another_host(environ: WSGIEnvironment) -> bool:
-    """Return whether the request line names another host than the Host header."""
+    """Return whether the request line names a different host from the Host header."""
     target = str(environ.get("RAW_URI", ""))
     _, found, rest = target.partition("://")
     if target.startswith("/") or not found:

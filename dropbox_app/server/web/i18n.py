@@ -1,8 +1,8 @@
 """The words of the pages: gettext catalogues, read once from their sources.
 
-``translations/*/LC_MESSAGES/messages.po`` are the source and what is read: there is no
-compiled file that could be older. The msgids are keys, such as ``landing.title``. A key that is
-missing is an error, never a key shown to a person.
+The sources in ``translations/*/LC_MESSAGES/messages.po`` are read directly: there is no compiled
+file that could be out of date. The msgids are keys, such as ``landing.title``. A missing key is an
+error; a key is never shown to a person.
 """
 
 import datetime
@@ -72,19 +72,19 @@ class Words:
         return text.format(**self._written(values))
 
     def date(self, day: datetime.date, today: datetime.date) -> str:
-        """Return a day by its date, with the year only if that is not this one.
+        """Return the date of a day, with the year unless it is the current one.
 
-        Never as "today": a day is one of UTC, and somebody's own may have begun already.
+        Never as "today": days are in UTC, and the reader's own next day may have begun.
         """
         pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
         return babel.dates.format_date(day, pattern, locale=self._locale)
 
     def language(self, code: str) -> str:
-        """Return a language by its name; by its code where it has no name here."""
+        """Return a language's name, or its code if it has no name here."""
         return str(babel.Locale(self.lang).languages.get(code, code))
 
     def size(self, size: int) -> str:
-        """Return a number of bytes in words, as file managers have it: 3.4 MB."""
+        """Return a number of bytes in words, as file managers show it: 3.4 MB."""
         units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
         least, unit = next(pair for pair in units if size >= pair[0])
         shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)
@@ -97,7 +97,8 @@ class Words:
     def _value(self, value: object) -> object:
         if isinstance(value, int):
             return babel.numbers.format_decimal(value, locale=self._locale)
-        # Names and telephone numbers keep their own direction: else 0800-0113 becomes 0113-0800.
+        # Names and telephone numbers keep their own direction: otherwise 0800-0113 becomes
+        # 0113-0800.
         return f"\u2068{value}\u2069" if self.right_to_left else value
 
     @property
@@ -109,7 +110,7 @@ class Words:
         if len(names) < 2:
             return "".join(names)
         if self.right_to_left:
-            # "and" is written to the word that follows it; "or" is a word.
+            # "and" is joined to the word that follows it; "or" is a separate word.
             gap = "" if last == "word.and" else " "
             return f"{'، '.join(names[:-1])} {self.say(last)}{gap}{names[-1]}"
         return f"{', '.join(names[:-1])} {self.say(last)} {names[-1]}"

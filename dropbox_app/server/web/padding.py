@@ -1,15 +1,15 @@
-"""The lengths of answers: padded, so that a length says next to nothing about the content.
+"""The lengths of responses: padded, so that a length reveals next to nothing about the content.
 
-Anyone who observes the encrypted connection sees how long an answer is. There are two forms, each
-with lengths of its own that depend on no site, no content and no visitor:
+Anyone who observes the encrypted connection sees the length of a response. There are two forms,
+each with its own fixed lengths, which depend on no site, content or visitor:
 
-**Packed**: the pages that are the same for everybody, compressed, then filled up in the header of
-the gzip file (its field "extra", which readers ignore) to PACKED, or the first of its doubles that
-holds it. Only those are ever compressed: in a page that repeats what somebody typed next to
-something secret, the compressed length would tell of the secret (BREACH).
+**Packed**: the pages that are the same for everybody, compressed, then padded in the header of the
+gzip file (its "extra" field, which readers ignore) to PACKED, or the first of its doubles that
+fits. Only these are ever compressed: in a page that repeats typed text next to a secret, the
+compressed length would reveal something about the secret (BREACH).
 
-**Plain**: every other page, errors and answers to a code included, and the pages above for a
-client that takes no gzip: filled up with spaces to PLAIN or the first of its doubles that holds it.
+**Plain**: every other page, including errors and responses to a code, and the pages above for a
+client that does not accept gzip: padded with spaces to PLAIN or the first of its doubles that fits.
 """
 
 import struct
@@ -17,7 +17,7 @@ import zlib
 
 PLAIN = 16 * 1024  # bytes
 PACKED = 8 * 1024
-COARSE = 1024 * 1024  # bytes; from here on plain lengths no longer double
+COARSE = 1024 * 1024  # bytes; from here on, plain lengths no longer double
 PACKED_COARSE = 32 * 1024  # the same for packed ones; the field "extra" holds less than 64 KiB
 
 _HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x02\xff"  # gzip, "extra", no time, slowest, no system
@@ -25,7 +25,7 @@ _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """Return the first double of ``step`` that fits ``length``; above ``coarse``, even steps."""
+    """Return the first double of ``step`` that fits ``length``; above ``coarse``, equal steps."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step
@@ -39,7 +39,7 @@ def filled(page: bytes) -> bytes:
 def packed(page: bytes, step: int = PACKED) -> bytes:
     """Return a page for every other client: always the same bytes. ``step`` 1 adds no padding.
 
-    Raises struct.error for a filling of 64 KiB, which no step of this module needs.
+    Raises struct.error for padding of 64 KiB, which no step of this module needs.
     """
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
     squeezed = squeezer.compress(page) + squeezer.flush()

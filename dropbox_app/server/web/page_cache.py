@@ -1,6 +1,6 @@
 """A bounded cache for the pages that depend only on the day, the language and the counsellors.
 
-Such a page is made when it is first asked for, and kept as the bytes that every visitor gets.
+Such a page is rendered on its first request, and kept as the bytes that every visitor gets.
 """
 
 import threading
@@ -13,8 +13,8 @@ CACHE_BYTES = 8 * 1024 * 1024  # bytes of pages that a process keeps
 class PageCache:
     """Rendered pages, each with the state for which it was rendered.
 
-    When ``most`` bytes are exceeded, the pages that were not asked for the longest are dropped.
-    Safe between threads, and between the sites of one process: a key names its site.
+    When ``most`` bytes are exceeded, the least recently used pages are dropped. Safe between
+    threads, and between the sites of one process: a key names its site.
     """
 
     def __init__(self, most: int = CACHE_BYTES) -> None:
@@ -24,9 +24,9 @@ class PageCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, state: object, make: Callable[[], bytes]) -> bytes:
-        """Return the page for this key and state; call ``make`` if it is missing.
+        """Return the page for this key and state; call ``make`` to render a missing one.
 
-        Two threads that ask at once may both make it: the bytes are the same.
+        Two threads that ask at the same time may both render it: the bytes are the same.
         """
         with self._lock:
             known = self._pages.get(key)

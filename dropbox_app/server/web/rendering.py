@@ -1,10 +1,10 @@
 """Renders pages: templates, the words of the language, shared parts, padding.
 
 **The pages before a session** (the choice of language, landing, safety, about, report, return, and
-the one after a withdrawal) are each made once for a day and the same people to write to, and kept
-as bytes, see ``shared_page``: every visitor gets the same, and can check that.
+the one after a withdrawal) are each rendered once for a day and a set of counsellors to write to,
+and kept as bytes, see ``shared_page``: every visitor gets the same bytes, and can check that.
 
-**Lengths** are those of ``padding``: one for all these pages, or few.
+**Lengths** are those of ``padding``: one for all these pages, or a few.
 
 What an observer can still see: whether an answer is one of these pages or belongs to one visitor
 (a session, an error); which of the lengths a long page needs; the status line; the length of what a
@@ -39,9 +39,9 @@ Clock = Callable[[], datetime.date]
 OwnText = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
-# Of a page with a text field that is sent to a browser without a cookie. Chromium keeps a page of
-# status 200 in memory despite "no-store" until a cookie changes: Back, after "leave quickly", would
-# show what was typed. Chromium loads a page of any other status again.
+# The status of a page with a text field that is sent to a browser without a cookie. Chromium keeps
+# a page of status 200 in memory despite "no-store" until a cookie changes: Back, after "leave
+# quickly", would show what was typed. Chromium loads a page of any other status again.
 TYPING = "203 OK"
 
 
@@ -72,9 +72,9 @@ class PageRenderer:
         cache: PageCache | None = None,
         own_text: OwnText = lambda _lang, _page: "",
     ) -> None:
-        """``directory``: the people of the site on a day. ``cache`` may be shared by several sites.
+        """``directory``: the site's counsellors on a day. Several sites may share ``cache``.
 
-        ``own_text``: what the site wrote itself for a page, as HTML, by language and path.
+        ``own_text``: the site's own text for a page, as HTML, by language and path.
         """
         self.settings = settings
         self.today = today
@@ -103,14 +103,15 @@ class PageRenderer:
 
         ``title``: the key of the neutral title. ``here``: the rest of this page's path, if the
         other languages have it too; a page with a form that keeps text sets ``switch_form``.
-        ``whom``: the counsellors whom the reader writes to, whose own telephones are then named.
+        ``whom``: the counsellors whom the reader writes to; the page then gives their own
+        telephones.
         """
         told = words(lang)
         day = self.today()
         known = people if people is not None else self.people()
         names = [person.name for person in known.open]
         context.setdefault("switch_form", None)
-        context.setdefault("lost", False)  # set at no site's host: no other page to link to
+        context.setdefault("lost", False)  # set at a host of no site: no other page to link to
         context.setdefault("plain_enter", True)
         context.setdefault("shut", False)  # set where a way out could lose the code
         return self._environment.get_template(template).render(
@@ -148,7 +149,7 @@ class PageRenderer:
     def _own(self, lang: str, page: str) -> Markup:
         """Return the site's own text for a page, marked if it is in another language.
 
-        Then it reads from left to right, which Arabic does not.
+        Such a text reads from left to right, unlike an Arabic page.
         """
         plain = in_dutch_or_english(lang)
         text = Markup(self._own_text(plain, page))  # noqa: S704 - of content.render
@@ -163,7 +164,7 @@ class PageRenderer:
         )
 
     def respond(self, html: str, status: int | str = 200) -> Response:
-        """Return an HTML answer, padded, for one visitor."""
+        """Return a padded HTML response for one visitor."""
         return Response(filled(html.encode()), status, content_type=HTML)
 
     def shared_page(
@@ -179,7 +180,7 @@ class PageRenderer:
         """Return a page that is the same for every visitor, rendered once a day.
 
         ``path``: the rest of its path after the language; None for the page without a language.
-        ``context``: what the template needs besides what all get.
+        ``context``: the values that this template needs besides the common ones.
         """
         people = self.people().to_report
         pad = packed if takes_gzip() else filled

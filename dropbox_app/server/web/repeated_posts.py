@@ -1,10 +1,10 @@
-"""Recognises a report that an impatient click posted twice, and repeats its answer.
+"""Recognises a report that an impatient click posted twice, and repeats its response.
 
-A second click replaces the first request in the browser, so its answer, with the code, is never
-seen and its cookie never sent. For three minutes the server remembers a keyed hash of the post, and
-the answer, sealed under a key from that very post (SPEC section 8). The hash covers the body, all
-headers and the circuit or address that the post came by: whoever only knows the text, or posts it
-first, gets nothing. In memory only, and shared by all workers.
+A second click replaces the first request in the browser, so its response, with the code, is never
+seen and its cookie is never sent. For three minutes the server remembers a keyed hash of the post,
+and the response, sealed under a key from that very post (SPEC section 8). The hash covers the body,
+all headers and the circuit or address from which the post came: anyone who only knows the text, or
+posts it first, gets nothing. It is kept only in memory, shared by all workers.
 
 It is forgotten as soon as the browser sends the session's cookie, because the code page has then
 arrived.
@@ -23,23 +23,23 @@ from dropbox_app.server.reporter import kdf_limiter
 from dropbox_app.server.web.shared_table import SharedTable
 
 REMEMBERED = 180.0  # seconds
-ANSWER = 261  # bytes of a sealed answer
+ANSWER = 261  # bytes of a sealed response
 BUCKETS, SLOTS = 256, 16
-_WAIT = 0.05  # seconds between two looks at a post that is under way
+_WAIT = 0.05  # seconds between two checks of a post that is being handled
 
 # The circuit or address of this thread's request; empty where it is unknown, or no report.
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 
-# The process that is working on the post, 0 for none; whether there is an answer; the answer.
+# The process that handles the post, 0 for none; whether there is a response; the response.
 _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer``: the sealed answer to an equal, earlier post."""
+    """One request's work on a post. ``answer``: the sealed response to an equal, earlier post."""
 
     answer: bytes
-    keep: Callable[[bytes], None]  # remembers an answer; called before the report is stored
+    keep: Callable[[bytes], None]  # remembers a response; called before the report is stored
 
 
 class RepeatedPosts:
@@ -57,10 +57,10 @@ class RepeatedPosts:
 
     @contextmanager
     def turn(self, post: bytes) -> Iterator[Turn]:
-        """Hold a post while no equal one is being handled. ``post``: 16 bytes; if empty, it is new.
+        """Hold a post while no equal one is being handled. ``post``: 16 bytes; empty means new.
 
-        Waits for an equal one in any worker. A worker that was killed is not waited for. Raises
-        Busy if the wait is longer than that for a code. If there is no room, the post is not
+        Waits for an equal one in any worker, but not in a worker that was killed. Raises Busy if
+        the wait is longer than the wait for a code. If there is no room, the post is not
         remembered.
         """
         answer = self._begin(post) if post else None
@@ -73,12 +73,12 @@ class RepeatedPosts:
             self._end(post)
 
     def forget(self, post: bytes) -> None:
-        """Forget an answer, because its page arrived or the reporter left it."""
+        """Forget a response, because its page arrived or the reporter left it."""
         with self._table.locked() as rows:
             rows.drop(post)
 
     def forget_old(self) -> None:
-        """Overwrite what is older than three minutes."""
+        """Overwrite everything older than three minutes."""
         with self._table.locked() as rows:
             rows.drop_expired(self._clock())
 
@@ -102,14 +102,14 @@ class RepeatedPosts:
             time.sleep(_WAIT)
 
     def _keep(self, post: bytes, sealed: bytes) -> None:
-        """Store the answer, unless the post was forgotten meanwhile."""
+        """Store the response, unless the post was forgotten meanwhile."""
         if len(sealed) != ANSWER:
             raise ValueError(f"an answer has {ANSWER} bytes, not {len(sealed)}")
         with self._table.locked() as rows:
             rows.change(post, _VALUE.pack(os.getpid(), True, sealed))
 
     def _end(self, post: bytes) -> None:
-        """Release the next equal post, with the answer if there is one."""
+        """Release the next equal post, with the response if there is one."""
         with self._table.locked() as rows:
             known = rows.get(post, self._clock())
             _, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")
@@ -122,6 +122,6 @@ class RepeatedPosts:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, PermissionError):  # the second: its number is another's by now
+    except (ProcessLookupError, PermissionError):  # the second: its number was reused
         return False
     return True

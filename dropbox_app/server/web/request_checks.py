@@ -1,6 +1,6 @@
-"""Checks every request to a site before its view is called: target, size, form, origin.
+"""Checks every request to a site before its view is called: target, size, form and origin.
 
-A request that does not is aborted here, and answered by ``error_pages``.
+A request that fails a check is aborted here, and answered by ``error_pages``.
 """
 
 from flask import abort, g, request
@@ -17,7 +17,7 @@ from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART
 
 FORM = "application/x-www-form-urlencoded"
 UPLOAD = "files.send"  # the one endpoint that takes files
-FORM_FIELDS = 100  # the report has some 40; each more would only cost work
+FORM_FIELDS = 100  # the report has about 40; more would only cost work
 
 
 def check_request() -> None:
@@ -25,7 +25,7 @@ def check_request() -> None:
     if g.site is None:
         return
     if not request.environ.get("PATH_INFO", "").startswith("/"):
-        abort(BadRequest.code)  # werkzeug would redirect, and repeat host and query
+        abort(BadRequest.code)  # werkzeug would redirect, and repeat the host and query
     if request.method in ("GET", "HEAD") and kdf_limiter.late():
         raise kdf_limiter.Busy("the wait for a thread was too long")
     if request.method == "POST" and not request.path.startswith("/api/"):
@@ -36,7 +36,7 @@ def _check_post(hosts: Hosts) -> None:
     if request.endpoint == UPLOAD and request.mimetype == MULTIPART:
         if not hosts.is_own_post(request):
             abort(Forbidden.code)
-        # The view checks the size, before it reads.
+        # The view checks the size before it reads.
         request.max_content_length = (request.content_length or 0) + 1
         return
     if request.content_length is not None and request.content_length > FORM_BYTES:
@@ -44,11 +44,12 @@ def _check_post(hosts: Hosts) -> None:
     if request.mimetype not in (FORM, ""):
         abort(UnsupportedMediaType.code)
     body = request.get_data()
-    # Half a post is none: else half a report could be kept, under a code that nobody saw.
+    # An incomplete post is refused: otherwise half a report could be kept, under a code that nobody
+    # saw.
     if len(body) != (request.content_length or 0) or body.count(b"&") >= FORM_FIELDS:
         abort(BadRequest.code)
     if not hosts.is_own_post(request):
         abort(Forbidden.code)
-    # Without a session nothing takes long but a code, and that has a limiter of its own.
+    # Without a session only a code takes long, and it has a limiter of its own.
     if kdf_limiter.late() and request.cookies:
         raise kdf_limiter.Busy("the wait for a thread was too long")

@@ -1,4 +1,4 @@
-"""The app's request class: a form never reaches a disk in plain text."""
+"""The app's request class: a form never reaches a disk as plaintext."""
 
 from flask import Request, abort
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
@@ -11,7 +11,7 @@ class PlainRequest(Request):
     """A request whose form stays in memory.
 
     That view uses ``uploads.read_form`` and leaves the fields in ``fields_with_files``. Nothing
-    else reads such a form: werkzeug would put the files on a disk, readable, before anybody looked.
+    else reads such a form: werkzeug would write the files to a disk, unencrypted, before any check.
     """
 
     form_data_parser_class = FormsOnly

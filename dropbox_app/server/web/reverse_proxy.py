@@ -1,6 +1,6 @@
-"""Reads nginx's headers about a request, and limits the time for a large body or answer.
+"""Reads nginx's headers about a request, and limits the time for a large body or response.
 
-On a real server nginx is in front of the app, at a socket file that only nginx can open
+On a real server nginx is in front of the app, and connects to a socket file that only it can open
 (``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's own of these names:
 
     X-Klankbord-Way      onion, desks or domain: by which of its sockets the request came
@@ -9,9 +9,9 @@ On a real server nginx is in front of the app, at a socket file that only nginx 
 
 On a TCP address there is no nginx. There the headers are removed.
 
-nginx bounds each silence of a client, not the whole of a request. An upload is read as it comes,
-and a download is sent as it is read, so for these the bound is here: ``GRACE`` seconds and one more
-for each ``SLOWEST`` bytes.
+nginx limits each pause of a client, not the total time of a request. An upload is read as it
+arrives, and a download is sent as it is read, so their limit is here: ``GRACE`` seconds, and one
+more for each ``SLOWEST`` bytes.
 """
 
 import errno
@@ -28,8 +28,8 @@ from dropbox_app.server.web.security_headers import HEADERS
 WAYS = ("onion", "desks", "domain")
 GRACE = 60.0  # seconds
 SLOWEST = 2048  # bytes a second
-STEP = 1024  # bytes after which the time of a body is looked at; gunicorn reads as much at once
-MOST_WAITED = 60.0  # seconds; a clock that was set meanwhile must not make a request seem older
+STEP = 1024  # bytes after which the time of a body is checked; gunicorn reads as much at once
+MOST_WAITED = 60.0  # seconds; setting the clock meanwhile must not make a request seem older
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
 _SINCE = "HTTP_X_KLANKBORD_SINCE"
@@ -38,7 +38,7 @@ _MISDIRECTED = b"<!doctype html>\n<title>Information</title>\n<p>This is not the
 
 
 class TooSlow(ConnectionResetError):
-    """The client sends or reads more slowly than ``SLOWEST``."""
+    """The client sends or reads slower than ``SLOWEST``."""
 
 
 class Pace:
@@ -61,7 +61,7 @@ class Pace:
 class PacedBody:
     """The body of a request, as WSGI expects it.
 
-    A read raises TooSlow if ``STEP`` more bytes have come after the time allowed for the body.
+    A read raises TooSlow if ``STEP`` more bytes arrived after the time allowed for the body.
     """
 
     def __init__(self, body: IO[bytes], pace: Pace) -> None:
@@ -97,9 +97,9 @@ class PacedBody:
 
 
 class PacedAnswer:
-    """The pieces of an answer. A piece that is late raises TooSlow, which ends the answer.
+    """The pieces of a response. A late piece raises TooSlow, which ends the response.
 
-    The server asks for a piece when it has sent the one before.
+    The server asks for a piece after it has sent the previous one.
     """
 
     def __init__(self, pieces: Iterable[bytes], pace: Pace) -> None:
@@ -113,7 +113,7 @@ class PacedAnswer:
             self._pace.check(len(piece))
 
     def close(self) -> None:
-        """Close the answer that is sent."""
+        """Close the response being sent."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -149,20 +149,20 @@ class ReverseProxy:
         environ["wsgi.input"] = cast(IO[bytes], body)
         pieces = self._app(environ, start_response)
         if not _is_streamed(environ):
-            # gunicorn closes a connection on which it left a long body unread, also after it
-            # announced that it would keep it. nginx may have sent another request there by then.
+            # gunicorn closes a connection on which it left a long body unread, even after it
+            # announced that it would keep it. By then nginx may have sent another request there.
             body.read()
         return PacedAnswer(pieces, Pace())
 
 
 def _is_streamed(environ: WSGIEnvironment) -> bool:
-    """Return True if nginx hands on the body as it comes, instead of all at once."""
+    """Return True if nginx forwards the body as it arrives, instead of all at once."""
     content_type, path = str(environ.get("CONTENT_TYPE", "")), str(environ.get("PATH_INFO", ""))
     return content_type.strip().lower().startswith("multipart/") or path.startswith("/api/")
 
 
 def _waited(since: str) -> float:
-    """Return the seconds since nginx first saw the request, by the clock that both use."""
+    """Return the seconds since nginx received the request, by the clock that both use."""
     try:
         waited = time.time() - float(since)
     except ValueError:

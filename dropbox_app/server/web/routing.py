@@ -8,7 +8,7 @@ LANG = f"/<any({', '.join(PAGE_LANGUAGES)}):lang>"
 
 
 def see_other(address: str) -> Response:
-    """Return a redirect with status 303, without werkzeug's page that repeats the address."""
+    """Return a redirect with status 303, without werkzeug's page, which repeats the address."""
     return Response(status=303, headers={"Location": address})
 
 

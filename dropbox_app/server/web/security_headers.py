@@ -1,4 +1,4 @@
-"""The headers that every answer has, in one order.
+"""The headers that every response has, in one order.
 
 The app sets its headers itself, so that they do not depend on a proxy in front of it.
 """
@@ -14,10 +14,10 @@ HEADERS = {
         f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; style-src 'self'; "
         "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
-    # Also for the style sheet: a cache on the device would tell of the visit.
+    # Also for the style sheet: a cache on the device would reveal the visit.
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: under that browsers send "Origin: null" with a post.
+    # Not no-referrer: with that, browsers send "Origin: null" with a post.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -31,12 +31,12 @@ HSTS = "max-age=63072000"
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
-# Nothing of the server is told, nor a moment: a clock's error identifies its machine. ``Vary`` is
-# for caches, and "no-store" leaves none.
+# Nothing about the server is revealed, nor the time: a clock's error identifies its machine.
+# ``Vary`` is for caches, and "no-store" leaves none.
 _REPLACED = frozenset(
     [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
 )
-# The same order everywhere; what only some answers have comes last.
+# The same order everywhere; headers that only some responses have come last.
 _ORDER = {
     **{"content-type": 0, "content-length": 1},
     **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
@@ -44,9 +44,9 @@ _ORDER = {
 
 
 class SecurityHeaders:
-    """WSGI middleware that sets the headers, so that no way of answering bypasses them.
+    """WSGI middleware that sets the headers, so that no response bypasses them.
 
-    ``is_https`` says of a request whether its address is one of a site's https addresses.
+    ``is_https`` returns whether a request's address is one of a site's https addresses.
     """
 
     def __init__(self, app: WSGIApplication, is_https: Callable[[WSGIEnvironment], bool]) -> None:
@@ -54,7 +54,7 @@ class SecurityHeaders:
         self._is_https = is_https
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, with the headers added."""
+        """Answer a request, adding the headers."""
         added = _OVER_HTTPS if self._is_https(environ) else _ALWAYS
 
         def start(

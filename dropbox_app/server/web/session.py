@@ -1,11 +1,11 @@
 """The one cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
 
 The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed
-size. The parent process makes the key and never writes it: a restart ends every session, and the
-code is asked for again. No cookie is set before a code is shown or entered.
+size. The parent process makes the key and never writes it to a file: a restart ends every session,
+and the code is asked for again. No cookie is set before a code is shown or entered.
 
-The cookie holds all of the session, so that a copy of it would outlive it: that a session ended, or
-moved on from its code page, is remembered in memory, see ``ended_sessions``.
+The cookie holds the entire session, so a copy of it would outlive the session. The end of a
+session, and leaving its code page, are therefore remembered in memory, see ``ended_sessions``.
 """
 
 import binascii
@@ -48,14 +48,14 @@ class Keys:
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
-        """Return the keys of one site; what they seal or sign is invalid at every other site."""
+        """Return the keys of one site; anything they seal or sign is invalid at other sites."""
         labels = (b"box", b"signature", b"mark", b"desk", b"ended", b"post")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
 
 
 def new_key() -> bytes:
-    """Return a cookie key, made before the workers are forked and never written."""
+    """Return a cookie key, made before the workers are forked and never written to a file."""
     return random_bytes(KEY_BYTES)
 
 
@@ -76,8 +76,8 @@ class VisitMemory:
 class Post:
     """A report as it was posted.
 
-    The server knows ``name``. Nobody can derive ``key``, under which the answer is sealed, without
-    the post. An empty name means that the report is not to be remembered.
+    The server knows ``name``. Without the post, nobody can derive ``key``, under which the response
+    is sealed. An empty name means that the report is not to be remembered.
     """
 
     name: bytes = b""
@@ -85,11 +85,11 @@ class Post:
 
 
 class ReporterSession(dict[str, Any], SessionMixin):
-    """A reporter's session; without one it is empty. ``csrf_token`` is what Flask-WTF looks for.
+    """A reporter's session; empty if there is none. Flask-WTF reads its field ``csrf_token``.
 
     ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
     a keyed hash of the report that began it. ``post``: the name of its post. ``arrived``: whether
-    the browser sent a cookie. ``over``: the sessions that ended with this request.
+    the browser sent a cookie. ``over``: the sessions that this request ended.
     """
 
     arrived = False
@@ -99,7 +99,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def root(self) -> bytes | None:
-        """The 32 bytes that the reporter's keys are derived from; None without a session."""
+        """The 32 bytes from which the reporter's keys are derived; None without a session."""
         self.used = True
         root = self.get("root")
         return root if isinstance(root, bytes) else None
@@ -117,7 +117,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def mark(self) -> bytes:
-        """The keyed hash of the report that this session began with, if it did."""
+        """The keyed hash of the report that began this session, if one did."""
         mark = self.get("mark", b"")
         return mark if isinstance(mark, bytes) else b""
 
@@ -129,10 +129,10 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Be another session from now on. The one before ends, for every copy of its cookie.
+        """Become another session. The previous one ends, for every copy of its cookie.
 
-        It does not end while it shows a code that is not the other's: if the answer is lost on its
-        way, nobody else knows that code.
+        It does not end while it shows a code that differs from the other's: if the response is lost
+        on its way, nobody else knows that code.
         """
         known = not self.get("words") or self["root"] == other["root"]
         if "root" in self and known and self["csrf_token"] != other["csrf_token"]:
@@ -142,7 +142,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self.used, self.ended = True, False
 
     def end(self) -> None:
-        """End the session: the browser is told to drop the cookie."""
+        """End the session and have the browser delete the cookie."""
         if "root" in self:
             self.over = (*self.over, dict(self))
         self.clear()
@@ -158,10 +158,10 @@ def current_session() -> ReporterSession:
 
 
 class SiteCookie:
-    """Reads and writes the cookie of one site. ``now`` gives seconds.
+    """Reads and writes the cookie of one site. ``now`` returns seconds.
 
-    ``is_https`` says of a WSGI environment whether it came over https.
-    ``memory``: what the workers remember of visits.
+    ``is_https`` returns whether the request of a WSGI environment came over https.
+    ``memory``: the workers' shared memory of visits.
     """
 
     def __init__(
@@ -201,10 +201,10 @@ class SiteCookie:
             session.arrived = True
             session.update(self._unseal(value))
             if session.get("post"):
-                self._memory.posts.forget(session["post"])  # its answer has arrived
+                self._memory.posts.forget(session["post"])  # its response has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
-        """Set the cookie, or nothing unless the session was used: pages without one set none."""
+        """Set the cookie if the session was used: pages without a session set none."""
         for over in session.over:
             self._memory.ended.end(self._name_of(over), over["start"])
         if session.ended:
@@ -214,7 +214,7 @@ class SiteCookie:
             self._set(request, response, session.pop("sealed", None) or self.seal(session))
 
     def _set(self, request: Request, response: Response, value: str, more: str = "") -> None:
-        """Set the header by hand, because werkzeug adds an Expires, and so a time, to a Max-Age."""
+        """Set the header by hand, because werkzeug adds Expires, and so a time, to Max-Age."""
         secure = "; Secure" if self._is_https(request.environ) else ""
         cookie = f"{self._name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
         response.headers.add("Set-Cookie", cookie)
@@ -228,8 +228,8 @@ class SiteCookie:
     ) -> ReporterSession:
         """Return a new session for the report ``post``; with ``code``, one on its code page.
 
-        Its cookie is sealed now, so that nothing that could fail is left to do after a report is
-        stored. See ``ReporterSession.become``.
+        Its cookie is sealed now, so that nothing can fail after a report is stored. See
+        ``ReporterSession.become``.
         """
         session = ReporterSession(
             root=root,
@@ -243,14 +243,14 @@ class SiteCookie:
         return session
 
     def mark_of(self, parts: Sequence[str]) -> bytes:
-        """Return a keyed hash of a post, to recognise the same post."""
+        """Return a keyed hash of a post, by which the same post is recognised."""
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
     def post_of(
         self, visitor: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Post:
-        """Return what identifies a post: all of it, and the circuit or address it came from.
+        """Return the identity of a post: its full contents and the circuit or address it came from.
 
         Without a ``visitor`` no post is equal to another.
         """
@@ -296,7 +296,7 @@ class SiteCookie:
         )
 
     def _name_of(self, session: Mapping[str, Any], what: bytes = b"session") -> bytes:
-        """Return the name of an ended session; ``what`` "words": one that left its code page."""
+        """Return the name of an ended session; ``what`` "words": of one that left its code page."""
         start = session["start"].to_bytes(8, "big")
         own = what + start + bytes.fromhex(session["csrf_token"]) + session["root"]
         return hmac.digest(self._keys.ended, own, "sha256")[:16]
@@ -304,12 +304,12 @@ class SiteCookie:
     def _unseal(self, value: str) -> dict[str, Any]:
         """Return a cookie's contents; empty if it is not valid here and now.
 
-        Once the person has left the code page, the words are left out, whatever cookie was sent.
+        Once the person has left the code page, the words are omitted, whatever cookie was sent.
         """
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))
             if urlsafe_b64encode(sealed).decode("ascii") != value:
-                return {}  # Python's decoder takes more than what the encoder writes
+                return {}  # Python's decoder accepts more than the encoder writes
             signed = self._box.decrypt(sealed)
             encoded, moment = self._signer.unsign(signed, LONGEST, return_timestamp=True)
             record = urlsafe_b64decode(encoded)
@@ -337,10 +337,10 @@ class SiteCookie:
             return {}
         if ended.has(self._name_of(found), start):
             return {}
-        if found["mark"]:  # only these ever had words
+        if found["mark"]:  # only these ever held words
             moved_on = self._name_of(found, b"words")
             if not found["words"]:
-                # The cookie without them has arrived: no older one shows them any more.
+                # The cookie without them has arrived, so no older cookie shows them any more.
                 ended.end(moved_on, start)
             elif ended.has(moved_on, start):
                 found["words"] = ""

@@ -1,10 +1,10 @@
 """Tables in memory that all worker processes of one server share.
 
-A table is made in the master before it forks its workers, and new workers get the same memory. It
-has no name in a file system, is never written anywhere and ends with the server.
+The master makes a table before it forks its workers, and new workers share the same memory. The
+table has no name in a file system, is never written anywhere and ends with the server.
 
-A worker may be killed at any moment. The lock is a record lock of the kernel, which a process loses
-when it ends, and an entry that was being written then counts as empty.
+A worker may be killed at any moment. The lock is a kernel record lock, which a process loses when
+it ends, and an entry that was then being written counts as empty.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-KEY = 16  # bytes of a key; keys must be as good as random
+KEY = 16  # bytes of a key; keys must look random
 
-_HEAD = struct.Struct("=d16s")  # until when it counts; the key
+_HEAD = struct.Struct("=d16s")  # the time until which it is valid; the key
 _UNTIL = struct.Struct("=d")
 
 
@@ -25,7 +25,7 @@ class SharedTable:
     """Entries of one size: a key, the time until which it is valid, and ``value`` bytes.
 
     A key belongs to one of ``buckets`` groups of ``slots`` entries, so a look-up reads one group.
-    Times are seconds of a clock that the caller chooses. Safe between threads and processes.
+    Times are in seconds, on a clock that the caller chooses. Safe between threads and processes.
     """
 
     def __init__(self, buckets: int, slots: int, value: int = 0) -> None:
@@ -50,12 +50,12 @@ class SharedTable:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release the memory. Only for a table that no other process uses."""
+        """Release the memory. Call it only for a table that no other process uses."""
         self._memory.close()
         os.close(self._file)
 
     def bucket_of(self, key: bytes) -> range:
-        """Return the positions of the entries among which ``key`` is."""
+        """Return the positions of the entries in the bucket of ``key``."""
         first = int.from_bytes(key[:8], "big") % self._buckets * self._slots
         begin = _UNTIL.size + first * self._width
         return range(begin, begin + self._slots * self._width, self._width)
@@ -77,7 +77,7 @@ class SharedTable:
         return self._memory[place + _HEAD.size : place + self._width]
 
     def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
-        """Write an entry. Its time is written last: until then the entry counts as empty."""
+        """Write an entry. Its time is written last: until then it counts as empty."""
         if len(key) != KEY or len(value) != self._value:
             raise ValueError("a key or a value of another size than the table's")
         _UNTIL.pack_into(self._memory, place, 0.0)
@@ -112,7 +112,7 @@ class Rows:
         )
 
     def put(self, key: bytes, until: float, now: float, value: bytes = b"") -> bool:
-        """Write an entry in place of one with the same key, an empty or an expired one.
+        """Write an entry in place of one with the same key, or of an empty or expired one.
 
         Returns False if its bucket has no room.
         """
@@ -126,7 +126,7 @@ class Rows:
         return True
 
     def replace_first(self, key: bytes, until: float, value: bytes = b"") -> float:
-        """Write an entry in place of the one of its bucket that expires first.
+        """Write an entry in place of the one in its bucket that expires first.
 
         Returns that time. If the new entry expires first, returns its time and writes nothing.
         """
@@ -138,7 +138,7 @@ class Rows:
         return before
 
     def change(self, key: bytes, value: bytes) -> None:
-        """Change the value of the entry of ``key``, if it exists; its time stays."""
+        """Change the value of the entry of ``key``, if it exists, but not its time."""
         place = self._find(key)
         if place is not None:
             self._table.write(place, key, self._table.until(place), value)

@@ -1,6 +1,6 @@
-"""Finds the site of a request, by its Host alone: ``find_site`` sets ``g.site``.
+"""Finds the site of a request by its Host alone: ``find_site`` sets ``g.site``.
 
-A host name that belongs to no site, or that the client's socket does not lead to, gets an answer
+A host name that belongs to no site, or to which the client's socket does not lead, gets a response
 made without any site.
 """
 
@@ -21,10 +21,10 @@ LEAVE, STYLE = "front.leave", "front.style"  # the endpoints that answer at ever
 
 
 def site_finder(table: SiteTable) -> Callable[[], Response | None]:
-    """Return the function that is called before each request, for the sites of ``table``."""
+    """Return the function to call before each request, for the sites of ``table``."""
 
     def find_site() -> Response | None:
-        """Set ``g.hosted_site``, ``g.site`` and the session, or answer where there is no site.
+        """Set ``g.hosted_site``, ``g.site`` and the session, or answer if there is no site.
 
         ``g.site`` is None at a host name of no site, and while its site cannot be opened.
         """
@@ -49,7 +49,7 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
 
 
 def _without_a_site() -> Response | None:
-    """Answer at a host name of no site: the way out, an error page, its style sheet."""
+    """Answer at a host name of no site: "leave quickly", an error page or its style sheet."""
     if request.endpoint == LEAVE:
         return see_other(Settings.leave_to)
     if request.endpoint != STYLE:
@@ -58,7 +58,7 @@ def _without_a_site() -> Response | None:
 
 
 class SiteSessions(SessionInterface):
-    """Each site's own cookie. Flask opens a session before the site is known: an empty one."""
+    """Each site's own cookie. Flask opens a session before the site is known, so it is empty."""
 
     def open_session(self, app: Flask, request: Request) -> ReporterSession:
         """Return an empty session."""

@@ -1,6 +1,6 @@
-"""The sites of one server: found by host name, and opened when one is first asked for.
+"""The sites of one server: found by host name, and opened on their first request.
 
-Nothing of a request is ever looked up at another site.
+A request never accesses another site's data.
 """
 
 import threading
@@ -30,7 +30,7 @@ from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.session import SiteCookie, VisitMemory
 from dropbox_app.server.web.view_models.counsellors import Directory
 
-LOG_INTERVAL = 60.0  # seconds between two lines in the log about one site
+LOG_INTERVAL = 60.0  # seconds between two log lines about one site
 OPENING_WAIT = 1.0  # seconds that a request waits while another one opens the site
 RETRY_AFTER = 2.0  # seconds before a site that could not be opened is tried again
 
@@ -99,7 +99,7 @@ def current_site() -> OpenSite:
 
 
 class HostedSite:
-    """A site of this server: its addresses and its cookie; the rest once it is opened."""
+    """A site of this server: its addresses and its cookie, and the rest once it is opened."""
 
     def __init__(self, read: ReadSite | ClosedSite, shared: ProcessResources) -> None:
         self.name = read.place.name
@@ -116,7 +116,7 @@ class HostedSite:
     def cookie(self) -> SiteCookie:
         """The cookie of the site."""
         shared = self._shared
-        site = self._read.settings.site if self._read is not None else ""  # it opens nothing
+        site = self._read.settings.site if self._read is not None else ""  # nothing is opened
         is_https, memory = self.hosts.is_https, shared.memory
         return SiteCookie(shared.cookie_key, site, shared.now, is_https, memory)
 
@@ -126,11 +126,11 @@ class HostedSite:
         return self._open is not None
 
     def open(self) -> OpenSite:
-        """Return the site, which the first call opens. Raises StoreError, SiteFull, OSError.
+        """Return the site, opening it on the first call. Raises StoreError, SiteFull, OSError.
 
-        StoreError too if its settings closed it. Opening may take as long as the database is busy.
-        One request waits for that and others are refused with StoreBusy: the threads belong to all
-        sites.
+        Also raises StoreError if its settings closed it. Opening may take as long as the database
+        is busy. One request waits for that, and others are refused with StoreBusy, because all
+        sites share the threads.
         """
         if self._read is None:
             raise StoreError("its settings are wrong")
@@ -150,7 +150,7 @@ class HostedSite:
     def open_or_none(self) -> OpenSite | None:
         """Return the site; None if its settings closed it, or if it cannot be opened now.
 
-        The latter is logged, at most once in LOG_INTERVAL.
+        The latter is logged, at most once per LOG_INTERVAL.
         """
         if self._read is None:
             return None
@@ -173,7 +173,7 @@ class SiteTable:
         self._by_host = {name: site for site in self.sites for name in site.hosts.names}
 
     def find(self, environ: WSGIEnvironment) -> HostedSite | None:
-        """Return the site at the requested host name; None if this socket leads to none."""
+        """Return the site at the requested host name; None if this socket leads to no site."""
         site = self._by_host.get(host_name(environ.get("HTTP_HOST", "")) or "")
         return site if site is not None and site.hosts.is_reachable(environ) else None
 

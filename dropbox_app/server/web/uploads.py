@@ -1,8 +1,8 @@
-"""Uploads: sealed as they stream, and accepted or refused before a byte is kept.
+"""Uploads: sealed while they arrive, and accepted or refused before a byte is kept.
 
-The fields of the form come first; with the first file they decide whether any is taken. A refused
-file is read and dropped, so that the browser receives its answer with the text. Every byte of a
-file is sealed before it reaches a disk, and files that were not sent are removed.
+The form's fields come first; when the first file begins, they decide whether files are accepted. A
+refused file is read and discarded, so that the browser receives its response with the text. Every
+byte of a file is sealed before it reaches a disk, and files that were not sent are removed.
 """
 
 import contextlib
@@ -31,21 +31,21 @@ from dropbox_app.server.store.interface import Staged
 from dropbox_app.server.web.filenames import clean_name, clean_type
 
 MULTIPART = "multipart/form-data"
-# Of all fields together. 60,000 bytes of text, three times that percent-encoded, six times where
-# they are line ends (%0D%0A); and some more, so that a text that is too long can be shown again
-# with the reason.
+# For all fields together: 60,000 bytes of text, three times as much when percent-encoded, six times
+# for line ends (%0D%0A), and some more, so that a text that is too long can be shown again with the
+# reason.
 FORM_BYTES = 512 * 1024
-DROPPED = 4  # times what may be sent: so much is still read, to be dropped, for a page as answer
+DROPPED = 4  # times the limit: so much is read and discarded, so that the response can be a page
 
 _PIECE = 64 * 1024
 _PARTS = 100
-_LOOK = 16 * 1024 * 1024  # bytes after which it is checked again whether there is room
+_LOOK = 16 * 1024 * 1024  # bytes after which the free room is checked again
 
 Fields: TypeAlias = "MultiDict[str, str]"
 
 
 class FileTooLarge(Refused):
-    """This file is larger than one may be."""
+    """This file is too large."""
 
     def __init__(self, name: str) -> None:
         super().__init__("a file is larger than one may be")
@@ -53,7 +53,7 @@ class FileTooLarge(Refused):
 
 
 class TooManyFiles(Refused):
-    """These are more files than a message may have."""
+    """These are more files than one message may have."""
 
 
 class FilesBroken(Refused):
@@ -65,7 +65,7 @@ class NotInSession(Refused):
 
 
 class FormsOnly(FormDataParser):
-    """werkzeug's form parser, which refuses forms with files: it would write those to a disk."""
+    """werkzeug's form parser, made to refuse forms with files: it would write them to a disk."""
 
     def parse(
         self,
@@ -74,7 +74,7 @@ class FormsOnly(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> tuple[IO[bytes], MultiDict[str, Any], MultiDict[str, Any]]:
-        """Raises UnsupportedMediaType for a form with files: ``read_form`` reads those."""
+        """Raise UnsupportedMediaType for a form with files: ``read_form`` reads those."""
         if mimetype.startswith("multipart/"):
             raise UnsupportedMediaType
         return super().parse(stream, mimetype, content_length, options)
@@ -83,13 +83,14 @@ class FormsOnly(FormDataParser):
 def read_form(stream: IO[bytes], boundary: str, taking: "Taking") -> tuple[Fields, bool]:
     """Read a form with files, and pass each file to ``taking`` while it arrives.
 
-    ``stream`` and ``boundary`` as the request has them. Returns the fields, at most ``FORM_BYTES``,
-    and whether the form is complete. Raises RequestEntityTooLarge for longer fields.
+    ``stream`` and ``boundary`` are those of the request. Returns the fields, of at most
+    ``FORM_BYTES``, and whether the form is complete. Raises RequestEntityTooLarge for longer
+    fields.
     """
     fields: Fields = MultiDict()
     try:
         _read_parts(stream, boundary.encode("ascii"), fields, taking)
-    except ValueError:  # it is no form, or it breaks off: the fields so far are kept
+    except ValueError:  # it is not a form, or it breaks off: the fields so far are kept
         return fields, False
     return fields, True
 
@@ -131,17 +132,17 @@ def _read_parts(stream: IO[bytes], boundary: bytes, fields: Fields, taking: "Tak
 def _next(stream: IO[bytes]) -> bytes:
     try:
         return stream.read(_PIECE)
-    except OSError:  # the connection broke: as if it had ended here
+    except OSError:  # the connection broke: treat it as the end
         return b""
 
 
 class Taking:
-    """The files of one post. A context manager, which at its end removes what was not sent.
+    """The files of one post. A context manager, which on leaving removes files that were not sent.
 
-    ``admit`` gets the fields before the first file and says for whom the files are sealed, or
-    raises why they are not taken; ``look`` raises if there is no room any more. ``error``: why
-    nothing is taken, from whatever point on. ``reading``: whether what is not taken is still read
-    anyway; else reading ends with the first file.
+    ``admit`` receives the fields before the first file, and returns for whom the files are sealed
+    or raises the reason for refusing them. ``look`` raises if there is no room any more. ``error``:
+    the reason why nothing more is accepted. ``reading``: whether refused files are still read;
+    otherwise reading ends with the first file.
     """
 
     reading = True
@@ -174,7 +175,7 @@ class Taking:
         self._kept.close()
 
     def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> "Part":
-        """Return a writer for the bytes of one file. Raises ValueError if nothing more is read."""
+        """Return a writer for one file's bytes. Raises ValueError if nothing more is read."""
         if not self.reading:
             self.refuse(TooManyFiles())
             raise ValueError("more than is read, even to be dropped")
@@ -184,21 +185,21 @@ class Taking:
         return part
 
     def refuse(self, error: KlankbordError) -> None:
-        """Accept nothing more, and remove what was accepted."""
+        """Accept nothing more, and remove the accepted files."""
         self.error = self.error or error
         self._kept.close()
         self._attachments.clear()
         self._staged.clear()
 
     def enclosed(self, after: int) -> Enclosed | None:
-        """Return the files that arrived; None if there are none. Not for use after an error."""
+        """Return the files that arrived; None if there are none. Do not call it after an error."""
         if self._addressing is None or not self._attachments:
             return None
         to = self._addressing.to
         return Enclosed(to, tuple(self._attachments), tuple(self._staged), after)
 
     def open(self, fields: Mapping[str, str]) -> tuple[AttachmentSealer, Staged]:
-        """Return where to seal the next file. Raises what ``admit`` raises, or TooManyFiles."""
+        """Return the place for the next sealed file. Raises TooManyFiles, or as ``admit`` does."""
         if self._addressing is None:
             self._addressing = self._admit(fields)
         if len(self._staged) >= self._most:
@@ -234,7 +235,7 @@ class Part:
         self._open: tuple[AttachmentSealer, Staged] | None = None
 
     def start(self) -> None:
-        """Open the place for the sealed bytes, unless nothing is accepted any more."""
+        """Open the place for the sealed bytes if files are still accepted."""
         if self._taking.error is not None or self._open is not None:
             return
         try:
@@ -243,7 +244,7 @@ class Part:
             self._taking.refuse(error)
 
     def write(self, data: bytes) -> None:
-        """Seal the next bytes, or drop them."""
+        """Seal the next bytes, or discard them."""
         if data:
             self.start()
         if self._taking.error is None and self._open is not None:

@@ -20,6 +20,7 @@ from dropbox_app.desk.register.categories import (
     WITH,
 )
 from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
+from tests.support.examples import half
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
 TERM_BAND = "Midden"  # its agreement has one band over three years
@@ -79,6 +80,7 @@ def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]
     return {slot: [band(one) for one in sums] for slot, sums in printed(counts, internal).items()}
 
 
+@half()
 @given(WORLDS, WORLDS, INTERNALS)
 def test_two_worlds_give_the_same_files_exactly_if_their_bands_are_the_same(
     one: Counts, other: Counts, internal: Internal
@@ -100,6 +102,7 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
     return changed if wanted == 0 else None
 
 
+@half()
 @given(WORLDS, st.data())
 def test_each_count_may_be_anything_in_its_band_and_nothing_else(
     counts: Counts, data: st.DataObject
@@ -116,6 +119,7 @@ def test_each_count_may_be_anything_in_its_band_and_nothing_else(
             assert same == (band(wanted) == band(true))
 
 
+@half()
 @given(WORLDS, INTERNALS, st.data())
 def test_all_counts_of_all_employers_move_at_once_within_their_bands(
     counts: Counts, internal: Internal, data: st.DataObject

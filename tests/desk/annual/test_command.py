@@ -54,6 +54,17 @@ def test_the_preview_tells_the_counsellor_what_the_report_does_not(kept: Office)
     assert "geen programma bewijst dat ze veilig zijn" in shown
 
 
+def test_a_complete_name_is_meant_before_a_part_of_another_however_it_is_written(
+    kept: Office,
+) -> None:
+    expected = kept.run(*ASK, "--format", "html").stdout
+    other = {"event": "contact", "date": "2025-05-01", "employer": "Voorbeeld BV Noord"}
+    kept.run("register", "import", "-", given=json.dumps(other))
+    for name in ("voorbeeld bv", " Voorbeeld  BV "):
+        assert kept.run("annual", name, *ASK[2:], "--format", "html").stdout == expected
+    assert "More than one" in kept.run("annual", "voorbeeld", *ASK[2:], code=1).stderr
+
+
 def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
@@ -61,6 +72,11 @@ def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Pa
     assert "“magazijn” (een afdeling of plaats)" in shown
     assert "“drie” (een aantal)" in shown
     assert "magazijn" in kept.run(*ASK, "--signals", str(words)).stdout
+    words.write_text("Vanuit Windows.", encoding="utf-8-sig")
+    assert "\ufeff" not in kept.run(*ASK, "--signals", str(words), "--format", "html").stdout
+    words.write_text("Café", encoding="cp1252")
+    told = kept.run(*ASK, "--signals", str(words), code=1).stderr
+    assert "is not text in UTF-8. Save it as UTF-8 and try again" in told
 
 
 def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Office) -> None:

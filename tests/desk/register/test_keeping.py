@@ -42,7 +42,7 @@ def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
         given, key=lambda one: one["date"]
     )
     again = office.run("register", "import", "-", given=printed).stdout
-    assert again == "0 events were kept in the register.\n25 were in it already.\n"
+    assert again == "0 events were kept in the register.\n25 were already in it.\n"
     assert office.run("register", "export", "--json").stdout == printed
 
 

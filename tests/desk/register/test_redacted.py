@@ -179,9 +179,9 @@ def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
         "--out",
         str(out),
     )
-    assert "goal: Dat [taken out] stopt" in shown.stdout
+    assert "goal: Dat [removed] stopt" in shown.stdout
     assert out.read_text() == shown.stdout
-    assert "Not found in this copy, look for other spellings: Karim." in shown.stderr
+    assert "Not found in this copy; check for other spellings: Karim." in shown.stderr
     wrong = office.run("register", "copy", "2027-1", "--field", "0.notes", code=2)
     assert "0.goal" in wrong.stderr
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)

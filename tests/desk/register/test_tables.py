@@ -52,7 +52,7 @@ def xlsx(*rows: list[object]) -> bytes:
 
 
 @pytest.mark.parametrize("delimiter", [";", ",", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_csv_is_read_as_any_spreadsheet_saves_it(
     delimiter: str, encoding: str, line_end: str

@@ -27,7 +27,7 @@ def test_a_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Runn
     window = running.window()
     answer = window.press(window.get(running.home), "unlock", passphrase="een andere lange zin")
     assert answer.status == 403
-    assert "Deze wachtzin past niet" in answer.text
+    assert "Deze wachtzin klopt niet" in answer.text
     assert "een andere lange zin" not in answer.html
     assert not running.lock.is_open
 

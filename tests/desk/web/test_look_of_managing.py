@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import Browser, Page
 
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds
+from tests.support import axe
 from tests.support.browsers import WIDTHS, chromium, here
 from tests.support.fake_server import Clock, Peer
 
@@ -47,7 +47,9 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
 
 def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
     """A window of the browser that came in by the link, as from a file."""
-    page = browser.new_context(color_scheme=scheme).new_page()  # type: ignore[arg-type] # one of two
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
+    axe.bring(context)
+    page = context.new_page()
     link = tmp_path / "link.html"
     address = running.gate.link.address(running.url)
     link.write_text(f'<meta http-equiv="refresh" content="0;url={address}">')
@@ -65,8 +67,7 @@ def check(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(CUT) == [], f"{name} at {width}"
         assert page.evaluate(SMALL) == [], f"{name} at {width}"
-    found = Axe().run(page).response["violations"]
-    assert [one["id"] for one in found] == [], name
+    assert axe.violations(page) == [], name
     before = page.evaluate("document.documentElement.style.fontSize")
     page.evaluate(TWICE)
     assert page.evaluate(CUT) == [], f"{name} with letters twice as large"
@@ -74,7 +75,10 @@ def check(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
 
 
-@pytest.mark.parametrize(("language", "scheme"), LOOKS)
+# The same pages in Dutch, by day: test_look_of_a_day.py.
+@pytest.mark.parametrize(
+    ("language", "scheme"), [pytest.param(*LOOKS[0], marks=pytest.mark.long), LOOKS[1]]
+)
 def test_every_page_is_complete_readable_and_large_enough_to_touch(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path, language: str, scheme: str
 ) -> None:

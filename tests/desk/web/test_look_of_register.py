@@ -1,4 +1,7 @@
-"""The register's pages in Chromium: readable, whole, and a contact by keys or by mouse alone."""
+"""The register's pages in Chromium: how few clicks or keys a contact takes, and a whole week.
+
+How each of them looks is tried in test_look_of_a_day.py.
+"""
 
 import json
 from collections import Counter
@@ -6,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.register.events import Activity, Advice, Contact
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running
-from tests.desk.web.test_look_of_managing import LOOKS, check, enter
+from tests.desk.web.test_look_of_managing import enter
 from tests.support.browsers import chromium, here
-from tests.support.desk_tour import register_tour
 from tests.support.fake_server import Peer, Reporter
 from tests.support.presses import Presses
 
@@ -29,27 +31,6 @@ BOUNDS = {
 }
 
 
-def unlocked(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
-    page = enter(running, browser, scheme, tmp_path)
-    page.fill("#passphrase", PASSPHRASE)
-    page.click("main button.button")
-    page.wait_for_selector("[data-page=today]")
-    return page
-
-
-@pytest.mark.parametrize(
-    ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
-)
-def test_every_page_of_the_register_is_complete_readable_and_large_enough_to_touch(
-    running: Running, chromium: Browser, tmp_path: Path, language: str, scheme: str
-) -> None:
-    page = unlocked(running, chromium, scheme, tmp_path)
-    running.page.language = language
-    for _ in register_tour(running, page, language):
-        check(page)
-    page.context.close()
-
-
 @pytest.fixture
 def presses(
     running: Running,
@@ -60,7 +41,10 @@ def presses(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Presses]:
     """Somebody at the page; with --long, what was counted is printed at the end."""
-    page = unlocked(running, chromium, "light", tmp_path)
+    page = enter(running, chromium, "light", tmp_path)
+    page.fill("#passphrase", PASSPHRASE)
+    page.click("main button.button")
+    page.wait_for_selector("[data-page=today]")
     made = Presses(page)
     yield made
     page.context.close()

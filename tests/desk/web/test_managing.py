@@ -271,7 +271,7 @@ def test_a_backup_is_made_and_tried_out(
     tried = window.press(page, "try", path=str(path), passphrase=PASSPHRASE)
     assert "1 gesprek, 1 bericht, 0 bestanden" in tried.text
     wrong = window.press(page, "try", path=str(path), passphrase="x" * 20)
-    assert (wrong.status, "wachtzin past niet" in wrong.text) == (422, True)
+    assert (wrong.status, "wachtzin klopt niet" in wrong.text) == (422, True)
     again = window.press(page, "make", path=str(path))
     assert (again.status, str(path) in again.html) == (422, True)
 
@@ -403,13 +403,19 @@ def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Wi
     assert window.get(f"{running.home}texts/nl/nothing").status == 409
 
 
-@pytest.mark.parametrize("what", ["card", "texts"])
+@pytest.mark.parametrize("what", ["card", "texts", "away", "card-new"])
 def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphrase(
     running: Running, window: Window, what: str
 ) -> None:
     if what == "card":
         page, field, button = card_page(running, window), "sentence_nl", 0
         form = page.form_with("scope")
+    elif what == "away":
+        page, field, button = window.get(f"{running.home}away"), "stand_in", 0
+        form = page.form_with("until")
+    elif what == "card-new":
+        page, field, button = window.get(f"{running.home}cards/new"), "sentence_nl", 0
+        form = page.form_with("proxy")
     else:
         listed = window.get(f"{running.home}texts")
         page = window.get(next(link for link in listed.links if "/texts/nl/" in link))
@@ -419,4 +425,4 @@ def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphras
     assert (asked.status, "Iets heel anders." in asked.html) == (403, False)
     shown = window.press(asked, "unlock", passphrase=PASSPHRASE)
     assert "Iets heel anders." in shown.html
-    assert f'data-page="{"card" if what == "card" else "snippet"}"' in shown.html
+    assert f'data-page="{"snippet" if what == "texts" else what}"' in shown.html

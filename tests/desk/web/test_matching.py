@@ -126,6 +126,15 @@ def test_one_word_alone_or_both_apart_propose_nothing(
         assert "herkenningswoorden" not in page.text
 
 
+def test_words_count_as_a_turkish_keyboard_or_a_web_page_writes_them(
+    running: Running, window: Window, office: Office
+) -> None:
+    """With a dotless i, a soft hyphen, and a line below a word."""
+    bring_in(running, event("case", employer=EMPLOYER, case="B", match_word="lila klimop"))
+    page = written(running, window, office, "Ik belde: l\u0131la _kli\u00admop_")
+    assert "herkenningswoorden van je zaak “B”" in page.text
+
+
 def test_words_of_another_employer_propose_nothing(
     running: Running, window: Window, office: Office
 ) -> None:

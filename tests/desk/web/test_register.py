@@ -334,7 +334,7 @@ def test_no_step_can_rest_on_an_old_or_withdrawn_consent(
     assert "Na 14 dagen geldt een ja niet meer." in step(window, page).text
     again = window.submit(page, box(page, "answer"), answer="withdrawn")
     assert "Doe dit niet, tot de melder ja zegt." in again.text
-    assert "ingetrokken. Doe de stap niet." in step(window, again).text
+    assert "ingetrokken. Zet de stap niet." in step(window, again).text
 
 
 def test_an_exception_needs_a_yes_to_every_question(
@@ -395,7 +395,7 @@ def test_private_marks_link_two_cases_and_can_be_removed(running: Running, windo
     )
     page = case_page(running, window, "Eerste")
     assert "ook de andere kant van deze zaak praat met jou" in page.text
-    assert "Wat er was" in page.text
+    assert "Wat er gebeurde" in page.text
     assert "Kies bij welke zaak dit hoort." in window.submit(page, box(page, "mark"), other="").text
     other = next(one for one in box(page, "mark").choices["other"] if one)
     joined = window.submit(page, box(page, "mark"), other=other)

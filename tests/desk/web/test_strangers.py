@@ -1,5 +1,6 @@
 """What another program of the computer, which knows the port alone, can make the desk hold."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -95,6 +96,24 @@ def test_a_body_without_the_cookie_is_not_read(running: Running) -> None:
             "Sec-Fetch-Site: same-origin\r\nContent-Length: 1000000\r\n\r\n".encode()
         )
         assert b" 403 " in stranger.recv(1000)  # before a single byte of it was sent
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="select() there has no such bound")
+def test_a_window_is_answered_where_more_than_a_thousand_files_are_open(running: Running) -> None:
+    assert sys.platform != "win32"
+    import resource  # Windows has none
+
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed[1] < 4096:
+        pytest.skip("this system lets no program open 4,096 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed[0], 4096), allowed[1]))
+    held = [os.dup(0) for _ in range(1100)]
+    try:
+        assert 'data-page="unlock"' in running.window().get(running.home).html
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
 
 
 def test_strangers_replace_strangers_and_never_the_window(running: Running) -> None:

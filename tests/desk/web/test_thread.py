@@ -3,7 +3,9 @@
 import re
 import threading
 
-from tests.desk.conftest import Office
+import pytest
+
+from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Window
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.plain_browser import MULTIPART, Page, multipart
@@ -68,6 +70,31 @@ def test_a_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thr
     assert "Verstuurd." in sent.text
     assert "folder.txt" in sent.text
     assert reporter.received() == {"folder.txt": b"Een folder."}
+
+
+@pytest.mark.parametrize("why", ["a snippet", "no text", "no server", "the lock"])
+def test_an_answer_that_is_shown_again_says_that_its_files_must_be_chosen_again(
+    running: Running, peer: Peer, thread: str, why: str
+) -> None:
+    """No page can put them back into the form: the answer would go without them."""
+    window = running.at_work()
+    page = opened(running, window)
+    text = "" if why in ("a snippet", "no text") else "Zie het bestand."
+    fields = [("text", text), ("snippet", "listening" if why == "a snippet" else "")]
+    if why == "no server":
+        peer.drop_after = 0
+    if why == "the lock":
+        running.lock.lock()
+    target = page.form_to("reply").action.partition("#")[0]
+    body = multipart(fields, [("folder.txt", b"Een folder.")])
+    shown = window.request("POST", target, body, {"Content-Type": MULTIPART})
+    if why == "the lock":
+        shown = window.press(shown, "unlock", passphrase=PASSPHRASE)
+    assert "Je bestanden staan er niet meer bij. Kies ze opnieuw." in shown.text
+    without = multipart(fields, [])
+    peer.drop_after = None
+    shown = window.request("POST", target, without, {"Content-Type": MULTIPART})
+    assert "Je bestanden" not in shown.text
 
 
 def test_a_snippet_is_put_into_the_text_and_not_sent(
@@ -165,7 +192,7 @@ def test_a_question_for_consent_needs_all_three_answers(
     assert dict(refused.form_to("consent").fields)["with"] == "de directeur"
     sent = window.press(refused, "consent", **(fields | {"scope": "niet je naam"}))
     assert "Verstuurd." in sent.text
-    assert "Wat je dan vertelt, en wat niet niet je naam" in sent.text
+    assert "Wat je dan wel en niet vertelt niet je naam" in sent.text
 
 
 def test_a_formal_step_is_sent_only_after_a_second_look(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dropbox_app.protocol import age_header, card, retrieval_code
+from dropbox_app.protocol import age_header, card
 from dropbox_app.protocol.encoding import Json, from_line, to_line
 from dropbox_app.protocol.errors import AgeError, CardError, FormatError
 from dropbox_app.server.web.request_checks import FORM
@@ -62,11 +62,9 @@ class Room:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    with pytest.MonkeyPatch.context() as cheap:
-        cheap.setattr(retrieval_code, "ARGON2_PASSES", 1)
-        house = House(tmp_path_factory.mktemp("room") / "site")
-        yield Room(house)
-        house.close()
+    house = House(tmp_path_factory.mktemp("room") / "site")
+    yield Room(house)
+    house.close()
 
 
 EVERY_FIELD = [(form, name) for form in FORMS for name in (*fields_of(FORMS[form]), "csrf_token")]

@@ -26,6 +26,7 @@ from tests.support.steps import come_back
 from tests.support.syscalls import held_by
 
 WINDOW = 64  # bytes: of what is gone no more than this is left together anywhere
+BLOCK = 16  # bytes: at most half of WINDOW
 MARK = b"<gone-and-gone->"
 
 
@@ -66,15 +67,21 @@ def windows(sealed: bytes) -> set[bytes]:
 
 
 def left_of(box: DropBox, items: dict[str, bytes]) -> Iterator[str]:
-    """Where a piece of these items still is. Of large ones fewer pieces are looked for."""
-    pieces = {piece[:16]: piece for sealed in items.values() for piece in windows(sealed)}
+    """Where a piece of these items still is. Of large ones fewer pieces are looked for.
+
+    Wherever a piece begins, one of the blocks of BLOCK bytes that follow one another in what is
+    searched lies wholly in it: so only those are looked up.
+    """
+    pieces = {
+        piece[at : at + BLOCK]: piece
+        for sealed in items.values()
+        for piece in windows(sealed)
+        for at in range(WINDOW - BLOCK + 1)
+    }
     for where, data in everything(box):
-        for start in range(0, len(data), 1 << 16):
-            part = data[start : start + (1 << 16) + WINDOW]
-            near = {part[at : at + 16] for at in range(len(part) - 15)} & pieces.keys()
-            if any(pieces[one] in part for one in near):
-                yield where
-                break
+        blocks = {data[at : at + BLOCK] for at in range(0, len(data), BLOCK)}
+        if any(pieces[one] in data for one in blocks & pieces.keys()):
+            yield where
 
 
 def unclean_pages(database: Path) -> list[int]:

@@ -148,7 +148,7 @@ FORMS = {
 @pytest.mark.parametrize("what", FORMS)
 def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker: Attacker) -> None:
     attacker.alter(FORMS[what])
-    attacker.refused("its page format is not the one that a server writes")
+    attacker.refused("its page format is not that of a server")
 
 
 NUL = "char(0) || '/../x'"  # where functions of SQLite and of C stop

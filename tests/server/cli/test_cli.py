@@ -1,11 +1,14 @@
 """``klankbord-server`` as the operator types it."""
 
 import datetime
+import io
 import json
 import os
 import re
 import socket
 import stat
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,6 +163,13 @@ def test_an_init_that_cannot_write_leaves_nothing(
 # cards
 
 
+def zipped(raw: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as kept:
+        kept.writestr("01.card", raw)
+    return packed.getvalue()
+
+
 def _add(operator: Operator, file: Path, *more: str) -> Result:
     groups = card.parse(file.read_bytes()).identity.fingerprint()
     return operator.types("card", "add", file, "--fingerprint", groups, *more)
@@ -198,6 +208,27 @@ def test_a_bad_card_among_several_is_named_before_anybody_is_asked(ready: Operat
     assert "broken.card" in done.stderr
     assert "read out" not in done.stderr
     assert sites.load(ready.folder).cards() == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda raw: raw.replace(b"\n", b"\r\n"), "as an attachment"),
+        (lambda raw: b"\xef\xbb\xbf" + raw, "as an attachment"),
+        (lambda raw: raw.decode().encode("utf-16"), "as an attachment"),
+        (lambda raw: raw.removesuffix(b"\n"), "as an attachment"),
+        (zipped, "unpack it"),
+    ],
+)
+def test_a_card_that_a_mail_program_changed_or_packed_is_refused_with_what_to_do(
+    ready: Operator, changed: Callable[[bytes], bytes], said: str
+) -> None:
+    file = ready.card("anna")
+    file.write_bytes(changed(file.read_bytes()))
+    done = ready.types("card", "add", file, given="yes\n")
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "read out" not in done.stderr
 
 
 def test_each_card_goes_to_the_site_that_it_was_made_for(ready: Operator) -> None:

@@ -59,7 +59,7 @@ def test_a_site_with_wrong_settings_is_named_with_its_fault(ready: Operator) -> 
 def test_a_folder_that_is_no_server_is_refused(operator: Operator) -> None:
     done = operator.types("status")
     assert done.exit_code == 1
-    assert "is no folder of a server" in done.stderr
+    assert "is not a server's folder" in done.stderr
 
 
 def test_status_is_the_same_however_much_reporters_wrote(

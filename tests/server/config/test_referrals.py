@@ -42,16 +42,16 @@ def test_a_checked_entry_is_stale_after_a_year() -> None:
     ("old", "new", "said"),
     [
         ("2026-11-01\n\n", '"today"\n\n', "compiled must be a day"),
-        ("compiled", "made", "made is no setting"),
+        ("compiled", "made", "made is not a setting"),
         ('["bullying"]', '["love"]', "topics of the referral 'Klachtencommissie' must be some of"),
         ('["bullying"]', "[]", "has no topics"),
         ("030 111 22 33", "call us", "must be a telephone number"),
         ('nl = "Een officiële klacht."', "", "has no nl"),
         ("checked = 2026-11-01", "checked = true", "must be a day"),
-        ("phone", "telephone", "telephone is no setting"),
+        ("phone", "telephone", "telephone is not a setting"),
         ('checked = 2026-11-01', 'site = "https://x.example"', "must be a name such as"),
-        ("[[referral]]", "[[referral", "this is no TOML"),
-        ("Een", "\\u202eEen", "cannot be seen"),
+        ("[[referral]]", "[[referral", "this is not valid TOML"),
+        ("Een", "\\u202eEen", "invisible character"),
     ],
 )  # fmt: skip
 def test_faults_of_a_list_are_named(old: str, new: str, said: str) -> None:

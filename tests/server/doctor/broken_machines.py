@@ -205,7 +205,7 @@ BROKEN: dict[str, Broken] = {
         ), "are free", "make room",
     ),
     "a clock that is behind what is stored": (
-        "clock", a_later_report, "something here is of", "timedatectl",
+        "clock", a_later_report, "something here is dated", "timedatectl",
     ),
     "a site whose counsellors have all gone": (
         "counsellors", gone, "nobody can be written to", "card add",

@@ -143,7 +143,7 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
     "pages in a language that nobody has read": (
         "settings",
         lambda m: m.replace("var/lib/klankbord/site.toml", '"nl", "en"', '"nl", "en", "pl"'),
-        "not yet read by a native reader: pl",
+        "not yet read by a native speaker: pl",
     ),
     "another onion address": (
         "tor",

@@ -41,11 +41,11 @@ WRONG = {
     'proxy = "127.0.0.1:9050"': "proxy must be",
     'proxy = "socks5://127.0.0.1:9050"': "proxy must be",
     'proxy = "socks5h://127.0.0.1:99999"': "proxy must be",
-    "plain = true": "plain is no setting",
-    'password = "x"': "password is no setting",
+    "plain = true": "plain is not a setting",
+    'password = "x"': "password is not a setting",
     "counsellor = []": "counsellor is missing",
     'counsellor = ["anna"]': "each counsellor must be a table",
-    "no toml": "this is no TOML",
+    "no toml": "this is not valid TOML",
 }
 
 
@@ -68,9 +68,9 @@ ROWS = {
     'cards = ["x"]\naddress = "a@b.example"\nlanguage = "de"': "language of x must be",
     'cards = ["x"]\naddress = "a@b.example"': "counsellor.language is missing",
     'cards = ["x"]\naddress = "a@b.example"\nlanguage = "nl"\nname = "x"': "counsellor.name is no",
-    f'cards = ["x"]\naddress = "{ANNA.upper()}"\nlanguage = "nl"': "stands twice",
+    f'cards = ["x"]\naddress = "{ANNA.upper()}"\nlanguage = "nl"': "listed twice",
     'cards = ["x", "./anna", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "cards must be",
-    'cards = ["x", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "stands twice",
+    'cards = ["x", "anna"]\naddress = "a@b.example"\nlanguage = "nl"': "listed twice",
 }
 
 

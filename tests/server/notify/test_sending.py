@@ -164,7 +164,7 @@ def test_a_mail_that_was_not_sent_is_dropped_the_next_day(
     settings = mailer.set_up(provider.port)
     assert len(mailer.runs(settings)) == 2
     with provider:
-        with pytest.raises(MailError, match="there is no word of today"):
+        with pytest.raises(MailError, match="there is no status for today"):
             mailer.runs(settings, TOMORROW)  # never one of another day
         mailer.tells("rest", day=TOMORROW.date())
         assert mailer.runs(settings, TOMORROW) == []
@@ -229,7 +229,7 @@ def test_an_answer_that_never_came_brings_no_second_mail(
         assert ["gave no answer at the end" in one for one in faults] == [True] * 2
         provider.answers.clear()
         again = mailer.runs(settings, LATER)
-        assert ["there is no second one today" in one for one in again] == [True] * 2
+        assert ["no second one is sent today" in one for one in again] == [True] * 2
         assert provider.taken == []
         assert sent_log.last(mailer.state) is None
         mailer.tells("open", day=TOMORROW.date())
@@ -259,12 +259,12 @@ def test_a_missing_card_is_reported_and_keeps_no_other_from_its_mail(
     status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
     with provider:
         (fault,) = mailer.runs(mailer.set_up(provider.port))
-    assert fault == "./anna: there is no card ./anna; correct cards, see card list"
+    assert fault == "./anna: there is no card ./anna; correct the cards setting; see card list"
     assert len(provider.taken) == 1
 
 
 def test_two_mailers_at_once_send_one_mail(mailer: Mailer, provider: MailServer) -> None:
-    another = pytest.raises(MailError, match="another one is sending")
+    another = pytest.raises(MailError, match="another run is sending")
     with provider, sent_log.alone(mailer.state), another:
         mailer.runs(mailer.set_up(provider.port))
 
@@ -276,7 +276,7 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
         mailer.set_up(provider.port)
         done = CliRunner().invoke(main.main, [*command(mailer), "--try"])
         assert done.exit_code == 0, done.output
-        assert "took 2" in done.output
+        assert "accepted 2" in done.output
         assert sentences(provider) == ["Dit is een proefmail.", "This mail was a trial."]
         assert list(mailer.state.iterdir()) == []
 

@@ -50,8 +50,8 @@ place={top}/program/releases/{name}
 mkdir -p $place/bin $place/source/deploy
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$here" = $place/source/deploy ] || cp "$0" $place/source/deploy/install
-printf '#!/bin/sh\\nexec {python} "$@"\\n' > $place/bin/python
-printf '%s\\n' '#!/bin/sh' '{before}' 'exec {server} "$@"' > $place/bin/klankbord-server
+/usr/bin/printf '#!/bin/sh\\nexec {python} "$@"\\n' > $place/bin/python
+/usr/bin/printf '%s\\n' '#!/bin/sh' '{before}' 'exec {server} "$@"' > $place/bin/klankbord-server
 chmod +x $place/bin/*
 echo $place
 [ "$1" = --prepare ] && exit 0

@@ -29,7 +29,7 @@ def test_what_is_too_much_is_named_and_what_is_missing_is_said() -> None:
         migrations.migrations.apply(Database(connection, execute_plugins=False))
         connection.execute("DROP TABLE addressed")
         assert schema.fault(connection) == (
-            "its tables and indexes are not those of any version of the server"
+            "its tables and indexes belong to no version of the server"
         )
         connection.execute("CREATE TABLE visitors (address TEXT)")
         assert schema.fault(connection).endswith("indexes that no server makes: visitors")

@@ -19,8 +19,11 @@ from dropbox_app.server.config.settings import Limits, Settings
 from dropbox_app.server.mailboxes.service import InboxRow
 from dropbox_app.server.web.app import create_app
 from dropbox_app.server.web.session import new_key
+from tests.support.codes import cheap_codes
 from tests.support.one_site import OneSite
 from tests.support.plain_browser import Form, Page, PlainBrowser
+
+__all__ = ["cheap_codes"]  # a fixture
 
 SITE = "5a" * 16
 START = datetime.date(2026, 11, 3)

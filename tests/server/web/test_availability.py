@@ -59,7 +59,7 @@ SAID = {
     ("away", "nl"): "Noor Visser is afwezig tot en met 20 november.",
     ("away", "en"): "Noor Visser is away up to and including 20 November.",
     ("silent", "nl"): "Noor Visser heeft al minstens 4 doordeweekse dagen niet gekeken.",
-    ("silent", "en"): "Noor Visser has not looked for at least 4 weekdays.",
+    ("silent", "en"): "Noor Visser has not looked here for at least 4 weekdays.",
     ("retired", "nl"): "Een vertrouwenspersoon aan wie je schreef, staat hier niet meer",
     ("retired", "en"): "A counsellor you wrote to is no longer listed here",
 }
@@ -251,7 +251,7 @@ def test_a_conversation_with_nobody_else_shows_the_telephone(
 def test_a_waiting_reporter_is_not_promised_the_usual_days(
     house: House, state: str, lang: str
 ) -> None:
-    usual = {"nl": "Antwoord komt meestal", "en": "An answer usually comes"}[lang]
+    usual = {"nl": "Je krijgt meestal", "en": "An answer usually comes"}[lang]
     code = begun(house)
     assert usual in house.browser().come_back(code, lang).text
     STATES[state](house)

@@ -241,7 +241,7 @@ def test_over_midnight_it_still_says_the_day_of_the_report(house: House) -> None
     house.clock.pass_minutes(2 * 60)
     text = browser.get("/nl/code").text
     assert "november" not in text  # of UTC: in the Netherlands it may be the next day already
-    assert "Dat is niet vóór 1 februari 2027" in text
+    assert "Dat doen we niet vóór 1 februari 2027" in text
 
 
 def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) -> None:

@@ -770,8 +770,8 @@ def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) ->
     """What nobody has fetched stays longer, but a fetch ends that: it is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")
-    assert "Dat is niet vóór 1 februari 2027." in first.text
-    said = "Dan wissen we dit gesprek. Dat is niet vóór 1 februari 2027."
+    assert "Dat doen we niet vóór 1 februari 2027." in first.text
+    said = "Dan wissen we dit gesprek. Dat doen we niet vóór 1 februari 2027."
     browser.submit(first, first.form_with("kept"), kept="y")
     assert said in browser.get("/nl/conversation").text
     noor.threads()
@@ -780,7 +780,7 @@ def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) ->
     page = browser.come_back(first.code)
     assert said in page.text
     browser.write_on("Nog iets.")
-    assert "Dat is niet vóór 11 februari 2027" in browser.get("/nl/conversation").text
+    assert "Dat doen we niet vóór 11 februari 2027" in browser.get("/nl/conversation").text
 
 
 def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
@@ -788,7 +788,7 @@ def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
     code = house.browser().tell("Begin").code
     house.clock.pass_days(100)
     page = house.browser().come_back(code)
-    assert "Dat is niet vóór 11 februari." in page.text
+    assert "Dat doen we niet vóór 11 februari." in page.text
 
 
 def test_a_counsellor_whose_card_is_gone_has_no_name_any_more(

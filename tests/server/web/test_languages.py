@@ -109,8 +109,8 @@ def test_the_operator_is_told_which_translation_nobody_has_read(
     def notes(one: House) -> str:
         return "\n".join(check.stale_texts(loader.read(one.folder).sites[0], START))
 
-    assert f"languages: not yet read by a native reader: {', '.join(DRAFTS)}" in notes(wide)
-    assert "native reader" not in notes(house)
+    assert f"languages: not yet read by a native speaker: {', '.join(DRAFTS)}" in notes(wide)
+    assert "native speaker" not in notes(house)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Co
     noor.write("notice", {"status": "closed"})
     page = running.get("/nl/conversation")
     assert said in page.text
-    assert page.text.count("Dat is niet vóór") == 1
+    assert page.text.count("Dat doen we niet vóór") == 1
     check_shape(page)
     noor.write("notice", {"status": "reopened"})
     assert said not in running.get("/nl/conversation").text

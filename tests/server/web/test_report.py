@@ -41,7 +41,7 @@ def test_the_code_page_says_who_can_open_it_and_until_when(house: House) -> None
     assert "Alleen Noor Visser kan je bericht openen. En jij, met je code." in text
     assert "Je bericht is ontvangen" in text
     assert "Kom terug na 2 werkdagen." in text
-    assert "Dat is niet vóór 1 februari 2027." in text
+    assert "Dat doen we niet vóór 1 februari 2027." in text
 
 
 def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:

@@ -60,7 +60,7 @@ def test_existing_conversations_continue_until_they_end(
 ) -> None:
     browser = house.browser()
     browser.come_back(browser.tell(TEXT).code)
-    assert "1 conversation goes on" in _retire(house, monkeypatch)
+    assert "1 conversation is left" in _retire(house, monkeypatch)
     page = browser.get("/nl/conversation")
     assert page.status == 200
     token = dict(page.form_with("text").fields)["csrf_token"]

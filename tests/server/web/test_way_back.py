@@ -16,7 +16,7 @@ COOKIES = {
     "nl": "Heb je net je code ingevuld? Dan houdt je browser cookies tegen",
     "en": "If you have just entered your code, your browser is blocking cookies",
 }
-IDLE = {"nl": "Je hebt 20 minuten niets gedaan", "en": "after 20 minutes without activity"}
+IDLE = {"nl": "opnieuw als je 20 minuten niets doet", "en": "after 20 minutes without activity"}
 
 
 @both

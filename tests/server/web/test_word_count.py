@@ -39,7 +39,8 @@ OPEN = {
         {"nl": "Je schrijft aan Noor Visser.", "en": "You are writing to Noor Visser."},
         {"nl": "Het is geen noodnummer.", "en": "It is not an emergency service."},
         {"nl": "Houd pen en papier klaar", "en": "Have pen and paper ready"},
-        {"nl": "Je kunt je bericht later wissen.", "en": "You can delete your message later."},
+        {"nl": "Je kunt je bericht later van deze site wissen.",
+         "en": "You can delete your message from this site later."},
     ),
     "code": (
         {"nl": "Je bericht is verstuurd.", "en": "Your message has been sent."},

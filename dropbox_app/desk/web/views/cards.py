@@ -115,7 +115,11 @@ def files() -> ResponseReturnValue:
 @blueprint.get("/new")
 def new() -> ResponseReturnValue:
     """Ask for the invitation of a further employer."""
-    return _new("", "", sites.sites(here.place())[0].profile)
+    profile, kept = sites.sites(here.place())[0].profile, here.page().take_typed()
+    if kept is None:
+        return _new("", "", profile)
+    problem, pasted = here.told().say("unlock.kept"), kept.get("invitation", "")
+    return _new(problem, pasted, given_profile(form=kept), kept.get("proxy", ""))
 
 
 @blueprint.post("/new")
@@ -126,7 +130,7 @@ def join() -> ResponseReturnValue:
         made = setup.join(here.place(), raw, profile, proxy)
     except KlankbordError as error:
         pasted = request.form.get("invitation", "")
-        return _new(sentence(here.told(), error), pasted, profile), 422
+        return _new(sentence(here.told(), error), pasted, profile, proxy), 422
     return redirect(url_for("cards.card", handle=_handle(made.site), said="joined"), 303)
 
 
@@ -145,10 +149,10 @@ def _keys(site: Site) -> list[dict[str, object]]:
     return [{"first": one.first, "until": one.until} for one in site.keys]
 
 
-def _new(problem: str, pasted: str, profile: Profile) -> str:
+def _new(problem: str, pasted: str, profile: Profile, proxy: str = "") -> str:
     return render_template(
         "card_new.html", problem=problem, pasted=pasted, profile=profile, proxies=PROXIES,
-        proxy=request.form.get("proxy", ""), kinds=KINDS, scopes=SCOPES, languages=LANGUAGES,
+        proxy=proxy, kinds=KINDS, scopes=SCOPES, languages=LANGUAGES,
         needs_tor=False,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import FileStorage
 
 from dropbox_app.desk.actions import files, matching, notes, snippets, threads, writing
 from dropbox_app.desk.errors import Kept, Unfit
@@ -23,6 +24,7 @@ blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
 
 OPTIONS = 6  # at most, as SPEC section 4 has it
 _OPTION_PARTS = ("title", "pro", "con")
+_FILES = "files"  # the field of the files of an answer
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def thread(handle: str) -> ResponseReturnValue:
     if waiting is None:
         return _page(handle, Typed(proposed.name, "", proposed.fields) if proposed else Typed())
     told = here.told().say("unlock.kept")
+    if _FILES in waiting.fields:
+        told += " " + here.told().say("reply.files_again")
     return _page(handle, Typed(waiting.name, told, waiting.fields))
 
 
@@ -106,7 +110,7 @@ def _with_snippet(handle: str, name: str, text: str) -> ResponseReturnValue:
     opened = threads.read(here.place(), mailbox, site)
     found = snippets.snippet(here.place(), name, writing.language(opened.desk, mailbox))
     filled = f"{text.rstrip()}\n\n{found.text}" if text.strip() else found.text
-    return _page(handle, Typed("reply", "", {"text": filled, "snippet": name}))
+    return _page(handle, Typed("reply", _files_again(), {"text": filled, "snippet": name}))
 
 
 @blueprint.post("/consent")
@@ -218,18 +222,27 @@ def _needed(text: str, key: str) -> str:
 
 def _uploaded() -> list[Source]:
     """Return the files of the form, from memory."""
-    chosen = [one for one in request.files.getlist("files") if one.filename]
-    return [files.source(one.filename or "", one.stream.read()) for one in chosen]
+    return [files.source(one.filename or "", one.stream.read()) for one in _chosen()]
+
+
+def _chosen() -> list[FileStorage]:
+    return [one for one in request.files.getlist(_FILES) if one.filename]
+
+
+def _files_again() -> str:
+    """Return that the files must be chosen again, if there were any: no page can put them back."""
+    return here.told().say("reply.files_again") if _chosen() else ""
 
 
 def locked(handle: str, form: str) -> ResponseReturnValue:
     """Ask for the passphrase, and keep the form sealed until the desk is open again."""
-    here.page().draft.keep(handle, Form(form, dict(request.form.items())))
+    fields = dict(request.form.items()) | ({_FILES: ""} if _chosen() else {})
+    here.page().draft.keep(handle, Form(form, fields))
     return here.locked_out("unlock.meanwhile")
 
 
 def _typed(form: str, problem: str) -> Typed:
-    return Typed(form, problem, dict(request.form.items()))
+    return Typed(form, f"{problem} {_files_again()}".strip(), dict(request.form.items()))
 
 
 def _send(

@@ -1,8 +1,8 @@
-"""Checks of the host around a server's folder: what could betray a visitor.
+"""Checks of the host around a server's folder for anything that could betray a visitor.
 
-Settings are never parsed here: each check asks the program that uses them. Every path is read and
-every program is found below a root, which is "/" except in tests. Nothing is changed and no network
-is used. A check that gets no answer says so.
+Settings are never parsed here: each check asks the program that uses them. Every path and every
+program is below a root, which is "/" except in tests. The checks change nothing and use no network.
+A check that gets no answer reports that.
 """
 
 import datetime
@@ -32,7 +32,7 @@ MOST = 1024 * 1024  # bytes of a file
 
 @dataclass(frozen=True)
 class Machine:
-    """The root to check below, and the known facts about the server: folder, day, addresses."""
+    """The root of the checks, and the known facts about the server: folder, day, addresses."""
 
     root: Path
     folder: Path
@@ -47,12 +47,12 @@ class Machine:
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """Return the name of a path on the machine itself."""
+        """Return the name of a path on the host itself."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
     def ask(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Return what a program of the machine prints; each command runs once.
+        """Return the output of a program on the host; each command runs once.
 
         ``codes`` are the exit codes of a usable answer. Raises NoAnswer.
         """
@@ -79,7 +79,7 @@ class Machine:
             raise Unseen(name) from None
 
     def stat(self, name: str) -> "Status | None":
-        """Return the status of what a path leads to; None if it does not exist. Raises Unseen."""
+        """Return the status of a path's target; None if it does not exist. Raises Unseen."""
         try:
             found = self.path(name).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +92,7 @@ class Machine:
         )  # fmt: skip
 
     def there(self, name: str) -> bool:
-        """Return whether a path leads to something. Raises Unseen."""
+        """Return whether a path's target exists. Raises Unseen."""
         return self.stat(name) is not None
 
     def inside(self, folder: str, pattern: str = "*") -> list[str]:
@@ -110,13 +110,13 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """Return the name of the server's folder on the machine itself."""
+        """Return the name of the server's folder on the host itself."""
         return self.name(self.folder)
 
 
 @dataclass(frozen=True)
 class Status:
-    """The facts about a file or folder that doctor needs."""
+    """The facts that doctor needs about a file or folder."""
 
     owner: int
     group: int
@@ -130,18 +130,18 @@ Faults = Iterator[Finding]
 
 
 def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "") -> Finding:
-    """Return the finding that this account may not read a path."""
+    """Return a finding that this account may not read a path."""
     return unseen(check, f"{path} may not be read by this account", as_root(folder), site)
 
 
 def as_root(folder: Path) -> str:
-    """Return the command for a complete check; the installed one drops root's rights."""
+    """Return the command for a complete check; the installed command drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 
 
 def look(machine: Machine) -> Iterator[Finding]:
-    """Run every check of the machine. A check is fine if it completes and finds nothing."""
+    """Run every check of the host. A check is fine if it completes without findings."""
     for check, faults in _checks():
         found: list[Finding] = []
         try:

@@ -1,4 +1,4 @@
-"""Checks of the operating system: clock, version, updates, and the versions of what is used."""
+"""Checks of the operating system: clock, version, updates and the versions of programs used."""
 
 import datetime
 import re
@@ -8,7 +8,7 @@ from dropbox_app.server.doctor.finding import note, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
 from dropbox_app.server.doctor.machine.units import used
 
-# Until when Debian and its long-term support mend what is found in a version.
+# The last day of a version's support by Debian, including its long-term support.
 SUPPORTED = {
     "11": datetime.date(2026, 8, 31),
     "12": datetime.date(2028, 6, 30),
@@ -16,8 +16,8 @@ SUPPORTED = {
 }
 LEAST = 12
 TOR = (0, 4, 8)  # the first with proof of work
-LATE = 14  # days without a look at what there is to update
-# What sets the clock right, of what Debian has.
+LATE = 14  # days without a check for updates
+# Debian's services that keep the clock right.
 _CLOCKS = tuple(
     f"{name}.service"
     for name in ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp", "chronyd")
@@ -26,7 +26,7 @@ _PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/pass
 
 
 def clock(machine: Machine) -> Faults:
-    """Check the clock: on a wrong day conversations end too soon, or not at all."""
+    """Check the clock: on a wrong day, conversations end too soon or not at all."""
     for name in _PASSED:
         found = machine.stat(name)
         if found and found.day > machine.today + datetime.timedelta(1):
@@ -95,7 +95,7 @@ def _updates(machine: Machine) -> Faults:
 
 def versions(machine: Machine) -> Faults:
     """Report the versions of the drop box and of the programs that it depends on."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - said, should a packager have loosened it
+    if sys.version_info < (3, 11):  # noqa: UP036 - reported in case a packager loosened it
         yield wrong("versions", "Python is older than 3.11", "install on a newer Debian")
     said = machine.ask("dpkg-query", "--show", "--showformat=${Status} ${Version}", "tor",
                        codes=(0, 1))  # fmt: skip

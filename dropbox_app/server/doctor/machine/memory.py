@@ -12,12 +12,12 @@ _HARMLESS = re.compile(r"\|\s*(/usr)?/bin/(false|true)\b|\|\s*/dev/null")
 
 
 def _services(machine: Machine) -> dict[str, Unit]:
-    """Return the units here through whose memory a report passes. Raises NoAnswer."""
+    """Return the units on this host through whose memory a report passes. Raises NoAnswer."""
     return units(machine, SERVER, NGINX, TOR)
 
 
 def swap(machine: Machine) -> Faults:
-    """Check for swap: swapped memory stays readable on the disk after the power is off."""
+    """Check for swap: swapped memory stays readable on the disk after power-off."""
     used = machine.ask("swapon", "--show=NAME", "--noheadings", "--raw").splitlines()
     later = _list(
         machine, "filesystems", "findmnt", "--json", "--fstab", "--evaluate", "--types", "swap",
@@ -52,7 +52,7 @@ def _swap_is_encrypted(machine: Machine, name: str) -> bool:
 
 
 def core_dumps(machine: Machine) -> Faults:
-    """Check that no core dump is written: it would hold what visitors wrote."""
+    """Check that no core dump is written: it would contain visitors' texts."""
     pattern = machine.text("/proc/sys/kernel/core_pattern")
     if pattern is None:
         yield unseen(
@@ -61,7 +61,7 @@ def core_dumps(machine: Machine) -> Faults:
         )  # fmt: skip
         return
     pattern = pattern.strip()
-    systemds = "/systemd-coredump" in pattern  # which keeps to each service's limit
+    systemds = "/systemd-coredump" in pattern  # systemd-coredump obeys each service's limit
     if pattern.startswith("|") and not _HARMLESS.match(pattern) and not systemds:
         yield wrong(
             "core dumps",
@@ -97,7 +97,7 @@ def disk_encryption(machine: Machine) -> Faults:
 
 
 def _device_under(machine: Machine, path: str) -> str | None:
-    """Return the device that holds a path; None if it is none of /dev. Raises NoAnswer."""
+    """Return the device that holds a path; None if it is not in /dev. Raises NoAnswer."""
     found = _list(
         machine, "filesystems", "findmnt", "--json", "--nofsroot", "--output", "SOURCE",
         "--target", path, codes=(0, 1),
@@ -107,9 +107,9 @@ def _device_under(machine: Machine, path: str) -> str | None:
 
 
 def _is_encrypted(machine: Machine, device: str) -> bool | None:
-    """Return whether a device, or all it is made of, is encrypted; None if lsblk cannot tell.
+    """Return whether a device, or every part of it, is encrypted; None if lsblk cannot tell.
 
-    What a hosting company encrypts below the machine cannot be seen.
+    Encryption by a hosting company below the machine cannot be detected.
     """
     try:
         found = _list(
@@ -131,7 +131,7 @@ def _all_crypt(device: dict[str, Any]) -> bool:
 def _list(
     machine: Machine, name: str, *words: str, codes: tuple[int, ...] = (0,)
 ) -> list[dict[str, Any]]:
-    """Return the list of this name in a program's JSON; empty if it said nothing.
+    """Return the list of this name in a program's JSON; empty if there was no output.
 
     Raises NoAnswer.
     """

@@ -12,16 +12,16 @@ FOLDER = "/etc/klankbord/nginx/"
 CONFIG = f"{FOLDER}nginx.conf"
 ACCOUNT = "klankbord-nginx"
 APP = "unix:/run/klankbord/"
-EXPIRES = 14  # days before the end of a certificate, which is renewed long before that
+EXPIRES = 14  # days before a certificate ends; it is renewed long before that
 _MEND = f"deploy/install puts it back; then systemctl restart {NGINX}"
-# As nginx's own account, with the one right that its unit gives: so asking it cannot change the
-# owner of its folders, or make files anywhere else.
+# Run as nginx's own account, with the one right that its unit grants, so that the command cannot
+# change the owner of its folders or make files anywhere else.
 _ASK = (
     "setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups",
     "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service",
     "/usr/sbin/nginx", "-T", "-q", "-e", "stderr", "-p", FOLDER, "-c", CONFIG,
 )  # fmt: skip
-# Directives that the promises depend on: what must be said, and what it means if it is not.
+# Directives that the promises depend on: the required value, and the meaning of another value.
 _WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "LimitCORE": ("0", "it may leave core dumps"),
@@ -29,7 +29,7 @@ _WANTED = {
     "NoNewPrivileges": ("yes", "it can get more rights"),
 }
 _RIGHTS = ("", "cap_net_bind_service")
-# Other web servers, which answer at the same machine.
+# Other web servers, which answer on the same machine.
 _OTHERS = ("caddy.service", "apache2.service", "haproxy.service", "lighttpd.service")
 _ADDRESS = ("$remote_addr", "$binary_remote_addr", "$proxy_add_x_forwarded_for", "$realip")
 _DEBIANS = (
@@ -80,7 +80,7 @@ def _walls(front: Unit) -> Faults:
 
 
 def _kept(settings: list[tuple[str, ...]]) -> Faults:
-    """Yield the settings that keep or reveal something of a visit."""
+    """Yield the settings that keep or reveal something about a visit."""
     for wanted in (("access_log", "off"), ("error_log",)):
         if not any(one[: len(wanted)] == wanted for one in settings):
             yield wrong("proxy", f"nginx keeps its default log: no {' '.join(wanted)}", _MEND)
@@ -103,7 +103,7 @@ def _kept(settings: list[tuple[str, ...]]) -> Faults:
 
 
 def _spooled(settings: list[tuple[str, ...]], front: Unit) -> Faults:
-    """Return whether nginx could write a body to a file, whatever its settings say."""
+    """Return whether nginx could write a request body to a file, whatever its settings say."""
     paths = {one[1] for one in settings if one[0].endswith("_temp_path") and one[1:]}
     closed, opened = front["ReadOnlyPaths"].split(), front["ReadWritePaths"].split()
     for path in sorted(paths or {"/var/lib/nginx"}):

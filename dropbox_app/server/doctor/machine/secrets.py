@@ -1,4 +1,4 @@
-"""Checks for secrets in wrong places: keys that open backups or reports, or keys of the site."""
+"""Checks for secrets in the wrong place: keys that open backups or reports, or the site's keys."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from dropbox_app.server.doctor.finding import Unseen, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
 from dropbox_app.server.store.files import NoFile, read_small
 
-_MOST = 64 * 1024  # bytes: a file with a secret is small
-MANY = 20_000  # files and folders of one place
-SHOWN = 5  # secrets of one place that are named
-_DEEP = 8  # folders in folders
-# Where an operator may have left something; nothing is written there.
+_MOST = 64 * 1024  # bytes; a file with a secret is small
+MANY = 20_000  # files and folders in one place
+SHOWN = 5  # secrets named for one place
+_DEEP = 8  # levels of nested folders
+# Places where an operator may have left something; nothing is written there.
 PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108 - places that are searched
 DESK = "vault.age"
-# What a file begins with or holds, and what it then is.
+# A pattern in a file, and the kind of secret that it shows.
 MARKS = {
     rb"AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{10}": "a secret age key is in {}: it opens backups",
     rb"\A== ed25519v1-secret: type0 ==": "the key of an onion address is in {}: it is the site",
@@ -26,7 +26,7 @@ MARKS = {
 
 
 def secrets(machine: Machine) -> Faults:
-    """Check the server's folder, and the places where files are often left by mistake."""
+    """Check the server's folder, and places where files are often left by mistake."""
     closed: list[str] = []
     for name in (machine.server, *PLACES):
         found: list[tuple[str, str]] = []
@@ -59,7 +59,7 @@ def secrets(machine: Machine) -> Faults:
 
 
 def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
-    """Yield files, the nearest first; None, once, if there are too many.
+    """Yield files, the nearest first; one None if there are too many.
 
     Folders that may not be read are added to ``closed``.
     """
@@ -80,7 +80,7 @@ def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
             closed.append(str(folder))
             continue
         if {".git", "dropbox_app"} <= {entry.name for entry in found}:
-            continue  # a checkout of this project, whose tests have keys of nobody
+            continue  # a checkout of this project, whose tests contain keys that belong to nobody
         for entry in sorted(found, key=lambda entry: entry.name):
             if entry.is_dir(follow_symlinks=False):
                 if deep < _DEEP:

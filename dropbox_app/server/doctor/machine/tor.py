@@ -1,4 +1,4 @@
-"""Checks of Tor in front of the drop box: its settings, and who has its key."""
+"""Checks of Tor in front of the drop box: its settings, and access to its keys."""
 
 import os
 import re
@@ -15,19 +15,19 @@ SOCKETS = "/run/klankbord"
 # Where nginx waits for Tor: for reporters, and for desks.
 _REPORTERS = "unix:/run/klankbord-nginx/onion.sock"
 _DESKS = "unix:/run/klankbord-nginx/desks.sock"
-# In an address's folder: who is let in there. If there is nobody in it, everybody is.
+# In an address's folder: the clients with access. If it is empty, everybody has access.
 _KEYS = "authorized_clients"
 _AGAINST_FLOODS = (
     ("HiddenServicePoWDefensesEnabled 1", "one who floods {} keeps others out"),
     ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
 )
 _QUIET = ("warn", "err")
-# A setting, its value, and what another one means.
+# A setting, its value, and the meaning of another value.
 _NEEDED = (
     ("HeartbeatPeriod", "0", "it may count visits in its log, hour by hour"),
     ("SocksPort", "0", "programs of this machine can visit through it"),
 )
-# The same, where the setting may be left out.
+# The same for settings that may be left out.
 _LEFT = (
     ("SafeLogging", "1", "its log names addresses"),
     ("MetricsPort", "0", "another program can count visits"),
@@ -64,11 +64,11 @@ class Config:
     onions: list[Onion]
 
     def last(self, key: str) -> str:
-        """Return the effective value of a setting; None if it has none."""
+        """Return a setting's effective value; None if it has none."""
         return self.lines.get(key, [""])[-1]
 
 
-# As Debian's unit asks it. Root's rights are needed: Tor looks at the folders of its keys.
+# As Debian's unit runs it. It needs root's rights: Tor checks the folders of its keys.
 _ASK = (
     "tor", "--defaults-torrc", "/usr/share/tor/tor-service-defaults-torrc", "-f", TORRC,
     "--RunAsDaemon", "0", "--hush",
@@ -76,9 +76,9 @@ _ASK = (
 
 
 def _refusal(machine: Machine) -> str:
-    """Return why Tor refuses its settings, in its own words; empty if it accepts them.
+    """Return Tor's own reason for refusing its settings; "" if it accepts them.
 
-    Raises NoAnswer where another account than root asks.
+    Raises NoAnswer if this account is not root.
     """
     if os.geteuid() != 0 or not machine.there(TORRC):
         return ""
@@ -107,7 +107,7 @@ def config(machine: Machine) -> Config | None:
                 found.onions[-1].settings[key.lower()] = value
         found.lines.setdefault(key.lower(), []).append(value)
     if found.lines["log"][1:]:
-        found.lines["log"] = found.lines["log"][1:]  # the first is what Tor does unless told
+        found.lines["log"] = found.lines["log"][1:]  # the first is Tor's default
     return found
 
 
@@ -139,7 +139,7 @@ def tor(machine: Machine) -> Faults:
     for onion in onions:
         yield from _bounded(onion)
     loose = [one for one in onions if any(_missing(one, *setting) for setting in _AGAINST_FLOODS)]
-    if len(loose) < len(onions):  # which of them are closed may be for root alone to see
+    if len(loose) < len(onions):  # perhaps only root can see which of them are closed
         loose = [one for one in loose if not machine.inside(f"{one.folder}/{_KEYS}", "*.auth")]
     for one in loose:
         for setting in _AGAINST_FLOODS:
@@ -197,7 +197,7 @@ def _target(port: str) -> str:
 
 
 def _joined(onion: Onion) -> Faults:
-    """Return whether the address leads to the socket at which nginx waits for its visitors."""
+    """Return whether the address leads to the socket where nginx waits for its visitors."""
     name = PurePosixPath(onion.folder).name
     right = _DESKS if name.startswith("klankbord-desks") else _REPORTERS
     for port in onion.ports:
@@ -221,7 +221,7 @@ def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
 
 
 def _bounded(onion: Onion) -> Faults:
-    """Check how much one visitor may open."""
+    """Check the limits on what one visitor may open."""
     yield from _missing(
         onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
     )  # fmt: skip
@@ -234,7 +234,7 @@ def _bounded(onion: Onion) -> Faults:
 
 
 def onion(machine: Machine) -> Faults:
-    """Check that this machine serves each onion address of a site, and nobody else has its key."""
+    """Check that this machine serves each onion address of a site and nobody else has its key."""
     known = config(machine)
     onions = [one for one in known.onions if one.ours] if known else []
     wanted = {

@@ -1,4 +1,4 @@
-"""Reads systemd's units, as systemd has loaded them."""
+"""Reads systemd's units as systemd has loaded them."""
 
 from dropbox_app.server.doctor.finding import NoAnswer
 from dropbox_app.server.doctor.machine import Machine
@@ -21,7 +21,7 @@ Unit = dict[str, str]
 
 
 def units(machine: Machine, *names: str) -> dict[str, Unit]:
-    """Return the properties of those of these units that exist here. Raises NoAnswer."""
+    """Return the properties of each of these units that exists here. Raises NoAnswer."""
     found = _shown(machine, PROPERTIES, names)
     return {name: one for name, one in found.items() if one["LoadState"] == "loaded"}
 

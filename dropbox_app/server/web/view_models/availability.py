@@ -1,8 +1,8 @@
-"""Sentences on whether a counsellor can be written to, the same on every page.
+"""Sentences about whether a counsellor can be written to, the same on every page.
 
-An expired card, an announced absence, a desk that has collected nothing for longer than the
-site promises an answer (SPEC sections 3 and 9). Where somebody else can be written to, that is
-said with it.
+They cover an expired card, an announced absence, and a desk that has not fetched for longer than
+the site promises an answer (SPEC sections 3 and 9). If somebody else can be written to, the
+sentence says so.
 """
 
 import datetime
@@ -26,9 +26,9 @@ class Availability:
         self._silent_days = silent_days
 
     def of(self, person: Person, chosen: Iterable[VerifyKey] = (), *, offer: bool = True) -> str:
-        """Return the sentence to read before writing to a counsellor; empty if there is none.
+        """Return the sentence to read before writing to a counsellor; "" if there is none.
 
-        ``chosen``: the counsellors whom the reader writes to anyway: they are not offered instead.
+        ``chosen``: the counsellors whom the reader already writes to, who are not offered instead.
         ``offer`` False: nobody else is named.
         """
         told = self._told

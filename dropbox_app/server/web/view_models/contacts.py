@@ -8,14 +8,14 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.web.view_models.counsellors import People, Person
 
-_NO_BREAK = "\u00a0"  # a space at which no line ends
-_JOINER = "\u2060"  # the same without a width: after a hyphen, as in "9-17"
-SHORT = 16  # letters, of hours that fit a line on any phone
+_NO_BREAK = "\u00a0"  # a space that does not break a line
+_JOINER = "\u2060"  # the same without width: after a hyphen, as in "9-17"
+SHORT = 16  # letters of hours that fit on one line of any phone
 
 
 @dataclass(frozen=True)
 class Contact:
-    """A number for a sentence, with its counsellor's name unless the site shares it."""
+    """A number for a sentence, with its counsellor's name unless it is the site's number."""
 
     phone: str
     hours: str
@@ -42,7 +42,8 @@ def contacts(
 ) -> tuple[Contact, ...]:
     """Return the numbers for a page on which the reader writes to the counsellors ``whom``.
 
-    Their own numbers if they have any; else the site's; else those of all counsellors who have one.
+    Their own numbers if they have any, otherwise the site's, otherwise those of all counsellors who
+    have one.
     """
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]
@@ -61,21 +62,21 @@ def contacts(
 
 
 def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
-    """Return this counsellor's own numbers, or else the site's; none if there are none."""
+    """Return this counsellor's own numbers, or else the site's, if any."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
 
 
 def _dialled(number: str) -> str:
-    """Return what a telephone dials: digits and a plus, without the (0) after a plus."""
+    """Return the number to dial: digits and a plus, without the (0) after a plus."""
     return re.sub("[^0-9+]", "", number.replace("(0)", "") if "+" in number else number)
 
 
 def _whole(number: str) -> str:
-    """Return the number without a place for a line break."""
+    """Return the number in a form without line breaks."""
     return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
 
 
 def _unbroken(hours: str) -> str:
-    """Return the hours with no bad line break: short ones on one line, none after a hyphen."""
+    """Return the hours without bad line breaks: short ones on one line, no break after a hyphen."""
     return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)

@@ -17,9 +17,9 @@ class Person:
     """A counsellor of the site.
 
     ``open``: has a sealing key today. ``away``: the last day of an announced absence.
-    ``stand_in``: the name of the deputy, if that is a counsellor who can be written to, is not away
-    and not silent. ``silent``: this counsellor's desk has collected nothing for as long as the
-    site promises an answer, and two working days more. ``card``: with the counsellor's own words.
+    ``stand_in``: the name of the deputy, if that is a counsellor who can be written to and is
+    neither away nor silent. ``silent``: this counsellor's desk has not fetched for as long as the
+    site promises an answer, plus two working days. ``card``: holds the counsellor's own words.
     """
 
     identity: VerifyKey
@@ -44,10 +44,10 @@ class Person:
 
 @dataclass(frozen=True)
 class People:
-    """All counsellors of a site on one day, by the names of their cards' files.
+    """All counsellors of a site on one day, by the names of their card files.
 
-    ``begun``: there is a counsellor, or there was one once. ``ended``: the site takes no new
-    reports; conversations go on. ``beginning``: as a visitor without a conversation sees them.
+    ``begun``: there is or was a counsellor. ``ended``: the site accepts no new reports;
+    conversations continue. ``beginning``: as a visitor without a conversation sees them.
     """
 
     everybody: tuple[Person, ...]
@@ -57,7 +57,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the same for a visitor without a conversation: an ended site has nobody open.
+        """Return the same for a visitor without a conversation: at an ended site nobody is open.
 
         ``Person.open`` stays as it is, for the sentences to reporters who have a code.
         """
@@ -72,15 +72,15 @@ class People:
 
     @property
     def reads(self) -> bool:
-        """Whether any counsellor can open what is written in a running conversation."""
+        """Whether any counsellor can open messages written in an existing conversation."""
         return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
-        """Return the name on the card of an identity; None if there is no card."""
+        """Return the name on an identity's card; None if there is no card."""
         return next((p.name for p in self.everybody if p.identity == identity), None)
 
     def chosen(self, value: str) -> Person | None:
-        """Return the counsellor whom a form names; None if it names none of them."""
+        """Return the counsellor named in a form; None if it names none of them."""
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
@@ -90,10 +90,10 @@ class People:
 
 
 class Directory:
-    """Reads the counsellors of a site; cards may change at any time, so it checks each time.
+    """Reads the counsellors of a site. Cards may change at any time, so it checks on every call.
 
-    Looking is cheap: what was read is kept while the day is the same and no card file has changed.
-    It is not kept if a desk is silent, since that desk's next fetch changes no card.
+    Checking is cheap: the result is kept while the day is the same and no card file has changed. It
+    is not kept if a desk is silent, since that desk's next fetch changes no card.
     """
 
     def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
@@ -103,7 +103,7 @@ class Directory:
         self._known: tuple[object, People] | None = None
 
     def on(self, day: datetime.date) -> People:
-        """Return everybody with a card, and whether they can be reached on ``day``."""
+        """Return everyone with a card, and whether they can be reached on ``day``."""
         ended = bool(self._site.ended())
         state = (day, ended, self._files())
         known = self._known

@@ -1,7 +1,7 @@
-"""Says in words when a conversation ends: closed, soon to be deleted, or on a later day.
+"""Sentences on when a conversation ends: closed, soon to be deleted, or on a later day.
 
-Closing is only a notice of a counsellor (SPEC section 7): the server deletes by its own terms, and
-a promised day may only ever move later.
+Closing is only a counsellor's notice (SPEC section 7): the server deletes by its own terms, and a
+promised day may only move later.
 """
 
 import datetime
@@ -22,7 +22,7 @@ class Ending:
         days = (view.expires - today).days
         self._soon = ""
         if days <= retention.notice:
-            # The last whole day: in the Netherlands the day of UTC on which it goes begins after
+            # The last full day: in the Netherlands the UTC day of the deletion begins after
             # midnight, and "in one day" could be within the hour.
             last = told.date(view.expires - datetime.timedelta(days=1), today)
             self._soon = told.say("conversation.expires_soon", date=last)
@@ -42,7 +42,7 @@ class Ending:
         return [self._soon] if self._soon else []
 
     def some_day(self) -> str:
-        """Return the sentence for the bottom of the page; empty if ``notes`` contains it."""
+        """Return the sentence for the bottom of the page; "" if ``notes`` contains it."""
         return "" if self.notes() else self._some_day
 
 

@@ -1,6 +1,6 @@
-"""A conversation as the page shows it: genuine messages, and calm sentences about others.
+"""A conversation as the page shows it: genuine messages, and calm sentences about the others.
 
-Pure: a thread in, lines out. Nothing that failed a check is ever shown as somebody's words.
+Pure: a thread in, lines out. A message that failed a check is never shown as somebody's words.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
 
 SHOWN = 4  # of the newest lines that are never folded away
-FEWEST = 3  # lines worth a fold
+FEWEST = 3  # the least number of lines to fold away
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Request:
     handover: bool
     successor: str | None
     said: str | None  # the newest answer
-    answerable: bool  # who asked still gets the reporter's messages, and can be written to
-    unreachable: bool  # who asked would get them, but cannot be written to now
-    turn: str  # what a form sends to choose who asked, whom the reporter has turned away from
+    answerable: bool  # the asker still receives the reporter's messages, and can be written to
+    unreachable: bool  # the asker would receive them, but cannot be written to now
+    turn: str  # the form value that chooses the asker, whom the reporter has left
     turned_away: bool
 
     @property
@@ -54,9 +54,9 @@ class Request:
 
     @property
     def stands(self) -> bool:
-        """Whether there is a yes that no answer can take back now, as after an agreed handover.
+        """Whether there is a yes that no answer can now withdraw, as after an agreed handover.
 
-        After a yes to a handover that is as it was asked.
+        A yes to the handover itself does not count: turning away is what it agreed to.
         """
         return self.turned_away and not self.handover and self.said == "yes"
 
@@ -82,7 +82,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: the server has it; reading it shows whether it is intact."""
+    """A file of a message. ``here``: the server has it; only reading shows whether it is intact."""
 
     id: str
     name: str
@@ -105,16 +105,16 @@ class Line:
     options: tuple[Option, ...] = ()
     files: tuple[ShownFile, ...] = ()
     answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    former: bool = False  # of a counsellor whom the reporter has since turned away from
+    former: bool = False  # from a counsellor whom the reporter has left since
     to: str = ""
     left_out: tuple[str, ...] = ()
-    lang: str = ""  # as its writer said
+    lang: str = ""  # as its author stated
 
 
 def folded(lines: Sequence[Line]) -> int:
     """Return how many of the oldest lines may be folded away.
 
-    The last SHOWN stay in sight, and everything from the oldest one that asks or doubts something.
+    The last SHOWN stay visible, and everything from the oldest one with a question or a doubt.
     """
     older = len(lines) - SHOWN
     for number, line in enumerate(lines):
@@ -125,7 +125,7 @@ def folded(lines: Sequence[Line]) -> int:
 
 
 class Teller:
-    """Describes a thread in one language, with the names of the people of the site."""
+    """Describes a thread in one language, with the names of the site's counsellors."""
 
     def __init__(
         self, thread: Thread, people: People, told: Words, items: Sequence[ItemInfo] = ()
@@ -156,7 +156,7 @@ class Teller:
         return [self._line(entry) for entry in self._thread.entries]
 
     def notes(self) -> list[str]:
-        """Return what is missing, and from whom."""
+        """Return sentences about missing messages, and whose they are."""
         told = self._told
         found = [
             told.say("conversation.removed", name=self._missed(by))
@@ -179,9 +179,9 @@ class Teller:
         return found
 
     def _unnamed(self) -> bool:
-        """Return whether there is a file that the message it came with does not name.
+        """Return whether there is a file that its message does not name.
 
-        If that message is gone, it is not known what it named.
+        If that message is gone, the files that it named are unknown.
         """
         named = {(m.by, m.n): {m.thread} for m in self._thread.genuine()}
         for message in self._thread.genuine():
@@ -278,7 +278,7 @@ class Teller:
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the optional questions of a report, leaving out answers that are unknown here."""
+        """Yield the answers to a report's optional questions, omitting answers unknown here."""
         given = message.body.get("answers")
         if not isinstance(given, dict):
             return

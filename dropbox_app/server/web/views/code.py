@@ -1,7 +1,7 @@
-"""The code page: the seven words, until the person says that they are written down.
+"""The code page shows the seven words until the person says that they are written down.
 
-The words are in the session while its page is open (SPEC section 8), so what somebody typed over
-is compared with them there: nothing is hashed, looked up or sent again.
+The words are in the session while its page is open (SPEC section 8), so the typed words are
+compared with them there: nothing is hashed, looked up or sent again.
 """
 
 import datetime
@@ -34,10 +34,10 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/code")
 def check(lang: str) -> Response:
-    """Take "try it now", the one box, and the language of the page that has both.
+    """Handle "try it now", the one box, and the language of the page that has both.
 
-    Without a token: all it can change is that the words leave the session, and the cookie is sent
-    with no post of another site.
+    It needs no token: it can only remove the words from the session, and browsers do not send the
+    cookie with another site's post.
     """
     form = CodeCheckForm()
     session = current_session()
@@ -57,7 +57,7 @@ def check(lang: str) -> Response:
 
 
 def _checked(lang: str, session: ReporterSession, form: CodeCheckForm) -> Response:
-    """Compare what somebody typed from paper with the code, and show the page again."""
+    """Compare the words typed from paper with the code, and show the page again."""
     told = words(lang)
     problems = form.problems(session.code, told)
     if not problems:
@@ -111,11 +111,11 @@ def code_page(
 ) -> Response:
     """Return the page with the code.
 
-    ``day``: that of the report, if not today. ``again``: it was sent before. ``unsafe``: the person
-    said so in the form, so help comes first; the page is as long as without.
+    ``day``: the day of the report, if not today. ``again``: it was sent before. ``unsafe``: the
+    form said so, so help comes first; the page has the same length without it.
 
-    ``here`` is set once the browser has shown that it keeps the cookie: only then do a link to
-    the other language, and a look at what was typed, lead back to this page.
+    ``here`` is set once the browser has shown that it keeps the cookie: only then can the link to
+    the other language and the check of the typed words lead back to this page.
     """
     site = current_site()
     told = words(lang)

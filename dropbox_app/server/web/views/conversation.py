@@ -1,4 +1,4 @@
-"""The conversation: read it, write more, answer a consent request (SPEC section 8)."""
+"""The conversation: reading it, writing more, answering a consent request (SPEC section 8)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,7 +43,7 @@ def read(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/conversation")
 def write(lang: str) -> Response:
-    """Send a further message of the reporter."""
+    """Send another message from the reporter."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -74,7 +74,7 @@ def consent(lang: str) -> Response:
     form = ConsentForm()
     missing = form.problems()
     told = words(lang)
-    if missing:  # sent from a page without the question: that is shown first
+    if missing:  # sent from a page without the question: show that first
         lead, button = told.say("again.no_answer"), "return.open"
     else:
         said = told.say(f"consent.{form.answer.data}")
@@ -117,11 +117,11 @@ def _asked_again(
     problem: Problem,
     status: int,
 ) -> Response:
-    """Return the conversation, with the answer kept in its form if it can be answered."""
+    """Return the conversation, with the answer kept in its form if the request is still open."""
     remark = clean_text(form.remark.data or "")
     place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
     problems = [replace(problem, field=place)]
-    if asked is None or not asked.asks:  # its form is gone: the remark may go as a message
+    if asked is None or not asked.asks:  # its form is gone: the remark may be sent as a message
         return _page(lang, root, text=remark, problems=problems, status=status)
     given = {"request": asked.digest, "answer": form.answer.data or "", "remark": remark}
     return _page(lang, root, given=given, problems=problems, status=status)

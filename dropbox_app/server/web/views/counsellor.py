@@ -1,4 +1,4 @@
-"""A message to another counsellor, who then receives what the reporter writes."""
+"""A message to another counsellor, who from then on receives the reporter's messages."""
 
 from collections.abc import Mapping
 
@@ -72,8 +72,8 @@ def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
     if view is None:
         return conversation_gone(lang)
     people = site.pages.people()
-    # A successor who was agreed upon but not written to yet may be chosen here too: with what
-    # was written so far.
+    # A successor who was agreed on but not yet written to may be chosen here too, with the
+    # conversation so far.
     others = people.without(set(view.next_wanted) & set(view.thread.wanted))
     if problems and not others:
         problems = {"": words(lang).say("other.none")}

@@ -1,7 +1,7 @@
 """Starts and ends sessions, for all pages that need one.
 
-Every post of a session carries the token of this very session, or the code itself in the same
-form: when a session has ended, nothing that was typed is lost.
+Every post of a session carries the token of this very session, or the code itself in the same form,
+so no typed text is lost when a session has ended.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,9 @@ def ask_code(
 ) -> Response:
     """Return the page that asks for the code.
 
-    ``reason``: why it is asked again. "wrong": no conversation has it; "idle": it has ended;
-    "closed": there is none, as after "leave quickly" or in a browser that keeps no cookies.
+    ``reason``: why it is asked again. "wrong": no conversation has the code; "idle": the session
+    has ended; "closed": there is no session, as after "leave quickly" or in a browser that keeps no
+    cookies.
     """
     pages = current_site().pages
     html = pages.render(
@@ -47,10 +48,10 @@ def ask_code(
 
 
 def ask_code_again(lang: str, code: str = "") -> Response:
-    """Return the same for a page of a session that was requested without one.
+    """Return the same for a page that needs a session and was requested without one.
 
-    No word in the address says that a code was just typed: to be rid of it again takes a second
-    redirect, and after two Chromium shows the conversation once more on Back, from its memory, when
+    The address does not say that a code was just typed: removing that would take a second redirect,
+    and after two redirects Chromium's Back button shows the conversation again, from memory, when
     the person has left.
     """
     return ask_code(lang, code=code, reason="idle" if current_session().arrived else "closed")
@@ -61,7 +62,7 @@ def enter_session(
 ) -> bytes | Response:
     """Return the root of the form's session, or of the code in the form itself.
 
-    Without either, the answer that asks for the code, with the sentence ``lead``.
+    Without either, return the response that asks for the code, with the sentence ``lead``.
     """
     site, session = current_site(), current_session()
     told = words(lang)
@@ -83,7 +84,7 @@ def enter_session(
         wrong = {"code": told.say("errors.code_wrong")}
         return session_ended(lang, lead, wrong, 422, button)
     session.become(site.cookie.fresh(root))
-    g.pop("csrf_token", None)  # Flask-WTF keeps the token of the session before
+    g.pop("csrf_token", None)  # Flask-WTF keeps the token of the previous session
     return root
 
 
@@ -95,9 +96,9 @@ def session_ended(
     button: str = "again.send",
     token: str = "",
 ) -> Response:
-    """Return what was typed, with a field for the code: one post opens the session and sends.
+    """Return the typed text with a field for the code: one post opens the session and sends.
 
-    With the ``token`` of a session that goes on, without that field.
+    With the ``token`` of a session that continues, the field is left out.
     """
     typed = any(request.form.get(name) for name in OWN_WORDS)
     return form_again(
@@ -114,7 +115,7 @@ def session_ended(
 
 
 def conversation_gone(lang: str) -> Response:
-    """Return what was typed, because the conversation ended between two requests."""
+    """Return the typed text, because the conversation ended between two requests."""
     current_session().end()
     return form_again(
         current_site().pages,

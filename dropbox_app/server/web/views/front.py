@@ -23,7 +23,7 @@ def choose() -> Response:
 
 @blueprint.get(LANG)
 def without_slash(lang: str) -> Response:
-    """Redirect an address with a final slash; werkzeug's own redirect repeats the query."""
+    """Redirect an address with a trailing slash; werkzeug's own redirect repeats the query."""
     return see_other(f"/{lang}/")
 
 

@@ -1,7 +1,7 @@
-"""The pages to read before writing: what counts, the options, the roles, whether this is real.
+"""The information pages: what counts, the options, the roles, how to verify the site.
 
-Every visitor gets the same bytes. Their texts are in the catalogues; what they say has to be true
-of this build and this site, and what they say of the law has to have a source.
+Every visitor gets the same bytes. The texts are in the catalogues; their statements must be true of
+this build and this site, and every statement about the law must have a source.
 """
 
 from typing import Any
@@ -35,9 +35,9 @@ TITLES = {
     "accessibility": "accessibility.title",
     "technical": "technical.title",
 }
-# The block of each page that says what the law is.
+# The block of each page that states the law.
 _LAW = {"exceptions": law.EXCEPTIONS, "privacy": law.PRIVACY}
-# "safety" is a step of the way to the form, and is in ``front``.
+# "safety" is a step on the way to the form, and is in ``front``.
 _TEXTS = tuple(page for page in TITLES if page != "safety")
 INFO = ("more", *_TEXTS)
 
@@ -61,12 +61,13 @@ def text(lang: str, page: str) -> Response:
 
 
 def _own_context(lang: str, page: str) -> dict[str, Any]:
-    """Return what the template of one of these pages needs in addition."""
+    """Return the additional values that the template of one of these pages needs."""
     read = current_site().read
     if page == "help":
         listed = read.referrals
         doors = listed.by_topic()
-        # Said with each topic: who comes from "what happened" lands there, below the top.
+        # Repeated with each topic: visitors who come from "what happened" land there, below the
+        # top.
         missing = {topic: referrals.unchecked(entries) for topic, entries in doors.items()}
         return {"doors": doors, "compiled": listed.compiled, "unchecked": missing}
     if page not in _LAW:

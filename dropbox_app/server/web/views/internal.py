@@ -11,6 +11,7 @@ blueprint = Blueprint("internal", __name__)
 def session_opens() -> tuple[str, int]:
     """Tell nginx whether the cookie of a request opens a session: 204, else 403.
 
-    nginx asks this before it accepts a file, so that only a reporter occupies one of the few slots.
+    nginx asks this before it accepts a file, so that only a reporter can occupy one of the few
+    slots.
     """
     return "", 403 if current_session().root is None else 204

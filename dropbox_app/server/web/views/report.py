@@ -1,6 +1,6 @@
 """The report, and the form for a code.
 
-Without a posted form, each page has the same bytes for every visitor.
+Before a form is posted, each page has the same bytes for every visitor.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def send(lang: str) -> Response:
         (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
     )
     if session.code and session.mark == mark:
-        # By the form, which is the same: who can be written to may have changed since.
+        # The one that the form names, since it is the same: availability may have changed since.
         same = people.chosen(form.counsellor.data or "")
         return code_page(lang, people, session.code, same, again=True)
     root = session.root
@@ -99,7 +99,7 @@ def send(lang: str) -> Response:
             before = site.cookie.open_answer(post, turn.answer)
             view = site.agent.view(before["root"]) if before is not None else None
             if before is not None and view is not None:
-                # A second press: the answer to the first was never seen.
+                # A second press: the response to the first was never seen.
                 session.become(before)
                 whom = view.next_wanted
                 same = next((one for one in people.everybody if one.identity in whom), None)
@@ -112,7 +112,7 @@ def send(lang: str) -> Response:
 def _first(
     lang: str, form: ReportForm, people: People, mark: bytes, post: Post, turn: Turn
 ) -> Response:
-    """Answer a report that was not sent before. Raises one of REFUSED."""
+    """Handle a report that was not sent before. Raises one of REFUSED."""
     site, session = current_site(), current_session()
     if not people.open:
         said = "errors.nobody"
@@ -129,11 +129,11 @@ def _first(
         answers=form.answers(),
         wanted=(chosen.identity,),
     )
-    # Everything that could go wrong goes first: page and cookie are made, then it is
-    # stored, and after that only bytes that are ready are sent.
+    # Anything that could fail comes first: the page and cookie are made, then the report is stored,
+    # and after that only finished bytes are sent.
     begun = site.cookie.fresh(prepared.root, prepared.words, mark, post)
     page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
-    # Before it is stored: if this worker is killed after that, an equal post shows this code.
+    # Before the report is stored: if this worker is killed later, an equal post shows this code.
     turn.keep(site.cookie.seal_answer(post, begun))
     site.agent.send(prepared)
     session.become(begun)
@@ -160,7 +160,7 @@ def empty_code_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/return")
 def enter(lang: str) -> Response:
-    """Open the conversation of a code; every code without one gets the same answer."""
+    """Open the conversation of a code; every code without one gets the same response."""
     site = current_site()
     form = CodeForm()
     if "switch" in request.form:
@@ -193,7 +193,7 @@ def _form(
     problems: Mapping[str, str],
     status: int | str,
 ) -> Response:
-    """Return the report form with what was entered, and what has to be corrected."""
+    """Return the report form with the entered values and the corrections needed."""
     answers = {
         name: tuple(form[name].data or ()) if several else (form[name].data or "",)
         for name, (several, _) in ANSWERS.items()
@@ -220,8 +220,8 @@ def _form(
 def _asks_for_whom(form: ReportForm, people: People) -> bool:
     """Return whether a report form asks which counsellor it is for.
 
-    It also asks if the named counsellor can no longer be written to: nobody receives a report that
-    did not name them.
+    It also asks if the named counsellor can no longer be written to: a report goes only to a
+    counsellor whom it names.
     """
     if len(people.open) != 1:
         return bool(people.open)
@@ -234,7 +234,7 @@ def _questions(lang: str) -> tuple[Question, ...]:
     found = []
     for name, (several, known) in ANSWERS.items():
         options = tuple((value, told.say(f"{name}.{value}")) for value in known)
-        if not several:  # a radio cannot be undone, but by another one
+        if not several:  # a radio button can only be undone by choosing another one
             options += (("", told.say("report.skip")),)
         found.append(Question(name, several, options))
     return tuple(found)

@@ -33,13 +33,25 @@ def shared(peer: Peer, office: Office) -> Reporter:
     return made
 
 
-def write(peer: Peer, office: Office, mailbox: str, kind: str, *, saw: int, n: int = 1) -> None:
-    """What the other counsellor signs and the server lists, whomever the reporter chose."""
+def write(
+    peer: Peer,
+    office: Office,
+    mailbox: str,
+    kind: str,
+    body: dict[str, Json] | None = None,
+    *,
+    saw: int,
+    n: int = 1,
+) -> None:
+    """Send what the other counsellor signs and the server lists, whomever the reporter chose.
+
+    It is read at once: a message that was not shown keeps a thread on the list of the day.
+    """
     fields: dict[str, Json] = {
         "v": 1, "site": peer.site, "mailbox": mailbox, "by": str(OTHER.verify_key),
         "to": [str(office.identity), str(OTHER.verify_key)],
         "n": n, "seen": [{"by": "reporter", "n": saw}],
-        "day": peer.today().isoformat(), "lang": "nl", "kind": kind, **ANSWERS[kind],
+        "day": peer.today().isoformat(), "lang": "nl", "kind": kind, **(body or ANSWERS[kind]),
     }  # fmt: skip
     if n > 1:
         fields["prev"] = "0" * 64
@@ -99,6 +111,17 @@ def test_a_colleague_whom_the_reporter_chose_answers_and_does_not_close(
     assert standing(office) == before == ("counsellor", False, "2027-01-05")
     write(peer, office, shared.mailbox, "reply", saw=1, n=2)
     assert standing(office) == ("reporter", False, None)
+
+
+@pytest.mark.parametrize("status", messages.NOTICE_STATUS)
+def test_a_colleagues_notice_is_no_answer_and_takes_no_reporter_off_the_list(
+    office: Office, peer: Peer, shared: Reporter, status: str
+) -> None:
+    """Whatever it says: that a message was received is no answer to it."""
+    write(peer, office, shared.mailbox, "notice", {"status": status}, saw=1)
+    assert standing(office) == ("counsellor", False, "2027-01-05")
+    with office.open() as place:
+        assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
 def test_what_a_counsellor_answered_while_chosen_stays_answered(

@@ -1,0 +1,124 @@
+"""What a fetch writes is on the disk before it counts: seen from outside, by the system's calls."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from dropbox_app.desk.folder import Machine, opened
+from dropbox_app.desk.storage import vault
+from dropbox_app.desk.storage.atomic_files import NEW, TOGETHER
+from dropbox_app.desk.sync import fetch as rounds
+from tests.desk.conftest import PASSPHRASE, Office
+from tests.desk.test_kill import PROCESSES, PeerProcess, SocketTransport
+from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.processes import threads, until
+from tests.support.programs import STRACE, needs_strace
+
+CALLS = "openat,fsync,fdatasync,rename,write,pwrite64"
+_LINE = re.compile(r"\d+ +(\w+)\((.*)", re.DOTALL)
+_HANDLE = re.compile(r"\d+<([^>]*)>")
+_NAMES = re.compile(r'"([^"]*)"')
+
+
+def _fetch(folder: Path, address: str, day: str, told: Connection) -> None:
+    """In a process of its own: wait until it is watched, then fetch."""
+    machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
+    told.recv()
+    with opened(folder, PASSPHRASE, machine) as place, place.connected(place.one()) as desk:
+        rounds.fetch(desk)
+
+
+@dataclass
+class Order:
+    """What was written and is not yet on the disk, call by call."""
+
+    begun: set[str] = field(default_factory=set)  # files on their way in
+    synced: set[str] = field(default_factory=set)  # of those: their bytes are on the disk
+    named: set[Path] = field(default_factory=set)  # folders with a name that is not on the disk
+    placed: int = 0
+    recorded: bool = True  # all that is in place is also in the database, on the disk
+    told: int = 0
+
+    def take(self, line: str) -> None:
+        """Follow one call. Fails where something counts that a power cut could still take away."""
+        found = _LINE.match(line)
+        if found is None:
+            return
+        call, rest = found[1], found[2]
+        handle = _HANDLE.match(rest)
+        on = handle[1] if handle else ""
+        if call == "openat" and "O_CREAT" in rest and (name := _NAMES.search(rest)):
+            if name[1].endswith(NEW) and "/sites/" in name[1]:
+                self.begun.add(name[1])
+        elif call == "rename" and _NAMES.findall(rest)[0] in self.begun:
+            old, new = _NAMES.findall(rest)
+            assert old in self.synced, f"{old} has its name before its bytes are on the disk"
+            self.begun.remove(old)
+            self.named.add(Path(new).parent)
+            self.placed += 1
+        elif call in ("fsync", "fdatasync"):
+            self.synced.add(on)
+            if Path(on) in self.named:
+                self.named.remove(Path(on))
+                self.recorded = False
+            if on.endswith("-wal"):
+                self.recorded = True
+        elif on.endswith("-wal"):
+            assert not self.begun | self.named, "a row is written before its file is on the disk"
+        elif "/fetched" in rest:
+            assert not self.begun | self.named, "the server is told before the file is on the disk"
+            assert self.recorded, "the server is told before the row is on the disk"
+            self.told += 1
+
+
+@pytest.fixture
+def server(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerProcess]:
+    made = PeerProcess(peer, tmp_path_factory.mktemp("s") / "s")
+    yield made
+    made.close()
+
+
+@needs_strace
+def test_a_fetched_item_and_its_name_are_on_the_disk_before_it_is_recorded_or_confirmed(
+    office: Office, peer: Peer, server: PeerProcess, clock: Clock, tmp_path: Path
+) -> None:
+    count = TOGETHER + 3  # more than are synced at once
+    for number in range(count - 1):
+        Reporter(peer, office.identity).report(f"Melding {number}")
+    last = Reporter(peer, office.identity)
+    last.report("Met bestand")
+    last.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(90_000)))
+    here, there = PROCESSES.Pipe()
+    fetching = PROCESSES.Process(
+        target=_fetch, args=(office.folder, server.address, clock().isoformat(), there)
+    )
+    fetching.start()
+    there.close()
+    assert STRACE is not None
+    out = tmp_path / "calls"
+    tracer = subprocess.Popen(
+        (STRACE, "-f", "-qq", "-y", "-s", "400", "-o", out, "-e", f"trace={CALLS}",
+         "-p", str(fetching.pid)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert fetching.pid is not None
+    pid = fetching.pid
+    until(
+        lambda: all("TracerPid:\t0\n" not in status for _, status in threads(pid)),
+        "strace does not get hold of the desk",
+    )
+    here.send("watched")
+    fetching.join(120)
+    assert fetching.exitcode == 0
+    tracer.wait(60)
+    order = Order()
+    for line in out.read_text(errors="replace").splitlines():
+        order.take(line)
+    assert order.placed >= count + 2
+    assert order.told == count + 2
+    assert order.recorded

@@ -1,0 +1,35 @@
+"""A first day at the desk, shown in Chromium: each page whole and readable, and as the guide says.
+
+By the buttons that the guide's pictures show, from the first run to the register, the annual report
+and all that can be set.
+"""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.desk.web.test_look_of_managing import LOOKS, check
+from tests.support import axe
+from tests.support.browsers import chromium, here
+from tests.support.desk_tour import GUIDE, tour
+
+pytestmark = here("chromium")
+__all__ = ["chromium"]
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
+)
+def test_every_page_is_readable_and_each_picture_of_the_guide_is_of_one_of_them(
+    chromium: Browser, tmp_path: Path, language: str, scheme: str
+) -> None:
+    context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
+    axe.bring(context)
+    met = []
+    for name, page in tour(tmp_path, context, language):
+        check(page)
+        met.append(name)
+    context.close()
+    assert [name for name in met if name in GUIDE] == list(GUIDE)
+    assert len(met) == len(set(met))
