@@ -251,7 +251,7 @@ def test_an_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
     over = datetime.date(2027, 1, 1)
     for name, raw, day, said in (
         ("anna-2", world.issue_card("anna", serial=9), DAY, "already has a card here: anna"),
-        ("anna", good, DAY, "called anna already"),
+        ("anna", good, DAY, "already a card called anna"),
         ("chris", world.issue_card("chris", site=world.OTHER_SITE), DAY, "another site"),
         ("chris", good.replace(b"Chris", b"Kris!"), DAY, "signature"),
         ("chris", b"nothing", DAY, "two lines"),
