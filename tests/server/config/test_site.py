@@ -203,7 +203,9 @@ def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none()
         assert made == dataclasses.replace(PLAIN, desk_origins=("https://desks.example.org",))
         gone = settings.parse(settings_writer.with_origins(there, PATH, desks=()), PATH)
         assert gone == PLAIN
-    with pytest.raises(SettingsError, match=r"desk_origins: .* for reporters"):
+    with pytest.raises(
+        SettingsError, match=r"desk_origins: .* is already an address for reporters"
+    ):
         settings_writer.with_origins(text, PATH, desks=PLAIN.origins)
 
 
