@@ -1,6 +1,6 @@
-"""Everything that a person can do at the desk, for the command line and for the page.
+"""Everything that a user can do at the desk, from the command line or on the page.
 
-An action takes an opened desk (``Workplace``) and a request, and returns what there is to show. It
-prints nothing, asks nothing and uses no terminal. Its errors are those of ``desk/errors.py``, whose
-sentences the person reads.
+An action takes an opened desk (``Workplace``) and a request, and returns what to show. It never
+prints, prompts or uses a terminal. It raises the errors of ``desk/errors.py``, whose sentences are
+shown to the user.
 """

@@ -1,4 +1,4 @@
-"""The agenda: what is due by the register, and the answers that sites promised."""
+"""The agenda: what is due according to the register, and the answers that sites promised."""
 
 import datetime
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from dropbox_app.desk.storage import rows
 
 
 def agenda(place: Workplace, days: int | None = None) -> list[Due]:
-    """Return what is due within so many days, or at any time, what is overdue first.
+    """Return what is due within ``days``, or at any time; overdue items come first.
 
-    The day of an answer is the last of the working days that the site promises. The counsellor's
-    own days off are no working days here; the site does not know them.
+    An answer is due on the last of the working days that the site promises. Here the counsellor's
+    days off do not count as working days, although the site does not know them.
     """
     register.adopt(place)
     today = place.machine.today()
@@ -25,9 +25,9 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
 
 
 def dated(place: Workplace, days: int) -> list[Due]:
-    """Return what is due by the register within so many days, what is overdue first.
+    """Return what is due within ``days`` according to the register; overdue items come first.
 
-    Answers to reporters are not in it: ``today.today`` has them.
+    Answers to reporters are not included: ``today.today`` returns them.
     """
     today = place.machine.today()
     last = today + datetime.timedelta(days=days)
@@ -35,9 +35,9 @@ def dated(place: Workplace, days: int) -> list[Due]:
 
 
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
-    """Return an iCalendar file that marks the days on which something is due, and says no more.
+    """Return an iCalendar file that marks the days on which something is due, without details.
 
-    What is overdue is marked today.
+    Overdue items are marked on today's date.
     """
     return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
 

@@ -1,4 +1,4 @@
-"""Actions on the annual report: look at it, write it, issue it, and make the bill."""
+"""Actions on the annual report: view it, write it, issue it, and make the bill."""
 
 import datetime
 import json
@@ -20,7 +20,7 @@ from dropbox_app.desk.register.categories import CHECKED
 from dropbox_app.desk.register.events import Agreement, Employer, Event, Freeze, Joint
 from dropbox_app.protocol.encoding import Json, sha256_hex
 
-# What a report takes from the employer's sheet.
+# The fields of the employer's sheet that a report uses.
 FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 
@@ -36,8 +36,8 @@ class Written:
 class Shown:
     """A report for the counsellor's own eyes.
 
-    ``preview`` explains it; empty if it was issued, since it does not change any more.
-    ``seal`` is the same for the same report alone: ``freeze`` takes it.
+    ``preview`` explains it; empty once it has been issued, since it no longer changes.
+    ``seal`` identifies exactly this report, for ``freeze``.
     """
 
     report: Report
@@ -48,10 +48,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class State:
-    """How the report of one employer and year stands.
+    """The status of the report for one employer and year.
 
-    ``issued`` is the day on which it was, ``given_to`` the counsellor who makes it, ``waits_for``
-    why there can be none now; all three are empty where it can be made.
+    ``issued`` is the day on which it was issued, ``given_to`` the counsellor who makes it, and
+    ``waits_for`` the reason why it cannot be made yet. All three are empty if it can be made.
     """
 
     employer: str
@@ -65,10 +65,10 @@ def show(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
     reader: str = "",
 ) -> Shown:  # fmt: skip
-    """Return the report of a year as it is, or as it would be. Raises Unfit, NotFound.
+    """Return the report of a year as issued, or as it would be issued now. Raises Unfit, NotFound.
 
-    ``language`` is empty for the one that it was issued in. ``own`` None takes the words that are
-    kept for it. ``reader``: the language of the preview.
+    An empty ``language`` means the one in which it was issued. If ``own`` is None, the stored words
+    are used. ``reader``: the language of the preview.
     """
     wanted = periods.year(year)
     events = register.every(place)
@@ -100,7 +100,7 @@ def write(
 ) -> Written:
     """Return the report as a file: md, html, pdf, csv or json. Raises Unfit, NotFound.
 
-    One that was not issued says so in its title and in its name.
+    The title and name of a report that has not been issued say so.
     """
     made = show(place, employer, year, language, own).report
     return Written(f"{made.name}.{kind}", render.report(made, kind))
@@ -112,11 +112,11 @@ def freeze(
 ) -> None:  # fmt: skip
     """Issue a report: from now on neither it nor its year can change.
 
-    ``seal`` is that of the report that the counsellor looked at, empty if nobody asks. Raises
-    Unfit if it may not be issued, was issued, or is no longer the same.
+    ``seal`` is that of the report that the counsellor viewed; if it is empty, this is not checked.
+    Raises Unfit if the report may not be issued, was already issued, or has changed since.
     """
     wanted = periods.year(year)
-    with place.database.transaction():  # what is recorded meanwhile waits, and is then refused
+    with place.database.transaction():  # concurrent entries wait, and are then refused
         events = register.every(place)
         name = name_of(events, employer)
         made = _draft(place, name, wanted, language, own)
@@ -144,7 +144,7 @@ def freeze(
 def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:
     """Return the bill of a year as a file. Raises Unfit, NotFound.
 
-    ``language`` is empty for the one that the report was issued in.
+    An empty ``language`` means the one in which the report was issued.
     """
     events = register.every(place)
     wanted, name = periods.year(year), name_of(events, employer)
@@ -156,9 +156,9 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
 
 
 def states(place: Workplace) -> list[State]:
-    """Return how the reports of all employers and years stand, the newest year first.
+    """Return the status of the reports for all employers and years, newest year first.
 
-    Of an employer without an agreement: the last year that ended, if its register has anything.
+    For an employer without an agreement: the last complete year, if the register has anything.
     """
     events, today = place.book().terms, place.machine.today()
     found = [
@@ -170,17 +170,17 @@ def states(place: Workplace) -> list[State]:
 
 
 def state(place: Workplace, employer: str, year: int) -> State:
-    """Return how one report stands."""
+    """Return the status of one report."""
     return _state(place.book().terms, employer, year, place.machine.today())
 
 
 def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
-    """Return what the report of a year and its bill leave empty."""
+    """Return the items that are still missing from a year's report and bill."""
     return gaps.gaps(place.book().apart_from_cases, employer, year)
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
-    """Return the term that a year belongs to with the form that holds, None if there is none."""
+    """Return the term to which a year belongs, and the form that applies; None if there is none."""
     try:
         term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
         return replace(term, form=periods.form(term))
@@ -189,7 +189,7 @@ def agreed(place: Workplace, employer: str, year: int) -> Term | None:
 
 
 def facts(place: Workplace, employer: str, year: int) -> Employer:
-    """Return what a report takes from the employer's sheet, as it was at the year's end."""
+    """Return the fields of the employer's sheet that a report uses, as of the end of the year."""
     said = gather.sheet(register.every(place, employer), employer, year)
     kept = {name: said[name] for name in FACTS if name in said}
     return Employer(date=_last_day(place, year), employer=employer, **kept)
@@ -199,9 +199,9 @@ def set_facts(
     place: Workplace, employer: str, year: int, values: Mapping[str, Json],
     checklist: Mapping[str, str],
 ) -> None:  # fmt: skip
-    """Record what changed of the facts and of the checklist, as of the end of the year.
+    """Record changes to the facts and the checklist, as of the end of the year.
 
-    A field that is left empty stays as it was. Raises Refused.
+    A field that is left empty keeps its value. Raises Refused.
     """
     day = _last_day(place, year)
     had, known = form.to_json(facts(place, employer, year)), answers(place, employer, year)
@@ -229,7 +229,7 @@ def has_price(place: Workplace, employer: str, year: int) -> bool:
 
 
 def answers(place: Workplace, employer: str, year: int) -> dict[str, str]:
-    """Return how things stood at an employer at the end of a year, by item of the checklist."""
+    """Return the answers to an employer's checklist at the end of a year, by item."""
     return dict(gather.answers(register.every(place, employer), employer, year))
 
 
@@ -245,7 +245,7 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 
 
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether the report of a year has any: of three years with one band only the last."""
+    """Return whether a year's report has figures; of three years with one band, only the last."""
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
         return bool(periods.figure_years(term, periods.form(term), year))
@@ -254,7 +254,7 @@ def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
 
 
 def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:
-    """The years of an employer's agreements up to this one, and those that were reported on."""
+    """The years of an employer's agreements up to this year, and the years already reported on."""
     found: set[int] = set()
     for one in events:
         if isinstance(one, Agreement) and one.employer == employer:
@@ -278,7 +278,7 @@ def _draft(
 
 
 def _situations(place: Workplace, employer: str) -> list[Situation]:
-    """Return the situations of an employer, made once as long as the register stays as it is."""
+    """Return the situations of an employer, cached until the register changes."""
     book = place.book()
     name = f"situations {employer}"
     if name not in book.made:

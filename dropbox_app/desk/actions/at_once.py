@@ -10,8 +10,8 @@ from typing import TypeVar
 from dropbox_app.desk.session import Desk
 
 AT_ONCE = 25  # sites
-TOLD_EVERY = 10.0  # seconds; how often is told which sites are not done
-_MOMENT = 0.5  # seconds; on Windows no longer wait hears Ctrl-C
+TOLD_EVERY = 10.0  # seconds between reports of the unfinished sites
+_MOMENT = 0.5  # seconds; on Windows, Ctrl-C does not interrupt longer waits
 
 T = TypeVar("T")
 
@@ -21,11 +21,11 @@ def for_each(
     work: Callable[[Desk], T],
     waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> Iterator[T]:
-    """Do ``work`` for each desk in a thread of its own, and yield each result as it arrives.
+    """Do ``work`` for each desk in its own thread, and yield each result as it arrives.
 
-    ``waiting`` gets the employers that are not done, each time that ``TOLD_EVERY`` seconds passed
-    without news. What is raised by the work is raised here, once all are done. Ctrl-C ends the
-    wait, and with the program the threads: the desk is safe when it is killed at any moment.
+    ``waiting`` is called with the unfinished employers whenever ``TOLD_EVERY`` seconds have passed
+    without a result. An exception in ``work`` is raised here once all are done. Ctrl-C ends the
+    wait, and the threads end with the program; the desk can safely be killed at any moment.
     """
     todo: SimpleQueue[Desk] = SimpleQueue()
     came: SimpleQueue[tuple[Desk, T | None, BaseException | None]] = SimpleQueue()
@@ -59,6 +59,6 @@ def for_each(
         if fault is not None:
             faults.append(fault)
         else:
-            yield result  # type: ignore[misc] # there is one where nothing was raised
+            yield result  # type: ignore[misc] # there is a result if nothing was raised
     if faults:
         raise faults[0]

@@ -1,6 +1,6 @@
 """Actions on backups: write the desk to one sealed file, test it, restore it (SPEC section 12).
 
-A desk may keep many and large files, so they pass through memory in pieces, both ways.
+A desk may hold many large files, so they are read and written in pieces.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from dropbox_app.protocol.stream import CHUNK
 
 _BACKED_UP = re.compile(
     r"vault\.age|desk-[ab]\.db|sites/[0-9a-f]{32}/(items/[0-9a-f]{64}\.(age|body)|"
-    r"kept/[0-9a-f]{64}\.age|state\.age)",  # the last is of the first format
+    r"kept/[0-9a-f]{64}\.age|state\.age)",  # the last belongs to the first format
     re.ASCII,
 )
 
@@ -44,9 +44,9 @@ class Held:
 
 
 def backup(place: Workplace, file: Path) -> int:
-    """Write everything to one age file under the passphrase; return its number of files.
+    """Write everything to one age file under the passphrase; return the number of files in it.
 
-    Inside is a plain tar: ``age -d FILE | tar x`` gives the folder back. The file has its name
+    It contains a plain tar: ``age -d FILE | tar x`` restores the folder. The file gets its name
     only once it is complete. Raises AlreadyThere.
     """
     count = 0
@@ -70,11 +70,11 @@ def backup(place: Workplace, file: Path) -> int:
 
 
 def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> list[Held]:
-    """Open a backup to its end, as a restore would; return what it holds for each site.
+    """Read a backup to its end, as a restore would; return its contents for each site.
 
-    It is unpacked into a new folder next to ``beside``, sealed as it is in a desk's folder, and
-    that folder is removed again. Raises WrongPassphrase, Damaged, DeskError where there is no
-    room for it.
+    It is unpacked into a new folder next to ``beside``, where everything stays sealed as in a
+    desk's folder; that folder is then removed. Raises WrongPassphrase, Damaged, or DeskError if
+    there is not enough room.
     """
     parent = beside.parent if beside.parent.is_dir() else Path(tempfile.gettempdir())
     needed = file.stat().st_size + _ROOM
@@ -135,7 +135,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that fits; older versions used it as typed."""
+    """Unpack with the form of the passphrase that works; older versions used it as typed."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:
@@ -171,7 +171,7 @@ class _Sink(io.BufferedIOBase):
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
 
-    def write(self, data: bytes) -> int:  # type: ignore[override] # tarfile writes bytes alone
+    def write(self, data: bytes) -> int:  # type: ignore[override] # tarfile writes only bytes
         self._write(data)
         return len(data)
 
@@ -184,7 +184,7 @@ class _Source(io.BufferedIOBase):
         self._left = b""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return at most ``size`` bytes, or the rest of one piece; none only at the end."""
+        """Return at most ``size`` bytes, or the rest of one piece; empty only at the end."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:

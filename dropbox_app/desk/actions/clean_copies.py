@@ -1,4 +1,4 @@
-"""Saves the pictures that the browser drew of a stranger's file: a copy with nothing else in it."""
+"""Saves the pictures that the browser drew of a stranger's file: a copy without anything else."""
 
 import base64
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Form = Literal["png", "jpeg", "pdf"]
 
 MOST_PAGES = 50
 MOST_BYTES = 64 * 1024 * 1024  # of one picture; 16 million pixels never make a larger PNG
-POINTS = 72 / 150  # of a PDF page for each pixel: the browser draws 150 in an inch
+POINTS = 72 / 150  # of a PDF page per pixel: the browser draws 150 to the inch
 _ENDING = {"png": ".png", "jpeg": ".jpg", "pdf": ".pdf"}
 _PICTURE = {"png": types.PNG, "jpeg": types.JPEG, "pdf": types.JPEG}
 
@@ -40,11 +40,10 @@ def keep(
     pages: Sequence[Drawn],
     site: str = "",
 ) -> Path:
-    """Write the pages of a file that the browser drew to ``out``; return the path.
+    """Write the pages that the browser drew of a file to ``out``; return the path.
 
-    One picture as ``png`` or ``jpeg``, up to 50 JPEG pictures as ``pdf``. In a folder the copy is
-    named after the file, and a name that is taken gets a number. Raises NotFound, Unfit,
-    AlreadyThere.
+    One picture as ``png`` or ``jpeg``, up to 50 JPEG pictures as ``pdf``. In a folder, the copy is
+    named after the file, with a number if that name is taken. Raises NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     found = attachments.find(opened.case, file)
@@ -63,11 +62,11 @@ def keep(
 def document(pages: Sequence[Drawn]) -> bytes:
     """Return a PDF with one JPEG picture on each page, byte for byte, without date or author.
 
-    Raises Unfit on a computer for which there is no typst.
+    Raises Unfit on a computer for which typst is not available.
     """
     try:
         import typst
-    except ImportError:  # there is none for Windows on ARM
+    except ImportError:  # not available for Windows on ARM
         raise Unfit(
             "Nothing was written: this computer has no typst, which makes PDF documents."
         ) from None
@@ -78,7 +77,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
         lines.append(f'#page({size}, image("{number}.svg", width: 100%, height: 100%))')
         inputs[f"{number}.svg"] = _wrapped(page).encode("ascii")
     inputs["main"] = "\n".join(lines).encode("ascii")
-    # It takes a project from memory too, which its types do not say.
+    # It also takes a project from memory, although its types do not say so.
     made: bytes = typst.compile(  # type: ignore[call-overload] # as said above
         inputs, format="pdf", ignore_system_fonts=True, pdf_tags=False
     )
@@ -86,7 +85,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
 
 
 def _wrapped(page: Drawn) -> str:
-    """Return the picture in an SVG, because typst takes only text from memory."""
+    """Return the picture in an SVG, because typst reads only text from memory."""
     size = f'width="{page.width}" height="{page.height}"'
     data = base64.b64encode(page.picture).decode("ascii")
     return (

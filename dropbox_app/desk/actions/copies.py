@@ -1,6 +1,6 @@
-"""The redacted copy of a case: what can be in it, and what it then says. Nothing is kept or sent.
+"""The redacted copy of a case: what it can contain, and its text. Nothing is kept or sent.
 
-The one who asks writes it to a file; that file is not sealed.
+The caller writes it to a file, which is not sealed.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,12 +15,12 @@ from dropbox_app.desk.register.events import Step
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.register.redacted import Copy, Field, Part, Reader
 
-MOST_NAMES = 200  # that are blacked out of one copy
+MOST_NAMES = 200  # the most that one copy blacks out
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What there is to choose from, and what is chosen before anybody chose."""
+    """The available choices, and the defaults."""
 
     case: Standing
     parts: list[Part]
@@ -28,7 +28,7 @@ class Choice:
 
 
 def choice(place: Workplace, reference: str) -> Choice:
-    """Return what a copy of a case can hold. Raises NotFound."""
+    """Return what a copy of a case can contain. Raises NotFound."""
     found = _found(place, reference)
     given = redacted.parts(found, register.of_case(place, found))
     return Choice(found, given, redacted.ticked(given))
@@ -38,10 +38,10 @@ def copy(
     place: Workplace, reference: str, reader: Reader, chosen: Collection[Field],
     names: Sequence[str], sign: str,
 ) -> Copy:  # fmt: skip
-    """Return the copy of a case for a reader, with ``sign`` in the place of each name.
+    """Return the copy of a case for a reader, with ``sign`` in place of each name.
 
-    ``names`` are blacked out besides those that the register knows. Raises Unfit if the employer
-    may not have one today, or there are too many names; NotFound.
+    ``names`` are blacked out in addition to those in the register. Raises Unfit if the employer may
+    not receive a copy today, or if there are too many names; NotFound.
     """
     found = _found(place, reference)
     entries = register.of_case(place, found)
@@ -68,7 +68,7 @@ def copy(
 
 
 def _found(place: Workplace, reference: str) -> Standing:
-    """Return a case as it is once the answers of its thread are entered."""
+    """Return a case after entering the answers from its thread."""
     register.take_consents(place, register.case(place, reference))
     return register.case(place, reference)
 
@@ -82,7 +82,7 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """Return the cases of the other side, whichever of the two says so."""
+    """Return the cases of the other side, whichever of the two names the other."""
     return [
         one
         for one in register.all_cases(place, found.employer)
@@ -92,6 +92,6 @@ def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
 
 
 def _of_sheet(place: Workplace, found: Standing) -> list[str]:
-    """Return what the employer's sheet says that no report may name, and who is spoken to there."""
+    """Return what no report may name according to the employer's sheet, and the contact person."""
     sheet = register.sheet(place, found.employer)
     return [*sheet.avoid, sheet.contact_person] if sheet else []

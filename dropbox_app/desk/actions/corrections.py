@@ -1,6 +1,6 @@
 """Corrections in the register: change or remove an entry, empty a field.
 
-What was wrong is replaced, not kept beside the correction, so that nobody can demand it later. The
+The wrong text is replaced, not kept beside the correction, so that nobody can demand it later. The
 database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not open
 it. Older backups still hold it.
 """
@@ -28,7 +28,7 @@ from dropbox_app.protocol.encoding import Json
 
 # Fields of a case that the figures of an annual report depend on.
 _COUNTED = frozenset({"main_group", "belongs_with"})
-# Fields of an answer that the reporter signed which the counsellor fills in herself.
+# Fields of a signed answer that the counsellor fills in herself.
 OF_SIGNED = frozenset({"named", "formal"})
 
 
@@ -43,8 +43,8 @@ def entry(place: Workplace, number: int) -> Event:
 def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
     """Replace an entry's fields, or remove the entry if ``values`` is None.
 
-    Raises Refused if what is left does not fit together, a report of its year was issued, or the
-    reporter signed it; NotFound. Nothing is changed then.
+    Raises NotFound, or Refused if the remaining entries would contradict each other, if a report of
+    its year was issued, or if the reporter signed it. Nothing is changed then.
     """
     old = entry(place, number)
     new = None if values is None else form.parse(values, place.machine.today())
@@ -60,7 +60,7 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
 def _signed(old: Event, new: Event | None) -> None:
     """Refuse changes to what the reporter signed; the counsellor's own fields may change.
 
-    Removed, it would be entered again at the next look at its case.
+    If it were removed, the next look at its case would enter it again.
     """
     left = [
         {name: one for name, one in form.to_json(event).items() if name not in OF_SIGNED}
@@ -93,9 +93,9 @@ def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) ->
 def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:
     """Replace or remove entries by their numbers, all or none. Raises Refused.
 
-    The years of ``year_of`` and of what takes their place must be open.
+    The years of ``year_of`` and of their replacements must be open.
     """
-    with place.database.transaction():  # nobody else may change what the rules look at
+    with place.database.transaction():  # nothing that the rules check may change meanwhile
         book = place.book()
         old = [event for number in changes if (event := book.event(number)) is not None]
         new = [event for event in changes.values() if event is not None]
@@ -115,9 +115,9 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 def set_sheet(
     place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change a case's sheet to ``values``, in the fields that were shown.
+    """Change the fields of a case's sheet that were shown to ``values``.
 
-    New values become an entry of today. A field that is now empty is removed from every entry of
+    New values become an entry dated today. A field that is now empty is removed from every entry of
     the case. Raises Refused, NotFound.
     """
     found = register.case(place, reference)
@@ -128,9 +128,9 @@ def set_sheet(
 def set_employer(
     place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change an employer's sheet to ``values``, in the fields that were shown.
+    """Change the fields of an employer's sheet that were shown to ``values``.
 
-    As ``set_sheet`` does for a case. Raises Refused.
+    Works like ``set_sheet``. Raises Refused.
     """
     today = place.machine.today()
     had = register.sheet(place, employer) or Employer(date=today, employer=employer)
@@ -153,7 +153,7 @@ def _set(
         faults = rules.bound(place.book().terms, sheet)
         if faults:
             raise Refused(tuple(faults))
-    with place.database.transaction():  # what is refused has emptied nothing
+    with place.database.transaction():  # a refused change empties nothing
         if emptied:
             _empty(place, sheet, emptied)
         return register.record(place, made) if new else Added(0, 0, {})
@@ -198,9 +198,9 @@ def _cases(given: Sequence[Event]) -> set[str]:
 def _new_faults(
     book: Book, changes: Mapping[int, Event | None], touched: set[str]
 ) -> list[form.Fault]:
-    """Return the contradictions in the touched cases that the change would cause.
+    """Return the contradictions that the change would cause in the cases it touches.
 
-    Looked at are the events of these cases, and those that name one of them.
+    This checks the events of these cases, and the events that name one of them.
     """
     near = [(number, event) for number, event in book.entries if _is_near(event, touched)]
     before = [event for _, event in near]
@@ -226,7 +226,7 @@ def _is_near(event: Event, touched: set[str]) -> bool:
 
 
 def _faults(book: Book, terms: Sequence[Event], looked_at: Sequence[Event]) -> list[form.Fault]:
-    """What is wrong with events of some cases, beside the terms and the cases that they name."""
+    """Return the faults in some cases' events, given the terms and the cases that they name."""
     own = {one.case for one in looked_at if isinstance(one, OfCase)}
     named = {
         name

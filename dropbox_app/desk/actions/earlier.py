@@ -1,6 +1,6 @@
-"""Earlier years from a table, and the register as a table: looked at first, then taken or written.
+"""Imports earlier years from a table, after a check, and writes the register as a table.
 
-All rows of a table are taken or none. What is in the register already is not taken again.
+Either all rows of a table are imported or none. Existing entries are not imported again.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,10 +20,10 @@ from dropbox_app.desk.register.lines import Numbered
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it was read: its rows, what would be kept of new ones, what is wrong, by row.
+    """A table as read: its rows, the new events that would be kept, and the faults by row.
 
-    ``added``: what would become of it if nothing were wrong. ``into``: the cases that are in the
-    register already and of which no row of the table is there, each by the first row for it.
+    ``added``: the result if nothing were wrong. ``into``: cases that already exist in the register
+    without any row of this table, each by the first row for it.
     """
 
     rows: list[Read]
@@ -34,7 +34,7 @@ class Table:
 
 
 def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
-    """Return what would be taken of a CSV or xlsx file. Nothing is kept.
+    """Return what would be imported from a CSV or xlsx file. Nothing is kept.
 
     Raises Refused if the file cannot be read, or its header does not fit.
     """
@@ -43,15 +43,15 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     faults = {one.number: one.faults for one in rows if one.faults}
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
-    new = {one.line: one.event for one in looked.new}  # of a row that opens a case too, its own
+    new = {one.line: one.event for one in looked.new}  # for a row that also opens a case, its own
     return Table(rows, new, faults, looked.added, _into(place, rows, new))
 
 
 def take(place: Workplace, raw: bytes, words: Vocabulary, into: Collection[str] = ()) -> Added:
     """Keep the events of a CSV or xlsx file, all or none. Raises Refused with every fault.
 
-    ``into``: the references of cases that are there already and that the rows belong to. Without
-    it they could end up in the case of somebody else that has the same number.
+    ``into``: the references of existing cases to which the rows belong. Without it, rows could end
+    up in another person's case that has the same number.
     """
     with place.database.transaction():
         found = look(place, raw, words)
@@ -91,7 +91,7 @@ def _is_there(number: int, one: Standing) -> Fault:
 
 
 def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
-    """The events of the rows. A case that nothing opens is opened by the first that names it."""
+    """The events of the rows. If nothing opens a case, the first event that names it does."""
     given = [one.event for one in rows if one.event is not None]
     opened = {*place.book().references}
     opened |= {one.event.case for one in given if isinstance(one.event, Case)}

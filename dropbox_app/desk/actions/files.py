@@ -32,7 +32,7 @@ _NOT_LOOKED_INTO = "What it holds beside what it shows was not looked into: {0}"
 
 @dataclass(frozen=True)
 class Looked:
-    """One file of a thread. ``holds``: a sentence on what it holds besides what it shows."""
+    """One file of a thread. ``holds``: a sentence about any hidden contents."""
 
     file: CaseFile
     findings: Findings | None
@@ -54,7 +54,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file that was saved in readable form. ``removed``: what a clean copy no longer holds."""
+    """A file that was saved in readable form. ``removed``: what a clean copy no longer contains."""
 
     path: Path
     findings: Findings
@@ -73,7 +73,7 @@ class ToDraw:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that was not saved with the others, and why. ``asks``: it is saved on request."""
+    """A file that was not saved with the others, and why. ``asks``: it can be saved on request."""
 
     file: CaseFile
     why: str
@@ -109,8 +109,8 @@ def save(
 ) -> Saved:
     """Save a file of a thread in readable form to ``out``: a new file, or a folder.
 
-    In a folder a name that is taken gets a number. ``look`` has mat2 say what it holds beside
-    what it shows. Raises NotFound, Unfit, AlreadyThere.
+    In a folder, a name that is taken gets a number. With ``look``, mat2 lists its hidden contents.
+    Raises NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     desk = opened.desk
@@ -129,7 +129,7 @@ def save(
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
     """Read one file of a thread to its end, and describe it. Raises NotFound.
 
-    What it holds beside what it shows is not looked for: that takes mat2 and a second or more.
+    It does not look for hidden contents: that needs mat2 and takes a second or more.
     """
     opened = threads.read(place, thread, site)
     found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))
@@ -139,7 +139,7 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
     """Return a file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
 
-    It was read to its authenticated end before; if it changes meanwhile, ``pieces`` raises.
+    It has been read to its authenticated end before; if it has changed since, ``pieces`` raises.
     """
     opened = threads.read(place, thread, site)
     found, attachment, findings = attachments.usable(opened.desk, opened.case, file)
@@ -158,7 +158,7 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
     """Write the messages of a thread in readable form to the new folder ``out``.
 
-    ``text`` turns them into text. Raises NotFound, AlreadyThere; then nothing is left.
+    ``text`` turns them into text. Raises NotFound, AlreadyThere; nothing is left behind then.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):
@@ -177,9 +177,9 @@ def save_all(
 ) -> SavedAll:
     """Write the messages and files of a thread in readable form to the new folder ``out``.
 
-    ``text`` words the messages. An attachment is named after the number of its message. Without
-    ``others`` only texts, pictures and PDF documents are written of which nothing is to be warned.
-    Raises NotFound, AlreadyThere; nothing is then left behind.
+    ``text`` turns the messages into text. An attachment is named after the number of its message.
+    Without ``others``, only texts, pictures and PDF documents that need no warning are written.
+    Raises NotFound, AlreadyThere; nothing is left behind then.
     """
     opened = threads.read(place, thread, site)
     desk, case = opened.desk, opened.case
@@ -208,23 +208,23 @@ def _write_text(opened: Opened, out: Path, text: Wording) -> None:
 
 
 def harmless(findings: Findings) -> bool:
-    """Return whether opening this file only shows it, as far as is known here.
+    """Return whether opening this file does no more than show it, as far as the desk can tell.
 
-    Nothing that is saved without a warning is of another kind.
+    Only such files are saved without a warning.
     """
     return findings.kind in (*types.DRAWN, types.TEXT) and not findings.warnings
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A file of this computer for a message. ``removed``: what --clean removed."""
+    """A file on this computer, ready to be sent. ``removed``: what --clean removed."""
 
     source: Source
     removed: str = ""
 
 
 def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
-    """Prepare files of this computer for a message. Raises Unfit, NoSandbox, Unseen."""
+    """Prepare files on this computer for a message. Raises Unfit, NoSandbox, Unseen."""
     made = []
     for path in paths:
         if not path.is_file():
@@ -245,19 +245,19 @@ def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
 
 
 def source(name: str, content: bytes) -> Source:
-    """Return a file that is in memory, to be sent under its own name."""
+    """Return a file in memory, to be sent under its own name."""
     named = _own_name(Path(name or "bestand"))
     kind = inspect(iter((content,)), named, "").kind.declared
     return Source(named, kind, len(content), functools.partial(iter, (content,)))
 
 
 def listed(held: metadata.Metadata) -> str:
-    """Return in words what was found in a file besides what it shows."""
+    """Describe in words the hidden contents that were found in a file."""
     return ", ".join(held.words) or "nothing, mat2 found nothing in it"
 
 
 def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
-    """Return what a file holds besides what it shows, or why that is not known."""
+    """Return the hidden contents of a file, or why they are not known."""
     if findings is None or file.attachment is None:
         return ""
     try:

@@ -1,6 +1,6 @@
 """Actions on a joint report of two counsellors: export counts, and import them.
 
-Nothing is sent: the two pass the file on in whatever way they choose.
+Nothing is sent: the counsellors pass the file on in whatever way they choose.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
 
-Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and asks
+Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and asks for confirmation
 
 
 def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Confirm) -> bytes:
     """Return the counts of a year, sealed for the colleague whose card it is.
 
-    The register then says that the colleague makes the report, and the year is closed: given
-    again, they are the same counts; a second colleague does not get them. ``confirmed`` shows the
-    card's ten groups and asks: whoever has the key of that card can open the counts. Raises Unfit,
-    NotFound, Refused.
+    The register then records that the colleague makes the report, and closes the year: a second
+    export has the same counts, and another colleague is refused. ``confirmed`` shows the card's ten
+    groups and asks for confirmation: whoever has the key of that card can open the counts. Raises
+    Unfit, NotFound, Refused.
     """
     read = colleague(place, card)
     desk, today = place.desk(read.site), place.machine.today()
@@ -48,12 +48,12 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         )  # fmt: skip
         if before is None:
             _keep(place, made, read.name, read.identity, given=True)
-        # Before the year is closed on the disk: without the file nobody could make its report.
+        # Before the year is closed on disk: without the file, nobody could make its report.
         return sealed_counts.seal(made, read, desk.signing, today)
 
 
 def _given_away(before: Joint, name: str) -> Unfit:
-    """Return why a second colleague, called ``name``, does not get counts that were given."""
+    """Return why a second colleague, called ``name``, cannot get counts already exported."""
     year, other = before.last_year, before.counsellor
     if names.plain(name) == names.plain(other):
         return Unfit(
@@ -70,10 +70,10 @@ def _given_away(before: Joint, name: str) -> Unfit:
 
 
 def years(place: Workplace, employer: str, year: int) -> range:
-    """Return the calendar years whose counts ``give`` gives and which it closes. Raises Unfit.
+    """Return the calendar years that ``give`` exports and closes. Raises Unfit.
 
-    These are three where one range over three years was agreed. Once counts of the year were
-    given away, they are the years of those.
+    These are three years if one range over three years was agreed. Once counts for the year have
+    been exported, they are the years of that export.
     """
     events = place.book().terms
     found = gather.exchanged(events, employer, range(year, year + 1))
@@ -84,7 +84,7 @@ def years(place: Workplace, employer: str, year: int) -> range:
 
 
 def colleague(place: Workplace, card: bytes) -> Card:
-    """Return a colleague's card: of a site of this desk, not its own, with a key for today.
+    """Return a colleague's card: for a site of this desk, not its own, and with a key for today.
 
     Raises Unfit.
     """
@@ -102,10 +102,10 @@ def colleague(place: Workplace, card: bytes) -> Card:
 
 
 def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
-    """Keep a colleague's counts, and return them under this desk's name of the employer.
+    """Keep a colleague's counts, and return them under this desk's name for the employer.
 
-    ``employer`` is that name, empty for the one that the colleague uses. Raises Unfit, NotFound,
-    Refused.
+    ``employer`` is that name; if empty, the colleague's name for it is used. Raises Unfit,
+    NotFound, Refused.
     """
     found = opened(place, sealed)
     _ask(confirmed, found.name, found.by)
@@ -116,7 +116,7 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
 
 
 def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:
-    """Return the counts of these years that were given away, None if there were none."""
+    """Return the counts of these years that were exported; None if there were none."""
     found = gather.exchanged(events, employer, years)
     return next(
         (

@@ -1,6 +1,6 @@
 """Matching words for a caller, by which a later report can be added to the existing case.
 
-They are no proof: whoever has them can write them. So nothing is joined without the counsellor.
+They prove nothing: anyone who has them can write them. So only the counsellor joins cases.
 """
 
 import re
@@ -19,11 +19,11 @@ from dropbox_app.desk.register.form import Refused
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import dealt_words
 
-WORDS = 2  # of more than 7,000 each
+WORDS = 2  # from lists of more than 7,000 each
 
 
 def give(place: Workplace, reference: str, language: str) -> str:
-    """Return the words of a case: those that it has, or new ones of the list of a language.
+    """Return a case's matching words: the existing ones, or new ones from a language's list.
 
     Raises NotFound, Unfit if the case has a thread already.
     """
@@ -47,7 +47,7 @@ def give(place: Workplace, reference: str, language: str) -> str:
 def proposed(place: Workplace, opened: Opened) -> Standing | None:
     """Return the case at a thread's employer whose words are in the reporter's first message.
 
-    None if there is none, or if the two are put together already.
+    None if there is none, or if the two have been joined already.
     """
     waiting = _given(place)
     if not waiting:
@@ -65,11 +65,11 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Put a thread with a case, and return the case: the two count once.
+    """Join a thread to a case, and return the case: together they count once.
 
-    The case that was made for the thread gives way. It is marked as the same situation instead if
-    the counsellor recorded anything in it, its year is closed, or the other case has a thread.
-    Nothing changes if the two are together already. Raises NotFound, Refused, Unfit.
+    The case that was made for the thread is removed. If the counsellor recorded anything in it, its
+    year is closed, or the other case has a thread, it is marked as the same situation instead.
+    Nothing changes if the two have been joined already. Raises NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():
@@ -94,7 +94,7 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
 
 
 def _own(place: Workplace, mailbox: str) -> Standing:
-    """Return the case that a thread has already. Raises Unfit where it has none."""
+    """Return a thread's existing case. Raises Unfit if it has none."""
     own = _of_thread(place, mailbox)
     if own is None:
         raise Unfit(
@@ -106,7 +106,7 @@ def _own(place: Workplace, mailbox: str) -> Standing:
 
 
 def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
-    """Remove the case of a thread; return False if it stays, with what was recorded in it."""
+    """Remove a thread's case; return False if it stays, along with what was recorded in it."""
     (number, only), *others = register.of_case(place, own)
     desk, _ = threads.find(place, mailbox)
     label = desk.state.threads[mailbox].label
@@ -122,7 +122,7 @@ def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
 
 
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
-    """Return the case that a thread has, also where a later entry gave the case another thread."""
+    """Return a thread's case, even if a later entry gave the case another thread."""
     book = place.book()
     named = (one for one in reversed(book.events) if isinstance(one, Case))
     found = next((one.case for one in named if one.thread == mailbox), "")
@@ -141,7 +141,7 @@ def _given(place: Workplace) -> dict[str, Standing]:
 def _plain(text: str) -> str:
     """Return the words of a text with one space between them, without capitals and accents.
 
-    As for a code, the dotless i of a Turkish keyboard is an i, and what nobody sees is left out.
+    As in a code, the dotless i of a Turkish keyboard is an i, and invisible characters are dropped.
     """
     apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0131", "i")
     plain = "".join(sign for sign in apart if not _unseen(sign))

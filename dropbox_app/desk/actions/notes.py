@@ -18,8 +18,8 @@ def note(place: Workplace, name: str, site: str = "") -> str:
 def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
     """Replace the note on a thread; an empty text removes it.
 
-    Returns it as it is kept. Raises Unfit, and keeps the note as it was, if it is longer than
-    ``MAX_NOTE``; NotFound.
+    Returns it as stored. Raises NotFound, or Unfit if it is longer than ``MAX_NOTE``; the existing
+    note is then kept.
     """
     kept = clean_text(text).strip()
     if len(kept) > MAX_NOTE:

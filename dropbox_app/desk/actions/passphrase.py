@@ -1,4 +1,4 @@
-"""A passphrase for a desk: draw one, and say what a program can know of a chosen one."""
+"""A passphrase for a desk: draw one, or judge a chosen one as far as a program can."""
 
 import secrets
 from typing import Literal
@@ -9,8 +9,8 @@ from dropbox_app.protocol.errors import WrongPassphrase
 from dropbox_app.protocol.retrieval_code import dealt_words
 
 LEAST = vault.MIN_PASSPHRASE  # characters
-WORDS = 5  # of more than 7,000 each: some 2^64 possibilities
-_LEAST_SIGNS = 7  # different characters; what has fewer is a pattern
+WORDS = 5  # from more than 7,000 each: about 2^64 possibilities
+_LEAST_SIGNS = 7  # different characters; with fewer, it is a pattern
 
 Verdict = Literal["short", "pattern", "unknown"]
 
@@ -24,8 +24,8 @@ def draw(language: str) -> str:
 def judge(passphrase: str) -> Verdict:
     """Return what can be said about a passphrase that a person chose.
 
-    short: it is refused. pattern: a few characters, or one part, over and over; anybody tries that
-    first. unknown: long enough; whether somebody can guess it, no program can tell.
+    short: it is refused. pattern: a few characters, or one part, over and over; attackers try that
+    first. unknown: long enough; no program can tell whether somebody could guess it.
     """
     tidy = vault.tidy(passphrase)
     if len(tidy) < LEAST:
@@ -39,6 +39,6 @@ def judge(passphrase: str) -> Verdict:
 
 
 def confirm(place: Workplace, passphrase: str) -> None:
-    """Raise WrongPassphrase unless this is the passphrase of the desk that is open."""
+    """Raise WrongPassphrase unless this is the open desk's passphrase."""
     if not place.vault.fits(passphrase):
         raise WrongPassphrase("The passphrase does not fit this desk; try again.")

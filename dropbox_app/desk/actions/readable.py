@@ -1,4 +1,4 @@
-"""Writes readable files outside the desk's folder: 0600, over no other file, dated at midnight."""
+"""Writes readable files outside the desk's folder: mode 0600, never overwriting, dated midnight."""
 
 import contextlib
 import datetime
@@ -10,13 +10,13 @@ from pathlib import Path
 from dropbox_app.desk.errors import AlreadyThere
 from dropbox_app.desk.storage.atomic_files import writing_outside
 
-MOST_NUMBERED = 1_000  # files of one name in one folder
+MOST_NUMBERED = 1_000  # files with the same name in one folder
 
 
 def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> Path:
     """Write to ``out``, or into that folder under ``name`` or a numbered name; return the path.
 
-    Raises AlreadyThere, and what ``pieces`` raises: then nothing is left of the file.
+    Raises AlreadyThere, and whatever ``pieces`` raises; nothing is left of the file then.
     """
     with contextlib.ExitStack() as stack:
         path, put = _open(stack, out, name, day)
@@ -27,7 +27,7 @@ def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> 
 
 @contextlib.contextmanager
 def new_folder(path: Path, day: datetime.date) -> Iterator[None]:
-    """Make a folder that was not there, 0700; remove it again if something fails."""
+    """Make a new folder with mode 0700; remove it again if something fails."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:

@@ -1,7 +1,7 @@
 """Actions on the register: keep and read events, cases, and consents from threads.
 
-Nothing of the register is ever sent. It is in the desk's database and its backups alone, until
-somebody asks for an export.
+No part of the register is ever sent. It is only in the desk's database and backups, unless somebody
+asks for an export.
 """
 
 import collections
@@ -49,9 +49,9 @@ HELD_BACK = Sentence(
 class Added:
     """The result of adding events. ``kept``: how many are new.
 
-    ``there``: how many were there already, and were not kept twice.
-    ``left_out``: how often a field was left out, because of how much is recorded, by field.
-    ``near``: new names of employers, each with one that was there and is much like it.
+    ``there``: how many existed already, and were not kept twice.
+    ``left_out``: how often each field was left out because of the level of recording, by field.
+    ``near``: new names of employers, each with a similar existing one.
     ``case``: the reference of the case that was made for a contact.
     """
 
@@ -70,7 +70,7 @@ def every(place: Workplace, employer: str = "") -> list[Event]:
 
 
 def employers(place: Workplace) -> list[str]:
-    """Return the names of all employers, of sites and of the register, in alphabetical order."""
+    """Return the names of all employers, from sites and the register, in alphabetical order."""
     sheets = place.book().sheets
     called = {sheet.site: name for name, sheet in sheets.items() if sheet.site}
     sites = {called.get(site) or called.get(name) or name for site, name in place.names().items()}
@@ -91,10 +91,10 @@ def sheet(place: Workplace, employer: str) -> Employer | None:
 def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> Added:
     """Keep new events, all or none. Raises Refused with every fault.
 
-    ``once``: an event that is there already in the same words is not kept again. Of each event
-    that is kept which the employer's level of recording allows.
+    ``once``: an identical existing event is not kept again. Only the fields that the employer's
+    level of recording allows are kept.
     """
-    with place.database.transaction():  # nobody else may change what the rules look at
+    with place.database.transaction():  # nothing that the rules check may change meanwhile
         looked = _look(place, given, once=once)
         if looked.faults:
             raise Refused(looked.faults[: lines.MOST_FAULTS])
@@ -104,7 +104,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
 
 @dataclass(frozen=True)
 class Looked:
-    """What would become of events that are given: those that are new, as kept, and faults."""
+    """What would happen to the given events: the new ones, as kept, and the faults."""
 
     added: Added
     new: tuple[Numbered, ...]
@@ -112,7 +112,7 @@ class Looked:
 
 
 def look(place: Workplace, given: Sequence[Numbered]) -> Looked:
-    """Return what ``add`` would do with events, where what is there already is not kept again."""
+    """Return what ``add`` would do with events if existing ones are not kept again."""
     return _look(place, given, once=True)
 
 
@@ -139,7 +139,7 @@ def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
-    """Return new names of employers that are much like an existing one, or like each other."""
+    """Return new names of employers that are similar to an existing one, or to each other."""
     known, found = set(there), []
     for name in sorted(new - there):
         found += [(name, other) for other in names.near(known, name)]
@@ -179,7 +179,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
 
 
 def _keep_site(place: Workplace, old: str, new: str) -> None:
-    """Let the site that is called as the old name was belong to the new one."""
+    """Let the site with the old name belong to the new one."""
     site = next((one for one, name in place.names().items() if names.same_name(name, old)), "")
     had = sheet(place, new)
     if site and not names.same_name(place.names()[site], new) and not (had and had.site):
@@ -191,7 +191,7 @@ def record_contact(
 ) -> Added:
     """Keep one contact: in an existing case, in a new one, or without a case.
 
-    ``reference`` is a case's reference or label; ``new_case`` the label of a new case, which may
+    ``reference`` is a case's reference or label; ``new_case`` is the label of a new case, and may
     be empty. Raises Refused, NotFound.
     """
     if new_case is None:
@@ -207,14 +207,14 @@ def record_contact(
 
 
 def record(place: Workplace, *given: Event) -> Added:
-    """Keep events that somebody typed, all or none. Raises Refused."""
+    """Keep typed events, all or none. Raises Refused."""
     today = place.machine.today()
     read = [Numbered(0, form.parse(form.to_json(one), today)) for one in given]
     return add(place, read)
 
 
 def bring_in(place: Workplace, raw: bytes) -> Added:
-    """Keep the events of a file, all or none. Raises Refused with every fault of every line.
+    """Keep the events from a file, all or none. Raises Refused with every fault of every line.
 
     The same file may be imported twice: existing events are not kept again.
     """
@@ -222,7 +222,7 @@ def bring_in(place: Workplace, raw: bytes) -> Added:
 
 
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
-    """Return every case, the newest first; a thread without a case gets one. Raises NotFound."""
+    """Return every case, newest first; a thread without a case gets one. Raises NotFound."""
     adopt(place)
     found = [
         one for one in place.book().standings.values() if not employer or one.employer == employer
@@ -255,10 +255,11 @@ def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
 
 
 def adopt(place: Workplace) -> int:
-    """Make a case of every thread of a reporter's that has none; return how many were made.
+    """Make a case for every reporter's thread that has none; return how many were made.
 
-    What a server made up is none: a message of the reporter's must have been verified. It is opened
-    on the day that the reporter signed, or today if that year is closed.
+    A thread that the server made up does not count: a message from the reporter must have been
+    verified. The case is opened on the day that the reporter signed, or today if that year is
+    closed.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
     if known.issuperset(lists.of_reporters(place.database)):
@@ -277,7 +278,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
         if began is None:
             continue
         employer = names.spelled(there_called, called(place, one.site, one.employer))
-        there_called.add(employer)  # a second new site may spell it otherwise
+        there_called.add(employer)  # a second new site may spell it differently
         day = min(began, place.machine.today())
         if rules.is_closed(there, employer, day.year):
             day = place.machine.today()
@@ -288,7 +289,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
 
 
 def case_of_thread(mailbox: str, label: str, employer: str, day: datetime.date) -> Case:
-    """Return the event that makes a case of a thread; it has no reference yet."""
+    """Return the event that makes a thread a case; it has no reference yet."""
     return Case(date=day, employer=employer, thread=mailbox, label=label, channel="drop_box")
 
 
@@ -299,14 +300,14 @@ def employer_of(place: Workplace, listed: Listed) -> str:
 
 
 def called(place: Workplace, site: str, name: str) -> str:
-    """Return what the register calls the employer of a site; ``name``: what the site calls it."""
+    """Return the register's name for the employer of a site; ``name`` is the site's own."""
     sheets = place.book().sheets
     of_sites = {sheet.site: employer for employer, sheet in sheets.items() if sheet.site}
     return of_sites.get(site) or of_sites.get(name) or name
 
 
 def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
-    """Return the consents of a case as of today, those of its thread too. Raises NotFound."""
+    """Return the consents of a case as of today, including those in its thread. Raises NotFound."""
     found = case(place, reference)
     take_consents(place, found)
     day = place.machine.today()
@@ -314,10 +315,10 @@ def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
 
 
 def take_consents(place: Workplace, found: Standing) -> int:
-    """Enter the reporter's signed answers of a case's thread; return how many were new.
+    """Enter the reporter's signed answers from a case's thread; return how many were new.
 
-    They count in the order in which they were signed, whatever came in first: an answer is left
-    out if a later one to the same question is there already and its day is not later.
+    They count in the order in which they were signed, whichever arrived first: an answer is left
+    out if a later one to the same question is already there with a day that is not later.
     """
     opened = _thread(place, found)
     if opened is None:
@@ -332,7 +333,7 @@ def take_consents(place: Workplace, found: Standing) -> int:
             continue
         day, todo = datetime.date.min, []
         for said in opened.thread.answers(question.digest):
-            # Not before the answers that were signed before it, whatever day it says.
+            # Not before the answers that were signed earlier, whatever day it states.
             day = max(day, min(said.day, place.machine.today()))
             entered = there.get(said.digest) or there.get(items[said.digest])
             if entered is None:
@@ -347,7 +348,7 @@ def take_consents(place: Workplace, found: Standing) -> int:
 
 
 def _thread(place: Workplace, found: Standing) -> open_thread.Case | None:
-    """Open the thread of a case; None where it has none here."""
+    """Open the thread of a case; None if it has none here."""
     if not found.sheet.thread:
         return None
     try:
@@ -400,12 +401,12 @@ def export(place: Workplace) -> str:
 
 
 def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
-    """Return events with their numbers. They were checked when they were kept."""
+    """Return events with their numbers. They were checked before they were stored."""
     return place.book().at(employer) if employer else place.book().entries
 
 
 def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
-    """Return how much is recorded at each employer, with these events included."""
+    """Return the level of recording at each employer, including these events."""
     names = {one.employer for one in given if isinstance(one, OfEmployer)}
     there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
     sheets = cases.sheets(cases.in_order([*there, *given]))
@@ -413,7 +414,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the events to check new ones against: those of the cases that they name."""
+    """Return the events to check new ones against: those of the cases they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -424,7 +425,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give every case without a reference one: its year, and that year's next number."""
+    """Give every case without a reference its year and that year's next number."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

@@ -1,6 +1,6 @@
 """The counsellor's own words for a report, and its language, kept until it is issued.
 
-They are in the desk's database and its backups. What is issued is kept in the register.
+They are in the desk's database and its backups. An issued report is kept in the register.
 """
 
 import json
@@ -46,12 +46,12 @@ def keep(place: Workplace, employer: str, year: int, new: Kept) -> None:
 
 
 def drop(place: Workplace, employer: str, year: int) -> None:
-    """Remove what is kept for the report of a year: it was issued."""
+    """Remove what is kept for the report of a year, after it was issued."""
     notebook.keep_report(place.database, employer, year, "")
 
 
 def move(place: Workplace, old: str, new: str) -> None:
-    """Take what is kept over to another name of the employer; no words are lost."""
+    """Move what is kept to another name of the employer, without losing any words."""
     for year in notebook.report_years(place.database, old):
         was, there = kept(place, old, year), kept(place, new, year)
         own = OwnWords(

@@ -1,4 +1,4 @@
-"""Destroys a case for good, with its thread; a coded row of statistics remains."""
+"""Permanently destroys a case and its thread; a coded row of statistics remains."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class Destroyed:
 def destroy(place: Workplace, found: Standing) -> Destroyed:
     """Destroy a case and its thread. Raises DeskError if a message in it waits to be sent.
 
-    The thread goes first: cut short in between, the case is still there and is destroyed by the
-    next try. The database gets a new key before ``Workplace`` is closed, so that a copy of
+    The thread goes first: if interrupted in between, the case is still there, and the next attempt
+    destroys it. The database gets a new key before ``Workplace`` is closed, so that a copy of
     today's file does not open what was destroyed. Older backups still hold it.
     """
     conversation = _forget(place, found.sheet.thread)

@@ -1,4 +1,4 @@
-"""The counsellor's settings of this desk: language, lock, interval of fetching, proxy."""
+"""The counsellor's settings for this desk: language, lock, fetch interval, proxy."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -22,7 +22,7 @@ class Settings:
 
 
 def settings(place: Workplace) -> Settings:
-    """Return the choices; those that were never made are the defaults of ``Settings``."""
+    """Return the choices, with the defaults of ``Settings`` for those that were never made."""
     kept = notebook.settings(place.database)
     usual = Settings()
     return Settings(
@@ -69,10 +69,10 @@ def proxy(place: Workplace) -> str | None:
 
 
 def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
-    """Reach all sites, or the one named by ``site``, through a proxy; an empty one ends it.
+    """Reach all sites, or the one named by ``site``, through a proxy; an empty one removes it.
 
-    Returns the employers' names. Raises Unfit, before anything is changed, if an address of a
-    site cannot be reached in that way.
+    Returns the employers' names. Raises Unfit, before anything is changed, if a site's address
+    cannot be reached that way.
     """
     desks = place.desks(site)
     way = read_proxy(address)

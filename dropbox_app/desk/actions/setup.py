@@ -1,4 +1,4 @@
-"""Actions for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
+"""Setup actions: make a desk or add a site, accept new addresses, make a key for Tor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ def exists(folder: Path) -> bool:
 
 
 def invited(raw: bytes) -> Invitation:
-    """Read an invitation as the operator gave it. Raises Unfit."""
+    """Read an invitation from the operator. Raises Unfit."""
     return workplace.read_invitation(raw)
 
 
@@ -56,7 +56,7 @@ def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> 
 
 
 def needs_tor(invitation: Invitation) -> bool:
-    """Return whether the desk needs Tor: an address of the site can only be reached through it."""
+    """Return whether the desk needs Tor: the site has an address that only Tor can reach."""
     return any(is_onion(one) for one in (*invitation.origins, *invitation.desk_origins))
 
 
@@ -68,7 +68,7 @@ def init(
     profile: Profile,
     proxy: str = "",
 ) -> Made:
-    """Make a desk for the invitation's site, or add the site to the desk in the folder.
+    """Make a desk for the invitation's site, or add the site to an existing desk in the folder.
 
     Raises Unfit, AlreadyThere if the site is set up here, WrongPassphrase.
     """
@@ -86,9 +86,9 @@ def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "")
 
 
 def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved:
-    """Take the addresses and the name of a site's new invitation. Raises Unfit.
+    """Adopt the addresses and name in a site's new invitation. Raises Unfit.
 
-    ``proxy`` takes the place of the one of before; an empty one ends it, None keeps it.
+    ``proxy`` replaces the previous one; an empty one removes it, None keeps it.
     """
     told = invited(invitation)
     workplace.move(place, told, proxy)
@@ -108,9 +108,9 @@ def make_onion_key(address: str, out: Path) -> str:
 
 
 def tidy(profile: Profile) -> Profile:
-    """Return a profile with its texts as a card takes them: tidy lines; what is empty is left out.
+    """Return a profile with its texts tidied for a card; empty ones are left out.
 
-    Of the sentence, which is often pasted, characters that cannot be seen are left out too.
+    Invisible characters are also removed from the sentence, which is often pasted.
     """
     said = {code: _line(text) for code, text in profile.sentence.items()}
     return Profile(
@@ -121,6 +121,6 @@ def tidy(profile: Profile) -> Profile:
 
 
 def _line(text: str) -> str:
-    """Return a text as one line of letters that can be seen."""
+    """Return a text as one line without invisible characters."""
     spaced = " ".join(clean_text(with_line_ends(text)).split())
     return "".join(letter for letter in spaced if not unseen(letter)).strip()

@@ -25,13 +25,13 @@ class Fetched:
     site: str
     employer: str
     report: Report
-    sent: int = 0  # messages that had waited
+    sent: int = 0  # messages that were waiting
     failure: DeskError | None = None
 
 
 @dataclass(frozen=True)
 class Site:
-    """One site of the desk, as a list of them shows it."""
+    """One site of the desk, as shown in a list."""
 
     site: str
     employer: str
@@ -65,9 +65,9 @@ def fetch(
 ) -> list[Fetched]:
     """Fetch from all sites at once, or from the one named by ``site``.
 
-    Each goes over a connection, and over Tor a circuit, of its own; a site that does not answer
-    delays no other. ``progress`` is told of each as it is done, ``waiting`` every ten seconds
-    without news which employers have not answered.
+    Each site has its own connection, and its own circuit over Tor; a site that does not respond
+    does not delay the others. ``progress`` is called with each result; ``waiting`` is called after
+    every ten seconds without a result, with the employers whose sites have not responded.
     """
     done = []
     for one in for_each(place.desks(site), lambda desk: _fetch(place, desk), waiting):
@@ -112,8 +112,8 @@ def card(
 ) -> CardShown:
     """Return the desk's own card for one site, after ``change``, if given. Raises Unfit.
 
-    A card that nobody has yet is made of today; of one that the server has the next fetch issues
-    and takes there what changed.
+    A card that nobody has yet is issued today. If the server already has one, the next fetch issues
+    and publishes the changes.
     """
     desk = place.one(site)
     old = desk.state.profile
@@ -132,19 +132,19 @@ def card(
 def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
     """Return the desk's own card for each site with the employer's name, sorted by name.
 
-    One call then confirms all of them: the list of groups is read out from top to bottom.
+    One phone call can then confirm all of them, by reading out the list of groups.
     """
     employers = sorted(place.names().items(), key=lambda one: (one[1].casefold(), one[0]))
     return [(employer, card(place, site)) for site, employer in employers]
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """Return the keys that should be gone by this computer's day, for each site."""
+    """Return each site's keys that, by this computer's date, should have been destroyed."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 
 def destroy_overdue(desk: Desk) -> Report:
-    """Destroy the overdue keys of one site at the person's request; the site need not answer."""
+    """Destroy one site's overdue keys at the user's request; the site need not respond."""
     own_card.destroy_overdue(desk)
     return desk.report
 
@@ -154,7 +154,7 @@ class Absence:
     """The result of announcing an absence, or its end, at one site."""
 
     employer: str
-    stand_in: str  # the name, as the site gives it
+    stand_in: str  # the name as given by the site
     report: Report
     failure: DeskError | None = None
 
@@ -169,11 +169,12 @@ def away(
     stand_in: str = "",
     confirmed: Callable[[Card], bool] = lambda _: False,
 ) -> list[Absence]:
-    """Announce an absence on the card of one site, of the ids in ``at``, or of all; None ends it.
+    """Announce an absence on the cards of one site, the sites in ``at``, or all; None ends it.
 
-    ``stand_in`` names a colleague on each line, by the ten groups, which differ from site to site;
-    at each site, the one found there stands in. With one site, errors are raised. Several sites are
-    told at once, each over its own connection, and errors are returned for each.
+    Each line of ``stand_in`` names a colleague by the ten groups, which differ from site to site;
+    at each site, the colleague found there stands in. For one site, errors are raised. Several
+    sites are updated at the same time, each over its own connection, and errors are returned for
+    each.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")
@@ -191,7 +192,7 @@ def away(
 
 
 def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:
-    """Return this site's colleague among those given, one a line. Raises NotFound, Unfit."""
+    """Return this site's colleague among those given, one per line. Raises NotFound, Unfit."""
     unknown = None
     for who in filter(str.strip, given.splitlines()):
         try:
@@ -216,7 +217,7 @@ def _away(
             desk.need_day()
             who = _stand_in(desk, stand_in, confirmed)
             announced = Away(until, who.identity if who else None) if until else None
-            schedule.months(desk.today, announced)  # said before anything is changed
+            schedule.months(desk.today, announced)  # raised before anything is changed
             desk.state.away = announced
             own_card.issue(desk, forced=True)
             own_card.publish(desk)

@@ -1,6 +1,6 @@
-"""Snippets: texts to begin an answer with, shipped in Dutch and English, and own versions.
+"""Snippets: texts to begin an answer with, in Dutch and English, and the counsellor's own versions.
 
-What is shipped is in ``desk/snippets``. An own version is in the desk's database and its backups.
+The shipped texts are in ``desk/snippets``. Own versions are in the desk's database and backups.
 """
 
 import functools
@@ -30,7 +30,7 @@ class Snippet:
 
 
 def snippets(place: Workplace, language: str = "") -> list[Snippet]:
-    """Return all snippets in the order in which they are shipped, of one language or of each.
+    """Return all snippets in their shipped order, in one language or in each.
 
     Raises NotFound if there are none in that language.
     """
@@ -52,9 +52,9 @@ def snippet(place: Workplace, name: str, language: str) -> Snippet:
 
 
 def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
-    """Keep an own version of a snippet. After NotFound or Unfit nothing is kept.
+    """Keep the counsellor's own version of a snippet. Nothing is kept after NotFound or Unfit.
 
-    Giving the shipped text removes the own version.
+    Entering the shipped text removes the own version.
     """
     was = snippet(place, name, language)
     kept = clean_text(text).strip()

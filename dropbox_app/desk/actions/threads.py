@@ -22,15 +22,15 @@ from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import Message
 
 MAX_LABEL = 100  # characters
-MOST_FOUND = 50  # messages that a search shows
+MOST_FOUND = 50  # messages shown by a search
 
 
 @dataclass(frozen=True)
 class Listed:
     """One thread in a list: its site, the counsellor's own name for it, and its summary.
 
-    ``answer_by`` is the last day of an answer by what the site promises; None where nothing waits
-    for one, or the site did not say. ``away_until``: the absence on which that day falls.
+    ``answer_by`` is the last day on which the site promises an answer; None if nothing needs one,
+    or the site promises none. ``away_until``: the last day of an absence that includes that day.
     """
 
     site: str
@@ -44,20 +44,20 @@ class Listed:
 
 @dataclass(frozen=True)
 class Opened:
-    """A thread that was opened, with the desk of its site and the name that the counsellor gave."""
+    """An opened thread, with its site's desk and the counsellor's name for it."""
 
     desk: Desk
     case: Case
 
     @property
     def listed(self) -> Listed:
-        """Return the row of a list for it."""
+        """Return the thread's row for a list."""
         return _listed(self.desk, self.case.mailbox, summary.of(self.case))
 
 
 @dataclass(frozen=True)
 class FoundNote:
-    """A private note of the counsellor that a search found."""
+    """A private note found by a search."""
 
     listed: Listed
     text: str
@@ -65,7 +65,7 @@ class FoundNote:
 
 @dataclass(frozen=True)
 class Found:
-    """A message that a search found. ``genuine``: its author really wrote it."""
+    """A message found by a search. ``genuine``: its author really wrote it."""
 
     listed: Listed
     item: str
@@ -75,7 +75,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Searched:
-    """The newest messages that a search found. ``more``: there are others."""
+    """The newest messages found by a search. ``more``: there are others."""
 
     newest: tuple[Found, ...]
     more: bool
@@ -83,14 +83,14 @@ class Searched:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The first threads of a list, and how many the list has in all."""
+    """The first threads of a list, and the total number in the list."""
 
     first: tuple[Listed, ...]
     all: int
 
 
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
-    """Return every thread of all sites, or of the one that ``site`` names; the newest first."""
+    """Return every thread of all sites, or of the one that ``site`` names; newest first."""
     return [*choose(place, place.names(site)).first]
 
 
@@ -101,9 +101,9 @@ def choose(
     order: Order = "newest",
     most: int | None = None,
 ) -> Chosen:
-    """Return the threads of some sites in an order, ``most`` of them at most.
+    """Return up to ``most`` threads of some sites, in a given order.
 
-    ``which`` names a choice of ``storage/lists.py``: all, a group of Today, or whose turn it is.
+    ``which`` names a list in ``storage/lists.py``: all, a group of Today, or whose turn it is.
     """
     names = place.names()
     among = [site for site in sites if site in names]
@@ -115,7 +115,7 @@ def choose(
 
 @contextlib.contextmanager
 def summarised(place: Workplace) -> Iterator[None]:
-    """A transaction in which every thread has its summary; those that are missing are made."""
+    """Open a transaction in which every thread has a summary; missing ones are made first."""
     database = place.database
     with database.transaction():
         if place.summarised != database.version:
@@ -135,7 +135,7 @@ def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
 
 
 def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
-    """Return the site's id and the mailbox of a thread, as ``find``, without loading the site."""
+    """Return a thread's site id and mailbox, like ``find``, but without loading the site."""
     given = name.strip().lower()
     if len(given) < open_thread.LEAST_PREFIX:
         least = open_thread.LEAST_PREFIX
@@ -152,13 +152,13 @@ def locate(place: Workplace, name: str, site: str = "") -> tuple[str, str]:
 
 
 def read(place: Workplace, name: str, site: str = "") -> Opened:
-    """Open a thread; nothing is marked as seen. Raises NotFound."""
+    """Open a thread without marking anything as seen. Raises NotFound."""
     desk, mailbox = find(place, name, site)
     return Opened(desk, open_thread.open_case(desk, mailbox))
 
 
 def mark_seen(opened: Opened) -> int:
-    """Note that all of an opened thread was shown; return how many messages were new."""
+    """Record that an opened thread was shown completely; return how many messages were new."""
     unseen = opened.case.unseen
     for item in unseen:
         opened.desk.state.items[item].seen = True
@@ -168,9 +168,9 @@ def mark_seen(opened: Opened) -> int:
 
 
 def search(place: Workplace, text: str, sites: Sequence[str] | None = None) -> Searched:
-    """Return messages of some sites that contain all words of ``text``: the newest 50.
+    """Return the newest 50 messages of some sites that contain all words of ``text``.
 
-    ``sites`` None is all sites. Messages that are not genuine are marked as such.
+    If ``sites`` is None, search all. Messages that are not genuine are marked as such.
     """
     every = queries.find(place.database, text, MOST_FOUND + 1, sites)
     hits = every[:MOST_FOUND]
@@ -189,9 +189,9 @@ def search(place: Workplace, text: str, sites: Sequence[str] | None = None) -> S
 def search_notes(
     place: Workplace, text: str, sites: Sequence[str] | None = None
 ) -> list[FoundNote]:
-    """Return private notes of some sites that contain all words of ``text``, as ``search``.
+    """Return private notes of some sites that contain all words of ``text``, like ``search``.
 
-    At most 50.
+    Returns at most 50.
     """
     wanted = [_pattern(word) for word in queries.words_in(_folded(text))]
     hits = [
@@ -214,7 +214,7 @@ def _folded(text: str) -> str:
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """Return what finds a word or its beginning as the index of messages does: signs part it."""
+    """Return a pattern that finds a word or its beginning as the index of messages does."""
     return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(re.findall(r"[^\W_]+", word)))
 
 
@@ -245,7 +245,7 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
 
 
 def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
-    """Return the rows with what is promised to their reporters."""
+    """Return the rows with the answers promised to their reporters."""
     promised = rows.promises(place.database)
     found = []
     for row in there:

@@ -34,7 +34,7 @@ _EXTENDED = {
 
 @dataclass(frozen=True)
 class Message:
-    """A message to send: its kind and body as in SPEC section 4, and its files."""
+    """A message to send: its kind and body (SPEC section 4), and its files."""
 
     kind: str
     body: Mapping[str, Json]
@@ -44,7 +44,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that the server has accepted. ``closed``: the thread is closed and stays so."""
+    """A message that the server has accepted. ``closed``: the thread is closed and stays closed."""
 
     mailbox: str
     closed: bool
@@ -56,7 +56,7 @@ def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Messag
 
 
 def notice(status: str, text: str = "", language: str = "") -> Message:
-    """Return a notice on the state of the thread: received, read, closed or reopened."""
+    """Return a notice about the thread's status: received, read, closed or reopened."""
     body: dict[str, Json] = {"status": status}
     given = {"text": with_line_ends(text)} if text else {}
     return Message("notice", body | given, language=language)
@@ -106,9 +106,9 @@ def send(
     """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` come from ``find``.
 
     ``successor`` names a colleague for a handover; ``confirmed`` says whether the ten groups of a
-    card are the colleague's. Raises AlreadyWaiting if the same message waits and ``again`` is not
-    given; Kept if the message is kept and the next fetch sends it; any other error if it is
-    neither sent nor kept. News of the fetch are in the desk's report, also after an error.
+    card are the colleague's. Raises AlreadyWaiting if the same message is waiting and ``again`` is
+    not given; Kept if the message is kept and the next fetch will send it; any other error if it is
+    neither sent nor kept. The desk's report has the results of the fetch, even after an error.
     """
     if not again:
         _refuse_double(desk, mailbox, message)
@@ -134,10 +134,10 @@ def send(
 
 
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
-    """Keep a thread longer at the server, by a sealed notice to the reporter that says so.
+    """Keep a thread on the server longer, with a sealed notice to the reporter that says so.
 
-    The server counts its idle term again from any addition (SPEC section 9); it does not learn
-    that this one extends. Raises Unfit if the thread is closed, and what ``send`` raises.
+    The server restarts its idle term after any addition (SPEC section 9); it does not learn that
+    this notice extends the term. Raises Unfit if the thread is closed, and what ``send`` raises.
     """
     if open_thread.open_case(desk, mailbox).closed:
         sentence = "This thread is closed, so it is not kept longer. Reopen it first."
@@ -148,22 +148,22 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """Return the reporter's language, if the desk has it; else the counsellor's first one."""
+    """Return the reporter's language if the desk has it, or else the counsellor's first one."""
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """Return the language of the pages that the reporter last wrote on; empty if nothing came.
+    """Return the language of the pages that the reporter last wrote on; empty without messages.
 
-    It may be one that a desk has no texts in, such as Polish.
+    It may be a language in which the desk has no texts, such as Polish.
     """
     last = open_thread.open_case(desk, mailbox).thread.newest.get(REPORTER)
     return last.lang if last else ""
 
 
 def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:
-    """Refuse a message that is waiting already; the next fetch sends it."""
+    """Refuse a message that is already waiting; the next fetch sends it."""
     case = open_thread.open_case(desk, mailbox)
     for entry in case.thread.entries:
         waits = case.unsent.get(entry.item) == "waiting"

@@ -1,5 +1,5 @@
-"""The annual report of a counsellor to one employer, made so that it gives nobody away.
+"""The annual report of a counsellor to one employer, made so that it identifies nobody.
 
-The rules are in DECISIONS.md, "An annual report that cannot betray". Modules are pure: rows and
-days go in, a report or its bytes come out.
+The rules are in DECISIONS.md, "An annual report that cannot betray". The modules are pure: they
+turn rows and days into a report or its bytes.
 """

@@ -1,7 +1,7 @@
-"""The bill of a year: a price fixed for the whole term, and the trainings that were ordered.
+"""The bill of a year: a price fixed for the whole term, and the ordered trainings.
 
-It has no hours, talks or travel: a bill that depends on them tells how much there was to do, even
-if it does so only in the next term.
+It has no hours, talks or travel: a bill that depends on them reveals how much work there was, even
+if only in the next term.
 """
 
 import datetime
@@ -33,7 +33,7 @@ class Bill:
 
     @property
     def day(self) -> datetime.date:
-        """The date of the bill: the last day of its year, whenever it is made."""
+        """The date of the bill: the last day of its year, no matter when it is made."""
         return datetime.date(self.year, 12, 31)
 
     @property
@@ -47,9 +47,9 @@ def bill(
 ) -> Bill:
     """Return the bill of a year.
 
-    ``form`` is that of the report: in form A a training has no name of its own. ``yearly`` is
-    the price in euros of a whole calendar year as the agreement says. Raises Unfit if
-    there is none, since a price made up afterwards would follow the work.
+    ``form`` is that of the report: in form A, trainings have no names. ``yearly`` is the agreed
+    price of a whole calendar year in euros. Raises Unfit if there is none, since a price set
+    afterwards would depend on the work.
     """
     if yearly is None:
         raise Unfit(
@@ -62,6 +62,6 @@ def bill(
 
 
 def euros(amount: int, language: str) -> str:
-    """Return an amount as it is written in nl or en: ``€ 1.250`` or ``€ 1,250``."""
+    """Return an amount as written in nl or en: ``€ 1.250`` or ``€ 1,250``."""
     written = f"{amount:,}"
     return "€ " + (written.replace(",", ".") if language == "nl" else written)

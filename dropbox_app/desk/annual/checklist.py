@@ -1,6 +1,6 @@
-"""Advice that depends only on what the employer has, has seen or has ordered itself.
+"""Advice that depends only on what the employer itself has, saw or ordered.
 
-No signal from a case can pass: the same answers give the same advice, whoever came.
+It reveals nothing about cases: the same answers give the same advice, whoever came.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from dropbox_app.desk.register.categories import REPEATED_ADVICE
 
 ADVICE = 3  # items in every report
 
-# In the order in which advice is given: first what people need to find the counsellor at all.
+# In the order in which advice is given: first, what people need to find the counsellor at all.
 ORDER = (
     "poster",
     "complaints_procedure",
@@ -31,7 +31,7 @@ ORDER = (
 
 
 class State(StrEnum):
-    """The result of an advice of last year."""
+    """The result of an item of last year's advice."""
 
     DONE = "done"
     PARTLY = "partly"
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Followed:
-    """An advice of last year, and its result."""
+    """An item of last year's advice, and its result."""
 
     item: str
     state: State
@@ -50,8 +50,8 @@ class Followed:
 def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
     """Return the three items of advice, most important first.
 
-    ``answers`` are words of the register (CHECKED) for items of its CHECKLIST. What is missing or
-    there in part is advised before what is unknown; an item without an answer is unknown.
+    ``answers`` are words of the register (CHECKED) for items of its CHECKLIST. Missing and partial
+    items come before unknown ones; an item without an answer is unknown.
     """
     missing = [item for item in ORDER if answers.get(item) in {"no", "partly"}]
     unknown = [item for item in ORDER if answers.get(item, "unknown") == "unknown"]
@@ -61,7 +61,7 @@ def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
 def followed(last: Sequence[str], answers: Mapping[str, str]) -> tuple[Followed, ...]:
     """Return the result of last year's advice, according to this year's answers.
 
-    The checklist has no question about REPEATED_ADVICE, so what became of it is unknown.
+    The checklist has no question about REPEATED_ADVICE, so its result is unknown.
     """
     return tuple(Followed(item, _STATES[answers.get(item, "unknown")]) for item in last)
 

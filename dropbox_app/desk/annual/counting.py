@@ -1,6 +1,6 @@
-"""Counts situations: people who belong together count once, in the year in which it began.
+"""Counts situations: people who belong together count once, in the year in which theirs began.
 
-A situation that the employer holds itself, as a formal complaint or a legal report, is left out.
+A situation about which the employer has a formal complaint or legal report is left out.
 """
 
 import datetime
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 class Case:
     """The facts about a case that are used for counting.
 
-    ``key`` is unique among the cases of one employer, those that were destroyed included.
-    ``together`` is the counsellor's private mark: cases with the same mark are one situation.
-    ``held_since`` is the day on which the employer got a formal complaint or a legal report of it.
+    ``key`` is unique among the cases of one employer, including destroyed ones. ``together`` is the
+    counsellor's private mark: cases with the same mark are one situation. ``held_since`` is the day
+    on which the employer received a formal complaint or legal report about it.
     """
 
     key: str
@@ -27,7 +27,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Situation:
-    """Cases that belong together; year and group are those of the first of them."""
+    """Cases that belong together; year and group are those of the first."""
 
     year: int
     group: str
@@ -35,7 +35,7 @@ class Situation:
 
 
 def situations(cases: Iterable[Case]) -> list[Situation]:
-    """Return the situations that the cases are about, in the order in which they began."""
+    """Return the situations of the cases, in the order in which they began."""
     marked: dict[tuple[bool, str], list[Case]] = {}
     for case in sorted(cases, key=lambda one: (one.opened, one.key)):
         name = (True, case.together) if case.together else (False, case.key)
@@ -46,14 +46,14 @@ def situations(cases: Iterable[Case]) -> list[Situation]:
 def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
     """Return how many situations of each group began in these calendar years.
 
-    What the employer held on the last day of the last year is left out, however much of the
-    situation it knows: it can count that itself.
+    A situation that the employer held on the last day of the last year is left out, however much of
+    it the employer knows: it can count that itself.
     """
     return counted(situations(cases), years)
 
 
 def counted(every: Iterable[Situation], years: range) -> Mapping[str, int]:
-    """Return what ``counts`` does, of situations."""
+    """Like ``counts``, but for situations."""
     last = datetime.date(years[-1], 12, 31)
     return Counter(
         one.group

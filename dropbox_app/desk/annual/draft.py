@@ -1,4 +1,4 @@
-"""Makes a report and a bill from the register, or says why there can be none."""
+"""Makes a report and a bill from the register, or says why that is impossible."""
 
 import datetime
 from collections import Counter
@@ -26,10 +26,10 @@ from dropbox_app.desk.register.events import Employer, Event
 
 @dataclass(frozen=True)
 class Draft:
-    """A report that may be issued, with what only the counsellor sees of it.
+    """A report that may be issued, with information that only the counsellor sees.
 
-    ``advice`` are the items that next year's report looks back on. ``preview`` explains the
-    report; no part of it goes to the employer.
+    ``advice``: the items that next year's report will look back on. ``preview`` explains the
+    report; the employer gets no part of it.
     """
 
     report: Report
@@ -54,12 +54,11 @@ def draft(
 ) -> Draft:
     """Return the report of one calendar year.
 
-    ``counsellor`` is her name. ``own`` are her words, for forms B and C. ``joint`` are the
-    situations of another counsellor of the same employer, for the years of ``counted_years``;
-    None takes those that she received. Only the sum is made into bands. ``reader``: the language
-    of the preview, if that is not the one of the report. ``situations`` are those of the employer,
-    if they were made of the register before: ``events`` need hold no cases then. Raises Unfit with
-    what to do.
+    ``counsellor`` is her name, and ``own`` her words for forms B and C. ``joint``: the situations
+    of the same employer's other counsellor, for the years of ``counted_years``; if None, those that
+    she received. Only the sum is turned into bands. ``reader``: the language of the preview, if it
+    differs from the report's. ``situations``: those of the employer, if they were derived before;
+    ``events`` then need no cases. Raises Unfit with what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -91,7 +90,7 @@ def term_for(
 ) -> periods.Term:
     """Return the term under which a report may be made now. Raises Unfit with what to do.
 
-    ``events`` may be those alone that later events are held against (``Book.terms``).
+    ``events`` may be only those against which later ones are checked (``Book.terms``).
     """
     if twice := names.same(names.employers(events), employer):
         raise Unfit(
@@ -106,10 +105,10 @@ def term_for(
 def waits_for(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> Unfit | None:
-    """Return why there can be no report of a year now, None if there can be one.
+    """Return why no report of a year can be made now; None if it can.
 
-    ``events`` as for ``term_for``. What only the counsellor's words or a field of the report are
-    refused for, ``draft`` says.
+    ``events`` as for ``term_for``. Faults in the counsellor's words or in a field of the report are
+    only found by ``draft``.
     """
     try:
         term = term_for(events, employer, year, today)
@@ -128,14 +127,14 @@ def bill(events: Sequence[Event], employer: str, year: int) -> bills.Bill:
 
 
 def counted_years(term: periods.Term, year: int) -> range:
-    """Return the calendar years whose situations the report of a year is about."""
+    """Return the calendar years whose situations are in the report of a year."""
     return periods.term_band_years(term, year) or range(year, year + 1)
 
 
 def joint_years(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> range:
     """Return the calendar years whose counts another counsellor needs for a joint report.
 
-    ``events`` as for ``term_for``. Raises Unfit where that report has no figures, or no other
+    ``events`` as for ``term_for``. Raises Unfit if that report has no figures, or no other
     counsellor was agreed.
     """
     term = term_for(events, employer, year, today)
@@ -162,10 +161,10 @@ def joint_counts(
 
 
 def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
-    """Return the counts that came from the other counsellor of a shared employer.
+    """Return the counts received from the other counsellor of a shared employer.
 
-    Each alone would tell the difference: so there is one report, of both counts. A report without
-    figures needs none. Exchanged counts are used, whatever the agreement says now.
+    Two separate reports would reveal the difference, so one report covers both counts. A report
+    without figures needs none. Exchanged counts are used, whatever the agreement says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []
@@ -207,7 +206,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int]
 ) -> tuple[Mapping[str, int], int]:
-    """Return the situations that count, of both counsellors, and how many of hers do not."""
+    """Return both counsellors' situations that count, and how many of hers do not."""
     counted = Counter(counting.counted(situations, years))
     every = sum(one.year in years for one in situations)
     return counted + Counter(joint), every - counted.total()

@@ -1,6 +1,6 @@
-"""What a report or its bill leaves empty, for the counsellor to fill in before it is issued.
+"""The empty items of a report or its bill, for the counsellor to fill in before issuing it.
 
-Nothing of it keeps a report from being made, and nothing of it depends on who came.
+None of them prevents a report, and none depends on who came.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ Gap = Literal[
 
 
 def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
-    """Return what is empty in the report of a year, in the order of the report.
+    """Return the empty items in the report of a year, in the report's order.
 
-    An item of the checklist that is unknown counts as empty: the advice would be about it. An
-    internal counsellor sends no bill, so a price is not missed there.
+    An unknown item of the checklist counts as empty, because the advice would be about it. An
+    internal counsellor sends no bill, so needs no price.
     """
     who = gather.counsellor(events, employer, year, "")
     answers = gather.answers(events, employer, year)
@@ -39,7 +39,7 @@ def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
 
 
 def has_price(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether there can be a bill of a year: a price was agreed."""
+    """Return whether there can be a bill for a year, because a price was agreed."""
     try:
         drafts.bill(events, employer, year)
     except Unfit:

@@ -1,7 +1,7 @@
-"""Gathers what a report needs from the register, in two parts that never meet.
+"""Collects the data for a report from the register, in two parts that never mix.
 
-``seen`` reads only kinds of events that the employer saw, ordered or was told. ``cases`` reads
-what it must not see; nothing but counts is ever made of that.
+``seen`` reads only the kinds of events that the employer saw, ordered or was told about. ``cases``
+reads the events that it must not see; they are used only for counts.
 """
 
 import datetime
@@ -19,16 +19,15 @@ from dropbox_app.desk.register import groups
 from dropbox_app.desk.register.cases import in_order, situations, standings
 
 _MINUTES = 60
-_OTHER = "other"  # the main group of what has none
+_OTHER = "other"  # for cases without a main group
 _TRAININGS = {"training", "information"}
 
 
 def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
-    """Return the appointments at an employer. Raises Unfit for one whose end is not written down.
+    """Return the appointments at an employer. Raises Unfit for one without a recorded end.
 
-    The headcount is that of the agreement alone: one that is written down later could be chosen
-    after the year was counted. Two agreements that begin on the same day are one, the later one
-    wins.
+    Only the headcount in the agreement is used: a later one could be chosen after the year was
+    counted. Two agreements that begin on the same day are one; the later entry counts.
     """
     known = list(events)
     agreed: dict[datetime.date, e.Agreement] = {}
@@ -59,9 +58,9 @@ def _term(agreed: e.Agreement, family: frozenset[str]) -> Term:
 
 
 def issued(events: Iterable[e.Event]) -> list[Issued]:
-    """Return every report that was issued, one for each year that it covers.
+    """Return every issued report, once for each year that it covers.
 
-    A report in form A that printed a band printed it of the three years up to its own.
+    The band in a form A report, if it has one, covers the three years up to its own.
     """
     found = []
     for one in events:
@@ -77,7 +76,7 @@ def issued(events: Iterable[e.Event]) -> list[Issued]:
 
 
 def price(events: Iterable[e.Event], term: Term) -> int | None:
-    """Return the fixed yearly price of a term in euros, None if none is written down."""
+    """Return the fixed yearly price of a term in euros; None if none is recorded."""
     standing = {
         one.date: one.price
         for one in events
@@ -106,7 +105,7 @@ def _training(one: e.Activity) -> Training:
 
 
 def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str, str]:
-    """Return the newest answer to each item of the checklist, as they were at the year's end."""
+    """Return the newest answer to each item of the checklist, as of the end of the year."""
     found: dict[str, str] = {}
     last = datetime.date(year, 12, 31)
     lists = [one for one in events if isinstance(one, e.Checklist) and one.employer == employer]
@@ -117,7 +116,7 @@ def answers(events: Iterable[e.Event], employer: str, year: int) -> Mapping[str,
 
 
 def exchanged(events: Iterable[e.Event], employer: str, years: range) -> list[e.Joint]:
-    """Return the counts that two counsellors exchanged of any of these years, the newest last."""
+    """Return the counts that two counsellors exchanged for any of these years, newest last."""
     return [
         one
         for one in events
@@ -128,7 +127,7 @@ def exchanged(events: Iterable[e.Event], employer: str, years: range) -> list[e.
 
 
 def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, ...]:
-    """Return the advice of the report that was issued for a year, empty if there was none."""
+    """Return the advice in the issued report of a year; empty if there is none."""
     return next(
         (
             one.advice
@@ -140,7 +139,7 @@ def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, .
 
 
 def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str) -> Seen:
-    """Return what the employer saw, ordered or was told in a year.
+    """Return what the employer saw, ordered or was told about in a year.
 
     ``name`` is the counsellor's, as the employer knows her.
     """
@@ -165,7 +164,7 @@ def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str
 
 
 def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]:
-    """Return the employer's sheet at the year's end, with the last value of each field."""
+    """Return the employer's sheet at the end of the year, with the last value of each field."""
     found: dict[str, Any] = {}
     sheets = [one for one in events if isinstance(one, e.Employer) and one.employer == employer]
     for one in sorted(sheets, key=lambda sheet: sheet.date):
@@ -175,7 +174,7 @@ def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]
 
 
 def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Return who reports: the sheet, the newest register number, the year's hours of upkeep."""
+    """Return the reporting counsellor: the sheet, the newest register number, the year's upkeep."""
     said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)
@@ -197,11 +196,11 @@ def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -
 
 
 def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
-    """Return everything that counts as a case at an employer, destroyed cases included.
+    """Return everything that counts as a case at an employer, including destroyed cases.
 
     Cases at the members of a group, and at their members, count for the group. A contact with a
-    reporter that has no case counts as one, unless it continues an earlier one. A case and all that
-    its marks lead to carry the same mark ``together``.
+    reporter without a case counts as a case, unless it continues an earlier contact. A case and all
+    cases that its marks lead to have the same mark ``together``.
     """
     known = list(events)
     names = {employer} | groups.members(groups.standing(known), employer)
@@ -224,10 +223,10 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """Return what counts without a reference: a contact, a case, the row of a destroyed one."""
+    """Return a case without a reference: from a contact, a case, or a destroyed case's row."""
     if isinstance(event, e.OfCase) and event.case:
         return None
-    key = f"\0{number}"  # no reference holds this character
+    key = f"\0{number}"  # no reference contains this character
     if isinstance(event, e.Contact):
         from_reporter = not event.with_whom or "reporter" in event.with_whom
         new = from_reporter and not event.again

@@ -1,7 +1,7 @@
-"""Which report may be issued: whole calendar years, each once, in the form that was agreed.
+"""Which report may be issued: complete calendar years, each once, in the agreed form.
 
 A report is refused, never adapted: if two reports overlap, or differ in form within a term,
-subtracting one from the other shows what each of them hides.
+subtracting one from the other reveals what each hides.
 """
 
 import datetime
@@ -20,11 +20,11 @@ _YEAR = re.compile(r"[12][0-9]{3}")
 class Term:
     """One appointment at one employer.
 
-    ``headcount`` is that at its start; 0 is one that nobody wrote down. ``last_year`` is the last
-    calendar year that it reports on. ``form`` is what the agreement says; None takes the form
-    of the headcount. ``term_band``: the agreement has one band over three years (form A).
-    ``family`` are the groups above this employer and the members below it, at any distance.
-    ``shared_with`` is the other counsellor of a joint report; empty if there is none.
+    ``headcount`` is that at its start; 0 if it was not recorded. ``last_year`` is the last calendar
+    year on which it reports. ``form`` is the agreed form; None means the form for the headcount.
+    ``term_band``: the agreement has one band over three years (form A). ``family``: the groups
+    above this employer and the members below it, at any level. ``shared_with`` is the other
+    counsellor of a joint report; empty if there is none.
     """
 
     employer: str
@@ -39,9 +39,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Issued:
-    """A report that was handed over. It does not change any more.
+    """An issued report. It no longer changes.
 
-    ``figures`` are the calendar years whose situations it printed a band of.
+    ``figures``: the calendar years for whose situations it printed a band.
     """
 
     employer: str
@@ -51,7 +51,7 @@ class Issued:
 
 
 def year(text: str) -> int:
-    """Return a calendar year from what was typed. Raises Unfit for a half, a quarter or a range."""
+    """Return the calendar year that was typed. Raises Unfit for a half, a quarter or a range."""
     if not _YEAR.fullmatch(text.strip()):
         raise Unfit(
             "A report is about one whole calendar year: write four digits, such as 2026. Halves,"
@@ -95,9 +95,9 @@ def form(term: Term) -> Form:
 def term_of(terms: Sequence[Term], employer: str, wanted: int) -> Term:
     """Return the term that a report of this year belongs to.
 
-    A calendar year in which one term ends and another begins belongs to the first of them, so
-    that no year has two forms; the second then begins with the year after. Raises Unfit if there
-    is no term, or if the terms contradict each other.
+    A calendar year in which one term ends and another begins belongs to the first, so that no year
+    has two forms; the second term then begins with the following year. Raises Unfit if there is no
+    term, or if the terms contradict each other.
     """
     own = sorted((one for one in terms if one.employer == employer), key=lambda t: t.first_year)
     for before, after in itertools.pairwise(own):
@@ -158,7 +158,7 @@ def check(
 
 
 def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
-    """Refuse a second level of report in a group: it is for the whole, or for its members."""
+    """Refuse reports at two levels of a group: either the group has one, or its members do."""
     other = next((one.employer for one in issued if one.employer in term.family), "")
     if other:
         raise Unfit(
@@ -170,7 +170,7 @@ def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
 
 
 def _refuse_overlap(issued: Sequence[Issued], term: Term, chosen: Form, wanted: int) -> None:
-    """Refuse a year that is in another band: a later agreement can shift the periods."""
+    """Refuse a year that is in another band, because a later agreement can shift the periods."""
     years = figure_years(term, chosen, wanted)
     other = next(
         (i for i in issued if i.employer == term.employer and _meet(i.figures, years)), None
@@ -190,14 +190,14 @@ def _meet(one: range, other: range) -> bool:
 
 
 def figure_years(term: Term, chosen: Form, wanted: int) -> range:
-    """Return the calendar years of the figures in the report of a year, empty if it has none."""
+    """Return the calendar years of the figures in a year's report; empty if it has none."""
     if chosen is not Form.A:
         return range(wanted, wanted + 1)
     return term_band_years(term, wanted) or range(0)
 
 
 def term_band_years(term: Term, wanted: int) -> range | None:
-    """Return the three calendar years whose band the report of ``wanted`` shows, None if none.
+    """Return the three calendar years whose band the report of ``wanted`` shows, or None.
 
     The periods of three years are counted from the first year of the term, do not overlap, and lie
     within it.

@@ -1,7 +1,7 @@
-"""Explains to the counsellor why a report looks as it does.
+"""Explains to the counsellor why a report looks the way it does.
 
-Only the counsellor sees it, and no file of it goes to the employer: the reason of a figure gives
-the figure away.
+Only the counsellor sees it, and no file for the employer contains it: the reason for a figure
+reveals the figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ def preview(
 ) -> list[str]:
     """Return the sentences of the preview.
 
-    ``counts`` are the situations that count, ``left_out`` those that the employer holds itself,
-    ``found`` what was found in the counsellor's own words. ``shared_with`` is the other
+    ``counts``: the situations that count. ``left_out``: those that the employer holds itself.
+    ``found``: the passages found in the counsellor's own words. ``shared_with``: the other
     counsellor of a joint report, who knows their own part of its counts; empty if there is none.
     """
     say, own = texts(language), texts(language)["preview"]

@@ -1,6 +1,6 @@
-"""Writes a report or a bill as Markdown, HTML, PDF, CSV or JSON: the same report, the same bytes.
+"""Writes a report or a bill as Markdown, HTML, PDF, CSV or JSON: same report, same bytes.
 
-No file holds an author, a moment, a program's version or the reason of a figure.
+No file contains an author, a time, a program version or the reason for a figure.
 """
 
 import csv
@@ -32,7 +32,7 @@ _STYLE = (
 
 
 def report(made: Report, kind: str) -> bytes:
-    """Return a report in one of FORMATS, in UTF-8 where it is text. Raises Unfit."""
+    """Return a report in one of FORMATS, in UTF-8 if it is text. Raises Unfit."""
     if kind == "pdf":
         return _pdf(as_json(made))
     writers = {"md": _markdown, "html": _html, "csv": _csv, "json": _json}
@@ -60,7 +60,7 @@ def bill(made: Bill, language: str) -> Report:
 
 
 def as_json(made: Report) -> dict[str, Any]:
-    """Return the JSON form, from which ``from_json`` makes the same report."""
+    """Return the JSON form, from which ``from_json`` reads the same report."""
     return {
         "title": made.title,
         "language": made.language,
@@ -84,7 +84,7 @@ def as_json(made: Report) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Report:
-    """Read a report back from its JSON form, as it was frozen."""
+    """Read a report from its JSON form, as issued."""
     return Report(
         language=value["language"],
         title=value["title"],
@@ -182,7 +182,7 @@ def _html(made: Report) -> str:
 
 
 def _pdf(data: Mapping[str, Any]) -> bytes:
-    """Return the pages as PDF: tagged (PDF/UA-1), without an author and without a time."""
+    """Return the pages as PDF: tagged (PDF/UA-1), without author or time."""
     try:
         import typst
     except ImportError:

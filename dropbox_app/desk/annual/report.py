@@ -1,8 +1,8 @@
-"""Composes a report in fixed slots: what the employer saw, bands, and agreed sentences.
+"""Composes a report from fixed slots: what the employer saw, bands, and agreed sentences.
 
-``Seen`` holds everything that is printed beside the figures and the counsellor's own words, and
-nothing of a case. So in form A, where no band over three years was agreed, the report is a
-function of what the employer knows already.
+``Seen`` has everything that is printed besides the figures and the counsellor's own words, and
+nothing about cases. So in form A, if no band over three years was agreed, the report depends only
+on what the employer already knows.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register.categories import DISCUSSED_WITH
 
 LANGUAGES = ("nl", "en")
-MAX_FIELD = 200  # characters of a name, a register number or a way to reach the counsellor
+MAX_FIELD = 200  # characters of a name, a register number or the counsellor's contact details
 REGULATIONS = (
     "complaints_procedure", "complaints_committee", "code_of_conduct", "reporting_procedure",
 )  # fmt: skip
@@ -29,13 +29,13 @@ _BANDS_OF_PEOPLE = ((50, "under_50"), (250, "under_250"), (1_000, "under_1000"))
 
 @dataclass(frozen=True)
 class Counsellor:
-    """Who reports, as the employer knows her."""
+    """The reporting counsellor, as the employer knows her."""
 
     name: str
     register_number: str = ""
     kind: str = "external"
     scope: str = "both"
-    reachable: str = ""  # in her own words: telephone, address of the site, hours
+    reachable: str = ""  # in her own words: telephone, site address, hours
     stand_in: str = ""
     upkeep_hours: int | None = None  # in this year, for all employers together
 
@@ -44,7 +44,7 @@ class Counsellor:
 class Training:
     """A training or a talk to staff that the employer ordered.
 
-    ``title`` is the counsellor's own wording, which form A does not print: it may tell why the
+    ``title`` is the counsellor's own wording, which form A does not print: it may reveal why the
     training was held. ``kind`` is training or information.
     """
 
@@ -54,31 +54,31 @@ class Training:
     kind: str = "training"
 
     def name(self, form: Form, say: Mapping[str, Any]) -> str:
-        """Return its name in the report and on the bill."""
+        """Return the training's name in the report and on the bill."""
         fixed = str(say["activities"]["kinds"][self.kind])
         return fixed if form is Form.A else self.title or fixed
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the employer saw, ordered or wrote down itself in the year of the report."""
+    """What the employer saw, ordered or recorded itself in the year of the report."""
 
     employer: str
     year: int
     form: Form
     headcount: int  # at the start of the term
-    term: tuple[int, int]  # its first and its last calendar year
+    term: tuple[int, int]  # first and last calendar year
     counsellor: Counsellor
     term_band: bool = False
     regulations: frozenset[str] = frozenset()
     trainings: tuple["Training", ...] = ()
-    talks: tuple[datetime.date, ...] = ()  # with management, somebody of the employer being there
+    talks: tuple[datetime.date, ...] = ()  # with management, attended by somebody from the employer
     discussed_with: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class OwnWords:
-    """What the counsellor adds in forms B and C; empty in form A."""
+    """The counsellor's additions in forms B and C; empty in form A."""
 
     signals: str = ""
     bottlenecks: str = ""
@@ -98,7 +98,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A report as it is printed, in one language."""
+    """A report as printed, in one language."""
 
     language: str
     title: str
@@ -110,7 +110,7 @@ class Report:
 
     @property
     def name(self) -> str:
-        """The name of its file, without the ending: the same for each employer and form."""
+        """The file name without its ending: the same for every employer and form."""
         return f"{self.file}-{self.year}"
 
 
@@ -124,8 +124,8 @@ def build(
 ) -> Report:
     """Return the report of one calendar year, dated on the last day of that year.
 
-    The date does not depend on when it is made. Raises Unfit if the counsellor wrote words into a
-    form that has none, or if a field is too long for its slot.
+    The date does not depend on when it is made. Raises Unfit if the counsellor wrote words for a
+    form without any, or if a field is too long for its slot.
     """
     if seen.form is Form.A and (words.signals.strip() or words.bottlenecks.strip()):
         raise Unfit(
@@ -263,9 +263,9 @@ def _check_lengths(seen: Seen) -> None:
 
 
 def as_draft(made: Report) -> Report:
-    """Return a report that says in its title and file name that it was not issued.
+    """Return a report whose title and file name say that it was not issued.
 
-    Two versions that both looked issued would show, beside each other, what changed.
+    Comparing two versions that both look issued would show what changed.
     """
     say = texts(made.language)
     return replace(
@@ -274,7 +274,7 @@ def as_draft(made: Report) -> Report:
 
 
 def day_in(day: datetime.date, language: str) -> str:
-    """Return a day as it is written in nl or en: ``3 maart 2026``, ``3 March 2026``."""
+    """Return a day as written in nl or en: ``3 maart 2026``, ``3 March 2026``."""
     return f"{day.day} {texts(language)['months'][day.month - 1]} {day.year}"
 
 

@@ -1,7 +1,7 @@
 """The counts that one counsellor gives another for a joint report (SPEC section 12).
 
-They are signed by the counsellor who gives them and sealed for one colleague. If anybody could
-forge a count, an employer could find out the other's, by choosing numbers and looking at the band.
+They are signed by the counsellor who gives them and sealed for one colleague. If anyone could forge
+counts, an employer could choose numbers and infer the other counsellor's from the band.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from dropbox_app.protocol.fields import number_of, object_of, text_of
 from dropbox_app.protocol.keys import Recipient, Seed, SigningKey, VerifyKey
 from dropbox_app.protocol.padding import MESSAGE_SIZES
 
-SIZE = MESSAGE_SIZES[0]  # bytes before sealing, whatever the counts are
+SIZE = MESSAGE_SIZES[0]  # bytes before sealing, regardless of the counts
 MAX_FILE = SIZE + age.sealed_length(SIZE, 1)
 MAX_COUNT = 1_000_000
 
@@ -29,7 +29,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Counts:
-    """Situations of some calendar years at one employer, by main group.
+    """Situations in some calendar years at one employer, by main group.
 
     ``by`` is the identity of the counsellor who gives them, ``name`` her name.
     """
@@ -43,9 +43,9 @@ class Counts:
 
 
 def recipient(card: Card, day: datetime.date) -> Recipient:
-    """Return the key of a colleague's card that counts are sealed for on ``day``.
+    """Return the key on a colleague's card for which counts are sealed on ``day``.
 
-    Raises Unfit if the card has none for that day: it is an old one.
+    Raises Unfit if the card has none for that day, because it is old.
     """
     found = card.sealing_key(day)
     if found is None:
@@ -83,8 +83,8 @@ def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> 
 def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -> Counts:
     """Open counts that were sealed for this desk's identity at a site.
 
-    Raises Unfit if they are damaged, not signed by who they say, or meant for somebody else. Who
-    signed them, the counsellor must confirm.
+    Raises Unfit if they are damaged, not signed by the stated counsellor, or meant for somebody
+    else. The counsellor must confirm who signed them.
     """
     try:
         line, signature, rest = age.open_sealed(sealed, seeds).split(b"\n", 2)

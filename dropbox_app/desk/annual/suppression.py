@@ -1,8 +1,8 @@
-"""Which figures on contacts a report shows: three forms, and bands of at least ten counts.
+"""Which figures about contacts a report shows: three forms, and bands of at least ten counts.
 
-A form is fixed by the headcount at the start of an appointment, before there is anything to count.
-The lowest band includes zero, and every band is at least ten wide: even after subtracting known
-cases, nobody is left with a range between one and nine.
+The headcount at the start of an appointment fixes the form, before there is anything to count. The
+lowest band includes zero, and every band is at least ten wide: even after subtracting known cases,
+nobody is left with a range between one and nine.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ class Form(StrEnum):
 
     A = "A"  # no figure
     B = "B"  # one band a calendar year
-    C = "C"  # one band a calendar year for each main group
+    C = "C"  # one band per calendar year for each main group
 
 
 @dataclass(frozen=True)
 class Band:
-    """A range of counts, both ends included; ``high`` is None where it has no end."""
+    """A range of counts, including both ends; ``high`` is None if it has no upper end."""
 
     low: int
     high: int | None
@@ -44,14 +44,14 @@ BANDS = (Band(0, 9), Band(10, 19), Band(20, 39), Band(40, None))
 
 @dataclass(frozen=True)
 class Figure:
-    """One band as it is printed; ``group`` is empty where it is about all groups."""
+    """One printed band; ``group`` is empty if it covers all groups."""
 
     group: str
     band: Band
 
 
 def form_for(headcount: int) -> Form:
-    """Return the form for an employer with so many people. Raises Unfit below one."""
+    """Return the form for an employer with the given number of people. Raises Unfit below one."""
     if headcount < 1:
         raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
     if headcount < _B_FROM:
@@ -72,8 +72,8 @@ def band(count: int) -> Band:
 def year_figures(form: Form, counts: Mapping[str, int]) -> tuple[Figure, ...]:
     """Return the figures of one calendar year.
 
-    ``counts`` are situations for each of MAIN_GROUPS; a group that is left out counts as zero. In
-    form C there is no total, in form B nothing but the total, in form A nothing.
+    ``counts`` are situations for each of MAIN_GROUPS; a missing group counts as zero. Form C has no
+    total, form B only the total, form A nothing.
     """
     if form is Form.A:
         return ()
@@ -83,5 +83,5 @@ def year_figures(form: Form, counts: Mapping[str, int]) -> tuple[Figure, ...]:
 
 
 def term_figure(total: int) -> Figure:
-    """Return the one band that form A may show, of ``total`` situations in three years."""
+    """Return the one band that form A may show, for ``total`` situations in three years."""
     return Figure("", band(total))

@@ -1,6 +1,6 @@
 """Checks the counsellor's own words for details that make a person recognisable.
 
-It finds what is often wrong, and proves nothing: the counsellor judges.
+It finds common mistakes but proves nothing: the counsellor judges.
 """
 
 import functools
@@ -16,7 +16,7 @@ MAX_WORDS = 1_200  # characters of one text in the report
 
 Kind = Literal["name", "department", "title", "quote", "date", "number"]
 
-# What quotation marks of nl and en enclose; an apostrophe within a word is none.
+# Text within quotation marks of nl and en; an apostrophe within a word does not count.
 _QUOTES = re.compile(
     '["\u201c\u201d\u201e\u00ab\u00bb][^"\u201c\u201d\u201e\u00ab\u00bb]+'
     '["\u201c\u201d\u201e\u00ab\u00bb]'
@@ -58,16 +58,16 @@ _WORD = re.compile("\\w[\\w\u2019'-]*")
 
 @dataclass(frozen=True)
 class Found:
-    """A passage by which a colleague might recognise somebody, and why it was found."""
+    """A passage from which a colleague might recognise somebody, and why it was found."""
 
     kind: Kind
     text: str
 
 
 def check(text: str, *, departments: Iterable[str] = (), names: Iterable[str] = ()) -> list[Found]:
-    """Return what to check again, in the order of the text, each wording once.
+    """Return the passages to check again, in the order of the text, each wording once.
 
-    ``departments`` and ``names`` are words that the counsellor keeps of this employer:
+    ``departments`` and ``names`` are words that the counsellor keeps about this employer:
     departments, places, people. Raises Unfit if the text is too long.
     """
     if len(text) > MAX_WORDS:
@@ -101,7 +101,7 @@ def _known(kind: Kind, words: Iterable[str], text: str) -> list[tuple[int, Found
 
 
 def _capitals(text: str) -> list[tuple[int, Found]]:
-    """Return names: capitals within a sentence, and first names at its beginning."""
+    """Return names: capitalised words within a sentence, and first names at its beginning."""
     starts = {hit.end() for hit in _SENTENCE.finditer(text)}
     found = []
     for hit in _WORD.finditer(text):

@@ -1,1 +1,1 @@
-"""The counsellor's register: events that are typed and checked, and pure rules on them."""
+"""The counsellor's register: typed and validated events, and pure rules about them."""

@@ -1,45 +1,45 @@
-"""Names in a text: where they stand, however they are written, and the text without them.
+"""Finds names in a text, however they are written, and removes them.
 
-Pure functions. When in doubt more is taken out: who makes the copy sees a word that is missing,
-and does not see a name that stayed.
+Pure functions. In doubt, more is removed: the person who makes the copy notices a missing word, but
+not a name that remained.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# Words within a name or a title that are none by themselves; as ``_folded`` writes them.
+# Words within a name or a title that are not names themselves, as ``_folded`` writes them.
 _NO_NAMES = frozenset({
     "de", "het", "een", "van", "der", "den", "ten", "ter", "te", "op", "in", "met", "en", "mijn",
     "onze", "uw", "the", "of", "a", "my", "our", "with", "and", "von", "du", "di", "da", "la", "le",
     "el", "al", "ال", "بن", "ابن", "ابو", "ام",
 })  # fmt: skip
 
-# Letters that Unicode does not take apart, and how they are written without their stroke.
+# Letters that Unicode does not decompose, and their form without the stroke.
 _LETTERS = str.maketrans({
     "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe",
     "þ": "th",
 })  # fmt: skip
 
-_UNSEEN = "\u00ad"  # stands in a folded text for every character that takes no place on a page
-# Scripts with capitals are below U+0590. Above, words are written without spaces or with endings
-# and small words fixed to them, so that a letter beside a name says nothing there.
+_UNSEEN = "\u00ad"  # replaces every zero-width character in a folded text
+# Scripts with capitals are below U+0590. Above, words are written without spaces, or with endings
+# and small words attached, so a letter next to a name means nothing there.
 _NO_CAPITALS = "\u0590"
 _LETTER = rf"[^\W\d_{_NO_CAPITALS}-\U0010ffff]"
 _NOTHING = r"[^\s\S]"
 
 
 def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what the names look like in a folded text; None if there is no name.
+    """Return a pattern that finds the names in a folded text; None if there are no names.
 
-    Each is looked for complete, also without spaces, and by each of its words but small ones such
-    as "van". An s may follow: Jans, Jan's.
+    Each name is searched as a whole, with and without spaces, and by each of its words except small
+    ones such as "van". An s may follow: Jans, Jan's.
     """
     wanted = {form for name in names for form in _forms(name)}
     if not wanted:
         return None
     beside: dict[tuple[str, str], list[str]] = {}
-    for one in sorted(wanted, key=lambda one: (-len("".join(one)), one)):  # the longest first
+    for one in sorted(wanted, key=lambda one: (-len("".join(one)), one)):  # longest first
         ends = _beside(one[0][0]), _beside(one[-1][-1])
         beside.setdefault(ends, []).append(_written(one))
     return re.compile("|".join(
@@ -49,7 +49,7 @@ def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[str, list[str]]:
-    """Return the text with ``sign`` for each name, and what stood in those places, folded."""
+    """Return the text with ``sign`` for each name, and the removed passages, folded."""
     if names is None:
         return text, []
     composed = unicodedata.normalize("NFC", text)
@@ -57,7 +57,7 @@ def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[st
     places.append(len(composed))
     made, at, found = "", 0, []
     for one in names.finditer(folded):
-        # A character that becomes two, such as a ligature, goes as a whole.
+        # A character that becomes two, such as a ligature, is removed completely.
         last, following = places[one.end() - 1], places[one.end()]
         made += composed[at : places[one.start()]] + sign
         at = max(last + 1, following)
@@ -66,7 +66,7 @@ def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[st
 
 
 def unfound(names: Iterable[str], found: Iterable[str]) -> list[str]:
-    """Return the names, blank ones aside, of which nothing is in what ``blacked_out`` found."""
+    """Return the names, except blank ones, of which ``blacked_out`` found no part."""
     there: set[str] = set()
     for one in found:
         spelled = _spelled(one)
@@ -77,7 +77,7 @@ def unfound(names: Iterable[str], found: Iterable[str]) -> list[str]:
 
 
 def _forms(name: str) -> set[tuple[str, ...]]:
-    """Return what a name is looked for by: all its words together, and each that is a name."""
+    """Return the search forms of a name: all its words together, and each word that is a name."""
     spelled = tuple(_spelled(_folded(name)[0]))
     return {spelled, *((one,) for one in spelled if _is_name(one))} if spelled else set()
 
@@ -91,7 +91,7 @@ def _is_name(word: str) -> bool:
 
 
 def _beside(end: str) -> str:
-    """Return what may not stand beside a name that begins or ends so: then it is another word."""
+    """Return what may not adjoin a name that begins or ends this way: it would be another word."""
     if end.isdecimal():
         return r"\d"
     return _LETTER if end < _NO_CAPITALS else _NOTHING
@@ -103,7 +103,7 @@ def _written(words: Sequence[str]) -> str:
 
 
 def _folded(text: str) -> tuple[str, list[int]]:
-    """Return small letters without their accents, and from where in the text each comes."""
+    """Return lower-case letters without accents, and the position of each in the text."""
     made, places = [], []
     for at, one in enumerate(text):
         for part in unicodedata.normalize("NFKD", one):

@@ -1,7 +1,7 @@
 """The register in memory: its events, and everything derived from them, computed once.
 
-A desk that is open reads the register for every page. Reading 40,000 events again takes seconds, so
-unchanged entries are reused from the previous book. The book is dropped with the desk.
+An open desk reads the register for every page. Reading 40,000 events again takes seconds, so
+unchanged entries are reused from the previous book. The book is dropped when the desk closes.
 """
 
 import bisect
@@ -29,7 +29,7 @@ Numbered = tuple[int, Event]
 class Book:
     """All events in order, with their numbers; ``rows`` are their numbers and JSON texts.
 
-    ``older``: the previous book; entries that are the same in both are not read again.
+    ``older``: the previous book; entries that are in both are not read again.
     """
 
     def __init__(self, rows: Iterable[tuple[int, str]], older: "Book | None" = None) -> None:
@@ -39,14 +39,14 @@ class Book:
         }
         self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
         self._older = older._made if older else ({}, {})
-        self.made: dict[str, Any] = {}  # by its name, what others make of these events, to be kept
+        self.made: dict[str, Any] = {}  # what others derive from these events, cached by name
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
-        """Return a book with more events, which may be of earlier days; this one stays."""
+        """Return a book with more events, even on earlier days; this one stays."""
         return self.replaced((), rows)
 
     def replaced(self, gone: Collection[int], rows: Iterable[tuple[int, str]]) -> "Book":
-        """Return a book without some events, by their numbers, and with others; this one stays."""
+        """Return a book with some events, by number, replaced or removed; this one stays."""
         made = Book(())
         made._read = {number: one for number, one in self._read.items() if number not in gone}
         made.entries = [one for one in self.entries if one[0] not in gone]
@@ -72,7 +72,7 @@ class Book:
 
     @cached_property
     def apart_from_cases(self) -> list[Event]:
-        """The events that are in no case, and the name of every employer."""
+        """The events outside any case, and the name of every employer."""
         named = [one for one in self.terms if isinstance(one, Employer) and not one.group]
         return named + [one for one in self.events if not isinstance(one, OfCase)]
 
@@ -94,7 +94,7 @@ class Book:
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        """Every case by its reference, the oldest first."""
+        """Every case by its reference, oldest first."""
         groups, standings = self._older
         found = {}
         for reference, events in self._of_case.items():
@@ -110,15 +110,15 @@ class Book:
 
     @cached_property
     def terms(self) -> list[Event]:
-        """What later events are checked against.
+        """The events against which later ones are checked.
 
-        Agreements, reports that were issued, counts of two counsellors, groups, and the name of
-        every employer.
+        These are agreements, issued reports, counts exchanged by two counsellors, groups, and the
+        name of every employer.
         """
         return self.terms_without(())
 
     def terms_without(self, numbers: Collection[int]) -> list[Event]:
-        """Return what ``terms`` would be without some entries, by their numbers."""
+        """Return ``terms`` as it would be without some entries, by their numbers."""
         called: list[Event] = []
         for name, entries in self._of_employer.items():
             left = next((event for number, event in entries if number not in numbers), None)

@@ -1,4 +1,4 @@
-"""What the events amount to: cases, and employers' sheets. Pure functions on events in order."""
+"""Derives cases and employers' sheets from events. Pure functions on events in order."""
 
 import dataclasses
 import datetime
@@ -31,10 +31,9 @@ class Standing:
 
     ``opened`` and ``last`` are the days of its first and newest event; an answer that the
     reporter signed does not open it. ``closed``: the day on which it was closed, None while it is
-    open. ``sheet``: all fields of its case events, the
-    newest of each. ``group``: its main group, or else that of its first contact that has one.
-    ``minutes``, ``contacts``: of its contacts. ``held_since``: the day of the first formal
-    complaint or legal report.
+    open. ``sheet``: the newest value of each field of its case events. ``group``: its main group,
+    or else that of its first contact with one. ``minutes``, ``contacts``: totals of its contacts.
+    ``held_since``: the day of the first formal complaint or legal report.
     """
 
     reference: str
@@ -54,7 +53,7 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """The counsellor's own name for it, or else its reference."""
+        """The counsellor's name for it, or else its reference."""
         return self.sheet.label or self.reference
 
     @property
@@ -64,28 +63,28 @@ class Standing:
 
     @property
     def counted_on(self) -> datetime.date:
-        """The day on which it is counted, which may be that of a destroyed case."""
+        """The day on which it counts, which may be that of a destroyed case."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
     @property
     def counted_group(self) -> str:
-        """The main group in which it is counted, empty if none was given."""
+        """The main group in which it counts; empty if none was given."""
         return self.group if self.sheet.began is None else self.sheet.began_group
 
     @property
     def phase(self) -> str:
-        """Its phase; ``closed`` once it was closed, ``new`` if none was given."""
+        """Its phase: ``closed`` once it was closed, ``new`` if none was given."""
         return "closed" if self.closed else self.sheet.phase or "new"
 
 
 def in_order(given: Iterable[Event]) -> list[Event]:
-    """Return events by day, and within a day in the order in which they were added."""
+    """Return events by day, and by order of addition within a day."""
     return sorted(given, key=lambda one: one.date)
 
 
 def standings(given: Sequence[Event]) -> dict[str, Standing]:
-    """Return every case by its reference, the oldest first. ``given`` is in order."""
+    """Return every case by its reference, oldest first. ``given`` is in order."""
     of_case: dict[str, list[Event]] = {}
     for event in given:
         if isinstance(event, OfCase) and event.case:
@@ -110,13 +109,13 @@ def is_signed(event: Event) -> bool:
     """Return whether the reporter signed this answer in the thread.
 
     Such an answer keeps its day, even if it is fetched after the report of its year was issued: it
-    counts nowhere, and does not change the year in which its case counts.
+    is not counted, and does not change the year in which its case counts.
     """
     return isinstance(event, Consent) and event.source == "thread"
 
 
 def related(found: dict[str, Standing]) -> dict[str, Standing]:
-    """Return the cases, each with the others of its situation, whichever of them says so."""
+    """Return the cases, each with the others in its situation, whichever case names the other."""
     for one in found.values():
         one.related = set()
     for one in found.values():
@@ -153,7 +152,7 @@ def _take(one: Standing, event: OfCase) -> None:
 
 
 def merged(older: E, newer: E) -> E:
-    """Return the older event, updated with every field of the newer one; its day stays."""
+    """Return the older event, with its own day but with every field of the newer one."""
     given = {
         name: getattr(newer, name)
         for name in form.readers(type(newer))
@@ -193,12 +192,12 @@ def sheets(given: Sequence[Event]) -> dict[str, Employer]:
 
 
 def level(sheet: Employer | None) -> str:
-    """Return how much the register keeps of cases at an employer."""
+    """Return the level of recording for cases at an employer."""
     return (sheet.recording if sheet else "") or DEFAULT_LEVEL
 
 
 def agreement_on(given: Iterable[Event], employer: str, day: datetime.date) -> Agreement | None:
-    """Return the newest agreement with an employer that holds on a day."""
+    """Return the newest agreement with an employer that is in force on a day."""
     found = [
         one
         for one in given

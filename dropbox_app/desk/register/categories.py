@@ -1,6 +1,6 @@
 """The fixed words of the register: the allowed values of fields that are not free text.
 
-Each word is kept and exported as it is here, in English, whatever language the counsellor reads.
+Each word is kept and exported in English as shown here, whatever language the counsellor reads.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ MAIN_GROUPS = tuple(GROUPS)
 SUB_GROUPS = tuple(sub for subs in GROUPS.values() for sub in subs)
 
 FORMS = ("A", "B", "C")
-LEVELS = ("none", "minimal", "full")  # how much of a case the register keeps
+LEVELS = ("none", "minimal", "full")  # the levels of recording for a case
 CHANNELS = (
     "drop_box", "telephone", "email", "meeting", "walk_in", "after_training", "third_party",
 )  # fmt: skip
 CONTACT_KINDS = ("message", "telephone", "video", "meeting", "joined_talk", "other")
 WITH = ("reporter", "manager", "hr", "management", "committee", "other_counsellor", "third_party")
-# A contact with one of these is a step outside the confidential talk: it needs a consent.
+# A contact with any of these is a step outside the confidential talk, and needs a consent.
 OUTSIDE = tuple(one for one in WITH if one != "reporter")
 IDENTITIES = ("anonymous", "alias", "known")
 RELATIONS = (
@@ -82,7 +82,7 @@ CHECKLIST = (
     "room", "stand_in", "risk_assessment", "aftercare_arranged",
 )  # fmt: skip
 CHECKED = ("yes", "partly", "no", "unknown")
-# Advice to an employer that has everything on the checklist.
+# Advice for an employer that has everything on the checklist.
 REPEATED_ADVICE = ("repeat_training", "renew_posters", "try_the_procedure")
 COUNSELLOR_KINDS = ("external", "internal")
 SCOPES = ("both", "unwanted_behaviour", "integrity")

@@ -1,4 +1,4 @@
-"""The ledger of consents: what reporters agreed to, and whether a step may rely on it."""
+"""The consent ledger: what reporters agreed to, and whether a step may rely on it."""
 
 import datetime
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dropbox_app.desk.register.events import Consent, Contact, Event, Step
 from dropbox_app.desk.register.fields import Sentence
 
-GOOD_FOR = 14  # days that a step may rest on a consent
+GOOD_FOR = 14  # days for which a step may rely on a consent
 
 _EXCEPTION = (
     ("consent_was_sought", "was everything tried to get consent"),
@@ -20,9 +20,9 @@ _EXCEPTION = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A consent request with its newest answer, and that answer's age in days.
+    """A consent request, its newest answer, and that answer's age in days.
 
-    ``good``: a step may rest on it on the day that was asked about.
+    ``good``: a step may rely on it on the requested day.
     """
 
     newest: Consent
@@ -31,9 +31,9 @@ class Entry:
 
 
 def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]:
-    """Return the newest answer to each consent request of a case, as of one day.
+    """Return the newest answer to each of a case's consent requests, as of one day.
 
-    ``given`` is in order. A consent without a reference is a question of its own.
+    ``given`` is in order. A consent without a reference counts as a separate question.
     """
     found: dict[object, Consent] = {}
     for event in given:
@@ -48,11 +48,11 @@ def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]
 
 
 def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, str], ...]:
-    """Return why a step may not be recorded as done: pairs of a field and a sentence.
+    """Return why a step may not be recorded as done, as pairs of a field and a sentence.
 
-    Empty if it rests on a consent that is there, is a yes, is not older than 14 days and not
-    narrower, or on an exception of which every question was answered with yes. ``given`` holds
-    all events of its case, in order.
+    Empty if it relies on an existing consent that is a yes, at most 14 days old and not narrower,
+    or on an exception whose questions were all answered with yes. ``given`` has all events of its
+    case, in order.
     """
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)
@@ -76,7 +76,7 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
 
 
 def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
-    """Return what the newest answer does not cover."""
+    """Return which parts of a step the newest answer does not cover."""
     age = (step.date - newest.date).days
     if newest.answer == "withdrawn":
         said = f"it was withdrawn on {newest.date}; do not take the step"
@@ -104,9 +104,9 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
 
 
 def _with_question(newer: Consent, older: Consent | None) -> Consent:
-    """Return the newer answer, with the older one's question if it is not repeated.
+    """Return the newer answer, with the older one's question if it does not repeat it.
 
-    An answer that does not say again whether a name may be told says what the older one said.
+    If an answer does not repeat whether a name may be disclosed, the older one's choice applies.
     """
     if older is None:
         return newer

@@ -1,4 +1,4 @@
-"""What is due, and on which day: the agenda. Pure functions on events in order."""
+"""The agenda: what is due, and on which day. Pure functions on events in order."""
 
 import calendar
 import datetime
@@ -21,7 +21,7 @@ from dropbox_app.desk.register.events import (
 # Hours of upkeep within a certificate of four years, by kind.
 UPKEEP_HOURS = {"training": 24, "peer_supervision": 32, "other": 16}
 RECEIPT_DAYS, FEEDBACK_MONTHS = 7, 3  # the legal terms of a report of wrongdoing
-MOST_DAYS_OFF = 400  # of one absence that are looked at
+MOST_DAYS_OFF = 400  # the most days of one absence that are considered
 
 KINDS = (
     "answer", "receipt", "feedback", "consent_asked_again", "consent_ends", "aftercare",
@@ -36,8 +36,8 @@ LOOKED_AT = (Absence, Agreement, Certificate, Consent, Step, Upkeep)
 class Due:
     """One row of the agenda.
 
-    ``kind`` is one of ``KINDS``. ``name``: the counsellor's own name for the case, if it is about
-    one. ``hours``: of upkeep, what is missing. ``upkeep``: its kind.
+    ``kind`` is one of ``KINDS``. ``name``: the counsellor's name for the case, if it is about one.
+    ``hours``: the missing hours of upkeep. ``upkeep``: its kind.
     """
 
     day: datetime.date
@@ -50,9 +50,9 @@ class Due:
 
 
 def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
-    """Return everything that is due, the earliest first, what is overdue included.
+    """Return everything that is due, earliest first, including overdue rows.
 
-    What begins or ends on a day before ``today`` and needs nothing any more is left out.
+    A row that begins or ends before ``today`` and needs no action any more is left out.
     """
     return until(
         datetime.date.max, given, today, cases.standings(given).values(), cases.sheets(given)
@@ -66,9 +66,9 @@ def until(
     found_cases: Iterable[Standing],
     sheets: Mapping[str, Employer],
 ) -> list[Due]:
-    """Return what is due until a day, like ``agenda``, from known cases and sheets.
+    """Return what is due up to a day, like ``agenda``, from known cases and sheets.
 
-    Of ``given`` only events of the kinds in ``LOOKED_AT`` are needed.
+    ``given`` need only have events of the kinds in ``LOOKED_AT``.
     """
     found: list[Due] = []
     of_case: dict[str, list[Event]] = {}
@@ -105,17 +105,17 @@ def days_off(given: Iterable[Event]) -> set[datetime.date]:
 
 
 def months_after(day: datetime.date, months: int) -> datetime.date:
-    """Return the same day so many months later, or the last day of that month."""
+    """Return the same day some months later, or the last day of that month."""
     year, month = divmod(day.month - 1 + months, 12)
     last = calendar.monthrange(day.year + year, month + 1)[1]
     return datetime.date(day.year + year, month + 1, min(day.day, last))
 
 
 def icalendar(days: Collection[datetime.date]) -> str:
-    """Return a calendar (RFC 5545) that marks days and says nothing about them.
+    """Return a calendar (RFC 5545) that marks days, without any details.
 
-    One entry a day, however much is due, with the same text for all: no employer, no case, no
-    kind and no number can be read from it.
+    There is one entry per day, however much is due, always with the same text: it shows no
+    employer, case, kind or number.
     """
     made = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Klankbord//Klankbord//NL"]
     for day in sorted(set(days)):

@@ -1,8 +1,8 @@
-"""Rows of a table of earlier years as events: which column is which field, and what it says.
+"""Converts rows of a table of earlier years to events: maps columns to fields, and reads cells.
 
 Pure functions. A header names a field by its code, by its label on the page, or by a usual word.
-A row is one event: of the kind in its column ``event``, or else a contact. Nothing is guessed:
-what is not understood is a fault that names the row and the field.
+A row is one event, of the kind in its column ``event``, or else a contact. Nothing is guessed:
+anything that is not understood is a fault that names the row and the field.
 """
 
 import datetime
@@ -40,10 +40,10 @@ _YES, _NO = {"ja", "yes", "x", "waar", "true", "1"}, {"nee", "no", "onwaar", "fa
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What headers and cells may say beside the codes, in small letters.
+    """The words, in lower case, that headers and cells may have besides the codes.
 
     ``fields``: from a header to a field. ``kinds``: from a word to a kind. ``words``: by kind and
-    field, from a word to its code. ``shown``: by kind and field, the words as they are told.
+    field, from a word to its code. ``shown``: by kind and field, the words as they are shown.
     """
 
     fields: Mapping[str, str]
@@ -54,7 +54,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Read:
-    """One row: its number in the file, the event that it is, or what is wrong with it."""
+    """One row: its number in the file, and its event or its faults."""
 
     number: int
     values: Mapping[str, Json]
@@ -63,16 +63,16 @@ class Read:
 
 
 def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[Read]:
-    """Return what each row below the header says. Raises Refused if the header does not fit."""
+    """Return each row below the header. Raises Refused if the header does not fit."""
     columns = _columns(rows[0], words)
     return [_row(number, cells, columns, words, today) for number, cells in rows[1:]]
 
 
 def day(text: str) -> str:
-    """Return a day as events have it; what is none comes back as it is, to be refused.
+    """Return a day in the form of events; other text is returned unchanged, to be refused.
 
-    Days are read as they are written in the Netherlands, the day before the month: 31-1-2027,
-    31/01/27, 31 januari 2027. Two figures of a year are of this century.
+    Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
+    31 januari 2027. A two-digit year is in this century.
     """
     plain = " ".join(text.casefold().split())
     if found := _FIGURES.fullmatch(plain):
@@ -141,7 +141,7 @@ def _row(
         except Refused as refused:
             faults += [Fault(number, one.field, one.sentence) for one in refused.faults]
     if kind == "case" and "case" not in values:
-        # Without it, a second import of the file would make the case again.
+        # Without it, a second import of the file would create the case again.
         said_so = Sentence("is missing; give each case a number or name of its own", "missing")
         faults.append(Fault(number, "case", said_so))
     try:

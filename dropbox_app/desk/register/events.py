@@ -1,8 +1,9 @@
-"""The events of the register, and their JSON form: one object, with ``event`` as its kind.
+"""The events of the register, and their JSON form: one object whose ``event`` is its kind.
 
-Everything that a counsellor records is an event on a day, mostly for an employer. Later events
-of a kind change what earlier ones said: a case is what its events say together. Only ``date`` and,
-for most kinds, ``employer`` are needed. ``EVENTS.md`` holds the form, ``example.jsonl`` an example.
+Everything that a counsellor records is an event on a day, mostly for an employer. Later events of a
+kind change what earlier ones said: together, its events make up a case. Only ``date`` and, for most
+kinds, ``employer`` are needed. ``EVENTS.md`` describes the form, and ``example.jsonl`` is an
+example.
 """
 
 # ruff: noqa: RUF009 - the functions of fields.py make dataclass fields
@@ -26,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class OfEmployer(Event):
-    """An event for one employer, by the name that all its events use."""
+    """An event for one employer, under the name that all its events use."""
 
     employer: str = f.text(needed=True)
 
@@ -42,12 +43,11 @@ class OfCase(OfEmployer):
 class Employer(OfEmployer):
     """The sheet of an employer. Each given field replaces the earlier value.
 
-    ``group``: the name of the employer whose report covers this one; it is chosen before the
-    first report of either. ``avoid``: departments,
-    titles, places and names that must not appear in a report. ``reachable``, ``stand_in``: as the
-    report prints them. ``recording``: how much the
-    register keeps of cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
-    asks for 7 days and 3 months.
+    ``group``: the name of the employer whose report covers this one; it must be chosen before the
+    first report of either. ``avoid``: departments, titles, places and names that must not appear in
+    a report. ``reachable``, ``stand_in``: as printed in the report. ``recording``: how much the
+    register keeps about cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
+    requires 7 days and 3 months.
     """
 
     kind: ClassVar[str] = "employer"
@@ -71,14 +71,14 @@ class Employer(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement(OfEmployer):
-    """What was agreed with an employer for a term, which begins on ``date``.
+    """The agreement with an employer for a term that begins on ``date``.
 
     ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
-    a year. ``term_band``: form A at 50 to 249 people also gives one band over the term of three
-    years. ``hours``: agreed hours a year. ``shared_with``: the other counsellor of a joint report.
-    A later event with the same ``date`` corrects the agreement. Once a report of its term was
-    issued, or counts for one were exchanged, only a missing price can be added, and ``until``
-    moved to a later day; after an exchange also a missing ``shared_with``.
+    per year. ``term_band``: form A at 50 to 249 people also shows one band over the term of three
+    years. ``hours``: agreed hours per year. ``shared_with``: the other counsellor of a joint
+    report. A later event with the same ``date`` corrects the agreement. Once a report of its term
+    was issued, or counts for one were exchanged, it is only possible to add a missing price and to
+    move ``until`` to a later day; after an exchange, also to add a missing ``shared_with``.
     """
 
     kind: ClassVar[str] = "agreement"
@@ -97,9 +97,9 @@ class Case(OfCase):
 
     ``label``: the counsellor's own name for it. ``thread``: the id of its thread, if it has one.
     ``belongs_with``: references of cases of the same situation, which counts once.
-    ``conflicts_with``: cases whose other side this is. Both marks are private. ``began``,
-    ``began_group``: year and main group of the situation, where a destroyed case began it.
-    ``match_word``: two words given to a person who may write later.
+    ``conflicts_with``: cases of the other side. Both marks are private. ``began``, ``began_group``:
+    year and main group of the situation, if a destroyed case began it. ``match_word``: two words
+    given to a person who may write later.
     """
 
     kind: ClassVar[str] = "case"
@@ -131,10 +131,10 @@ class Case(OfCase):
 class Contact(OfCase):
     """One contact, with or without a case. ``minutes``: its length.
 
-    ``record_nothing``: it is counted, and no other field is kept. ``again``: the contact continues
-    an earlier one that has no case either; without a case and without this it is a new situation.
-    ``topic``: the main group. ``consent``: the reference of the consent that a contact outside the
-    confidential talk rests on.
+    ``record_nothing``: it is counted, but no other field is kept. ``again``: the contact continues
+    an earlier one that has no case either; without a case and without this, it is a new situation.
+    ``topic``: the main group. ``consent``: the reference of the consent for a contact outside the
+    confidential talk.
     """
 
     kind: ClassVar[str] = "contact"
@@ -152,7 +152,7 @@ class Contact(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Advice(OfEmployer):
-    """Advice to a manager or the management, tied to no case. ``minutes``: its length."""
+    """Advice to a manager or the management, not linked to a case. ``minutes``: its length."""
 
     kind: ClassVar[str] = "advice"
     minutes: int | None = f.number(0, f.MAX_MINUTES, "minutes")
@@ -162,9 +162,9 @@ class Advice(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Activity(OfEmployer):
-    """Something that the employer ordered or saw. ``people``: how many took part.
+    """Something that the employer ordered or saw. ``people``: the number of participants.
 
-    ``price``: euros, apart from the fixed price of the agreement.
+    ``price``: euros, in addition to the fixed price of the agreement.
     """
 
     kind: ClassVar[str] = "activity"
@@ -186,10 +186,10 @@ class Hours(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Consent(OfCase):
-    """What a reporter answered on ``date`` to a question about one step.
+    """A reporter's answer on ``date`` to a question about one step.
 
     ``consent``: the reference of the question; a later answer with the same one replaces it.
-    ``step``, ``partner``, ``scope``: the step, with whom, and what is told, as it was asked.
+    ``step``, ``partner``, ``scope``: the step, with whom, and what is disclosed, as asked.
     ``message``: the digest of the signed answer (SPEC 4). ``named``: the reporter may be named.
     ``formal``: the step is a formal complaint or report.
     """
@@ -208,11 +208,11 @@ class Consent(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Step(OfCase):
-    """A step outside the confidential talk that was done on ``date``.
+    """A step outside the confidential talk that was taken on ``date``.
 
-    It needs the ``consent`` that it rests on, not older than 14 days and not narrower, or all
-    answers of an exception: ``consent_was_sought``, ``no_other_way``, ``serious_harm``,
-    ``moral_distress`` and ``as_small_as_possible`` are true. ``why`` says why.
+    It needs a ``consent`` that is at most 14 days old and not narrower, or all answers of an
+    exception: ``consent_was_sought``, ``no_other_way``, ``serious_harm``, ``moral_distress`` and
+    ``as_small_as_possible`` are true. ``why`` gives the reason.
     """
 
     kind: ClassVar[str] = "step"
@@ -231,9 +231,9 @@ class Step(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Complaint(OfCase):
-    """A formal complaint or legal report, which the employer then holds itself.
+    """A formal complaint or legal report, which the employer then has itself.
 
-    The situation of its case is left out of the figures of the annual report.
+    The situation of its case is not in the figures of the annual report.
     """
 
     kind: ClassVar[str] = "complaint"
@@ -254,7 +254,7 @@ class Close(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Checklist(OfEmployer):
-    """How things stand at the employer, as the employer itself can see. Later answers replace."""
+    """What the employer has in place, as it can see itself. Later answers replace earlier ones."""
 
     kind: ClassVar[str] = "checklist"
     items: Mapping[str, str] = f.chosen(c.CHECKLIST, c.CHECKED)
@@ -262,11 +262,11 @@ class Checklist(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(OfEmployer):
-    """What stays of a destroyed case or contact: one coded row, tied to nobody.
+    """What remains of a destroyed case or contact: one coded row, linked to nobody.
 
-    ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 where it counts
-    with another case, or the employer got a complaint or report of it in that year. ``held``: the
-    later year in which the employer got one.
+    ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
+    another case, or if the employer received a complaint or report about it in that year. ``held``:
+    the later year in which the employer received one.
     """
 
     kind: ClassVar[str] = "statistic"
@@ -290,10 +290,10 @@ class Destruction(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Freeze(OfEmployer):
-    """An annual report that was issued on ``date`` and does not change any more.
+    """An annual report that was issued on ``date`` and no longer changes.
 
-    It covers the calendar years ``first_year`` to ``last_year``. ``bands``: what it printed.
-    ``advice``: its three items. ``text``: the report as it was handed over.
+    It covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that it
+    printed. ``advice``: its three items. ``text``: the report as issued.
     """
 
     kind: ClassVar[str] = "freeze"
@@ -309,10 +309,10 @@ class Freeze(OfEmployer):
 class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
-    They are of the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other one;
-    ``fingerprint``: the ten groups of the other one's card, empty in older entries.
-    ``given``: they were given to the other one, who makes the report, and these years are closed
-    here; else they came from there.
+    They cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
+    counsellor; ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
+    ``given``: they were given to the other counsellor, who makes the report, and these years are
+    closed here; otherwise they came from that counsellor.
     ``situations``: by main group. Later counts of the same years replace earlier ones.
     """
 
@@ -345,7 +345,7 @@ class Upkeep(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate(Event):
-    """The counsellor's certificate, from ``date`` to ``until``."""
+    """The counsellor's certificate, valid from ``date`` to ``until``."""
 
     kind: ClassVar[str] = "certificate"
     until: datetime.date | None = f.day()

@@ -1,7 +1,7 @@
 """Fields of an event: their allowed values and limits, and how they are read from JSON.
 
 A field is a dataclass field that carries its ``Reader``. A reader takes a JSON value and returns
-the value that is kept, or raises ``Wrong`` with what to do.
+the value to keep, or raises ``Wrong``, which says what to do.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Any
 from dropbox_app.protocol.encoding import Json, check_day, clean_text
 from dropbox_app.protocol.errors import FormatError
 
-READER = "reader"  # where a dataclass field keeps its reader, in its metadata
+READER = "reader"  # the key of the reader in a dataclass field's metadata
 
 MAX_NAME = 200  # characters of an employer, a person, a label, a reference
 MAX_TEXT = 4_000  # characters of a free text
@@ -24,14 +24,14 @@ MAX_PEOPLE = 2_000_000  # people employed, or in one room
 MAX_MINUTES = 1_440  # a day
 MAX_HOURS = 8_784  # a leap year
 MAX_PRICE = 10_000_000  # whole euros
-MAX_YEARS_AHEAD = 25  # of a day that lies ahead, such as the day of destruction
+MAX_YEARS_AHEAD = 25  # of a future day, such as the day of destruction
 YEARS = range(2000, 2100)
 
 
 class Sentence(str):
-    """What is wrong, in English. ``key`` names the same sentence for the page, if it has one.
+    """An error in English. ``key`` names the page's version of the sentence, if there is one.
 
-    ``values`` fill those words in. Days and numbers are given as such.
+    ``values`` fill its placeholders; days and numbers are not formatted yet.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Sentence(str):
 
 
 class Wrong(Exception):
-    """A value that a field cannot hold; ``sentence`` says what it may hold."""
+    """A value that a field does not allow; ``sentence`` says what it allows."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -54,9 +54,9 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Reader:
-    """How one field is read, and its limits in words for the reference.
+    """Reads one field; it also has the field's limits in words, for the reference.
 
-    ``shape`` says how a form asks for it; ``allowed`` are the fixed words, if it holds some.
+    ``shape`` says how a form asks for it; ``allowed`` are its fixed words, if any.
     """
 
     read: Callable[[Json], Any]
@@ -73,7 +73,7 @@ def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - as datacla
 
 
 def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Return a field for text of one line, or of several if it may be longer than a name."""
+    """Return a field for a line of text, or several lines if it may be longer than a name."""
 
     def read(value: Json) -> str:
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The JSON form of events: reads them with every fault named, checks them, and writes them."""
+"""The JSON form of events: reads them, naming every fault, checks them, and writes them."""
 
 import dataclasses
 import datetime
@@ -14,7 +14,7 @@ from dropbox_app.protocol.encoding import Json
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of an event: its line (from 1; 0 outside a file), field, and a sentence."""
+    """One fault in an event: its line (from 1; 0 outside a file), field, and a sentence."""
 
     line: int
     field: str
@@ -26,14 +26,14 @@ class Fault:
 
 
 class Refused(DeskError):
-    """An event that cannot be kept, with everything that is wrong with it."""
+    """An event cannot be kept; has all of its faults."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(" ".join(map(str, faults)))
         self.faults = faults
 
 
-# Days of these fields may lie ahead.
+# These fields may have future days.
 _AHEAD = ("until", "aftercare_on", "destroy_on")
 
 
@@ -52,7 +52,7 @@ def readers(kind: type[Event]) -> Mapping[str, f.Reader]:
 
 
 def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Event:
-    """Read one event and check its days. Raises Refused with every fault that it has."""
+    """Read one event and check its days. Raises Refused with all of its faults."""
     event = read(value, line)
     found = check(event, today, line)
     if found:
@@ -61,9 +61,9 @@ def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Eve
 
 
 def read(value: Mapping[str, Json], line: int = 0) -> Event:
-    """Read one event from its JSON object. Raises Refused with every fault of its fields.
+    """Read one event from its JSON object. Raises Refused with all faults of its fields.
 
-    A field that is null counts as not given. An unknown field is a fault: it would be lost.
+    A null field counts as not given. An unknown field is a fault, because it would be lost.
     """
     given = dict(value)
     name = given.pop("event", None)
@@ -92,7 +92,7 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
 
 
 def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...]:
-    """Return what is wrong with an event by itself, beyond the limits of its fields."""
+    """Return the faults of an event by itself, apart from the limits of its fields."""
     found = []
     if event.date > today:
         sentence = f"{event.date} lies ahead; an event is recorded on its day or later"

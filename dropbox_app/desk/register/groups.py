@@ -1,13 +1,13 @@
 """Which employers belong together: either a group has a report, or each of its members does.
 
-A group may be the member of another one, over any number of levels. Pure functions.
+A group may be a member of another, over any number of levels. Pure functions.
 """
 
 from collections.abc import Iterable, Mapping
 
 from dropbox_app.desk.register.events import Employer, Event
 
-Above = Mapping[str, frozenset[str]]  # the groups right above each employer
+Above = Mapping[str, frozenset[str]]  # the groups directly above each employer
 
 
 def standing(given: Iterable[Event]) -> Above:
@@ -29,7 +29,7 @@ def ever(given: Iterable[Event]) -> Above:
 
 
 def above(said: Above, employer: str) -> frozenset[str]:
-    """Return the groups above an employer, at any distance, itself not included."""
+    """Return the groups above an employer, at any level, without the employer itself."""
     found: set[str] = set()
     waiting = [employer]
     while waiting:
@@ -40,10 +40,10 @@ def above(said: Above, employer: str) -> frozenset[str]:
 
 
 def members(said: Above, employer: str) -> frozenset[str]:
-    """Return the members of a group, and their members, at any distance, itself not included."""
+    """Return the members of a group, and their members, at any level, without the group itself."""
     return frozenset(one for one in said if employer in above(said, one)) - {employer}
 
 
 def related(said: Above, employer: str) -> frozenset[str]:
-    """Return all employers above and below one: no two of these may both have a report."""
+    """Return all employers above and below one; it and one of these may not both have a report."""
     return above(said, employer) | members(said, employer)

@@ -1,7 +1,7 @@
-"""The counsellor's private account: what was agreed with an employer, and the hours spent.
+"""The counsellor's private account: the hours agreed with an employer, and the hours spent.
 
-It is never printed for an employer: a price or a report that depends on hours tells how much there
-was to do.
+It is never printed for an employer: a price or report that depends on hours reveals how much work
+there was.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from dropbox_app.desk.register.events import (
     Statistic,
 )
 
-# The kinds of work, in the order in which the account lists them; Hours have their own words.
+# The kinds of work in the account's order; Hours have their own words.
 WITH_REPORTERS, ADVICE, ACTIVITY = "contact", "advice", "activity"
 
 
 def minutes(given: Iterable[Event], employer: str, year: int) -> dict[str, int]:
-    """Return the minutes of a calendar year at an employer, by kind of work, the most first.
+    """Return the minutes of a calendar year at an employer by kind of work, largest first.
 
-    What stays of destroyed cases counts with contacts.
+    The remains of destroyed cases count as contacts.
     """
     found: dict[str, int] = {}
     for event in given:

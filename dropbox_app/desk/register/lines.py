@@ -1,4 +1,4 @@
-"""Events as a file: one JSON object a line, in UTF-8 (``EVENTS.md``)."""
+"""Events as a file: one JSON object per line, in UTF-8 (``EVENTS.md``)."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ from dropbox_app.protocol.encoding import Json
 
 MAX_FILE = 64 * 1024 * 1024  # bytes
 MAX_LINE = 1_048_576  # bytes
-MOST_FAULTS = 100  # that are told at once
+MOST_FAULTS = 100  # the most that are reported at once
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Numbered:
 
 
 def read(raw: bytes, today: datetime.date) -> list[Numbered]:
-    """Read all events of a file. Raises Refused with the faults of every line, the first 100.
+    """Read all events in a file. Raises Refused with the first 100 faults of all lines.
 
     Empty lines and a byte order mark are skipped; lines may end in CR LF.
     """
@@ -45,9 +45,9 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 
 
 def write(given: Iterable[Event]) -> str:
-    """Return events as lines, each with its line end; ``read`` gives the same events back.
+    """Return events as lines, each with its line end; ``read`` returns the same events.
 
-    All of it is ASCII, so that no text of another person does anything to a terminal.
+    The result is ASCII, so that nobody else's text can control a terminal.
     """
     return "".join(json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n" for one in given)
 

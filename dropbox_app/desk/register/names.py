@@ -1,7 +1,7 @@
-"""Names of employers: other spellings of the same name, and names that are nearly the same.
+"""Names of employers: other spellings of the same name, and similar names.
 
-An employer under two names has two reports, which can be subtracted, and counts that are split.
-Pure functions.
+An employer with two names would have split counts, and two reports that can be subtracted. Pure
+functions.
 """
 
 import difflib
@@ -12,17 +12,17 @@ from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register.events import Employer, Event, Freeze, Joint, OfEmployer
 from dropbox_app.desk.register.groups import ever, related
 
-# Words of a name that say nothing of who it is.
+# Words in a name that do not identify anybody.
 _FORMS = frozenset(
     ("bv", "nv", "vof", "cv", "ua", "stichting", "vereniging", "cooperatie", "gemeente", "holding",
      "groep", "group", "de", "het", "the", "inc", "ltd", "gmbh")
 )  # fmt: skip
 _ALIKE = 0.85  # of difflib's ratio, from 0 to 1
-_LEAST = 5  # letters of a name that is compared by likeness
+_LEAST = 5  # the least letters of a name that is compared by similarity
 
 
 def plain(name: str) -> str:
-    """Return a name without case, accents, spaces and signs; empty if nothing else is left."""
+    """Return a name without case, accents, spaces and signs; empty if nothing remains."""
     return "".join(_words(name))
 
 
@@ -36,7 +36,7 @@ def spelled(known: Iterable[str], name: str) -> str:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Return whether two names are one, whatever their spelling."""
+    """Return whether two names are the same, whatever their spelling."""
     return one == other or plain(one) == plain(other) != ""
 
 
@@ -46,20 +46,21 @@ def same(known: Iterable[str], name: str) -> list[str]:
 
 
 def near(known: Iterable[str], name: str) -> list[str]:
-    """Return the other names that are much like this one: a letter off, or without a legal form."""
+    """Return the other names similar to this one: one letter off, or without a legal form."""
     return sorted(one for one in set(known) if one != name and _near(one, name))
 
 
 def employers(given: Iterable[Event]) -> set[str]:
-    """Return the name of every employer that an event is about."""
+    """Return the names of all employers that events are about."""
     return {one.employer for one in given if isinstance(one, OfEmployer)}
 
 
 def check_one(given: Sequence[Event], old: str, new: str) -> None:
-    """Raise Unfit if two employers cannot become one.
+    """Raise Unfit if two employers cannot be merged.
 
-    Each had a report or exchanged counts of the same year: one of both would count, or tell, what
-    the other hid. Counts of a colleague that no report was made of yet are no reason.
+    That is so if both had a report or exchanged counts for the same year: one of them would count,
+    or reveal, what the other hid. A colleague's counts that were not used in a report yet do not
+    matter.
     """
     if new in related(ever(given), old):
         raise Unfit(
@@ -77,7 +78,7 @@ def check_one(given: Sequence[Event], old: str, new: str) -> None:
 
 
 def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
-    """Return the years of reports and exchanged counts; True where the figures left this desk."""
+    """Return the years of reports and exchanged counts; True if the figures left this desk."""
     found: dict[int, bool] = {}
     for one in given:
         if isinstance(one, Freeze | Joint) and one.employer == name:
@@ -90,8 +91,8 @@ def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
 def same_colleague(had: Joint, name: str, fingerprint: str) -> bool:
     """Return whether counts were exchanged with this colleague.
 
-    The ten groups decide: two people can have one name, and one can correct theirs. The name
-    decides where an entry has no groups.
+    The ten groups decide: two people can have the same name, and names can be corrected. The name
+    decides only if an entry has no groups.
     """
     if had.fingerprint and fingerprint:
         return had.fingerprint == fingerprint
@@ -99,9 +100,9 @@ def same_colleague(had: Joint, name: str, fingerprint: str) -> bool:
 
 
 def renamed(given: Sequence[Event], old: str, new: str) -> list[tuple[Event, Event]]:
-    """Return the events that name an employer, each with what takes its place.
+    """Return the events that name an employer, each with its replacement.
 
-    The text of an issued report stays as it was handed over.
+    The text of an issued report does not change.
     """
     return [(one, after) for one in given if (after := _renamed(one, old, new)) != one]
 

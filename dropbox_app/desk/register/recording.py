@@ -1,7 +1,6 @@
-"""How much the register keeps of cases: what each level of recording leaves out.
+"""How much the register keeps about cases: the fields that each level of recording leaves out.
 
-The level is the employer's: none, minimal or full. ``record_nothing`` leaves out more than any
-level.
+Each employer has a level: none, minimal or full. ``record_nothing`` leaves out more than any level.
 """
 
 import dataclasses
@@ -13,11 +12,11 @@ from dropbox_app.desk.register.events import Event, OfCase
 # The fields that are kept, by level and kind. The level "full" keeps every field.
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
-    # The thread stays: without it the same thread would be made a case again and again.
+    # The thread is kept: without it, the same thread would become a case again and again.
     "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "match_word",
              "began", "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
-    # Source and message stay: without them the same signed answer would be entered at each look.
+    # Source and message are kept: without them, each look would enter the same signed answer again.
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal", "source", "message"),
     "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",
              "serious_harm", "moral_distress", "as_small_as_possible"),
@@ -34,12 +33,12 @@ _MINIMAL = {
     "close": (*_COUNTED["close"], "outcome", "referral", "aftercare_on"),
 }  # fmt: skip
 KEPT: Mapping[str, Mapping[str, tuple[str, ...]]] = {"none": _COUNTED, "minimal": _MINIMAL}
-# Of a contact of which nothing is recorded.
+# For a contact with ``record_nothing``.
 NOTHING_RECORDED = ("date", "employer", "minutes", "again", "record_nothing")
 
 
 def reduced(event: Event, level: str) -> tuple[Event, tuple[str, ...]]:
-    """Return what is kept of an event at a level, and the names of the fields that were left out.
+    """Return an event as kept at a level, and the names of the fields that were left out.
 
     Events that are not about a case are kept as they are.
     """

@@ -1,8 +1,8 @@
-"""The redacted copy of a case: which fields may be in it, and names blacked out of its texts.
+"""The redacted copy of a case: chooses its fields, and blacks names out of its texts.
 
-Pure functions. A copy is for the reporter or for the employer. It holds the fields that were
-chosen and nothing else. What is never offered cannot be chosen: notes, the counsellor's own name
-for the case, marks, references, the conversation, and with whom a step was taken.
+Pure functions. A copy is for the reporter or for the employer. It has only the chosen fields. These
+are never offered and cannot be chosen: notes, the counsellor's name for the case, marks,
+references, the conversation, and with whom a step was taken.
 """
 
 import datetime
@@ -18,9 +18,9 @@ from dropbox_app.protocol.encoding import Json
 
 Reader = Literal["reporter", "employer"]
 READERS = get_args(Reader)
-SHEET = 0  # the number that the sheet of the case has here; those of entries begin at 1
+SHEET = 0  # the number of the case's sheet here; entries are numbered from 1
 
-# What may be chosen, by kind and in this order. Every other field is left out of every copy.
+# The fields that may be chosen, by kind and in this order. All others are left out of every copy.
 OFFERED: Mapping[str, tuple[str, ...]] = {
     "case": (
         "date", "channel", "identity", "relation", "role", "main_group", "sub_groups", "accused",
@@ -32,17 +32,17 @@ OFFERED: Mapping[str, tuple[str, ...]] = {
     "complaint": ("date", "what", "body"),
     "close": ("date", "outcome", "referral", "aftercare_on", "destroy_on"),
 }  # fmt: skip
-TICKED = ("date",)  # the kind of a part is always told
+TICKED = ("date",)  # the kind of a part is always shown
 
 Field = tuple[int, str]  # the number of a part, and the name of one of its fields
 
 
 @dataclass(frozen=True)
 class Part:
-    """The sheet of a case or one of its entries, with the fields that may be chosen and are filled.
+    """The sheet of a case or one of its entries, with the filled fields that may be chosen.
 
-    ``number``: ``SHEET``, or the entry's own in the register, which no other entry ever gets.
-    ``withheld``: the names of the filled fields that no copy holds.
+    ``number``: ``SHEET``, or the entry's number in the register, which is never reused.
+    ``withheld``: the names of the filled fields that no copy contains.
     """
 
     number: int
@@ -53,11 +53,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy as it is handed over, and what was left out of it.
+    """A copy as it is given to its reader, and what was left out of it.
 
-    ``parts``: what was chosen, with names blacked out of the texts. ``unchosen``: what could have
-    been chosen. ``withheld``: what never can. ``blacked_out``: in how many places a name was taken
-    out. ``unfound``: the given names of which no part is in any chosen text.
+    ``parts``: the chosen fields, with names blacked out of the texts. ``unchosen``: the other
+    fields that could have been chosen. ``withheld``: those that never can. ``blacked_out``: in how
+    many places a name was removed. ``unfound``: the given names of which no part is in any chosen
+    text.
     """
 
     parts: tuple[Part, ...]
@@ -68,14 +69,14 @@ class Copy:
 
 
 def parts(found: Standing, entries: Sequence[Numbered]) -> list[Part]:
-    """Return what there is to choose from. ``entries``: all of the case, in order."""
+    """Return the parts to choose from. ``entries``: all of the case, in order."""
     made = [_part(SHEET, found.sheet, {"date": found.opened.isoformat(), "phase": found.phase})]
     made += [_part(number, one, {}) for number, one in entries if not isinstance(one, Case)]
     return made
 
 
 def ticked(given: Iterable[Part]) -> set[Field]:
-    """Return what is chosen before anybody chose: of each part its kind and day."""
+    """Return the default choice: the kind and day of each part."""
     return {(one.number, name) for one in given for name in TICKED if name in one.fields}
 
 
@@ -83,11 +84,10 @@ def copy(
     given: Sequence[Part], chosen: Collection[Field], names: Sequence[str], sign: str,
     known: Sequence[str] = (),
 ) -> Copy:  # fmt: skip
-    """Return the copy with the chosen fields, in which ``sign`` stands for each of the names.
+    """Return the copy with the chosen fields, in which ``sign`` replaces each of the names.
 
-    ``known``: names that are taken out too, and that nobody has to be told of if they are not
-    there. A part of which nothing is chosen is left out. What is chosen and not offered is not
-    there.
+    ``known``: names that are also removed, but not reported if they are not found. A part without a
+    chosen field is left out. Chosen fields that are not offered are ignored.
     """
     pattern = blackout.pattern([*names, *known])
     made, unchosen, withheld, found = [], [], [], []
@@ -111,10 +111,10 @@ def copy(
 def known_names(
     entries: Iterable[Event], other_sides: Iterable[Standing], sheet_names: Iterable[str]
 ) -> list[str]:
-    """Return the names that the register itself knows not to be for others.
+    """Return the names in the register that others must not see.
 
-    The counsellor's names for cases of the other side, with whom steps were taken, and what the
-    employer's sheet names.
+    These are the counsellor's names for cases of the other side, the people with whom steps were
+    taken, and the names on the employer's sheet.
     """
     named = [one.sheet.label for one in other_sides]
     named += [getattr(one, "partner", "") for one in entries]
@@ -139,7 +139,7 @@ def may_have(
 ) -> bool:
     """Return whether somebody may get a copy today.
 
-    The employer gets one only on a consent that a step may rest on, or on an exception that was
-    recorded as done today.
+    The employer gets one only with a consent on which a step may rely, or with an exception that
+    was recorded as done today.
     """
     return reader == "reporter" or any(good) or today in exceptions

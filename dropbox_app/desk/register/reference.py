@@ -1,4 +1,4 @@
-"""The reference of the events, generated from their definitions; it is ``EVENTS.md``."""
+"""The reference of the events, ``EVENTS.md``, generated from their definitions."""
 
 import inspect
 

@@ -12,10 +12,9 @@ from dropbox_app.desk.register.events import Case, Complaint, Contact, Event, Of
 def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Event]]]:
     """Return the events that change when a case is destroyed, each with its replacement.
 
-    Every event of the case is removed; coded rows replace the first of them. What names the case
-    elsewhere no longer does. Cases that belonged together through it still do, and count as before,
-    in the same year and main group: also where the employer holds a complaint. ``given`` is in
-    order.
+    Every event of the case is removed; coded rows replace the first one. Other events no longer
+    name the case. Cases that belonged together through it still do, and count as before, in the
+    same year and main group, even if the employer holds a complaint. ``given`` is in order.
     """
     found = cases.standings(given)
     gone = found[reference]
@@ -68,7 +67,7 @@ def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> lis
         if isinstance(event, Contact) and event.case == gone.reference:
             minutes[event.date.year] = minutes.get(event.date.year, 0) + (event.minutes or 0)
     held = gone.held_since.year if gone.held_since else None
-    # What the employer got in the same year counts in no report, whichever years that covers.
+    # If the employer received it in the same year, it counts in no report, of whatever years.
     counts = counted and (held is None or held > began)
     return [
         Statistic(
@@ -94,7 +93,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the other cases without the destroyed one; if it was the first, keep its year."""
+    """Link the other cases without the destroyed one; keep its year if it was the first."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])

@@ -1,6 +1,6 @@
-"""What an event may not say, given the earlier events: references, consents, terms.
+"""Rules for events, given the earlier ones: references, consents, terms.
 
-Pure functions. Everything that is refused is a ``Fault`` that says what to do.
+Pure functions. Each refusal is a ``Fault`` that says what to do.
 """
 
 import dataclasses
@@ -26,35 +26,35 @@ from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
-LEAST_B, LEAST_C = 250, 1_000  # people from which forms B and C may be agreed
+LEAST_B, LEAST_C = 250, 1_000  # the least people for which forms B and C may be agreed
 FIXED = ("form", "price", "headcount", "term_band", "shared_with")  # for a whole term
-LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of a term, of one band over a term
+LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of the term, for one band over a term
 
 
 @dataclass
 class _Known:
-    """What the events so far say, as far as the rules need it."""
+    """The state after the events so far, as far as the rules need it."""
 
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
     frozen: list[Freeze]
-    agreements: dict[tuple[str, datetime.date], Agreement]  # one of each first day: the newest
+    agreements: dict[tuple[str, datetime.date], Agreement]  # the newest for each first day
     sheets: list[Employer]
     joint: list[Joint]
     spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
-    kept: tuple[Joint, ...] = ()  # those of ``joint`` that the register has already
+    kept: tuple[Joint, ...] = ()  # those of ``joint`` that the register already has
 
     @property
     def told(self) -> list[Freeze | Joint]:
-        """Return issued reports, and counts that were given or taken for one."""
+        """Return issued reports, and counts that were exported or imported for one."""
         return [*self.frozen, *self.joint]
 
 
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
-    """Return what is wrong with new events, given the earlier ones.
+    """Return the faults of new events, given the earlier ones.
 
-    An event may name a case of another new event, wherever that stands. A report closes its year
-    for the events after it: events before the report may belong to its year.
+    An event may name a case of any other new event, in any order. A report closes its year for the
+    events after it: events before the report may belong to its year.
     """
     known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:
@@ -75,7 +75,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
 
 
 def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault]:
-    """Return a fault for each entry whose year is in an issued report or in counts given away."""
+    """Return a fault for each entry whose year is in an issued report or in exported counts."""
     known = _known_of(there)
     return [
         Fault(0, *fault)
@@ -86,15 +86,15 @@ def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault
 
 
 def is_closed(there: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether an employer's year is in an issued report or in counts given away."""
+    """Return whether an employer's year is in an issued report or in exported counts."""
     return _closing(_known_of(there), employer, year) is not None
 
 
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
-    """Return a fault if what an agreement or a group says may not be taken away any more.
+    """Return a fault if an agreement or a group can no longer be removed.
 
-    That is so once a report was issued under the agreement, or for one of the group, or counts
-    for a joint report were given or taken.
+    That is so once a report was issued under the agreement or for an employer in the group, or once
+    counts for a joint report were exported or imported.
     """
     known = _known_of(there)
     if isinstance(changed, Agreement):
@@ -115,7 +115,7 @@ def _known_of(there: Sequence[Event]) -> _Known:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement replace the one that it corrects; note groups, counts, names."""
+    """Let an agreement replace the one that it corrects; record groups, counts and names."""
     if isinstance(event, OfEmployer):
         known.spelled.setdefault(names.plain(event.employer), set()).add(event.employer)
     if isinstance(event, Agreement):
@@ -165,9 +165,9 @@ def _wrong(known: _Known, event: Event) -> list[tuple[str, str]]:
 
 
 def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
-    """Return why a year is closed: a report was issued, or its counts were given away.
+    """Return why a year is closed: a report was issued, or its counts were exported.
 
-    Counts of before and after a change would show the other counsellor what changed.
+    Counts from before and after a change would show the other counsellor what changed.
     """
     if isinstance(event, Agreement | Freeze | Statistic):
         return []  # an agreement has its own rule: it may be older than the report
@@ -186,7 +186,7 @@ def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
 
 
 def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
-    """Return what closed a year of an employer, None if it is open."""
+    """Return the event that closed an employer's year; None if it is open."""
     return next(
         (
             one
@@ -200,7 +200,7 @@ def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
 
 
 def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
-    """Refuse a second name for an employer: under two names it would have two reports."""
+    """Refuse a second name for an employer: with two names, it would have two reports."""
     there = known.spelled.get(names.plain(name), set())
     if not there or name in there or not names.plain(name):
         return []
@@ -240,14 +240,15 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
     of_case = known.events_of.get(event.case, [])
     same_day = any(isinstance(one, Step) and one.date == event.date for one in of_case)
     if isinstance(event, Contact) and not event.consent and same_day:
-        return []  # the step of that day says what it rests on
+        return []  # the step of that day names its consent
     return list(consents.forbids(of_case, event))
 
 
 def _agreement(known: _Known, event: Agreement) -> list[tuple[str, str]]:
-    """Return what is wrong with an agreement, given the others of its employer.
+    """Return the faults of an agreement, given the employer's other agreements.
 
-    One with the same first day corrects the earlier one, until a report of the term was issued.
+    An agreement with the same first day corrects the earlier one, until a report of the term was
+    issued.
     """
     found = _by_itself(event)
     before = known.agreements.get((event.employer, event.date))
@@ -293,9 +294,9 @@ def _by_itself(event: Agreement) -> list[tuple[str, str]]:
 
 
 def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> list[tuple[str, str]]:
-    """Return what may no longer be corrected in an agreement with an issued report.
+    """Return the faults of correcting an agreement under which a report was issued.
 
-    Or counts exchanged: of these, the other counsellor may still be named where nobody is.
+    Exchanged counts have the same effect, but a missing other counsellor may still be added.
     """
     found: list[tuple[str, str]] = []
     for field in FIXED:
@@ -309,7 +310,7 @@ def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> li
 
 
 def _under(issued: Freeze | Joint, rest: str) -> Sentence:
-    """Return what was done under an agreement, and what follows from it."""
+    """Return what happened under an agreement, and the consequence."""
     year = str(issued.last_year)
     if isinstance(issued, Freeze):
         said = f"the report of {year} was issued under this agreement, {rest}"
@@ -327,7 +328,7 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """Return whether two prices differ; a price that one of them leaves out does not."""
+    """Return whether two prices differ; a missing price does not differ."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)
@@ -342,9 +343,9 @@ def _value(agreed: Agreement, field: str) -> object:
 
 
 def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
-    """Return a report of this term, or counts for one that were given or taken.
+    """Return a report of this term, or counts for one that were exported or imported.
 
-    A year of two terms belongs to the first of them.
+    A year in two terms belongs to the first.
     """
     first, last = agreed.date.year, agreed.until.year if agreed.until else datetime.MAXYEAR
     first += any(
@@ -376,7 +377,7 @@ def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
 
 
 def _had(known: _Known, near: Collection[str]) -> Freeze | Joint | None:
-    """Return a report of one of these employers, or counts for one that were given or taken."""
+    """Return a report for one of these employers, or exported or imported counts for one."""
     return next((one for one in known.told if one.employer in near), None)
 
 
@@ -399,11 +400,11 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Refuse a second report for a joint one: two of the same years could be subtracted.
+    """Refuse a second report beside a joint one: two for the same years could be subtracted.
 
-    An issued report without figures takes nothing away from a joint one: of three years with one
-    band, each counsellor makes those of the first two. A file may hold counts of two colleagues:
-    an older version recorded them, and its register moves to another desk as it is.
+    An issued report without figures does not conflict with a joint one: of three years with one
+    band, each counsellor makes the first two reports. A file may have counts from two colleagues:
+    an older version recorded them, and its register is moved to another desk unchanged.
     """
     for one in known.frozen:
         figures = bool(one.bands) or one.form != "A"  # only form A may do without them
@@ -423,7 +424,7 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
 
 
 def _second(year: str, other: Joint, event: Joint) -> Sentence:
-    """Return why no other colleague gets the same counts, or can send theirs."""
+    """Return why no other colleague can get the same counts, or send theirs."""
     who = other.counsellor
     if names.plain(who) == names.plain(event.counsellor):
         said = (f"the counts of {year} were exchanged with a colleague of this name, with other "

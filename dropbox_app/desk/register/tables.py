@@ -1,8 +1,8 @@
-"""Tables of earlier years: the rows of a CSV or xlsx file, and the CSV of what the register has.
+"""Tables of earlier years: the rows of a CSV or xlsx file, and the register as CSV.
 
-A file may come from anywhere, so all of it is bounded: bytes, bytes and tags once unpacked, time,
-rows, columns and the length of a cell. Only the first sheet of an xlsx file is read, and of a
-formula the value that was saved with it.
+A file may come from anywhere, so everything is limited: bytes, unpacked bytes and tags, time, rows,
+columns and the length of a cell. Only the first sheet of an xlsx file is read; for a formula, the
+value saved with it.
 """
 
 import codecs
@@ -26,9 +26,9 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MIB = 1024 * 1024
 MAX_FILE = 4 * MIB  # bytes
 MAX_UNPACKED = 8 * MIB  # bytes of all parts of an xlsx file together
-MAX_TAGS = 800_000  # in all parts together: each becomes an object, whether it is kept or not
-MAX_OTHER_TAGS = 20_000  # in a part that is no sheet and not its texts, such as the formats
-MAX_SECONDS = 20  # of the processor, until the last part is opened
+MAX_TAGS = 800_000  # in all parts together: each becomes an object, even if it is not kept
+MAX_OTHER_TAGS = 20_000  # in a part other than a sheet or its texts, such as the formats
+MAX_SECONDS = 20  # of processor time, until the last part is opened
 MAX_PARTS = 500  # files within an xlsx file
 MAX_ROWS = 10_000  # below the header
 MAX_COLUMNS = 100
@@ -38,16 +38,16 @@ MAX_CELL = 8_000  # characters
 Cell = str | int | float | bool | datetime.date | None
 Row = tuple[int, list[Cell]]  # its number in the file, from 1, and its cells
 
-# A spreadsheet takes what begins with one of these for a formula.
+# A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _XLSX = b"PK\x03\x04"
 _CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml", re.IGNORECASE)
 
 
 def read(raw: bytes) -> list[Row]:
-    """Return the rows of a CSV or xlsx file that are not empty, the header first. Raises Refused.
+    """Return the non-empty rows of a CSV or xlsx file, the header first. Raises Refused.
 
-    CSV: parted by ``;``, ``,`` or tabs, in UTF-8 or Windows-1252, as spreadsheets save it.
+    CSV: separated by ``;``, ``,`` or tabs, in UTF-8 or Windows-1252, as saved by spreadsheets.
     """
     if len(raw) > MAX_FILE:
         raise _refused("table_large", f"the file has more than {MAX_FILE // MIB} MB; split it",
@@ -70,17 +70,17 @@ def read(raw: bytes) -> list[Row]:
 
 
 def is_table(raw: bytes) -> bool:
-    """Return whether a file is a table, and not lines of JSON: by how it begins."""
+    """Return whether a file is a table and not lines of JSON, judging by its beginning."""
     first = raw.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     parted = any(one in first for one in (b";", b",", b"\t"))
     return raw.startswith(_XLSX) or (parted and not any(one in first for one in (b"{", b"[")))
 
 
 def write(given: Iterable[Event]) -> bytes:
-    """Return events as CSV for a spreadsheet: one a row, with every field that any of them has.
+    """Return events as CSV for a spreadsheet: one per row, with every field that any event has.
 
-    Parted by ``;``, in UTF-8 with a byte order mark. A cell that a spreadsheet would take for a
-    formula begins with an apostrophe; so does one that began with an apostrophe before.
+    Separated by ``;``, in UTF-8 with a byte order mark. A cell that a spreadsheet would take for a
+    formula gets an apostrophe before it; so does a cell that already begins with one.
     """
     events = [form.to_json(one) for one in given]
     used = {name for one in events for name in one}
@@ -97,7 +97,7 @@ def write(given: Iterable[Event]) -> bytes:
 
 
 def plain(text: str) -> str:
-    """Return what a cell said before ``write`` put an apostrophe before it."""
+    """Return a cell's text without the apostrophe that ``write`` put before it."""
     return text[1:] if text.startswith(tuple(f"'{one}" for one in (*_FORMULA, "'"))) else text
 
 
@@ -135,8 +135,8 @@ def _csv(raw: bytes) -> Iterator[list[Cell]]:
 
 
 def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
-    """The rows of the first sheet. openpyxl unpacks: how much that can be is looked at before."""
-    from openpyxl import load_workbook  # type: ignore[import-untyped] # takes long, is seldom asked
+    """The rows of the first sheet. openpyxl unpacks it, after the unpacked size was checked."""
+    from openpyxl import load_workbook  # type: ignore[import-untyped] # slow to load, rarely needed
 
     broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
     try:
@@ -154,12 +154,12 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
                 yield [_of_xlsx(one) for one in _bounded(list(cells))]
     except Refused:
         raise
-    except Exception:  # a stranger's file makes openpyxl raise of every kind; the person is told
+    except Exception:  # a stranger's file can make openpyxl raise anything; the user is told
         raise broken from None
 
 
 class _Timed(io.BytesIO):
-    """A packed file that stops being read after ``MAX_SECONDS``: one part may be named often."""
+    """A packed file that can be read for ``MAX_SECONDS`` only: one part may be named often."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
@@ -172,11 +172,11 @@ class _Timed(io.BytesIO):
 
 
 def _bound(packed: zipfile.ZipFile) -> None:
-    """Refuse an xlsx file that takes long or much memory to read, before anything is parsed.
+    """Refuse an xlsx file that needs much time or memory to read, before anything is parsed.
 
-    No more than its stated size is ever unpacked of a part: zipfile stops there. Every encoding
-    that the parser knows writes a tag with the byte of "<", and entities, which are tags that are
-    not there, with these letters; UTF-16 puts zeros between them.
+    A part is never unpacked beyond its stated size: zipfile stops there. Every encoding that the
+    parser knows writes a tag with the byte of "<", and entities, which can stand for more tags,
+    with these letters; UTF-16 puts zeros between them.
     """
     parts = packed.infolist()
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:

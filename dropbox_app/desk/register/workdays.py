@@ -1,4 +1,4 @@
-"""Working days: Monday to Friday without Dutch public holidays and own days off."""
+"""Working days: Monday to Friday, except Dutch public holidays and own days off."""
 
 import datetime
 import functools
@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 import holidays
 
-_WEEKEND = 5  # the number of Saturday, where Monday is 0
+_WEEKEND = 5  # Saturday, if Monday is 0
 
 
 def after(day: datetime.date, count: int, off: Collection[datetime.date] = ()) -> datetime.date:
-    """Return the day that is so many working days after ``day``; ``off`` are own days off."""
+    """Return the day some working days after ``day``; ``off`` are own days off."""
     left = count
     while left:
         day += datetime.timedelta(days=1)

@@ -1,1 +1,1 @@
-"""The desk's storage on the counsellor's disk, and how it is sealed."""
+"""The desk's sealed storage on the counsellor's disk."""

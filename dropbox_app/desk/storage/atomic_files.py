@@ -1,7 +1,7 @@
-"""Writes to the desk's folder so that a crash leaves the old file or the new one, never half.
+"""Writes to the desk's folder so that a crash leaves the old file or the new one, never a mixture.
 
-Every file has mode 0600 in folders of mode 0700, and midnight of its day as its time: the folder
-shows on which days there was work, not at what hour.
+Files have mode 0600 and folders 0700. A file's time is midnight of its day: the folder shows the
+days on which the desk was used, but not the hours.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ from typing import BinaryIO
 from dropbox_app.desk.errors import AlreadyThere, InUse, NotSetUp
 
 LOCK = "lock"
-UNFINISHED = ".unfinished"  # the end of the name of a file outside the folder until it is complete
-NEW = ".new"  # what is being written; what is left of it after a crash is removed at the start
-TOGETHER = 16  # files that are synced at once; their handles are open until then
-TOGETHER_BYTES = 16 * 1024 * 1024  # likewise, what they hold
+UNFINISHED = ".unfinished"  # the suffix of a file outside the folder until it is complete
+NEW = ".new"  # the suffix of a file being written; a crash's leftovers are removed at the start
+TOGETHER = 16  # files that are synced together; their handles are open until then
+TOGETHER_BYTES = 16 * 1024 * 1024  # likewise, the size of their contents
 
 
 def _nothing(_: str) -> None:
@@ -29,7 +29,7 @@ def _nothing(_: str) -> None:
 class Disk:
     """One folder of the desk. ``today`` dates the files; ``step`` is called at each write step.
 
-    Names are relative, with ``/``, and made by the program alone (ids and fixed words).
+    Names are relative, with ``/``, and only made by the program (from ids and fixed words).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Disk:
         return self.root / name
 
     def exists(self, name: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether the file exists."""
         return self.path(name).is_file()
 
     def names(self, folder: str) -> list[str]:
@@ -64,7 +64,7 @@ class Disk:
     def write(self, name: str, data: bytes, *, once: bool = False) -> None:
         """Replace the file by ``data``, or, with ``once``, create it. Raises AlreadyThere.
 
-        Raises AlreadyThere for the latter; nothing is overwritten then.
+        With ``once``, raises AlreadyThere instead of overwriting.
         """
         with self.writing(name, once=once) as write:
             write(data)
@@ -75,7 +75,7 @@ class Disk:
     ) -> Iterator[Callable[[bytes], object]]:
         """Like ``write``, in pieces; an exception inside leaves the earlier file unchanged.
 
-        ``place`` says at the end what the file is called, in the same folder: by its hash.
+        ``place`` returns the file's final name in the same folder, such as its hash, at the end.
         """
         target, new = self.path(name), self.begin(name)
         if once and target.exists():
@@ -105,9 +105,9 @@ class Disk:
 
     @contextlib.contextmanager
     def together(self) -> Iterator["Group"]:
-        """Write many files, synced together, as that is faster; safe in place at the end.
+        """Write many files and sync them together, which is faster; all are safe at the end.
 
-        An exception inside leaves no file that was not ``settle``d.
+        After an exception inside, only files that were already ``settle``d remain.
         """
         group = Group(self)
         try:
@@ -118,7 +118,7 @@ class Disk:
             raise
 
     def remove(self, *names: str) -> None:
-        """Delete files for good, as far as the file system does; missing ones are no error."""
+        """Delete files permanently, as far as the file system does so; missing ones are ignored."""
         folders = set()
         for name in names:
             path = self.path(name)
@@ -129,7 +129,7 @@ class Disk:
             self.sync_folder(folder)
 
     def date(self, name: str) -> None:
-        """Set a file's time to midnight of its day; no error if it is missing."""
+        """Set a file's time to midnight of its day; ignore a missing file."""
         with contextlib.suppress(FileNotFoundError):
             self._date(self.path(name))
 
@@ -143,7 +143,7 @@ class Disk:
         self.sync_folder(self.path(name).parent)
 
     def sweep(self) -> None:
-        """Remove half-written leftovers of a crash. Only under the lock."""
+        """Remove half-written files that a crash left. Call this only under the lock."""
         for path in self.root.rglob(f"*{NEW}"):
             path.unlink()
 
@@ -169,12 +169,12 @@ class Disk:
             os.close(handle)
 
     def make(self) -> None:
-        """Create the folder and those above it; nobody else may look into it."""
+        """Create the folder and its parents; nobody else may look into it."""
         self._folders(self.root)
         self.root.chmod(0o700)
 
     def begin(self, name: str) -> Path:
-        """Make the folder of a file; return the name that the file has until it is complete."""
+        """Make a file's folder; return the path that the file has until it is complete."""
         target = self.path(name)
         self._folders(target.parent)
         new = target.with_name(target.name + NEW)
@@ -198,10 +198,10 @@ class Disk:
 
 
 class Group:
-    """Files of a ``Disk`` that are synced at the same time, which takes little longer than one.
+    """Files of a ``Disk`` that are synced together, which takes little longer than syncing one.
 
-    Each is in place, and safe on disk, once ``settle`` has returned. When TOGETHER files or
-    TOGETHER_BYTES wait for that, it is done at once.
+    Each file is in place and safe on disk once ``settle`` has returned. This also happens as soon
+    as TOGETHER files or TOGETHER_BYTES are waiting.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -223,7 +223,7 @@ class Group:
             file.flush()
             self._disk.step(f"written {name}")
         except BaseException:
-            with contextlib.suppress(OSError):  # what is not written yet need not be
+            with contextlib.suppress(OSError):  # unwritten data may be lost
                 file.close()
             new.unlink(missing_ok=True)
             raise
@@ -233,7 +233,7 @@ class Group:
             self.settle()
 
     def settle(self) -> None:
-        """Sync what was written, then put it in place, then sync the folders."""
+        """Sync the written files, move them into place, then sync the folders."""
         waiting = list(self._open.items())
         if not waiting:
             return
@@ -259,7 +259,7 @@ class Group:
         self._disk.step(f"done {len(waiting)} files")
 
     def drop(self) -> None:
-        """Remove what is not in place."""
+        """Remove the files that are not in place."""
         for name, file in self._open.items():
             with contextlib.suppress(OSError):
                 file.close()
@@ -277,7 +277,8 @@ def write_outside(path: Path, data: bytes) -> None:
 def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
     """Like ``write_outside``, in pieces.
 
-    Until then it is called ``NAME.unfinished``; what a crash left under that name is replaced.
+    Until it is complete, it is called ``NAME.unfinished``; a crash's leftover of that name is
+    replaced.
     """
     if os.path.lexists(path):
         raise AlreadyThere(f"{path} is there already and is not overwritten; choose another name.")
@@ -297,21 +298,21 @@ def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def _claim(new: Path, target: Path) -> None:
-    """Give a file its name if it is free: of two writers at once, one is refused."""
+    """Give a file its name if that is free: of two simultaneous writers, one is refused."""
     taken = f"{target} is there already and is not overwritten; choose another name."
     try:
         os.link(new, target)
         new.unlink()
     except FileExistsError:
         raise AlreadyThere(taken) from None
-    except OSError:  # a file system without hard links, a memory stick for instance
+    except OSError:  # a file system without hard links, for instance on a memory stick
         if os.path.lexists(target):
             raise AlreadyThere(taken) from None
         os.replace(new, target)
 
 
 def _sync(folder: Path) -> None:
-    if sys.platform != "win32":  # where a folder cannot be opened, and need not be
+    if sys.platform != "win32":  # on systems where a folder cannot be opened, and need not be
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,8 +1,8 @@
-"""The desk's database: SQLCipher, one file for all sites, under a key that only the vault holds.
+"""The desk's database: SQLCipher, one file for all sites, with a key that only the vault holds.
 
-Everything that the desk has opened is in it. The file is rewritten under another key after
-something was forgotten or a sealing key was destroyed, so that an older copy of the file does not
-open with what the vault holds from then on (SPEC, the local store).
+It contains everything that the desk has opened. After something was forgotten or a sealing key was
+destroyed, the file is rewritten under another key, so that the vault no longer opens an older copy
+of the file (SPEC, the local store).
 """
 
 import contextlib
@@ -21,13 +21,13 @@ _CHOSEN = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA locking_mode = EXCLUSIVE",  # one process; so there is no file of shared memory either
+    "PRAGMA locking_mode = EXCLUSIVE",  # a single process, so there is no shared memory file either
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
-    # The words of the index of messages: a view of it, in memory.
+    # The words in the index of messages: an in-memory view of it.
     "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, words, row)",
 )
-# Version 1. A new database is made like that, and then brought up as an older one is.
+# Version 1. A new database starts here, and is then upgraded like an older one.
 _SCHEMA = """
 CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
 CREATE TABLE item (
@@ -74,7 +74,7 @@ CREATE TRIGGER words_go AFTER DELETE ON opened
 BEGIN DELETE FROM words WHERE rowid = old.number; END;
 """
 
-# What version 2 has that version 1 had not: what the counsellor writes for this desk alone.
+# Added in version 2: what the counsellor writes for this desk alone.
 _NOTEBOOK = (
     """
 CREATE TABLE note (
@@ -88,7 +88,7 @@ CREATE TABLE snippet (
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 
-# What version 3 has that version 2 had not: the register.
+# Added in version 3: the register.
 _REGISTER = (
     """
 CREATE TABLE event (
@@ -99,7 +99,7 @@ CREATE TABLE event (
     "CREATE INDEX event_of_case ON event (reference)",
 )
 
-# What version 4 has that version 3 had not: columns by which lists choose and order their rows.
+# Added in version 4: columns by which lists filter and sort their rows.
 _SUMMARY = (
     "DROP TABLE summary",  # lists make it again from the messages
     """
@@ -109,18 +109,18 @@ CREATE TABLE summary (
     not_safe INTEGER NOT NULL, consent INTEGER NOT NULL, fields TEXT NOT NULL,
     UNIQUE (site, mailbox)
 )""",
-    # Whole, so that a choice among ten thousand reads none of the rows that it leaves out.
+    # A complete index, so that filtering ten thousand reads none of the rows that are left out.
     "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
     "waiting, not_safe, consent)",
 )
-_ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # to which version they were added
+_ADDED = {1: _NOTEBOOK, 2: _REGISTER, 3: _SUMMARY}  # by the version to which they are added
 
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 
 
 class Database:
-    """An opened database. Threads may share it: a transaction holds it for one of them."""
+    """An opened database. Threads may share it: a transaction reserves it for one of them."""
 
     def __init__(self, disk: Disk, held: DatabaseKey) -> None:
         self._disk = disk
@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run everything inside completely or not at all; on disk at the end; may be nested."""
+        """Run everything inside completely or not at all, on disk at the end; may be nested."""
         with self._lock:
             if self._depth:
                 yield
@@ -206,18 +206,18 @@ class Database:
             return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
-        """Record, in the same transaction, that the file must get another key soon."""
+        """Record, in the current transaction, that the file must get another key soon."""
         self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
 
     @property
     def rewrite_is_due(self) -> bool:
-        """Whether something was forgotten or destroyed since the file got its key."""
+        """Whether something has been forgotten or destroyed since the file got its key."""
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
     def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
         """Write the database to the other file under a new key, then delete the old file and key.
 
-        Returns ``version`` as it was and as it is: what was read at the one holds at the other.
+        Returns ``version`` before and after: data read at the former is still valid at the latter.
 
         The vault is the switch: killed before it is written, the old file counts and the new one
         is removed at the next start; killed after it, the old one is removed then.
@@ -244,7 +244,7 @@ class Database:
             return before, after
 
     def close(self) -> None:
-        """Empty the write-ahead log and close; the file then shows no hour."""
+        """Empty the write-ahead log and close; the file's time then shows only the day."""
         with self._lock:
             with contextlib.suppress(sqlcipher.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -257,7 +257,7 @@ class Database:
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _add(self, version: int) -> None:
-        """Add the tables that an older version had not, and write the number of this one."""
+        """Add the tables that an older version lacked, and write the current version number."""
         with self.transaction():
             for before, statements in _ADDED.items():
                 for statement in statements if before >= version else ():
@@ -300,12 +300,12 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
 
 
 def _quoted(held: DatabaseKey) -> str:
-    """Return a raw key as SQLCipher reads it, without derivation: the vault's scrypt did that."""
+    """Return a raw key in SQLCipher's notation, not derived again after the vault's scrypt."""
     return f"\"x'{held.key.hex()}'\""
 
 
 def _private(disk: Disk, name: str) -> None:
-    """Create the file for its owner only, before SQLite opens it; side files follow its mode."""
+    """Create the file for its owner only, before SQLite opens it; side files get the same mode."""
     path = disk.path(name)
     if not path.exists():
         path.touch(mode=0o600)
@@ -313,7 +313,7 @@ def _private(disk: Disk, name: str) -> None:
 
 @contextlib.contextmanager
 def _damage(disk: Disk, held: DatabaseKey) -> Iterator[None]:
-    """Raise Damaged with a sentence for what SQLite found; a full disk is reported as such."""
+    """Raise Damaged with a sentence for SQLite's error; a full disk is reported as such."""
     try:
         yield
     except sqlcipher.OperationalError as error:

@@ -1,14 +1,14 @@
-"""The local store of one site: its items, as files and in the database (SPEC, the local store).
+"""The local store of one site: items in files and in the database (SPEC, the local store).
 
 An item is a file ``ID.age``, as it was received or made, until the desk takes it in:
 
-- of a message, the contents go to the database and the file goes; an own message and a withdrawal
-  keep their sealed bytes there, for a server that was restored from its backup;
-- of an attachment, the header and the file key go to the database, and ``ID.body`` keeps the
-  payload: header and body together are the file as it was received, and no sealing key opens the
-  body alone.
+- for a message, the contents go into the database and the file is removed; the sealed bytes of own
+  messages and withdrawals are kept there, for a server that is restored from its backup;
+- for an attachment, the header and the file key go into the database, and ``ID.body`` keeps the
+  payload: header and body together are the file as received, and no sealing key opens the body
+  alone.
 
-No plain text touches the disk but in the database.
+The only plaintext on disk is inside the database.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class LocalStore:
         self._saved: rows.Rows = {}
 
     def exists(self) -> bool:
-        """Return whether the state was ever written."""
+        """Return whether a state was ever written."""
         return rows.exists(self._database, self._site)
 
     def load(self) -> State:
@@ -100,33 +100,33 @@ class LocalStore:
             self._database.expect_rewrite()
 
     def expect_rewrite(self) -> None:
-        """Have the database rewritten under another key at the end of this work."""
+        """Have the database rewritten under another key at the end of the current work."""
         with self._database.transaction():
             self._database.expect_rewrite()
 
     def keep_summary(self, mailbox: str, row: SummaryRow) -> None:
-        """Keep what lists show of a thread; the next change of the thread drops it."""
+        """Keep a thread's summary for lists; the next change of the thread deletes it."""
         lists.keep(self._database, self._site, mailbox, row)
 
-    # what comes and goes as a file
+    # items as files
 
     def has(self, item: str) -> bool:
         """Return whether an item is here."""
         return self._disk.exists(self._item(item)) or self._row(item) is not None
 
     def put(self, item: str, sealed: bytes) -> None:
-        """Keep an own item, as it is sent."""
+        """Keep an own item as sent."""
         self._disk.write(self._item(item), sealed)
 
     def together(self) -> contextlib.AbstractContextManager[Group]:
-        """Receive many items, safe on disk at the end, or when the group is settled."""
+        """Receive many items; they are safe on disk at the end, or when the group is settled."""
         return self._disk.together()
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces. Raises WrongFile, and keeps nothing, if it is another one.
+        """Receive an item in pieces. If it is a different item, keep nothing and raise WrongFile.
 
-        Data that does not begin with the header of a sealed file is refused at its 16th KiB.
+        Data that does not begin with the header of a sealed file is refused after 16 KiB.
         """
         digest, length, start, checked = new_digest(), 0, bytearray(), False
         with group.writing(self._item(item)) as write:
@@ -153,9 +153,9 @@ class LocalStore:
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
     ) -> tuple[SealedFile, int]:
-        """Seal an own attachment as it arrives, and keep it; return it with its content's size.
+        """Seal an own attachment while reading it, and keep it; return it and the content's size.
 
-        No plain text touches the disk, and memory stays at a few chunks.
+        No plaintext touches the disk, and memory use is limited to a few chunks.
         """
         digest, length = new_digest(), 0
         with self._disk.writing(
@@ -178,11 +178,11 @@ class LocalStore:
         )
 
     def free(self) -> int:
-        """Return the free bytes on the disk of the items."""
+        """Return the free space on the items' disk, in bytes."""
         return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if it is no header of ours."""
+        """Return the number of recipients in an item's header; 0 if it is not one of ours."""
         with self._disk.path(self._item(item)).open("rb") as file:
             start = file.read(MAX_HEADER)
         try:
@@ -191,12 +191,12 @@ class LocalStore:
             return 0
         return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
 
-    # taking in
+    # moving into the database
 
     def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
-        """Take items into the database in one transaction, as far as ``seeds`` open them.
+        """Move the items that ``seeds`` open into the database, in one transaction.
 
-        A damaged item, and one that no reader takes, stays as it is: no key is kept for it.
+        Damaged items, and items that no reader accepts, stay as they are: no key is kept for them.
         """
         taken = []
         with self._database.transaction(), self._disk.together() as bodies:
@@ -219,8 +219,8 @@ class LocalStore:
     def enter(self, item: Item, contents: bytes, sealed: bytes | None) -> bool:
         """Store the contents of a message in the database, for reading and search.
 
-        Returns whether it is a message. Its sealed bytes are kept if a restored server may need
-        them.
+        Returns whether the contents are a message. The sealed bytes are kept if a restored server
+        may need them.
         """
         try:
             message = messages.parse(contents)
@@ -244,7 +244,7 @@ class LocalStore:
         return True
 
     def _part(self, item: str, seeds: Sequence[Seed], bodies: Group) -> None:
-        """Split an attachment: its header and file key for the database, its payload for a file."""
+        """Split an attachment: header and file key for the database, the payload for a file."""
         with self._disk.path(self._item(item)).open("rb") as file:
             header, file_key = age.unwrap(file.read, seeds)
             file.seek(len(header))
@@ -276,7 +276,7 @@ class LocalStore:
     # reading
 
     def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader; what cannot be opened is reported, not raised."""
+        """Open an item for the reader; failures are reported in the result, not raised."""
         row = self._row(item.id)
         if row is not None and row.contents is not None:
             return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
@@ -295,8 +295,8 @@ class LocalStore:
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
         """Yield an attachment in authenticated chunks; it is complete only if nothing is raised.
 
-        Raises FileNotFoundError, WrongFile if it is not the one that was kept, or AgeError if it
-        came like that.
+        Raises FileNotFoundError, WrongFile if it is not the stored one, or AgeError if it was
+        received damaged.
         """
         row = self._row(item)
         if row is not None and row.contents is not None:  # a file that is a message inside
@@ -316,7 +316,7 @@ class LocalStore:
             raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as the server had them; None if only the contents are left."""
+        """Return a message's bytes as on the server; None if only the contents are left."""
         row = self._row(item)
         if row is not None and row.sealed is not None:
             return row.sealed
@@ -324,7 +324,7 @@ class LocalStore:
         return b"".join(sealed.pieces()) if sealed is not None else None
 
     def sealed(self, item: str) -> SealedFile | None:
-        """Like ``original``, for items that are too large for memory."""
+        """Like ``original``, but for items that are too large for memory."""
         row = self._row(item)
         ways: list[Callable[[], Iterator[bytes]]] = [
             functools.partial(self._whole, item, row),
@@ -349,23 +349,23 @@ class LocalStore:
         """Return the SHA-256 of an attachment as kept. Raises FileNotFoundError."""
         return self._digest(item, self._row(item))
 
-    # what goes
+    # deleting
 
     def drop(self, items: Iterable[str]) -> None:
-        """Delete the files of items for good; their rows are deleted with the state."""
+        """Delete the items' files permanently; their rows are deleted with the state."""
         self._disk.remove(
             *(n for item in items for n in (self._item(item), self._body(item), self._kept(item)))
         )
 
     def sweep(self, state: State) -> None:
-        """Remove the leftovers of a crash: files that the database does not name or need."""
+        """Remove what a crash left: files that the database does not name or need."""
         taken = {
             str(item): header is not None
             for item, header in self._database.run(
                 "SELECT id, header FROM opened WHERE site = ?", (self._site,)
             )
         }
-        gone = [f"{self._folder}/state.age"]  # of a desk of the first format that was taken over
+        gone = [f"{self._folder}/state.age"]  # from a converted desk of the first format
         for name in self._disk.names(f"{self._folder}/items"):
             item, _, ending = name.partition(".")
             wanted = taken.get(item, False) if ending == "body" else item not in taken
@@ -386,7 +386,7 @@ class LocalStore:
         if not found:
             return None
         contents, length, sealed, header, file_key = found[0]
-        if contents is None and file_key is None:  # SQLite gives nothing where a page is bad
+        if contents is None and file_key is None:  # SQLite returns nothing if a page is bad
             raise rows.damage(FormatError("an item has no contents"))
         if isinstance(contents, bytes) and isinstance(length, int):
             contents = contents.ljust(length, _PAD)
@@ -398,7 +398,7 @@ class LocalStore:
         )
 
     def _whole(self, item: str, row: _Opened | None) -> Iterator[bytes]:
-        """Yield an item as stored: one file, or a header from the database and a body."""
+        """Yield a stored item: one file, or a header from the database and a body file."""
         if row is None or row.header is None:
             return self._pieces(self._item(item))
         return itertools.chain([row.header], self._pieces(self._body(item)))

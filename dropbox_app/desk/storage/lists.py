@@ -1,8 +1,8 @@
-"""Lists of threads over all sites at once: chosen, counted and ordered by columns of the database.
+"""Lists of threads across all sites: filtered, counted and sorted by columns of the database.
 
-What a list shows of a thread is kept beside it as its summary. Every change of the thread drops
-the summary in the same transaction; what is missing is made again before a list is read, inside
-the transaction that reads it.
+A thread's summary, which lists show, is kept beside it. Every change of the thread deletes the
+summary in the same transaction; missing ones are made again before a list is read, inside the
+transaction that reads it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ Order = Literal["newest", "oldest", "urgent"]
 
 _WHICH: Mapping[Which, str] = {
     "all": "1",
-    # The groups of Today: the last leaves out what is in one of the others.
+    # The groups of Today: the last one leaves out threads that are in one of the others.
     "mine": "(turn = 'counsellor' OR unread > 0)",
     "unsafe": "(turn = 'counsellor' OR unread > 0) AND not_safe",
     "to_send": "waiting > 0",
@@ -27,7 +27,7 @@ _WHICH: Mapping[Which, str] = {
     "counsellor": "turn = 'counsellor'",
     "reporter": "turn = 'reporter'",
     "nobody": "turn = 'nobody'",
-    # A reporter waits for an answer since some day.
+    # A reporter has been waiting for an answer since some day.
     "awaited": "since != ''",
 }
 _ROWS = (
@@ -44,9 +44,9 @@ _ORDER: Mapping[Order, str] = {
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A thread's summary as it is kept: the columns that lists go by, and all of it as JSON.
+    """A stored summary of a thread: the columns that lists use, and the whole summary as JSON.
 
-    ``form`` is the number of the JSON's form; ``since`` is empty if nobody waits for an answer.
+    ``form`` is the version of the JSON's form; ``since`` is empty if nobody waits for an answer.
     """
 
     form: int
@@ -93,9 +93,9 @@ def missing(database: Database, form: int) -> list[tuple[str, str]]:
 def chosen(
     database: Database, which: Which, order: Order, sites: Sequence[str], most: int | None = None
 ) -> list[ThreadRow]:
-    """Return the threads of some sites in an order; ``most`` of them at most."""
+    """Return up to ``most`` threads of some sites, in a given order."""
     where, values = _where(which, sites)
-    # First the places alone, from the index; then their rows. The words are the constants above.
+    # First only the row ids, from the index; then their rows. The SQL is from the constants above.
     places = f"SELECT rowid FROM summary WHERE {where} ORDER BY {_ORDER[order]} LIMIT ?"  # noqa: S608 - constants
     found = database.run(
         f"{_ROWS} WHERE summary.rowid IN ({places}) ORDER BY {_named(order)}",
@@ -112,22 +112,22 @@ def count(database: Database, which: Which, sites: Sequence[str]) -> int:
 
 
 def one(database: Database, site: str, mailbox: str) -> ThreadRow:
-    """One thread that is there and has a summary."""
+    """Return one existing thread that has a summary."""
     found = database.run(f"{_ROWS} WHERE thread.site = ? AND thread.mailbox = ?", (site, mailbox))
     return _thread(found[0])
 
 
 def of_reporters(database: Database) -> list[str]:
-    """Return the mailboxes in which something was verified to be a reporter's."""
+    """Return the mailboxes in which something from the reporter was verified."""
     found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
     return [str(mailbox) for (mailbox,) in found]
 
 
 def like(database: Database, beginning: str, sites: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the site and mailbox of the threads of some sites whose id begins like that.
+    """Return the site and mailbox of the threads of some sites whose id has the given beginning.
 
-    It is taken as it is, not as a pattern. An id is hex, so all that begin like that lie before
-    the same with a "g": an index finds them.
+    It is taken literally, not as a pattern. Ids are hex, so all ids with this beginning sort before
+    the same beginning followed by "g", and an index finds them.
     """
     condition = "site = ? AND mailbox >= ? AND mailbox < ?"
     return [
@@ -145,7 +145,7 @@ def _where(which: Which, sites: Sequence[str]) -> tuple[str, Sequence[Value]]:
 
 
 def _named(order: Order) -> str:
-    """Return an order with the table's name before each column that two tables have."""
+    """Return an order in which columns that exist in both tables have the table's name."""
     return _ORDER[order].replace("mailbox", "summary.mailbox")
 
 

@@ -1,9 +1,9 @@
-"""Moves desks of the first format (state and archive as age files) into the database.
+"""Converts desks of the first format (state and archive as age files) to the database.
 
-Everything is written beside the old desk and compared with it; only then does the vault name it.
-That one write is the switch. If killed before it, the old desk counts and the next start begins
-again; if killed after it, the next start removes the rest of the old one. If anything fails, what
-was made is removed and the old desk stays as it is.
+Everything is written beside the old desk and compared with it; only then does the vault name the
+database. That one write is the switch. If killed before it, the old desk counts and the next start
+begins again; if killed after it, the next start removes the rest of the old one. If anything fails,
+the new files are removed and the old desk is unchanged.
 """
 
 import datetime
@@ -42,13 +42,13 @@ from dropbox_app.protocol.fields import (
 from dropbox_app.protocol.keys import Seed, VerifyKey
 from dropbox_app.protocol.stream import CHUNK
 
-_ROOM = 64 * 1024 * 1024  # bytes that must be free beside what is copied
+_ROOM = 64 * 1024 * 1024  # bytes that must be free besides the size of the copy
 
 
 def take_over(disk: Disk, vault: Vault) -> None:
     """Convert a desk of the first format. Raises Damaged, DeskError or OSError.
 
-    ``vault.archive`` is None afterwards. Whatever is raised, the desk is as it was.
+    ``vault.archive`` is None afterwards. After any exception, the desk is unchanged.
     """
     archive = vault.archive
     if archive is None:
@@ -83,12 +83,12 @@ def take_over(disk: Disk, vault: Vault) -> None:
             "Nothing was changed: the older version still opens it."
         ) from None
     disk.step("taken over")
-    for site in vault.sites:  # what a kill leaves of this, the next start removes
+    for site in vault.sites:  # the next start removes what is left of this if killed
         disk.remove(f"sites/{site}/state.age")
 
 
 def _need_room(disk: Disk) -> None:
-    """Refuse, before anything is written, if there is no room for a second copy of all items."""
+    """Raise, before anything is written, if there is no room for a second copy of all items."""
     size = sum(path.stat().st_size for path in disk.root.rglob("*.age"))
     free = shutil.disk_usage(disk.root).free
     if free < size + _ROOM:
@@ -108,7 +108,7 @@ class _OldStore:
         self.folder = f"sites/{site}"
 
     def exists(self) -> bool:
-        """Return whether its state was ever written; an interrupted ``init`` left none."""
+        """Return whether its state was ever written; an interrupted ``init`` leaves none."""
         return self.disk.exists(f"{self.folder}/state.age")
 
     def state(self) -> State:
@@ -117,11 +117,11 @@ class _OldStore:
         return _read(age.open_sealed(sealed, [self.archive]))
 
     def path(self, item: str) -> Path:
-        """Return where the file of an item is."""
+        """Return the path of an item's file."""
         return self.disk.path(f"{self.folder}/items/{item}.age")
 
     def original(self, item: str) -> bytes | None:
-        """Return the bytes of a message as they were received, if they are still here."""
+        """Return a message's bytes as received, if they are still here."""
         for folder in ("items", "kept"):
             path = self.disk.path(f"{self.folder}/{folder}/{item}.age")
             if path.is_file() and sha256_hex(sealed := path.read_bytes()) == item:
@@ -129,14 +129,14 @@ class _OldStore:
         return None
 
     def openers(self, item: str) -> list[Seed]:
-        """Return the keys that may open the file of an item."""
+        """Return the keys that may open an item's file."""
         digest = new_digest()
         for piece in _pieces(self.path(item)):
             digest.update(piece)
         return [*self.seeds] if digest.hexdigest() == item else [self.archive]
 
     def contents(self, item: Item) -> bytes | None:
-        """Return the contents of a message; None if it does not open."""
+        """Return the contents of a message; None if it cannot be opened."""
         if not item.sealed_for or not self.path(item.id).is_file():
             return None
         try:
@@ -146,7 +146,7 @@ class _OldStore:
 
 
 def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
-    """Write the state, every message that opens and every attachment; ``made`` names new files."""
+    """Write the state, all messages that open and all attachments; ``made`` names new files."""
     state = old.state()
     store.save(state)
     for item in state.items.values():
@@ -158,7 +158,7 @@ def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
                 try:
                     header, file_key = age.unwrap(file.read, old.openers(item.id))
                 except AgeError:
-                    continue  # it stays the file that it is
+                    continue  # it remains a file
                 file.seek(len(header))
                 made.append(f"{old.folder}/items/{item.id}.body")
                 payload = iter(_reader(file.read), b"")
@@ -242,7 +242,7 @@ def _read(line: bytes) -> State:
     for entry in objects_of(fields, "tips"):
         tip = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
         state.tips[check_hex(text_of(entry, "mailbox"), 32)] = tip
-    if "names" in fields:  # an older version wrote none
+    if "names" in fields:  # older versions wrote none
         for entry in objects_of(fields, "names"):
             state.names[text_of(entry, "by")] = text_of(entry, "name")
     return state

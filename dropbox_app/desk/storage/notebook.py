@@ -1,6 +1,6 @@
 """The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
-All of it is in the database, and so in its backups. Nothing of it is ever sent.
+They are in the database, and so in its backups. They are never sent.
 """
 
 from dropbox_app.desk.storage.database import Database
@@ -41,14 +41,14 @@ def keep_snippet(database: Database, name: str, language: str, text: str) -> Non
 
 
 def report(database: Database, employer: str, year: int) -> str:
-    """Return what is kept for the report of a year until it is issued; empty if nothing is."""
+    """Return the text kept for the report of a year until it is issued; empty if none."""
     sql = "SELECT value FROM setting WHERE name = ?"
     found = database.run(sql, (_report(employer, year),))
     return str(found[0][0]) if found else ""
 
 
 def keep_report(database: Database, employer: str, year: int, text: str) -> None:
-    """Keep something for the report of a year; an empty text removes it."""
+    """Keep a text for the report of a year; an empty one removes it."""
     if not text:
         database.run("DELETE FROM setting WHERE name = ?", (_report(employer, year),))
         return
@@ -56,7 +56,7 @@ def keep_report(database: Database, employer: str, year: int, text: str) -> None
 
 
 def report_years(database: Database, employer: str) -> list[int]:
-    """Return the years for whose report something is kept."""
+    """Return the years for whose reports something is kept."""
     found = [name.split(" ", 2) for name in settings(database) if name.startswith("report ")]
     return [int(year) for _, year, name in found if name == employer]
 
@@ -66,7 +66,7 @@ def _report(employer: str, year: int) -> str:
 
 
 def settings(database: Database) -> dict[str, str]:
-    """Return the settings that were made, by name."""
+    """Return the settings that were chosen, by name."""
     return {str(name): str(value) for name, value in database.run("SELECT * FROM setting")}
 
 

@@ -1,7 +1,7 @@
-"""Events of the register as rows of the database: kept, read, and deleted for good.
+"""Events of the register as rows of the database: stored, read, and permanently deleted.
 
-A row holds the event's JSON as it is exported, and the columns by which rows are found. No text of
-it is in the full-text index. Deleting makes a rewrite of the database due, as ``forget`` does.
+A row has the event's JSON as exported, and the columns by which rows are found. Its text is not in
+the full-text index. Like ``forget``, deleting makes a rewrite of the database due.
 """
 
 import json
@@ -12,9 +12,9 @@ from dropbox_app.protocol.encoding import Json
 
 
 def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
-    """Return all events by day, and within a day in the order in which they were added.
+    """Return all events by day, and by order of addition within a day.
 
-    Each has its number, which is given once and never again, and its JSON. ``after``: only those
+    Each is returned with its number, which is never reused, and its JSON. ``after``: only those
     with a higher number.
     """
     sql = "SELECT number, fields FROM event WHERE number > ? ORDER BY day, number"
@@ -23,7 +23,7 @@ def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
 
 
 def some(database: Database, numbers: Iterable[int]) -> list[tuple[int, str]]:
-    """Return the events of these numbers that are there, each with its number and its JSON."""
+    """Return the existing events with these numbers, each with its number and its JSON."""
     sql = "SELECT number, fields FROM event WHERE number = ?"
     return [_kept(row) for number in numbers for row in database.run(sql, (number,))]
 
@@ -54,7 +54,7 @@ def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, 
 
 
 def unlink(database: Database, mailbox: str) -> None:
-    """Remove the ids of a thread and of its messages from the events that name it."""
+    """Remove the ids of a thread and its messages from the events that name it."""
     found = database.run(
         "SELECT number, fields FROM event WHERE reference IN "
         "(SELECT reference FROM event WHERE instr(fields, ?) AND reference != '')",

@@ -1,4 +1,4 @@
-"""The state of one site as rows of the database: read at the start; only changes are written."""
+"""The state of one site as database rows: read at the start; later only changes are written."""
 
 import datetime
 import json
@@ -19,7 +19,7 @@ _ITEM = (
     "mailbox", "what", "server_says", "n", "day", "size", "store", "sealed_for", "fetched",
     "checked", "sent", "seen",
 )  # fmt: skip
-# Table -> the columns of its key beside ``site``, and the others.
+# Table -> the columns of its key besides ``site``, and the others.
 _TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site": ((), ("fields",)),
     "item": (("id",), _ITEM),
@@ -37,7 +37,7 @@ Rows = dict[str, dict[Row, Row]]  # table -> key -> values
 
 
 def exists(database: Database, site: str) -> bool:
-    """Return whether the state of a site was ever written."""
+    """Return whether a site's state was ever written."""
     return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
 
 
@@ -52,11 +52,11 @@ def names(database: Database) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Promise:
-    """What is known about a site without loading it.
+    """A site's promise and last fetch, known without loading the site.
 
-    It promises an answer within ``response_days`` working days; 0 if that is not known.
-    ``read_to_end`` is the last day on which all was fetched, ``away_until`` the last day of an
-    announced absence; None if there is none.
+    The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
+    is the last day on which everything was fetched, ``away_until`` the last day of an announced
+    absence; None if there is none.
     """
 
     response_days: int
@@ -65,7 +65,7 @@ class Promise:
 
 
 def promises(database: Database) -> dict[str, Promise]:
-    """Return what every site promises, and when it was read, by id. Raises Damaged."""
+    """Return the promise and last fetch of every site, by id. Raises Damaged."""
     found = database.run("SELECT site, fields FROM site")
     try:
         return {str(site): _promise(from_line(str(line).encode())) for site, line in found}
@@ -74,7 +74,7 @@ def promises(database: Database) -> dict[str, Promise]:
 
 
 def response_days(database: Database) -> dict[str, int]:
-    """Return the working days within which each site promises an answer, by id; 0 if unknown."""
+    """Return within how many working days each site promises an answer, by id; 0 if unknown."""
     return {site: one.response_days for site, one in promises(database).items()}
 
 
@@ -86,7 +86,7 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that does not hold what was written, as after a bad page."""
+    """Return the error for a row that differs from what was written, for instance on a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )
@@ -128,7 +128,7 @@ def load(database: Database, site: str) -> State | None:
 
 
 def of(state: State) -> Rows:
-    """Return a state as rows, to compare with those that were saved before."""
+    """Return a state as rows, to compare with those saved before."""
     return {
         "site": {(): (_write_fields(state),)},
         "item": {(item.id,): _item_row(item) for item in state.items.values()},
@@ -233,7 +233,7 @@ def _write_fields(state: State) -> str:
     if state.away is not None:
         stand_in = str(state.away.stand_in) if state.away.stand_in else None
         away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
-    said: dict[str, Json] = {}  # left out where it is not given, as on a card
+    said: dict[str, Json] = {}  # left out if it is not given, as on a card
     if state.profile.register_number:
         said["register_number"] = state.profile.register_number
     if state.profile.sentence:
@@ -298,7 +298,7 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 
 
 def _response_days(fields: dict[str, Json]) -> int:
-    """Read the promise of a site, which an older version did not keep."""
+    """Read a site's promise, which older versions did not keep."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
 
 

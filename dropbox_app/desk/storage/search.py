@@ -1,4 +1,4 @@
-"""Search in the messages of all sites at once; it loads no site."""
+"""Searches the messages of all sites at once, without loading a site."""
 
 import json
 import unicodedata
@@ -9,13 +9,13 @@ from dropbox_app.desk.storage.database import Database
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
 
-MOST_TERMS = 200  # complete words that are looked for in place of a beginning
+MOST_TERMS = 200  # complete words that replace a beginning in a query
 _JOINERS = "\u200b\u200c\u200d"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A message that was found, with the contents that the desk opened."""
+    """A message that was found, with its decrypted contents."""
 
     site: str
     mailbox: str
@@ -28,18 +28,17 @@ def find(
 ) -> list[Hit]:
     """Return at most ``most`` messages that contain all of ``words``, the latest first.
 
-    ``sites`` are the sites that are searched, None is all.
-    A word may also be the beginning of one; capitals and accents do not count. Without words
-    nothing is found.
+    ``sites`` are the sites to search; None means all. A word also matches longer words that begin
+    with it; capitals and accents are ignored. Without words, nothing is found.
     """
     wanted = " AND ".join(_wanted(database, word) for word in words_in(words))
     if not wanted:
         return []
     found = database.run(
         "SELECT item.site, item.mailbox, item.id, opened.contents, opened.length "
-        # The limit stands inside: what is beyond it is not read.
+        # The limit is in the inner query: nothing beyond it is read.
         "FROM (SELECT rowid AS place FROM words WHERE words MATCH ?1 AND (?2 IS NULL "
-        # With the plus sign the index is read once, without it anew for each message of a site.
+        # With the plus sign, the index is read once; without it, for each message of a site.
         "OR +rowid IN (SELECT number FROM opened WHERE site IN (SELECT value FROM json_each(?2)))) "
         "ORDER BY rowid DESC LIMIT ?3) "
         "JOIN opened ON opened.number = place "
@@ -54,18 +53,18 @@ def find(
 
 
 def words_in(text: str) -> list[str]:
-    """Return the words that a search looks for, without the signs that stand alone.
+    """Return the words that a search looks for, without signs that stand alone.
 
-    The index has only letters and digits. With a word of which it has none, nothing is found.
+    The index has only letters and digits. If the index has no part of a word, nothing is found.
     """
     apart = "".join(" " if _apart(sign) else sign for sign in seen(text)).split()
     return [word for word in apart if any(sign.isalnum() for sign in word)]
 
 
 def seen(text: str) -> str:
-    """Return a text without what nobody sees in a word, such as a soft hyphen from a web page.
+    """Return a text without invisible characters, such as a soft hyphen from a web page.
 
-    The joiners and the space without width stay: scripts that use them part words there.
+    Joiners and zero-width spaces remain: in scripts that use them, they separate words.
     """
     if text.isascii():
         return text
@@ -73,23 +72,23 @@ def seen(text: str) -> str:
 
 
 def _apart(sign: str) -> bool:
-    """Return whether a sign is between words: a quote of the query, a control, half a character."""
+    """Return whether a sign separates words: a query's quote, a control, or a lone surrogate."""
     return sign == '"' or unicodedata.category(sign) in ("Cc", "Cs")
 
 
 def _wanted(database: Database, word: str) -> str:
-    """Return the part of a query that finds a word or its beginning.
+    """Return the part of a query that finds a word, or words with that beginning.
 
-    A few complete words are read from the newest message on, and no further than needed. For a
-    beginning the database first puts together all places of all its words, in memory that it
-    wipes: for a word of 60,000 messages that takes a second or more.
+    For a few complete words, the index is read from the newest message on, and no further than
+    needed. For a beginning, the database first merges all occurrences of all matching words, in
+    memory that it wipes: for a word in 60,000 messages, that takes a second or more.
     """
     plain = "".join(
         sign
         for sign in unicodedata.normalize("NFD", word.lower())
         if not unicodedata.combining(sign)
     )
-    # Of other signs it is not certain that the index folds them in the same way.
+    # The index may fold other signs differently.
     found = (
         database.run(
             "SELECT term FROM temp.terms WHERE term >= ? AND term < ? LIMIT ?",
@@ -105,7 +104,7 @@ def _wanted(database: Database, word: str) -> str:
 
 
 def words_of(message: Message) -> str:
-    """Return all text of a message, and its file names, for search."""
+    """Return all text and file names in a message, for search."""
     names = [file.name for file in message.attachments]
     return seen("\n".join([*_texts(dict(message.body)), *names]))
 

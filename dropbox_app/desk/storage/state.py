@@ -1,6 +1,6 @@
-"""The desk's state of one site, except the contents of its items (SPEC, the local store).
+"""The desk's state for one site, except the contents of its items (SPEC, the local store).
 
-It is held in memory; ``storage/rows.py`` writes what changed to the database, all of it or none.
+It is held in memory; ``storage/rows.py`` writes the changes to the database, all or none.
 """
 
 import datetime
@@ -18,11 +18,11 @@ Sent = Literal["received", "waiting", "sent", "refused"]
 class Item:
     """One sealed object in the local store.
 
-    ``server_says`` is who wrote it according to the server; the truth is inside. ``store`` is the
-    store id under which it arrived. ``sealed_for``: how many recipients its header has, 0 if it
-    is no header of ours; a copy that was sealed again no longer shows it. ``fetched``: the server
-    was told. ``checked``: the pins of its thread know it. ``sent``: for own messages, whether the
-    server has them. ``seen``: it was shown.
+    ``server_says`` is the author according to the server; only the signed contents prove it.
+    ``store`` is the store id under which it arrived. ``sealed_for``: the number of recipients in
+    its header, 0 if the header is not one of ours; a copy that was sealed again no longer shows it.
+    ``fetched``: the server knows that it is here. ``checked``: its thread's pins take it into
+    account. ``sent``: for own messages, whether the server has them. ``seen``: it was shown.
     """
 
     id: str
@@ -42,16 +42,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Owed:
-    """An item that the server listed and then did not send; requested at every fetch."""
+    """An item that the server listed but did not send; it is requested at every fetch."""
 
     item: Item
     since: datetime.date
-    wrong: bool  # it handed over something else; else it said that it does not have it
+    wrong: bool  # it sent something else; if False, it said that it does not have the item
 
 
 @dataclass
 class ThreadState:
-    """The desk's record of a mailbox: the pins, and what the server last said of it."""
+    """The desk's record of a mailbox: the pins, and what the server last said about it."""
 
     verify: str = ""
     recipient: str = ""
@@ -62,7 +62,7 @@ class ThreadState:
     label: str = ""  # the counsellor's own name for it; it never leaves this computer
 
     def pins(self) -> Pins | None:
-        """Return the pins for the reader; None while nothing of the reporter's is verified."""
+        """Return the pins for the reader; None until something from the reporter is verified."""
         if not self.verify:
             return None
         return Pins(self.verify, self.recipient, dict(self.newest))
@@ -70,7 +70,7 @@ class ThreadState:
 
 @dataclass(frozen=True)
 class Profile:
-    """The contents of the card besides the keys.
+    """The contents of the card, apart from the keys.
 
     ``register_number`` and ``sentence`` (by language code) are as on the card; empty: not given.
     """
@@ -84,7 +84,7 @@ class Profile:
 
     @classmethod
     def of(cls, card: Card) -> "Profile":
-        """Return what a card says of its counsellor."""
+        """Return a card's profile of its counsellor."""
         return cls(
             card.name, card.kind, card.scope, card.languages, card.register_number, card.sentence
         )
@@ -102,7 +102,7 @@ class State:
     origins: tuple[str, ...]
     proxy: str
     profile: Profile
-    desk_origins: tuple[str, ...] = ()  # where desks are answered, if not at those of reporters
+    desk_origins: tuple[str, ...] = ()  # for desks, if they differ from those for reporters
     card: bytes = b""
     serial: int = 0
     published: bool = False  # the server has taken the card that was issued last
@@ -111,18 +111,18 @@ class State:
     store: str = ""
     number: int = 0
     read_to_end: datetime.date | None = None
-    restored: bool = False  # from a backup: somebody must look at what the server has
-    resend: bool = False  # a new store id was met: the server gets back what it lacks
-    response_days: int = 0  # working days within which the site promises an answer; 0: not known
+    restored: bool = False  # from a backup: somebody must check what the server has
+    resend: bool = False  # a new store id appeared: the server is sent what it lacks
+    response_days: int = 0  # working days within which the site promises an answer; 0: unknown
     items: dict[str, Item] = field(default_factory=dict)
     owed: dict[str, Owed] = field(default_factory=dict)
     threads: dict[str, ThreadState] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)  # ids of items
     tips: dict[str, tuple[int, str]] = field(default_factory=dict)  # mailbox -> own n, digest
-    names: dict[str, str] = field(default_factory=dict)  # identity -> as the site calls them
+    names: dict[str, str] = field(default_factory=dict)  # identity -> the site's name for them
 
     def learn(self, names: Mapping[str, str]) -> bool:
-        """Remember the site's names for counsellors, former ones too; return whether any is new."""
+        """Remember the site's names for counsellors, even former ones; return if any is new."""
         if names.items() <= self.names.items():
             return False
         others = {by: name for by, name in self.names.items() if by not in names}

@@ -2,8 +2,8 @@
 
 ``vault.age`` holds one JSON line: ``database`` (the key of the database, and which of two files
 it is), ``identities`` (one signing seed per site) and ``seeds`` (the monthly sealing seeds with
-their windows). It is always replaced whole. What was destroyed is in no later version of it; flash
-memory, snapshots and backups of the disk may keep older ones (SPEC section 11).
+their windows). The file is always replaced completely. Later versions no longer contain what was
+destroyed; flash memory, snapshots and disk backups may keep older ones (SPEC section 11).
 """
 
 import datetime
@@ -41,7 +41,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class HeldSeed:
-    """A sealing seed that the desk still has, and the days of its window, both included."""
+    """A sealing seed that the desk still has, and the first and last day of its window."""
 
     seed: Seed
     first: datetime.date
@@ -66,15 +66,15 @@ class DatabaseKey:
 
 
 def tidy(passphrase: str) -> str:
-    """Return a passphrase in the form that is used: NFC, without byte order mark and line end.
+    """Return a passphrase in today's form: NFC, without byte order mark or line end.
 
-    So the same words give the same key from a file that Notepad wrote, from a Mac, and typed.
+    So the same words give the same key whether typed, from a Mac, or from a file saved by Notepad.
     """
     return unicodedata.normalize("NFC", passphrase.removeprefix(_BOM).rstrip("\r\n"))
 
 
 def check_passphrase(passphrase: str) -> None:
-    """Raise Unfit for a passphrase that is too short to give protection."""
+    """Raise Unfit if a passphrase is too short to protect anything."""
     length = len(tidy(passphrase))
     if length < MIN_PASSPHRASE:
         raise Unfit(
@@ -84,7 +84,7 @@ def check_passphrase(passphrase: str) -> None:
 
 
 def forms(passphrase: str) -> list[str]:
-    """Return the forms in which versions of the desk used a passphrase, today's first."""
+    """Return the forms of a passphrase that versions of the desk have used, today's first."""
     plain = passphrase.removeprefix(_BOM).rstrip("\r\n")
     found = [tidy(passphrase), plain, unicodedata.normalize("NFD", plain), passphrase]
     found += [_BOM + plain, _BOM + tidy(passphrase)]
@@ -92,7 +92,7 @@ def forms(passphrase: str) -> list[str]:
 
 
 class Vault:
-    """The opened vault. Only ``save`` keeps changes.
+    """The opened vault. Changes are kept only by ``save``.
 
     ``archive`` is the static key of a desk of the first format; None from the second on.
     """
@@ -185,7 +185,7 @@ class Vault:
             raise NotSetUp("This desk has no identity for that site.") from None
 
     def seeds(self, site: str) -> tuple[HeldSeed, ...]:
-        """Return the remaining sealing seeds for a site, the oldest first."""
+        """Return the remaining sealing seeds for a site, oldest first."""
         return tuple(sorted(self._seeds.get(site, ()), key=lambda held: held.first))
 
     def fits(self, passphrase: str) -> bool:
@@ -193,11 +193,11 @@ class Vault:
         return secrets.compare_digest(tidy(passphrase).encode(), self._passphrase.encode())
 
     def openers(self, site: str) -> list[Seed]:
-        """Return the seeds that may open an item of a site as received, the newest first."""
+        """Return the seeds that may open an item as received from a site, newest first."""
         return [held.seed for held in reversed(self.seeds(site))]
 
     def join(self, site: str) -> SigningKey:
-        """Return the identity for a site, a new one if there is none; no two sites share one."""
+        """Return the identity for a site, or make a new one; no two sites share one."""
         with self._saving:
             return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
 
@@ -212,7 +212,7 @@ class Vault:
             self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
     def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
-        """Return a sealer for a backup, in pieces, under the same passphrase."""
+        """Return a sealer that seals a backup in pieces, under the same passphrase."""
         return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod
@@ -251,7 +251,7 @@ def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes
 
 
 def _first_that_opens(passphrase: str, try_one: Callable[[str], bytes]) -> tuple[bytes, str]:
-    """Try the forms of a passphrase; return the contents, and the form that fitted."""
+    """Try the forms of a passphrase; return the contents, and the form that worked."""
     tried = forms(passphrase)
     for form in tried[:-1]:
         try:

@@ -1,8 +1,8 @@
 """One exchange with the server: what ``fetch`` does, in an order that loses nothing.
 
-First new items are fetched, then keys are made ahead and the card is published, then the site is
-checked, and only then are expired keys destroyed (SPEC sections 3 and 7). The last step also runs
-if an earlier one failed: a site that has retired this desk must not make it keep its keys.
+First new items are fetched, then keys are made in advance and the card is published, then the site
+is checked, and only then are expired keys destroyed (SPEC sections 3 and 7). The last step runs
+even if an earlier one failed: a site that has retired this desk must not make it keep its keys.
 """
 
 from dropbox_app.desk.session import Desk
@@ -14,7 +14,7 @@ def fetch(desk: Desk) -> None:
     try:
         _exchange(desk)
     finally:
-        # The day is confirmed by the challenge, which every desk is given.
+        # The challenge, which every desk gets, confirms the day.
         if desk.agreed:
             own_card.destroy(desk)
 

@@ -24,7 +24,7 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES
 
 MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
 MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
-OWED_DAYS = 30  # for what is owed to a thread that is no longer listed
+OWED_DAYS = 30  # for items owed to a thread that is no longer listed
 OWED_AT_MOST = schedule.KEEP_AT_MOST + 33  # days; then no key is left that could open it
 MOST_OWED = 200  # items; each costs a request in every round
 MOST_BYTES = 2 * MAX_FILE  # of one site in one round, from a server that may mean harm
@@ -32,7 +32,7 @@ LEFT_ON_DISK = 512 * 1024 * 1024  # bytes that a file leaves free
 LEFT_BY_MESSAGES = 64 * 1024 * 1024  # likewise
 MOST_PAGES = 100  # in one reading of the inbox
 MOST_RESTORES = 2  # likewise
-DAMAGED = 500  # the status of what the server lists and cannot read
+DAMAGED = 500  # the status for items that the server lists but cannot read
 
 _GONE = (
     "Thread {0} is no longer at the server. Usually it has expired, or the reporter chose another "
@@ -56,7 +56,7 @@ _TOO_MUCH_OWED = (
 
 
 class _Arrivals:
-    """Items that were fetched but are not yet synced to disk; they are recorded once they are."""
+    """Items that were fetched but not yet synced to disk; they are recorded after syncing."""
 
     def __init__(self, desk: Desk, group: Group) -> None:
         self.group = group
@@ -64,7 +64,7 @@ class _Arrivals:
         self._desk = desk
 
     def settle(self) -> None:
-        """Make it safe, then record it. It is no longer owed then."""
+        """Sync the items, then record them. They are no longer owed then."""
         self.group.settle()
         for item in self.items.values():
             self._desk.state.owed.pop(item.id, None)
@@ -77,9 +77,9 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     asked = _ask_again(desk)
     whole = _read_inbox(desk)
     listed = desk.courier.mailboxes()
-    # What came in between is listed, so it must be here.
+    # Items that arrived in between are listed, so they must be here.
     whole = whole and _read_inbox(desk)
-    # By what the state says, not by what came in just now: an earlier round may have broken off.
+    # According to the state, not to what arrived just now: an earlier round may have broken off.
     fresh = [item for item in desk.state.items.values() if not item.checked]
     desk.take_in(item for item in fresh if item.what == "message")
     lists = {box: _after_arrival(desk, box) for box in sorted({item.mailbox for item in fresh})}
@@ -87,13 +87,13 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     _weigh_owed(desk, listed, asked)
     desk.save()
     for mailbox, made in lists.items():
-        if not desk.state.threads[mailbox].gone:  # else its status is another by now
+        if not desk.state.threads[mailbox].gone:  # otherwise its status has changed by now
             summary.keep(desk, mailbox, made)
     return listed
 
 
 def _read_inbox(desk: Desk) -> bool:
-    """Continue reading where the last reading ended; return whether the end was reached."""
+    """Continue reading where the last reading stopped; return whether the end was reached."""
     state, restores = desk.state, 0
     for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
@@ -121,7 +121,7 @@ def _read_inbox(desk: Desk) -> bool:
 
 
 def _meet_store(desk: Desk, store: str) -> None:
-    """Handle a new store id: pin the first one, treat every other as a restored server."""
+    """Handle a new store id: pin the first one; treat any other as a restored server."""
     state = desk.state
     if state.store:
         state.number, state.resend, state.published = 0, True, False
@@ -140,10 +140,10 @@ def _meet_store(desk: Desk, store: str) -> None:
 
 
 def _take_page(desk: Desk, page: Page) -> bool:
-    """Fetch one page, record that it is here, then tell the server.
+    """Fetch one page, record its items, then tell the server.
 
-    Returns whether all of it was fetched: it stops, and says so in the report, if too much is owed
-    or was fetched, or if the disk is nearly full.
+    Returns whether the whole page was fetched. It stops, and reports that, if too much is owed or
+    was fetched, or if the disk is nearly full.
     """
     number = desk.state.number
     with _arriving(desk) as arrivals:
@@ -151,7 +151,7 @@ def _take_page(desk: Desk, page: Page) -> bool:
             if not _take_row(desk, row, page, arrivals):
                 break
             number = row.number
-    desk.state.number = number  # not before: a row that broke the round is listed again
+    desk.state.number = number  # not earlier: a row that broke the round off is listed again
     desk.save()
     _tell_fetched(desk)
     return not page.rows or number == page.rows[-1].number
@@ -159,10 +159,10 @@ def _take_page(desk: Desk, page: Page) -> bool:
 
 @contextlib.contextmanager
 def _arriving(desk: Desk) -> Iterator[_Arrivals]:
-    """Fetch several items, all safe and recorded at the end.
+    """Fetch several items; all are safe and recorded at the end.
 
-    If the server breaks the round off, the state is saved, so that what came is not fetched again.
-    After another failure it is: a disk that is full, or a program that is ended.
+    If the server breaks the round off, the state is saved, so that received items are not fetched
+    again. After other failures they are, for instance if the disk is full or the program is ended.
     """
     with desk.store.together() as group:
         arrivals = _Arrivals(desk, group)
@@ -195,7 +195,7 @@ def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals) -> bool:
 def _has_room(desk: Desk, row: Row | Item) -> bool:
     """Return whether an item fits within the limit of a fetch, and on the disk."""
     if row.size > (MAX_MESSAGE if row.what == "message" else MAX_FILE):
-        return True  # it is not taken at all
+        return True  # it is not fetched at all
     if desk.brought + row.size > MOST_BYTES:
         desk.report.note(_MORE, "more")
         return False
@@ -210,8 +210,8 @@ def _has_room(desk: Desk, row: Row | Item) -> bool:
 def _meet_again(desk: Desk, item: Item) -> None:
     """Handle an item that is already here and is listed again.
 
-    Another's is only listed again by a server that was restored, or to a desk that was: the
-    server may not know that it is safe here.
+    Another author's item is only listed again if the server or the desk was restored: the server
+    may not know that it is safe here.
     """
     if item.server_says == desk.own or item.sent != "received":
         item.sent, item.fetched = "sent", True
@@ -224,7 +224,7 @@ def _item(row: Row, store: str) -> Item:
 
 
 def _keep(desk: Desk, item: Item) -> None:
-    """Record an item whose file is safe on the disk."""
+    """Record an item whose file is safe on disk."""
     item.sealed_for = desk.store.recipients(item.id)
     if item.server_says == desk.own:
         item.sent, item.fetched = "sent", True
@@ -233,7 +233,7 @@ def _keep(desk: Desk, item: Item) -> None:
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
-    """Fetch one item; one that cannot be fetched is owed."""
+    """Fetch one item; if that fails, it is owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -253,14 +253,14 @@ def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> N
         _owe(desk, item, day, "came as another one")
     except CannotReach:
         if not came:
-            raise  # it is the connection, and not this item
+            raise  # the connection failed, not this item
         _broke_off(desk, item, day)
     except Refused as error:
-        if error.status == DAMAGED:  # one item must not keep all that came after it away
+        if error.status == DAMAGED:  # one item must not block all later ones
             _owe(desk, item, day, "cannot be read by the server itself")
         elif error.status != 404:
             raise
-        else:  # withdrawn since it was listed, or kept back: the next rounds ask again
+        else:  # withdrawn since it was listed, or withheld: the next rounds ask again
             _owe(desk, item, day, "")
     else:
         arrivals.items[item.id] = item
@@ -289,7 +289,7 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> None:
 
 
 def _ask_again(desk: Desk) -> set[str]:
-    """Request what is owed; return the items that were requested and did not arrive."""
+    """Request the owed items; return those that were requested but did not arrive."""
     asked = set()
     with _arriving(desk) as arrivals:
         for owed in list(desk.state.owed.values()):
@@ -303,10 +303,10 @@ def _ask_again(desk: Desk) -> set[str]:
 
 
 def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
-    """Report what is owed, and give up what will not arrive.
+    """Report the owed items, and give up those that will not arrive.
 
-    A withdrawal, or a thread that is no longer listed, explains a missing item. There is no
-    explanation if the server says twice that it does not have what it listed.
+    A withdrawal, or a thread that is no longer listed, explains a missing item. Nothing explains it
+    if the server says twice that it does not have what it listed.
     """
     for owed in list(desk.state.owed.values()):
         mailbox = owed.item.mailbox
@@ -321,7 +321,7 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
                 mailbox,
             )
         elif owed.wrong:
-            continue  # told when it was handed over
+            continue  # reported when the server sent it
         elif gone or owed.item.id not in asked:
             desk.report.note(
                 f"The server listed something for thread {mailbox[:8]} and then did not have it; "
@@ -340,7 +340,7 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 
 
 def _tell_fetched(desk: Desk) -> None:
-    """Tell the server what is safe here; the state that names it was written before."""
+    """Tell the server which items are safe here; the state that names them was written before."""
     told = [item for item in desk.state.items.values() if not item.fetched]
     told = [item for item in told if item.sent == "received"]
     for item in told:
@@ -354,7 +354,7 @@ def _say_fetched(desk: Desk, item: str) -> None:
     try:
         desk.courier.fetched(item)
     except Refused as error:
-        if error.status != 404:  # else it is gone there, and nothing needs saying
+        if error.status != 404:  # a 404 means that it is gone there, so nothing needs to be said
             raise
 
 
@@ -376,7 +376,7 @@ def _after_arrival(desk: Desk, mailbox: str) -> Summary:
         desk.take_in(item for item, _ in hidden)
         case = open_thread.keep_pins(desk, mailbox)
     desk.take_in(case.items.values())
-    # Counted by who signed, which a server cannot choose.
+    # Counted by signer, which a server cannot choose.
     new = [one for one in case.unseen if not case.items[one].checked]
     if new:
         desk.report.new[mailbox] = desk.report.new.get(mailbox, 0) + len(new)
@@ -395,7 +395,7 @@ def _after_arrival(desk: Desk, mailbox: str) -> Summary:
 
 
 def _compare(desk: Desk, listed: dict[str, dict[str, int]], *, whole: bool) -> None:
-    """Compare the server's list with the earlier one and, if the inbox is ``whole``, with that."""
+    """Compare the server's list with the earlier one and, if ``whole``, with the inbox."""
     for mailbox, thread in desk.state.threads.items():
         now = listed.get(mailbox)
         if now is None:

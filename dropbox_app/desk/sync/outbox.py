@@ -1,7 +1,7 @@
-"""Sends messages: each is sealed, kept, and sent until the server has said what became of it.
+"""Sends messages: each is sealed, kept, and sent until the server has reported the result.
 
-It lies in the local store before the server gets it, so a lost connection neither loses it nor
-sends it twice: the same bytes again are the same item (SPEC section 6).
+A message is in the local store before the server gets it, so a lost connection neither loses it nor
+sends it twice: the same bytes are the same item (SPEC section 6).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,13 +59,13 @@ _OVER = {
 
 @dataclass(frozen=True)
 class _Tip(Message):
-    """The place of an own message that was forgotten here: its number and digest remain."""
+    """The place in the chain of an own message that was forgotten here: its number and digest."""
 
     kept: str = ""
 
     @property
     def digest(self) -> str:
-        """Return the digest from before the message was forgotten."""
+        """Return the digest that the message had before it was forgotten."""
         return self.kept
 
 
@@ -78,18 +78,18 @@ def write(
     body: Mapping[str, Json],
     attached: Sequence[Source] = (),
 ) -> None:
-    """Write the next message of a thread and send it, its files first.
+    """Write a thread's next message and send it, its files first.
 
-    Reads the inbox first, so that it goes to whom the reporter wants now. Raises DeskError or
-    MessageError where the thread cannot be written to; Kept if it stays waiting, also when
-    Ctrl-C stopped it; Unfit if the site does not take such files. After any other error it is
-    neither sent nor waiting.
+    Reads the inbox first, so that the message goes to the counsellors whom the reporter wants now.
+    Raises DeskError or MessageError if the thread cannot be written to; Kept if the message keeps
+    waiting, even if Ctrl-C stopped it; Unfit if the site does not accept such files. After any
+    other error, the message is neither sent nor waiting.
     """
     desk.need_day()
     if attached:
         attachments.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    older = _waiting_messages(desk)  # as the exchange has signed them again, if it has
+    older = _waiting_messages(desk)  # in the version that the exchange signed again, if it did
     try:
         composed = _compose(desk, mailbox, lang, kind, body, attached)
         item = _send(desk, composed, TRIES)
@@ -117,7 +117,7 @@ def _waiting_messages(desk: Desk) -> set[str]:
 
 
 def exchange(desk: Desk) -> None:
-    """Fetch what arrived, give a restored server what it lacks, and send what is waiting."""
+    """Fetch new items, send a restored server what it lacks, and send waiting messages."""
     listed = inbox.collect(desk)
     if not desk.agreed:
         return
@@ -127,12 +127,12 @@ def exchange(desk: Desk) -> None:
         _give_back(desk, listed)
     waiting = [item for item in desk.state.items.values() if item.sent == "waiting"]
     for item in waiting:
-        if item.what == "message":  # its files go with it
+        if item.what == "message":  # its files are sent with it
             _send(desk, item, TRIES)
 
 
 def _send(desk: Desk, item: Item, tries: int) -> Item:
-    """Send what is kept; return the item that was sent, and the result."""
+    """Send a kept message; return the item that was sent, and the result."""
     sealed = desk.store.original(item.id)
     message = _opened(desk, item)
     if sealed is None or message is None:
@@ -141,7 +141,7 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
         return item
     taken = desk.state.thread(item.mailbox).listed.get(desk.own, 0) >= message.n
     if message.attachments and taken and tries > 1:
-        return _again(desk, item, message, tries - 1)  # before files that no message would name
+        return _again(desk, item, message, tries - 1)  # before any files that no message would name
     try:
         if not attachments.put(desk, item.mailbox, message):
             raise Refused("A file of it is no longer on this disk.", 0)
@@ -158,7 +158,7 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
     except Refused as error:
         if error.status >= 500:
             desk.report.note(str(error), "server_busy", item.mailbox)
-            return item  # it may have room, or time, later
+            return item  # the server may have room or time later
         item.sent = "refused"
         desk.report.note(
             f"Your message to thread {item.mailbox[:8]} was not taken by the server.",
@@ -182,8 +182,8 @@ def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
     inbox.collect(desk)
     if item.sent == "sent":
         return item
-    # Out of the chain first: its number is taken by another message. It is not saved like that
-    # before the new one is, so that no crash leaves neither of them to be sent.
+    # First out of the chain: another message has taken its number. This is not saved before
+    # the new one is, so that after a crash one of the two can still be sent.
     item.sent = "refused"
     others = _waiting_messages(desk)
     try:
@@ -222,9 +222,9 @@ def _compose(
     attached: Sequence[Source] = (),
     before: Message | None = None,
 ) -> Item:
-    """Sign, seal and keep the next message and its files, which then wait to be sent.
+    """Sign, seal and keep the next message and its files, ready to be sent.
 
-    ``before``: what it was when its number was taken, with the files that were sealed for that.
+    ``before``: the earlier version, whose number was taken, with the files sealed for it.
     """
     case = open_thread.open_case(desk, mailbox)
     if case.status != "open":
@@ -259,7 +259,7 @@ def _compose(
     item = _waiting(desk, mailbox, "message", sha256_hex(sealed), draft, len(sealed))
     desk.store.put(item.id, sealed)
     desk.state.items[item.id] = item
-    desk.save()  # before this, a crash leaves files that the state does not name: they are removed
+    desk.save()  # files from a crash before this are not named by the state, and are removed
     desk.take_in(one for one in desk.state.of(mailbox) if one.sent == "waiting")
     for identity in draft.left_out:
         desk.report.note(
@@ -278,16 +278,14 @@ def _attach(
     attached: Sequence[Source],
     before: Message | None,
 ) -> list[Attachment]:
-    """Seal the files of a message for its recipients; keep those of ``before`` if unchanged."""
+    """Seal a message's files for its recipients; keep those of ``before`` if unchanged."""
     if before is not None:
         if draft_with(before.attachments).to == before.to:
             return [*before.attachments]
         attached = attachments.again(desk, before)
     if not attached:
         return []
-    draft = draft_with(
-        attachments.placeholders(attached)
-    )  # says that it is too long before any work
+    draft = draft_with(attachments.placeholders(attached))  # raises early if it is too long
     made = attachments.seal(desk, attached, draft.recipients)
     for attachment, length in made:
         item = _waiting(desk, mailbox, "attachment", attachment.sha256, draft, length)
@@ -296,7 +294,7 @@ def _attach(
 
 
 def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
-    """Return an own item that is sealed and not sent yet."""
+    """Return an own item that is sealed but not sent yet."""
     return Item(
         id=item,
         mailbox=mailbox,
@@ -354,7 +352,7 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
 
 
 def _cards(desk: Desk) -> list[cards.Card]:
-    """Return the own card as issued, and the colleagues' cards as the site shows them."""
+    """Return the own card as issued, and the colleagues' cards as published by the site."""
     shown = own_card.readable(desk, desk.courier.shown())
     own = cards.parse(desk.state.card)
     return [own, *(card for card in shown if card.identity != desk.identity)]
@@ -390,7 +388,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
             if sealed is None:
                 continue
             try:
-                attachments.put(desk, mailbox, message)  # the words go back even if a file is lost
+                attachments.put(desk, mailbox, message)  # the text is sent even if a file is lost
                 desk.courier.post(mailbox, message.n, message.to, sealed)
                 given += 1
             except Refused:
@@ -424,7 +422,7 @@ def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
                 desk.courier.give_withdrawal(mailbox, withdrawal.write(message, sealed))
                 given += mailbox in listed
             except Refused as error:
-                if error.status != NOT_THERE:  # else the server has nothing of it
+                if error.status != NOT_THERE:  # otherwise the server has nothing of it
                     desk.report.alarm(
                         f"ALARM: the reporter of thread {mailbox[:8]} took the report back, and "
                         "the restored server does not take that. Tell the operator.",

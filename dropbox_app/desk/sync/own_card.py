@@ -1,7 +1,7 @@
-"""The desk's own card: makes keys ahead, issues and publishes it, destroys old keys.
+"""The desk's own card: makes keys in advance, issues and publishes the card, destroys old keys.
 
-The order is what makes it safe: a seed is in the vault before its card exists, the card is in
-the state before the server gets it, and what still needs a doomed seed is taken into the database
+The order makes it safe: a seed is in the vault before its card exists, the card is in the state
+before the server gets it, and items that still need an expiring seed are moved into the database
 before the vault is written without it (SPEC sections 3 and 7).
 """
 
@@ -25,8 +25,8 @@ _ROLLED_BACK = (
 def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bool:
     """Make the keys that are due and, if anything changed, a new card. Returns whether it did.
 
-    With ``day_confirmed`` no key is made on a day that the server does not confirm
-    (ClocksDiffer). Only the very first card, made before any server is asked, goes without.
+    With ``day_confirmed``, no key is made on a day that the server does not confirm (ClocksDiffer).
+    Only the very first card, made before any server is contacted, needs no confirmation.
     """
     if day_confirmed:
         desk.need_day()
@@ -64,7 +64,7 @@ def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bo
 
 
 def publish(desk: Desk) -> None:
-    """Send the last issued card, unless the server has it. Raises Refused."""
+    """Send the last issued card, unless the server already has it. Raises Refused."""
     if desk.state.published:
         return
     try:
@@ -86,9 +86,9 @@ def own_cards(desk: Desk, shown: Shown) -> list[Card]:
 
 
 def readable(desk: Desk, shown: Shown) -> list[Card]:
-    """Return the valid cards for this site. Only the ten groups establish whose they are.
+    """Return the valid cards for this site. Only the ten groups prove whose they are.
 
-    Whose they are is only the server's word until somebody has compared the ten groups.
+    Until somebody has compared the ten groups, only the server says whose they are.
     """
     found = []
     for raw in shown.cards:
@@ -142,30 +142,30 @@ def _claims(raw: bytes, own: str) -> bool:
 
 
 def destroy(desk: Desk) -> None:
-    """Destroy the seeds that are due, on a day that the server confirms."""
-    # What was listed and has not come may need any of them, whatever day the server gave it.
+    """Destroy the expired seeds, on a day that the server confirms."""
+    # Listed items that have not arrived may need any of them, whatever day the server stated.
     read = None if desk.state.owed else desk.state.read_to_end
     _let_go(desk, schedule.doomed(desk.vault.seeds(desk.state.site), desk.day, read))
 
 
 def overdue(desk: Desk) -> list[HeldSeed]:
-    """Return the seeds that should be gone by this machine's day."""
+    """Return the seeds that, by this computer's date, should have been destroyed."""
     return schedule.overdue(desk.vault.seeds(desk.state.site), desk.today)
 
 
 def destroy_overdue(desk: Desk) -> None:
-    """Destroy those at the person's request, for a site that no longer confirms a day."""
+    """Destroy the overdue seeds at the user's request, for a site that no longer confirms a day."""
     _let_go(desk, overdue(desk))
 
 
 def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
-    """Destroy seeds, after items that need them were taken into the database.
+    """Destroy seeds after moving the items that need them into the database.
 
-    The database then gets another key at the end of this work, or at the next start.
+    The database then gets another key at the end of the current work, or at the next start.
     """
     if not doomed:
         return
-    # What a round that broke off has brought is kept too, so it must not be fetched once more.
+    # This includes items from an interrupted round, so that they need not be fetched again.
     desk.save()
     desk.take_in(desk.state.items.values())
     desk.store.expect_rewrite()

@@ -1,1 +1,1 @@
-"""Opened threads: their files, whose turn it is (``turn``), their row in a list (``summary``)."""
+"""Opened threads: their files, whose turn it is (``turn``), and their list row (``summary``)."""

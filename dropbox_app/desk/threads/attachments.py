@@ -1,8 +1,8 @@
-"""The files of a thread: which there are, and whether they are the signed ones; sending own ones.
+"""The files of a thread: lists them, compares them with the signed entries, and sends own ones.
 
-A file is what a verified message says it is: its id is the hash of the sealed file, its size is
-signed (SPEC section 4). The content only ever passes through memory in chunks; what was not read to
-its authenticated end is not used.
+A verified message defines a file: its id is the hash of the sealed file, and its size is signed
+(SPEC section 4). The content passes through memory only in chunks; it is used only after it was
+read to its authenticated end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.messages import MAX_FILES, Attachment, Message
 
 MIB = 1024 * 1024
-DEFAULT_LIMIT = 100 * MIB  # bytes of a file, where the site does not say
+DEFAULT_LIMIT = 100 * MIB  # bytes of a file, if the site states no limit
 
-# What is said of a file in each state.
+# The description of a file in each state.
 SAID = {
     "here": "here",
     "waiting": "here, not sent yet",
@@ -55,7 +55,7 @@ class CaseFile:
 
     @property
     def short(self) -> str:
-        """Enough of its id to name it."""
+        """Enough of the id to identify it."""
         return self.item[:LEAST_PREFIX]
 
 
@@ -70,9 +70,9 @@ class Source:
 
 
 def of_case(case: Case) -> list[CaseFile]:
-    """Return every file of a thread in the order of messages, then those that none names.
+    """Return every file of a thread in the order of messages, then the files that no message names.
 
-    Nothing is opened: ``check`` finds out about those that are here.
+    Nothing is opened: ``check`` verifies the files that are here.
     """
     found: dict[str, CaseFile] = {}
     for entry in case.entries:
@@ -92,7 +92,7 @@ def of_case(case: Case) -> list[CaseFile]:
 
 
 def find(case: Case, name: str) -> CaseFile:
-    """Return the file with a full id or a unique beginning of it. Raises NotFound."""
+    """Return the file with the given id, or a unique beginning of it. Raises NotFound."""
     given = name.strip().lower()
     if len(given) < LEAST_PREFIX:
         raise NotFound(f"Give at least {LEAST_PREFIX} characters of the file's id; see 'files'.")
@@ -126,7 +126,7 @@ def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
 
 
 def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Findings]:
-    """Return a named file, read to its end and as it was signed. Raises NotFound, Unfit."""
+    """Return a named file, read to its end and as signed. Raises NotFound, Unfit."""
     file, findings = check(desk, find(case, name))
     if findings is None or file.attachment is None:
         sentence = f"Nothing was written. File {file.short}: {SAID[file.state]}."
@@ -156,7 +156,7 @@ def _presence(case: Case, item: str, *, passed_on: bool) -> str:
 
 
 def check_limits(files: Sequence[Source], limits: Mapping[str, int]) -> None:
-    """Check the site's limits on files, before anything is sent. Raises Unfit."""
+    """Check the files against the site's limits before anything is sent. Raises Unfit."""
     most = min(limits.get("files_per_message", MAX_FILES), MAX_FILES)
     size = limits.get("file", DEFAULT_LIMIT)
     if len(files) > most:
@@ -179,7 +179,7 @@ def seal(
 ) -> list[tuple[Attachment, int]]:
     """Seal each file into the local store; return each with the length of its sealed file.
 
-    No plain text touches the disk. If one fails none is kept.
+    No plaintext touches the disk. If one file fails, none is kept.
     """
     made: list[tuple[Attachment, int]] = []
     try:
@@ -202,7 +202,7 @@ def again(desk: Desk, message: Message) -> list[Source]:
 
 
 def placeholders(files: Sequence[Source]) -> list[Attachment]:
-    """Return stand-ins for the entries in the message, to find out whether it gets too long."""
+    """Return placeholder entries for the message, to find out whether it becomes too long."""
     return [Attachment(f"{n:064x}", f.name, f.type, f.size) for n, f in enumerate(files)]
 
 

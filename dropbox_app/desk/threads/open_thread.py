@@ -1,7 +1,7 @@
-"""Threads: opens the items of a mailbox, and holds authors and server to what was signed.
+"""Threads: opens the items of a mailbox, and checks authors and server against what was signed.
 
-All that is believed comes from ``protocol.thread``. Around it: pins, the notes of the local
-store, what a restored server explains, and threads that a reporter passed on.
+Only ``protocol.thread`` decides what is genuine. This module adds pins, the local store's notes,
+conflicts that a server restore explains, and threads that a reporter passed on.
 """
 
 import datetime
@@ -20,7 +20,7 @@ from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
 from dropbox_app.protocol.thread import Arrived, Entry, Thread
 
 LEAST_PREFIX = 8  # characters of a mailbox id that name a thread
-MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of all threads that were passed on in one
+MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of all threads that were passed on in one thread
 MOST_PASSED_ON = 1_000  # messages of them
 WITHDRAWAL = "withdrawal"
 MESSAGE_LENGTHS = {
@@ -30,12 +30,12 @@ MESSAGE_LENGTHS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One thread as the desk shows it.
+    """One thread as shown by the desk.
 
-    ``unsent``: own messages that the server has not taken (yet), by item. ``after_restore``:
-    items whose number came twice because the server was restored in between. ``before_restore``:
-    nothing of it has come since then. ``not_read``: threads that were passed on and are beyond
-    what is read of them. ``names``: what the site calls its counsellors.
+    ``unsent``: own messages that the server has not accepted (yet), by item. ``after_restore``:
+    items whose number arrived twice because the server was restored in between. ``before_restore``:
+    nothing of the thread has arrived since then. ``not_read``: the number of passed-on threads
+    beyond the reading limit. ``names``: the site's names for its counsellors.
     """
 
     mailbox: str
@@ -53,12 +53,12 @@ class Case:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Everything, in the order in which it is shown."""
+        """All entries in the order in which they are shown."""
         return (*self.thread.entries, *self.refused)
 
     @property
     def unread(self) -> int:
-        """How many messages of others have not been shown yet."""
+        """The number of other people's messages that have not been shown yet."""
         return len(self.unseen)
 
     @property
@@ -80,7 +80,7 @@ class Case:
 
     @property
     def status(self) -> str:
-        """One word: withdrawn, gone or open."""
+        """The status: withdrawn, gone or open."""
         if self.known.withdrawn:
             return "withdrawn"
         return "gone" if self.known.gone else "open"
@@ -91,19 +91,19 @@ class Case:
         return turn.closed([*self.thread.genuine()], self.own)
 
     def former(self, entry: Entry) -> bool:
-        """Whether a colleague wrote this with whom the reporter does not write any more."""
+        """Whether its author is a colleague to whom the reporter no longer writes."""
         if not entry.genuine or entry.message is None or entry.message.by in (REPORTER, self.own):
             return False
         return messages.parse_identity(entry.message.by) not in self.thread.wanted
 
 
 def open_case(desk: Desk, mailbox: str) -> Case:
-    """Open a thread: read, check and order its items."""
+    """Open a thread: read, verify and order its items."""
     state = desk.state
     known = state.threads.get(mailbox, ThreadState())
     items = {item.id: item for item in state.of(mailbox)}
     seeds = desk.vault.openers(state.site)
-    # What came under the newest store id first: where a number came twice, it is the valid one.
+    # The newest store id comes first: if a number arrived twice, that item is the valid one.
     order = sorted(items.values(), key=lambda item: item.store != state.store)
     arrived = {item.id: desk.store.open(item, seeds) for item in order if item.what == "message"}
     chain = [one for one in arrived.values() if items[one.item].sent != "refused"]
@@ -114,7 +114,7 @@ def open_case(desk: Desk, mailbox: str) -> Case:
     explained = _across_restores(read, items)
     if explained:
         read = replace(read, entries=tuple(_explain(read.entries, explained, items)))
-    # A file that the server called a message is what the signed message says it is.
+    # If the server calls a file a message, the signed message decides.
     files = {file.sha256 for message in read.genuine() for file in message.attachments}
     if any(entry.item in files for entry in read.entries):
         kept = (entry for entry in read.entries if entry.genuine or entry.item not in files)
@@ -137,13 +137,13 @@ def open_case(desk: Desk, mailbox: str) -> Case:
 
 
 def open_all(desk: Desk) -> list[Case]:
-    """Return every thread, the one with the newest message first."""
+    """Return every thread, with the newest message first."""
     cases = [open_case(desk, mailbox) for mailbox in desk.state.threads]
     return sorted(cases, key=lambda case: (case.last_day, case.mailbox), reverse=True)
 
 
 def keep_pins(desk: Desk, mailbox: str) -> Case:
-    """Open a thread after something arrived, and keep what that proves."""
+    """Open a thread after something arrived, and keep the pins that this proves."""
     case = open_case(desk, mailbox)
     known = desk.state.thread(mailbox)
     pins = case.thread.pins()
@@ -158,10 +158,10 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 
 
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
-    """Return items sent as files that may be messages: of that length, and named by none.
+    """Return items sent as files that may be messages, by their length; no message names them.
 
-    Each comes with whether it holds a message; an item that opens and holds none is left out.
-    Otherwise a server could hide a message by calling it a file.
+    Each is returned with whether it contains a message; items that open and contain none are left
+    out. Otherwise a server could hide a message by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}
@@ -208,8 +208,8 @@ def _read(desk: Desk, mailbox: str, arrived: Iterable[Arrived], known: ThreadSta
 def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[Arrived], int]:
     """Return the messages of earlier threads that the reporter passed on.
 
-    The newest is read first, each message once, up to 64 MiB and 1,000 messages in all: anybody
-    can pass a thread on any number of times. With them, how many of the threads were not read.
+    The newest is read first, each message once, up to 64 MiB and 1,000 messages in total, because
+    anyone can pass a thread on any number of times. Also returns how many threads were not read.
     """
     named = list(dict.fromkeys(message.thread for message in read.genuine() if message.thread))
     there = [items[one] for one in named if one in items and items[one].what == "attachment"]
@@ -243,7 +243,7 @@ def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
 def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
     """Find conflicts that a restored server explains: one number, in two stores.
 
-    The reporter read what the restored server still had, and wrote the same number again.
+    The reporter saw only what the restored server still had, and used the same number again.
     """
     groups: dict[tuple[str, int], list[Entry]] = {}
     digests: dict[tuple[str, int], set[str]] = {}

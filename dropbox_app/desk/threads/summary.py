@@ -1,7 +1,7 @@
 """The row of a thread in a list, so that a list need not open every message.
 
-It is kept in the database beside the thread, with the columns that lists choose and order by; any
-change of the thread drops it there, and the next list makes it again.
+It is kept in the database beside the thread, with the columns that lists filter and sort by. Any
+change of the thread deletes it, and the next list makes it again.
 """
 
 import datetime
@@ -15,8 +15,8 @@ from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 from dropbox_app.protocol.messages import REPORTER
 
-# What is kept under another number is made again: raise it with the form of a summary, and with
-# each change of a rule in ``turn.py``.
+# Summaries with another number are made again. Increase it when the form of a summary changes, and
+# with each change of a rule in ``turn.py``.
 FORM = 4
 _DAYS = ("last_day", "since", "began")
 
@@ -25,12 +25,12 @@ _DAYS = ("last_day", "since", "began")
 class Summary:
     """One thread in a list.
 
-    ``messages`` counts what is shown, ``unread`` those of others that were not shown yet,
-    ``unverified`` what could not be verified, ``waiting`` own messages that the server does not
-    have. ``status`` is open, withdrawn or gone. ``turn``, ``since``, ``first_words``,
-    ``not_safe``, ``consent`` and ``closed`` are those of ``threads/turn.py``. ``false``: the items
-    that are not shown as what their author wrote. ``began``: the day of the reporter's first
-    message that is here, as it was signed; None where there is none.
+    ``messages`` counts all shown messages, ``unread`` other people's messages that were not shown
+    yet, ``unverified`` those that could not be verified, and ``waiting`` own messages that the
+    server does not have. ``status`` is open, withdrawn or gone. ``turn``, ``since``,
+    ``first_words``, ``not_safe``, ``consent`` and ``closed`` come from ``threads/turn.py``.
+    ``false``: the items that are not shown as genuine. ``began``: the signed day of the reporter's
+    first message that is here; None if there is none.
     """
 
     last_day: datetime.date
@@ -83,7 +83,7 @@ def keep(desk: Desk, mailbox: str, made: Summary) -> None:
 
 
 def row(made: Summary) -> SummaryRow:
-    """Return a summary as it is kept."""
+    """Return a summary as a database row."""
     days = {name: day.isoformat() if (day := getattr(made, name)) else "" for name in _DAYS}
     return SummaryRow(
         form=FORM, turn=made.turn, since=days["since"], last_day=days["last_day"],
@@ -93,7 +93,7 @@ def row(made: Summary) -> SummaryRow:
 
 
 def read(kept: str) -> Summary:
-    """Read what ``row`` wrote in this form; the database has authenticated it."""
+    """Read a row that ``row`` wrote in this form; the database has authenticated it."""
     fields = json.loads(kept)
     for name in _DAYS:
         fields[name] = datetime.date.fromisoformat(fields[name]) if fields[name] else None

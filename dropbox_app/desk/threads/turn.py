@@ -11,20 +11,20 @@ from dropbox_app.protocol.messages import REPORTER, Message, parse_identity
 
 FIRST_WORDS = 80  # characters
 
-_FLUENT = 8 * FIRST_WORDS  # characters that are looked at, spaces included
+_FLUENT = 8 * FIRST_WORDS  # characters that are read, including spaces
 
 Turn = Literal["counsellor", "reporter", "nobody"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a thread. ``turn`` says who is to answer.
+    """The state of a thread. ``turn`` says who should answer.
 
-    ``since`` is the day of the reporter's oldest message that is not answered; None if there is
-    none. ``first_words`` begin the reporter's newest message that has a text. ``not_safe``: the
-    report answers that its writer does not feel safe. ``consent`` is the newest answer about
-    consent (yes, no, tell-me-more or withdrawn) that is not answered; empty if there is none.
-    ``closed`` counts the notices of this desk's counsellor alone.
+    ``since`` is the day of the reporter's oldest unanswered message; None if there is none.
+    ``first_words`` are from the reporter's newest message with text. ``not_safe``: the report says
+    that its writer does not feel safe. ``consent`` is the newest unanswered answer about consent
+    (yes, no, tell-me-more or withdrawn); empty if there is none. ``closed`` depends only on the
+    notices of this desk's counsellor.
     """
 
     turn: Turn
@@ -36,12 +36,11 @@ class Standing:
 
 
 def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
-    """Return where a thread stands.
+    """Return the state of a thread.
 
-    ``messages`` are those that their authors really wrote, in order; ``status`` is open,
-    withdrawn or gone; ``own`` is the identity of this desk's counsellor. In a thread that is not
-    open nobody can write any more. In a closed one it is nobody's turn until the reporter writes
-    again.
+    ``messages`` are the genuine messages, in order; ``status`` is open, withdrawn or gone; ``own``
+    is the identity of this desk's counsellor. Nobody can write in a thread that is not open. In a
+    closed one it is nobody's turn until the reporter writes again.
     """
     unanswered = _unanswered(messages, own)
     answers = [m for m in unanswered if m.kind == "consent-answer"]
@@ -74,18 +73,18 @@ def first_words(text: str) -> str:
 
 
 def answer_by(since: datetime.date, working_days: int) -> datetime.date:
-    """Return the last day for an answer within so many working days after ``since``.
+    """Return the last day for an answer within the given number of working days after ``since``.
 
-    Working days are Monday to Friday without Dutch public holidays.
+    Working days are Monday to Friday, except Dutch public holidays.
     """
     return workdays.after(since, working_days)
 
 
 def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
-    """What the reporter wrote since the counsellor answered or closed, or a colleague answered.
+    """The reporter's messages since the counsellor answered or closed, or a colleague answered.
 
-    Only a colleague whom the reporter had chosen by then answers. That something was received or
-    read is no answer to it.
+    A colleague's message counts only if the reporter had chosen that colleague by then. A notice of
+    receipt or reading is not an answer.
     """
     found: list[Message] = []
     chosen: Sequence[VerifyKey] = ()

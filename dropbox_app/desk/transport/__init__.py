@@ -1,1 +1,1 @@
-"""The way to a site: HTTP, proxies and Tor."""
+"""The connection to a site: HTTP, proxies and Tor."""

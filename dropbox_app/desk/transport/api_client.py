@@ -1,7 +1,7 @@
 """Carries sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
 
-One connection at a time, no redirects, no cookies, nothing kept; every answer is read up to what
-was agreed, within a time. What the server says about itself is checked for its form only.
+One connection at a time, without redirects, cookies or a cache; every response has a limit of size
+and time. The server's statements about itself are only checked for their form.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
 SILENCE_SECONDS = 50.0
-FIRST_SECONDS = 55.0  # until a site answers for the first time, at whichever address
+FIRST_SECONDS = 55.0  # until a site first responds, at any address
 MAX_PAGE = 100
-MOST_RESPONSE_DAYS = 60  # working days; what is above is no promise
+MOST_RESPONSE_DAYS = 60  # working days; a higher number is not a promise
 MAX_LISTED = 1_000  # threads in one part of their list
-# More than one counsellor ever has, and what fits into this computer's memory.
+# More than any counsellor has, and few enough for this computer's memory.
 MOST_THREADS = 100_000
-MOST_NEWEST = 500_000  # authors of all threads together
+MOST_NEWEST = 500_000  # authors in all threads together
 LIST_SECONDS = 1_800.0  # for all parts together
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
-TOKEN_FOR = 60.0  # seconds; the server takes it for twice that
+TOKEN_FOR = 60.0  # seconds; the server accepts it for twice as long
 
 _ENDLESS = (
     "ALARM: the server's list of your threads {0}. It was not read on and nothing was compared "
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file to send: never whole in memory, and read from its beginning each time."""
+    """A sealed file to send: never completely in memory, and read from the beginning each time."""
 
     id: str
     size: int
@@ -58,14 +58,14 @@ class SealedFile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer: status, and its body as it arrives."""
+    """A server's response: the status, and the body as it arrives."""
 
     status: int
     pieces: Iterator[bytes]
 
 
 class Transport(Protocol):
-    """A connection to a server. Tests have their own."""
+    """A connection to a server. Tests have their own implementation."""
 
     def send(
         self,
@@ -76,23 +76,23 @@ class Transport(Protocol):
         body: bytes | Iterable[bytes],
         seconds: float,
     ) -> AbstractContextManager[Answer]:
-        """Send one request; the answer lives as long as the context. Raises CannotReach.
+        """Send one request; the response is valid inside the context. Raises CannotReach.
 
-        A body in pieces goes with its Content-Length in ``headers``.
+        A body in pieces needs its Content-Length in ``headers``.
         """
 
     def apart(self) -> "Transport":
-        """Return the same, over a connection and a circuit that share nothing with this one."""
+        """Return the same over another connection and circuit that share nothing with these."""
 
     def break_off(self) -> None:
-        """Have what waits in ``send``, in another thread, raise CannotReach within a minute."""
+        """Make a ``send`` that waits in another thread raise CannotReach within a minute."""
 
     def close(self) -> None:
         """End the connection."""
 
 
 class HttpTransport:
-    """HTTP/1.1 by httpcore: through the proxy, or directly to this machine."""
+    """HTTP/1.1 with httpcore: through the proxy, or directly to this computer."""
 
     def __init__(self, proxy: Proxy | None) -> None:
         self._proxy = proxy
@@ -118,8 +118,8 @@ class HttpTransport:
     ) -> Iterator[Answer]:
         """Implement ``Transport.send``. ``seconds`` bounds the whole exchange.
 
-        The system looks up the name, outside this limit; several addresses of it are tried one
-        after the other.
+        The system's name lookup is outside this limit; several addresses are tried one after the
+        other.
         """
         where = read_origin(origin, self._proxy)
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)
@@ -153,7 +153,7 @@ class HttpTransport:
         return HttpTransport(self._proxy)
 
     def break_off(self) -> None:
-        """As Transport: within a second, but for the opening of a connection."""
+        """Implement ``Transport.break_off``: within a second, except while connecting."""
         for way in (self._near[0], self._far[0]):
             way.broken_off = True
 
@@ -171,7 +171,7 @@ def _no_proxy(proxy: Proxy) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the inbox."""
+    """One row of the inbox."""
 
     number: int
     id: str
@@ -195,18 +195,18 @@ class Page:
 
 @dataclass(frozen=True)
 class Shown:
-    """The facts that the site shows to everybody."""
+    """The facts that the site publishes."""
 
     day: datetime.date
     cards: tuple[bytes, ...]
     limits: Mapping[str, int] = field(default_factory=dict)
-    response_days: int = 0  # working days; 0 if the site does not say, or says what nobody can
+    response_days: int = 0  # working days; 0 if the site states none, or an impossible number
 
 
 class Courier:
-    """Speaks the desk API for one site; uses the first address that answers.
+    """A client of the desk API for one site; it uses the first address that responds.
 
-    ``origins`` are those of reporters; desks are answered at ``desk_origins``, if there are any.
+    ``origins`` are for reporters; desks use ``desk_origins``, if there are any.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class Courier:
         self._round = pace.Round()
 
     def challenge(self) -> datetime.date:
-        """Get a token for the following requests; return the server's day. Raises CannotReach."""
+        """Get a token for subsequent requests; return the server's day. Raises CannotReach."""
         asked = (self._origin,) if self._origin else self._origins
         origin, fields = self._first(self._transport, asked, "/api/desk/challenge")
         token = responses.text(fields, "token")
@@ -253,7 +253,7 @@ class Courier:
         return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
-        """Return the mailboxes that address this identity now: author -> newest number."""
+        """Return the mailboxes that now address this identity, each as author -> newest number."""
         listed: dict[str, dict[str, int]] = {}
         target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
         end = time.monotonic() + LIST_SECONDS
@@ -270,7 +270,7 @@ class Courier:
             if fields.get("more") is not True and left:
                 return listed
             if target.endswith(f"={last}") or not last:
-                # More is promised, and nothing handed over.
+                # More is announced, but nothing was sent.
                 raise BadAnswer("The server's list of threads has no end; tell the operator.")
             if time.monotonic() > end:
                 minutes = f"{LIST_SECONDS / 60:.0f} minutes"
@@ -279,9 +279,9 @@ class Courier:
         raise BadAnswer(_ENDLESS.format(f"is longer than that of {MOST_THREADS:,} threads"))
 
     def item(self, item: str, size: int, take: Callable[[bytes], object]) -> None:
-        """Pass an item to ``take`` in pieces, at most ``size`` bytes and one piece.
+        """Pass an item to ``take`` in pieces: at most ``size`` bytes and one more piece.
 
-        Raises Refused with status 404 if the server does not have it (any more).
+        Raises Refused with status 404 if the server does not have the item (any more).
         """
         seconds = self._round.another() + size / pace.SLOWEST
 
@@ -297,7 +297,7 @@ class Courier:
         self._signed("GET", f"/api/desk/items/{item}", b"", read, seconds)
 
     def fetched(self, item: str) -> None:
-        """Tell the server that an item is safe on this disk."""
+        """Tell the server that an item is safe on this computer's disk."""
         self._call("POST", f"/api/desk/items/{item}/fetched")
 
     def post(self, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes) -> None:
@@ -321,9 +321,10 @@ class Courier:
         self._call("PUT", "/api/desk/card", raw)
 
     def shown(self) -> Shown:
-        """Return what the site shows to everybody, asked anonymously over another connection.
+        """Return the site's public facts, requested anonymously over another connection.
 
-        At an address of reporters: at one that only desks can reach, a server would know who asks.
+        This uses an address for reporters: at one that only desks can reach, the server would know
+        who asks.
         """
         transport = self._transport.apart()
         self._ways.append(transport)
@@ -349,7 +350,7 @@ class Courier:
     def _first(
         self, transport: Transport, origins: Sequence[str], target: str
     ) -> tuple[str, dict[str, object]]:
-        """Return the first address that answers within its share of the time, and its answer."""
+        """Return the first address that responds within its share of the time, and the response."""
         end = time.monotonic() + self._round.another(FIRST_SECONDS)
         for left in range(len(origins), 0, -1):
             origin, share = origins[-left], (end - time.monotonic()) / left
@@ -361,7 +362,7 @@ class Courier:
         raise CannotReach("The invitation named no address.")
 
     def break_off(self) -> None:
-        """Have what another thread does here raise CannotReach; nothing more is asked."""
+        """Make any call in another thread raise CannotReach; no further requests are sent."""
         self._round.break_off()
         for way in tuple(self._ways):
             way.break_off()
@@ -387,7 +388,7 @@ class Courier:
         try:
             return self._once(method, target, body, read, seconds)
         except Unknown:
-            # A token may have aged while the machine slept; a new one tells.
+            # A token may have expired while the computer slept; a new one settles it.
             if time.monotonic() - fresh < 1.0:
                 raise
             self.challenge()

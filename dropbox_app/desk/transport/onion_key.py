@@ -1,7 +1,7 @@
-"""A key for this machine's Tor, for an onion address that only key holders can reach.
+"""A key for this computer's Tor, for an onion address that only key holders can reach.
 
 It is Tor's key and not the desk's: it gives access to the server and opens nothing that is sealed.
-So it is written to a file for Tor and kept nowhere else; if it is lost, make another.
+So it is only written to a file for Tor; if it is lost, make another.
 """
 
 import base64
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.protocol.keys import x25519_pair
 
-SUFFIX = ".auth_private"  # of the files that Tor reads
+SUFFIX = ".auth_private"  # the suffix of the files that Tor reads
 _ADDRESS = re.compile(r"(?:http://)?([a-z2-7]{56})(?:\.onion)?/?")
 
 
 @dataclass(frozen=True)
 class OnionKey:
-    """``public`` is a line for the operator, ``secret`` a line for this machine's Tor."""
+    """``public`` is a line for the operator, ``secret`` a line for this computer's Tor."""
 
     public: str
     secret: str
@@ -35,5 +35,5 @@ def make(address: str) -> OnionKey:
 
 
 def _base32(key: bytes) -> str:
-    """Encode as Tor does, without the padding."""
+    """Encode like Tor, without padding."""
     return base64.b32encode(key).decode("ascii").rstrip("=")

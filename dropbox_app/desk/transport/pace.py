@@ -1,13 +1,13 @@
-"""How long a server may keep a desk waiting: for one answer, for a file, and in a whole round."""
+"""How long a server may keep a desk waiting: for one response, for a file, and in a whole round."""
 
 import time
 
 from dropbox_app.desk.errors import CannotReach
 
 ANSWER_SECONDS = 180.0
-SLOWEST = 4_096  # bytes a second, for what is large
-# For all answers of one round together; every SLOWEST bytes of a file add a second. A thousand
-# items over Tor, each asked for and confirmed, take about an hour.
+SLOWEST = 4_096  # bytes per second, for large bodies
+# For all responses of one round together; every SLOWEST bytes of a file add a second. A thousand
+# items over Tor, each requested and confirmed, take about an hour.
 ROUND_SECONDS = 7_200.0
 
 _ROUND = (
@@ -19,20 +19,20 @@ _FILE = "A file came too slowly: less than {0} bytes a second. Fetch again."
 
 
 class Round:
-    """The time of one round with a server. It begins with the first question."""
+    """The time limit of one round with a server. It starts with the first request."""
 
     def __init__(self) -> None:
         self._end = 0.0
         self._broken_off = False
 
     def break_off(self) -> None:
-        """End it now, from another thread."""
+        """End the round now, from another thread."""
         self._broken_off = True
 
     def another(self, seconds: float = ANSWER_SECONDS) -> float:
-        """Return the seconds for one more answer. Raises CannotReach if the round has ended.
+        """Return the seconds for one more response. Raises CannotReach if the round has ended.
 
-        An answer that has begun may end after it.
+        A response that has begun may end after the round.
         """
         self.check()
         now = time.monotonic()
@@ -47,19 +47,19 @@ class Round:
             raise CannotReach(_BROKEN_OFF)
 
     def moved(self, size: int) -> None:
-        """Add the time of ``size`` bytes of a file that came, or that goes out."""
+        """Extend the round for ``size`` bytes of a file that were received or will be sent."""
         self._end += size / SLOWEST
 
 
 class File:
-    """Watches the pace of one file that comes in."""
+    """Watches the speed at which one file arrives."""
 
     def __init__(self, whole: Round) -> None:
         self._whole = whole
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def came(self, piece: bytes) -> None:
-        """Count a piece. Raises CannotReach if the file is too slow so far, or the round over."""
+        """Count a piece. Raises CannotReach if the file is too slow, or the round has ended."""
         self._whole.check()
         self._whole.moved(len(piece))
         self._end += len(piece) / SLOWEST

@@ -1,7 +1,7 @@
-"""How the desk's connections leave the machine: direct, by SOCKS5, or by HTTP CONNECT.
+"""How the desk's connections leave the computer: directly, by SOCKS5, or by HTTP CONNECT.
 
-Through a proxy the name is resolved by the proxy, never here, and each way has its own random name
-towards it: Tor then gives it a circuit of its own.
+The proxy, if there is one, resolves the host name; this computer does not. Each transport has its
+own random user name at the proxy, so that Tor gives it its own circuit.
 """
 
 import base64
@@ -21,12 +21,12 @@ from dropbox_app.desk.errors import Unfit
 
 TOR_PORTS = (9150, 9050)  # where Tor Browser and Tor itself listen
 _LOOK_SECONDS = 0.5
-_MOMENT = 1.0  # seconds after which a read that waits looks whether it was broken off
+_MOMENT = 1.0  # seconds between a waiting read's checks for being broken off
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
-_MAX_HEAD = 8_192  # bytes of a proxy's answer
-# Bytes to write at a time. A socket that says it can be written to takes as many at once, so that
-# each waits no longer than was left when it began.
+_MAX_HEAD = 8_192  # bytes of a proxy's response
+# Bytes to write at a time. A socket that reports it is writable accepts as many at once, so that
+# each write waits no longer than the time left when it began.
 _MOUTHFUL = 1_024
 _SOCKS_REFUSALS = {
     1: "it could not",
@@ -35,7 +35,7 @@ _SOCKS_REFUSALS = {
     4: "the address cannot be reached",
     5: "the server refused the connection",
     6: "it took too long",
-    # Tor's own, where it is set to say them
+    # Tor's own codes, if it is configured to send them
     0xF4: "this machine's Tor has no key for that address, see 'onion-key'",
     0xF5: "the key that this machine's Tor has for that address is not taken there",
 }
@@ -66,7 +66,7 @@ class Origin:
 
     @property
     def loopback(self) -> bool:
-        """Whether it is this machine."""
+        """Whether it is this computer."""
         return self.host in ("localhost", "[::1]") or bool(
             re.fullmatch(r"127(\.[0-9]{1,3}){3}", self.host)
         )
@@ -87,9 +87,9 @@ def read_proxy(text: str) -> Proxy | None:
 
 
 def find_tor() -> str:
-    """Return the address of a Tor on this machine; empty if none runs.
+    """Return the address of a Tor on this computer; empty if none is running.
 
-    Only whether something listens there is looked at; nothing is sent.
+    This only checks whether something listens there; nothing is sent.
     """
     for port in TOR_PORTS:
         with contextlib.suppress(OSError):
@@ -105,9 +105,9 @@ def is_onion(origin: str) -> bool:
 
 
 def read_origin(text: str, proxy: Proxy | None) -> Origin:
-    """Parse an origin, and check that the desk may dial it. Raises Unfit.
+    """Parse an origin, and check that the desk may connect to it. Raises Unfit.
 
-    http only to onion and loopback addresses, onion addresses only through a proxy.
+    http is allowed only for onion and loopback addresses, onion addresses only through a proxy.
     """
     match = _ORIGIN.fullmatch(text)
     if not match or (match[3] and int(match[3]) > 65_535):
@@ -134,9 +134,9 @@ class NoProxy(httpcore.ConnectError):
 class Direct(httpcore.NetworkBackend):
     """Opens connections for httpcore, directly to the server.
 
-    ``end`` (of ``time.monotonic``) bounds all that is read and written, whatever the other side
-    says in the meantime; whoever sends a request sets it. ``broken_off``, which another thread may
-    set, ends it within a moment.
+    ``end`` (of ``time.monotonic``) bounds all reads and writes, whatever the other side does; the
+    sender of a request sets it. ``broken_off``, which another thread may set, ends them almost
+    immediately.
     """
 
     def __init__(self) -> None:
@@ -211,7 +211,7 @@ class Connect(Direct):
         stream.write("".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii"), timeout)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            # A byte at a time: what comes after the head belongs to the server.
+            # One byte at a time: data after the head belongs to the server.
             head += _exactly(stream, 1, timeout)
             if len(head) > _MAX_HEAD:
                 raise httpcore.ProxyError("its answer has no end")
@@ -231,7 +231,7 @@ class Socks(Direct):
         self._name = secrets.token_hex(8)
 
     def pool(self) -> httpcore.SOCKSProxy:
-        """Return a pool that sends requests in this way; each uses one name at the proxy."""
+        """Return a pool that sends requests this way; each pool uses one name at the proxy."""
         where = httpcore.URL(
             scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
         )
@@ -252,7 +252,7 @@ class Socks(Direct):
 
 
 class _Bounded(httpcore.NetworkStream):
-    """A stream in which no step takes longer than the time that is left."""
+    """A stream in which no step takes longer than the remaining time."""
 
     def __init__(self, stream: httpcore.NetworkStream, way: Direct) -> None:
         self._stream = stream
@@ -293,10 +293,10 @@ class _Bounded(httpcore.NetworkStream):
 
 
 class _Answers(_Bounded):
-    """A stream that delivers each of the proxy's three answers in one piece.
+    """A stream that delivers each of the proxy's three replies in one piece.
 
-    httpcore reads each at once and without a timeout, whatever pieces the network makes of it, and
-    knows no words for Tor's own refusals.
+    httpcore reads each with a single call and without a timeout, however the network splits it, and
+    does not know Tor's own error codes.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, way: Direct, timeout: float | None) -> None:
@@ -332,7 +332,7 @@ class _Answers(_Bounded):
         sizes = {1: 4, 4: 16}
         length = sizes[kind] if kind in sizes else _exactly(self._stream, 1, self._timeout)[0]
         _exactly(self._stream, length + 2, self._timeout)
-        return b"\x05\x00\x00\x01" + bytes(6)  # the address that it names is of no use
+        return b"\x05\x00\x00\x01" + bytes(6)  # the address in the reply is not needed
 
 
 def _exactly(stream: httpcore.NetworkStream, size: int, timeout: float | None) -> bytes:

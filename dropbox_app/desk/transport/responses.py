@@ -1,6 +1,6 @@
-"""Checks the form of a server's answers before anything uses them.
+"""Checks the form of a server's responses before anything uses them.
 
-Each raises BadAnswer, in a sentence for the counsellor.
+Each function raises BadAnswer, with a sentence for the counsellor.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER
 
-MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: some sixty cards of full size
+MAX_ANSWER = 4 * 1024 * 1024  # bytes of JSON: about sixty cards of full size
 
 
 _REFUSALS = {
@@ -46,7 +46,7 @@ def read(pieces: Iterable[bytes]) -> dict[str, object]:
 
 
 def author(fields: Mapping[str, object], key: str) -> str:
-    """Return the author: the reporter, or an identity."""
+    """Return the author: the reporter or an identity."""
     named = text(fields, key)
     if named == REPORTER:
         return REPORTER
@@ -56,7 +56,7 @@ def author(fields: Mapping[str, object], key: str) -> str:
         raise BadAnswer("The server names an author that is none; tell the operator.") from None
 
 
-@functools.lru_cache(1_024)  # a long list names the same few: looked at once, kept once
+@functools.lru_cache(1_024)  # a long list repeats a few names: each is checked and kept once
 def _identity(named: str) -> str:
     VerifyKey.parse(named)
     return named
@@ -95,7 +95,7 @@ def day(fields: Mapping[str, object], key: str) -> datetime.date:
 
 
 def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str, object]]:
-    """Return a list of objects, ``most`` of them at most."""
+    """Return a list of at most ``most`` objects."""
     value = fields.get(key)
     if not isinstance(value, list) or len(value) > most:
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -106,7 +106,7 @@ def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str,
 
 
 def check_status(status: int, pieces: Iterable[bytes]) -> None:
-    """Raise for every answer that is no success; what stands in it is not believed."""
+    """Raise for every unsuccessful response; its contents are not trusted."""
     if 200 <= status < 300:
         return
     if status == 401:
