@@ -10,9 +10,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 PROGRAM = Path("/opt/klankbord")
@@ -58,9 +59,12 @@ class Machine:
             _failed(done)
         return done.stdout if done is not None else ""
 
-    def show(self, *command: str | Path) -> None:
-        """Run a program and show all of its output."""
-        done = self._done(command, "")
+    def show(self, *command: str | Path, names: Mapping[str, str]) -> None:
+        """Run a program and show all of its output.
+
+        ``names``: paths of copies, and the file of each that its output is to name instead.
+        """
+        done = self._done(command, "", names=names)
         if done is not None and done.returncode:
             _failed(done)
         if done is not None:
@@ -72,7 +76,11 @@ class Machine:
         return done is None or done.returncode == 0
 
     def _done(
-        self, command: Sequence[str | Path], given: str, source: Path | None = None
+        self,
+        command: Sequence[str | Path],
+        given: str,
+        source: Path | None = None,
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str] | None:
         """Run a program, and show its last lines if it failed. Returns None if it is only shown."""
         say("  $ " + shlex.join(str(part) for part in command))
@@ -87,6 +95,10 @@ class Machine:
                 capture_output=True,
                 text=True,
                 check=False,
+            )
+        for copy, name in names.items():
+            done.stdout, done.stderr = (
+                text.replace(copy, name) for text in (done.stdout, done.stderr)
             )
         if done.returncode:
             sys.stderr.write("\n".join((done.stdout + done.stderr).splitlines()[-25:]) + "\n")

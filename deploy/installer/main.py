@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--run-by-employer", action="store_true", help="the employer runs the server")
     made.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
     made.add_argument("--phone", help="the counsellor's telephone number; '' for none")
-    made.add_argument("--hours", default="", help="the hours when it is answered")
+    made.add_argument("--hours", help="the hours when it is answered; '' for none")
     made.add_argument(
         "--controller",
         help="who is responsible for the personal data, and how to reach them; '' for none",

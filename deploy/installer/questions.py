@@ -27,7 +27,7 @@ def ask(asked: argparse.Namespace, there: bool) -> None:
         if "" in (asked.name, asked.run_by):
             stop("the pages need both: the name of the organisation, and who runs the server")
         _ask_new(asked)
-    for option in ("name", "run_by", "domain", "phone", "controller"):
+    for option in ("name", "run_by", "domain", "phone", "hours", "controller"):
         setattr(asked, option, getattr(asked, option) or "")
     asked.other_contact = tuple(asked.other_contact or ("", ""))
 
@@ -47,6 +47,8 @@ def _ask_new(asked: argparse.Namespace) -> None:
         asked.run_by_employer |= _yes("Is that the employer? yes or no")
     if asked.phone is None:
         asked.phone = _answer("Telephone of the counsellor, for who would rather call; empty: none")
+    if asked.phone and asked.hours is None:
+        asked.hours = _answer("The hours when it is answered; empty: not shown")
     if asked.controller is None:
         asked.controller = _answer(
             "Who answers for the personal data, and how to reach them (controller); empty: none yet"
@@ -62,10 +64,13 @@ def _ask_new(asked: argparse.Namespace) -> None:
 
 
 def ask_mail(asked: argparse.Namespace, there: bool) -> None:
-    """Ask about the daily mail, at the first installation only; it is off unless wanted."""
+    """Ask about the daily mail, at the first installation only; it is off unless wanted.
+
+    A restore asks nothing: whoever types it may walk away.
+    """
     if asked.mail is None:
         asked.mail = notify.COMMAND.exists()
-        if not there and sys.stdin.isatty():
+        if not there and not asked.restore and sys.stdin.isatty():
             asked.mail = _yes(
                 "One mail a day that tells each counsellor whether to look? yes or no; empty: no",
                 empty="no",

@@ -7,6 +7,8 @@ backup is in memory (/run) alone, and goes again at once.
 from __future__ import annotations
 
 import argparse
+import codecs
+import datetime
 import json
 import re
 from collections.abc import Sequence
@@ -20,6 +22,9 @@ from installer.program import ACCOUNT, COMMAND, DATA
 KEY_HEAD = b"== ed25519v1-secret: type0 =="
 SEALED = (b"age-encryption.org/", b"-----BEGIN AGE")
 KEY_SIZE = 96  # bytes of hs_ed25519_secret_key
+BACKUP = re.compile(r"(klankbord|withdrawn)-(\d{4}-\d{2}-\d{2})(?:-\d{1,4})?\.age")
+KEY_LINE = "AGE-SECRET-KEY-PQ-1"  # how the line that backup-key prints begins
+_KEY_FILE = 64 * 1024  # bytes of a file with keys
 _IN_MEMORY = Path("/run/klankbord-restore")
 _ON_DISK = Path("/var/lib/klankbord-restore")  # a backup is sealed, and may be large
 _FRESH = "lost+found"  # what a new disk has at its top
@@ -40,8 +45,50 @@ def check(asked: argparse.Namespace) -> None:
     for path in (asked.restore, asked.key, *asked.withdrawn):
         if not path.is_file():
             stop(f"there is no file {path}")
+    _check_backup(asked.restore, asked.old)
+    _check_key(asked.key)
     if asked.onion_key is not None:
         _check_onion_key(asked.onion_key)
+
+
+def _check_backup(path: Path, old: bool) -> None:
+    """End with an error for a name or a beginning that no backup has; ``restore`` checks it all."""
+    named = BACKUP.fullmatch(path.name)
+    if named and named[1] == "withdrawn":
+        stop(f"{path} is a list of withdrawn conversations; give the klankbord-... beside it")
+    if not old and not (named and _is_day(named[2])):
+        stop(
+            f"{path} is not the name that the backup had, so its day is not known; give it that "
+            "name again (klankbord-YEAR-MONTH-DAY.age), or add --old; nothing was changed"
+        )
+    with path.open("rb") as file:
+        if not file.read(len(SEALED[0])).startswith(SEALED[0]):
+            stop(f"{path} is no backup; nothing was changed")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_key(path: Path) -> None:
+    """End with an error if no line can be the backups' key; whether it fits, a restore shows."""
+    with path.open("rb") as file:
+        data = file.read(_KEY_FILE)
+    _refuse_encrypted(path, data)
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of PowerShell
+    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
+    if not any(line.strip().startswith(KEY_LINE) for line in text.splitlines()):
+        stop(f"{path} is no key that backup-key printed; nothing was changed")
+
+
+def _refuse_encrypted(path: Path, data: bytes) -> None:
+    if data.startswith(SEALED):
+        said = f"(umask 077; age -d -o {quote(f'{path}.open')} {quote(str(path))})"
+        stop(f"{path} is encrypted; decrypt it first: {said}, then give that file")
 
 
 def _check_onion_key(path: Path) -> None:
@@ -49,9 +96,7 @@ def _check_onion_key(path: Path) -> None:
         stop(f"there is no file {path}")
     with path.open("rb") as file:
         data = file.read(KEY_SIZE + 1)
-    if data.startswith(SEALED):
-        said = f"(umask 077; age -d {quote(str(path))} > {quote(f'{path}.open')})"
-        stop(f"{path} is encrypted; decrypt it first: {said}, then give that file")
+    _refuse_encrypted(path, data)
     if len(data) != KEY_SIZE or not data.startswith(KEY_HEAD):
         stop(f"{path} is no hs_ed25519_secret_key of Tor")
 
@@ -67,14 +112,18 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
         for path in (asked.restore, *sorted(beside)):
             _hand_over(machine, path, _ON_DISK / path.name)
         words: list[str | Path] = []
+        given = {_ON_DISK / asked.restore.name: asked.restore, _IN_MEMORY / "key": asked.key}
         for number, path in enumerate(asked.withdrawn):
-            _hand_over(machine, path, _ON_DISK / f"given-{number}")
-            words += ["--withdrawn", _ON_DISK / f"given-{number}"]
+            copy = _ON_DISK / f"given-{number}"
+            given[copy] = path
+            _hand_over(machine, path, copy)
+            words += ["--withdrawn", copy]
         _hand_over(machine, asked.key, _IN_MEMORY / "key")
         words += ["--old"] if asked.old else []
         machine.show(
             *(*_AS_ACCOUNT, CURRENT / "bin" / "klankbord-server", "--dir", DATA, "restore"),
             *(_ON_DISK / asked.restore.name, "--key", _IN_MEMORY / "key", *words),
+            names={str(copy): str(path) for copy, path in given.items()},
         )
     finally:
         machine.remove(_IN_MEMORY, _ON_DISK)

@@ -111,7 +111,7 @@ def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> No
 def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
     """What somebody types who rehearses an emergency."""
     (tmp_path / "klankbord-2026-11-29.age").write_bytes(b"age-encryption.org/v1\n")
-    (tmp_path / "key").write_text("AGE-SECRET-KEY-1\n")
+    (tmp_path / "key").write_text("AGE-SECRET-KEY-PQ-1\n")
     (tmp_path / "onion").write_bytes(b"== ed25519v1-secret: type0 ==".ljust(96, b"\0"))
     given = ("--restore", tmp_path / "klankbord-2026-11-29.age", "--key", tmp_path / "key")
     done = dry_run(*map(str, (*given, "--onion-key", tmp_path / "onion")))
@@ -121,8 +121,10 @@ def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
 
 @debian
 def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "given").write_text("x")
-    given = ("--restore", str(tmp_path / "given"), "--key", str(tmp_path / "given"))
+    backup, key = tmp_path / "klankbord-2026-11-29.age", tmp_path / "key"
+    backup.write_bytes(b"age-encryption.org/v1\n")
+    key.write_text("AGE-SECRET-KEY-PQ-1\n")
+    given = ("--restore", str(backup), "--key", str(key))
     done = dry_run(*given, "--onion-key", "/proc/self/mem")  # a file that gives an error
     assert done.returncode == 1
     assert re.fullmatch(r"deploy/install: .*; repair that and run it again, .*\n", done.stderr)
@@ -206,10 +208,11 @@ def test_a_domain_is_kept_until_it_is_removed_explicitly(
     template = "etc/klankbord/nginx/ways/domain.conf.in"
     monkeypatch.setattr(domain, "WAY", tmp_path / "domain.conf")
     monkeypatch.setattr(domain, "CADDYFILE", tmp_path / "Caddyfile")
-    words = {"domain": "box.example", "certificate": "x", "certificate_key": "x"}
-    domain.WAY.write_text(installer.machine.settings(template, onion="x.onion", **words))
+    filled = {"domain": "box.example", "certificate": "x", "certificate_key": "x"}
+    domain.WAY.write_text(installer.machine.settings(template, onion="x.onion", **filled))
     for given, kept in ((None, "box.example"), ("", ""), ("two.example", "two.example")):
-        nothing = dict.fromkeys(("name", "run_by", "phone", "mail", "controller", "other_contact"))
+        words = ("name", "run_by", "phone", "hours", "mail", "controller", "other_contact")
+        nothing = dict.fromkeys(words)
         asked = argparse.Namespace(**nothing, domain=given, run_by_employer=False)
         installer.questions.ask(asked, there=True)
         assert asked.domain == kept

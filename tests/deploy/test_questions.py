@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.told import load
 
+DECRYPT = r"is encrypted; decrypt it first: \(umask 077; age -d -o"
+
 
 @pytest.fixture
 def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -34,7 +36,7 @@ def answered(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Iterator[str]:
 
 def unasked(**given: str) -> argparse.Namespace:
     nothing = dict.fromkeys(("name", "run_by", "domain", "phone", "mail"))
-    nothing |= dict.fromkeys(("controller", "other_contact"))
+    nothing |= dict.fromkeys(("hours", "controller", "other_contact", "restore"))
     return argparse.Namespace(**{**nothing, "run_by_employer": False, **given})
 
 
@@ -48,7 +50,7 @@ def test_whether_the_employer_runs_it_is_asked_until_the_answer_is_clear(
 ) -> None:
     """What is taken for no hides from reporters that the employer could look in."""
     left = answered(
-        monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "BV", "", ""
+        monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "9-17", "BV", "", ""
     )
     asked = unasked()
     installer.questions.ask(asked, there=False)
@@ -57,10 +59,12 @@ def test_whether_the_employer_runs_it_is_asked_until_the_answer_is_clear(
         "run_by": "Stichting Voorbeeld",
         "run_by_employer": employer,
         "phone": "030 123",
+        "hours": "9-17",
         "controller": "BV",
         "other_contact": ("", ""),
         "domain": "",
         "mail": None,
+        "restore": None,
     }
     assert list(left) == []
 
@@ -76,7 +80,7 @@ def test_an_invalid_answer_is_refused_at_once(
     )  # fmt: skip
     asked = unasked()
     installer.questions.ask(asked, there=False)
-    assert (asked.name, asked.run_by, asked.phone) == ("Bakker", "Stichting", "")
+    assert (asked.name, asked.run_by, asked.phone, asked.hours) == ("Bakker", "Stichting", "", "")
     assert asked.other_contact == ("Kim Bos", "030 7")
     assert asked.domain == "box.example.org"
     assert list(left) == []
@@ -133,15 +137,84 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     assert asked.mail is wanted
 
 
+def test_a_restore_asks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
+) -> None:
+    """Its operator may type it and walk away."""
+    monkeypatch.setattr(installer.notify, "COMMAND", tmp_path / "klankbord-notify")
+    answered(monkeypatch)
+    asked = restoring(tmp_path)
+    installer.questions.ask_mail(asked, there=False)
+    assert asked.mail is False
+
+
+def restoring(folder: Path, **given: object) -> argparse.Namespace:
+    """The options of a restore, with a backup and a key that look as they should."""
+    backup, key = folder / "klankbord-2026-11-27.age", folder / "backup-key.txt"
+    backup.write_bytes(b"age-encryption.org/v1\n")
+    key.write_text("# public key: age1pq1\nAGE-SECRET-KEY-PQ-1QQQQ\n")
+    usual = {"restore": backup, "key": key, "onion_key": None, "withdrawn": (), "old": False}
+    return unasked(**{**usual, **given})  # type: ignore[arg-type] # as they are parsed
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "held", "said"),
+    [
+        ("restore", "copy.age", b"age-encryption.org/v1\n", r"copy\.age is not the name"),
+        ("restore", "klankbord-2026-13-01.age", b"age-encryption.org/v1\n", "is not the name"),
+        ("restore", "withdrawn-2026-11-27.age", b"age-encryption.org/v1\n", "a list of"),
+        ("restore", "klankbord-2026-11-26.age", b"other", r"11-26\.age is no backup"),
+        ("key", "other.txt", b"age1pq1qqqq\n", r"other\.txt is no key that backup-key printed"),
+        ("key", "other.txt", b"", r"other\.txt is no key that backup-key printed"),
+        ("key", "other.txt", b"AGE-SECRET-KEY-1QQQQ\n", "is no key that backup-key printed"),
+        ("key", "key.age", b"age-encryption.org/v1\n-> scrypt", DECRYPT),
+    ],
+)
+def test_an_unusable_backup_or_key_is_refused_by_its_name_before_anything_is_installed(
+    installer: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    option: str,
+    name: str,
+    held: bytes,
+    said: str,
+) -> None:
+    monkeypatch.setattr(installer.restore, "DATA", tmp_path / "data")
+    (tmp_path / name).write_bytes(held)
+    with pytest.raises(SystemExit, match=said):
+        installer.restore.check(restoring(tmp_path, **{option: tmp_path / name}))
+
+
+@pytest.mark.parametrize("written", ["utf-8-sig", "utf-16"])
+def test_a_key_is_taken_as_windows_writes_it_and_a_renamed_backup_with_old(
+    installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
+) -> None:
+    """As the restore itself takes them."""
+    monkeypatch.setattr(installer.restore, "DATA", tmp_path / "data")
+    renamed = tmp_path / "copy.age"
+    renamed.write_bytes(b"age-encryption.org/v1\n")
+    asked = restoring(tmp_path, restore=renamed, old=True)
+    asked.key.write_bytes("# note\r\nAGE-SECRET-KEY-PQ-1QQQQ\r\n".encode(written))
+    installer.restore.check(asked)
+
+
+def test_what_a_restore_says_names_the_files_that_were_given(
+    installer: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the copies that the server's account reads."""
+    machine = installer.machine.Machine(dry=False)
+    words = ("sh", "-c", "echo /run/copy: no key >&2; exit 1")
+    with pytest.raises(SystemExit, match="/srv/kept/key: no key"):
+        machine.show(*words, names={"/run/copy": "/srv/kept/key"})
+    assert "/srv/kept/key: no key" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("held", "said"),
     [
         (None, "there is no file"),
-        (b"age-encryption.org/v1\n-> scrypt", r"is encrypted; decrypt it first: \(umask 077; age"),
-        (
-            b"-----BEGIN AGE ENCRYPTED FILE-----\n",
-            r"is encrypted; decrypt it first: \(umask 077; age",
-        ),
+        (b"age-encryption.org/v1\n-> scrypt", DECRYPT),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", DECRYPT),
         (b"other", "is no hs_ed25519_secret_key of Tor"),
     ],
 )
@@ -153,11 +226,9 @@ def test_an_onion_key_that_cannot_be_used_is_refused_before_anything_is_installe
     said: str,
 ) -> None:
     monkeypatch.setattr(installer.restore, "DATA", tmp_path / "data")
-    kept = tmp_path / "kept"
-    kept.write_bytes(b"x")
     key = tmp_path / "onion-key"
     if held is not None:
         key.write_bytes(held)
-    asked = unasked(restore=kept, key=kept, onion_key=key, withdrawn=(), old=False)  # type: ignore[arg-type] # as it is parsed
+    asked = restoring(tmp_path, onion_key=key)
     with pytest.raises(SystemExit, match=said):
         installer.restore.check(asked)

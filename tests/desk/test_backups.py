@@ -79,7 +79,7 @@ def test_a_rehearsal_reports_the_contents_of_a_backup_and_leaves_nothing(
     assert (held.employer, held.threads, held.messages, held.files) == ("Voorbeeld BV", 1, 1, 0)
     assert held.read_to_end == office.clock()
     shown = office.run("rehearse", str(file)).stdout
-    assert "Voorbeeld BV: 1 threads, 1 messages, 0 files, fetched to the end on 2027-01-05" in shown
+    assert "Voorbeeld BV: 1 thread, 1 message, 0 files, fetched to the end on 2027-01-05" in shown
     assert (names(tmp_path), file.read_bytes(), names(office.folder)) == before
     assert office.run("rehearse", str(file), "--json").stdout.count('"threads": 1') == 1
 

@@ -17,7 +17,7 @@ from dropbox_app.protocol import card as cards
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
 
-NOT_DONE = "Stopped by Ctrl-C before it was done. Nothing is lost that was here before."
+NOT_DONE = "Stopped by Ctrl-C before it was finished. Nothing that was here before is lost."
 IS_KEPT = "It is kept here, and the next 'fetch' sends it."
 
 

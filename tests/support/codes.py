@@ -1,5 +1,6 @@
 """Whether a text tells a retrieval code, and codes that cost next to nothing to hash."""
 
+import contextlib
 from collections.abc import Iterator
 
 import nacl.pwhash.argon2id
@@ -8,16 +9,24 @@ import pytest
 from dropbox_app.protocol import retrieval_code
 
 
-@pytest.fixture(scope="package", autouse=True)
-def cheap_codes() -> Iterator[None]:
-    """Hash codes at the least cost that Argon2id has, in this process.
-
-    For a folder whose conftest names it. What its tests look at is that and when a code is hashed;
-    a server that they start as a process of its own hashes at the usual cost.
-    """
+@contextlib.contextmanager
+def hashed_cheaply() -> Iterator[None]:
+    """Hash codes at the least cost that Argon2id has, in this process: inside and outside of this,
+    the same code opens different mailboxes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval_code, "ARGON2_PASSES", nacl.pwhash.argon2id.OPSLIMIT_MIN)
         patch.setattr(retrieval_code, "ARGON2_MEMORY", nacl.pwhash.argon2id.MEMLIMIT_MIN)
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def cheap_codes() -> Iterator[None]:
+    """Hash codes cheaply in all tests of a folder whose conftest names this.
+
+    What they look at is that and when a code is hashed; a server that they start as a process of
+    its own hashes at the usual cost.
+    """
+    with hashed_cheaply():
         yield
 
 

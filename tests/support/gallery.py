@@ -19,6 +19,7 @@ from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.reporter.kdf_limiter import Busy
 from dropbox_app.server.web.views.info import INFO
 from tests.server.web.conftest import Browser, Counsellor, House
+from tests.support.codes import hashed_cheaply
 from tests.support.plain_browser import Page
 
 STILL = ("", "safety", "report", "return", "withdrawn", *INFO)
@@ -59,10 +60,11 @@ Shots = Iterator[tuple[str, Page]]
 def gallery(folder: Path, lang: str) -> dict[str, Page]:
     """All of them by name, in an order in which one would meet them."""
     found: dict[str, Page] = {}
-    for scene in SCENES:
-        for name, page in scene(folder, lang):
-            assert name not in found, name
-            found[name] = page
+    with hashed_cheaply():
+        for scene in SCENES:
+            for name, page in scene(folder, lang):
+                assert name not in found, name
+                found[name] = page
     return found
 
 

@@ -47,6 +47,7 @@ _STATES = {
 }
 _GONE = (
     "No longer on the server. Usually it has expired, or the reporter chose another counsellor. "
+    "If the server was restored from a backup, it may have been lost then. "
     "The messages that you fetched stay here until you 'forget' them."
 )
 _WITHDRAWN = (

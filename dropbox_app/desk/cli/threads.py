@@ -405,7 +405,10 @@ def export(thread: str, out: Path) -> None:
     with common.at_work() as place:
         case = files.export(place, thread, out, render.pages, common.site_hint()).case
     common.warn_readable(out)
-    click.echo(f"{len(case.entries)} messages are in {visible(str(out))}.")
+    count = len(case.entries)
+    click.echo(
+        f"{count} {_messages(count)} {'is' if count == 1 else 'are'} in {visible(str(out))}."
+    )
     if any(entry.message and entry.message.attachments for entry in case.entries):
         click.echo(
             "The files sent with them are named there, but are not in it; 'save --all' also "

@@ -71,7 +71,8 @@ def rehearse(file: Path, as_json: bool) -> None:
     click.echo("This backup opens, and a desk can be restored from it. It holds:")
     for one in found:
         day = f"fetched to the end on {one.read_to_end}" if one.read_to_end else "never fetched"
-        count = f"{one.threads} threads, {one.messages} messages, {one.files} files"
+        counted = (one.threads, "thread"), (one.messages, "message"), (one.files, "file")
+        count = ", ".join(f"{number} {what}{'s'[: number != 1]}" for number, what in counted)
         click.echo(f"  {visible(one.employer)}: {count}, {day}")
 
 

@@ -36,8 +36,8 @@ DAMAGED = 500  # the status for items that the server lists but cannot read
 
 _GONE = (
     "Thread {0} is no longer at the server. Usually it has expired, or the reporter chose another "
-    "counsellor; now and then the server was restored, or somebody removed it. What was fetched "
-    "is still here."
+    "counsellor. If the server was restored from a backup, it may have been lost then; now and "
+    "then somebody removed it. What was fetched is still here."
 )
 _WITHDRAWN = (
     "The reporter of thread {0} has taken the report back. The server has removed it; what was "

@@ -71,7 +71,7 @@ class Keys:
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:
-            raise BackupError("it is sealed to a different key from the one given") from None
+            raise BackupError("it is sealed to another key than the one given") from None
         except AgeError as error:
             raise BackupError(f"it is damaged, or not a backup: {error}") from None
 

@@ -123,6 +123,13 @@ def _settings(
             "settings", "no telephone is told to reporters",
             "phone or telephones in site.toml: the drop box is never the only way", name,
         )  # fmt: skip
+    elif (known.settings.phone and not known.settings.hours) or any(
+        not one.hours for one in known.settings.telephones
+    ):
+        yield note(
+            "settings", "a telephone number is told to reporters without the hours when somebody "
+            "answers", "hours in site.toml, and in each of its telephones", name,
+        )  # fmt: skip
     for said in site_check.stale_texts(known, today):
         yield note("settings", said, TO_READ, name)
 

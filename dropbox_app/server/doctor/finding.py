@@ -107,8 +107,7 @@ def total(findings: Iterable[Finding]) -> str:
     number = Counter(finding.state for finding in findings)
     return (
         f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "
-        f"{number['wrong']} fault{'s'[: number['wrong'] != 1]}, "
-        f"{number['unseen']} not looked at"
+        f"{number['wrong']} wrong, {number['unseen']} unseen"
     )
 
 

@@ -4,18 +4,21 @@ Three desks in one run. "plain" has OTHERS threads. "files" has them too, one mo
 messages, each with an ordinary file, and one of PASSING messages, the last with a file. In
 "passed on" each of these files is the thread so far, passed on to the same counsellor. The longer
 thread stands for one that a server made up with a reporter's keys.
+
+Beside these, what a fetch of NEW reports costs against opening them and nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dev.benchmarks.machine import own_cpu, say
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from tests.desk.conftest import Office
 
 OTHERS, ALONG, PASSING = 40, 250, 1_000
+NEW = 1_000
 BINDING = 1.5
 MEMORY = 64 * 1024  # KiB above the plain desk
 ROUNDS = 5
@@ -52,7 +56,57 @@ def measure(folder: Path) -> bool:
     left = {one["id"] for one in json.loads(full.output("list", "--json"))}
     held = left == set(full.others)
     say(f"the {OTHERS} other threads are there: {'held' if held else 'NOT HELD'}")
-    return good and held
+    return _new(folder) and good and held
+
+
+def _new(folder: Path) -> bool:
+    """Print what a fetch of NEW reports takes, and opening the same; whether the ratio holds.
+
+    Not counted is what the server of this process takes.
+    """
+    from dropbox_app.desk.sync import fetch
+    from dropbox_app.protocol import age, messages
+
+    desk = _Desk(folder / "new", "plain")
+    desk.office.fetch()
+    peer = desk.office.peer
+    before = set(peer.items)
+    _reports(desk.office, NEW)
+    sealed = [kept.sealed for item, kept in peer.items.items() if item not in before]
+    answers, answered = 0.0, peer.answer
+
+    def answer(*given: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as the server is asked
+        nonlocal answers
+        began = time.thread_time()
+        try:
+            return answered(*given)
+        finally:
+            answers += time.thread_time() - began
+
+    peer.answer = answer  # type: ignore[assignment] # measured
+    with desk.office.open() as place, place.connected(place.one()) as one:
+        keys = one.vault.openers(one.state.site)
+        opening = own_cpu(lambda: [messages.parse(age.open_sealed(s, keys)) for s in sealed], 1)
+        fetched = own_cpu(lambda: fetch.fetch(one), 1) - answers
+    return _line(f"fetch of {NEW:,} reports", fetched, opening)
+
+
+def _reports(office: Office, count: int) -> None:
+    """Leave so many first messages at the server, each of another reporter."""
+    from dropbox_app.protocol import card as cards
+    from dropbox_app.protocol import writing
+    from dropbox_app.protocol.retrieval_code import reporter_keys
+
+    peer, identity = office.peer, office.identity
+    shown = [cards.parse(raw) for raw in peer.cards.values()]
+    for number in range(count):
+        keys = reporter_keys(secrets.token_bytes(32))
+        draft = writing.from_reporter(
+            keys, site=peer.site, day=peer.today(), lang="nl", kind="report", thread=None,
+            body={"text": f"Bericht {number} over mijn chef.", "answers": {}},
+            wanted=[identity], cards=shown,
+        )  # fmt: skip
+        peer.keep(keys.mailbox, "message", "reporter", draft.n, draft.seal(), [str(identity)])
 
 
 def _line(name: str, found: float, floor: float) -> bool:

@@ -102,7 +102,6 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
     return changed if wanted == 0 else None
 
 
-@half()
 @given(WORLDS, st.data())
 def test_each_count_may_be_anything_in_its_band_and_nothing_else(
     counts: Counts, data: st.DataObject

@@ -164,12 +164,12 @@ def test_valid_origins_are_accepted(origin: str) -> None:
         ("https://drop.example.org:443", "default port"),
         ("http://localhost:80", "default port"),
         ("https://a@drop.example.org", "must be written"),
-        ("https://drop.example.org:99999", "no origin"),
-        ("https://[::1", "no origin"),
-        ("drop.example.org", "no origin"),
-        ("ftp://drop.example.org", "no origin"),
-        ("https://drop_box.example.org", "no origin"),
-        ("https://", "no origin"),
+        ("https://drop.example.org:99999", "not an origin"),
+        ("https://[::1", "not an origin"),
+        ("drop.example.org", "not an origin"),
+        ("ftp://drop.example.org", "not an origin"),
+        ("https://drop_box.example.org", "not an origin"),
+        ("https://", "not an origin"),
         ("http://drop.example.org", "plain http"),
         ("http://192.168.1.4:8000", "plain http"),
         ("http://onion", "plain http"),
@@ -203,7 +203,9 @@ def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none()
         assert made == dataclasses.replace(PLAIN, desk_origins=("https://desks.example.org",))
         gone = settings.parse(settings_writer.with_origins(there, PATH, desks=()), PATH)
         assert gone == PLAIN
-    with pytest.raises(SettingsError, match=r"desk_origins: .* is for reporters"):
+    with pytest.raises(
+        SettingsError, match=r"desk_origins: .* is already an address for reporters"
+    ):
         settings_writer.with_origins(text, PATH, desks=PLAIN.origins)
 
 
@@ -248,8 +250,8 @@ def test_an_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
     good = world.issue_card("chris")
     over = datetime.date(2027, 1, 1)
     for name, raw, day, said in (
-        ("anna-2", world.issue_card("anna", serial=9), DAY, "already: anna"),
-        ("anna", good, DAY, "called anna already"),
+        ("anna-2", world.issue_card("anna", serial=9), DAY, "already has a card here: anna"),
+        ("anna", good, DAY, "already a card called anna"),
         ("chris", world.issue_card("chris", site=world.OTHER_SITE), DAY, "another site"),
         ("chris", good.replace(b"Chris", b"Kris!"), DAY, "signature"),
         ("chris", b"nothing", DAY, "two lines"),

@@ -153,7 +153,7 @@ def _server(made: AMachine) -> None:
     server = AServer(made.server)
     origins = (f"http://{ONION}", f"https://{DOMAIN}", "http://localhost:8000")
     own = dataclasses.replace(
-        server.site.settings, origins=origins, phone="030 123 45 67", law=READ
+        server.site.settings, origins=origins, phone="030 123 45 67", hours="9-17", law=READ
     )
     (made.server / settings.FILE_NAME).write_text(settings_writer.write(own))
     made.write("var/lib/klankbord/content/referrals.toml", CHECKED, 0o600)

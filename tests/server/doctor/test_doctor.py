@@ -123,6 +123,11 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
         lambda m: m.replace("var/lib/klankbord/site.toml", '"030 123 45 67"', '""'),
         "no telephone is told",
     ),
+    "a telephone without its hours": (
+        "settings",
+        lambda m: m.replace("var/lib/klankbord/site.toml", '"9-17"', '""'),
+        "without the hours",
+    ),
     "a text on the law that nobody has read": (
         "settings",
         lambda m: m.write(
@@ -232,7 +237,7 @@ def test_the_last_line_is_the_sum(here: AMachine) -> None:
     said = Counter(line.split()[0] for line in done.stdout.splitlines()[:-1] if line[0] != " ")
     assert said["note"] == said["wrong"] == 1
     assert done.stdout.splitlines()[-1] == (
-        f"{said['fine']} fine, 1 note, 1 fault, {said['unseen']} not looked at"
+        f"{said['fine']} fine, 1 note, 1 wrong, {said['unseen']} unseen"
     )
 
 

@@ -70,7 +70,7 @@ WRONG = {
     "no list": (_lose("SHA256SUMS"), "SHA256SUMS is missing"),
     "no signature": (_lose("SHA256SUMS.minisig"), "minisig is missing"),
     "an altered list": (_alter_list, "altered"),
-    "a pipe for a file": (_device, "no file"),
+    "a pipe for a file": (_device, "not a file"),
 }
 
 

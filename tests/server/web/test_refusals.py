@@ -84,7 +84,7 @@ INSIDE = {
     "StoreError", "UnknownLetter", "UnknownWord", "WrongClock", "WrongPassphrase",
     "WrongWordCount",
     "KlankbordError", "MissingWord", "Wrong", "_Wrong", "MailError", "MailUnsure", "NoAnswer",
-    "NoFile", "Unseen",
+    "NoFile", "Unseen", "_Failed",
 }  # fmt: skip
 ON_PAGES = [row for row in REFUSALS if row.page and row.key]
 WITH_FILES = [row for row in REFUSALS if row.page]

@@ -80,7 +80,7 @@ def program(machine: Machine) -> Faults:
             "program",
             f"others than root may change {loose[0]}"
             + (f" and {len(loose) - 1} more" if loose[1:] else ""),
-            "take it as taken over until you know who did it (When it was taken over in "
+            "treat it as compromised until you know who did it (When it was compromised in "
             f"deploy/guide/emergencies.md); then chown -R root:root and chmod -R go-w {PROGRAM}",
         )
     current = machine.path(f"{PROGRAM}/current").resolve()
