@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.other_account import let_others_through
 from tests.support.told import load
 from tests.support.unit_file import ROOT
 
@@ -149,8 +150,8 @@ def test_a_link_in_caddys_folder_makes_root_read_no_file_of_its_own(
 ) -> None:
     """A good certificate that only root may read, to which an account puts a link."""
     domain = installer.domain
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o711)
+    tmp_path.chmod(0o711)
+    let_others_through(tmp_path)
     monkeypatch.setattr(domain, "CADDY_FILES", tmp_path)
     monkeypatch.setattr(domain, "AS_CADDY", (*domain.AS_CADDY[:-2], "nobody", "--"))
     monkeypatch.setattr(domain, "account_is_there", lambda _name: True)
