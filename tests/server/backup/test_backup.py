@@ -458,7 +458,7 @@ def test_another_key_opens_nothing_and_an_old_one_what_was_sealed_to_it(machine:
     machine.make_key("--new")
     refused = machine.restore()
     assert refused.exit_code == 1
-    assert "a different key" in refused.stderr
+    assert "another key than the one given" in refused.stderr
     first = machine.newest
     machine.later(1)
     machine.does("backup")
