@@ -96,6 +96,24 @@ def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
     assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
 
 
+@pytest.mark.parametrize("employers", [1, 2])
+def test_the_button_of_a_case_leads_to_a_form_for_a_contact_in_that_case(
+    running: Running, window: Window, employers: int
+) -> None:
+    """As it opens, with nothing chosen by hand but the minutes."""
+    if employers == 2:
+        bring_in(running, {"event": "employer", "date": "2027-01-05", "employer": "Bakkerij"})
+    contact(running, window, employer=EMPLOYER, which="new", new_case="Rooster")
+    page = case_page(running, window, "Rooster")
+    page = window.get(next(link for link in page.links if "/contact?case=" in link))
+    form = page.form_with("which")
+    assert [value for name, value in form.fields if name == "which"] == ["old"]
+    after = window.submit(page, form, minutes="20")
+    assert 'data-page="case"' in after.html
+    assert [one.get("case") for one in contacts(running)] == ["2027-1", "2027-1"]
+    assert {one["employer"] for one in contacts(running)} == {EMPLOYER}
+
+
 @pytest.mark.parametrize(
     ("typed", "number"),
     [

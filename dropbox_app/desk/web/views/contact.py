@@ -41,7 +41,8 @@ def new() -> ResponseReturnValue:
     handle = request.args.get("case", "")
     if handle:
         found = register.case(place, here.registered("case", handle))
-        start.update({"employer": found.employer, "which": "old", "case": handle})
+        # Not update(), which adds to what is chosen already, and the first counts.
+        start["employer"], start["which"], start["case"] = found.employer, "old", handle
     kept = here.page().take_typed()
     if kept is not None:
         return _page(kept, [here.told().say("unlock.kept")])
