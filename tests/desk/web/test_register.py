@@ -96,6 +96,21 @@ def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
     assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
 
 
+def test_a_case_shows_the_main_group_that_a_later_contact_gave_it(
+    running: Running, window: Window
+) -> None:
+    """The annual report counts it in that group, so the counsellor must see it."""
+    contact(running, window, employer=EMPLOYER, which="new", new_case="Rooster")
+    page = case_page(running, window, "Rooster")
+    assert "arbeidsconflict" not in page.text
+    page = window.get(next(link for link in page.links if "/contact?case=" in link))
+    after = window.submit(page, page.form_with("which"), topic="labour_conflict")
+    assert "arbeidsconflict" in after.text
+    listed = window.get(f"{running.home}cases")
+    found = window.submit(listed, listed.form_with("words"), words="arbeidsconflict")
+    assert "Rooster" in found.text
+
+
 @pytest.mark.parametrize("employers", [1, 2])
 def test_the_button_of_a_case_leads_to_a_form_for_a_contact_in_that_case(
     running: Running, window: Window, employers: int

@@ -320,7 +320,10 @@ def _shown(found: Standing) -> tuple[str, ...]:
 
 
 def _sheet(found: Standing) -> dict[str, Json]:
-    """Return the sheet's values, except those with their own place on the page."""
+    """Return the sheet's values, except those with their own place on the page.
+
+    The main group is the one in which the case is counted, also if only a contact gave it.
+    """
     apart = (
         "event",
         "date",
@@ -334,7 +337,8 @@ def _sheet(found: Standing) -> dict[str, Json]:
         "began_group",
         *MARKS,
     )
-    return {name: one for name, one in form.to_json(found.sheet).items() if name not in apart}
+    shown = {name: one for name, one in form.to_json(found.sheet).items() if name not in apart}
+    return {**shown, "main_group": found.group} if found.group else shown
 
 
 def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:

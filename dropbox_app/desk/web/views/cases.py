@@ -46,6 +46,6 @@ def cases() -> ResponseReturnValue:
 def _has(one: Standing, words: list[str], told: Words) -> bool:
     """Return whether a case contains all words."""
     sheet = one.sheet
-    topic = told.say(f"choice.main_group.{sheet.main_group}") if sheet.main_group else ""
+    topic = told.say(f"choice.main_group.{one.group}") if one.group else ""
     text = " ".join([one.reference, one.employer, sheet.label, sheet.goal, sheet.notes, topic])
     return all(word in text.casefold() for word in words)
