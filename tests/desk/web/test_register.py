@@ -77,7 +77,7 @@ def test_a_locked_desk_shows_none_of_these_pages(running: Running, path: str) ->
 
 def test_only_the_employer_and_the_day_are_needed(running: Running, window: Window) -> None:
     page = contact(running, window)
-    assert f"Vastgelegd bij {EMPLOYER}." in page.text
+    assert f"Vastgelegd bij {EMPLOYER}, vandaag." in page.text
     assert contacts(running) == [event("contact")]
 
 

@@ -113,11 +113,12 @@ def _contact(of: Standing | None) -> Contact:
 
 def _done(added: Added, made: Contact, handle: str) -> ResponseReturnValue:
     told, page = here.told(), here.page()
+    day = told.day(made.date, here.place().machine.today())
     if made.minutes is None:
-        page.say(told.say("contact.done", employer=made.employer))
+        page.say(told.say("contact.done", employer=made.employer, day=day))
     else:
         minutes = told.count("contact.minutes", made.minutes)
-        page.say(told.say("contact.done_minutes", employer=made.employer, minutes=minutes))
+        page.say(told.say("contact.done_minutes", employer=made.employer, day=day, minutes=minutes))
     if added.left_out and not made.record_nothing:
         names = [told.say(f"field.{name}").lower() for name in added.left_out if name != "case"]
         page.say(told.say("contact.left_out", what=told.listed(names)))
