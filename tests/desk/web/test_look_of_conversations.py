@@ -33,7 +33,8 @@ def enter(running: Running, page: Page) -> None:
 
 
 def unlock(page: Page) -> None:
-    page.keyboard.type(PASSPHRASE)  # the field has the focus
+    page.wait_for_selector("input[name=passphrase]:focus")  # it gets it by itself, a moment later
+    page.keyboard.type(PASSPHRASE)
     page.keyboard.press("Enter")
     page.wait_for_selector("body[data-page=today]")
 
