@@ -62,7 +62,7 @@ def prepare(machine: Machine) -> Path:
         _check_room(PROGRAM)
         try:
             _make(machine, place)
-        except BaseException:
+        except BaseException:  # Ctrl-C too; raised again below
             if not (machine.dry or place in (CURRENT.resolve(), SOURCE.parent)):
                 shutil.rmtree(place, ignore_errors=True)  # on a full disk, what serves needs it
             raise

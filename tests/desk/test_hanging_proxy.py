@@ -67,7 +67,7 @@ class Onions:
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
     """Pass on what comes until one side ends."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a side that closes is how this ends
         while data := source.recv(65536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)

@@ -123,7 +123,7 @@ def _sweep(served: ReadSite) -> None:
             with store.writing():
                 store.set_site_id(served.settings.site)
         store.sweep()
-        with suppress(SiteFull):
+        with suppress(SiteFull):  # on a full disk there is none to keep; it serves all the same
             store.keep_room()
     finally:
         store.close()  # the workers open it for themselves, after the fork

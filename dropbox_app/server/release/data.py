@@ -76,7 +76,7 @@ def keep(folder: Path, today: datetime.date) -> None:
             part.chmod(0o600)
             at_midnight(part, today)
             part.rename(kept)
-        except BaseException:
+        except BaseException:  # Ctrl-C too; raised again below
             part.unlink(missing_ok=True)  # what serves next may need that room
             raise
         _settle(place, today)

@@ -225,7 +225,7 @@ class Upgrade:
         except (UpgradeError, OSError) as error:
             why = _why(error)
             if self.machine.current.resolve() == old:
-                with suppress(UpgradeError):
+                with suppress(UpgradeError):  # the error below says that nothing may serve
                     self._service("start")
             raise UpgradeError(
                 f"going back was not finished: {why}. It may be that nothing serves now. "
@@ -319,7 +319,7 @@ class Upgrade:
         shutil.rmtree(self._work, ignore_errors=True)
         if not self._note.exists():
             for path in (self._served, self._note.with_suffix(".new")):
-                with suppress(OSError):
+                with suppress(OSError):  # on a read-only disk they stay, and mean nothing
                     path.unlink(missing_ok=True)
 
     @contextmanager

@@ -230,7 +230,7 @@ def test_no_word_of_a_conversation_is_left_on_the_disk(
         )
         if end == "killed":
             for pid in in_use(profile):
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.kill(pid, signal.SIGKILL)
             process.kill()
     process.terminate()
