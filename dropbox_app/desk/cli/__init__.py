@@ -1,13 +1,13 @@
-"""``klankbord-desk``: the counsellor's commands.
+"""The ``klankbord-desk`` command, for counsellors.
 
-``run`` is what the installed command calls.
+The installed command calls ``run``.
 """
 
 import signal
 
 
 def run() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded."""
+    """Run the command. Ctrl-C ends it without a traceback, even while it is being loaded."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
