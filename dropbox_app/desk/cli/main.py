@@ -2,8 +2,9 @@
 
 Without a command it opens the page, so that a double click is enough.
 Exit codes: 0 done, 1 could not or an alarm was raised, 2 used wrongly, 3 a message was not sent
-and is kept: the next fetch sends it. Errors are one sentence on stderr. ``--dir``,
-``--passphrase-file`` and ``--site`` stand before or after the command.
+and is kept: the next fetch sends it, 141 the reader of the output closed the pipe. Errors are one
+sentence on stderr. ``--dir``, ``--passphrase-file`` and ``--site`` stand before or after the
+command.
 """
 
 import click
