@@ -48,6 +48,7 @@ SLOW = {
         "desk/test_slow_servers.py",
         "desk/test_stopped.py",
         "desk/web/test_command.py",
+        "desk/web/test_every_page.py",
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
         "desk/web/test_locked_memory.py",

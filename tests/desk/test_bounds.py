@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol import card as cards
@@ -58,7 +59,27 @@ def test_each_forwarded_message_is_parsed_once(
     assert len(read) == PASSED_ON
 
 
-def test_list_opens_no_unchanged_thread(
+def test_a_fetch_of_many_threads_has_as_many_transactions_as_one_of_few(
+    office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def commits(reports: int) -> int:
+        for number in range(reports):
+            Reporter(peer, office.identity).report(f"Melding {number}")
+        steps: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "dropbox_app.desk.folder.Disk", lambda root, today: Disk(root, today, steps.append)
+            )
+            office.fetch_quietly()
+        return steps.count("committed")
+
+    few = commits(2)
+    assert few > 0
+    assert commits(12) == few
+
+
+def test_a_list_opens_no_thread_that_has_not_changed(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -27,6 +27,7 @@ from dropbox_app.protocol.keys import VerifyKey
 FOLDER_VARIABLE = "KLANKBORD_DESK_DIR"
 MAX_TEXT_FILE = 1_048_576  # bytes; the protocol reports a text that is too long for a message
 MAX_PASSPHRASE_FILE = 4_096
+UNREAD = 141  # the exit code that a shell gives for a tool that SIGPIPE has ended
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -44,8 +45,24 @@ class _Kept(_Calm):
     exit_code = 3
 
 
+def leave_unread() -> NoReturn:
+    """End the command, since nobody reads its output any more, as in ``list | head -1``."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or no file
+            os.dup2(nowhere, stream.fileno())  # Python writes the rest at its end
+    raise SystemExit(UNREAD)
+
+
 class DeskGroup(click.Group):
     """A group of commands that turns errors into a sentence and an exit code."""
+
+    def make_context(self, *given: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own signature
+        """Read the command line."""
+        try:
+            return super().make_context(*given, **extra)
+        except BrokenPipeError:  # while it printed the help
+            leave_unread()
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command."""
@@ -57,7 +74,7 @@ class DeskGroup(click.Group):
         except KlankbordError as error:
             raise (_Kept if isinstance(error, Kept) else _Calm)(str(error)) from None
         except BrokenPipeError:
-            raise  # the reader has closed the pipe, as in "list | head -1"; click ends quietly
+            leave_unread()
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise _Calm(
@@ -209,11 +226,13 @@ def confirm_identity(said: str, identity: VerifyKey) -> bool:
 
 
 def say(report: Report) -> None:
-    """Print news on stdout, alarms on stderr."""
-    for sentence in report.notes:
-        click.echo(visible(sentence))
-    for sentence in report.alarms:
-        click.echo(visible(sentence), err=True)
+    """Print news on stdout, alarms on stderr: also where nobody reads the news."""
+    try:
+        for sentence in report.notes:
+            click.echo(visible(sentence))
+    finally:
+        for sentence in report.alarms:
+            click.echo(visible(sentence), err=True)
 
 
 def tell(report: Report) -> None:

@@ -9,7 +9,7 @@ import datetime
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
@@ -118,6 +118,8 @@ class Disk:
         except BaseException:
             group.drop()
             raise
+        finally:
+            group.close()
 
     def remove(self, *names: str) -> None:
         """Delete files permanently, as far as the file system allows; missing ones are ignored."""
@@ -210,6 +212,7 @@ class Group:
         self._disk = disk
         self._open: dict[str, BinaryIO] = {}
         self._bytes = 0
+        self._threads = ThreadPoolExecutor(TOGETHER)  # each is started when it is first needed
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Callable[[bytes], object]]:
@@ -241,8 +244,10 @@ class Group:
             return
         handles = [file.fileno() for _, file in waiting]
         if len(handles) > 1:
-            with ThreadPoolExecutor(len(handles)) as threads:
-                list(threads.map(os.fsync, handles))
+            syncing = [self._threads.submit(os.fsync, handle) for handle in handles]
+            wait(syncing)  # also after a failure: the files are closed then
+            for one in syncing:
+                one.result()
         else:
             os.fsync(handles[0])
         folders = set()
@@ -267,6 +272,10 @@ class Group:
                 file.close()
             self._disk.path(name + NEW).unlink(missing_ok=True)
         self._open.clear()
+
+    def close(self) -> None:
+        """End the threads that sync files."""
+        self._threads.shutdown()
 
 
 def write_outside(path: Path, data: bytes) -> None:

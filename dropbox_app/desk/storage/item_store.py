@@ -14,7 +14,7 @@ import contextlib
 import functools
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
@@ -103,9 +103,11 @@ class LocalStore:
         with self._database.transaction():
             self._database.expect_rewrite()
 
-    def keep_summary(self, mailbox: str, row: SummaryRow) -> None:
-        """Store a thread's summary for lists. The next change of the thread deletes it."""
-        lists.keep(self._database, self._site, mailbox, row)
+    def keep_summaries(self, made: Mapping[str, SummaryRow]) -> None:
+        """Keep summaries of threads for lists; the next change of a thread deletes its summary."""
+        with self._database.transaction():
+            for mailbox, row in made.items():
+                lists.keep(self._database, self._site, mailbox, row)
 
     # Items as files.
 
@@ -197,12 +199,13 @@ class LocalStore:
 
         Damaged items, and items that the reader rejects, stay as they are. No key is kept for them.
         """
+        named = {self._item(item.id): item for item in items if item.sealed_for}
+        here = {name: item for name, item in named.items() if self._disk.exists(name)}
+        if not here:
+            return
         taken = []
         with self._database.transaction(), self._disk.together() as bodies:
-            for item in items:
-                name = self._item(item.id)
-                if not item.sealed_for or not self._disk.exists(name):
-                    continue
+            for name, item in here.items():
                 try:
                     if item.what != "message" or not self._enter(item, seeds):
                         self._part(item.id, seeds, bodies)

@@ -86,9 +86,8 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
     desk.save()
-    for mailbox, made in lists.items():
-        if not desk.state.threads[mailbox].gone:  # otherwise its status has changed since
-            summary.keep(desk, mailbox, made)
+    # The status of a thread that is gone has changed by now.
+    summary.keep(desk, {box: one for box, one in lists.items() if not desk.state.threads[box].gone})
     return listed
 
 

@@ -6,6 +6,7 @@ change of the thread deletes it, and the next list creates it again.
 
 import datetime
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from dropbox_app.desk.session import Desk
@@ -73,13 +74,13 @@ def of(case: Case) -> Summary:
 def make(desk: Desk, mailbox: str) -> Summary:
     """Open a thread, summarise it, and store the summary until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
-    keep(desk, mailbox, made)
+    keep(desk, {mailbox: made})
     return made
 
 
-def keep(desk: Desk, mailbox: str, made: Summary) -> None:
-    """Store a summary until the thread changes. The state must be saved first."""
-    desk.store.keep_summary(mailbox, row(made))
+def keep(desk: Desk, made: Mapping[str, Summary]) -> None:
+    """Keep summaries, by mailbox, until the threads change. The state must be saved before."""
+    desk.store.keep_summaries({mailbox: row(one) for mailbox, one in made.items()})
 
 
 def row(made: Summary) -> SummaryRow:
