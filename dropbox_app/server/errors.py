@@ -32,6 +32,10 @@ class BackupError(ServerError):
     """The backup cannot be made or used."""
 
 
+class BackupFull(BackupError):
+    """The backup cannot be made."""
+
+
 class MailError(ServerError):
     """The mail was not sent."""
 
