@@ -125,6 +125,7 @@ class Year:
     def around_the_year(self) -> None:
         """What begins before it, and what the employer hears only after it."""
         by = self.external
+        self.on(STOPS - DAY * 9, self.internal.thread, SHARED, "in June", "other", 30)
         self.on(datetime.date(2025, 12, 30), by.call, "Vervoer", "old", "integrity", 20)
         self.on(datetime.date(YEAR, 2, 2), by.call, "Vervoer", "with old", "integrity", 20)
         self.on(datetime.date(YEAR, 2, 3), by.together, "Vervoer", "with old", "old")
@@ -133,7 +134,10 @@ class Year:
         self.on(datetime.date(YEAR + 1, 1, 5), by.call, "Vervoer", "new", "integrity", 20)
 
     def stop(self) -> None:
-        """The internal counsellor stops: the operator retires the card, reporters choose again."""
+        """The internal counsellor stops: the operator retires the card, reporters choose again.
+
+        Whoever is passed on is in two registers from then on, and so in the counts of both.
+        """
         house = self.town.houses[SHARED]
         house.site.retire(self.internal.laptop.name.split()[0].lower(), self.town.today)
         for who, reporter in self.internal.written.items():
