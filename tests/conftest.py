@@ -29,6 +29,7 @@ SLOW = {
     for path in (
         "deploy",
         "desk/annual/test_attacker.py",
+        "desk/annual/test_year.py",
         "desk/register/test_kill.py",
         "desk/test_bounds.py",
         "desk/test_cleaning.py",

@@ -7,7 +7,7 @@ import click
 from dropbox_app.desk.actions import agenda, earlier, matching, retention, threads
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
-from dropbox_app.desk.cli import common, register_files, render
+from dropbox_app.desk.cli import common, register_contacts, register_files, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register import categories as c
@@ -308,7 +308,7 @@ def match(thread: str, case: str) -> None:
     click.echo(visible(f"The conversation and case {found.reference} now count as one situation."))
 
 
-for _command in register_files.COMMANDS:
+for _command in (*register_files.COMMANDS, *register_contacts.COMMANDS):
     register.add_command(_command)
 
 _DUE = {

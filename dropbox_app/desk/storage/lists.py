@@ -112,6 +112,14 @@ def count(database: Database, which: Which, sites: Sequence[str]) -> int:
     return found if isinstance(found, int) else 0
 
 
+def some(database: Database, mailboxes: Sequence[str]) -> list[ThreadRow]:
+    """Return the existing threads among some mailboxes that have a summary."""
+    marks = ", ".join("?" * len(mailboxes))
+    return [_thread(row) for row in database.run(
+        f"{_ROWS} WHERE thread.mailbox IN ({marks})", mailboxes  # only question marks are added
+    )]  # fmt: skip
+
+
 def one(database: Database, site: str, mailbox: str) -> ThreadRow:
     """Return one existing thread that has a summary."""
     found = database.run(f"{_ROWS} WHERE thread.site = ? AND thread.mailbox = ?", (site, mailbox))
