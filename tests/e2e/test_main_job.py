@@ -24,9 +24,10 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 def test_a_report_is_answered_and_the_reporter_writes_again(
-    box: DropBox, counsellor: Counsellor, lang: str
+    both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
     """Seven words bring the answer back, and what is then written reaches the counsellor."""
+    box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
     assert f"/{lang}/safety" in landing.links
@@ -109,9 +110,10 @@ def test_a_refused_cookie_costs_nobody_a_code(box: DropBox, counsellor: Counsell
 
 
 def test_two_sessions_of_one_code_writing_at_once_both_arrive(
-    box: DropBox, counsellor: Counsellor
+    both: tuple[DropBox, Counsellor],
 ) -> None:
     """Neither text is lost and the chain stays whole, ten times over."""
+    box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []
     for _ in range(2):
@@ -132,8 +134,9 @@ def test_two_sessions_of_one_code_writing_at_once_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_at_once_and_every_report_opens(box: DropBox, counsellor: Counsellor) -> None:
+def test_thirty_two_at_once_and_every_report_opens(both: tuple[DropBox, Counsellor]) -> None:
     """32 clients submit at the same moment on two workers: no failure, nothing lost."""
+    box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
     assert [page.status for page in pages] == [200] * 32

@@ -113,6 +113,12 @@ class Postgres:
             "passfile": str(passfile),
         }
 
+    @staticmethod
+    def url(address: Address) -> str:
+        """The setting ``store`` for it."""
+        here = f"host={address['host']}&passfile={address['passfile']}"
+        return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
+
     def kill(self) -> None:
         """End every process of it at once, as a power failure would."""
         pids = (self.data / "postmaster.pid").read_text().split()[:1]

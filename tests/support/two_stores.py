@@ -7,7 +7,8 @@ from typing import Protocol
 
 import pytest
 
-from dropbox_app.server.store.interface import IN_DATABASE, Store
+from dropbox_app.server.config.stores import SiteStore
+from dropbox_app.server.store.interface import IN_DATABASE
 from dropbox_app.server.store.sqlite import FILES, SqliteStore
 from tests.support.postgres import Address, Postgres, open_store
 
@@ -17,12 +18,17 @@ Today = Callable[[], date]
 class Kind(Protocol):
     """How a site's store is made, and what can be seen of it from outside."""
 
-    def create(self, folder: Path, today: Today) -> Store: ...
+    def setting(self, folder: Path) -> str: ...
+    def create(self, folder: Path, today: Today) -> SiteStore: ...
     def long_files(self, folder: Path) -> int: ...
 
 
 class OnSqlite:
     """In the site's folder."""
+
+    def setting(self, _folder: Path) -> str:
+        """What ``store`` says for it."""
+        return ""
 
     def create(self, folder: Path, today: Today) -> SqliteStore:
         return SqliteStore.create(folder, today)
@@ -39,8 +45,12 @@ class OnPostgres:
         self.running = running
         self.addresses: dict[Path, Address] = {}
 
-    def create(self, folder: Path, today: Today) -> Store:
+    def setting(self, folder: Path) -> str:
+        """What ``store`` says for it."""
         self.addresses[folder] = self.running.site()
+        return self.running.url(self.addresses[folder])
+
+    def create(self, folder: Path, today: Today) -> SiteStore:
         return open_store(self.addresses[folder], today, create=True)
 
     def long_files(self, folder: Path) -> int:

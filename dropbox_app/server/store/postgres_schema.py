@@ -8,6 +8,8 @@ anew, since PostgreSQL keeps the bytes of removed rows (SPEC section 5).
 import datetime
 import secrets
 
+from psycopg import sql
+
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store.postgres_connections import Connection
 
@@ -20,6 +22,8 @@ DAYS = (
     ("mailboxes", "created"), ("mailboxes", "last_added"), ("items", "day"),
     ("addressed", "fetched"), ("desks", "last_fetch"), ("store", "served"),
 )  # fmt: skip
+
+EMPTY = "the schema has no tables; a site is made there with init or site add"
 
 _ID = 'text COLLATE "C"'
 
@@ -89,32 +93,37 @@ def part_of(mailbox: str) -> int:
     return "0123456789abcdef".find(last) % PARTS  # any other text is in the last one
 
 
+def pending(connection: Connection) -> bool:
+    """Return whether a step is missing; only reads."""
+    return not {name for name, _ in STEPS} <= _done(connection)
+
+
+def refuse_newer(connection: Connection) -> None:
+    """Raise StoreError if a newer program has written the schema."""
+    newer = sorted(_done(connection) - {name for name, _ in STEPS})
+    if newer:
+        raise StoreError(
+            f"the schema was written by a newer version of this program ({newer[0]}); install "
+            "that version again"
+        )
+
+
 def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bool) -> None:
     """Run the steps that are missing, all or none. Raises StoreError.
 
     ``create``: whether a schema without tables gets them, and one with tables is refused.
     """
     with connection.transaction():
-        # One at a time, and nothing of it where the first worker was quicker.
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(current_schema()::regnamespace::oid::bigint)"
-        )
         there = connection.execute("SELECT to_regclass('store') IS NOT NULL").fetchone()
         if there is not None and there[0] is create:
-            raise StoreError(
-                "the schema holds a site already"
-                if create
-                else "the schema has no tables; make the site with init or site add"
-            )
+            raise StoreError("the schema holds a site already" if create else EMPTY)
         if create:
             connection.execute("CREATE TABLE steps (name text PRIMARY KEY, day date NOT NULL)")
-        done = {name for (name,) in connection.execute("SELECT name FROM steps")}
-        newer = sorted(done - {name for name, _ in STEPS})
-        if newer:
-            raise StoreError(
-                f"the schema was written by a newer version of this program ({newer[0]}); install "
-                "that version again"
-            )
+        refuse_newer(connection)
+        if not pending(connection):
+            return
+        connection.execute("LOCK TABLE steps IN EXCLUSIVE MODE")  # two workers may start at once
+        done = _done(connection)
         for name, statements in STEPS:
             if name not in done:
                 for statement in statements:
@@ -122,3 +131,17 @@ def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bo
                 connection.execute("INSERT INTO steps VALUES (%s, %s)", (name, today))
         if create:
             connection.execute("INSERT INTO store (id) VALUES (%s)", (secrets.token_hex(16),))
+
+
+def remove_all(connection: Connection) -> None:
+    """Remove every table of the schema."""
+    with connection.transaction():
+        names = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_user"
+        )
+        for (name,) in names.fetchall():
+            connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(name)))
+
+
+def _done(connection: Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM steps")}
