@@ -13,10 +13,12 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from tests.support.drop_box import box, counsellor, mould
+from tests.support.drop_box import both, box, counsellor, mould
+from tests.support.postgres import postgres
 from tests.support.routes import KnownRule
+from tests.support.two_stores import on
 
-__all__ = ["box", "counsellor", "mould"]  # fixtures
+__all__ = ["both", "box", "counsellor", "mould", "on", "postgres"]  # fixtures
 
 HERE = Path(__file__).parent
 MORE_FILES = 200  # that were opened since garbage was looked for

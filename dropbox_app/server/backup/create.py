@@ -29,7 +29,11 @@ from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_u
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-PAD = 16 * 1024  # bytes: the length of a list must not reveal how many mailboxes were withdrawn
+ELSEWHERE = (
+    "its conversations are in PostgreSQL, so it is not in this backup. pg_dump alone is no backup "
+    "of it: see PostgreSQL in deploy/guide/scale.md"
+)
+PAD = 16 * 1024  # bytes: a list's length must not reveal how many were withdrawn
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 
@@ -92,7 +96,11 @@ def _make(
     ):
         _add(archive, directory.KEY, folder / directory.KEY)
         for place in places:
-            _add_site(archive, place, made, today)
+            known = read.of(place.name)
+            if known and known.settings.store:
+                made.faults.append(f"{place.name}: {ELSEWHERE}")
+            else:
+                _add_site(archive, place, made, today)
         if not made.sites:
             raise BackupError("; ".join(made.faults) or "there is no site here")
     made.size = kept.path.stat().st_size

@@ -53,7 +53,7 @@ def write(settings: Settings) -> str:
     """Return ``site.toml`` as ``init`` writes it: every setting with an explanation."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
-    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to, "store": settings.store}
     shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
     rows = [
         f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
@@ -142,6 +142,10 @@ response_days = {response_days}
 # Whom to call for immediate help, instead of 112 and 113: at most six tables such as
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
+
+# Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
+# or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
+store = {store}
 
 # How long things are kept, in days.
 [retention]
