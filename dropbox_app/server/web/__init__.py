@@ -1,1 +1,1 @@
-"""The HTTP server: the site without JavaScript, and the desk API."""
+"""The HTTP server: the site without JavaScript, the reporter API, and the desk API."""

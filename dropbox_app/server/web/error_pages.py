@@ -54,11 +54,11 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """The page and the desk API's response for one kind of exception.
+    """The page and the APIs' response for one kind of exception.
 
     ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
-    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
-    API sends the exception's own message.
+    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. An API
+    sends the exception's own message.
     """
 
     kind: type[KlankbordError]
@@ -76,7 +76,7 @@ REFUSALS = (
     Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
     Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
     Refusal(NobodyToWriteTo, "errors.nobody", 503),
-    Refusal(UnknownCounsellor, "errors.nobody", 503),
+    Refusal(UnknownCounsellor, "errors.nobody", 503, 403),
     Refusal(Gone, "again.gone", 410, 404),
     Refusal(FileTooLarge, page=413, files="files.large"),
     Refusal(TooManyFiles, page=413, files="files.many"),
@@ -130,12 +130,12 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """Return the status in the desk API; None if the exception is a fault, not a refusal."""
+    """Return the status in an API; None if the exception is a fault, not a refusal."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
-    """Answer every error of the app outside the desk API with a page of the request's site.
+    """Answer every error of the app outside the APIs with a page of the request's site.
 
     ``neutral`` renders it if there is no site, if the site is closed, or if the site's own page
     fails too, for example because of the same fault.
