@@ -1,8 +1,9 @@
 """``/api/site`` and the desk API (SPEC sections 6 and 7).
 
-A desk signs the address, the target and the hash of the body of each request. Identity, token and
-signature are checked before the body is read, the body's hash before anything is kept. Responses
-are JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+A desk signs the address, the target and the body hash of each request. Identity, token and
+signature are checked before the body is read. The hash of the body is checked before anything is
+stored. Responses are JSON or the sealed file. An error is ``{"error": sentence}``; a 409 is ``{"n":
+newest}``.
 """
 
 from dataclasses import asdict
@@ -45,7 +46,7 @@ blueprint.register_error_handler(KlankbordError, refusal)
 
 @blueprint.get("/api/site", provide_automatic_options=False)
 def about() -> Response:
-    """GET /api/site: the same bytes for everybody; the cards byte for byte."""
+    """GET /api/site: the site's public data and the exact bytes of its cards, for everybody."""
     site = current_site()
     limits = site.settings.limits
     return answer(
@@ -65,16 +66,16 @@ def about() -> Response:
 
 @blueprint.get(DESK_PATHS + "challenge", provide_automatic_options=False)
 def challenge() -> Response:
-    """GET challenge: a token for TOKEN_SECONDS and any number of calls."""
+    """GET challenge: a token that is valid for TOKEN_SECONDS and any number of calls."""
     site = current_site()
     return answer({"token": site.desk_tokens.new(), "day": site.mailboxes.today().isoformat()})
 
 
 @blueprint.get(DESK_PATHS + "mailboxes", provide_automatic_options=False)
 def mailboxes() -> Response:
-    """GET mailboxes?after=ID: those whose newest message from the reporter is for this counsellor.
+    """GET mailboxes?after=ID: mailboxes whose newest reporter message is for this counsellor.
 
-    Returns one page of them, ordered by id; without ``after``, the first page.
+    Returns one page of them, sorted by id; without ``after``, the first page.
     """
     identity = _asked_by()
     after = item_id(arguments("after")["after"]) if request.args else ""
@@ -110,7 +111,7 @@ def inbox() -> Response:
 
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
-    """GET items/ID: the sealed file; the same 404 if there is none or it is not for this desk."""
+    """GET items/ID: the sealed file. A missing file and another desk's file get the same 404."""
     identity = _asked_by()
     opened = current_site().mailboxes.item_for(identity, item_id(item))
     if opened is None:
@@ -120,7 +121,7 @@ def item(item: str) -> Response:
 
 @blueprint.post(DESK_PATHS + "items/<item>/fetched", provide_automatic_options=False)
 def fetched(item: str) -> Response:
-    """POST items/ID/fetched."""
+    """POST items/ID/fetched: record that the desk has the item on its disk."""
     identity = _asked_by()
     if not current_site().mailboxes.fetched(identity, item_id(item)):
         raise Gone("no such item")
@@ -145,7 +146,7 @@ def post_message(mailbox: str) -> Response:
 
 @blueprint.put(DESK_PATHS + "mailboxes/<mailbox>/files/<item>", provide_automatic_options=False)
 def put_file(mailbox: str, item: str) -> Response:
-    """PUT mailboxes/ID/files/ID: the file is written to its place and hashed as it arrives."""
+    """PUT mailboxes/ID/files/ID: a sealed file, written to disk and hashed as it arrives."""
     site = current_site()
     claim = _claim()
     mailbox, item = item_id(mailbox), item_id(item)
@@ -161,7 +162,7 @@ def put_file(mailbox: str, item: str) -> Response:
 
 @blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/withdrawal", provide_automatic_options=False)
 def post_withdrawal(mailbox: str) -> Response:
-    """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it in a restore."""
+    """POST mailboxes/ID/withdrawal: a reporter's withdrawal that a restored server lost."""
     claim = _claim()
     given = _body(claim, withdrawal.MAX_BYTES)
     current_site().mailboxes.given_back(claim.identity, item_id(mailbox), given)
@@ -177,14 +178,14 @@ def put_card() -> Response:
 
 
 def _asked_by() -> VerifyKey:
-    """Return the counsellor who signed a request without a body."""
+    """Return the counsellor who signed a request that has no body."""
     claim = _claim()
     _body(claim, 0)
     return claim.identity
 
 
 def _claim() -> Claim:
-    """Return the header's verified claim. Every fault in it gets the same response."""
+    """Return the verified claim from the header. All faults in it get the same response."""
     site = current_site()
     settings = site.settings
     try:
@@ -204,7 +205,7 @@ def _claim() -> Claim:
 
 
 def _target() -> str:
-    """Return the path and query as they were sent, not decoded."""
+    """Return the path and query as they were sent, without decoding."""
     environ = request.environ
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
@@ -215,7 +216,7 @@ def _target() -> str:
 
 @blueprint.before_app_request
 def check_target() -> Response | None:
-    """Answer 400 to a target that two programs could read differently."""
+    """Return a 400 response for a target that two programs could read differently."""
     if not request.path.startswith(DESK_PATHS):
         return None
     try:
