@@ -77,6 +77,7 @@ def write(settings: Settings) -> str:
     for key in ("draft", "author", "read_by"):
         shown[f"law_{key}"] = string(getattr(law, key))
     shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
+    shown["seal_in_browser"] = str(settings.reporter.seal_in_browser).lower()
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -143,9 +144,11 @@ response_days = {response_days}
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
 
-# Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
-# or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
-store = {store}
+# How a reporter's browser takes part.
+[reporter]
+# Whether the reporter API is served, for browsers that seal messages themselves. This is new: leave
+# it off until others have tried it.
+seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.
 [retention]

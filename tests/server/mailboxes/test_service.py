@@ -36,6 +36,7 @@ from tests.support.server_folder import (
     DAY,
     RECIPIENTS,
     AServer,
+    attach,
     file,
     ids,
     message,
@@ -249,8 +250,8 @@ def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) 
 def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) -> None:
     server.report("one")
     access = ids("one")[1]
-    item = server.mailboxes.attach(access=access, sealed=file(1))
-    stale = server.mailboxes.attach(access=access, sealed=file(2))
+    item = attach(server.mailboxes, access, file(1))
+    stale = attach(server.mailboxes, access, file(2))
     server.add("one", 2)
     assert server.mailboxes.item_for(ANNA, item) is not None
     assert server.mailboxes.item_for(ANNA, stale) is None
