@@ -5,6 +5,7 @@ Each folder is a place where code runs, which decides the secrets that the code 
 ``protocol``  pure rules, shared by all: bytes in, bytes out; no clock, file, socket or log.
 ``server``    the server: public keys only; stores sealed files, identifiers and days.
 ``desk``      the counsellor's computer: the only zone with a counsellor's secret keys.
+``browser``   the reporter's browser, in JavaScript: the protocol once more, and the reporter's keys.
 
 ``server`` and ``desk`` import ``protocol`` and never each other (tests/test_zones.py).
 """
