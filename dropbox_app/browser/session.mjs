@@ -182,7 +182,8 @@ export class Session {
 
   /** Keep in mind that the server has this message: it cannot leave it out unseen any more. @param {{n: number, digest: string}} sent */
   sent({ n, digest }) {
-    const { recipient, verify } = this.known();
+    if (!this.keys) return;
+    const { recipient, verify } = this.keys;
     /** @type {Pins["newest"]} */
     const newest = { ...this.pins?.newest, [REPORTER]: [n, digest] };
     this.pins = { recipient, verify, newest };
@@ -199,15 +200,16 @@ export class Session {
 
   /**
    * @param {{lang: string, kind: string, body: Fields}} message @param {string[] | null} wanted
-   * @returns {Promise<Sealed & {query: string}>} `query`: for the address that it is sent to.
+   * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in hex;
+   * `query`: for the address that it is sent to.
    */
   async seal({ lang, kind, body }, wanted) {
     const { site, today: day, thread, cards } = this;
     try {
       const draft = { site, day, lang, kind, body, thread, wanted, cards };
       const sealed = await fromReporter(this.known(), draft);
-      const to = sealed.to.map((identity) => hex(unb64(identity, 32)));
-      return { ...sealed, query: `n=${sealed.n}&to=${to.join(".")}` };
+      const addressed = sealed.to.map((identity) => hex(unb64(identity, 32)));
+      return { ...sealed, addressed, query: `n=${sealed.n}&to=${addressed.join(".")}` };
     } catch (error) {
       throw error instanceof NobodyToWriteTo ? new Refused("nobody") : error;
     }

@@ -9,7 +9,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const { do: name, ...request } = JSON.parse(line);
   let answer;
   try {
-    answer = { answer: await requests[name](request) };
+    answer = { answer: (await requests[name](request)) ?? null };
   } catch (error) {
     answer = { error: String(error.stack ?? error) };
   }

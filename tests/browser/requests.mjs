@@ -7,6 +7,8 @@ import { dayNumber, dayText, hex, utf8 } from "../../dropbox_app/browser/protoco
 import { fingerprint, identityText } from "../../dropbox_app/browser/protocol/keys.mjs";
 import { openItem, pinsOf, readThread } from "../../dropbox_app/browser/protocol/thread.mjs";
 import { fromReporter } from "../../dropbox_app/browser/protocol/writing.mjs";
+import { Refused, Session } from "../../dropbox_app/browser/session.mjs";
+import { selfTest } from "../../dropbox_app/browser/selftest.mjs";
 import { bytesOf, check } from "./vectors.mjs";
 
 const base64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
@@ -22,7 +24,31 @@ async function threadOf({ root, site, items }) {
   return { keys, thread: readThread(arrived, reader) };
 }
 
+// One session, kept between requests.
+let session;
+
+const plain = (value) =>
+  JSON.parse(JSON.stringify(value ?? null, (_, member) => (member instanceof Uint8Array ? base64(member) : member)));
+
 export const requests = {
+  // A new session, on a clock that stands still at noon of a day.
+  session: ({ lists, day }) => {
+    session = new Session(lists, () => Date.parse(`${day}T12:00:00Z`));
+  },
+
+  // Let it do something: its answer, or the name of its refusal.
+  ask: async ({ what, given }) => {
+    if (what === "read") given.items = given.items.map(([item, sealed]) => [item, fromBase64(sealed)]);
+    try {
+      return { answer: plain(await session[what](given)) };
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return { refused: error.name, details: plain(error.details) };
+    }
+  },
+
+  selfTest: () => selfTest(() => performance.now()),
+
   vectors: ({ name, vectors, extra }) => check(name, vectors, extra),
 
   // How often each of so many words came, of codes that were drawn.
