@@ -393,9 +393,7 @@ def test_only_upgrade_keeps_root_privileges(
         pytest.param("size=300m", "that failed (", 1, marks=pytest.mark.long),
     ],
 )
-def test_a_program_that_cannot_be_made_leaves_nothing_on_the_disk(
-    options: str, said: str, status: int
-) -> None:
+def test_failed_build_leaves_nothing_on_disk(options: str, said: str, status: int) -> None:
     """What is half made would take the room of what serves; the reason is in the last line.
 
     For ``upgrade`` the exit status names the kind of failure.

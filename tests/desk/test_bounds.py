@@ -79,7 +79,7 @@ def test_a_fetch_of_many_threads_has_as_many_transactions_as_one_of_few(
     assert commits(12) == few
 
 
-def test_a_list_opens_no_thread_that_has_not_changed(
+def test_list_opens_no_unchanged_thread(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()

@@ -23,7 +23,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_a_report_is_answered_and_the_reporter_writes_again(
+def test_report_is_answered_and_the_reporter_writes_again(
     both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
     """Seven words bring the answer back, and what is then written reaches the counsellor."""
@@ -109,7 +109,7 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
     assert len(counsellor.threads()) == 1
 
 
-def test_two_sessions_of_one_code_writing_at_once_both_arrive(
+def test_concurrent_messages_from_two_sessions_both_arrive(
     both: tuple[DropBox, Counsellor],
 ) -> None:
     """Neither text is lost and the chain stays whole, ten times over."""
@@ -134,7 +134,7 @@ def test_two_sessions_of_one_code_writing_at_once_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_at_once_and_every_report_opens(both: tuple[DropBox, Counsellor]) -> None:
+def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
     """32 clients submit at the same moment on two workers: no failure, nothing lost."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:

@@ -285,7 +285,7 @@ def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 @pytest.mark.parametrize("head", [upload_head, desk_head])
-def test_a_body_that_arrives_too_slowly_is_ended_and_leaves_nothing(
+def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
     serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
     """It never falls silent: nginx alone would take it for ever."""

@@ -257,7 +257,7 @@ def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) 
     assert server.mailboxes.item_for(ANNA, stale) is None
 
 
-def test_files_of_a_wrong_shape_id_or_size_are_refused(tmp_path: Path, on: Kind) -> None:
+def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path, on: Kind) -> None:
     server = AServer(tmp_path / "server", on=on, limits=Limits(file=20_000))
     server.report("one")
     for sealed in (b"x" * 20_000, message(1), file(7), file(1), file(2, 21_000)):
@@ -276,7 +276,7 @@ def test_files_of_a_wrong_shape_id_or_size_are_refused(tmp_path: Path, on: Kind)
 # room
 
 
-def test_a_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
+def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
     limits = Limits(mailbox_bytes=len(message(1)) * 2)
     server = AServer(tmp_path / "server", on=on, limits=limits)
     server.report("one")
@@ -313,7 +313,7 @@ def test_neither_side_can_fill_the_others_half(tmp_path: Path, on: Kind, limits:
     server.store.close()
 
 
-def test_a_full_site_says_so_and_lets_a_withdrawal_through(tmp_path: Path, on: Kind) -> None:
+def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path, on: Kind) -> None:
     server = AServer(tmp_path / "server", on=on, limits=Limits(site_bytes=300_000))
     told = 0
     for n in range(60):
@@ -603,7 +603,7 @@ def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> No
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_a_setting(tmp_path: Path, on: Kind) -> None:
+def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )
