@@ -12,6 +12,7 @@ from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.purge import Purged
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from tests.support.one_site import OneSite
@@ -118,6 +119,15 @@ class AServer(OneSite):
 
     def everything_on_disk(self) -> bytes:
         return b"".join(p.read_bytes() for p in self.folder.rglob("*") if p.is_file())
+
+
+def attach(boxes: Mailboxes, access: str, sealed: bytes) -> str:
+    """Store a reporter's attachment as the API does; return its id."""
+    with boxes.stage() as staged:
+        staged.write(sealed)
+        item = staged.digest()
+        boxes.attach(access=access, item=item, staged=staged)
+    return item
 
 
 def ids(name: str) -> tuple[str, str]:
