@@ -27,6 +27,7 @@ _collect_above = [MORE_FILES]
 SLOW = {
     HERE / path
     for path in (
+        "browser",
         "deploy",
         "desk/annual/test_attacker.py",
         "desk/register/test_kill.py",
