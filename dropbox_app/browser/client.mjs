@@ -43,10 +43,7 @@ export class Client {
       if (seconds > LONGEST_HASH) throw new Error("too slow");
       this.mode = "sealing";
       document.documentElement.dataset.sealed = "on";
-      for (const place of document.querySelectorAll("[data-sealed-text]")) {
-        place.textContent = say(/** @type {HTMLElement} */ (place).dataset.sealedText ?? "");
-      }
-      tell("");
+      tell(say("sealed.on"));
     } catch {
       // Whatever it was, sealing here is not certain: the plain way, which is said.
       this.mode = "plain";

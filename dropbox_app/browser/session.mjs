@@ -23,8 +23,8 @@ const CLOCK_TOLERANCE = 2; // days
 /** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
 
 /**
- * The person can do something about it, or be told: `name` is one of clock, site, words, too_long,
- * withheld, nobody, word_count, unknown_letter, unknown_word; `details` go with it.
+ * The person can do something about it, or be told: `name` is one of clock, site, words, counsellor,
+ * locked, too_long, text_is_code, withheld, changed, nobody, word_count, unknown_letter, unknown_word; `details` go with it.
  */
 export class Refused extends Error {
   /** @param {string} name @param {Fields} [details] */
@@ -74,7 +74,7 @@ export class Session {
       this.site = site;
       this.today = dayNumber(dayText(Math.floor(this.now() / 86_400_000)));
       if (Math.abs(this.today - dayNumber(said.day)) > CLOCK_TOLERANCE) throw new Refused("clock");
-      this.cards = this.newestCards(said.cards.flatMap(cardOf));
+      this.cards = this.newestCards(said.cards.flatMap(cardIn));
       this.textLimit = Number(said.limits.text);
     } catch (error) {
       throw error instanceof Refused ? error : new Refused("site");
@@ -116,9 +116,17 @@ export class Session {
     return { token: code.bearer(this.keys), mailbox: this.keys.mailbox };
   }
 
-  /** Return whether what was typed are the words that were drawn. @param {{typed: string}} entry */
+  /**
+   * Compare what was typed with the words that were drawn. `wrong`: the positions, from 1, of those
+   * that the code does not have there; none if all are right but in another order.
+   * @param {{typed: string}} entry
+   */
   compare({ typed }) {
-    return this.readTyped(typed).join(" ") === this.drawn.join(" ");
+    const words = this.readTyped(typed);
+    const right = words.join(" ") === this.drawn.join(" ");
+    const moved = [...words].sort().join(" ") === [...this.drawn].sort().join(" ");
+    const wrong = words.flatMap((word, at) => (word === this.drawn[at] ? [] : [at + 1]));
+    return { right, wrong: moved ? [] : wrong };
   }
 
   /** Forget the words: the keys are enough from here on. */
@@ -151,32 +159,40 @@ export class Session {
       notes: notesOf(thread),
       names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
       to: open,
-      closed: wanted.filter((identity) => !open.includes(identity)),
-      refused: this.refusal(thread, open),
+      closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
+      changed: wanted.filter((identity) => !this.cardOf(identity)),
+      waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
+      agreed: wanted.filter((identity) => !thread.newest.get(REPORTER)?.wanted.includes(identity)),
+      refused: this.refusal(thread, wanted),
       n: thread.newest.get(REPORTER)?.n ?? 0,
     };
   }
 
-  /** Return why the reporter cannot write now; "" if nothing prevents it. @param {Thread} thread @param {string[]} open */
-  refusal(thread, open) {
+  /** Return why the reporter cannot write to these now; "" if nothing prevents it. @param {Thread} thread @param {string[]} wanted */
+  refusal(thread, wanted) {
     // Whom to write to stands in the reporter's newest message. If that is left out, an older one
     // would choose: whoever left it out would.
     if (thread.withheld.has(REPORTER) || !thread.newest.has(REPORTER)) return "withheld";
-    return open.length ? "" : "nobody";
+    // Another card may have been put in the place of this one.
+    if (!wanted.every((identity) => this.cardOf(identity))) return "changed";
+    return wanted.some((identity) => this.isOpen(identity)) ? "" : "nobody";
   }
 
   /**
-   * Sign and seal the next message. Nothing of it has been sent.
-   * @param {{lang: string, kind: string, body: Fields}} message
+   * Sign and seal the next message. Nothing of it has been sent. `wanted`: whom the reporter has just
+   * chosen, if anybody.
+   * @param {{lang: string, kind: string, body: Fields, wanted?: string[]}} message
    */
   async write(message) {
     this.checkText(message.body.text ?? "");
-    const thread = this.thread;
-    if (!thread || thread.withheld.has(REPORTER) || !thread.newest.has(REPORTER)) {
-      throw new Refused("withheld");
-    }
-    const answer = message.kind === "consent-answer" || message.kind === "withdrawal";
-    const wanted = answer ? null : nextWanted(thread, (identity) => this.isOpen(identity));
+    const { thread } = this;
+    if (!thread) throw new Refused("locked");
+    const last = thread.newest.get(REPORTER)?.wanted ?? [];
+    const next = message.kind === "message" ? nextWanted(thread, (identity) => this.isOpen(identity)) : last;
+    const wanted = message.wanted?.map(identityOf) ?? next;
+    const refused = this.refusal(thread, wanted);
+    // What is taken back concerns nobody's card: whoever can be told is told.
+    if (refused && !(refused === "changed" && message.kind === "withdrawal")) throw new Refused(refused);
     return this.seal(message, wanted);
   }
 
@@ -229,8 +245,13 @@ export class Session {
   }
 
   /** @param {string} identity */
+  cardOf(identity) {
+    return this.cards.find((one) => one.identity === identity);
+  }
+
+  /** Return whether somebody can be written to today. @param {string} identity */
   isOpen(identity) {
-    const card = this.cards.find((one) => one.identity === identity);
+    const card = this.cardOf(identity);
     return card !== undefined && sealingKey(card, this.today) !== null;
   }
 
@@ -263,7 +284,7 @@ export class Session {
 }
 
 /** Return the card in a list, or nothing. @param {unknown} text @returns {Card[]} */
-function cardOf(text) {
+function cardIn(text) {
   try {
     return [parseCard(utf8(String(text)))];
   } catch (error) {

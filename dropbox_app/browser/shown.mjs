@@ -34,6 +34,7 @@ export function lineOf(entry, thread, isOpen) {
     answers: message.body.answers ?? {},
     files: message.attachments.map(({ name }) => name),
     request: message.kind === "consent-request" ? requestOf(message, thread, isOpen) : null,
+    passedOn: message.thread !== null,
     former: !mine && !wanted.includes(message.by),
     to: mine ? message.to : [],
     leftOut: message.wanted.filter((one) => !message.to.includes(one)),

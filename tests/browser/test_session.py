@@ -122,11 +122,14 @@ def test_the_code_of_a_report_opens_its_mailbox_with_the_same_keys(browser: Brow
 
 def test_the_words_of_a_code_are_compared_and_forgotten(browser: Browser) -> None:
     made = browser.reports()
-    assert browser.does("compare", typed="\n".join(made["words"])) is True
-    others = [*made["words"][:6], "appel" if made["words"][6] != "appel" else "boom"]
-    assert browser.does("compare", typed=" ".join(others)) is False
+    words = made["words"]
+    assert browser.does("compare", typed="\n".join(words)) == {"right": True, "wrong": []}
+    others = [*words[:6], "appel" if words[6] != "appel" else "boom"]
+    assert browser.does("compare", typed=" ".join(others)) == {"right": False, "wrong": [7]}
+    turned = browser.does("compare", typed=" ".join(sorted(words, reverse=True)))
+    assert turned["wrong"] == []
     browser.does("moveOn")
-    assert browser.does("compare", typed=" ".join(made["words"])) is False
+    assert browser.does("compare", typed=" ".join(words))["right"] is False
 
 
 def test_what_is_typed_wrong_is_pointed_out(browser: Browser) -> None:
@@ -282,15 +285,30 @@ def test_a_session_remembers_what_it_has_read_and_sent(browser: Browser) -> None
     assert (view["refused"], view["notes"]) == ("", [])
 
 
-def test_a_card_put_in_the_place_of_the_chosen_one_gets_nothing(browser: Browser) -> None:
+def test_a_card_put_in_the_place_of_the_chosen_one_is_noticed(browser: Browser) -> None:
+    """Nothing is written to anybody until the reporter has chosen again; taking back still goes."""
     _, files = four(browser)
     assert browser.told([BOTH[1]]) == {"answer": None}
     view = browser.reads(files)
-    assert view["to"] == [str(BRAM.verify_key)]
-    assert view["closed"] == [str(ANNA.verify_key)]
+    assert (view["refused"], view["changed"]) == ("changed", [str(ANNA.verify_key)])
+    asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
+    assert asked["refused"] == "changed"
+    wanted = [BRAM.verify_key.hex]
+    chosen = browser.does("write", lang="nl", kind="message", body={"text": "x"}, wanted=wanted)
+    assert chosen["query"] == f"n=3&to={BRAM.verify_key.hex}"
+    withdrawn = browser.does("write", lang="nl", kind="withdrawal", body={})
+    assert withdrawn["query"] == f"n=3&to={BRAM.verify_key.hex}"
+
+
+def test_who_has_no_key_today_is_left_out_and_named(browser: Browser) -> None:
+    _, files = four(browser)
+    later = DAY + datetime.timedelta(days=80)
+    assert browser.told([issue_card("anna", day=later, serial=2), BOTH[1]]) == {"answer": None}
+    view = browser.reads(files)
+    assert (view["refused"], view["changed"]) == ("", [])
+    assert (view["to"], view["closed"]) == ([str(BRAM.verify_key)], [str(ANNA.verify_key)])
     written = browser.does("write", lang="nl", kind="message", body={"text": "x"})
     assert written["leftOut"] == [str(ANNA.verify_key)]
-    assert written["query"] == f"n=3&to={BRAM.verify_key.hex}"
 
 
 def test_a_stranger_is_never_the_counsellor(browser: Browser) -> None:
@@ -344,8 +362,8 @@ def test_without_keys_nothing_is_read_or_written(browser: Browser) -> None:
     browser.does("wipe")
     assert browser.asks("read", items=[])["refused"] == "locked"
     asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
-    assert asked["refused"] == "withheld"
-    assert browser.asks("compare", typed=" ".join(made["words"]))["answer"] is False
+    assert asked["refused"] == "locked"
+    assert browser.asks("compare", typed=" ".join(made["words"]))["answer"]["right"] is False
 
 
 def test_the_self_test_holds_everywhere_and_tells_a_time(client: Ask) -> None:

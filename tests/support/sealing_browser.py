@@ -74,7 +74,8 @@ class SealingBrowser:
             "access": self.keys.access,
             "to": [identity.hex for identity in to],
         }
-        said = {key: value for key, value in (fields | other).items() if value is not None}
+        fields |= other
+        said: dict[str, Json] = {key: fields[key] for key in fields if fields[key] is not None}
         return self.ask("POST", "/api/reports", to_line(said), token=None, headers=OPENING)
 
     def draft(

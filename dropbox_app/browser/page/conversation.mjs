@@ -1,9 +1,9 @@
 // The conversation: what was read, what is written, and what becomes of it on the way.
 
 import * as api from "./api.mjs";
-import { clear, fill, lock, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
+import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
 import { dayIn, lineElement, names, noteText } from "./lines.mjs";
-import { problem } from "./problems.mjs";
+import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
@@ -44,12 +44,11 @@ export class Conversation {
 
   /** Show the conversation whose keys are here already. */
   async open() {
-    tell(say("sealed.opening"));
     try {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
     } catch (error) {
-      tell(problem(error, this.client.lang));
+      tell(problem(error));
     }
   }
 
@@ -86,34 +85,41 @@ export class Conversation {
   }
 
   showPage(said = "") {
-    const { view, client } = this;
+    const { view } = this;
     show("sealed-conversation");
-    const place = slot("messages");
     const answer = (/** @type {string} */ kind, /** @type {any} */ body, /** @type {HTMLFormElement} */ form) =>
-      this.send(kind, body, form);
-    place?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, client.lang, answer)));
-    const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
-    for (const identity of view.closed) notes.push(say("sealed.changed_card", { counsellor: names([identity], view) }));
-    for (const sentence of notes) slot("notes")?.append(Object.assign(document.createElement("p"), { className: "note", textContent: sentence }));
-    fill(document, "to", view.to.length ? say("sealed.to", { counsellor: names(view.to, view) }) : "");
-    fill(document, "expiry", say("conversation.expires", { date: dayIn(view.expires, client.lang) }));
+      this.send({ kind, body }, form);
+    slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
+    for (const sentence of this.notes()) add(slot("notes"), "p", sentence, "note");
+    fill(document, "to", view.to.length ? say("conversation.write_help", { counsellor: names(view.to, view) }) : "");
+    fill(document, "expiry", say("conversation.expires", { date: dayIn(view.expires) }));
     this.prepareForm();
-    part("withdraw")?.addEventListener("click", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.askWithdrawal();
-    });
-    part("stop")?.addEventListener("click", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.stop();
-    });
+    onPress("other", () => this.chooseOther());
+    onPress("withdraw", () => this.askWithdrawal());
+    onPress("stop", () => this.stop());
     if (said) tell(said);
+  }
+
+  /** What there is to know before reading. */
+  notes() {
+    const { view } = this;
+    const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
+    const told = (/** @type {string} */ key, /** @type {string[]} */ who) => {
+      if (who.length) notes.push(say(key, { counsellor: names(who, view), successor: names(who, view) }));
+    };
+    told("sealed.changed_card", view.changed);
+    told("conversation.left_out_now", view.closed);
+    told("handover.now", view.agreed);
+    if (view.refused === "withheld") notes.push(say("sealed.withheld"));
+    if (view.refused === "nobody") notes.push(say("conversation.nobody_now"));
+    if (view.waiting) notes.push(say("conversation.empty"));
+    return notes;
   }
 
   prepareForm() {
     const form = part("message");
     if (!form) return;
     form.hidden = Boolean(this.view.refused);
-    if (this.view.refused) tell(say(`sealed.${this.view.refused}`));
     form.elements.text.value = this.draft;
     form.elements.text.addEventListener("input", () => {
       this.draft = form.elements.text.value;
@@ -121,14 +127,14 @@ export class Conversation {
     onSubmit(form, () => {
       const text = form.elements.text.value;
       if (!text.trim()) return tell(say("errors.text_missing"));
-      return this.send("message", { text }, form);
+      return this.send({ kind: "message", body: { text } }, form);
     });
-    part("retry")?.addEventListener("click", () => this.again());
+    onPress("retry", () => this.again());
     if (this.pending) this.waitFor(form);
   }
 
-  /** Seal and send a message, with the form locked. @param {string} kind @param {any} body @param {HTMLFormElement} form */
-  async send(kind, body, form) {
+  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[]}} given @param {HTMLFormElement} form */
+  async send(given, form) {
     if (this.pending) return this.waitFor(form);
     const shownTo = this.view.to.join();
     lock(form, true);
@@ -136,16 +142,16 @@ export class Conversation {
     this.busy = true;
     try {
       for (let attempt = 0; attempt < TRIES; attempt++) {
-        const message = await this.client.ask("write", { lang: this.client.lang, kind, body });
-        this.pending = { ...message, kind };
+        const message = await this.client.ask("write", { lang: this.client.lang, ...given });
+        this.pending = { ...message, kind: given.kind };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
         // Another message came first. It is read, and this one signed again, for the same people.
         if (!(await this.load(() => {}))) return this.gone();
-        if (this.view.to.join() !== shownTo) return this.showPage(say("sealed.others_now"));
+        if (this.view.to.join() !== shownTo) return this.showPage(say("sealed.unsent"));
       }
-      tell(say("sealed.busy"));
+      tell(say("errors.busy"));
     } catch (error) {
-      tell(problem(error, this.client.lang));
+      tell(problem(error));
     } finally {
       this.busy = false;
     }
@@ -170,8 +176,7 @@ export class Conversation {
       this.gone();
       return false;
     }
-    const why = { 503: say("sealed.busy"), 507: say("sealed.full") }[status] ?? "";
-    tell(`${why} ${say("sealed.unsent")}`.trim());
+    tell(unsent(status));
     lock(form, false);
     return false;
   }
@@ -179,11 +184,10 @@ export class Conversation {
   /** Nobody knows whether it arrived: what was sent cannot be changed until that is known. @param {HTMLFormElement} form */
   waitFor(form) {
     lock(form, true);
-    const retry = part("retry");
-    if (retry) {
-      retry.hidden = false;
-      retry.disabled = false;
-    }
+    const retry = slot("retry");
+    if (retry) retry.hidden = false;
+    const button = part("retry");
+    if (button) button.disabled = false;
     tell(say("sealed.perhaps_message"));
   }
 
@@ -197,7 +201,7 @@ export class Conversation {
     this.busy = false;
     if (!behind) return;
     // Another took its number, so it is not there: it can be sent as a new one.
-    const retry = part("retry");
+    const retry = slot("retry");
     if (retry) retry.hidden = true;
     tell(say("sealed.unsent"));
     lock(form, false);
@@ -222,17 +226,41 @@ export class Conversation {
     }
   }
 
+  /** Let the reporter go on with somebody else. */
+  chooseOther() {
+    show("sealed-other");
+    const form = part("other");
+    form.elements.text.value = this.draft;
+    form.elements.text.addEventListener("input", () => {
+      this.draft = form.elements.text.value;
+    });
+    onPress("back", () => this.showPage());
+    onSubmit(form, () => {
+      const wanted = String(new FormData(form).get("counsellor") ?? "");
+      const text = form.elements.text.value;
+      if (!wanted) return tell(say("errors.wanted_missing"));
+      if (!text.trim()) return tell(say("errors.text_missing"));
+      return this.send({ kind: "message", body: { text }, wanted: [wanted] }, form);
+    });
+  }
+
   askWithdrawal() {
+    const { view } = this;
     show("sealed-withdraw");
+    const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
+      fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
+    const untold = [...view.closed, ...view.changed];
+    tellOf("told", "withdraw.can3", view.to);
+    tellOf("untold", "withdraw.can3_untold", untold);
+    tellOf("holders", "withdraw.cannot2", [...view.to, ...untold]);
+    tellOf("backup", "withdraw.cannot4", [...view.to, ...untold]);
     const form = part("withdraw-sure");
     onSubmit(form, () => {
-      if (!form.elements.sure.checked) return tell(say("errors.confirm_missing"));
-      return this.withdraw(form);
+      const sure = form.elements.sure.checked;
+      fill(document, "problem", sure ? "" : say("errors.confirm_missing"));
+      return sure ? this.withdraw(form) : undefined;
     });
-    part("keep")?.addEventListener("click", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.showPage();
-    });
+    onPress("back", () => this.showPage());
   }
 
   /** Take everything back; if nobody can be told today, too. @param {HTMLFormElement} form */
@@ -244,7 +272,7 @@ export class Conversation {
     try {
       fate = await this.withdrawn();
     } catch (error) {
-      tell(problem(error, this.client.lang));
+      tell(problem(error));
       lock(form, false);
       return;
     } finally {
@@ -257,7 +285,7 @@ export class Conversation {
       show("sealed-withdrawn");
       return;
     }
-    tell(say(fate.fate === "unknown" ? "sealed.perhaps_withdrawn" : "sealed.unsent"));
+    tell(say(fate.fate === "unknown" ? "sealed.network" : "errors.unsent"));
     lock(form, false);
   }
 
@@ -299,7 +327,7 @@ export class Conversation {
     const text = this.draft;
     this.forget();
     clear();
-    tell(say("sealed.gone"));
+    tell(say(text ? "again.gone" : "again.gone_title"));
     if (!text) return;
     // What was typed is the person's; only the conversation is gone.
     const kept = document.createElement("textarea");

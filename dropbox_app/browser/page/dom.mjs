@@ -2,12 +2,27 @@
 
 const main = () => /** @type {HTMLElement} */ (document.querySelector("main"));
 
-/** Return a sentence of the page's language with its placeholders filled in. @param {string} key @param {{[name: string]: unknown}} [values] */
-export function say(key, values = {}) {
+/**
+ * Return a sentence of the page's language with its placeholders filled in. `count`: the number on
+ * which its form depends, if it does.
+ * @param {string} key @param {{[name: string]: unknown}} [values] @param {number} [count]
+ */
+export function say(key, values = {}, count) {
   const words = /** @type {HTMLTemplateElement} */ (document.getElementById("sealed-words"));
-  const sentence = words.content.querySelector(`[data-key="${CSS.escape(key)}"]`)?.textContent ?? "";
-  return sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  const found = [...words.content.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)];
+  const form = count === undefined ? undefined : new Intl.PluralRules(language()).select(count);
+  const fits = found.find((one) => /** @type {HTMLElement} */ (one).dataset.plural === form) ?? found[0];
+  return (fits?.textContent ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
+
+/** Several things in a row, as the language has it. @param {string[]} things @param {string} [word] The key of the last "and". */
+export function listed(things, word = "word.and") {
+  const before = things.slice(0, -1).join(", ");
+  return before ? `${before} ${say(word)} ${things[things.length - 1]}` : things.join("");
+}
+
+/** The language of the page. */
+export const language = () => document.documentElement.lang;
 
 /** Return a copy of what a template holds. @param {string} id */
 export function copyOf(id) {
@@ -83,6 +98,9 @@ export function onSubmit(form, then) {
     then(event);
   });
 }
+
+/** Call this whenever the button of this name is pressed. @param {string} name @param {() => void} then */
+export const onPress = (name, then) => part(name)?.addEventListener("click", then);
 
 /** From here on a way to another page would lose what is only here. */
 function closeWaysOut() {

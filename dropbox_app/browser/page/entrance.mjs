@@ -1,8 +1,8 @@
 // The two ways in: a report that is written, and a code that is typed.
 
 import * as api from "./api.mjs";
-import { lock, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
-import { problem } from "./problems.mjs";
+import { listed, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
+import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
@@ -36,7 +36,7 @@ class Entrance {
       await work();
     } catch (error) {
       lock(this.form, false);
-      tell(problem(error, this.client.lang));
+      tell(problem(error));
     }
   }
 }
@@ -48,7 +48,7 @@ export class ReportForm extends Entrance {
     const text = String(data.get("text") ?? "");
     const chosen = String(data.get("counsellor") ?? "");
     if (!text.trim()) return tell(say("errors.text_missing"));
-    if (!chosen) return tell(say("errors.counsellor_missing"));
+    if (!chosen) return tell(say("errors.wanted_missing"));
     const answers = answersOf(data);
     await this.locked("sealed.sending", async () => {
       await this.client.takeSite();
@@ -69,8 +69,7 @@ export class ReportForm extends Entrance {
   async unsent({ status }) {
     await this.client.ask("wipe");
     lock(this.form, false);
-    const why = { 503: say("sealed.busy"), 507: say("sealed.full") }[status] ?? "";
-    tell(`${why} ${say("sealed.unsent")}`.trim());
+    tell(unsent(status));
   }
 }
 
@@ -90,27 +89,30 @@ class CodePage {
     show("sealed-code");
     const list = document.querySelector("main ol.code");
     for (const word of report.words) list?.append(Object.assign(document.createElement("li"), { textContent: word }));
-    const unsafe = slot("unsafe");
-    if (unsafe) unsafe.hidden = !this.unsafe;
+    const [unsafe, safe] = [slot("unsafe"), slot("safe")];
+    if (unsafe && this.unsafe) unsafe.hidden = false;
+    if (this.unsafe) safe?.remove();
+    this.title = document.querySelector("main h1")?.textContent ?? "";
     // A Back would lose the words: it leads here again.
     history.pushState(null, "");
     this.stay = () => history.pushState(null, "");
     window.addEventListener("popstate", this.stay);
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
-    part("retry")?.addEventListener("click", () => this.again());
+    onPress("retry", () => this.again());
     this.told(fate);
   }
 
   /** Say whether the report has arrived; it can be sent again until that is known. @param {Fate} fate */
   async told({ fate }) {
-    const perhaps = fate === "unknown";
-    const retry = part("retry");
-    if (retry) retry.hidden = !perhaps;
-    this.perhaps = perhaps;
+    this.perhaps = fate === "unknown";
+    const retry = slot("retry");
+    if (retry) retry.hidden = !this.perhaps;
+    const title = document.querySelector("main h1");
+    if (title) title.textContent = this.perhaps ? say("sealed.perhaps_title") : String(this.title);
     const known = this.asked ? say("sealed.arrived") : "";
-    tell(perhaps ? say("sealed.perhaps") : known);
-    if (perhaps) return;
+    tell(this.perhaps ? say("sealed.perhaps") : known);
+    if (this.perhaps) return;
     await this.client.ask("sent", this.report);
     this.report.sealed = null;
   }
@@ -121,20 +123,24 @@ class CodePage {
     const fate = await api.deliver(this.report.token, this.report);
     if (fate.fate === "taken" || fate.fate === "unknown") return this.told(fate);
     // Refused or gone: it had not arrived, and it does not now.
-    const retry = part("retry");
+    const retry = slot("retry");
     if (retry) retry.hidden = true;
-    tell(say("sealed.not_arrived"));
+    tell(say("errors.unsent"));
     return undefined;
   }
 
   async compare() {
     const typed = part("try").elements.typed.value;
+    if (!typed.trim()) return tell(say("errors.typed_missing"));
     try {
-      const right = await this.client.ask("compare", { typed });
-      tell(say(right ? "code.right" : "code.wrong"));
+      const { right, wrong } = await this.client.ask("compare", { typed });
+      const which = listed(wrong.map(String));
+      if (right) tell(`${say("code.right")} ${say("code.confirm_help")}`);
+      else tell(wrong.length ? say("errors.typed_wrong", { which }, wrong.length) : say("errors.typed_order"));
     } catch (error) {
-      tell(problem(error, this.client.lang));
+      tell(problem(error));
     }
+    return undefined;
   }
 
   async goOn() {
@@ -151,6 +157,10 @@ export class ReturnForm extends Entrance {
   async send() {
     const typed = this.form.elements.namedItem("code");
     if (!(typed instanceof HTMLTextAreaElement)) return;
+    if (!typed.value.trim()) {
+      tell(say("errors.code_missing"));
+      return;
+    }
     await this.locked("sealed.hashing", async () => {
       await this.client.takeSite();
       const { token } = await this.client.ask("enter", { typed: typed.value });

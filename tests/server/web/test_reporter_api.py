@@ -34,8 +34,7 @@ def sealing_browser(house: House, words: tuple[str, ...] | None = None) -> Seali
 
     def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         client = house.app.test_client(use_cookies=False)
-        given = {"data": body} if body is not None else {}
-        got = client.open(target, base_url=ORIGIN, method=method, headers=headers, **given)
+        got = client.open(target, base_url=ORIGIN, method=method, headers=headers, data=body)
         answer = Answer(got.status_code, got.get_data())
         got.close()
         return answer
