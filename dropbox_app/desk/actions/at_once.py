@@ -59,6 +59,6 @@ def for_each(
         if fault is not None:
             faults.append(fault)
         else:
-            yield result  # a result exists if nothing was raised
+            yield result  # type: ignore[misc] # a result exists if nothing was raised
     if faults:
         raise faults[0]

@@ -174,7 +174,7 @@ class _Sink(io.BufferedIOBase):
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
 
-    def write(self, data: bytes) -> int:  # tarfile writes only bytes
+    def write(self, data: bytes) -> int:  # type: ignore[override] # tarfile writes only bytes
         self._write(data)
         return len(data)
 

@@ -79,7 +79,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
         inputs[f"{number}.svg"] = _wrapped(page).encode("ascii")
     inputs["main"] = "\n".join(lines).encode("ascii")
     # typst also accepts a project in memory, although its types do not say so.
-    made: bytes = typst.compile(  # see above
+    made: bytes = typst.compile(  # type: ignore[call-overload] # see above
         inputs, format="pdf", ignore_system_fonts=True, pdf_tags=False
     )
     return made

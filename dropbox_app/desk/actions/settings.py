@@ -54,7 +54,7 @@ def choose(
         "language": language, "lock_minutes": lock_minutes, "fetch_minutes": fetch_minutes,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
-    new = replace(settings(place), **chosen)  # named like the fields
+    new = replace(settings(place), **chosen)  # type: ignore[arg-type] # named like the fields
     with place.database.transaction():
         for name, value in asdict(new).items():
             if name in chosen:

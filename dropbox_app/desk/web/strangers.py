@@ -21,7 +21,7 @@ MOST_HEADER = 16_384  # bytes
 MOST_SILENT = 60  # seconds
 
 
-class _Request(HTTPRequestParser):  # waitress has no types
+class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     """A request whose body is read only if it is the page's own. If it is, ``greet`` is called."""
 
     def __init__(self, adj: Adjustments, gate: Gate, greet: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class _Request(HTTPRequestParser):  # waitress has no types
 def behind(gate: Gate) -> type[HTTPChannel]:
     """Return the connection class for a server whose page is behind ``gate``."""
 
-    class Connection(HTTPChannel):  # waitress has no types
+    class Connection(HTTPChannel):  # type: ignore[misc] # waitress has no types
         is_own = False
 
         def __init__(

@@ -121,7 +121,7 @@ def create_app(
     for views in _VIEWS:
         app.register_blueprint(views.blueprint)
     handle_errors(app, _pages_of_no_site(day))
-    app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # Flask's documentation shows this
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # type: ignore[method-assign] # Flask's documentation shows this
     return app
 
 

@@ -176,7 +176,7 @@ def _form() -> Form:
     given = request.form.get("form", "")
     for form in get_args(Form):
         if given == form:
-            return given  # it is one of them
+            return given  # type: ignore[return-value] # it is one of them
     raise Unfit("The form of a copy is png, jpeg or pdf.")
 
 
