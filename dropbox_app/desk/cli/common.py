@@ -51,7 +51,7 @@ class DeskGroup(click.Group):
         """Run a command."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, ValueError):
-                stream.reconfigure(errors="backslashreplace")  # a text file
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
         try:
             return super().invoke(ctx)
         except KlankbordError as error:

@@ -138,7 +138,7 @@ def _csv(raw: bytes) -> Iterator[list[Cell]]:
 
 def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
     """Yield the rows of the first sheet. openpyxl unpacks it after the size was checked."""
-    from openpyxl import load_workbook  # slow to load, rarely needed
+    from openpyxl import load_workbook  # type: ignore[import-untyped] # slow to load, rarely needed
 
     broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
     try:

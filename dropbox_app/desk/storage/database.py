@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
-from sqlcipher3 import dbapi2 as sqlcipher  # like the standard sqlite3
+from sqlcipher3 import dbapi2 as sqlcipher  # type: ignore[import-untyped] # like the standard sqlite3
 
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk

@@ -52,7 +52,7 @@ class Running:
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
         assert process.stdout is not None  # noqa: S101 - opened as a pipe below
-        self.answer: BinaryIO = process.stdout  # a buffered reader
+        self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
 
     def end(self) -> None:
         """Wait for the end of the job. Raises Unseen with the reason, if there is one."""

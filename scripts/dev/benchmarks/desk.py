@@ -83,7 +83,7 @@ def _new(folder: Path) -> bool:
         finally:
             answers += time.thread_time() - began
 
-    peer.answer = answer  # replaced by a measuring version
+    peer.answer = answer  # type: ignore[assignment] # replaced by a measuring version
     with desk.office.open() as place, place.connected(place.one()) as one:
         keys = one.vault.openers(one.state.site)
         opening = own_cpu(lambda: [messages.parse(age.open_sealed(s, keys)) for s in sealed], 1)
@@ -199,7 +199,7 @@ def _thread(office: Office, count: int, *, every: int, files: bool) -> str:
         draft = writing.from_reporter(
             reporter.keys, site=peer.site, day=peer.today(), lang="nl",
             kind="message" if so_far else "report", body=body if so_far else body | {"answers": {}},
-            thread=so_far, wanted=[identity], cards=shown, **given,  # two kinds
+            thread=so_far, wanted=[identity], cards=shown, **given,  # type: ignore[arg-type] # two kinds
         )  # fmt: skip
         sealed = draft.seal()
         item = peer.keep(reporter.mailbox, "message", "reporter", number, sealed, [str(identity)])

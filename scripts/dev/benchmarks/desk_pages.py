@@ -152,12 +152,12 @@ def _thread(desk: Desk, at: int) -> list[tuple[Item, bytes]]:
             draft = writing.from_reporter(
                 keys, kind="message" if so_far else "report",
                 body=body if so_far else body | {"answers": {}},
-                thread=so_far, wanted=[desk.identity], **given,  # both accept it
+                thread=so_far, wanted=[desk.identity], **given,  # type: ignore[arg-type] # both accept it
             )  # fmt: skip
         elif so_far is not None:
             draft = writing.from_counsellor(
                 desk.signing, kind="reply", body=body, thread=so_far,
-                **given,  # both accept it
+                **given,  # type: ignore[arg-type] # both accept it
             )  # fmt: skip
         item = Item(
             secrets.token_hex(32), keys.mailbox, "message", REPORTER if theirs else desk.own,
