@@ -48,7 +48,7 @@ class WrongPassphrase(NoMatch):
 
 
 class CodeError(KlankbordError):
-    """What was typed is not a code of seven words."""
+    """The typed text is not a code of seven words."""
 
 
 class WrongWordCount(CodeError):
@@ -60,7 +60,7 @@ class WrongWordCount(CodeError):
 
 
 class UnknownLetter(CodeError):
-    """A code holds only the letters a to z."""
+    """A code contains only the letters a to z."""
 
     def __init__(self, letter: str) -> None:
         # A person typed the letter. Like the words, it is left out of the message.

@@ -348,7 +348,7 @@ def _why(error: BaseException) -> str:
 
 
 def _advice(why: str) -> str:
-    """Return advice for a disk fault, recognised by the messages of systems and SQLite.
+    """Return advice for a disk fault, recognised by the error messages of the system or SQLite.
 
     Returns "" for any other failure.
     """
