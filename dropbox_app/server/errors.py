@@ -69,7 +69,7 @@ class SiteFull(Refused):
 
 
 class Moved(Refused):
-    """The message would now go to people for whom its files are not sealed."""
+    """The addressees of the message are no longer those for whom its files are sealed."""
 
 
 class BadShape(Refused):
