@@ -1,4 +1,4 @@
-"""What the counsellor writes for this desk alone: notes, own snippets, settings."""
+"""The counsellor's texts that stay at this desk: notes, own snippets, settings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The installed program, as a process of its own."""
+"""The installed program, as a separate process."""
 
 import json
 import os
@@ -18,7 +18,7 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """A desk made by the installed program, at its usual cost, and the server that invited it."""
+    """Return a desk made by the installed program at normal cost, and its server."""
     peer, folder = Peer(Clock("2025-01-05")), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())
     (folder / "pass").write_text(PASSPHRASE + "\n")
@@ -29,7 +29,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
 
 @pytest.fixture
 def program(made_once: tuple[Path, Peer], tmp_path: Path) -> Path:
-    """A copy of that desk, for one test."""
+    """Return a copy of that desk for one test."""
     return Path(shutil.copytree(made_once[0], tmp_path / "program"))
 
 

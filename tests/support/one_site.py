@@ -1,4 +1,4 @@
-"""A site's folder with everything real in it: settings, store, and the use cases over both."""
+"""A site's folder with real settings, a real store, and the use cases over both."""
 
 import datetime
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from dropbox_app.server.store.sqlite import SqliteStore
 
 
 class OneSite:
-    """A new folder for these settings, and what serves it. ``today``: what its clock says."""
+    """A new folder for these settings, and what serves it. ``today``: its clock's date."""
 
     def __init__(self, folder: Path, made: Settings, today: Callable[[], datetime.date]) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""An upstream that writes down what nginx passes on, byte for byte, and answers it."""
+"""An upstream that records byte for byte what nginx forwards, and responds."""
 
 import contextlib
 import socket
@@ -20,19 +20,19 @@ class Passed:
     body: bytes
 
     def header(self, name: str) -> list[str]:
-        """Every value of a header."""
+        """Return every value of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
 @dataclass
 class Recorder:
-    """Listens at ``path``. ``/internal/session`` is answered by whether ``SESSION`` is there."""
+    """Listens at ``path``. ``/internal/session`` succeeds if ``SESSION`` is there."""
 
     path: Path
     seen: list[Passed] = field(default_factory=list)
 
     def take(self) -> list[Passed]:
-        """What came since the last call, without the questions about sessions."""
+        """Return what arrived since the last call, without session questions."""
         seen, self.seen = self.seen, []
         return [one for one in seen if one.target != "/internal/session"]
 

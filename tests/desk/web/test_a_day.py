@@ -1,4 +1,4 @@
-"""One working day at the page, by keyboard alone and by mouse alone, in a real browser.
+"""One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
 The day: a report of somebody who is not safe, a consent that was answered, a telephone call of
 which nothing may be kept, advice to a director, the step that was agreed on, a training, and the
@@ -26,23 +26,23 @@ STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Gee
 
 
 class Hands(Protocol):
-    """How a person reaches the things of a page."""
+    """How a person operates the elements of a page."""
 
     def press(self, what: Locator) -> None:
-        """Follow a link, press a button, unfold what is folded."""
+        """Follow a link, press a button, or unfold an element."""
 
     def tick(self, what: Locator) -> None:
-        """Tick a box, or choose one of several."""
+        """Tick a box or a radio button."""
 
     def write(self, where: Locator, text: str) -> None:
-        """Write into a field, over what is there."""
+        """Replace the contents of a field."""
 
     def choose(self, where: Locator, name: str) -> None:
-        """Choose one line of a list."""
+        """Choose an item of a list."""
 
 
 class Keyboard:
-    """Tab and arrow keys, Enter and the space bar; the mouse is not touched."""
+    """Tab and arrow keys, Enter and the space bar, without the mouse."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
@@ -83,7 +83,7 @@ class Keyboard:
 
 
 class Mouse:
-    """The mouse; keys for words alone. Lists are the browser's own part, and taken as clicked."""
+    """The mouse, with keys only for text. A list is the browser's own and counts as clicked."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
@@ -124,7 +124,7 @@ def page() -> Iterator[Page]:
 def morning(
     running: Running, office: Office, reporter: Reporter, thread: str
 ) -> tuple[Running, Reporter, Reporter]:
-    """A desk in the morning: a consent was answered, and somebody who is not safe has written."""
+    """Return a desk with an answered consent request and a report from somebody who is not safe."""
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")
     (asked,) = (one for one in reporter.thread().genuine() if one.kind == "consent-request")
@@ -180,7 +180,7 @@ def _way(page: Page, hands: Hands, name: str, to: str) -> None:
 
 
 def _answer(page: Page, hands: Hands, row: Locator) -> None:
-    """Begin with a text for it, change two sentences, send."""
+    """Insert a snippet, change two sentences, and send."""
     hands.press(row)
     _at(page, "thread")
     hands.choose(page.locator("#snippet"), "Eerste antwoord: luisteren")
@@ -213,7 +213,7 @@ def _call_of_which_nothing_is_kept(page: Page, hands: Hands) -> None:
 
 
 def _advice_and_training(page: Page, hands: Hands) -> None:
-    """Advice to a director, tied to no case; a training of 22 people and 3 hours."""
+    """Record advice to a director without a case, and a training of 22 people and 3 hours."""
     for kind, choice, fields in (
         ("advice", "", {"minutes": "30"}),
         ("activity", "training", {"minutes": "180", "people": "22", "title": "Training"}),
@@ -233,7 +233,7 @@ def _advice_and_training(page: Page, hands: Hands) -> None:
 
 
 def _the_step(page: Page, hands: Hands) -> None:
-    """Say that the step was taken, on the yes of this morning, and tell the reporter."""
+    """Record that the step was taken on this morning's consent, and tell the reporter."""
     _way(page, hands, "Vandaag", "today")
     hands.press(page.locator(".row a", has_text="Roosters"))
     _at(page, "thread")
@@ -250,7 +250,7 @@ def _the_step(page: Page, hands: Hands) -> None:
 
 
 def _is_recorded(running: Running, first: Reporter) -> None:
-    """The register holds the day, and the reporter was told of the step."""
+    """Check that the register contains the day and that the reporter was told."""
     assert len(first.texts()) > 2
     running.lock.unlock(PASSPHRASE)
     with running.lock.use() as place:
