@@ -86,7 +86,7 @@ def test_release_without_key_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_uncommitted_files_are_not_in_the_release(tmp_path: Path) -> None:
+def test_release_with_uncommitted_files_is_refused(tmp_path: Path) -> None:
     checkout = clone(tmp_path / "checkout")
     (checkout / "new").write_text("x")
     done = subprocess.run(

@@ -81,7 +81,9 @@ def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[in
     return swept
 
 
-def test_files_under_sweep_are_not_served(server: AServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_locks_a_file_while_deciding_on_it(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = server.folder / "files" / "0123.part"
     left.write_bytes(b"left by a crash")
     locked = at_the_decision(monkeypatch, lambda: not free(left))

@@ -33,7 +33,7 @@ def reporter(house: House) -> Browser:
     return browser
 
 
-def test_new_conversation_page_shows_no_warning(reporter: Browser) -> None:
+def test_new_conversation_says_that_there_is_no_answer_yet(reporter: Browser) -> None:
     page = reporter.get("/nl/conversation")
     assert "Het begin." in page.text
     assert "Jij, 3 november" in page.text

@@ -114,7 +114,7 @@ def test_site_text_is_shown_with_author_reviewer_and_date(house: House) -> None:
     assert "read it again" in old
 
 
-def test_unreviewed_or_anonymous_text_is_marked(house: House) -> None:
+def test_unreviewed_or_anonymous_text_is_reported(house: House) -> None:
     own = house.folder / "content" / "nl" / "law-privacy.md"
     own.parent.mkdir(parents=True)
     own.write_text("Iets.")

@@ -124,7 +124,7 @@ def test_host_name_ignores_case_and_port(house: House, host: str) -> None:
     assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == 200
 
 
-def test_ip_address_host_is_recognised(tmp_path: Path) -> None:
+def test_ipv6_host_is_recognised(tmp_path: Path) -> None:
     house = House(tmp_path / "site", origins=("http://[::1]:8000",))
     for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("::1", 421), ("[::1]8000", 421)):
         assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == status
