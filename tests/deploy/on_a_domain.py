@@ -98,7 +98,7 @@ def network_up() -> None:
 
 @contextmanager
 def authority(port: int) -> Iterator[None]:
-    """Run pebble, which validates at port 80, where nginx listens."""
+    """Run pebble, which validates at ``port``; nginx listens on 80."""
     key, certificate = WORK / "api.key", WORK / "api.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
@@ -139,7 +139,7 @@ def served() -> dict[str, str]:
 
 
 def all_serve(fits: Callable[[dict[str, str]], bool], fault: str) -> dict[str, str]:
-    """Return the served certificate once ten readings in a row agree.
+    """Return the served certificate once ten readings in a row satisfy ``fits``.
 
     After a reload nginx' old workers still take connections for a moment, besides the new ones.
     """

@@ -150,7 +150,7 @@ def _answers(port: int) -> bool:
 
 
 def _put_a_certificate(debian: Debian, folder: Path) -> None:
-    """Put a key and certificate where Caddy keeps them, issued for another domain."""
+    """Put a key and certificate where Caddy keeps them, signed by an authority."""
     folder.mkdir(parents=True)
     key, request = folder / f"{DOMAIN}.key", folder / "request"
     authority = ("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial")

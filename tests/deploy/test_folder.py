@@ -90,7 +90,7 @@ def test_wheel_with_desk_extra_works_from_invitation_to_answer(tmp_path: Path) -
 
 
 def unhashed(tmp_path: Path) -> Path:
-    """Return the desk's pins as constraints without hashes, which a local wheel cannot have."""
+    """Return the desk's pins as constraints without hashes, because a local wheel has no hash."""
     pins = re.findall(r"^\S+==\S+", (ROOT / "requirements/desk.txt").read_text(), re.MULTILINE)
     file = tmp_path / "pins.txt"
     file.write_text("\n".join(pins))

@@ -30,7 +30,7 @@ def cheap_codes() -> Iterator[None]:
 
 
 def tells(text: str, code: str) -> bool:
-    """Return whether a page shows all seven words of a code.
+    """Return whether a text contains at least three words of a code.
 
     One or two words prove nothing: the list's words are everyday words, and a page holds dozens
     of them by itself. Three by chance is less than once in 100,000 pages.

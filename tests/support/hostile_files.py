@@ -125,7 +125,7 @@ def svg(script: str) -> bytes:
 
 
 def pixels(made: bytes) -> tuple[int, int, list[bytes]]:
-    """Return a PNG that the desk wrote, strictly parsed: it has only header, rows and end."""
+    """Return the size and rows of a PNG that the desk wrote; it has only header, rows and end."""
     assert made.startswith(PNG_MARK)
     at, packed, names = 8, b"", []
     while at < len(made):

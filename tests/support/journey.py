@@ -262,7 +262,7 @@ def post(
 
 @contextlib.contextmanager
 def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
-    """Run ``act`` while a request waits to store and everything else is done."""
+    """Run ``act`` until it waits to store, and keep it waiting inside the block."""
     folder = box.folder / "files"
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 

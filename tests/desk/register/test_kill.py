@@ -77,7 +77,7 @@ def started(what: str, folder: Path, day: datetime.date) -> Iterator[tuple[Proce
 
 
 def measured(what: str, folder: Path, day: datetime.date) -> tuple[float, float]:
-    """Do the work; return the seconds until it was done and until it was confirmed."""
+    """Do the work; return the seconds until it was done and until the desk was closed."""
     with started(what, folder, day) as (_, pipe):
         began = time.monotonic()
         assert pipe.recv() == "worked"

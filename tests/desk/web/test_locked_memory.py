@@ -136,7 +136,7 @@ def test_form_result_page_can_be_reloaded_until_the_desk_locks(
 
 
 def broken(_: Workplace) -> None:
-    """Make the last database write fail, as on a full disk."""
+    """Raise the error of a full disk, in place of the last database write."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

@@ -40,7 +40,7 @@ def presses(
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Presses]:
-    """Yield a counter of presses; with --long it prints its counts at the end."""
+    """Yield an unlocked page that counts presses; with --long it prints the counts at the end."""
     page = enter(running, chromium, "light", tmp_path)
     page.fill("#passphrase", PASSPHRASE)
     page.click("main button.button")

@@ -121,7 +121,7 @@ class Journey:
     # killing
 
     def killed_at(self, name: str, point: tuple[str, int], everybody: bool) -> bool:
-        """Kill the worker that reaches this call of the step; return whether it was reached.
+        """Kill the worker that reaches this call of the step; return whether a worker was killed.
 
         Whether it came there: another thread may have had another part of the step.
         """

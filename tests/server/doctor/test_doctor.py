@@ -251,7 +251,7 @@ def reachable(sound: Path) -> Iterator[AMachine]:
 
 @contextmanager
 def as_the_servers_account(closed: Path) -> Iterator[None]:
-    """Yield the findings for a machine whose ``closed`` folder is another account's."""
+    """Run the block as the server's account of a machine whose ``closed`` folder is another's."""
     if os.geteuid() == 0:
         os.seteuid(a_machine.OTHER)
         try:

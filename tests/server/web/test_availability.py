@@ -21,7 +21,7 @@ CALL = {"nl": "Bel 030 123 45 67 (ma-vr 9-17).", "en": "Call 030 123 45 67 (ma-v
 
 
 def over(house: House) -> None:
-    """Expire her last window; the others made new cards and fetched."""
+    """Expire the first counsellor's last window; the others make new cards and fetch."""
     house.clock.pass_days(100)
     for other in house.counsellors[1:]:
         house.site.update(other.identity, other.card(), house.clock.today())
@@ -344,7 +344,7 @@ def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
 
 
 def written(house: House, lang: str) -> tuple[Browser, Page]:
-    """Start a follow-up, retire Noor's card, and send it; return the response."""
+    """Start a follow-up, retire Noor's card, and send it; return the browser and the response."""
     browser = house.browser()
     page = browser.come_back(begun(house), lang)
     retired(house)

@@ -28,7 +28,7 @@ def three(tmp_path: Path) -> Iterator[House]:
 
 
 def inside(house: House, lang: str, which: int = 0) -> Browser:
-    """Return the page of somebody who wrote to one of them and came back."""
+    """Return the browser of somebody who wrote to one of them and came back."""
     code = house.browser().tell("Iets.", counsellor=house.counsellors[which].identity.hex).code
     browser = house.browser()
     browser.come_back(code, lang)
