@@ -13,10 +13,12 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from tests.support.drop_box import box, counsellor, mould
+from tests.support.drop_box import both, box, counsellor, mould
+from tests.support.postgres import postgres
 from tests.support.routes import KnownRule
+from tests.support.two_stores import on
 
-__all__ = ["box", "counsellor", "mould"]  # fixtures
+__all__ = ["both", "box", "counsellor", "mould", "on", "postgres"]  # fixtures
 
 HERE = Path(__file__).parent
 MORE_FILES = 200  # that were opened since garbage was looked for
@@ -27,8 +29,10 @@ _collect_above = [MORE_FILES]
 SLOW = {
     HERE / path
     for path in (
+        "browser",
         "deploy",
         "desk/annual/test_attacker.py",
+        "desk/annual/test_year.py",
         "desk/register/test_kill.py",
         "desk/test_bounds.py",
         "desk/test_cleaning.py",
@@ -48,6 +52,7 @@ SLOW = {
         "desk/test_slow_servers.py",
         "desk/test_stopped.py",
         "desk/web/test_command.py",
+        "desk/web/test_every_page.py",
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
         "desk/web/test_locked_memory.py",

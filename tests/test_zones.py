@@ -32,6 +32,7 @@ OTHERS: dict[str, set[str]] = {
         "jinja2",
         "markdown_it",
         "markupsafe",
+        "psycopg",
         "socks",
         "socksio",
         "sqlite_utils",
@@ -112,7 +113,15 @@ MAILERS = tuple(
 )
 STORED = tuple(
     f"dropbox_app.server.{name}"
-    for name in ("mailboxes", "config", "reporter", "web", "store.sqlite", "notify.status")
+    for name in (
+        "mailboxes",
+        "config",
+        "reporter",
+        "web",
+        "store.sqlite",
+        "store.postgres",
+        "notify.status",
+    )
 )
 # Beside the ranks: the store knows bytes, ids and days and no protocol; the rules know no Flask.
 NEVER = {

@@ -5,13 +5,14 @@ Part of ``deploy/install``.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say, stop
+from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say
 
 SOURCE = DEPLOY.parent
 DATA = Path("/var/lib/klankbord")
@@ -71,16 +72,20 @@ def prepare(machine: Machine) -> Path:
 
 
 def _check_room(folder: Path) -> None:
-    """Stop before minutes of work that a full disk would end."""
+    """Raise OSError before minutes of work that a full disk would end."""
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if (free := shutil.disk_usage(there).free) < ROOM:
-        stop(
-            f"no space left for the program: the disk of {folder} has {free // 2**20} MiB, and it "
-            f"needs {ROOM // 2**20}; make room there and run it again. Nothing was changed there"
+        raise OSError(
+            errno.ENOSPC,
+            f"no space left for the program: its disk has {free // 2**20} MiB, and it needs "
+            f"{ROOM // 2**20}. Nothing was changed there",
+            str(folder),
         )
 
 
 def _make(machine: Machine, place: Path) -> None:
+    if not machine.dry:
+        place.mkdir(parents=True, exist_ok=True)  # on a read-only disk, with the error's number
     machine.run("python3", "-m", "venv", "--clear", place)
     pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
     machine.run(

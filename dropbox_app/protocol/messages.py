@@ -99,6 +99,15 @@ class ReporterPublic:
         """The age recipient, parsed when first needed. Raises KeyFormatError."""
         return Recipient.parse(self.recipient_text)
 
+    @property
+    def can_be_sealed_to(self) -> bool:
+        """Whether the text is that of a recipient; no other text stands for the same one."""
+        try:
+            Recipient.parse(self.recipient_text)
+        except KeyFormatError:
+            return False
+        return True
+
 
 @dataclass(frozen=True)
 class Attachment:

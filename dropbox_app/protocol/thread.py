@@ -4,7 +4,6 @@ Author, addressees, mailbox and order are taken only from the signed lines. A me
 check is kept and shown as failed: nothing is dropped, nothing false is shown as genuine.
 """
 
-import contextlib
 import heapq
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -261,8 +260,8 @@ class _Rules:
         found = None
         for message in sorted(own, key=lambda message: (message.n, message.line)):
             if message.reporter and not self._foreign(message) and not self._unsigned(message, ()):
-                with contextlib.suppress(FormatError):
-                    return str(message.reporter.recipient)
+                if message.reporter.can_be_sealed_to:
+                    return message.reporter.recipient_text
                 found = ""
         return found
 

@@ -28,8 +28,16 @@ class StoreBusy(StoreError):
     """The database was busy for too long. Nothing was stored."""
 
 
+class StoreUnsure(StoreBusy):
+    """The database broke off. It may or may not have been stored: send it once more."""
+
+
 class BackupError(ServerError):
     """The backup cannot be made or used."""
+
+
+class BackupFull(BackupError):
+    """The backup cannot be made."""
 
 
 class MailError(ServerError):

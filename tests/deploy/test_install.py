@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import subprocess
@@ -384,16 +385,22 @@ def test_only_upgrade_keeps_root_privileges(
 @debian
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk is to be mounted")
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("options", "said", "status"),
     [
-        ("100m", "make room there and run it again"),
-        pytest.param("300m", "that failed (", marks=pytest.mark.long),  # no package can be had
+        ("size=100m", "Nothing was changed there; repair that and run it again", errno.ENOSPC),
+        ("ro", "Read-only file system; repair that", errno.EROFS),
+        # No package can be had.
+        pytest.param("size=300m", "that failed (", 1, marks=pytest.mark.long),
     ],
 )
-def test_failed_build_leaves_nothing_on_disk(size: str, said: str) -> None:
-    """A partial build would use space that the server needs. The last line states the reason."""
+def test_failed_build_leaves_nothing_on_disk(options: str, said: str, status: int) -> None:
+    """A partial build would use space that the server needs. The last line states the reason.
+
+    For ``upgrade`` the exit status names the kind of failure.
+    """
     script = (
-        f"mount -t tmpfs -o size={size} tmpfs /opt && {{ {INSTALL} --prepare; find /opt -type f; }}"
+        f"mount -t tmpfs -o {options} tmpfs /opt && "
+        f"{{ {INSTALL} --prepare; status=$?; find /opt -type f; exit $status; }}"
     )
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
@@ -403,4 +410,5 @@ def test_failed_build_leaves_nothing_on_disk(size: str, said: str) -> None:
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
     assert said in done.stderr.splitlines()[-1]
+    assert done.returncode == status
     assert "/opt/" not in "".join(line for line in done.stdout.splitlines() if line[:1] == "/")

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol import card as cards
@@ -56,6 +57,26 @@ def test_each_forwarded_message_is_parsed_once(
     assert len(shown["messages"]) == PASSED_ON + 1
     assert all(m["verified"] for m in shown["messages"])
     assert len(read) == PASSED_ON
+
+
+def test_number_of_transactions_per_fetch_is_constant(
+    office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def commits(reports: int) -> int:
+        for number in range(reports):
+            Reporter(peer, office.identity).report(f"Melding {number}")
+        steps: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "dropbox_app.desk.folder.Disk", lambda root, today: Disk(root, today, steps.append)
+            )
+            office.fetch_quietly()
+        return steps.count("committed")
+
+    few = commits(2)
+    assert few > 0
+    assert commits(12) == few
 
 
 def test_list_opens_no_unchanged_thread(

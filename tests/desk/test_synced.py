@@ -43,6 +43,7 @@ class Order:
     placed: int = 0
     recorded: bool = True  # all that is in place is also in the database, on the disk
     told: int = 0
+    commits: int = 0
 
     def take(self, line: str) -> None:
         """Process one call; fail if something counts that a power cut could still lose."""
@@ -68,6 +69,7 @@ class Order:
                 self.recorded = False
             if on.endswith("-wal"):
                 self.recorded = True
+                self.commits += 1
         elif on.endswith("-wal"):
             assert not self.begun | self.named, "a row is written before its file is on the disk"
         elif "/fetched" in rest:
@@ -122,3 +124,4 @@ def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
     assert order.placed >= count + 2
     assert order.told == count + 2
     assert order.recorded
+    assert order.commits < count  # each waits for the disk: not one a thread

@@ -24,9 +24,10 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 def test_report_is_answered_and_the_reporter_writes_again(
-    box: DropBox, counsellor: Counsellor, lang: str
+    both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
     """The seven words show the answer, and the follow-up reaches the counsellor."""
+    box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
     assert f"/{lang}/safety" in landing.links
@@ -109,9 +110,10 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
 
 
 def test_concurrent_messages_from_two_sessions_both_arrive(
-    box: DropBox, counsellor: Counsellor
+    both: tuple[DropBox, Counsellor],
 ) -> None:
     """In ten rounds no text is lost and the chain stays intact."""
+    box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []
     for _ in range(2):
@@ -132,8 +134,9 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_concurrent_reports_all_open(box: DropBox, counsellor: Counsellor) -> None:
+def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
     """32 clients submit at the same moment to two workers, without a failure or a loss."""
+    box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
     assert [page.status for page in pages] == [200] * 32

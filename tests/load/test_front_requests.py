@@ -16,7 +16,7 @@ from dropbox_app.server.web.security_headers import HEADERS
 from tests.support.circuit import connect, line
 from tests.support.fronts import QUICK, SETTINGS, Front, nginx
 from tests.support.ports import free_port
-from tests.support.recorder import SESSION, Passed, Recorder
+from tests.support.recorder import SESSION, TOKEN, Passed, Recorder
 from tests.support.serving import exchanged, read_all
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -34,7 +34,16 @@ PLACES = {
     "desk": ("GET", "/api/desk/inbox?after=0", ()),
     "desk's file": ("PUT", "/api/desk/mailboxes/a/files/b", ()),
     "cards": ("GET", "/api/site", ()),
+    "sealed message": (
+        "POST",
+        "/api/conversation/messages?n=1&to=00",
+        (f"Authorization: {TOKEN}",),
+    ),
+    "sealed file": ("PUT", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "a sealed file": ("GET", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "withdrawn unseen": ("DELETE", "/api/conversation", (f"Authorization: {TOKEN}",)),
 }
+ASKED_FIRST = ("files", "sealed file", "a sealed file")  # whose file it is
 FORGED = (
     "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
     "X-Klankbord-Since: 1", "X-Klankbord-Visitor: me",
@@ -88,7 +97,7 @@ def test_each_location_forwards_route_time_and_host(
     asked = list(recorder.seen)
     (passed,) = recorder.take()
     assert (passed.method, passed.target) == (method, path)
-    assert len(asked) == (2 if place == "files" else 1)
+    assert len(asked) == (2 if place in ASKED_FIRST else 1)
     for one in asked:
         check_told(one, way)
 
@@ -110,7 +119,7 @@ def check_told(passed: Passed, way: str) -> None:
     }  # fmt: skip
     # A body that is streamed has a connection of its own; a client's own word never arrives.
     upload = "".join(passed.header("Content-Type")).startswith("multipart/")
-    streamed = passed.target.startswith("/api/desk/") or upload
+    streamed = passed.target.startswith(("/api/desk/", "/api/files/")) or upload
     assert passed.header("Connection") == (["close"] if streamed else [])
 
 
@@ -137,13 +146,15 @@ LENGTHLESS = (b"Transfer-Encoding: chunked", b"Transfer-Encoding: CHUNKED", None
 
 
 @pytest.mark.parametrize("kind", [FORM, FILES, "Content-Type: text/plain"])
-@pytest.mark.parametrize("path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b"])
+@pytest.mark.parametrize(
+    "path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b", "/api/files/00ff"]
+)
 @pytest.mark.parametrize("header", LENGTHLESS)
 def test_body_without_a_length_is_refused_before_it_is_read(
     front: Front, recorder: Recorder, path: str, kind: str, header: bytes | None
 ) -> None:
     head = b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % path.encode()
-    head += f"Cookie: {SESSION}\r\n{kind}\r\n".encode()
+    head += f"Cookie: {SESSION}\r\nAuthorization: {TOKEN}\r\n{kind}\r\n".encode()
     with come(front, "onion") as connection:
         connection.sendall(head + (header + b"\r\n\r\n" if header else b"\r\n"))
         answer = connection.recv(65_536)  # nothing of the body was sent yet
@@ -163,6 +174,19 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
         answer = ask(front, "onion", "POST", path, (FILES, cookie), long)
         assert answer.startswith(b"HTTP/1.1 200 " if passed else b"HTTP/1.1 403 ")
         assert [one.target for one in recorder.take()] == [path] * passed
+
+
+@pytest.mark.parametrize("spelling", ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff"])
+def test_sealed_file_is_passed_on_only_for_a_conversation(
+    front: Front, recorder: Recorder, spelling: str
+) -> None:
+    """Without a conversation, the app is asked for its answer, and gets nothing of the body."""
+    long = MARKER * 2000  # more than any other request may be
+    for token, body in ((TOKEN, long), ("Bearer x", b""), ("", b"")):
+        answer = ask(front, "onion", "PUT", spelling, (f"Authorization: {token}",), long)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+        (passed,) = recorder.take()
+        assert (passed.method, passed.target, passed.body) == ("PUT", spelling, body)
 
 
 def chunked(front: Front, method: str, path: str) -> None:
@@ -197,7 +221,7 @@ def http2(front: Front, method: str, path: str) -> None:
 
 
 METHODS = ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE", "OPTIONS")
-LOCATIONS = ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox")
+LOCATIONS = ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox", "/api/files/00")
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -239,7 +263,10 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
         assert b" 200 " in ask(front, "onion", "POST", "/nl/report", (FORM,), long)[:20]
         cookie = f"Cookie: {SESSION}"
         assert b" 200 " in ask(front, "onion", "POST", "/nl/files", (FILES, cookie), long * 10)[:20]
-        assert [len(one.body) for one in recorder.take()][-2:] == [len(long), len(long) * 10]
+        token = f"Authorization: {TOKEN}"
+        assert b" 200 " in ask(front, "onion", "PUT", "/api/files/00", (token,), long * 20)[:20]
+        arrived = [len(one.body) for one in recorder.take()][-3:]
+        assert arrived == [len(long), len(long) * 10, len(long) * 20]
         assert front.log.read_text() == ""
     said = calls.read_text()
     assert f"{front.folder}/nginx/temp" in said  # nginx looked at it at its start

@@ -18,7 +18,7 @@ from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store.sqlite import WITHDRAWN, SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.connections import opened_from_now_on
-from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids
+from tests.support.server_folder import ANNA, BRAM, DAY, AServer, attach, file, ids
 
 # What may read a whole table or index, and why that is bearable.
 KNOWN = {
@@ -54,7 +54,7 @@ def _whole_life(server: AServer) -> None:
     boxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
     server.report("three")
     server.fetch()
-    boxes.attach(access=access, sealed=file(1, 2_000_000))
+    attach(boxes, access, file(1, 2_000_000))
     server.add("two", 2)
     boxes.file_allowed(ANNA, mailbox, 100)
     server.put_file("two", file(2))

@@ -1,16 +1,18 @@
 """The committed vectors: this implementation gives each listed result (SPEC section 10)."""
 
 import datetime
+import io
 from typing import Any
 
 import pytest
 
-from dropbox_app.protocol import age, card, desk_request, errors, messages, thread
+from dropbox_app.protocol import age, card, desk_request, errors, messages, second_seal, thread
 from dropbox_app.protocol.encoding import clean_text, from_line, sha256_hex, to_line
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import ReporterPublic
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.protocol.stream import PayloadWriter
 from tests.vectors.make import DETERMINISTIC, FOLDER, stored, written
 from tests.vectors.sealed_cases import ANNA_SEED
 from tests.vectors.world import ANNA, MAILBOX, SITE, Vector, join, sealing_seed, unwrap
@@ -48,6 +50,17 @@ def test_text_is_cleaned_as_listed(vector: Vector) -> None:
 @pytest.mark.parametrize("vector", each("padme"))
 def test_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
     assert attachment_size(vector["size"]) == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", each("second_seal"))
+def test_second_seal_matches_vectors(vector: Vector) -> None:
+    key, plain, sealed = bytes.fromhex(vector["key"]), join(vector["plain"]), bytearray()
+    writer = PayloadWriter(sealed.extend, key, bytes.fromhex(vector["nonce"]))
+    writer.update(plain)
+    writer.finish()
+    assert bytes(sealed[:64]).hex() == vector["begins"]
+    assert sha256_hex(bytes(sealed)) == vector["expect"]
+    assert b"".join(second_seal.chunks(io.BytesIO(sealed).read, key)) == plain
 
 
 @pytest.mark.parametrize("vector", each("codes"))

@@ -19,6 +19,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.postgres import Postgres
 from tests.support.processes import children, kill_group, until
 
 ROOT = Path(__file__).parents[2]
@@ -126,9 +127,9 @@ class DropBox:
             BIN / "klankbord-server", "--dir", self.folder, *arguments, check=check, env=self.env
         )
 
-    def init(self, name: str = "Voorbeeld BV") -> str:
+    def init(self, name: str = "Voorbeeld BV", store: str = "") -> str:
         return self.server(
-            *("init", "--name", name, "--origin", self.url),
+            *("init", "--name", name, "--origin", self.url, "--store", store),
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
@@ -236,3 +237,19 @@ def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DropBox, Counsellor]]:
+    """Yield a serving drop box and its counsellor, on each store."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("box"), request.getfixturevalue("counsellor")
+        return
+    running: Postgres = request.getfixturevalue("postgres")
+    box, els = DropBox(tmp_path / "server"), Counsellor(tmp_path / "els")
+    box.add(els, box.init(store=running.url(running.site())), "Els de Vries")
+    box.serve()
+    try:
+        yield box, els
+    finally:
+        box.stop()

@@ -20,7 +20,7 @@ import click
 from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.server.cli.main import main as server
 from dropbox_app.server.config import settings_writer
-from dropbox_app.server.config.settings import Law, Limits, Retention, Settings
+from dropbox_app.server.config.settings import Law, Limits, Reporter, Retention, Settings
 from dropbox_app.server.notify.config import Mailed, MailSettings
 from tests.server.web import test_refusals as refusals
 
@@ -98,7 +98,7 @@ def _toml(value: object) -> str:
 def shown(item: Field) -> bool:
     """Return whether a file sets it: no table of its own, and not read from elsewhere."""
     name = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", "")
-    return item.repr and name not in ("Retention", "Limits", "Law")
+    return item.repr and name not in ("Retention", "Limits", "Law", "Reporter")
 
 
 def type_of(item: Field) -> str:
@@ -118,6 +118,7 @@ def settings() -> str:
     mail += re.sub("^# ?", "", mail[mail.index("# [[counsellor]]") :], flags=re.MULTILINE)
     tables = (
         ("In `site.toml`", Settings, site, ""),
+        ("In its table `[reporter]`", Reporter, site, "reporter."),
         ("In its table `[retention]`, in days", Retention, site, "retention."),
         ("In its table `[limits]`", Limits, site, "limits."),
         ("In its table `[law]`", Law, site, "law."),

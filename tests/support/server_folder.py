@@ -12,9 +12,11 @@ from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.purge import Purged
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from tests.support.one_site import OneSite
+from tests.support.two_stores import Kind
 from tests.vectors import world
 
 DAY = world.DAY
@@ -42,6 +44,7 @@ class AServer(OneSite):
         counsellors: Iterable[str] = ("anna", "bram"),
         retention: Retention | None = None,
         limits: Limits | None = None,
+        on: Kind | None = None,
     ) -> None:
         self.day = DAY
         made = Settings(
@@ -52,7 +55,7 @@ class AServer(OneSite):
             # The disk of whoever runs the tests is not the matter here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
-        super().__init__(folder, made, self.today)
+        super().__init__(folder, made, self.today, on)
         for name in counsellors:
             self.site.pin(name, world.issue_card(name), DAY)
 
@@ -116,8 +119,21 @@ class AServer(OneSite):
         assert conversation is not None
         return [(i.author, i.n) for i in conversation.items if i.what == "message"]
 
+    def long_files(self) -> int:
+        """Return how many sealed files are too long to be stored in a row."""
+        return self.on.long_files(self.folder)
+
     def everything_on_disk(self) -> bytes:
         return b"".join(p.read_bytes() for p in self.folder.rglob("*") if p.is_file())
+
+
+def attach(boxes: Mailboxes, access: str, sealed: bytes) -> str:
+    """Store a reporter's attachment as the API does; return its id."""
+    with boxes.stage() as staged:
+        staged.write(sealed)
+        item = staged.digest()
+        boxes.attach(access=access, item=item, staged=staged)
+    return item
 
 
 def ids(name: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from tests.vectors.other_cases import (
     line_vectors,
     padme_vectors,
     request_vectors,
+    second_seal_vectors,
     text_vectors,
 )
 from tests.vectors.sealed_cases import sealed_vectors
@@ -33,6 +34,7 @@ DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
     "json_lines": line_vectors,
     "messages": message_vectors,
     "padme": padme_vectors,
+    "second_seal": second_seal_vectors,
     "texts": text_vectors,
     "threads": thread_vectors,
 }

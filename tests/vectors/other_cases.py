@@ -1,12 +1,13 @@
-"""Codes, desk requests, JSON lines, base64, days, texts, sizes (SPEC sections 1, 2, 4 and 7)."""
+"""Codes, desk requests, lines, base64, days, texts, sizes, second seals (SPEC 1, 2, 4, 5, 7)."""
 
 from collections.abc import Sequence
 
 from dropbox_app.protocol.desk_request import header
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.retrieval_code import derive_root, reporter_keys
+from dropbox_app.protocol.stream import CHUNK, NONCE, PayloadWriter
 from tests.vectors import forge
-from tests.vectors.world import ANNA, BRAM, OTHER_SITE, SITE, Vector, pieces
+from tests.vectors.world import ANNA, BRAM, OTHER_SITE, SITE, Vector, pieces, secret
 
 DUTCH = ("fles", "vlieg", "boom", "water", "koffie", "appel", "tafel")
 ENGLISH = ("flame", "afford", "affix", "waffle", "cactus", "abacus", "zoom")
@@ -246,6 +247,34 @@ def padme_vectors() -> list[Vector]:
         (104_857_600, 104_857_600), (2**32 + 1, 2**32 + 2**26), (2**53 - 1, 2**53),
     )  # fmt: skip
     return [{"comment": f"{size} bytes", "size": size, "expect": padded} for size, padded in sizes]
+
+
+def second_seal_vectors() -> list[Vector]:
+    """A stored file under its second seal; of a long one the hash of the sealed bytes is given."""
+    key, nonce = secret("second seal"), secret("nonce of the second seal")[:NONCE]
+    cases = (
+        ("an empty file", b""),
+        ("a short file", b"age-encryption.org/v1"),
+        ("exactly one chunk", b"a" * CHUNK),
+        ("one byte more than a chunk", b"a" * CHUNK + b"b"),
+    )
+    made = []
+    for comment, plain in cases:
+        sealed = bytearray()
+        writer = PayloadWriter(sealed.extend, key, nonce)
+        writer.update(plain)
+        writer.finish()
+        made.append(
+            {
+                "comment": comment,
+                "key": key.hex(),
+                "nonce": nonce.hex(),
+                "plain": pieces(plain),
+                "begins": bytes(sealed[:64]).hex(),
+                "expect": sha256_hex(bytes(sealed)),
+            }
+        )
+    return made
 
 
 def _code(comment: str, typed: str, words: Sequence[str], *, site: str = SITE) -> Vector:

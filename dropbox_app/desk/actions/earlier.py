@@ -43,7 +43,7 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     faults = {one.number: one.faults for one in rows if one.faults}
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
-    new = {one.line: one.event for one in looked.new}  # for a row that also opens a case, its own
+    new = {one.line: one.event for one in looked.new}  # not the event that opens a row's case
     return Table(rows, new, faults, looked.added, _into(place, rows, new))
 
 

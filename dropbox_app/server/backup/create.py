@@ -22,14 +22,18 @@ from dropbox_app.server.backup.key import Writing
 from dropbox_app.server.config import loader, paths, settings
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.errors import BackupError, SiteFull
+from dropbox_app.server.errors import BackupError, BackupFull, SiteFull
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-PAD = 16 * 1024  # bytes: the length of a list must not reveal how many mailboxes were withdrawn
+ELSEWHERE = (
+    "its conversations are in PostgreSQL, so it is not in this backup. pg_dump alone is no backup "
+    "of it: see PostgreSQL in deploy/guide/scale.md"
+)
+PAD = 16 * 1024  # bytes: a list's length must not reveal how many were withdrawn
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 
@@ -92,7 +96,11 @@ def _make(
     ):
         _add(archive, directory.KEY, folder / directory.KEY)
         for place in places:
-            _add_site(archive, place, made, today)
+            known = read.of(place.name)
+            if known and known.settings.store:
+                made.faults.append(f"{place.name}: {ELSEWHERE}")
+            else:
+                _add_site(archive, place, made, today)
         if not made.sites:
             raise BackupError("; ".join(made.faults) or "there is no site here")
     made.size = kept.path.stat().st_size
@@ -156,7 +164,7 @@ def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writ
             digest = out.finish()
             directory.finished(new, kept, digest)
     except SiteFull:
-        raise BackupError("the disk is full; none of it was kept") from None
+        raise BackupFull("the disk is full; none of it was kept") from None
     finally:
         new.unlink(missing_ok=True)
         if not kept.path.exists():
@@ -250,7 +258,7 @@ def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
     for folder, need in wanted.items():
         free = shutil.disk_usage(folder).free
         if free < need:
-            raise BackupError(
+            raise BackupFull(
                 f"there is no room: {need} bytes are needed on the disk of {folder}, "
                 f"{free} are free; nothing was changed"
             )

@@ -16,9 +16,9 @@ from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
 from dropbox_app.server.cli.status import status_command
 from dropbox_app.server.cli.upgrade import upgrade_command
+from dropbox_app.server.config import stores
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
-from dropbox_app.server.store.sqlite import SqliteStore
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,8 +116,8 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove files left by a crash, and store the site's id. Raises ServerError, OSError."""
-    store = SqliteStore(served.place.folder, common.today, served.place.reserve)
+    """Remove the leftovers of a crash, and note the site's id. Raises ServerError, OSError."""
+    store = stores.opened(served.place, served.settings, common.today)
     try:
         if store.site_id() is None:  # an older version created the database
             with store.writing():

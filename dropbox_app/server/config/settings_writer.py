@@ -53,7 +53,7 @@ def write(settings: Settings) -> str:
     """Return ``site.toml`` as ``init`` writes it: every setting with an explanation."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
-    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to, "store": settings.store}
     shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
     rows = [
         f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
@@ -77,6 +77,7 @@ def write(settings: Settings) -> str:
     for key in ("draft", "author", "read_by"):
         shown[f"law_{key}"] = string(getattr(law, key))
     shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
+    shown["seal_in_browser"] = str(settings.reporter.seal_in_browser).lower()
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -142,6 +143,12 @@ response_days = {response_days}
 # Whom to call for immediate help, instead of 112 and 113: at most six tables such as
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
+
+# How a reporter's browser takes part.
+[reporter]
+# Whether the reporter API is served, for browsers that seal messages themselves. This is new: leave
+# it off until others have tried it.
+seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.
 [retention]

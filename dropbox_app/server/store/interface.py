@@ -5,7 +5,7 @@ hold. Ids, access ids and identities are opaque strings here. ``sqlite`` impleme
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
@@ -65,8 +65,31 @@ class Digest(Protocol):
         """Return the SHA-256 of the bytes so far, in lower-case hex."""
 
 
+class Sealing(Protocol):
+    """Seals what ``update`` is given; ``finish`` is called once, at the end."""
+
+    def update(self, data: bytes) -> None:
+        """Add bytes."""
+
+    def finish(self) -> None:
+        """Seal the rest."""
+
+
+class SecondSeal(Protocol):
+    """The seal of a store that cannot overwrite, passed in for the same reason (SPEC section 5)."""
+
+    def new_key(self) -> bytes:
+        """Return a random key, for one item only."""
+
+    def writer(self, write: Callable[[bytes], object], key: bytes) -> Sealing:
+        """Return what seals with this key; ``write`` receives the sealed bytes."""
+
+    def chunks(self, read: Callable[[int], bytes], key: bytes) -> Iterator[bytes]:
+        """Yield the contents, in authenticated chunks."""
+
+
 class Staged(Protocol):
-    """A sealed file being received: in memory while small, else in a nameless file on disk.
+    """A sealed file being received: in memory while small, else on disk or in the database.
 
     A context manager: a file that ``add_item`` did not take into the store is removed on leaving.
     """
@@ -153,7 +176,7 @@ class Store(Protocol):
         """Return a sealed file to be read in pieces and closed; None if there is none."""
 
     def remove_items(self, items: Sequence[str]) -> None:
-        """Remove items; their bytes are overwritten or their files unlinked."""
+        """Remove items: bytes are overwritten, files unlinked, or the only key is removed."""
 
     # counsellors
     def addressed(self, mailbox: str) -> list[Addressed]:
@@ -191,7 +214,7 @@ class Store(Protocol):
         """Return the bytes of the items of a mailbox."""
 
     def free(self) -> int:
-        """Return the free bytes on the disk."""
+        """Return the free bytes on the disk; a database elsewhere does not say, and is not full."""
 
     def is_withdrawn(self, mailbox: str) -> bool:
         """Return whether a mailbox was withdrawn."""
@@ -224,7 +247,7 @@ class Store(Protocol):
         """Release the reserved room; return whether there was any."""
 
     def log_size(self) -> int:
-        """Return the size of the write-ahead log in bytes."""
+        """Return how much of what was removed a log or a table may still hold; 0 for nothing."""
 
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log; return whether that was done."""
+        """Remove that too; return whether it was done."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OTHERS, ALONG, PASSING = 40, 250, 1_000
 NEW = 1_000
 BINDING = 1.5
+BINDING_NEW = 4  # why it is not 1.5 either: dropbox_app/DECISIONS.md
 MEMORY = 64 * 1024  # KiB above the plain desk
 ROUNDS = 5
 
@@ -88,7 +89,7 @@ def _new(folder: Path) -> bool:
         keys = one.vault.openers(one.state.site)
         opening = own_cpu(lambda: [messages.parse(age.open_sealed(s, keys)) for s in sealed], 1)
         fetched = own_cpu(lambda: fetch.fetch(one), 1) - answers
-    return _line(f"fetch of {NEW:,} reports", fetched, opening)
+    return _line(f"fetch of {NEW:,} reports", fetched, opening, BINDING_NEW)
 
 
 def _reports(office: Office, count: int) -> None:
@@ -109,10 +110,10 @@ def _reports(office: Office, count: int) -> None:
         peer.keep(keys.mailbox, "message", "reporter", draft.n, draft.seal(), [str(identity)])
 
 
-def _line(name: str, found: float, floor: float) -> bool:
-    held = found <= BINDING * floor
+def _line(name: str, found: float, floor: float, binding: float = BINDING) -> bool:
+    held = found <= binding * floor
     said = f"{found:>7.2f} s to {floor:.2f} s   {found / floor:.2f}"
-    say(f"{name:<24}{said}  <= {BINDING} {'held' if held else 'NOT HELD'}")
+    say(f"{name:<24}{said}  <= {binding} {'held' if held else 'NOT HELD'}")
     return held
 
 

@@ -1,10 +1,12 @@
 """One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
-The day: a report of somebody who is not safe, a consent that was answered, a telephone call of
-which nothing may be kept, advice to a director, the step that was agreed on, a training, and the
-lid closed.
+The day: a report of somebody who is not safe, a consent that was answered, an answer that is
+promised for tomorrow, a telephone call of which nothing may be kept, advice to a director, the step
+that was agreed on, a training, and the lid closed. No page shows an id.
 """
 
+import datetime
+import re
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -16,12 +18,13 @@ from dropbox_app.desk.register.events import Activity, Advice, Case, Contact, St
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running
 from tests.support.browsers import CHROMIUM, PROGRAMS, here
-from tests.support.fake_server import Reporter
+from tests.support.fake_server import Clock, Reporter
 
 pytestmark = [here("chromium"), pytest.mark.long]
 
 MOST_TABS = 150  # to one thing on a page
 MOST_CHOICES = 20
+ID = re.compile(r"[0-9a-f]{8}")
 STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Geen naam."}
 
 
@@ -42,14 +45,15 @@ class Hands(Protocol):
 
 
 class Keyboard:
-    """Tab and arrow keys, Enter and the space bar, without the mouse."""
+    """Tab and arrow keys, Enter and, on a button, the space bar; the mouse is not touched."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
 
     def press(self, what: Locator) -> None:
         self._reach(what)
-        self._keys.press("Enter")
+        button = what.evaluate("(one) => one.matches('button')")
+        self._keys.press("Space" if button else "Enter")
 
     def tick(self, what: Locator) -> None:
         if what.get_attribute("type") == "checkbox":
@@ -122,13 +126,20 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def morning(
-    running: Running, office: Office, reporter: Reporter, thread: str
+    running: Running, office: Office, clock: Clock, reporter: Reporter, thread: str
 ) -> tuple[Running, Reporter, Reporter]:
-    """Return a desk with an answered consent request and a report from somebody who is not safe."""
+    """A desk in the morning: a consent was answered, and two people have written.
+
+    One yesterday, one today: who is not safe.
+    """
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")
     (asked,) = (one for one in reporter.thread().genuine() if one.kind == "consent-request")
     reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": ""})
+    today = clock.day
+    clock.day -= datetime.timedelta(days=1)
+    Reporter(office.peer, office.identity).report("Mag mijn rooster zomaar anders?")
+    clock.day = today
     other = Reporter(office.peer, office.identity)
     other.report("Ik durf niet naar huis.", safe="no")
     return running, reporter, other
@@ -152,11 +163,18 @@ def test_working_day_can_be_done_by_keyboard_alone_and_by_mouse_alone(
     rows = page.locator("[aria-labelledby=mine] .row")
     expect(rows.nth(0)).to_contain_text("De melder voelt zich niet veilig")
     expect(rows.nth(1)).to_contain_text("Antwoord op je vraag: ja")
+    expect(rows.nth(1)).to_contain_text("Roosters")  # the counsellor's own name for it
+    expect(rows.nth(2)).to_contain_text("Antwoord verwacht uiterlijk 6 januari")
+    for row in rows.all():
+        expect(row).to_contain_text("Voorbeeld BV")
     _answer(page, hands, rows.nth(0).locator("a"))
     _record_the_case(page, hands)
     _call_of_which_nothing_is_kept(page, hands)
     _advice_and_training(page, hands)
     _the_step(page, hands)
+    _way(page, hands, "Vandaag", "today")
+    expect(rows).to_have_count(1)  # the other two wait for their reporters
+    expect(page.locator("[aria-labelledby=theirs] .row")).to_have_count(2)
     hands.press(page.locator("header form button"))
     _at(page, "unlock")
     assert not running.lock.is_open
@@ -167,6 +185,7 @@ def test_working_day_can_be_done_by_keyboard_alone_and_by_mouse_alone(
 def _at(page: Page, name: str) -> None:
     page.wait_for_selector(f"body[data-page={name}]")
     page.wait_for_load_state("load")
+    assert not ID.search(page.inner_text("body")), name
 
 
 def _done(page: Page) -> None:
@@ -233,12 +252,14 @@ def _advice_and_training(page: Page, hands: Hands) -> None:
 
 
 def _the_step(page: Page, hands: Hands) -> None:
-    """Record that the step was taken on this morning's consent, and tell the reporter."""
+    """Say that the step was taken, as was agreed this morning, and tell the reporter."""
     _way(page, hands, "Vandaag", "today")
     hands.press(page.locator(".row a", has_text="Roosters"))
     _at(page, "thread")
     hands.press(page.get_by_role("link", name="De zaak bij dit gesprek"))
     _at(page, "case")
+    for agreed in STEP.values():
+        expect(page.locator("[aria-labelledby=consents] article")).to_contain_text(agreed)
     hands.press(page.locator("#step-1 summary"))
     hands.press(page.locator("#step-1 button.button"))
     _done(page)

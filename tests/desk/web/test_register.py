@@ -644,7 +644,7 @@ def test_advice_training_and_certificate_are_recorded_apart_from_cases(
     wrong = window.submit(page, box(page, "upkeep"), what="peer_supervision", minutes="1.441")
     assert "Minuten: vul een heel getal in" in wrong.text
     done = window.submit(page, box(page, "certificate"), until="2031-01-04")
-    assert "Vastgelegd: Je certificaat." in done.text
+    assert "Vastgelegd: Je certificaat · vandaag." in done.text
     kinds = [one["event"] for one in exported(running)]
     assert kinds == ["advice", "activity", "certificate"]
     assert "training · 180 minuten" in employer_page(running, window).text

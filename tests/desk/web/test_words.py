@@ -18,7 +18,7 @@ from dropbox_app.desk.register import categories, due
 from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
-from dropbox_app.desk.web.views import case, cases, contact, work
+from dropbox_app.desk.web.views import case, cases, contact, entry, work
 from dropbox_app.desk.web.views.threads import TURNS
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
@@ -71,6 +71,7 @@ MADE = {
     *forms.keys(),
     "wrong.fixed", "wrong.fixed_until",
     *(f"contact.case_{which}" for which in contact.WHICH),
+    *(f"entry.into_{which}" for which in entry.INTO),
     *(f"cases.state_{state}" for state in cases.STATES),
     *(f"case.{mark}{end}" for mark in case.MARKS for end in ("", "_help")),
     *(f"case.answer_{answer}" for answer in (*categories.ANSWERS, "open")),

@@ -14,8 +14,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.store import connections
-from dropbox_app.server.store.interface import ItemInfo
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.interface import ItemInfo, Store
 from tests.security.leaks.conftest import purge, site_of
 from tests.support.drop_box import DropBox
 from tests.support.hostile_pages import Hostile
@@ -206,7 +205,7 @@ def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
     monkeypatch.setattr(connections, "connect", altered)
 
 
-def _come_and_go(folder: Path, seed: int) -> SqliteStore:
+def _come_and_go(folder: Path, seed: int) -> Store:
     chance = random.Random(seed)  # noqa: S311 - the same again from its seed
     store = AServer(folder / "site").store
     going: list[str] = []

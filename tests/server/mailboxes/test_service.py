@@ -36,16 +36,18 @@ from tests.support.server_folder import (
     DAY,
     RECIPIENTS,
     AServer,
+    attach,
     file,
     ids,
     message,
 )
+from tests.support.two_stores import Kind
 from tests.vectors import world
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[AServer]:
-    made = AServer(tmp_path / "server")
+def server(tmp_path: Path, on: Kind) -> Iterator[AServer]:
+    made = AServer(tmp_path / "server", on=on)
     yield made
     made.store.close()
 
@@ -248,15 +250,15 @@ def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) 
 def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) -> None:
     server.report("one")
     access = ids("one")[1]
-    item = server.mailboxes.attach(access=access, sealed=file(1))
-    stale = server.mailboxes.attach(access=access, sealed=file(2))
+    item = attach(server.mailboxes, access, file(1))
+    stale = attach(server.mailboxes, access, file(2))
     server.add("one", 2)
     assert server.mailboxes.item_for(ANNA, item) is not None
     assert server.mailboxes.item_for(ANNA, stale) is None
 
 
-def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path) -> None:
-    server = AServer(tmp_path / "server", limits=Limits(file=20_000))
+def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path, on: Kind) -> None:
+    server = AServer(tmp_path / "server", on=on, limits=Limits(file=20_000))
     server.report("one")
     for sealed in (b"x" * 20_000, message(1), file(7), file(1), file(2, 21_000)):
         with pytest.raises(BadShape):
@@ -274,9 +276,9 @@ def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path) -> None
 # room
 
 
-def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
+def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
     limits = Limits(mailbox_bytes=len(message(1)) * 2)
-    server = AServer(tmp_path / "server", limits=limits)
+    server = AServer(tmp_path / "server", on=on, limits=limits)
     server.report("one")
     server.add("one", 2)
     for act in (server.add, server.reply):
@@ -292,8 +294,8 @@ def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "limits", [Limits(messages=10), Limits(message_bytes=2 * (5 * len(message(1)) + 100))]
 )
-def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -> None:
-    server = AServer(tmp_path / "server")
+def test_neither_side_can_fill_the_others_half(tmp_path: Path, on: Kind, limits: Limits) -> None:
+    server = AServer(tmp_path / "server", on=on)
     limits = dataclasses.replace(limits, free_bytes=1)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
     server.report("one")
@@ -311,8 +313,8 @@ def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -
     server.store.close()
 
 
-def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path) -> None:
-    server = AServer(tmp_path / "server", limits=Limits(site_bytes=300_000))
+def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path, on: Kind) -> None:
+    server = AServer(tmp_path / "server", on=on, limits=Limits(site_bytes=300_000))
     told = 0
     for n in range(60):
         try:
@@ -346,7 +348,7 @@ def test_withdrawal_removes_everything_but_itself_at_once(server: AServer) -> No
     mailbox, access = ids("one")
     assert server.mailboxes.conversation(access) is None
     assert [item.id for item in server.store.items(mailbox)] == [sha256_hex(sealed)]
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert [r.item.id for r in server.mailboxes.inbox(ANNA, 0)[0]] == [sha256_hex(sealed)]
     assert server.mailboxes.listed(ANNA) == ()
     for act in (server.add, server.reply, server.withdraw):
@@ -482,9 +484,9 @@ def test_attachments_expire_by_their_own_term_even_the_newest(server: AServer) -
     server.later(60)
     server.add("one", 2)
     server.fetch()
-    assert len(list((server.folder / "files").iterdir())) == 1
+    assert server.long_files() == 1
     assert _purge(server, 90).items == 2  # the report and the file
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert server.kept("one") == [(str(ANNA), 1), ("reporter", 2)]
 
 
@@ -590,7 +592,7 @@ def test_file_without_its_message_expires_after_two_days(server: AServer) -> Non
     _purge(server, 1, awake=False)
     assert server.store.item(item) is not None
     assert _purge(server, 2, awake=False).items == 1
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert server.kept("one") == [("reporter", 1)]
 
 
@@ -601,11 +603,11 @@ def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> No
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_configurable(tmp_path: Path) -> None:
+def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )
-    server = AServer(tmp_path / "server", retention=retention)
+    server = AServer(tmp_path / "server", on=on, retention=retention)
     server.report("one")
     server.add("one", 2)
     server.fetch()
@@ -622,7 +624,7 @@ def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
     server.fetch()
     first = _purge(server, 90)
     assert (first.mailboxes, first.log_emptied) == (1, True)
-    assert (server.folder / "klankbord.db-wal").stat().st_size == 0
+    assert server.store.log_size() == 0
     assert server.purge().mailboxes == 0
 
 

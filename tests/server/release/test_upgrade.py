@@ -5,6 +5,7 @@ and of ``deploy/install``, which tests of the installer try for themselves.
 """
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -103,10 +104,12 @@ class Installed:
             top=self.top, name=name, python=sys.executable, server=server, before=before
         )
 
-    def release(self, version: str = "0.2.0", before: str = ":", link: str = "") -> Path:
+    def release(
+        self, version: str = "0.2.0", before: str = ":", link: str = "", installer: str = ""
+    ) -> Path:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            text = self.installer("new", before).encode()
+            text = (installer or self.installer("new", before)).encode()
             entry = tarfile.TarInfo(f"klankbord-{version}/deploy/install")
             entry.size, entry.mode = len(text), 0o755
             archive.addfile(entry, io.BytesIO(text))
@@ -179,6 +182,27 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
         assert installed.is_clean()
     assert not (installed.top / "program" / "releases" / "new").exists()
     assert not (installed.top / "data" / "backups").exists()
+
+
+def test_advice_depends_on_exit_status_only(
+    installed: Installed,
+) -> None:
+    """The last words of an installer are written for people, and name folders and files."""
+    failing = "#!/bin/sh\necho '{}' >&2\nexit {}\n"
+    for number, (words, status, advice) in enumerate(
+        (
+            ("read-only.conf: no space left in the list, which is full", 1, "Repair that,"),
+            ("geen ruimte meer", errno.ENOSPC, "Make room on that disk,"),
+            ("over the quota", errno.EDQUOT, "Make room on that disk,"),
+            ("alleen-lezen", errno.EROFS, "Let that disk take writes,"),
+        )
+    ):
+        release = installed.release(f"0.{number + 2}.0", installer=failing.format(words, status))
+        with pytest.raises(UpgradeError) as refused:
+            installed.upgrade(release)
+        assert f"{words}. Nothing that serves was changed. {advice}" in str(refused.value)
+    assert installed.current == "old"
+    assert installed.is_clean()
 
 
 @pytest.mark.long

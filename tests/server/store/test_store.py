@@ -244,7 +244,7 @@ from pathlib import Path
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.support.server_folder import ANNA, DAY, file, ids, message
+from tests.support.server_folder import ANNA, DAY, attach, file, ids, message
 folder = Path({str(server.folder)!r})
 boxes = Mailboxes(sites.load(folder), SqliteStore(folder, lambda: DAY), lambda: DAY)
 large = file(1, 1_500_000)
@@ -254,7 +254,7 @@ while True:
     sealed = message(1)
     boxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
     print(f"{{sys.argv[1]}}-{{turn}}", flush=True)
-    boxes.attach(access=access, sealed=file(1, 1_200_000))
+    attach(boxes, access, file(1, 1_200_000))
     turn += 1
 """
     confirmed: list[str] = []

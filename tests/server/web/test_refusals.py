@@ -102,7 +102,7 @@ def made(row: Refusal) -> KlankbordError:
 def table() -> str:
     """Return the reference's table, from REFUSALS, PAGES, PROBLEMS and the catalogues."""
     said = {lang: words(lang).catalogue.gettext for lang in LANGUAGES}
-    lines = ["| what | page | Dutch | English | desk API |", "|---|---|---|---|---|"]
+    lines = ["| what | page | Dutch | English | API |", "|---|---|---|---|---|"]
 
     def add(what: str, page: object, key: str, api: object) -> None:
         texts = [said[lang](key).replace("|", "\\|") if key else "" for lang in ("nl", "en")]

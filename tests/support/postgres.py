@@ -1,0 +1,159 @@
+"""A real PostgreSQL server from Debian's packages, started once a run, on a socket only."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from dropbox_app.protocol import second_seal
+from dropbox_app.server.store import postgres_server
+from dropbox_app.server.store.postgres import PostgresStore
+
+BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+NO_POSTGRES = (
+    "" if BINARIES and (BINARIES / "initdb").exists() else "Debian's postgresql is not installed"
+)
+Address = dict[str, str]
+
+_CONF = """
+listen_addresses = ''
+unix_socket_directories = '{socket}'
+unix_socket_permissions = 0777
+shared_buffers = '16MB'
+max_connections = 40
+log_line_prefix = '%m %u '
+"""
+# Whoever runs the tests may be the superuser; a site's role needs its password.
+_HBA = "local all postgres peer map=tests\nlocal all all scram-sha-256\n"
+
+
+class Postgres:
+    """A running server in a folder of its own; ``close`` ends it and removes the folder."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-"))
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        account = self._account()
+        os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        if os.geteuid() != 0:
+            self._as = {}
+        self._initialise(account.pw_name)
+        self._start()
+
+    def _account(self) -> pwd.struct_passwd:
+        """Return the account that runs the server: PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid())
+        names = {one.pw_name for one in pwd.getpwall()}
+        return pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+
+    def _initialise(self, account: str) -> None:
+        assert BINARIES is not None
+        command = (BINARIES / "initdb", "-D", self.data, "-U", "postgres", "-E", "UTF8",
+                   "--locale=C.UTF-8", "--auth=reject")  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **self._as)  # type: ignore[call-overload] # the same for all
+        silent = "\n".join(f"{name} = '{to}'" for name, to in postgres_server.SILENT.items())
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(_CONF.format(socket=self.folder) + silent + "\n")
+        (self.data / "pg_hba.conf").write_text(_HBA)
+        names = {account, pwd.getpwuid(os.geteuid()).pw_name}
+        lines = "".join(f"tests {name} postgres\n" for name in sorted(names))
+        (self.data / "pg_ident.conf").write_text(lines)
+
+    def _start(self) -> None:
+        assert BINARIES is not None
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # type: ignore[call-overload] # as above
+                (BINARIES / "postgres", "-D", self.data), stderr=log, cwd="/", **self._as
+            )
+        for _ in range(600):
+            try:
+                self.superuser().close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, self.log.read_text()
+                time.sleep(0.05)  # it says in no other way that it takes connections
+            else:
+                return
+        raise AssertionError(self.log.read_text())
+
+    def superuser(self) -> psycopg.Connection[TupleRow]:
+        """Return a connection that may do anything."""
+        return psycopg.connect(
+            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
+        )
+
+    def site(self) -> Address:
+        """Make a role with its schema and password; return how to connect as it."""
+        role, password = f"site_{secrets.token_hex(6)}", secrets.token_hex(16)
+        with self.superuser() as connection:
+            connection.execute(postgres_server.setup(role))
+            connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+        passfile = self.folder / role
+        passfile.touch(0o600)
+        passfile.write_text(f"*:*:*:{role}:{password}\n")
+        return {
+            "host": str(self.folder),
+            "user": role,
+            "dbname": "postgres",
+            "passfile": str(passfile),
+        }
+
+    @staticmethod
+    def url(address: Address) -> str:
+        """Return the setting ``store`` for it."""
+        here = f"host={address['host']}&passfile={address['passfile']}"
+        return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as in a power failure."""
+        pids = (self.data / "postmaster.pid").read_text().split()[:1]
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(60)
+        assert pids == [str(self._process.pid)]
+
+    def start_again(self) -> None:
+        """Start it after a kill."""
+        self._start()
+
+    def everything_on_disk(self) -> bytes:
+        """Return everything below its data folder, including its write-ahead log."""
+        with self.superuser() as connection:
+            connection.execute("CHECKPOINT")
+        return b"".join(path.read_bytes() for path in self.data.rglob("*") if path.is_file())
+
+    def close(self) -> None:
+        """End it and remove its folder."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+        shutil.rmtree(self.folder)
+
+
+def open_store(
+    address: Address, today: Callable[[], date], *, create: bool = False
+) -> PostgresStore:
+    """Return the store of a site's role."""
+    return PostgresStore(address, second_seal, today, create=create)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if NO_POSTGRES:
+        pytest.skip(NO_POSTGRES)
+    running = Postgres()
+    yield running
+    running.close()
