@@ -211,7 +211,7 @@ def test_contact_of_a_reported_year_cannot_be_moved(
 def test_contact_with_nothing_recorded_cannot_join_a_case(running: Running, window: Window) -> None:
     bring_in(running, event("contact", minutes=5, record_nothing=True))
     page = entry(running, window)
-    assert "Het gaat daarom in geen zaak." in page.text
+    assert "Je kunt het daarom niet in een zaak zetten." in page.text
     assert not any(one.action.split("#")[0].endswith("/case") for one in page.forms)
     target = page.path.partition("#")[0] + "/case"
     refused = window.request("POST", target, b"which=new&new_case=Balie")
